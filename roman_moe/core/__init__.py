@@ -1,0 +1,1 @@
+"""The vocabulary that every other room speaks: skills, scene state, action, features, errors. numpy only."""

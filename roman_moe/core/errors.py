@@ -1,0 +1,24 @@
+"""The project's own exceptions. Each message is one line: what, where, what was found, what to do.
+
+The command line prints the message and exits with code 2; no traceback reaches a user.
+"""
+
+
+class RomanError(Exception):
+    """Base of everything a user can cause and mend."""
+
+
+class ConfigError(RomanError):
+    """A YAML file, command-line value or recipe that cannot be used."""
+
+
+class BundleError(RomanError):
+    """A controller bundle or one of its networks that must not run."""
+
+
+class DemonstrationError(RomanError):
+    """A demonstration that cannot be read or does not fit its use."""
+
+
+class MissingDependencyError(RomanError):
+    """An optional package or system library that this command needs."""

@@ -1,0 +1,33 @@
+"""Skills and scenarios: their names, their order and their time limits.
+
+The order is the gate's output order and the order in which the long task needs them (ROMAN, Fig. 1;
+public code `Expert*.cs`). A *scenario* k starts k skills before the goal: 0 needs only the button, 6 all seven.
+"""
+
+SKILLS: tuple[str, ...] = (
+    "pull",  # open the drawer
+    "pick_and_drop",  # take the cover off the box and drop it on the drawer unit
+    "rotate_open",  # swing the cabinet door open
+    "pick_and_place",  # lift the rack out of the cabinet onto its plate
+    "pick_and_insert",  # take the vial from the drawer and insert it into the rack
+    "push",  # push the rack along the conveyor
+    "button",  # press the button
+)
+
+SCENARIOS: tuple[int, ...] = tuple(range(len(SKILLS)))
+
+SKILL_TIME_LIMIT = 80.0  # [s] 80 000 physics steps of 1 ms in ROMAN's public code
+SCENARIO_TIME_LIMIT = 240.0  # [s] 240 000 physics steps
+SKILL_MIN_TIME = 8.0  # [s] an expert's success counts from maxStep / 10 on
+SCENARIO_MIN_TIME = 2.4  # [s] the whole task's success counts from 2 400 steps on
+
+
+def scenario_skills(scenario: int) -> tuple[str, ...]:
+    """Skills that scenario `scenario` needs, in order.
+
+    Raises:
+        ValueError: if there is no such scenario.
+    """
+    if scenario not in SCENARIOS:
+        raise ValueError(f"unknown scenario {scenario!r}: expected one of {SCENARIOS[0]} to {SCENARIOS[-1]}")
+    return SKILLS[len(SKILLS) - 1 - scenario :]
