@@ -1,0 +1,413 @@
+"""SceneState, weights, actions and commands as standard ROS messages, and back; exact for every float64.
+
+The message classes come from outside (`MessageCodec`), so one module serves rclpy's generated classes and the dataclasses of
+a rosbags type store, and imports neither. Decoding is strict: a message whose names or lengths differ from what is
+expected raises `MessageError` and nothing else. It does not judge the numbers: whoever uses them asks `is_finite()`.
+
+Layout of the named bodies (sensor_msgs/MultiDOFJointState):
+
+| body | carries |
+|---|---|
+| `hand` | transform.translation = position [m], twist.linear = velocity [m/s] |
+| `fingers` | transform.translation.x = opening [m]; wrench.force.x, .y = forces on the left and right pad [N] |
+| an object | transform.translation = position [m]; wrench.force.x = validity (0 or 1), wrench.force.y = age [s] |
+| `flag/<name>` | transform.translation.x = 0 or 1 |
+
+`scene` has all of them in the order of `SCENE_NAMES`, `hand_state` the hand, fingers and flags, `object_poses` the objects.
+"""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.action import ACTION_LAYOUT, Command
+from roman_moe.core.errors import RomanError
+from roman_moe.core.state import FLAGS, NANOSECONDS, OBJECTS, SceneState
+
+MULTI_DOF = "sensor_msgs/msg/MultiDOFJointState"
+JOINT_STATE = "sensor_msgs/msg/JointState"
+TWIST_STAMPED = "geometry_msgs/msg/TwistStamped"
+
+BASE_FRAME = "base"
+"""Frame of every position and velocity: the arm's first link."""
+
+GRIPPER_JOINT = "gripper"
+
+_FLAG_NAMES = tuple(f"flag/{name}" for name in FLAGS)
+HAND_NAMES: tuple[str, ...] = ("hand", "fingers", *_FLAG_NAMES)
+SCENE_NAMES: tuple[str, ...] = ("hand", "fingers", *OBJECTS, *_FLAG_NAMES)
+
+_SECONDS_LIMIT = 2**31  # builtin_interfaces/Time.sec is an int32
+
+MessageTypes = Callable[[str], Any]
+"""Gives the class of a message type's full name: `typestore.types.__getitem__` of rosbags, or an importer of rclpy's."""
+
+
+class MessageError(RomanError):
+    """A message whose names, lengths or stamp are not what its topic demands."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandState:
+    """What the arm itself knows: the fields of SceneState without the objects (see there for units)."""
+
+    stamp_ns: int
+    hand_position: NDArray[np.float64]
+    hand_velocity: NDArray[np.float64]
+    finger_opening: float
+    finger_forces: NDArray[np.float64]
+    flags: NDArray[np.bool_]
+
+    def with_poses(self, poses: ObjectPoses) -> SceneState:
+        """The scene at this hand's stamp; an object's age grows by what the poses are older than the hand."""
+        lag = (self.stamp_ns - poses.stamp_ns) / NANOSECONDS
+        return SceneState(
+            stamp_ns=self.stamp_ns,
+            hand_position=self.hand_position,
+            hand_velocity=self.hand_velocity,
+            finger_opening=self.finger_opening,
+            finger_forces=self.finger_forces,
+            object_positions=poses.positions,
+            flags=self.flags,
+            object_valid=poses.valid,
+            object_ages=poses.ages + lag,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectPoses:
+    """Positions of `OBJECTS` as a pose source sees them.
+
+    Attributes:
+        stamp_ns: when they were seen [ns]: the image's time.
+        positions: (len(OBJECTS), 3) [m].
+        valid: whether each may be used, (len(OBJECTS),).
+        ages: how much older than `stamp_ns` each is, (len(OBJECTS),) [s].
+    """
+
+    stamp_ns: int
+    positions: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    ages: NDArray[np.float64]
+
+    def is_finite(self) -> bool:
+        """Whether every position is finite."""
+        return bool(np.isfinite(self.positions).all())
+
+
+class MessageCodec:
+    """Builds messages of one family of classes.
+
+    Args:
+        types: gives a message class by its full name, such as `sensor_msgs/msg/JointState`.
+    """
+
+    def __init__(self, types: MessageTypes) -> None:
+        self._multi_dof = types(MULTI_DOF)
+        self._joint_state = types(JOINT_STATE)
+        self._twist_stamped = types(TWIST_STAMPED)
+        self._header = types("std_msgs/msg/Header")
+        self._time = types("builtin_interfaces/msg/Time")
+        self._transform = types("geometry_msgs/msg/Transform")
+        self._twist = types("geometry_msgs/msg/Twist")
+        self._wrench = types("geometry_msgs/msg/Wrench")
+        self._vector = types("geometry_msgs/msg/Vector3")
+        self._quaternion = types("geometry_msgs/msg/Quaternion")
+        # rosbags' dataclasses hold float64[] as numpy arrays, rclpy's classes as array.array
+        self._numpy_arrays = dataclasses.is_dataclass(self._joint_state)
+
+    def time(self, stamp_ns: int) -> Any:
+        """builtin_interfaces/Time of a stamp [ns].
+
+        Raises:
+            MessageError: if the stamp does not fit into the message.
+        """
+        seconds, nanoseconds = divmod(int(stamp_ns), NANOSECONDS)
+        if not -_SECONDS_LIMIT <= seconds < _SECONDS_LIMIT:
+            raise MessageError(f"stamp of {seconds} s: expected one that fits into 32 bits")
+        return self._time(sec=seconds, nanosec=nanoseconds)
+
+    def scene(self, state: SceneState) -> Any:
+        """The `scene` message (MultiDOFJointState) of a state."""
+        hand, fingers = self._hand_bodies(state)
+        return self._bodies(
+            state.stamp_ns,
+            SCENE_NAMES,
+            [
+                hand,
+                fingers,
+                *self._object_bodies(state.object_positions, state.object_valid, state.object_ages),
+                *self._flag_bodies(state.flags),
+            ],
+        )
+
+    def hand_state(self, state: SceneState | HandState) -> Any:
+        """The `hand_state` message (MultiDOFJointState) of a state."""
+        bodies = [*self._hand_bodies(state), *self._flag_bodies(state.flags)]
+        return self._bodies(state.stamp_ns, HAND_NAMES, bodies)
+
+    def object_poses(self, poses: ObjectPoses | SceneState) -> Any:
+        """The `object_poses` message (MultiDOFJointState) of poses, or of a state's objects."""
+        if isinstance(poses, SceneState):
+            poses = poses_of(poses)
+        return self._bodies(poses.stamp_ns, OBJECTS, self._object_bodies(poses.positions, poses.valid, poses.ages))
+
+    def weights(self, stamp_ns: int, skills: Sequence[str], weights: NDArray[np.float64]) -> Any:
+        """The `gate/weights` message (JointState) of one weight a skill, (len(skills),)."""
+        return self._vector_message(stamp_ns, "", skills, position=weights)
+
+    def action(self, stamp_ns: int, action: NDArray[np.float64]) -> Any:
+        """The `expert/<skill>/action` message (JointState) of an action, (4,)."""
+        return self._vector_message(stamp_ns, BASE_FRAME, ACTION_LAYOUT, velocity=action)
+
+    def twist(self, command: Command) -> Any:
+        """The `delta_twist_cmds` message (TwistStamped) of a command."""
+        linear = self._vector3(command.linear_velocity)
+        twist = self._twist(linear=linear, angular=self._vector3((0.0, 0.0, 0.0)))
+        return self._twist_stamped(header=self._stamped(command.stamp_ns, BASE_FRAME), twist=twist)
+
+    def gripper(self, command: Command) -> Any:
+        """The `gripper_cmd` message (JointState) of a command."""
+        opening = np.array([command.gripper_opening], dtype=np.float64)
+        return self._vector_message(command.stamp_ns, "", (GRIPPER_JOINT,), position=opening)
+
+    def _hand_bodies(self, state: SceneState | HandState) -> tuple[Any, Any]:
+        left, right = state.finger_forces
+        hand = self._body(state.hand_position, linear=state.hand_velocity)
+        fingers = self._body((state.finger_opening, 0.0, 0.0), force=(left, right, 0.0))
+        return hand, fingers
+
+    def _object_bodies(
+        self, positions: NDArray[np.float64], valid: NDArray[np.bool_], ages: NDArray[np.float64]
+    ) -> list[Any]:
+        rows = zip(positions, valid, ages, strict=True)
+        return [self._body(position, force=(fits, age, 0.0)) for position, fits, age in rows]
+
+    def _flag_bodies(self, flags: NDArray[np.bool_]) -> list[Any]:
+        return [self._body((flag, 0.0, 0.0)) for flag in flags]
+
+    def _body(
+        self,
+        translation: Iterable[float],
+        linear: Iterable[float] = (0.0, 0.0, 0.0),
+        force: Iterable[float] = (0.0, 0.0, 0.0),
+    ) -> Any:
+        zero = self._vector3((0.0, 0.0, 0.0))
+        return (
+            self._transform(
+                translation=self._vector3(translation), rotation=self._quaternion(x=0.0, y=0.0, z=0.0, w=1.0)
+            ),
+            self._twist(linear=self._vector3(linear), angular=zero),
+            self._wrench(force=self._vector3(force), torque=zero),
+        )
+
+    def _bodies(self, stamp_ns: int, names: tuple[str, ...], bodies: Sequence[Any]) -> Any:
+        return self._multi_dof(
+            header=self._stamped(stamp_ns, BASE_FRAME),
+            joint_names=list(names),
+            transforms=[body[0] for body in bodies],
+            twist=[body[1] for body in bodies],
+            wrench=[body[2] for body in bodies],
+        )
+
+    def _vector_message(
+        self,
+        stamp_ns: int,
+        frame: str,
+        names: Sequence[str],
+        position: NDArray[np.float64] | None = None,
+        velocity: NDArray[np.float64] | None = None,
+    ) -> Any:
+        return self._joint_state(
+            header=self._stamped(stamp_ns, frame),
+            name=list(names),
+            position=self._doubles(position, len(names)),
+            velocity=self._doubles(velocity, len(names)),
+            effort=self._doubles(None, 0),
+        )
+
+    def _doubles(self, values: NDArray[np.float64] | None, size: int) -> Any:
+        vector = np.empty(0) if values is None else np.array(values, dtype=np.float64)
+        if values is not None and vector.shape != (size,):
+            raise MessageError(f"vector of shape {vector.shape} for {size} names: expected ({size},)")
+        return vector if self._numpy_arrays else array.array("d", vector.tobytes())
+
+    def _stamped(self, stamp_ns: int, frame: str) -> Any:
+        return self._header(stamp=self.time(stamp_ns), frame_id=frame)
+
+    def _vector3(self, xyz: Iterable[float]) -> Any:
+        x, y, z = xyz
+        return self._vector(x=float(x), y=float(y), z=float(z))
+
+
+def message_stamp(message: Any) -> int:
+    """Stamp [ns] of a message with a header.
+
+    Raises:
+        MessageError: if its nanoseconds make up a second or more.
+    """
+    stamp = message.header.stamp
+    if not 0 <= stamp.nanosec < NANOSECONDS:
+        raise MessageError(f"stamp has nanosec {stamp.nanosec}: expected less than {NANOSECONDS}")
+    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
+
+
+def poses_of(state: SceneState) -> ObjectPoses:
+    """The objects of a state, as a pose source gives them."""
+    return ObjectPoses(state.stamp_ns, state.object_positions, state.object_valid, state.object_ages)
+
+
+def decode_scene(message: Any) -> SceneState:
+    """SceneState of a `scene` message.
+
+    Raises:
+        MessageError: naming what differs from the layout above.
+    """
+    _check_bodies("scene", message, SCENE_NAMES)
+    end = 2 + len(OBJECTS)
+    poses = _decode_objects("scene", message, slice(2, end))
+    return _decode_hand("scene", message, end).with_poses(poses)
+
+
+def decode_hand_state(message: Any) -> HandState:
+    """HandState of a `hand_state` message.
+
+    Raises:
+        MessageError: naming what differs from the layout above.
+    """
+    _check_bodies("hand_state", message, HAND_NAMES)
+    return _decode_hand("hand_state", message, 2)
+
+
+def decode_object_poses(message: Any) -> ObjectPoses:
+    """ObjectPoses of an `object_poses` message.
+
+    Raises:
+        MessageError: naming what differs from the layout above.
+    """
+    _check_bodies("object_poses", message, OBJECTS)
+    return _decode_objects("object_poses", message, slice(0, len(OBJECTS)))
+
+
+def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
+    """Weights of `skills`, in that order, of a `gate/weights` message, (len(skills),).
+
+    Raises:
+        MessageError: if the message is not about exactly these skills.
+    """
+    return _decode_vector("gate/weights", message.name, skills, "position", message.position)
+
+
+def decode_action(message: Any) -> NDArray[np.float64]:
+    """Action of an `expert/<skill>/action` message, (4,).
+
+    Raises:
+        MessageError: if the names or the length differ from `ACTION_LAYOUT`.
+    """
+    return _decode_vector("expert action", message.name, ACTION_LAYOUT, "velocity", message.velocity)
+
+
+def decode_twist(message: Any) -> NDArray[np.float64]:
+    """Linear velocity of a `delta_twist_cmds` message, (3,) [m/s].
+
+    Raises:
+        MessageError: if it is for another frame or turns the hand, which no arm here may do.
+    """
+    frame = message.header.frame_id
+    if frame != BASE_FRAME:
+        raise MessageError(f"delta_twist_cmds: frame {frame!r}: expected {BASE_FRAME!r}")
+    if _xyz(message.twist.angular) != (0.0, 0.0, 0.0):
+        raise MessageError(f"delta_twist_cmds: angular velocity {_xyz(message.twist.angular)}: expected zero")
+    return np.array(_xyz(message.twist.linear), dtype=np.float64)
+
+
+def decode_gripper(message: Any) -> float:
+    """Wanted opening [m] of a `gripper_cmd` message.
+
+    Raises:
+        MessageError: if it is not about the one gripper joint.
+    """
+    return float(_decode_vector("gripper_cmd", message.name, (GRIPPER_JOINT,), "position", message.position)[0])
+
+
+def decode_command(twist: Any, gripper: Any) -> Command:
+    """Command of a `delta_twist_cmds` and a `gripper_cmd` message of the same stamp.
+
+    Raises:
+        MessageError: if either is malformed or their stamps differ.
+    """
+    stamp = message_stamp(twist)
+    if message_stamp(gripper) != stamp:
+        raise MessageError(f"gripper_cmd: stamp {message_stamp(gripper)} ns: expected its twist's, {stamp} ns")
+    return Command(stamp, decode_twist(twist), decode_gripper(gripper))
+
+
+def _xyz(vector: Any) -> tuple[float, float, float]:
+    return (vector.x, vector.y, vector.z)
+
+
+def _check_names(topic: str, found: Sequence[str], expected: Sequence[str]) -> None:
+    if tuple(found) == tuple(expected):
+        return
+    if len(found) != len(expected):
+        raise MessageError(f"{topic}: {len(found)} names: expected {len(expected)}: {', '.join(expected)}")
+    index, name, wanted = next(row for row in zip(range(len(found)), found, expected, strict=True) if row[1] != row[2])
+    raise MessageError(f"{topic}: name {index} is {name!r}: expected {wanted!r}")
+
+
+def _check_bodies(topic: str, message: Any, expected: tuple[str, ...]) -> None:
+    _check_names(topic, message.joint_names, expected)
+    for field in ("transforms", "twist", "wrench"):
+        found = len(getattr(message, field))
+        if found != len(expected):
+            raise MessageError(f"{topic}: {found} entries in {field}: expected {len(expected)}")
+
+
+def _decode_vector(
+    topic: str, names: Sequence[str], expected: Sequence[str], field: str, values: Any
+) -> NDArray[np.float64]:
+    _check_names(topic, names, expected)
+    if len(values) != len(expected):
+        raise MessageError(f"{topic}: {len(values)} numbers in {field}: expected {len(expected)}")
+    return np.array(values, dtype=np.float64)
+
+
+def _decode_bool(topic: str, what: str, value: float) -> bool:
+    if value == 0.0:
+        return False
+    if value == 1.0:
+        return True
+    raise MessageError(f"{topic}: {what} is {value}: expected 0 or 1")
+
+
+def _decode_hand(topic: str, message: Any, first_flag: int) -> HandState:
+    fingers = message.wrench[1].force
+    flags = message.transforms[first_flag:]
+    return HandState(
+        stamp_ns=message_stamp(message),
+        hand_position=np.array(_xyz(message.transforms[0].translation)),
+        hand_velocity=np.array(_xyz(message.twist[0].linear)),
+        finger_opening=float(message.transforms[1].translation.x),
+        finger_forces=np.array((fingers.x, fingers.y)),
+        flags=np.array(
+            [_decode_bool(topic, name, t.translation.x) for name, t in zip(_FLAG_NAMES, flags, strict=True)], dtype=bool
+        ),
+    )
+
+
+def _decode_objects(topic: str, message: Any, rows: slice) -> ObjectPoses:
+    forces = [wrench.force for wrench in message.wrench[rows]]
+    named = zip(OBJECTS, forces, strict=True)
+    return ObjectPoses(
+        stamp_ns=message_stamp(message),
+        positions=np.array([_xyz(transform.translation) for transform in message.transforms[rows]]),
+        valid=np.array([_decode_bool(topic, f"validity of {name}", force.x) for name, force in named], dtype=bool),
+        ages=np.array([force.y for force in forces]),
+    )

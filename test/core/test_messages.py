@@ -1,0 +1,235 @@
+"""Messages carry states, weights, actions and commands exactly, in rclpy's classes and in rosbags' alike."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from roman_moe.core.action import Command
+from roman_moe.core.messages import (
+    SCENE_NAMES,
+    HandState,
+    MessageCodec,
+    MessageError,
+    ObjectPoses,
+    decode_action,
+    decode_command,
+    decode_hand_state,
+    decode_object_poses,
+    decode_scene,
+    decode_weights,
+    message_stamp,
+    poses_of,
+)
+from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+
+Wire = Callable[[Any], Any]
+
+
+def _rosbags() -> tuple[MessageCodec, Wire]:
+    typesys = pytest.importorskip("rosbags.typesys")
+    store = typesys.get_typestore(typesys.Stores.ROS2_KILTED)
+
+    def wire(message: Any) -> Any:
+        return store.deserialize_cdr(store.serialize_cdr(message, message.__msgtype__), message.__msgtype__)
+
+    return MessageCodec(store.types.__getitem__), wire
+
+
+def _rclpy() -> tuple[MessageCodec, Wire]:
+    serialization = pytest.importorskip("rclpy.serialization")
+
+    def types(name: str) -> Any:
+        package, _, kind = name.split("/")
+        return getattr(importlib.import_module(f"{package}.msg"), kind)
+
+    def wire(message: Any) -> Any:
+        return serialization.deserialize_message(serialization.serialize_message(message), type(message))
+
+    return MessageCodec(types), wire
+
+
+@pytest.fixture(scope="module", params=[_rosbags, _rclpy], ids=["rosbags", "rclpy"])
+def family(request: pytest.FixtureRequest) -> tuple[MessageCodec, Wire]:
+    """A codec and a way over the wire (serialise, deserialise) for each family of message classes."""
+    return request.param()
+
+
+DOUBLES = st.floats(width=64)  # NaN and infinities too: the codec does not judge numbers
+STAMPS = st.integers(min_value=-(2**31) * 10**9, max_value=2**31 * 10**9 - 1)
+
+
+def _array(*shape: int) -> st.SearchStrategy[np.ndarray]:
+    return arrays(np.float64, shape, elements=DOUBLES)
+
+
+STATES = st.builds(
+    SceneState,
+    stamp_ns=STAMPS,
+    hand_position=_array(3),
+    hand_velocity=_array(3),
+    finger_opening=DOUBLES,
+    finger_forces=_array(2),
+    object_positions=_array(len(OBJECTS), 3),
+    flags=arrays(np.bool_, len(FLAGS)),
+    object_valid=arrays(np.bool_, len(OBJECTS)),
+    object_ages=_array(len(OBJECTS)),
+)
+
+
+def _assert_same(found: Any, expected: Any, fields: tuple[str, ...]) -> None:
+    for field in fields:
+        np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
+
+
+HAND_FIELDS = ("stamp_ns", "hand_position", "hand_velocity", "finger_opening", "finger_forces", "flags")
+SCENE_FIELDS = (*HAND_FIELDS, "object_positions", "object_valid", "object_ages")
+
+
+@settings(max_examples=30, deadline=None)
+@given(state=STATES)
+def test_scene_survives_the_wire(family: tuple[MessageCodec, Wire], state: SceneState) -> None:
+    codec, wire = family
+    _assert_same(decode_scene(wire(codec.scene(state))), state, SCENE_FIELDS)
+
+
+@settings(max_examples=30, deadline=None)
+@given(state=STATES)
+def test_hand_and_poses_of_one_stamp_make_the_scene_again(family: tuple[MessageCodec, Wire], state: SceneState) -> None:
+    codec, wire = family
+    hand = decode_hand_state(wire(codec.hand_state(state)))
+    poses = decode_object_poses(wire(codec.object_poses(state)))
+    _assert_same(hand, state, HAND_FIELDS)
+    _assert_same(hand.with_poses(poses), state, SCENE_FIELDS)
+
+
+@settings(max_examples=30, deadline=None)
+@given(stamp=STAMPS, weights=_array(len(SKILLS)), action=_array(4), velocity=_array(3), opening=DOUBLES)
+def test_weights_actions_and_commands_survive_the_wire(
+    family: tuple[MessageCodec, Wire],
+    stamp: int,
+    weights: np.ndarray,
+    action: np.ndarray,
+    velocity: np.ndarray,
+    opening: float,
+) -> None:
+    codec, wire = family
+    message = wire(codec.weights(stamp, SKILLS, weights))
+    assert message_stamp(message) == stamp
+    np.testing.assert_array_equal(decode_weights(message, SKILLS), weights)
+
+    message = wire(codec.action(stamp, action))
+    assert message_stamp(message) == stamp
+    np.testing.assert_array_equal(decode_action(message), action)
+
+    command = Command(stamp, velocity, opening)
+    found = decode_command(wire(codec.twist(command)), wire(codec.gripper(command)))
+    _assert_same(found, command, ("stamp_ns", "linear_velocity", "gripper_opening"))
+
+
+def _state() -> SceneState:
+    zeros = np.zeros(3)
+    return SceneState(50_000_000, zeros, zeros, 0.04, np.zeros(2), np.ones((len(OBJECTS), 3)), np.zeros(1, dtype=bool))
+
+
+def test_poses_older_than_the_hand_age_by_the_difference() -> None:
+    state = _state()
+    hand = HandState(250_000_000, *(getattr(state, field) for field in HAND_FIELDS[1:]))
+    scene = hand.with_poses(
+        ObjectPoses(50_000_000, state.object_positions, state.object_valid, state.object_ages + 0.1)
+    )
+    np.testing.assert_allclose(scene.object_ages, 0.3)
+    assert scene.stamp_ns == 250_000_000
+
+
+def _swap_names(message: Any) -> None:
+    message.joint_names = [*message.joint_names[1::-1], *message.joint_names[2:]]
+
+
+def _drop_wrench(message: Any) -> None:
+    message.wrench = message.wrench[:-1]
+
+
+def _odd_validity(message: Any) -> None:
+    message.wrench[2].force.x = float("nan")
+
+
+def _odd_flag(message: Any) -> None:
+    message.transforms[SCENE_NAMES.index("flag/button_pressed")].translation.x = 0.5
+
+
+def _empty(message: Any) -> None:
+    message.joint_names, message.transforms, message.twist, message.wrench = [], [], [], []
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (_swap_names, "name 0 is 'fingers': expected 'hand'"),
+        (_drop_wrench, "11 entries in wrench: expected 12"),
+        (_odd_validity, "validity of drawer_handle is nan: expected 0 or 1"),
+        (_odd_flag, "flag/button_pressed is 0.5: expected 0 or 1"),
+        (_empty, "0 names: expected 12"),
+    ],
+)
+def test_a_malformed_scene_is_named(
+    family: tuple[MessageCodec, Wire], damage: Callable[[Any], None], complaint: str
+) -> None:
+    codec, _ = family
+    message = codec.scene(_state())
+    damage(message)
+    with pytest.raises(MessageError, match=complaint):
+        decode_scene(message)
+
+
+def test_malformed_vectors_are_named(family: tuple[MessageCodec, Wire]) -> None:
+    codec, _ = family
+    weights = codec.weights(0, SKILLS[:3], np.zeros(3))
+    with pytest.raises(MessageError, match="gate/weights: 3 names: expected 7"):
+        decode_weights(weights, SKILLS)
+    action = codec.action(0, np.zeros(4))
+    action.velocity = action.velocity[:2]
+    with pytest.raises(MessageError, match="2 numbers in velocity: expected 4"):
+        decode_action(action)
+    with pytest.raises(MessageError, match="shape"):
+        codec.action(0, np.zeros(5))
+
+
+def test_a_command_of_two_stamps_or_another_frame_is_refused(family: tuple[MessageCodec, Wire]) -> None:
+    codec, _ = family
+    early, late = Command(0, np.zeros(3), 0.0), Command(1, np.zeros(3), 0.0)
+    with pytest.raises(MessageError, match="stamp"):
+        decode_command(codec.twist(early), codec.gripper(late))
+    twist = codec.twist(early)
+    twist.header.frame_id = "camera"
+    with pytest.raises(MessageError, match="frame 'camera'"):
+        decode_command(twist, codec.gripper(early))
+    twist = codec.twist(early)
+    twist.twist.angular.z = 0.1
+    with pytest.raises(MessageError, match="angular"):
+        decode_command(twist, codec.gripper(early))
+
+
+def test_stamps_outside_the_message_are_refused(family: tuple[MessageCodec, Wire]) -> None:
+    codec, _ = family
+    with pytest.raises(MessageError, match="32 bits"):
+        codec.time(2**31 * 10**9)
+    message = codec.gripper(Command(0, np.zeros(3), 0.0))
+    message.header.stamp.nanosec = 10**9
+    with pytest.raises(MessageError, match="nanosec"):
+        message_stamp(message)
+
+
+def test_poses_of_a_state_are_its_objects() -> None:
+    state = _state()
+    poses = poses_of(state)
+    assert poses.stamp_ns == state.stamp_ns
+    assert poses.positions is state.object_positions
