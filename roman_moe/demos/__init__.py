@@ -1,0 +1,1 @@
+"""Demonstrations: the one format that whoever gives them writes and whoever uses them reads. numpy and rosbags."""

@@ -1,0 +1,54 @@
+"""Provenance of demonstrations: which code made them, and a hash of what a set of them says."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+from roman_moe.demos.reader import episode_folders, read_messages
+
+
+def git_commit() -> str:
+    """Commit of the code that runs, with "-dirty" if it was changed since; "unknown" outside a checkout."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", ""],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10.0,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()
+
+
+def dataset_hash(dataset: Path, network: str) -> str:
+    """sha256 over all that the demonstrations of one network say, in hexadecimal.
+
+    It covers names, metadata and messages, but not the recording commit or the bag's container: recording again with
+    the same seed gives the same hash as long as the demonstrations are the same.
+
+    Raises:
+        DemonstrationError: if there is none, or one cannot be read.
+    """
+    digest = hashlib.sha256()
+
+    def add(content: bytes) -> None:
+        digest.update(len(content).to_bytes(8, "big") + content)
+
+    for path in episode_folders(dataset, network):
+        custom, messages = read_messages(path)
+        custom.pop("git_commit", None)
+        add(path.relative_to(dataset).as_posix().encode())
+        for key, value in sorted(custom.items()):
+            add(f"{key}={value}".encode())
+        for topic, recorded in sorted(messages.items()):
+            add(topic.encode())
+            for stamp, data, kind in recorded:
+                add(kind.encode())
+                add(stamp.to_bytes(8, "big", signed=True))
+                add(data)
+    return digest.hexdigest()
