@@ -1,0 +1,50 @@
+"""Blending: the weighted sum of the experts' actions (ROMAN's mixture), and the only place that adds actions up.
+
+Nothing that is not finite leaves this module.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.action import ACTION_SIZE
+
+MIN_ANSWERED_WEIGHT = 0.5
+"""Share of the weight that must have answered in time: below it the leading expert itself is silent, and scaling the
+others' small weights up would let an expert act that the gate did not choose."""
+
+
+def blend(
+    weights: NDArray[np.float64], actions: NDArray[np.float64], answered: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Action of the mixture: sum of weight times action, velocity and gripper alike.
+
+    Args:
+        weights: one per expert, not negative, (n,).
+        actions: of the experts, (n, 4) in [-1, 1].
+        answered: which experts' actions there are, (n,); the others' rows are not read, and the weights of those that
+            answered are scaled up to the same sum. All of them if None.
+
+    Returns:
+        The action, (4,) in [-1, 1] for weights that sum to 1.
+
+    Raises:
+        ValueError: if shapes do not fit, a weight or action is not finite, or too little of the weight has answered.
+    """
+    if actions.shape != (len(weights), ACTION_SIZE):
+        raise ValueError(f"actions have shape {actions.shape}: expected ({len(weights)}, {ACTION_SIZE})")
+    if answered is None:
+        action = weights @ actions
+    else:
+        total = weights.sum()
+        share = weights[answered].sum() / total if total > 0.0 else 0.0
+        if not share >= MIN_ANSWERED_WEIGHT:
+            raise ValueError(f"only {share:.2f} of the weight has answered: expected {MIN_ANSWERED_WEIGHT} or more")
+        action = weights[answered] @ actions[answered]
+        if not answered.all():
+            action /= share
+    if not np.isfinite(action).all():
+        raise ValueError(f"blended action is not finite: {action.tolist()}")
+    result: NDArray[np.float64] = action
+    return result

@@ -1,0 +1,148 @@
+"""`controller.yaml`: the manifest of a bundle, as data classes and as a file.
+
+It names every network's file with its size and sha256; nothing in the folder that it does not name is ever opened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roman_moe.control.rates import Rates
+from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.action import ActionScale
+from roman_moe.core.errors import BundleError
+from roman_moe.core.skills import SKILLS
+
+MANIFEST_NAME = "controller.yaml"
+BUNDLE_FORMAT = 1
+KIND = "gate_and_experts"
+"""ROMAN's kind of controller; other kinds will have other names here."""
+
+MAX_NETWORK_BYTES = 64 << 20
+"""No network of this project comes near it: a larger one is a mistake or an attack on the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFile:
+    """A network's file within the bundle's folder.
+
+    Attributes:
+        file: its name, without any folder.
+        size: in bytes.
+        sha256: of its content, in hexadecimal.
+    """
+
+    file: str
+    size: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.onnx", self.file):
+            raise ValueError(f"file {self.file!r}: expected a plain name ending in .onnx, without a folder")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256 {self.sha256!r}: expected 64 hexadecimal digits")
+        if not 0 < self.size <= MAX_NETWORK_BYTES:
+            raise ValueError(f"size {self.size}: expected 1 to {MAX_NETWORK_BYTES} bytes")
+
+    @classmethod
+    def of(cls, file: str, data: bytes) -> NetworkFile:
+        """Entry for a file of this content."""
+        return cls(file, len(data), hashlib.sha256(data).hexdigest())
+
+    def read(self, folder: Path) -> bytes:
+        """Content of the file, size and sha256 checked.
+
+        Raises:
+            BundleError: naming the file, what was found and what the manifest says.
+        """
+        path = folder / self.file
+        try:
+            if not path.is_file():
+                raise BundleError(f"{path}: no such file: {MANIFEST_NAME} names it; copy or export the bundle again")
+            size = path.stat().st_size
+            data = path.read_bytes() if size == self.size else b""
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read: {error}") from None
+        if size != self.size:
+            raise BundleError(
+                f"{path}: has {size} bytes: {MANIFEST_NAME} says {self.size}; copy or export the bundle again"
+            )
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.sha256:
+            raise BundleError(
+                f"{path}: sha256 is {found[:12]}...: {MANIFEST_NAME} says {self.sha256[:12]}...; copy or export the "
+                "bundle again"
+            )
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle says about itself.
+
+    Attributes:
+        format_version: of this file.
+        kind: of controller.
+        skills: in the order of the gate's weights.
+        gate: the gating network.
+        experts: each skill's network.
+        rates: at which gate and experts run.
+        action_scale: what an action of 1 means.
+        provenance: where it came from: git commit, recipes, seeds, hashes of demonstrations, evaluation. For people and
+            reports; the controller reads none of it.
+    """
+
+    format_version: int
+    kind: str
+    skills: tuple[str, ...]
+    gate: NetworkFile
+    experts: Mapping[str, NetworkFile]
+    rates: Rates
+    action_scale: ActionScale
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.format_version != BUNDLE_FORMAT:
+            raise ValueError(f"format_version {self.format_version}: this program reads {BUNDLE_FORMAT}")
+        if self.kind != KIND:
+            raise ValueError(f"kind {self.kind!r}: expected {KIND!r}")
+        for skill in self.skills:
+            if skill not in SKILLS:
+                raise ValueError(f"skills: unknown skill {skill!r}: expected {', '.join(SKILLS)}")
+        if not self.skills or len(set(self.skills)) != len(self.skills):
+            raise ValueError(f"skills {list(self.skills)}: expected each skill once")
+        if set(self.experts) != set(self.skills):
+            differing = ", ".join(sorted(set(self.experts) ^ set(self.skills)))
+            raise ValueError(f"experts: expected exactly one for each of skills: {differing} is in one of them only")
+        if not self.action_scale.top_speed > 0.0 or not 0.0 <= self.action_scale.gripper_threshold < 1.0:
+            raise ValueError(f"{self.action_scale}: expected a positive top_speed and a threshold from 0 to below 1")
+
+    def to_yaml(self) -> str:
+        """Content of the file."""
+        content = dataclasses.asdict(self)
+        content["skills"] = list(self.skills)
+        return yaml.safe_dump(content, sort_keys=False, width=120)
+
+
+def load_manifest(path: str | Path) -> Manifest:
+    """Manifest of the bundle in folder `path`.
+
+    Raises:
+        BundleError: naming the file and key that cannot be used.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such folder: expected a controller bundle (a folder with {MANIFEST_NAME})")
+    file = folder / MANIFEST_NAME
+    content = read_yaml(file, BundleError)
+    if content.get("format_version", BUNDLE_FORMAT) != BUNDLE_FORMAT:  # before its other keys can confuse
+        raise BundleError(f"{file}: format_version {content['format_version']}: this program reads {BUNDLE_FORMAT}")
+    return build(Manifest, content, str(file), BundleError)

@@ -1,0 +1,49 @@
+"""At which control ticks what runs.
+
+A tick is named by the stamp of its scene alone, so that every process of a graph and the in-process controller agree on
+it without talking to each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from roman_moe.core.state import NANOSECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often the networks run.
+
+    Attributes:
+        control_rate: of the experts, the blend and the commands [Hz].
+        gate_rate: of the gate [Hz]; its weights are held in between.
+
+    Raises:
+        ValueError: if a rate is not positive, or the control rate is no multiple of the gate rate.
+    """
+
+    control_rate: float = 20.0
+    gate_rate: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not (self.control_rate > 0.0 and self.gate_rate > 0.0):
+            raise ValueError(f"rates {self.control_rate} and {self.gate_rate} Hz: expected positive numbers")
+        ratio = self.control_rate / self.gate_rate
+        if ratio < 1.0 or abs(ratio - round(ratio)) > 1e-9:
+            raise ValueError(
+                f"control_rate {self.control_rate} Hz is no whole multiple of gate_rate {self.gate_rate} Hz"
+            )
+
+    @property
+    def gate_divider(self) -> int:
+        """Control ticks from one run of the gate to the next."""
+        return round(self.control_rate / self.gate_rate)
+
+    def tick(self, stamp_ns: int) -> int:
+        """Index of the control tick of a scene stamped `stamp_ns` [ns]."""
+        return round(stamp_ns * self.control_rate / NANOSECONDS)
+
+    def gate_due(self, stamp_ns: int) -> bool:
+        """Whether the gate runs on the scene stamped `stamp_ns` [ns]."""
+        return self.tick(stamp_ns) % self.gate_divider == 0

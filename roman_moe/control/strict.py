@@ -1,0 +1,105 @@
+"""From YAML to frozen dataclasses, strictly: an unknown, missing or ill-typed key is an error that names file and key.
+
+Nothing is silently ignored: a key that no one reads is a typo.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from roman_moe.core.errors import RomanError
+
+T = TypeVar("T")
+
+
+def read_yaml(path: Path, error: type[RomanError]) -> dict[str, Any]:
+    """Content of a YAML file that holds a mapping.
+
+    Raises:
+        error: naming the file, and the line if it is no YAML.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise error(f"{path}: cannot be read: {problem}") from None
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise error(f"{path}: {line}not valid YAML: {getattr(problem, 'problem', None) or problem}") from None
+    if not isinstance(content, dict):
+        raise error(f"{path}: expected keys and values, found {_describe(content)}")
+    return content
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str, error: type[RomanError]) -> T:
+    """Instance of dataclass `cls` from the keys of `values`.
+
+    Types understood: bool, int, float, str, dict, nested dataclasses, `tuple[X, ...]` and `Mapping[str, X]` of them.
+
+    Args:
+        where: file and section, for messages.
+
+    Raises:
+        error: naming `where`, the key, what was found and what was expected.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(fields)}"
+            raise error(f"{where}: unknown key {key!r}: {hint}")
+    arguments = {}
+    for name, spec in fields.items():
+        if name in values:
+            arguments[name] = _convert(hints[name], values[name], f"{where}: {name}", error)
+        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+            raise error(f"{where}: key {name!r} is missing")
+    try:
+        return cls(**arguments)
+    except ValueError as problem:
+        raise error(f"{where}: {problem}") from None
+
+
+def _convert(kind: Any, value: Any, where: str, error: type[RomanError]) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return build(typing.cast("type[Any]", kind), value, where, error)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(arguments[0], item, f"{where}[{i}]", error) for i, item in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping) and isinstance(value, dict):
+        return {str(key): _convert(arguments[1], item, f"{where}.{key}", error) for key, item in value.items()}
+    if kind is float and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-3 as text
+        except (TypeError, ValueError):
+            pass
+    plain = isinstance(kind, type) and origin is None
+    if plain and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise error(f"{where} is {_describe(value)}: expected {_type_name(kind)}")
+
+
+def _type_name(kind: Any) -> str:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return f"a list of {_type_name(arguments[0])}"
+    if origin is not None or dataclasses.is_dataclass(kind):
+        return "keys and values"
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "keys and values"}
+    return names.get(kind, str(kind))
+
+
+def _describe(value: Any) -> str:
+    return "empty" if value is None else repr(value)
