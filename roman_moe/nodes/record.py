@@ -1,0 +1,89 @@
+"""What one episode through the graph leaves behind: enough to render it again and to plot its weights.
+
+The lab node writes it as one .npz file when the episode ends, complete or not at all; nothing here needs rclpy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.errors import RomanError
+from roman_moe.core.files import atomic_path
+from roman_moe.core.state import NANOSECONDS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EpisodeRecord:
+    """One episode, T control ticks long.
+
+    Attributes:
+        start: name of the skill or scenario that it started from.
+        seed: of its start and noise.
+        outcome: value of `lab.tasks.Outcome`: "success", "time_limit" and so on.
+        skills: columns of `weights`, in the controller's order.
+        stamps_ns: of the ticks, (T,) [ns]; the first is 0.
+        physics_states: MuJoCo's state at each tick's start, (T, n): `Lab.set_physics_state` takes a row.
+        weights: that the gate gave for each tick, held between its runs; zeros before its first, (T, len(skills)).
+        commands: that the arm followed during each tick: linear velocity [m/s] and gripper opening [m], (T, 4).
+        duration_ns: from the start to the outcome [ns].
+        held_ticks: ticks for which no command came in time, so that the arm stood still.
+        missed_ticks: ticks that the arm was held or the blender blended without all it needed.
+    """
+
+    start: str
+    seed: int
+    outcome: str
+    skills: tuple[str, ...]
+    stamps_ns: NDArray[np.int64]
+    physics_states: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    commands: NDArray[np.float64]
+    duration_ns: int
+    held_ticks: int = 0
+    missed_ticks: int = 0
+
+    @property
+    def time_s(self) -> float:
+        """Time from the start to the outcome [s]."""
+        return self.duration_ns / NANOSECONDS
+
+    @property
+    def success(self) -> bool:
+        """Whether the skill or scenario was solved."""
+        return self.outcome == "success"
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """Skill of the largest weight at each tick, T names."""
+        return tuple(self.skills[i] for i in self.weights.argmax(axis=1))
+
+    def save(self, path: str | Path) -> None:
+        """Write the .npz file atomically."""
+        content: dict[str, Any] = {
+            field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)
+        }
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> EpisodeRecord:
+        """Read a file that `save` wrote.
+
+        Raises:
+            RomanError: if it is not there or is no episode record.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                content = {field.name: file[field.name] for field in dataclasses.fields(cls)}
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise RomanError(f"{path}: no readable episode record ({error}): run the episode again") from None
+        arrays = {"stamps_ns", "physics_states", "weights", "commands"}
+        values = {name: value if name in arrays else value.tolist() for name, value in content.items()}
+        return cls(**{**values, "skills": tuple(values["skills"])})
