@@ -1,0 +1,163 @@
+"""The panel drawn into video frames: current weights as bars, time, and the skills that led so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from roman_moe.report.palette import label, rgb, text_color
+from roman_moe.report.trace import Segment, Trace, leading_segments
+
+Color = tuple[int, int, int, int]
+Box = tuple[float, float, float, float]
+
+SMOOTH = 2  # shapes are drawn this much larger and scaled down, for soft edges
+
+WHITE = (255, 255, 255, 255)
+SOFT = (208, 213, 221, 255)
+TRACK = (255, 255, 255, 34)
+PANEL = (17, 20, 26, 178)
+
+
+class Overlay:
+    """Draws the panel for the frames of one run; sizes follow the frame's height.
+
+    Args:
+        trace: the run.
+        title: first line, e.g. "scenario 6".
+        height: of the frames [pixels].
+        width: of the frames [pixels].
+        speed: how many times faster than real time the video plays.
+    """
+
+    def __init__(self, trace: Trace, title: str, width: int, height: int, speed: float) -> None:
+        self._trace = trace
+        self._segments = leading_segments(trace)
+        self._title = title
+        self._speed = f"{speed:g}x speed"
+        self._unit = height / 720.0
+        self._size = (width, height)
+        self._row = self._px(27)
+        self._panel = (self._px(292), self._px(64) + self._row * len(trace.skills))
+        self._corner = (self._px(22), self._px(22))
+        self._strip = self._px(26)
+
+    def draw(self, frame: NDArray[np.uint8], tick: int, note: str = "") -> NDArray[np.uint8]:
+        """The frame with the panel for one tick, (h, w, 3); `note` stands large in the upper right corner."""
+        image = Image.fromarray(frame)
+        self._paste(image, self._corner, self._draw_panel(tick))
+        time = self._trace.end_s if note else float(self._trace.times[tick])
+        width, height = self._size
+        margin = self._corner[0]
+        self._paste(image, (margin, height - self._px(20) - self._strip), self._draw_strip(width - 2 * margin, time))
+        if note:
+            badge = self._draw_badge(note)
+            self._paste(image, (width - margin - badge.width, self._corner[1]), badge)
+        return np.asarray(image)
+
+    def _draw_panel(self, tick: int) -> Image.Image:
+        weights = self._trace.weights[tick]
+        lead = int(weights.argmax())
+        px, (width, height) = self._px, self._panel
+        label_end, bar_end = px(130), width - px(56)
+        panel = self._shapes(width, height, [((0, 0, width, height), PANEL, px(12))])
+        bars: list[tuple[Box, Color, float]] = []
+        for index, skill in enumerate(self._trace.skills):
+            top = px(56) + index * self._row + px(7)
+            box = (label_end, top, bar_end, top + px(13))
+            bars.append((box, TRACK, px(6.5)))
+            length = (bar_end - label_end) * float(np.clip(weights[index], 0.0, 1.0))
+            if length >= px(2):
+                bars.append(((box[0], box[1], box[0] + length, box[3]), (*rgb(skill), 255), min(px(6.5), length / 2)))
+        panel.alpha_composite(self._shapes(width, height, bars))
+        pen = ImageDraw.Draw(panel)
+        pen.text((px(16), px(13)), self._title, font=_font(px(17), True), fill=WHITE)
+        clock = f"{self._trace.times[tick]:.1f} s"
+        pen.text((width - px(16), px(13)), clock, font=_font(px(17), True), fill=WHITE, anchor="ra")
+        pen.text((px(16), px(36)), "gate weights", font=_font(px(12), False), fill=SOFT)
+        pen.text((width - px(16), px(36)), self._speed, font=_font(px(12), False), fill=SOFT, anchor="ra")
+        for index, skill in enumerate(self._trace.skills):
+            middle = px(56) + index * self._row + px(13.5)
+            ink = WHITE if index == lead else SOFT
+            font = _font(px(13.5), index == lead)
+            pen.text((px(16), middle), label(skill), font=font, fill=ink, anchor="lm")
+            pen.text((width - px(16), middle), f"{weights[index]:.2f}", font=font, fill=ink, anchor="rm")
+        return panel
+
+    def _draw_strip(self, width: int, time: float) -> Image.Image:
+        """Time line of the whole run: what led until `time`, in colour."""
+        px, height = self._px, self._strip
+        strip = self._shapes(width, height, [((0, 0, width, height), PANEL, px(8))])
+        inset, scale = px(4), (width - 2 * px(4)) / self._trace.end_s
+        boxes = []
+        for segment in self._segments:
+            if segment.start_s < time:
+                end = min(segment.end_s, time)
+                box = (inset + segment.start_s * scale, inset, inset + end * scale - 1, height - inset)
+                boxes.append((box, (*rgb(segment.name), 255), px(3)))
+        strip.alpha_composite(self._shapes(width, height, boxes))
+        pen = ImageDraw.Draw(strip)
+        font = _font(px(11.5), True)
+        for segment in self._segments:
+            self._name_segment(pen, segment, time, inset, scale, font)
+        return strip
+
+    def _name_segment(
+        self,
+        pen: ImageDraw.ImageDraw,
+        segment: Segment,
+        time: float,
+        inset: int,
+        scale: float,
+        font: ImageFont.FreeTypeFont,
+    ) -> None:
+        name = label(segment.name)
+        drawn = (min(segment.end_s, time) - segment.start_s) * scale
+        if drawn > font.getlength(name) + self._px(10):
+            middle = inset + (segment.start_s + segment.end_s) / 2 * scale
+            reached = inset + segment.start_s * scale + drawn - font.getlength(name) / 2 - self._px(5)
+            ink = text_color(segment.name)
+            pen.text((min(middle, reached), self._strip / 2), name, font=font, fill=ink, anchor="mm")
+
+    def _draw_badge(self, note: str) -> Image.Image:
+        px, font = self._px, _font(self._px(20), True)
+        width, height = int(font.getlength(note)) + px(36), px(46)
+        badge = self._shapes(width, height, [((0, 0, width, height), PANEL, px(12))])
+        ImageDraw.Draw(badge).text((width / 2, height / 2), note, font=font, fill=WHITE, anchor="mm")
+        return badge
+
+    def _px(self, size: float) -> int:
+        """A length given for frames of 720 lines, in pixels of these frames."""
+        return max(1, round(size * self._unit))
+
+    @staticmethod
+    def _shapes(
+        width: int,
+        height: int,
+        boxes: Sequence[tuple[Box, Color, float]],
+    ) -> Image.Image:
+        """Rounded boxes (corners, colour, radius) on nothing, edges smoothed."""
+        large = Image.new("RGBA", (width * SMOOTH, height * SMOOTH), (0, 0, 0, 0))
+        pen = ImageDraw.Draw(large)
+        for (x0, y0, x1, y1), color, radius in boxes:
+            if x1 - x0 >= 1 and y1 - y0 >= 1:
+                corners = (x0 * SMOOTH, y0 * SMOOTH, x1 * SMOOTH - 1, y1 * SMOOTH - 1)
+                pen.rounded_rectangle(corners, radius=radius * SMOOTH, fill=color)
+        return large.resize((width, height), Image.Resampling.BOX)
+
+    @staticmethod
+    def _paste(image: Image.Image, corner: tuple[int, int], part: Image.Image) -> None:
+        image.paste(part, corner, part)
+
+
+@lru_cache(maxsize=16)
+def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    """The font that matplotlib ships: the same everywhere, no system font needed."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)

@@ -1,0 +1,97 @@
+"""The video of a run, drawn after it from the recorded physics states. The file is there complete, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.files import atomic_path
+from roman_moe.report.overlay import Overlay
+from roman_moe.report.trace import Trace
+
+MAX_FRAMES = 900  # drawn without a GPU: about two minutes on two cores
+END_S = 2.0  # [s] for which the last frame stands, with the note
+
+
+class FrameSource(Protocol):
+    """Draws one recorded physics state."""
+
+    def frame(self, physics_state: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """(h, w, 3), RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """Which ticks a video shows, and how fast.
+
+    Attributes:
+        fps: frames per second of the file.
+        stride: ticks from one frame to the next.
+        speed: seconds of the run per second of video.
+    """
+
+    fps: int
+    stride: int
+    speed: float
+
+    @classmethod
+    def of(cls, ticks: int, rate: float, fps: int = 30, max_frames: int = MAX_FRAMES) -> Playback:
+        """Every tick if they are few, else every second, third ...: no tick is drawn twice, so motion stays even.
+
+        Args:
+            ticks: of the run.
+            rate: ticks per second of the run [Hz].
+        """
+        stride = max(1, -(-ticks // max_frames))
+        return cls(fps, stride, fps * stride / rate)
+
+
+def write_video(
+    trace: Trace,
+    source: FrameSource,
+    path: Path,
+    size: tuple[int, int],
+    title: str,
+    note: str,
+    playback: Playback,
+    on_frame: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write an H.264 file that browsers play.
+
+    Args:
+        size: width and height of the frames [pixels], multiples of 16.
+        title: of the panel.
+        note: stands large on the last frame: how it ended.
+        on_frame: called with (frames drawn, frames to draw).
+    """
+    ticks = list(range(0, len(trace.times), playback.stride))
+    overlay = Overlay(trace, title, size[0], size[1], playback.speed)
+    with atomic_path(path) as temporary:
+        encoder = imageio_ffmpeg.write_frames(
+            str(temporary),
+            size,
+            fps=playback.fps,
+            codec="libx264",
+            pix_fmt_out="yuv420p",
+            quality=None,
+            ffmpeg_log_level="error",
+            # faststart: a browser may play before it has all; one thread draws, so encoding must stay cheap
+            output_params=["-crf", "21", "-preset", "veryfast", "-movflags", "+faststart"],
+        )
+        encoder.send(None)
+        try:
+            for done, tick in enumerate(ticks):
+                encoder.send(np.ascontiguousarray(overlay.draw(source.frame(trace.physics_states[tick]), tick)))
+                on_frame(done + 1, len(ticks))
+            last = len(trace.times) - 1
+            end = np.ascontiguousarray(overlay.draw(source.frame(trace.physics_states[last]), last, note))
+            for _ in range(round(END_S * playback.fps)):
+                encoder.send(end)
+        finally:
+            encoder.close()

@@ -1,0 +1,85 @@
+"""Plot and video: readable files in the skills' colours, complete or absent."""
+
+from __future__ import annotations
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from roman_moe.core.skills import SKILLS
+from roman_moe.report.palette import COLORS, color, label, rgb
+from roman_moe.report.plots import plot_gate_weights
+from roman_moe.report.trace import Trace
+from roman_moe.report.video import Playback, write_video
+
+SIZE = (320, 176)
+
+
+def run_of_two_skills(ticks: int = 40) -> Trace:
+    weights = np.zeros((ticks, len(SKILLS)))
+    weights[: ticks // 2, 0] = 1.0
+    weights[ticks // 2 :, 6] = 1.0
+    return Trace(SKILLS, np.arange(ticks) * 0.05, weights, np.arange(ticks, dtype=float)[:, None], ticks * 0.05)
+
+
+class Grey:
+    """Frames whose brightness is the physics state."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.drawn: list[float] = []
+        self._fail_at = fail_at
+
+    def frame(self, physics_state: np.ndarray) -> np.ndarray:
+        if len(self.drawn) == self._fail_at:
+            raise KeyboardInterrupt
+        self.drawn.append(float(physics_state[0]))
+        return np.full((SIZE[1], SIZE[0], 3), int(physics_state[0]), dtype=np.uint8)
+
+
+def share(image: np.ndarray, skill: str) -> float:
+    """Share of pixels in a skill's colour."""
+    return float((np.abs(image[..., :3].astype(int) - rgb(skill)).max(axis=-1) <= 2).mean())
+
+
+def test_every_skill_has_its_own_colour_and_name():
+    assert set(COLORS) == set(SKILLS)
+    assert len({color(skill) for skill in SKILLS}) == len({label(skill) for skill in SKILLS}) == len(SKILLS)
+    assert label("stir_soup") == "stir soup"
+
+
+def test_the_plot_shows_the_weights_that_led(tmp_path):
+    plot_gate_weights(run_of_two_skills(), tmp_path / "gate_weights.png", "two skills")
+    image = np.asarray(Image.open(tmp_path / "gate_weights.png"))
+    assert image.shape[1] >= 1200
+    assert share(image, "pull") == pytest.approx(share(image, "button"), rel=0.05)
+    assert share(image, "pull") > 0.2
+    assert share(image, "push") < 0.01  # in the legend only
+
+
+def test_few_ticks_are_all_drawn_and_many_at_even_steps():
+    assert Playback.of(100, 20.0) == Playback(30, 1, 1.5)
+    assert Playback.of(2000, 20.0) == Playback(30, 3, 4.5)
+    assert -(-2000 // Playback.of(2000, 20.0).stride) <= 900
+
+
+def test_the_video_has_the_frames_asked_for_and_plays_in_browsers(tmp_path):
+    source, seen = Grey(), []
+    path = tmp_path / "demo.mp4"
+    write_video(
+        run_of_two_skills(), source, path, SIZE, "two", "Solved", Playback(30, 2, 3.0), lambda *n: seen.append(n)
+    )
+    assert seen[-1] == (20, 20)
+    assert source.drawn == [*range(0, 40, 2), 39]
+    frames = imageio_ffmpeg.read_frames(str(path))
+    meta = next(frames)
+    assert (meta["codec"], meta["size"], meta["fps"]) == ("h264", SIZE, 30.0)
+    assert "yuv420p" in meta["pix_fmt"]
+    assert sum(1 for _ in frames) == 20 + 60
+    assert [file.name for file in tmp_path.iterdir()] == ["demo.mp4"]
+
+
+def test_an_interrupted_video_leaves_no_file(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write_video(run_of_two_skills(), Grey(fail_at=5), tmp_path / "demo.mp4", SIZE, "t", "n", Playback(30, 1, 1.5))
+    assert list(tmp_path.iterdir()) == []
