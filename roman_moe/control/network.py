@@ -107,7 +107,11 @@ class Network:
             ("output", outputs[0], self.metadata.outputs),
         ):
             batch, *rest = port.shape or [0]
-            if port.type != "tensor(float)" or rest != [len(names)] or not (batch in (1, None) or isinstance(batch, str)):
+            if (
+                port.type != "tensor(float)"
+                or rest != [len(names)]
+                or not (batch in (1, None) or isinstance(batch, str))
+            ):
                 raise BundleError(
                     f"{where}: {kind} {port.name!r} is {port.type} of shape {port.shape}: its metadata name "
                     f"{len(names)} values, so expected tensor(float) of shape [batch, {len(names)}]"

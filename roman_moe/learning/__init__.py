@@ -1,0 +1,1 @@
+"""Networks, behaviour cloning, export, collection and evaluation. Only this room imports torch."""

@@ -1,0 +1,134 @@
+"""Behaviour cloning: a policy is fitted to what the demonstrator answered. The same samples, recipe and seed give the
+same weights, bit for bit, on the same machine.
+
+An expert's velocity is fitted by mean squared error. Its gripper is not: demonstrators open or close and seldom anything
+between, and a least-squares fit answers the mean where it is unsure, a half-closed command that no one ever gave. Read as
+a probability of opening, (1 + tanh z) / 2 = sigmoid(2 z), the gripper is fitted by cross-entropy; what is unsure falls
+inside the gripper's threshold and holds.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from roman_moe.control.metadata import GATE
+from roman_moe.core.errors import ConfigError
+from roman_moe.learning.geometry import object_columns
+from roman_moe.learning.networks import MLPPolicy
+from roman_moe.learning.recipe import NetworkRecipe
+from roman_moe.learning.samples import Samples
+
+WARMUP_SHARE = 0.02
+GRADIENT_LIMIT = 1.0
+"""Largest norm of a step's gradient; ordinary ones stay below, and a rare large one does no harm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A cloned policy.
+
+    Attributes:
+        policy: with the averaged weights, in evaluation mode.
+        errors: by name, on the training samples ("train_...") and on those held out ("validation_...").
+    """
+
+    policy: MLPPolicy
+    errors: dict[str, float]
+
+
+def train(samples: Samples, recipe: NetworkRecipe, seed: int, on_step: Callable[[int], None] | None = None) -> Trained:
+    """Clone one network.
+
+    Args:
+        on_step: called after each gradient step with the number of steps done.
+
+    Raises:
+        ConfigError: if the loss is no longer finite.
+    """
+    torch.set_num_threads(1)  # these networks are too small to share, and other processes train beside
+    stream = (seed, zlib.crc32(samples.network.encode()))  # each network draws its own numbers
+    rng = np.random.default_rng(stream)
+    training, validation = samples.split(recipe.validation_share, rng)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        policy = MLPPolicy(samples.network, recipe.hidden, recipe.near_scales)
+        observations = torch.from_numpy(training.observations)
+        policy.observation.fit(observations)
+        averaged = _optimise(policy, observations, torch.from_numpy(training.answers), recipe, on_step)
+    return Trained(averaged, _errors("train", averaged, training) | _errors("validation", averaged, validation))
+
+
+def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_weight: float) -> Tensor:
+    """The cloning loss of a batch, a scalar."""
+    raw = policy.raw(observations)
+    if policy.name == GATE:
+        weights = policy.squash(raw)
+        return -(answers * weights.clamp(min=1e-8).log()).sum(dim=1).mean()
+    velocity = functional.mse_loss(torch.tanh(raw[:, :3]), answers[:, :3])
+    gripper = functional.binary_cross_entropy_with_logits(2.0 * raw[:, 3], 0.5 * (1.0 + answers[:, 3]))
+    return velocity + gripper_weight * gripper
+
+
+def _optimise(
+    policy: MLPPolicy,
+    observations: Tensor,
+    answers: Tensor,
+    recipe: NetworkRecipe,
+    on_step: Callable[[int], None] | None,
+) -> MLPPolicy:
+    """Train `policy` in place; answer a copy with the exponential moving average of its weights."""
+    averaged = copy.deepcopy(policy).eval().requires_grad_(False)
+    optimiser = torch.optim.AdamW(policy.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _learning_rate(step, recipe.steps))
+    noisy = torch.from_numpy(object_columns(policy.features))
+    for step in range(1, recipe.steps + 1):
+        rows = torch.randint(len(observations), (recipe.batch_size,))
+        batch = observations[rows]
+        if recipe.noise_bound > 0.0:
+            noise = torch.randn(recipe.batch_size, len(noisy)) * (recipe.noise_bound / 3.0)
+            batch[:, noisy] += noise.clamp(-recipe.noise_bound, recipe.noise_bound)
+        loss = loss_of(policy, batch, answers[rows], recipe.gripper_weight)
+        if not torch.isfinite(loss):
+            raise ConfigError(f"{policy.name}: loss is {loss.item()} at step {step}: lower the recipe's learning_rate")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), GRADIENT_LIMIT)
+        optimiser.step()
+        schedule.step()
+        decay = min(recipe.ema_decay, step / (step + 10.0))  # the random start is soon forgotten
+        with torch.no_grad():
+            torch._foreach_lerp_(list(averaged.parameters()), list(policy.parameters()), 1.0 - decay)
+        if on_step is not None:
+            on_step(step)
+    return averaged
+
+
+def _learning_rate(step: int, steps: int) -> float:
+    """Share of the highest learning rate at a step."""
+    warmup = max(1.0, WARMUP_SHARE * steps)
+    return min(step / warmup, 0.5 * (1.0 + math.cos(math.pi * step / steps))) if step else 1.0 / warmup
+
+
+@torch.no_grad()
+def _errors(prefix: str, policy: MLPPolicy, samples: Samples) -> dict[str, float]:
+    """How far the policy's answers are from the demonstrator's; nothing without samples."""
+    if not len(samples.observations):
+        return {}
+    answered = policy(torch.from_numpy(samples.observations)).numpy()
+    if policy.name == GATE:
+        agree = answered.argmax(axis=1) == samples.answers.argmax(axis=1)
+        return {f"{prefix}_wrong_skill": float(1.0 - agree.mean())}
+    difference = answered - samples.answers
+    return {
+        f"{prefix}_velocity_rms": float(np.sqrt((difference[:, :3] ** 2).mean())),
+        f"{prefix}_gripper_wrong": float((np.abs(difference[:, 3]) > 0.5).mean()),
+    }

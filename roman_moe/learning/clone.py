@@ -1,0 +1,137 @@
+"""From a folder of demonstrations to a bundle: clones the networks, one worker process each, and writes them together.
+
+Nothing is written before all networks are trained and proven; an interruption leaves an older bundle as it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roman_moe.control.bundle import load_bundle
+from roman_moe.control.metadata import GATE
+from roman_moe.control.rates import Rates
+from roman_moe.core.action import ActionScale
+from roman_moe.core.errors import BundleError
+from roman_moe.demos.dataset import dataset_hash, git_commit
+from roman_moe.demos.metadata import NETWORKS
+from roman_moe.demos.reader import read_episodes
+from roman_moe.learning.recipe import NetworkRecipe, Recipe
+from roman_moe.learning.workers import run_jobs
+
+METHOD = "bc"
+
+
+@dataclass(frozen=True, slots=True)
+class ClonedNetwork:
+    """One network, trained and exported.
+
+    Attributes:
+        network: skill, or "gate".
+        data: content of its .onnx file.
+        provenance: where it came from, in plain YAML types.
+    """
+
+    network: str
+    data: bytes
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    network: str
+    demonstrations: Path
+    recipe: NetworkRecipe
+    rates: Rates
+    seed: int
+
+
+def clone_bundle(
+    demonstrations: Path,
+    out: Path,
+    recipe: Recipe,
+    seed: int,
+    workers: int,
+    networks: Sequence[str] = NETWORKS,
+    on_cloned: Callable[[ClonedNetwork], None] | None = None,
+) -> None:
+    """Clone networks from a dataset folder and write them as a bundle.
+
+    Args:
+        demonstrations: folder with one folder of episodes a network.
+        out: folder of the bundle; networks that are not cloned stay as they are there.
+        seed: of initial weights, batches, noise and the split into training and validation.
+        workers: how many networks train at a time, one process and one core each.
+        networks: which ones to clone.
+        on_cloned: called as each network is done.
+
+    Raises:
+        DemonstrationError: if a network's demonstrations cannot be used.
+        BundleError: if `out` cannot be written to, or lacks networks that are not cloned.
+        ConfigError: if training diverges.
+    """
+    from roman_moe.learning.export import check_replaceable, write_bundle
+
+    check_replaceable(out)  # before minutes of training
+    scale = ActionScale()
+    data, provenance = _kept(out, [name for name in NETWORKS if name not in networks], recipe.rates, scale)
+    # The largest first, so that no worker is left with it at the end.
+    order = sorted(networks, key=lambda name: -recipe.networks[name].steps * sum(recipe.networks[name].hidden))
+    jobs = [_Job(name, demonstrations, recipe.networks[name], recipe.rates, seed) for name in order]
+    for _, cloned in run_jobs(_clone, jobs, workers):
+        data[cloned.network] = cloned.data
+        provenance[cloned.network] = cloned.provenance
+        if on_cloned is not None:
+            on_cloned(cloned)
+    origin = {
+        "method": METHOD,
+        "git_commit": git_commit(),
+        "networks": {name: provenance[name] for name in NETWORKS},
+    }
+    write_bundle(out, data, recipe.rates, scale, origin)
+
+
+def _clone(job: _Job) -> ClonedNetwork:
+    """What a worker does."""
+    from roman_moe.learning import bc  # torch: only where it trains
+    from roman_moe.learning.export import export_policy
+    from roman_moe.learning.samples import samples_of
+
+    samples = samples_of(job.network, read_episodes(job.demonstrations, job.network), job.rates)
+    trained = bc.train(samples, job.recipe, job.seed)
+    data = export_policy(trained.policy, samples.observations, job.rates, ActionScale())
+    recipe = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(job.recipe).items()
+    }
+    return ClonedNetwork(
+        job.network,
+        data,
+        {
+            "seed": job.seed,
+            "demonstrations": {
+                "sha256": dataset_hash(job.demonstrations, job.network),
+                "episodes": len(set(samples.episodes.tolist())),
+                "samples": len(samples.observations),
+            },
+            "recipe": recipe,
+            "errors": {name: round(value, 5) for name, value in trained.errors.items()},
+        },
+    )
+
+
+def _kept(out: Path, names: Sequence[str], rates: Rates, scale: ActionScale) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Content and provenance of the networks of an existing bundle that stay as they are."""
+    if not names:
+        return {}, {}
+    bundle = load_bundle(out)
+    if (bundle.rates, bundle.action_scale) != (rates, scale):
+        raise BundleError(f"{out}: has other rates or another action scale than the recipe: train all networks")
+    files = {GATE: bundle.manifest.gate, **bundle.manifest.experts}
+    missing = [name for name in names if name not in files]
+    if missing:
+        raise BundleError(f"{out}: has no network {missing[0]!r} to keep: train it as well")
+    provenance = bundle.manifest.provenance.get("networks", {})
+    return {name: files[name].read(out) for name in names}, {name: provenance.get(name, {}) for name in names}

@@ -1,0 +1,162 @@
+"""From trained torch policies to a controller bundle that is proven to answer the same, complete or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from roman_moe.control.bundle import load_bundle
+from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manifest, NetworkFile
+from roman_moe.control.metadata import GATE, NetworkMetadata
+from roman_moe.control.network import Network
+from roman_moe.control.rates import Rates
+from roman_moe.core.action import ActionScale
+from roman_moe.core.errors import BundleError
+from roman_moe.core.features import FEATURES, feature_indices
+from roman_moe.core.skills import SKILLS
+from roman_moe.learning.networks import GATE_GAIN, NORMALISED_LIMIT, MLPPolicy
+from roman_moe.learning.onnx_graph import PolicyParameters, policy_model
+
+PARITY_TOLERANCE = 1e-5
+PARITY_SAMPLES = 256
+
+
+def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates: Rates, scale: ActionScale) -> bytes:
+    """Content of the .onnx file of a policy, compared with torch on recorded and random observations.
+
+    Args:
+        policy: trained.
+        recorded: observations that it was trained on, (N, n); some of them are compared.
+        rates: at which the controller will run.
+        scale: what its actions mean.
+
+    Raises:
+        BundleError: if the largest difference exceeds 1e-5.
+    """
+    if policy.name == GATE:
+        metadata = NetworkMetadata.of_gate(policy.features, rates.gate_rate, policy.outputs)
+    else:
+        metadata = NetworkMetadata.of_expert(policy.name, policy.features, rates.control_rate, scale.top_speed)
+    data = policy_model(_parameters(policy), metadata)
+    difference = parity(policy, data, _probes(policy, recorded))
+    if not difference <= PARITY_TOLERANCE:
+        raise BundleError(
+            f"{policy.name}: torch and ONNX differ by {difference:.1e}: expected {PARITY_TOLERANCE:.0e} or less"
+        )
+    return data
+
+
+def parity(policy: MLPPolicy, data: bytes, observations: NDArray[np.float32]) -> float:
+    """Largest difference between a torch policy and its .onnx content as the controller runs it, on (N, n)."""
+    network = Network(data, policy.name)
+    vector = np.zeros(len(FEATURES))
+    indices = feature_indices(policy.features)
+    with torch.no_grad():
+        expected = policy(torch.from_numpy(observations)).numpy()
+    largest = 0.0
+    for observation, answer in zip(observations, expected, strict=True):
+        vector[indices] = observation
+        largest = max(largest, float(np.abs(network(vector) - answer).max()))
+    return largest
+
+
+def write_bundle(
+    folder: Path,
+    networks: Mapping[str, bytes],
+    rates: Rates,
+    scale: ActionScale,
+    provenance: dict[str, Any],
+) -> None:
+    """Write a bundle and load it once; it replaces an older bundle in its place only when all of that went well.
+
+    Args:
+        networks: content of the .onnx files by skill, and of the gate by "gate".
+        provenance: what to say about where it came from; plain YAML types.
+
+    Raises:
+        BundleError: if the bundle would not load, or `folder` holds something that is no bundle.
+    """
+    skills = tuple(skill for skill in SKILLS if skill in networks)
+    files = {name: NetworkFile.of(f"{name}.onnx", networks[name]) for name in (GATE, *skills)}
+    experts = {skill: files[skill] for skill in skills}
+    manifest = Manifest(BUNDLE_FORMAT, KIND, skills, files[GATE], experts, rates, scale, provenance)
+    with _replaced_bundle(folder) as temporary:
+        for name, file in files.items():
+            (temporary / file.file).write_bytes(networks[name])
+        (temporary / MANIFEST_NAME).write_text(manifest.to_yaml(), encoding="utf-8")
+        load_bundle(temporary)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse to overwrite what is no bundle: a slip in a path must not cost anyone their files.
+
+    Raises:
+        BundleError: naming the first thing in `folder` that a bundle does not have.
+    """
+    if folder.is_dir():
+        for entry in sorted(folder.iterdir()):
+            if entry.name != MANIFEST_NAME and entry.suffix != ".onnx":
+                raise BundleError(f"{folder}: holds {entry.name}, which is no part of a bundle: choose another folder")
+    elif folder.exists():
+        raise BundleError(f"{folder}: is no folder: choose another name")
+
+
+@contextlib.contextmanager
+def _replaced_bundle(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; put it in its place when the block ends without an exception."""
+    check_replaceable(folder)
+    target = folder.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        yield new
+        for file in new.iterdir():
+            with open(file, "rb") as opened:
+                os.fsync(opened.fileno())
+        if target.exists():
+            os.replace(target, old)
+        try:
+            os.replace(new, target)
+        except OSError:
+            if old.exists():
+                os.replace(old, target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _parameters(policy: MLPPolicy) -> PolicyParameters:
+    def numbers(tensor: torch.Tensor) -> NDArray[np.float32]:
+        array: NDArray[np.float32] = tensor.detach().numpy()
+        return array
+
+    layers = [(numbers(layer.weight).T, numbers(layer.bias)) for layer in (*policy.body, policy.head)]
+    observation = policy.observation
+    return PolicyParameters(
+        numbers(observation.mean),
+        numbers(observation.std),
+        NORMALISED_LIMIT,
+        observation.near_scales,
+        layers,
+        GATE_GAIN,
+    )
+
+
+def _probes(policy: MLPPolicy, recorded: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Recorded observations spread over all of them, and random ones from within and far outside their range."""
+    rng = np.random.default_rng(0)
+    chosen = recorded[np.linspace(0, len(recorded) - 1, min(PARITY_SAMPLES, len(recorded))).astype(int)]
+    count = len(policy.features)
+    mean, std = policy.observation.mean[:count].numpy(), policy.observation.std[:count].numpy()
+    spread = rng.choice([0.3, 1.0, 10.0], size=(PARITY_SAMPLES, 1))
+    random = mean + spread * std * rng.standard_normal((PARITY_SAMPLES, count))
+    return np.concatenate([chosen, random]).astype(np.float32)

@@ -1,0 +1,54 @@
+"""Relative positions as a fixed linear map of an observation, derived from the names of its features.
+
+A policy that must bring a hand within millimetres of an object learns it from few demonstrations only if it is shown the
+difference: absolute positions hide it behind numbers a hundred times larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.features import AXES, axes
+from roman_moe.core.state import OBJECTS
+
+HAND = "hand_position"
+
+
+def observed_objects(features: Sequence[str]) -> tuple[str, ...]:
+    """Objects whose position is observed, in the order of the features."""
+    return tuple(name for name in dict.fromkeys(f.rpartition(".")[0] for f in features) if name in OBJECTS)
+
+
+def object_columns(features: Sequence[str]) -> NDArray[np.intp]:
+    """Columns of an observation that hold object positions."""
+    names = {feature for name in observed_objects(features) for feature in axes(name)}
+    return np.array([i for i, feature in enumerate(features) if feature in names], dtype=np.intp)
+
+
+def relative_matrix(features: Sequence[str]) -> NDArray[np.float64]:
+    """Matrix R, (n, m) of -1, 0 and 1, so that `observation @ R` are the relative positions [m].
+
+    First each object minus the hand, then each later object minus each earlier one (an expert observes its target after
+    the object that it moves, so this is target minus object).
+
+    Raises:
+        ValueError: if the hand or an axis of an object is not observed.
+    """
+    objects = observed_objects(features)
+    pairs = [(HAND, name) for name in objects] + list(combinations(objects, 2))
+    index = {feature: i for i, feature in enumerate(features)}
+    missing = [
+        feature for name in {name for pair in pairs for name in pair} for feature in axes(name) if feature not in index
+    ]
+    if missing:
+        raise ValueError(f"feature {min(missing)!r} is not observed: relative positions need it")
+    matrix = np.zeros((len(features), len(AXES) * len(pairs)))
+    for k, (origin, end) in enumerate(pairs):
+        for axis, (start_feature, end_feature) in enumerate(zip(axes(origin), axes(end), strict=True)):
+            matrix[index[end_feature], 3 * k + axis] = 1.0
+            matrix[index[start_feature], 3 * k + axis] = -1.0
+    return matrix

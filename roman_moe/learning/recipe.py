@@ -1,0 +1,95 @@
+"""Recipes of behaviour cloning: every number of the training, from YAML. A key that no one reads is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roman_moe.control.rates import Rates
+from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.errors import ConfigError
+from roman_moe.demos.metadata import NETWORKS
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecipe:
+    """How one network is cloned.
+
+    Attributes:
+        hidden: sizes of the hidden layers.
+        near_scales: scales of the squashed relative positions [m].
+        steps: gradient steps.
+        batch_size: samples a step, drawn with replacement.
+        learning_rate: of AdamW at its highest; rises linearly in the first 2 % of the steps, then falls as a cosine to 0.
+        weight_decay: of AdamW.
+        ema_decay: of the averaged weights, which are what is kept.
+        noise_bound: level L of the noise that each sample's object positions get anew each time it is drawn: clipped to
+            +-L, sigma = L / 3 [m]. It comes on top of noise in the demonstrations.
+        gripper_weight: of the gripper's loss relative to the velocity's.
+        validation_share: of the episodes that are kept from training, to report the error on them.
+    """
+
+    hidden: tuple[int, ...] = (256, 256, 256)
+    near_scales: tuple[float, ...] = (0.05, 0.01)
+    steps: int = 6000
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    ema_decay: float = 0.999
+    noise_bound: float = 0.005
+    gripper_weight: float = 0.1
+    validation_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if min((self.steps, self.batch_size, *self.hidden)) < 1:
+            raise ValueError("steps, batch_size and hidden: expected 1 or more")
+        if min((self.learning_rate, *self.near_scales)) <= 0.0:
+            raise ValueError("learning_rate and near_scales: expected positive numbers")
+        if min(self.weight_decay, self.noise_bound, self.gripper_weight) < 0.0:
+            raise ValueError("weight_decay, noise_bound and gripper_weight: expected 0 or more")
+        if not (0.0 <= self.ema_decay < 1.0 and 0.0 <= self.validation_share < 1.0):
+            raise ValueError("ema_decay and validation_share: expected 0 or more and less than 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How all networks of a bundle are cloned.
+
+    Attributes:
+        rates: at which gate and experts will run; demonstrations must have the control rate.
+        networks: each network's own recipe.
+    """
+
+    rates: Rates
+    networks: Mapping[str, NetworkRecipe]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Layout of the YAML file: what all networks share, and where single ones differ."""
+
+    rates: Rates
+    defaults: dict[str, Any]
+    networks: Mapping[str, dict[str, Any]]
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Recipe from a YAML file.
+
+    Raises:
+        ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
+    """
+    file = build(_File, read_yaml(path, ConfigError), str(path), ConfigError)
+    build(NetworkRecipe, file.defaults, f"{path}: defaults", ConfigError)  # names them, if something is wrong there
+    for name in file.networks:
+        if name not in NETWORKS:
+            raise ConfigError(f"{path}: networks: unknown network {name!r}: expected {', '.join(NETWORKS)}")
+    recipes = {
+        name: build(
+            NetworkRecipe, {**file.defaults, **file.networks.get(name, {})}, f"{path}: networks.{name}", ConfigError
+        )
+        for name in NETWORKS
+    }
+    return Recipe(file.rates, recipes)

@@ -1,0 +1,58 @@
+"""Tiny bundles with random weights, made in milliseconds without torch: for tests that need real ONNX sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manifest, NetworkFile
+from roman_moe.control.metadata import GATE, NetworkMetadata
+from roman_moe.control.rates import Rates
+from roman_moe.core.action import ActionScale
+from roman_moe.core.features import OBSERVATIONS
+from roman_moe.core.skills import SKILLS
+from roman_moe.learning.geometry import relative_matrix
+from roman_moe.learning.onnx_graph import PolicyParameters, policy_model
+
+
+def tiny_metadata(name: str, rates: Rates | None = None) -> NetworkMetadata:
+    """Metadata of the network for a skill or "gate"."""
+    rates = rates or Rates()
+    if name == GATE:
+        return NetworkMetadata.of_gate(OBSERVATIONS[GATE], rates.gate_rate)
+    return NetworkMetadata.of_expert(name, OBSERVATIONS[name], rates.control_rate, ActionScale().top_speed)
+
+
+def tiny_network(name: str, seed: int = 0, hidden: Sequence[int] = (8,), metadata: NetworkMetadata | None = None) -> bytes:
+    """Content of an .onnx file with random weights for a skill or "gate"."""
+    metadata = metadata or tiny_metadata(name)
+    rng = np.random.default_rng([seed, *name.encode()])
+    extra = relative_matrix(metadata.features).shape[1]
+    joined = len(metadata.features) + extra
+    sizes = (joined + 2 * extra, *hidden, len(metadata.outputs))
+    layers = [
+        (rng.normal(0.0, a**-0.5, (a, b)).astype(np.float32), rng.normal(0.0, 0.5, b).astype(np.float32))
+        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+    ]
+    mean, std = np.zeros(joined, np.float32), np.full(joined, 0.3, np.float32)
+    return policy_model(PolicyParameters(mean, std, 5.0, (0.05, 0.01), layers, 10.0), metadata)
+
+
+def write_tiny_bundle(folder: Path, seed: int = 0, hidden: Sequence[int] = (8,)) -> Path:
+    """Write a bundle with random weights into `folder`; the same seed gives the same bundle."""
+    return write_networks(folder, {name: tiny_network(name, seed, hidden) for name in (*SKILLS, GATE)})
+
+
+def write_networks(folder: Path, networks: dict[str, bytes]) -> Path:
+    """Write .onnx contents with a manifest that fits them, unchecked: tests of damage begin here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, data in networks.items():
+        files[name] = NetworkFile.of(f"{name}.onnx", data)
+        (folder / files[name].file).write_bytes(data)
+    gate = files.pop(GATE)
+    manifest = Manifest(BUNDLE_FORMAT, KIND, SKILLS, gate, files, Rates(), ActionScale(), {"seed": 0})
+    (folder / MANIFEST_NAME).write_text(manifest.to_yaml())
+    return folder
