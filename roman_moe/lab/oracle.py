@@ -124,7 +124,7 @@ def pick_and_drop(state: SceneState) -> tuple[Vector, float]:
         return _grasp(state, cover)
     offset = cover - state.hand_position
     goal = np.array([zone[0], zone[1], zone[2] + 0.022])
-    velocity = _approach(cover, goal, floor=0.11, radius=0.01)
+    velocity = _approach(cover, goal, floor=0.12, radius=0.01)
     velocity[:2] += POSITION_GAIN * 0.5 * offset[:2]
     return velocity, CLOSE
 
@@ -167,7 +167,7 @@ def pick_and_place(state: SceneState) -> tuple[Vector, float]:
     if not _is_held(state, rack):
         return _grasp(state, rack)
     goal = state.position("rack_target") + [0.0, 0.0, RACK_HEIGHT - 0.004]
-    velocity = _approach(rack, goal, floor=0.115, radius=0.006)
+    velocity = _approach(rack, goal, floor=0.12, radius=0.006)
     velocity[:2] += POSITION_GAIN * 0.5 * (rack - state.hand_position)[:2]
     return velocity, CLOSE
 
@@ -192,7 +192,7 @@ def pick_and_insert(state: SceneState) -> tuple[Vector, float]:
     grasp = vial + [0.0, 0.0, 0.030]
     if not _is_held(state, grasp, tolerance=0.03):
         return _grasp(state, grasp)
-    return _approach(vial, mouth, floor=0.09, radius=0.003, slope=4.0), CLOSE
+    return _approach(vial, mouth, floor=0.115, radius=0.003, slope=4.0), CLOSE
 
 
 def is_inserted(state: SceneState) -> bool:
@@ -251,7 +251,7 @@ class OracleGate:
         return weights
 
 
-LEAVING_HEIGHT = 0.12  # [m] below it a hand beside its object still belongs to the skill
+LEAVING_HEIGHT = 0.10  # [m] below it a hand beside its object still belongs to the skill
 LEAVING_SIDE = 0.21  # [m] |y| beyond it the hand is over the drawer unit or the belt
 
 
@@ -274,8 +274,10 @@ def leading_skill(state: SceneState) -> str:
         return "pick_and_place"
     if not inserted or _is_beside(hand, vial):
         return "pick_and_insert"
-    pushed = rack[1] < end[1] + 0.004
-    if not pushed or (not state.flag("button_pressed") and (hand[1] < -LEAVING_SIDE or _is_beside(hand, rack, 0.09))):
+    remaining, beside = rack[1] - end[1], _is_beside(hand, rack, 0.09)
+    if remaining > (0.004 if beside else 0.6 * layout.SCENARIO_PUSH_TOLERANCE):
+        return "push"
+    if not state.flag("button_pressed") and (beside or hand[1] < -LEAVING_SIDE):
         return "push"
     return "button"
 
