@@ -34,17 +34,14 @@ def blend(
     """
     if actions.shape != (len(weights), ACTION_SIZE):
         raise ValueError(f"actions have shape {actions.shape}: expected ({len(weights)}, {ACTION_SIZE})")
-    if answered is None:
-        action = weights @ actions
-    else:
+    share = 1.0
+    if answered is not None and not answered.all():
         total = weights.sum()
-        share = weights[answered].sum() / total if total > 0.0 else 0.0
+        weights, actions = weights[answered], actions[answered]
+        share = weights.sum() / total if total > 0.0 else 0.0
         if not share >= MIN_ANSWERED_WEIGHT:
             raise ValueError(f"only {share:.2f} of the weight has answered: expected {MIN_ANSWERED_WEIGHT} or more")
-        action = weights[answered] @ actions[answered]
-        if not answered.all():
-            action /= share
-    if not np.isfinite(action).all():
-        raise ValueError(f"blended action is not finite: {action.tolist()}")
-    result: NDArray[np.float64] = action
+    if not (np.isfinite(weights).all() and np.isfinite(actions).all()):
+        raise ValueError(f"not finite: weights {weights.tolist()}, actions {actions.tolist()}")
+    result: NDArray[np.float64] = weights @ actions / share
     return result

@@ -1,0 +1,121 @@
+"""The controller's promises: nothing that is not finite reaches the arm, and ticks follow from stamps alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundles import write_tiny_bundle
+from roman_moe.control.blend import blend
+from roman_moe.control.bundle import Bundle, load_bundle
+from roman_moe.control.controller import Controller
+from roman_moe.core.action import GRIPPER_OPEN
+from roman_moe.core.features import feature_vector
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+
+TICK_NS = 50_000_000
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return load_bundle(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+def scene(tick: int = 0, seed: int = 0) -> SceneState:
+    rng = np.random.default_rng([seed, tick])
+    return SceneState(
+        stamp_ns=tick * TICK_NS,
+        hand_position=rng.normal(size=3),
+        hand_velocity=rng.normal(size=3),
+        finger_opening=0.05,
+        finger_forces=rng.random(2),
+        object_positions=rng.normal(size=(len(OBJECTS), 3)),
+        flags=np.zeros(len(FLAGS), dtype=bool),
+    )
+
+
+def test_a_step_is_the_parts_put_together(bundle: Bundle):
+    state = scene()
+    step = Controller(bundle).step(state)
+    features = feature_vector(state)
+    actions = np.array([expert.action(features) for expert in bundle.experts])
+    np.testing.assert_array_equal(step.weights, bundle.gate.weights(features))
+    np.testing.assert_array_equal(step.expert_actions, actions)
+    np.testing.assert_array_equal(step.action, blend(step.weights, actions))
+    np.testing.assert_array_equal(step.command.linear_velocity, step.action[:3] * bundle.action_scale.top_speed)
+    assert step.command.stamp_ns == state.stamp_ns
+    assert step.fault == ""
+
+
+def test_the_gate_answers_every_second_tick_and_its_weights_hold_in_between(bundle: Bundle):
+    controller = Controller(bundle)
+    weights = [controller.step(scene(tick)).weights for tick in range(4)]
+    np.testing.assert_array_equal(weights[1], weights[0])
+    np.testing.assert_array_equal(weights[3], weights[2])
+    assert not np.array_equal(weights[2], weights[0])
+
+
+def test_starting_between_gate_ticks_the_gate_answers_at_once(bundle: Bundle):
+    state = scene(tick=7)
+    step = Controller(bundle).step(state)
+    np.testing.assert_array_equal(step.weights, bundle.gate.weights(feature_vector(state)))
+
+
+def test_reset_forgets_the_episode(bundle: Bundle):
+    controller = Controller(bundle)
+    fresh = controller.step(scene(1))
+    for tick in range(2, 6):
+        controller.step(scene(tick))
+    controller.reset()
+    again = controller.step(scene(1))
+    np.testing.assert_array_equal(again.action, fresh.action)
+    assert again.command.gripper_opening == fresh.command.gripper_opening
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("field", ["hand_position", "hand_velocity", "finger_forces", "object_positions"])
+def test_a_scene_that_is_not_finite_holds_the_arm(bundle: Bundle, field: str, bad: float):
+    controller = Controller(bundle)
+    before = controller.step(scene(0))
+    state = scene(1)
+    values = getattr(state, field).copy()
+    values.flat[-1] = bad
+    step = controller.step(replace(state, **{field: values}))
+    np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
+    assert step.command.gripper_opening == before.command.gripper_opening
+    assert step.command.stamp_ns == TICK_NS
+    assert step.fault == "scene is not finite"
+    assert np.isfinite(step.weights).all()
+    assert controller.faults == 1
+    assert controller.step(scene(2)).fault == ""
+
+
+def test_a_bad_first_scene_holds_with_the_gripper_open(bundle: Bundle):
+    controller = Controller(bundle)
+    step = controller.step(replace(scene(0), hand_position=np.full(3, np.nan)))
+    assert step.command.gripper_opening == GRIPPER_OPEN
+    np.testing.assert_array_equal(step.weights, np.zeros(len(bundle.skills)))
+    assert controller.step(scene(1)).weights.sum() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_an_expert_that_answers_nan_holds_the_arm(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+    controller = Controller(bundle)
+    controller.step(scene(0))
+    monkeypatch.setattr(bundle.experts[3], "action", lambda features: np.array([0.0, np.nan, 0.0, 0.0]))
+    step = controller.step(scene(1))
+    assert "not finite" in step.fault
+    assert step.command.is_finite()
+    np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
+
+
+def test_a_gate_that_answers_nan_holds_the_arm_and_is_asked_again(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+    controller = Controller(bundle)
+    with monkeypatch.context() as broken:
+        broken.setattr(bundle.gate, "weights", lambda features: np.full(7, np.nan))
+        step = controller.step(scene(0))
+    assert "not finite" in step.fault
+    np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
+    assert controller.step(scene(1)).fault == ""

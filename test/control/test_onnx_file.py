@@ -1,0 +1,82 @@
+"""The wire-format reader must see what the onnx package sees, and survive any bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from bundles import tiny_network
+from roman_moe.control.onnx_file import summarize
+
+
+def model(nodes: list[onnx.NodeProto], **options: object) -> onnx.ModelProto:
+    port = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "g", [port("x", TensorProto.FLOAT, [1])], [port("y", TensorProto.FLOAT, [1])], options.pop("weights", [])
+    )
+    return helper.make_model(graph, **options)
+
+
+def test_agrees_with_the_onnx_package_on_an_exported_network():
+    data = tiny_network("push")
+    parsed = onnx.load_from_string(data)
+    summary = summarize(data)
+    assert summary.ir_version == parsed.ir_version
+    assert summary.opsets == {o.domain: o.version for o in parsed.opset_import}
+    assert summary.domains == {""}
+    assert summary.external == []
+    assert summary.local_functions == 0
+
+
+def test_sees_domains_and_outside_data_in_nested_graphs():
+    outside = numpy_helper.from_array(np.zeros(4, np.float32), "far_away")
+    onnx.external_data_helper.set_external_data(outside, location="elsewhere.bin")
+    outside.ClearField("raw_data")
+    inner = helper.make_graph(
+        [helper.make_node("Thing", [], ["z"], domain="com.example")],
+        "inner",
+        [],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1])],
+        [outside],
+    )
+    outer = model([helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner)])
+    summary = summarize(outer.SerializeToString())
+    assert summary.domains == {"", "com.example"}
+    assert summary.external == ["far_away", "far_away"]
+
+
+def test_sees_constants_kept_outside():
+    outside = numpy_helper.from_array(np.zeros(4, np.float32), "far_away")
+    onnx.external_data_helper.set_external_data(outside, location="elsewhere.bin")
+    constant = helper.make_node("Constant", [], ["y"], value=outside)
+    assert summarize(model([constant]).SerializeToString()).external == ["far_away"]
+
+
+def test_sees_operators_that_the_file_defines_itself():
+    function = helper.make_function("own", "Own", ["a"], ["b"], [], [helper.make_opsetid("", 17)])
+    data = model([helper.make_node("Own", ["x"], ["y"], domain="own")], functions=[function]).SerializeToString()
+    assert summarize(data).local_functions == 1
+
+
+def test_the_default_domain_has_two_spellings():
+    data = model([helper.make_node("Tanh", ["x"], ["y"], domain="ai.onnx")], opset_imports=[helper.make_opsetid("", 17)])
+    assert summarize(data.SerializeToString()).domains == {""}
+
+
+@given(st.binary(max_size=64))
+def test_arbitrary_bytes_are_refused_or_read_but_never_crash(data: bytes):
+    try:
+        summarize(data)
+    except ValueError:
+        pass
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_truncated_files_are_refused(share: float):
+    data = tiny_network("push")
+    with pytest.raises(ValueError):
+        summarize(data[: int(share * len(data))])
