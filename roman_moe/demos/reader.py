@@ -1,4 +1,4 @@
-"""Reads demonstrations. What a reader returns is whole and finite: anything else is refused, naming file, field, index."""
+"""Reads demonstrations: what it returns is whole and finite; all else is refused, naming file, field and index."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def read_episode(path: Path, network: str | None = None) -> Episode:
         network: which network it must teach; any if None.
 
     Raises:
-        DemonstrationError: if it cannot be read, teaches another network, lacks a message or has one that is not finite.
+        DemonstrationError: if it cannot be read, teaches another network, or a message is missing or not finite.
     """
     custom, messages = read_messages(path)
     meta = EpisodeMeta.from_custom_data(custom, path)

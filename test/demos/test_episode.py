@@ -102,9 +102,13 @@ def test_recording_twice_gives_the_same_bytes(tmp_path):
 
 
 def test_an_interrupted_recording_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), EpisodeWriter(tmp_path / "episode_000", "push") as writer:
-        writer.add(*make_ticks("push")[0])
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with EpisodeWriter(tmp_path / "episode_000", "push") as writer:
+            writer.add(*make_ticks("push")[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,7 +182,7 @@ def test_missing_and_broken_bags_are_refused(tmp_path):
 def write_raw(path: Path, ticks: list, *, answers: list | None = None, skip_topic: str = "") -> None:
     """A bag by hand, past the writer's own checks."""
     store, messages = typestore(), codec()
-    topics = {name: kind for name, kind in {**TOPIC_TYPES, answer_topic("push"): JOINT_STATE}.items()}
+    topics = {**TOPIC_TYPES, answer_topic("push"): JOINT_STATE}
     topics.pop(skip_topic, None)
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
         for key, value in make_meta("push").to_custom_data().items():

@@ -1,0 +1,91 @@
+"""`roman-moe collect`: the oracle's demonstrations, reproducible from one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from roman_moe.cli.evaluate import episode_progress
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Record demonstrations of the scripted oracle for every skill and for the gate; only solved episodes are kept."""
+
+    out: Path = Path("demos")
+    """Folder for the demonstrations, a subfolder a network."""
+
+    episodes: int = 20
+    """Demonstrations per skill."""
+
+    gate_episodes: int = 6
+    """Demonstrations for the gate per scenario; there are seven scenarios."""
+
+    noise_bound: float = 0.005
+    """Clip bound of the noise on the recorded object positions [m]; its sigma is a third of that."""
+
+    noise_kind: str = "clipped"
+    """"clipped" as in ROMAN, or "gaussian" without the clipping."""
+
+    perturbation: float = 0.0
+    """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action."""
+
+    seed: int = 0
+    """Seed of the starts, the noise and the bursts."""
+
+    workers: int = 2
+    """Processes; the demonstrations do not depend on it."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write what was kept and what failed to this file."""
+
+    def main(self) -> int:
+        """Collect; 0 when all demonstrations are there."""
+        from roman_moe.demos.dataset import dataset_hash
+        from roman_moe.lab.noise import PoseNoise
+        from roman_moe.learning.collect import Collection, collect, total_wanted
+        from roman_moe.learning.episode import EpisodeResult
+
+        least = {"episodes": 0, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}
+        for name, lowest in least.items():
+            if not getattr(self, name) >= lowest:
+                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {lowest} or more")
+        collection = Collection(
+            out=self.out,
+            episodes=self.episodes,
+            gate_episodes=self.gate_episodes,
+            noise=PoseNoise(self.noise_bound, self.noise_kind),
+            perturbation=self.perturbation,
+            seed=self.seed,
+            workers=self.workers,
+        )
+        console = Console()
+        with episode_progress(console) as progress:
+            bar = progress.add_task(str(self.out), total=total_wanted(collection), solved=0)
+            solved = 0
+
+            def count(result: EpisodeResult) -> None:
+                nonlocal solved
+                solved += result.success
+                progress.update(bar, advance=int(result.success), solved=solved)
+
+            kept = collect(collection, count)
+
+        table = Table(title=f"Demonstrations in {self.out}", title_justify="left")
+        for column in ("demonstrations", "kept", "failed attempts"):
+            table.add_column(column)
+        for name, row in kept.items():
+            table.add_row(name, str(row["kept"]), ", ".join(row["failed"]) or "-")
+        console.print(table)
+        if self.json:
+            networks = sorted({name.split("/")[0] for name in kept})
+            hashes = {network: dataset_hash(self.out, network) for network in networks}
+            write_json(self.json, {"seed": self.seed, "demonstrations": kept, "sha256": hashes})
+        return 0

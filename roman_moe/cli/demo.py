@@ -1,0 +1,197 @@
+"""`roman-moe demo`: one scenario through the real ROS 2 graph, and pictures of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.core.skills import SCENARIOS
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.bringup import Tick
+    from roman_moe.nodes.record import EpisodeRecord
+    from roman_moe.report.trace import Trace
+
+VIDEO_SIZE = (1280, 720)
+PREVIEW_SIZE = (64, 48)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Solve a scenario in the simulated lab with the real ROS 2 graph; leave a video, a plot and a report."""
+
+    scenario: int = 6
+    """Scenario, 0 to 6: how many skills before the last one it starts; 6 needs all seven."""
+
+    seed: int = 0
+    """Seed of the start and of the noise."""
+
+    out: Path = Path("out/demo")
+    """Folder for demo.mp4, gate_weights.png and report.json."""
+
+    controller: Path = Path("models/roman")
+    """Folder of the controller bundle."""
+
+    noise_bound: float = 0.005
+    """Clip bound of the noise on object positions [m]; its sigma is a third of that."""
+
+    viewer: bool = False
+    """Open MuJoCo's viewer as well; needs a display."""
+
+    separate: bool = False
+    """Run one process a node instead of all nodes in one."""
+
+    realtime: bool = False
+    """Run at real time and miss what comes late; otherwise the lab waits, so that a seed always gives the same run."""
+
+    video: bool = True
+    """Draw the video after the run."""
+
+    def main(self) -> int:
+        """0 if the scenario was solved, 1 if not."""
+        if self.scenario not in SCENARIOS:
+            raise ConfigError(f"--scenario {self.scenario}: expected {SCENARIOS[0]} to {SCENARIOS[-1]}")
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}: expected 0 or more")
+        self._check_out()
+        if self.video:
+            check_rendering()
+
+        console = Console()
+        began = time.monotonic()
+        record = self._run(console)
+        wall = time.monotonic() - began
+        trace = trace_of(record)
+        report = self._report(record, trace, wall)
+        ended = f"Solved in {record.time_s:.1f} s" if record.success else f"Not solved: {spoken(record.outcome)}"
+        console.print(f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})", highlight=False)
+        self._draw(console, trace, ended)
+        # Last, so that a report stands for a complete folder.
+        write_json(self.out / "report.json", report)
+        console.print(f"See {self.out}: {', '.join(sorted(file.name for file in self.out.iterdir()))}", highlight=False)
+        return 0 if record.success else 1
+
+    def _check_out(self) -> None:
+        """Refuse an output folder that cannot be written before anything runs; remove what an earlier run left."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            for name in ("report.json", "gate_weights.png", "demo.mp4"):
+                (self.out / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--out {self.out}: cannot be written: {error.strerror}") from error
+        if not os.access(self.out, os.W_OK):
+            raise ConfigError(f"--out {self.out}: cannot be written")
+
+    def _run(self, console: Console) -> EpisodeRecord:
+        from roman_moe.nodes.bringup import run_episode
+        from roman_moe.report.live import LiveView
+
+        with LiveView(console, f"Scenario {self.scenario}, {self.controller}, seed {self.seed}") as view:
+
+            def show(tick: Tick) -> None:
+                view.update(tick.stamp_ns * 1e-9, tick.skills, tick.weights, tick.missed_ticks)
+
+            return run_episode(
+                self.controller,
+                str(self.scenario),
+                seed=self.seed,
+                noise_bound=self.noise_bound,
+                separate=self.separate,
+                lockstep=not self.realtime,
+                viewer=self.viewer,
+                on_tick=show,
+            )
+
+    def _report(self, record: EpisodeRecord, trace: Trace, wall: float) -> dict[str, Any]:
+        from roman_moe.demos.dataset import git_commit
+        from roman_moe.report.trace import leading_segments
+
+        return {
+            "scenario": self.scenario,
+            "success": record.success,
+            "outcome": record.outcome,
+            "time_s": record.time_s,
+            "skills": [asdict(segment) for segment in leading_segments(trace)],
+            "controller": str(self.controller),
+            "seed": self.seed,
+            "noise_bound_m": self.noise_bound,
+            "ticks": len(record.stamps_ns),
+            "missed_ticks": record.missed_ticks,
+            "held_ticks": record.held_ticks,
+            "separate": self.separate,
+            "realtime": self.realtime,
+            "wall_s": wall,
+            "git_commit": git_commit(),
+        }
+
+    def _draw(self, console: Console, trace: Trace, ended: str) -> None:
+        from roman_moe.report.plots import plot_gate_weights
+
+        title = f"Scenario {self.scenario}"
+        plot_gate_weights(trace, self.out / "gate_weights.png", f"{title}: gate weights. {ended}")
+        if not self.video:
+            return
+        from roman_moe.lab.lab import Lab
+        from roman_moe.lab.render import Renderer
+        from roman_moe.report.video import Playback, write_video
+
+        lab = Lab()
+        renderer = Renderer(lab, "overview", *VIDEO_SIZE)
+        playback = Playback.of(len(trace.times), lab.control_rate)
+        with drawing_progress(console) as progress:
+            bar = progress.add_task("video", total=None)
+            write_video(
+                trace,
+                renderer,
+                self.out / "demo.mp4",
+                VIDEO_SIZE,
+                title,
+                ended,
+                playback,
+                lambda done, total: progress.update(bar, completed=done, total=total),
+            )
+
+
+def trace_of(record: EpisodeRecord) -> Trace:
+    """What there is to draw of a record."""
+    from roman_moe.report.trace import Trace
+
+    return Trace(record.skills, record.stamps_ns * 1e-9, record.weights, record.physics_states, record.time_s)
+
+
+def spoken(outcome: str) -> str:
+    """An outcome for people: "time limit"."""
+    return outcome.replace("_", " ")
+
+
+def check_rendering() -> None:
+    """Draw one small picture, so that a machine that cannot is told before the run, not after it.
+
+    Raises:
+        MissingDependencyError: if there is no usable GL library.
+    """
+    from roman_moe.lab.lab import Lab
+    from roman_moe.lab.render import Renderer
+
+    lab = Lab()
+    Renderer(lab, "overview", *PREVIEW_SIZE).frame(lab.physics_state())
+
+
+def drawing_progress(console: Console) -> Progress:
+    """Progress bar over frames."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )

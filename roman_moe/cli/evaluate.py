@@ -1,0 +1,173 @@
+"""`roman-moe evaluate`: success rates of a controller, or of the oracle, over random starts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.core.skills import SCENARIOS, SKILLS
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Run many random episodes in process and report how many are solved, how fast, and why the others are not."""
+
+    controller: tyro.conf.Positional[str]
+    """Folder of a controller bundle, such as models/roman, or "oracle" for the scripted demonstrator."""
+
+    scenarios: str = ""
+    """Scenarios, such as 6, 0-6 or 0,3,6; all of them if neither scenarios nor skills are given."""
+
+    skills: str = ""
+    """Skills, each with its expert alone, such as push or push,button or all."""
+
+    episodes: int = 100
+    """Episodes per scenario and per skill."""
+
+    noise_bound: float = 0.005
+    """Clip bound of the noise on object positions [m]; its sigma is a third of that."""
+
+    noise_kind: str = "clipped"
+    """"clipped" as in ROMAN, or "gaussian" without the clipping."""
+
+    seed: int = 0
+    """Seed of the starts and of the noise."""
+
+    workers: int = 2
+    """Processes; the results do not depend on it."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the report to this file."""
+
+    def main(self) -> int:
+        """Run the evaluation; 0 when it is complete, whatever the rates."""
+        from roman_moe.lab.noise import PoseNoise
+        from roman_moe.learning.controllers import make_controller
+        from roman_moe.learning.episode import EpisodeResult
+        from roman_moe.learning.evaluate import Evaluation, evaluate
+
+        for name, value, least in (
+            ("episodes", self.episodes, 1),
+            ("workers", self.workers, 1),
+            ("seed", self.seed, 0),
+        ):
+            if value < least:
+                raise ConfigError(f"--{name} {value}: expected {least} or more")
+        skills = parse_skills(self.skills)
+        scenarios = parse_scenarios(self.scenarios or ("" if skills else "0-6"))
+        evaluation = Evaluation(
+            controller=self.controller,
+            scenarios=scenarios,
+            skills=skills,
+            episodes=self.episodes,
+            noise=PoseNoise(self.noise_bound, self.noise_kind),
+            seed=self.seed,
+            workers=self.workers,
+        )
+        for skill in (None, *skills):  # a controller that cannot run is refused here, before any worker starts
+            make_controller(self.controller, skill)
+
+        console = Console()
+        began = time.monotonic()
+        with episode_progress(console) as progress:
+            bar = progress.add_task(self.controller, total=len(evaluation.jobs()), solved=0)
+            solved = 0
+
+            def count(result: EpisodeResult) -> None:
+                nonlocal solved
+                solved += result.success
+                progress.update(bar, advance=1, solved=solved)
+
+            report = evaluate(evaluation, count)
+        console.print(report_table(report))
+        console.print(f"{len(evaluation.jobs())} episodes in {time.monotonic() - began:.0f} s")
+        if self.json:
+            write_json(self.json, report)
+        return 0
+
+
+def episode_progress(console: Console) -> Progress:
+    """Progress bar over episodes; its tasks have a field `solved`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("solved {task.fields[solved]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def parse_scenarios(text: str) -> list[int]:
+    """Numbers in text such as "6", "0-6" or "0,3-5"; sorted, each once.
+
+    Raises:
+        ConfigError: on anything else, or a number that is no scenario.
+    """
+    numbers: set[int] = set()
+    for part in filter(None, text.replace(" ", "").split(",")):
+        first, dash, last = part.partition("-")
+        try:
+            span = range(int(first), int(last if dash else first) + 1)
+        except ValueError:
+            span = range(0)
+        if not span or not set(span) <= set(SCENARIOS):
+            raise ConfigError(
+                f"--scenarios {text!r}: {part!r} names no scenario: expected numbers or ranges from "
+                f"{SCENARIOS[0]} to {SCENARIOS[-1]}, such as 0-6"
+            )
+        numbers.update(span)
+    return sorted(numbers)
+
+
+def parse_skills(text: str) -> list[str]:
+    """Names in text such as "push,button", or all of them for "all"; in the skills' own order, each once.
+
+    Raises:
+        ConfigError: naming the first that is no skill.
+    """
+    if text == "all":
+        return list(SKILLS)
+    names = [name for name in text.replace(" ", "").split(",") if name]
+    for name in names:
+        if name not in SKILLS:
+            raise ConfigError(f"--skills: unknown skill {name!r}: expected all, or some of {', '.join(SKILLS)}")
+    return [skill for skill in SKILLS if skill in names]
+
+
+def report_table(report: dict[str, Any]) -> Table:
+    """The report as a table."""
+    noise = f"{report['noise_kind']} noise of {report['noise_bound_m'] * 100:g} cm, seed {report['seed']}"
+    table = Table(title=f"{report['controller']}, {noise}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("start", no_wrap=True)
+    for name in ("solved", "rate", "95 % interval", "median", "p95"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("failures")
+    rows = [(f"scenario {number}", row) for number, row in report["scenarios"].items()]
+    for name, row in [*rows, *report["skills"].items()]:
+        low, high = row["ci95"]
+        table.add_row(
+            name,
+            f"{row['successes']}/{row['episodes']}",
+            f"{row['rate']:.1%}",
+            f"{low:.1%} to {high:.1%}",
+            _seconds(row["median_time_s"]),
+            _seconds(row["p95_time_s"]),
+            ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in row["failures"].items()),
+        )
+    return table
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"

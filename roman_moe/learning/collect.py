@@ -1,0 +1,227 @@
+"""Collection: the oracle gives demonstrations of every skill and of the gate, reproducible from one seed.
+
+The oracle acts on the true state; the recorded scene carries the pose source's noise. Optionally short bursts disturb
+what is executed while the recorded answer stays the oracle's own, so that demonstrations show the way back from
+mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Only solved episodes are
+kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roman_moe.control.controller import ControlStep
+from roman_moe.core.action import TOP_SPEED
+from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.skills import SCENARIOS, SKILLS
+from roman_moe.core.state import SceneState
+from roman_moe.demos.dataset import git_commit
+from roman_moe.demos.metadata import GATE, EpisodeMeta
+from roman_moe.demos.writer import EpisodeWriter
+from roman_moe.lab.lab import CONTROL_RATE
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.starts import Start, scenario_start, skill_start
+from roman_moe.learning.controllers import ORACLE, make_controller
+from roman_moe.learning.episode import (
+    PERTURBATION_STREAM,
+    EpisodeResult,
+    StepController,
+    episode_seed,
+    generator,
+    run_episode,
+)
+from roman_moe.learning.evaluate import shared_lab
+from roman_moe.learning.workers import run_jobs
+
+BURST_TICKS = 8
+"""Length of one disturbance [ticks]: long enough to move the hand by centimetres, short enough to see the way back."""
+BURST_SHARE = 0.2
+"""Share of all ticks that are disturbed."""
+MOST_ATTEMPTS = 3
+"""Attempts per wanted episode before collection gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What to collect.
+
+    Attributes:
+        out: folder of the dataset; one subfolder a network.
+        episodes: kept per skill.
+        gate_episodes: kept per scenario, for the gate.
+        noise: of the recorded scenes.
+        perturbation: standard deviation of the bursts, in units of a full action; 0 for none.
+        seed: of the collection.
+        workers: processes.
+    """
+
+    out: Path
+    episodes: int
+    gate_episodes: int
+    noise: PoseNoise
+    perturbation: float
+    seed: int
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DemonstrationJob:
+    """One attempt at a demonstration."""
+
+    path: Path
+    network: str
+    start: Start
+    seed: int
+    noise: PoseNoise
+    perturbation: float
+    git_commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Demonstrations of one network from one start."""
+
+    network: str
+    start: Start
+    wanted: int
+
+    def attempt(self, collection: Collection, index: int, commit: str) -> DemonstrationJob:
+        """Attempt `index`; its episode carries that number, so a failed one leaves a gap."""
+        prefix = f"{self.start.name}_" if self.network == GATE else ""
+        return DemonstrationJob(
+            path=collection.out / self.network / f"{prefix}episode_{index:03d}",
+            network=self.network,
+            start=self.start,
+            seed=episode_seed(collection.seed, f"collect/{self.start.name}", index),
+            noise=collection.noise,
+            perturbation=collection.perturbation,
+            git_commit=commit,
+        )
+
+
+def groups(collection: Collection) -> list[Group]:
+    """All that is to be collected."""
+    skills = [Group(skill, skill_start(skill), collection.episodes) for skill in SKILLS]
+    scenarios = [Group(GATE, scenario_start(number), collection.gate_episodes) for number in SCENARIOS]
+    return [group for group in (*skills, *scenarios) if group.wanted > 0]
+
+
+def collect(
+    collection: Collection, on_result: Callable[[EpisodeResult], None] = lambda result: None
+) -> dict[str, dict[str, Any]]:
+    """Record the demonstrations and return, per start, how many were kept and how many failed, and why.
+
+    Args:
+        on_result: called in this process after each attempt, in the order in which they end.
+
+    Raises:
+        DemonstrationError: if the folder holds demonstrations already, or the oracle fails too often.
+    """
+    wanted = groups(collection)
+    for network in {group.network for group in wanted}:
+        if (collection.out / network).exists():
+            raise DemonstrationError(
+                f"{collection.out / network}: exists already: remove it or collect into another folder"
+            )
+    commit = git_commit()
+    kept = dict.fromkeys(wanted, 0)
+    tried = dict.fromkeys(wanted, 0)
+    failures: dict[Group, list[str]] = {group: [] for group in wanted}
+    # Each round tries what is still missing: which attempts run does not depend on which worker is faster.
+    while missing := [group for group in wanted if kept[group] < group.wanted]:
+        attempts = [(group, tried[group] + more) for group in missing for more in range(group.wanted - kept[group])]
+        for group, index in attempts:
+            if index >= MOST_ATTEMPTS * group.wanted:
+                raise DemonstrationError(
+                    f"{group.start.name}: the oracle solved {kept[group]} of {tried[group]} attempts: too few for "
+                    f"{group.wanted} demonstrations; lower the perturbation"
+                )
+            tried[group] += 1
+        jobs = [group.attempt(collection, index, commit) for group, index in attempts]
+        for number, result in run_jobs(demonstrate, jobs, collection.workers):
+            group = attempts[number][0]
+            if result.success:
+                kept[group] += 1
+            else:
+                failures[group].append(result.outcome)
+            on_result(result)
+    return {
+        f"{group.network}/{group.start.name}": {"kept": kept[group], "failed": sorted(failures[group])}
+        for group in wanted
+    }
+
+
+def demonstrate(job: DemonstrationJob) -> EpisodeResult:
+    """Run one attempt and keep it if it was solved."""
+    controller: StepController = make_controller(ORACLE, job.start.skill)
+    if job.perturbation > 0.0:
+        controller = PerturbedController(controller, job.perturbation, generator(job.seed, PERTURBATION_STREAM))
+    with EpisodeWriter(job.path, job.network) as writer:
+
+        def record(scene: SceneState, step: ControlStep) -> None:
+            writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
+
+        result = run_episode(shared_lab(), controller, job.start, job.seed, job.noise, record)
+        if result.success:
+            writer.close(
+                EpisodeMeta(
+                    network=job.network,
+                    start=job.start.name,
+                    outcome=result.outcome,
+                    source=ORACLE,
+                    noise_bound=job.noise.bound,
+                    noise_kind=job.noise.kind,
+                    perturbation=job.perturbation,
+                    seed=job.seed,
+                    rate=CONTROL_RATE,
+                    git_commit=job.git_commit,
+                )
+            )
+    return result
+
+
+class PerturbedController:
+    """Answers as the controller it wraps; what is executed is disturbed in bursts. Gripper targets are left alone.
+
+    Args:
+        controller: whose answers are recorded.
+        deviation: standard deviation of a burst along each axis, in units of a full action.
+        rng: of the bursts.
+    """
+
+    def __init__(self, controller: StepController, deviation: float, rng: np.random.Generator) -> None:
+        self._controller = controller
+        self._bursts = bursts(deviation * TOP_SPEED, rng)
+        self.reads_truth = controller.reads_truth
+
+    def reset(self) -> None:
+        """Begin an episode."""
+        self._controller.reset()
+
+    def step(self, state: SceneState) -> Any:
+        """The wrapped controller's step with another command."""
+        step = self._controller.step(state)
+        velocity = np.clip(step.command.linear_velocity + next(self._bursts), -TOP_SPEED, TOP_SPEED)
+        return replace(step, command=replace(step.command, linear_velocity=velocity))
+
+
+def bursts(deviation: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Velocity offsets, (3,) [m/s] a tick: zeros, and bursts of one constant random offset."""
+    begin = BURST_SHARE / BURST_TICKS / (1.0 - BURST_SHARE)
+    while True:
+        if rng.random() < begin:
+            offset = rng.normal(scale=deviation, size=3)
+            for _ in range(BURST_TICKS):
+                yield offset
+        else:
+            yield np.zeros(3)
+
+
+def total_wanted(collection: Collection) -> int:
+    """Demonstrations to keep in all."""
+    return sum(group.wanted for group in groups(collection))

@@ -1,0 +1,81 @@
+"""Which controller an evaluation means: a bundle, one of its experts alone, or the oracle; all behind one interface."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.control.bundle import Bundle, load_bundle
+from roman_moe.control.controller import Controller, ControlStep
+from roman_moe.core.action import GRIPPER_OPEN, ActionScale
+from roman_moe.core.errors import BundleError
+from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import SceneState
+from roman_moe.lab.oracle import OracleController, SkillOracle
+
+ORACLE = "oracle"
+
+
+class OneHotGate:
+    """A gate that always gives all weight to one expert, so that the expert runs alone through the usual controller."""
+
+    def __init__(self, index: int, count: int) -> None:
+        self._weights = np.zeros(count)
+        self._weights[index] = 1.0
+
+    def weights(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,), whatever the features."""
+        return self._weights
+
+
+class SkillOracleController:
+    """One skill's oracle behind the controller's interface."""
+
+    reads_truth = True
+
+    def __init__(self, skill: str) -> None:
+        self._oracle = SkillOracle(skill)
+        self._weights = np.eye(len(SKILLS))[SKILLS.index(skill)]
+        self._scale = ActionScale()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the gripper's target."""
+        self._gripper_opening = GRIPPER_OPEN
+
+    def step(self, state: SceneState) -> ControlStep:
+        """Answer one true state."""
+        action = self._oracle.action(state)
+        command = self._scale.command(state.stamp_ns, action, self._gripper_opening)
+        self._gripper_opening = command.gripper_opening
+        return ControlStep(action, self._weights, self._weights[:, None] * action, command)
+
+
+def make_controller(name: str, skill: str | None = None) -> Any:
+    """The controller `name`: "oracle" or a bundle's folder; only the expert of `skill`, if given.
+
+    Raises:
+        BundleError: if the bundle cannot be used or has no such expert.
+    """
+    if name == ORACLE:
+        return SkillOracleController(skill) if skill else OracleController()
+    if not Path(name).is_dir():
+        raise BundleError(f"{name}: no such bundle folder: expected one, such as models/roman, or {ORACLE!r}")
+    bundle = load_bundle(name)
+    return Controller(alone(bundle, skill) if skill else bundle)
+
+
+def alone(bundle: Bundle, skill: str) -> Bundle:
+    """The bundle with a gate that always picks one expert.
+
+    Raises:
+        BundleError: if it has no such expert.
+    """
+    if skill not in bundle.skills:
+        raise BundleError(f"{bundle.path}: no expert for {skill!r}: it has {', '.join(bundle.skills)}")
+    gate: Any = OneHotGate(bundle.skills.index(skill), len(bundle.skills))
+    return replace(bundle, gate=gate)

@@ -1,0 +1,110 @@
+"""One episode, in process: the loop that evaluation, collection and tests share.
+
+The trajectory follows from (controller, start, seed, noise) alone: the start is drawn from `default_rng([seed, 0])`,
+the noise from `default_rng([seed, 1])`, one draw a scene in tick order. The ROS graph in lockstep draws the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.action import Command
+from roman_moe.core.state import SceneState
+from roman_moe.lab.judge import Judge, Outcome
+from roman_moe.lab.lab import Lab
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.starts import Start
+
+START_STREAM = 0
+NOISE_STREAM = 1
+PERTURBATION_STREAM = 2
+
+
+class Step(Protocol):
+    """What a controller answers to one scene."""
+
+    @property
+    def action(self) -> NDArray[np.float64]: ...
+    @property
+    def weights(self) -> NDArray[np.float64]: ...
+    @property
+    def command(self) -> Command: ...
+
+
+class StepController(Protocol):
+    """Anything that can drive the arm: a bundle's controller, one expert alone, the oracle."""
+
+    @property
+    def reads_truth(self) -> bool:
+        """Whether `step` is to be given the true state in place of the noisy one."""
+
+    def reset(self) -> None: ...
+    def step(self, state: SceneState) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """What came of one episode.
+
+    Attributes:
+        start: name of the start.
+        seed: seed of the episode.
+        outcome: value of the judge's `Outcome`, e.g. "success" or "time_limit".
+        time_s: simulated time until the outcome [s].
+    """
+
+    start: str
+    seed: int
+    outcome: str
+    time_s: float
+
+    @property
+    def success(self) -> bool:
+        return self.outcome == Outcome.SUCCESS.value
+
+
+def generator(seed: int, stream: int) -> np.random.Generator:
+    """Source of randomness of an episode for one use (`START_STREAM`, `NOISE_STREAM`, ...)."""
+    return np.random.default_rng([seed, stream])
+
+
+def episode_seed(seed: int, purpose: str, index: int) -> int:
+    """Seed of episode `index` of a run for `purpose` (e.g. "evaluate/push"), below 2**32.
+
+    It depends on nothing else, so neither the number of workers nor the other starts of a run change an episode.
+    """
+    return int(np.random.SeedSequence([seed, index, *purpose.encode()]).generate_state(1)[0])
+
+
+def run_episode(
+    lab: Lab,
+    controller: StepController,
+    start: Start,
+    seed: int,
+    noise: PoseNoise,
+    on_tick: Callable[[SceneState, Any], None] | None = None,
+) -> EpisodeResult:
+    """Run one episode to its outcome.
+
+    Args:
+        on_tick: called each tick with the scene as the controller's noise leaves it and the controller's answer.
+    """
+    judge = Judge(start)
+    state = lab.reset(start, generator(seed, START_STREAM))
+    noise_rng = generator(seed, NOISE_STREAM)
+    judge.reset(lab)
+    controller.reset()
+    outcome = Outcome.RUNNING
+    while outcome is Outcome.RUNNING:
+        scene = noise.apply(state, noise_rng)
+        step = controller.step(state if controller.reads_truth else scene)
+        if on_tick is not None:
+            on_tick(scene, step)
+        state = lab.step(step.command)
+        outcome = judge.update(lab)
+    return EpisodeResult(start.name, seed, outcome.value, state.stamp)

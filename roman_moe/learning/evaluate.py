@@ -1,0 +1,125 @@
+"""Evaluation: how often, and how fast, a controller solves scenarios and each skill alone.
+
+The report follows from (controller, starts, episodes, noise, seed) alone: neither the number of workers nor the other
+starts change an episode.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roman_moe.demos.dataset import git_commit
+from roman_moe.lab.lab import Lab
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.starts import Start, scenario_start, skill_start
+from roman_moe.learning.controllers import make_controller
+from roman_moe.learning.episode import EpisodeResult, StepController, episode_seed, run_episode
+from roman_moe.learning.statistics import summarize
+from roman_moe.learning.workers import run_jobs
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeJob:
+    """One episode to run in some process.
+
+    Attributes:
+        controller: "oracle", or a bundle's folder.
+        start: where it begins; a skill's start is left to that skill's expert alone.
+        seed: of the episode.
+        noise: of the scenes.
+    """
+
+    controller: str
+    start: Start
+    seed: int
+    noise: PoseNoise
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What to evaluate.
+
+    Attributes:
+        controller: "oracle", or a bundle's folder.
+        scenarios: numbers of the scenarios.
+        skills: names of the skills, each alone.
+        episodes: per scenario and skill.
+        noise: of the scenes.
+        seed: of the evaluation.
+        workers: processes.
+    """
+
+    controller: str
+    scenarios: Sequence[int]
+    skills: Sequence[str]
+    episodes: int
+    noise: PoseNoise
+    seed: int
+    workers: int = 1
+
+    def starts(self) -> list[Start]:
+        """Scenarios first, then skills."""
+        return [*map(scenario_start, self.scenarios), *map(skill_start, self.skills)]
+
+    def jobs(self) -> list[EpisodeJob]:
+        """All episodes, start by start."""
+        return [
+            EpisodeJob(self.controller, start, episode_seed(self.seed, f"evaluate/{start.name}", index), self.noise)
+            for start in self.starts()
+            for index in range(self.episodes)
+        ]
+
+
+def evaluate(
+    evaluation: Evaluation, on_result: Callable[[EpisodeResult], None] = lambda result: None
+) -> dict[str, Any]:
+    """Run an evaluation and report it, ready for JSON.
+
+    Args:
+        on_result: called in this process after each episode, in the order in which they end.
+
+    Raises:
+        BundleError: if the controller cannot be used.
+    """
+    jobs = evaluation.jobs()
+    results: dict[int, EpisodeResult] = {}
+    for index, result in run_jobs(run_job, jobs, evaluation.workers):
+        results[index] = result
+        on_result(result)
+    return report(evaluation, [results[index] for index in range(len(jobs))])
+
+
+def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str, Any]:
+    """The report of all results, in the order of `Evaluation.jobs`."""
+    by_start: dict[str, list[EpisodeResult]] = {start.name: [] for start in evaluation.starts()}
+    for result in results:
+        by_start[result.start].append(result)
+    return {
+        "controller": evaluation.controller,
+        "scenarios": {str(number): summarize(by_start[scenario_start(number).name]) for number in evaluation.scenarios},
+        "skills": {skill: summarize(by_start[skill_start(skill).name]) for skill in evaluation.skills},
+        "noise_bound_m": evaluation.noise.bound,
+        "noise_kind": evaluation.noise.kind,
+        "seed": evaluation.seed,
+        "episodes": evaluation.episodes,
+        "git_commit": git_commit(),
+    }
+
+
+def run_job(job: EpisodeJob) -> EpisodeResult:
+    """Run one episode; lab and controllers are made once a process."""
+    return run_episode(shared_lab(), _controller(job.controller, job.start.skill), job.start, job.seed, job.noise)
+
+
+@functools.lru_cache(maxsize=1)
+def shared_lab() -> Lab:
+    """This process's lab."""
+    return Lab()
+
+
+@functools.lru_cache(maxsize=8)
+def _controller(name: str, skill: str | None) -> StepController:
+    return make_controller(name, skill)

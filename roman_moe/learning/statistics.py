@@ -1,0 +1,54 @@
+"""Statistics of success: what an evaluation may claim from a number of episodes. Pure functions of the results."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from roman_moe.learning.episode import EpisodeResult
+
+Z_95 = 1.959963984540054
+"""Two-sided 95 % quantile of the standard normal distribution."""
+
+
+def wilson_interval(successes: int, episodes: int, z: float = Z_95) -> tuple[float, float]:
+    """Wilson score interval of a success rate (Wilson 1927); stays in [0, 1] and is useful at 0 and n successes.
+
+    Raises:
+        ValueError: unless 0 <= successes <= episodes and episodes > 0.
+    """
+    if episodes <= 0 or not 0 <= successes <= episodes:
+        raise ValueError(f"{successes} successes of {episodes} episodes: expected 0 <= successes <= episodes > 0")
+    rate = successes / episodes
+    spread = z * z / episodes
+    centre = (rate + spread / 2) / (1 + spread)
+    half = z * math.sqrt(rate * (1 - rate) / episodes + spread / (4 * episodes)) / (1 + spread)
+    # At the ends the bound is exactly 0 or 1; rounding must not leave 1e-17 there.
+    return (0.0 if successes == 0 else centre - half), (1.0 if successes == episodes else centre + half)
+
+
+def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """The report of one start: counts, rate, interval, times to success [s], failures by cause, seeds.
+
+    The times are None when no episode succeeded.
+
+    Raises:
+        ValueError: without any result.
+    """
+    times = [result.time_s for result in results if result.success]
+    low, high = wilson_interval(len(times), len(results))
+    failures = Counter(result.outcome for result in results if not result.success)
+    return {
+        "episodes": len(results),
+        "successes": len(times),
+        "rate": len(times) / len(results),
+        "ci95": [low, high],
+        "median_time_s": float(np.median(times)) if times else None,
+        "p95_time_s": float(np.percentile(times, 95)) if times else None,
+        "failures": dict(sorted(failures.items())),
+        "seeds": [result.seed for result in results],
+    }

@@ -1,0 +1,95 @@
+"""A pool of worker processes for episodes. Nothing outlives the caller: not after an error, Ctrl-C or a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from roman_moe.core.errors import RomanError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Result]]:
+    """Yield (index of the job, result) as jobs finish; in this process if `workers` is 1.
+
+    Args:
+        function: a module-level function; workers are spawned, so that they share no lock or GL context with us.
+
+    Raises:
+        RomanError: if a worker dies; whatever `function` raises, as it comes.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        for index, job in enumerate(jobs):
+            yield index, function(job)
+        return
+
+    known = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_follow_parent)
+    children: set[multiprocessing.process.BaseProcess] = set()
+    try:
+        with _environment(ONE_THREAD), _interrupts_ignored():
+            futures = {executor.submit(function, job): index for index, job in enumerate(jobs)}
+            children = set(multiprocessing.active_children()) - known
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+        executor.shutdown()
+    except BrokenProcessPool as error:
+        raise RomanError("a worker process died (out of memory?): try --workers 1") from error
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for child in children:  # after a good end they are gone already
+            child.terminate()
+        for child in children:
+            child.join()
+
+
+def _follow_parent() -> None:
+    """End this worker when its parent is gone, however it went (executor workers otherwise wait for ever)."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Environment that spawned workers inherit; numeric libraries read it once, at import."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Children born here ignore Ctrl-C, also while they still import; ending them is the parent's business."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; a caller in another one gets no interrupt either
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,107 @@
+"""Live progress of a run in the terminal: which skill leads, all weights, simulated and wall time.
+
+Redraws a few times a second at most, so that showing the run costs it nothing; without a terminal (a log, CI) it
+prints one line a lead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from roman_moe.report.palette import color, label
+from roman_moe.report.trace import FLICKER
+
+REDRAW = 0.2  # [s] between two drawings
+BAR = 30  # [characters]
+
+
+class LiveView:
+    """Shows a run while it goes on; use as a context manager.
+
+    Args:
+        console: where to.
+        title: what runs.
+        clock: wall time [s].
+    """
+
+    def __init__(self, console: Console, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._title = title
+        self._clock = clock
+        self._began = clock()
+        self._drawn = -np.inf
+        self._leads: list[tuple[str, float]] = []  # skill, since when [s]
+        self._challenger: tuple[str, float] | None = None
+        self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
+
+    def __enter__(self) -> LiveView:
+        if self._live:
+            self._live.start()
+        else:
+            self._console.print(self._title)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int) -> None:
+        """Show one tick.
+
+        Args:
+            time_s: simulated time since the start [s].
+            skills: names of the weights, n of them.
+            weights: of the gate, (n,).
+            missed_ticks: so far.
+        """
+        leader = skills[int(weights.argmax())]
+        if self._note_leader(leader, time_s) and not self._live:
+            since = self._leads[-1][1]
+            wall = self._clock() - self._began
+            self._console.print(f"{since:6.1f} s  {label(leader):<14} leads   (wall {wall:.1f} s)")
+        if self._live and self._clock() - self._drawn >= REDRAW:
+            self._drawn = self._clock()
+            self._live.update(self._picture(time_s, skills, weights, missed_ticks), refresh=True)
+
+    def _note_leader(self, leader: str, time_s: float) -> bool:
+        """Follow who leads; a new leader counts once it has led for `FLICKER`. Whether it just came to count."""
+        if self._leads and leader == self._leads[-1][0]:
+            self._challenger = None
+            return False
+        if self._challenger is None or self._challenger[0] != leader:
+            self._challenger = (leader, time_s)
+        if time_s - self._challenger[1] < FLICKER - 1e-9:
+            return False
+        self._leads.append(self._challenger)
+        self._challenger = None
+        return True
+
+    def _picture(
+        self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int
+    ) -> RenderableType:
+        lead = int(weights.argmax())
+        bars = Table.grid(padding=(0, 1))
+        for index, skill in enumerate(skills):
+            filled = round(float(np.clip(weights[index], 0.0, 1.0)) * BAR)
+            bar = Text("█" * filled, style=color(skill)) + Text("·" * (BAR - filled), style="grey42")
+            style = "bold" if index == lead else "grey62"
+            mark = Text("leads", style=color(skill)) if index == lead else Text("")
+            bars.add_row(Text(label(skill), style=style), bar, Text(f"{weights[index]:.2f}", style=style), mark)
+        wall = max(self._clock() - self._began, 1e-9)
+        clock = f"simulated {time_s:6.1f} s   wall {wall:6.1f} s   {time_s / wall:4.1f}x   missed ticks {missed_ticks}"
+        path = Text(" › ").join(
+            Text(f"{label(skill)} {since:.0f} s", style=color(skill)) for skill, since in self._leads
+        )
+        return Panel(Group(bars, Text(), Text(clock), path), title=self._title, title_align="left", expand=False)

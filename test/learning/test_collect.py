@@ -1,0 +1,141 @@
+"""Collection: reproducible bit for bit, only solved episodes, clean answers under disturbed commands."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roman_moe.cli.collect import Collect
+from roman_moe.core.action import TOP_SPEED, ActionScale
+from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.demos.metadata import GATE
+from roman_moe.demos.reader import episode_folders, read_episode
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.oracle import SkillOracle
+from roman_moe.lab.starts import scenario_start, skill_start
+from roman_moe.learning import collect as module
+from roman_moe.learning.collect import Collection, Group, bursts, collect
+from roman_moe.learning.episode import EpisodeResult
+
+
+def small(out: Path, **changes: object) -> Collection:
+    collection = Collection(out, 2, 1, PoseNoise(0.005), perturbation=0.0, seed=4, workers=1)
+    return dataclasses.replace(collection, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Only the shortest skill and scenario."""
+    wanted = lambda collection: [  # noqa: E731
+        Group("button", skill_start("button"), collection.episodes),
+        Group(GATE, scenario_start(0), collection.gate_episodes),
+    ]
+    monkeypatch.setattr(module, "groups", wanted)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_all_skills_and_scenarios_are_asked_for(tmp_path):
+    wanted = [(group.network, group.start.name, group.wanted) for group in module.groups(small(tmp_path))]
+    assert wanted[0] == ("pull", "pull", 2)
+    assert wanted[7:] == [(GATE, f"scenario_{number}", 1) for number in range(7)]
+
+
+def test_collection_is_reproducible_and_independent_of_workers(tmp_path, quick, monkeypatch):
+    monkeypatch.setattr(module, "git_commit", lambda: "0123")  # others may commit meanwhile
+    for name, workers in (("a", 1), ("b", 2)):
+        collect(small(tmp_path / name, workers=workers, perturbation=0.2))
+    files = content(tmp_path / "a")
+    assert sorted(files) == [
+        "button/episode_000/episode_000.mcap",
+        "button/episode_000/metadata.yaml",
+        "button/episode_001/episode_001.mcap",
+        "button/episode_001/metadata.yaml",
+        "gate/scenario_0_episode_000/metadata.yaml",
+        "gate/scenario_0_episode_000/scenario_0_episode_000.mcap",
+    ]
+    assert files == content(tmp_path / "b")
+    collect(small(tmp_path / "c", seed=5))
+    assert (
+        files["button/episode_000/episode_000.mcap"] != content(tmp_path / "c")["button/episode_000/episode_000.mcap"]
+    )
+
+
+def test_an_episode_says_where_it_comes_from_and_answers_every_scene(tmp_path, quick):
+    kept = collect(small(tmp_path))
+    assert kept == {"button/button": {"kept": 2, "failed": []}, "gate/scenario_0": {"kept": 1, "failed": []}}
+    episode = read_episode(tmp_path / "button" / "episode_000", "button")
+    assert (episode.meta.source, episode.meta.outcome, episode.meta.start) == ("oracle", "success", "button")
+    assert (episode.meta.noise_bound, episode.meta.rate) == (0.005, 20.0)
+    assert np.all(np.diff([state.stamp_ns for state in episode.states]) == 50_000_000)
+    gate = read_episode(tmp_path / GATE / "scenario_0_episode_000", GATE)
+    assert gate.answers.shape == (len(gate.states), 7)
+    np.testing.assert_allclose(gate.answers.sum(axis=1), 1.0, atol=1e-6)
+
+
+def test_disturbed_commands_leave_the_recorded_answer_clean(tmp_path, quick):
+    collect(small(tmp_path, perturbation=0.4, noise=PoseNoise(0.0), episodes=1, gate_episodes=0))
+    episode = read_episode(tmp_path / "button" / "episode_000")
+    assert episode.meta.perturbation == 0.4
+    oracle, disturbed = SkillOracle("button"), 0
+    for state, answer, command in zip(episode.states, episode.answers, episode.commands, strict=True):
+        np.testing.assert_array_equal(answer, oracle.action(state))  # without noise the scene is the truth
+        clean = ActionScale().command(state.stamp_ns, answer, 0.0).linear_velocity
+        disturbed += not np.array_equal(clean, command.linear_velocity)
+        assert np.abs(command.linear_velocity).max() <= TOP_SPEED
+    assert 0 < disturbed < len(episode.states)
+
+
+def test_bursts_take_their_share_and_then_end():
+    offsets = np.array(list(itertools.islice(bursts(0.1, np.random.default_rng(0)), 40_000)))
+    active = offsets.any(axis=1)
+    assert active.mean() == pytest.approx(module.BURST_SHARE, abs=0.02)
+    assert offsets[active].std() == pytest.approx(0.1, rel=0.05)
+
+
+def test_failed_attempts_are_counted_and_made_up_for(tmp_path, quick, monkeypatch):
+    real = module.demonstrate
+
+    def failing(job: module.DemonstrationJob) -> EpisodeResult:
+        if job.path.name == "episode_000":
+            return EpisodeResult(job.start.name, job.seed, "time_limit", 80.0)
+        return real(job)
+
+    monkeypatch.setattr(module, "demonstrate", failing)
+    seen: list[EpisodeResult] = []
+    kept = collect(small(tmp_path, gate_episodes=0), seen.append)
+    assert kept["button/button"] == {"kept": 2, "failed": ["time_limit"]}
+    assert [path.name for path in episode_folders(tmp_path, "button")] == ["episode_001", "episode_002"]
+    assert len(seen) == 3
+
+
+def test_an_oracle_that_keeps_failing_is_an_error(tmp_path, quick, monkeypatch):
+    monkeypatch.setattr(
+        module, "demonstrate", lambda job: EpisodeResult(job.start.name, job.seed, "object_dropped", 1.0)
+    )
+    with pytest.raises(DemonstrationError, match="solved 0 of 6 attempts"):
+        collect(small(tmp_path, gate_episodes=0))
+
+
+def test_demonstrations_are_never_mixed_with_older_ones(tmp_path, quick):
+    collect(small(tmp_path, gate_episodes=0))
+    with pytest.raises(DemonstrationError, match="exists already"):
+        collect(small(tmp_path, gate_episodes=0))
+
+
+def test_the_command_reports_what_it_kept(tmp_path, quick, capsys):
+    command = Collect(tmp_path / "demos", episodes=1, gate_episodes=1, workers=1, json=tmp_path / "kept.json")
+    assert command.main() == 0
+    report = json.loads((tmp_path / "kept.json").read_text())
+    assert report["demonstrations"]["button/button"]["kept"] == 1
+    assert set(report["sha256"]) == {"button", GATE}
+    assert "gate/scenario_0" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="--gate-episodes -1"):
+        Collect(tmp_path, gate_episodes=-1).main()

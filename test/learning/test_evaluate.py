@@ -1,0 +1,178 @@
+"""Evaluation: honest statistics, the same report for any number of workers, the agreed keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from roman_moe.cli.evaluate import Evaluate, parse_scenarios, parse_skills
+from roman_moe.control.controller import ControlStep
+from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.skills import SKILLS
+from roman_moe.lab.lab import Lab
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.starts import skill_start
+from roman_moe.learning.controllers import OneHotGate, SkillOracleController, make_controller
+from roman_moe.learning.episode import EpisodeResult, episode_seed, run_episode
+from roman_moe.learning.evaluate import Evaluation, evaluate
+from roman_moe.learning.statistics import summarize, wilson_interval
+
+KEYS = {"episodes", "successes", "rate", "ci95", "median_time_s", "p95_time_s", "failures", "seeds"}
+
+
+class Still:
+    """Never moves, and keeps what it was shown."""
+
+    reads_truth = False
+
+    def __init__(self) -> None:
+        self.scenes: list[np.ndarray] = []
+
+    def reset(self) -> None:
+        self.scenes.clear()
+
+    def step(self, state):
+        self.scenes.append(state.object_positions)
+        command = Command(state.stamp_ns, np.zeros(3), GRIPPER_OPEN)
+        return ControlStep(np.zeros(4), np.zeros(7), np.zeros((7, 4)), command)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return Lab()
+
+
+# Newcombe, "Two-sided confidence intervals for the single proportion", 1998, Table I, method 3
+@pytest.mark.parametrize(
+    ("successes", "episodes", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_interval_agrees_with_published_values(successes, episodes, low, high):
+    assert wilson_interval(successes, episodes) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_interval_is_exact_at_the_ends():
+    assert wilson_interval(0, 7)[0] == 0.0
+    assert wilson_interval(7, 7)[1] == 1.0
+    with pytest.raises(ValueError, match="8 successes of 7"):
+        wilson_interval(8, 7)
+
+
+def test_times_are_of_successes_and_failures_are_counted_by_cause():
+    results = [EpisodeResult("push", seed, "success", time) for seed, time in enumerate([10.0, 30.0, 20.0])]
+    results += [EpisodeResult("push", 3, "time_limit", 80.0), EpisodeResult("push", 4, "object_dropped", 5.0)]
+    row = summarize(results)
+    assert set(row) == KEYS
+    assert (row["episodes"], row["successes"], row["rate"]) == (5, 3, 0.6)
+    assert row["median_time_s"] == 20.0
+    assert row["failures"] == {"object_dropped": 1, "time_limit": 1}
+    assert row["seeds"] == [0, 1, 2, 3, 4]
+
+
+def test_without_a_success_there_is_no_time():
+    row = summarize([EpisodeResult("push", 0, "time_limit", 80.0)])
+    assert row["median_time_s"] is None
+    assert row["p95_time_s"] is None
+
+
+def test_seeds_differ_by_run_start_and_index_only():
+    seeds = {episode_seed(seed, f"evaluate/{name}", index) for seed in (0, 1) for name in SKILLS for index in range(50)}
+    assert len(seeds) == 2 * 7 * 50
+    assert episode_seed(1, "evaluate/push", 3) == episode_seed(1, "evaluate/push", 3)
+    assert episode_seed(1, "evaluate/push", 3) != episode_seed(1, "collect/push", 3)
+
+
+def test_an_episode_follows_from_its_seed(lab):
+    def commands(seed: int) -> tuple[EpisodeResult, np.ndarray]:
+        sent = []
+        result = run_episode(
+            lab,
+            SkillOracleController("button"),
+            skill_start("button"),
+            seed,
+            PoseNoise(0.005),
+            lambda scene, step: sent.append(step.command.linear_velocity),
+        )
+        return result, np.array(sent)
+
+    first, again, other = commands(1), commands(1), commands(2)
+    assert first[0] == again[0]
+    np.testing.assert_array_equal(first[1], again[1])
+    assert first[0].success
+    assert not np.array_equal(first[1][:20], other[1][:20])
+
+
+def test_a_controller_sees_noise_within_the_bound_unless_it_reads_the_truth(lab):
+    still, start = Still(), skill_start("push")
+    result = run_episode(lab, still, start, 5, PoseNoise(0.005))
+    assert (result.outcome, result.time_s) == ("time_limit", 80.0)
+    noisy = np.array(still.scenes)
+    still.reads_truth = True
+    run_episode(lab, still, start, 5, PoseNoise(0.005))
+    noise = noisy - np.array(still.scenes)
+    assert np.abs(noise).max() <= 0.005 + 1e-12
+    assert noise.std() == pytest.approx(0.005 / 3, rel=0.05)
+
+
+def test_the_report_does_not_depend_on_the_number_of_workers():
+    evaluation = Evaluation("oracle", [0], ["button"], 2, PoseNoise(0.005), seed=3)
+    reports = [evaluate(dataclasses.replace(evaluation, workers=workers)) for workers in (1, 2)]
+    assert reports[0] == reports[1]
+    alone = evaluate(dataclasses.replace(evaluation, scenarios=[]))
+    assert alone["skills"] == reports[0]["skills"]
+
+
+def test_the_command_writes_the_agreed_keys(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    command = Evaluate("oracle", scenarios="0", skills="button", episodes=2, seed=1, workers=1, json=file)
+    assert command.main() == 0
+    report = json.loads(file.read_text())
+    assert set(report["scenarios"]) == {"0"}
+    assert set(report["skills"]) == {"button"}
+    assert set(report["scenarios"]["0"]) == set(report["skills"]["button"]) == KEYS
+    assert (report["noise_bound_m"], report["seed"], report["controller"]) == (0.005, 1, "oracle")
+    assert report["git_commit"]
+    shown = capsys.readouterr().out
+    assert "scenario 0" in shown
+    assert "button" in shown
+
+
+def test_scenarios_and_skills_are_read_as_people_write_them():
+    assert parse_scenarios("0-6") == list(range(7))
+    assert parse_scenarios("6, 0,2-3") == [0, 2, 3, 6]
+    assert parse_skills("all") == list(SKILLS)
+    assert parse_skills("button, pull") == ["pull", "button"]
+
+
+@pytest.mark.parametrize("text", ["7", "0-7", "-1", "3-1", "x", "1-", "1.5"])
+def test_a_scenario_that_does_not_exist_is_refused(text):
+    with pytest.raises(ConfigError, match="names no scenario"):
+        parse_scenarios(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"skills": "pushh"}, ConfigError, "unknown skill 'pushh'"),
+        ({"episodes": 0}, ConfigError, "--episodes 0"),
+        ({"seed": -1}, ConfigError, "--seed -1"),
+        ({"workers": 0}, ConfigError, "--workers 0"),
+        ({"noise_bound": -0.1}, ConfigError, "noise bound is -0.1"),
+        ({"noise_kind": "pink"}, ConfigError, "unknown noise kind 'pink'"),
+        ({"controller": "models/none"}, BundleError, "models/none"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(changes, error, message):
+    with pytest.raises(error, match=message):
+        Evaluate(**{"controller": "oracle", **changes}).main()
+
+
+def test_a_skill_alone_has_all_the_weight():
+    np.testing.assert_array_equal(OneHotGate(2, 7).weights(np.zeros(40)), np.eye(7)[2])
+    for skill in SKILLS:
+        controller = make_controller("oracle", skill)
+        assert controller.reads_truth
