@@ -1,0 +1,73 @@
+"""`roman-moe bench`: the figures of README, each from the part that it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.core.paths import find_shipped
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure the simulation, the controller or the ROS graph, on an otherwise idle machine."""
+
+    part: tyro.conf.Positional[Literal["sim", "control", "graph"]]
+    """sim: the lab's speed; control: one tick of the controller; graph: delay and CPU from scene to command."""
+
+    controller: Path = Path("models/roman")
+    """Folder of the controller bundle, for control and graph."""
+
+    seconds: float = 10.0
+    """About how long each measurement of sim and graph lasts [s]."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the figures to this file."""
+
+    def main(self) -> int:
+        """Measure and print; 0 when done."""
+        if not 0 < self.seconds < float("inf"):
+            raise ConfigError(f"--seconds {self.seconds}: expected more than 0")
+        figures = self.measure()
+        Console().print(figures_table(f"bench {self.part}", figures))
+        if self.json:
+            write_json(self.json, figures)
+        return 0
+
+    def measure(self) -> dict[str, Any]:
+        """The figures of the chosen part, as they go into the JSON file."""
+        if self.part == "sim":
+            from roman_moe.bench import sim
+
+            return sim.measure(seconds=self.seconds)
+        if self.part == "control":
+            from roman_moe.bench import control
+
+            return control.measure(find_shipped(self.controller))
+        from roman_moe.bench import graph
+
+        return graph.measure(find_shipped(self.controller), seconds=self.seconds)
+
+
+def figures_table(title: str, figures: dict[str, Any]) -> Table:
+    """One row a figure; nested ones by their path, such as composed.p99_ms."""
+    table = Table("figure", "value", title=title, title_justify="left")
+    for name, value in flat(figures):
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    return table
+
+
+def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Leaves of nested dictionaries with their dotted path, in order."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in figures.items():
+        name = f"{prefix}{key}"
+        rows.extend(flat(value, f"{name}.") if isinstance(value, dict) else [(name, value)])
+    return rows

@@ -1,0 +1,79 @@
+"""Exceptions that a user can mend, as the one line that says how; everything else is a mistake in the code.
+
+Invariant: a line names what was found and what to do, and an exception that no line fits is never swallowed.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+
+from roman_moe.core.errors import RomanError
+
+EXTRAS: Mapping[str, str] = {
+    "PIL": "report",
+    "gymnasium": "lab",
+    "imageio_ffmpeg": "report",
+    "matplotlib": "report",
+    "mujoco": "lab",
+    "onnx": "train",
+    "onnxruntime": "cpu",
+    "rosbags": "demos",
+    "stable_baselines3": "train",
+    "tensorboard": "train",
+    "torch": "train",
+}
+"""Extra of setup.py that brings each optional module; ROS has a line of its own."""
+
+ROS_MODULES = (
+    "builtin_interfaces",
+    "diagnostic_msgs",
+    "geometry_msgs",
+    "rcl_interfaces",
+    "rclpy",
+    "rosgraph_msgs",
+    "sensor_msgs",
+)
+
+_SHARED_OBJECT = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
+
+
+def one_line(text: str) -> str:
+    """Text with every run of white space, line breaks included, as one blank."""
+    return " ".join(text.split())
+
+
+def reason(error: Exception) -> str | None:
+    """The line for an exception, without a line break; None if it is none that a user can mend."""
+    if isinstance(error, RomanError):
+        return one_line(str(error))
+    if isinstance(error, ImportError):
+        return _missing(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return one_line(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "no space left on the device: free some and try again"
+    return None
+
+
+def _missing(error: ImportError) -> str | None:
+    library = _SHARED_OBJECT.search(str(error))
+    if library:
+        return (
+            f"system library {library[1]} is missing: install its package (make install does it on Debian and Ubuntu)"
+        )
+    module = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    if module in ROS_MODULES:
+        return f"{module} is not installed: source a ROS 2 installation, or {_install('ros')}"
+    if module == "onnxruntime":
+        return f"neither onnxruntime nor onnxruntime-gpu is installed: {_install('cpu')}, or '.[gpu]' for a GPU"
+    if module in EXTRAS:
+        return f"{module} is not installed: {_install(EXTRAS[module])}"
+    return None
+
+
+def _install(extra: str) -> str:
+    return f"run pip install '.[{extra}]' in the checkout (make install brings everything)"

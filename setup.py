@@ -1,0 +1,106 @@
+"""Package description, read by pip and by colcon (ament_python).
+
+Besides the Python package it installs what a ROS installation looks for: `share/ament_index`, `share/roman_moe` and
+the executables of `lib/roman_moe`; these are data files too, since pip ignores setup.cfg's script folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "roman_moe"
+HERE = Path(__file__).resolve().parent
+
+RUN = ["numpy>=1.26", "pyyaml>=6", "rich>=13", "tyro>=1.0"]
+
+EXTRAS = {
+    # rclpy and the messages as wheels, for machines without a ROS installation; both Jazzy's and Kilted's will do
+    "ros": [
+        "ros-rclpy[fastrtps]>=7.1.6",
+        "ros-builtin-interfaces",
+        "ros-diagnostic-msgs",
+        "ros-geometry-msgs",
+        "ros-rcl-interfaces",
+        "ros-rosgraph-msgs",
+        "ros-sensor-msgs",
+    ],
+    # never both in one environment: they install the same module
+    "cpu": ["onnxruntime>=1.18"],
+    "gpu": ["onnxruntime-gpu>=1.18"],
+    "lab": ["mujoco>=3.3,<4.1", "gymnasium>=1.0"],
+    "demos": ["rosbags>=0.10.7"],
+    "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
+    "train": ["onnx>=1.16", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],
+    "dev": [
+        "build>=1.2",
+        "hypothesis>=6.100",
+        "import-linter>=2.5",
+        "mypy>=1.13",
+        "pytest>=8",
+        "pytest-timeout>=2.3",
+        "ruff>=0.9",
+        "types-PyYAML",
+    ],
+}
+
+
+def together(*names: str) -> list[str]:
+    """Requirements of several extras."""
+    return [requirement for name in names for requirement in EXTRAS[name]]
+
+
+# Everything but ROS and the tools: what a machine with a sourced ROS installation adds to it.
+EXTRAS["no-ros"] = together("cpu", "lab", "demos", "report")
+EXTRAS["demo"] = together("ros", "no-ros")
+EXTRAS["all"] = together("demo", "train")
+
+
+def version() -> str:
+    """The one place that states it is the package itself."""
+    text = (HERE / NAME / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise SystemExit(f'{NAME}/__init__.py: found no line __version__ = "..."')
+    return found.group(1)
+
+
+def shared(folder: str) -> list[tuple[str, list[str]]]:
+    """Data files of `share/roman_moe/<folder>`, subfolders included."""
+    return [
+        (f"share/{NAME}/{path}", sorted(f"{path}/{name}" for name in names if not name.startswith(".")))
+        for path, _, names in sorted(os.walk(folder))
+        if names and "__pycache__" not in path
+    ]
+
+
+setup(
+    name=NAME,
+    version=version(),
+    description="A mixture of experts for long robot manipulation: trained from demonstrations, run as a ROS 2 graph",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    author="The roman_moe authors",
+    maintainer="The roman_moe authors",
+    maintainer_email="maintainers@example.com",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed"], f"{NAME}.lab": ["assets/*", "assets/**/*"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"lib/{NAME}", sorted(glob("scripts/*"))),
+        *shared("config"),
+        *shared("launch"),
+        *shared("models"),
+    ],
+    install_requires=RUN,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["roman-moe = roman_moe.cli.main:main"]},
+    zip_safe=False,
+)
