@@ -1,34 +1,138 @@
-"""Bring-up: starts the graph that config/graph.yaml describes, runs it, and ends it without leaving anything behind."""
+"""Bring-up: starts the graph that config/graph.yaml describes, runs it, and ends it without leaving anything behind.
+
+Composed, all nodes live in this process under one executor; separate, each has a process of its own. Whoever uses it
+sees no difference but speed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+import dataclasses
+import importlib
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from rclpy.context import Context
+from rclpy.executors import Executor
 
+from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.children import Children
+from roman_moe.nodes.environment import ros_environment
+from roman_moe.nodes.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.lab_node import FAULT, start_named
+from roman_moe.nodes.monitor import Monitor, Tick
+from roman_moe.nodes.process import Terminated, make_executor, ros_context, signals_raise
 from roman_moe.nodes.record import EpisodeRecord
 
+__all__ = ["Graph", "Tick", "run_episode", "running_graph"]
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tick:
-    """What one control tick decided, as `run_episode` reports it.
+SPIN_PERIOD = 0.05  # [s]
+START_PATIENCE = 60.0  # [s] until the first tick: loading on a busy machine
+STALL_PATIENCE = 20.0  # [s] without a tick after that
+LAST_WORDS = 0.1  # [s] after an episode for what was sent before its outcome on other topics
+
+NODE_CLASSES = {
+    "lab_node": "LabNode",
+    "pose_source": "PoseSource",
+    "observer": "Observer",
+    "manipulation_network": "ManipulationNetwork",
+    "expert": "ExpertNode",
+    "blender": "Blender",
+}
+"""Executables of the graph: the module of `roman_moe.nodes` and the class in it."""
+
+
+class Graph:
+    """A running graph.
 
     Attributes:
-        stamp_ns: of the tick's scene [ns] since the episode's start.
-        skills: that the weights are of, in the controller's order.
-        weights: that the gate gave, (len(skills),).
-        leading: skill of the largest weight.
-        missed_ticks: so far.
+        monitor: what is known of it.
     """
 
-    stamp_ns: int
-    skills: tuple[str, ...]
-    weights: NDArray[np.float64]
-    leading: str
-    missed_ticks: int
+    def __init__(self, monitor: Monitor, executor: Executor, children: Children) -> None:
+        self.monitor = monitor
+        self._executor = executor
+        self._children = children
+
+    def spin_once(self) -> None:
+        """Let it run for a moment.
+
+        Raises:
+            RomanError: if one of its processes has ended.
+        """
+        self._executor.spin_once(timeout_sec=SPIN_PERIOD)
+        self._children.check()
+
+    def spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Let it run until `condition` holds; False if it did not within `timeout` [s]."""
+        end = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            self.spin_once()
+        return True
+
+
+@contextlib.contextmanager
+def running_graph(
+    specs: Sequence[NodeSpec],
+    *,
+    separate: bool = False,
+    private: bool = True,
+    on_tick: Callable[[Tick], None] | None = None,
+) -> Iterator[Graph]:
+    """Start the nodes; when the block ends, however it ends, nothing of them is left.
+
+    Args:
+        specs: the nodes, as `graph.resolve` gives them.
+        separate: one process a node.
+        private: closed to everybody else, see `ros_environment`.
+        on_tick: called after every tick.
+
+    Raises:
+        RomanError: if a node cannot start.
+        KeyboardInterrupt: on Ctrl-C, after everything has ended; SystemExit on SIGTERM likewise.
+    """
+    for spec in specs:
+        if spec.executable not in NODE_CLASSES:
+            raise ConfigError(
+                f"graph.yaml: nodes.{spec.name}: unknown executable {spec.executable!r}: expected one of "
+                f"{', '.join(NODE_CLASSES)}"
+            )
+    try:
+        with signals_raise(), ros_environment(separate, private), contextlib.ExitStack() as stack:
+            context = stack.enter_context(ros_context())
+            executor = make_executor(context)
+            stack.callback(executor.shutdown)
+            monitor = Monitor(context, on_tick)
+            stack.callback(monitor.destroy_node)
+            executor.add_node(monitor)
+            children = stack.enter_context(Children())
+            for spec in specs:
+                if separate:
+                    children.start(spec)
+                else:
+                    node = _compose(spec, context)
+                    stack.callback(node.destroy_node)
+                    executor.add_node(node)
+            yield Graph(monitor, executor, children)
+    except Terminated as end:
+        if end.args[0] == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        raise SystemExit(128 + int(end.args[0])) from None
+
+
+def _compose(spec: NodeSpec, context: Context) -> RomanNode:
+    module = importlib.import_module(f"roman_moe.nodes.{spec.executable}")
+    node: RomanNode = getattr(module, NODE_CLASSES[spec.executable])(
+        spec.name, context=context, parameters=spec.parameters
+    )
+    return node
 
 
 def run_episode(
@@ -43,7 +147,7 @@ def run_episode(
     viewer: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
 ) -> EpisodeRecord:
-    """Run one episode through the real graph and return its record; call it from the main thread.
+    """Run one episode through the real graph and return its record.
 
     Args:
         controller: folder of the controller bundle.
@@ -57,7 +161,41 @@ def run_episode(
         on_tick: called in this thread after every tick; must return quickly.
 
     Raises:
-        RomanError: if the bundle, the start or the graph cannot be used, or a node dies.
-        KeyboardInterrupt: on Ctrl-C, after everything has ended.
+        RomanError: if the bundle, the start or the graph cannot be used, a process dies, or the graph stands still.
+        KeyboardInterrupt: on Ctrl-C, after everything has ended; SystemExit on SIGTERM likewise.
     """
-    raise NotImplementedError
+    start_named(start)  # says what is wrong with it before anything starts
+    with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
+        file = Path(folder) / "episode.npz"
+        arguments = {
+            "controller": str(controller),
+            "start": start,
+            "seed": seed,
+            "noise_bound": noise_bound,
+            "lockstep": lockstep,
+            "speed": speed,
+            "record": str(file),
+            "viewer": viewer,
+        }
+        specs = resolve(load_description(), arguments)
+        with running_graph(specs, separate=separate, on_tick=on_tick) as graph:
+            _spin_to_outcome(graph)
+            missed = graph.monitor.missed_ticks
+        return dataclasses.replace(EpisodeRecord.load(file), missed_ticks=missed)
+
+
+def _spin_to_outcome(graph: Graph) -> None:
+    monitor = graph.monitor
+    while monitor.finished is None:
+        before = monitor.tick
+        patience = START_PATIENCE if before is None else STALL_PATIENCE
+        if not graph.spin_until(partial(_moved_on, monitor, before), patience):
+            reasons = "; ".join(monitor.troubles()) or "no node complains"
+            raise RomanError(f"graph: no tick for {patience:.0f} s: {reasons}")
+    graph.spin_until(lambda: False, LAST_WORDS)
+    if monitor.finished == FAULT:
+        raise RomanError(f"lab: {monitor.statuses['lab'].message}")
+
+
+def _moved_on(monitor: Monitor, tick: Tick | None) -> bool:
+    return monitor.tick is not tick or monitor.finished is not None

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.files import atomic_path
+from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import NANOSECONDS
 
 
@@ -87,3 +89,50 @@ class EpisodeRecord:
         arrays = {"stamps_ns", "physics_states", "weights", "commands"}
         values = {name: value if name in arrays else value.tolist() for name, value in content.items()}
         return cls(**{**values, "skills": tuple(values["skills"])})
+
+
+class EpisodeRecorder:
+    """Collects an episode tick by tick; weights may come in any order, before or after their tick."""
+
+    def __init__(self, start: str, seed: int) -> None:
+        self._start, self._seed = start, seed
+        self._stamps: list[int] = []
+        self._states: list[NDArray[np.float64]] = []
+        self._commands: list[tuple[float, ...]] = []
+        self._weights: dict[int, NDArray[np.float64]] = {}
+        self._skills: tuple[str, ...] = SKILLS
+
+    def add_tick(self, command: Command, physics_state: NDArray[np.float64]) -> None:
+        """The arm follows `command` from `physics_state` on."""
+        self._stamps.append(command.stamp_ns)
+        self._states.append(physics_state)
+        self._commands.append((*command.linear_velocity.tolist(), command.gripper_opening))
+
+    def add_weights(self, stamp_ns: int, skills: tuple[str, ...], weights: NDArray[np.float64]) -> None:
+        """The gate's weights for the scene of this stamp."""
+        if skills != self._skills:  # the controller's own order, known from its first message on
+            self._skills = skills
+            self._weights.clear()
+        self._weights[stamp_ns] = weights
+
+    def finish(self, outcome: str, duration_ns: int, held_ticks: int) -> EpisodeRecord:
+        """The record, with each tick's weights held from the last scene that was weighed."""
+        weights = np.zeros((len(self._stamps), len(self._skills)))
+        weighed = np.array(sorted(self._weights), dtype=np.int64)
+        for row, index in zip(weights, np.searchsorted(weighed, self._stamps, side="right"), strict=True):
+            if index > 0:
+                row[:] = self._weights[int(weighed[index - 1])]
+        width = len(self._states[0]) if self._states else 0
+        return EpisodeRecord(
+            start=self._start,
+            seed=self._seed,
+            outcome=outcome,
+            skills=self._skills,
+            stamps_ns=np.array(self._stamps, dtype=np.int64),
+            physics_states=np.array(self._states).reshape(-1, width),
+            weights=weights,
+            commands=np.array(self._commands).reshape(-1, 4),
+            duration_ns=duration_ns,
+            held_ticks=held_ticks,
+            missed_ticks=held_ticks,
+        )

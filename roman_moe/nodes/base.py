@@ -1,0 +1,107 @@
+"""What all nodes share: parameters, strict subscriptions, publishers from the topic table, and diagnostics.
+
+No message, however malformed, and no fault in a callback ends a node: both are counted and reported.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from rclpy.clock import Clock, ClockType
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
+from rclpy.timer import Timer
+
+from roman_moe.core.messages import MessageError
+from roman_moe.core.state import NANOSECONDS
+from roman_moe.nodes.diagnostics import Diagnostics
+from roman_moe.nodes.topics import Topic
+
+T = TypeVar("T")
+
+MALFORMED = "malformed_messages"
+NOT_FINITE = "non_finite_messages"
+FAULTS = "faults"
+
+
+class RomanNode(Node):
+    """Base of all nodes of the graph.
+
+    Args:
+        name: of the node; the class's own if None.
+        context: to live in; rclpy's default one if None.
+        namespace: of node and topics.
+        parameters: values that replace defaults, as a parameter file or the command line would.
+
+    Attributes:
+        diagnostics: what the node says about itself.
+    """
+
+    NAME: ClassVar[str]
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        context: Context | None = None,
+        namespace: str = "",
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            name or self.NAME,
+            context=context,
+            namespace=namespace,
+            parameter_overrides=[Parameter(key, value=value) for key, value in (parameters or {}).items()],
+        )
+        self.diagnostics = Diagnostics(self)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+
+    def advertise(self, topic: Topic) -> Publisher[Any]:
+        """Publisher of a topic of the table."""
+        return self.create_publisher(topic.kind, topic.name, topic.qos)
+
+    def listen(self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None]) -> None:
+        """Subscribe: `handle` gets what `decode` makes of each message; what it refuses is counted and dropped."""
+
+        def on_message(message: Any) -> None:
+            try:
+                value = decode(message)
+            except MessageError as error:
+                self.diagnostics.count(MALFORMED, str(error))
+                return
+            self.guard(handle, value)
+
+        self.create_subscription(topic.kind, topic.name, on_message, topic.qos)
+
+    def listen_stamps(self, topic: Topic, handle: Callable[[int], None]) -> None:
+        """Subscribe to the stamps [ns] alone of a topic whose messages begin with a header: nothing else is decoded."""
+
+        def on_message(data: bytes) -> None:
+            self.guard(handle, serialized_stamp(data))
+
+        self.create_subscription(topic.kind, topic.name, on_message, topic.qos, raw=True)
+
+    def timer(self, period: float, handle: Callable[[], None]) -> Timer:
+        """Timer of `period` [s] wall time; with use_sim_time too."""
+
+        def on_time() -> None:
+            self.guard(handle)
+
+        return self.create_timer(period, on_time, clock=self._steady)
+
+    def guard(self, handle: Callable[..., None], *arguments: Any) -> None:
+        """Call `handle`; a fault in it is counted, and the node lives on."""
+        try:
+            handle(*arguments)
+        except Exception as error:  # noqa: BLE001 (whatever it is, a control node must go on)
+            self.diagnostics.count(FAULTS, f"{type(error).__name__}: {error}")
+
+
+def serialized_stamp(data: bytes) -> int:
+    """Stamp [ns] of a serialized message that begins with a std_msgs/Header, which follows 4 bytes of CDR's own."""
+    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    return int(seconds) * NANOSECONDS + int(nanoseconds)

@@ -1,0 +1,106 @@
+"""Nodes as child processes: started quietly, watched, and ended together; none outlives the block that holds them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import yaml
+
+from roman_moe.core.errors import RomanError
+from roman_moe.nodes.graph import NodeSpec
+from roman_moe.nodes.process import PARENT_VARIABLE
+
+END_PATIENCE = 0.8  # [s] from SIGTERM to SIGKILL: a node takes about 0.2 s
+
+
+@dataclass(frozen=True)
+class _Child:
+    name: str
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+
+
+class Children:
+    """The processes of one graph; a context manager."""
+
+    def __init__(self) -> None:
+        self._children: list[_Child] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="roman_moe-")
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end()
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """Process ids by node name."""
+        return {child.name: child.process.pid for child in self._children}
+
+    def start(self, spec: NodeSpec) -> None:
+        """Start one node's process; it ends with this one, even if this one is killed."""
+        file = Path(self._folder.name) / f"{spec.name}.yaml"
+        # a file, since text such as "6" would become a number on the command line
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}), encoding="utf-8")
+        command = [sys.executable, "-m", f"roman_moe.nodes.{spec.executable}"]
+        command += ["--ros-args", "-r", f"__node:={spec.name}", "--params-file", str(file)]
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C comes to us alone: we end them
+        )
+        self._children.append(_Child(spec.name, process, errors))
+
+    def check(self) -> None:
+        """Raises:
+        RomanError: if a process has ended, with its last words.
+        """
+        for child in self._children:
+            if child.process.poll() is not None:
+                raise RomanError(
+                    f"node {child.name} ended with exit code {child.process.returncode}: {_last_line(child)}"
+                )
+
+    def end(self) -> None:
+        """End them all, politely first: a node that shuts down itself leaves no shared memory behind."""
+        for child in self._children:
+            child.process.terminate()
+        deadline = time.monotonic() + END_PATIENCE
+        for child in self._children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+            child.errors.close()
+        self._children.clear()
+        self._folder.cleanup()
+
+
+def _last_line(child: _Child) -> str:
+    child.errors.seek(0)
+    lines = child.errors.read().decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+
+
+def _environment() -> dict[str, str]:
+    environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
+    root = Path(__file__).parents[2]
+    if root.name not in ("site-packages", "dist-packages"):  # a checkout that is not installed
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    return environment

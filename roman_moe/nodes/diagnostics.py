@@ -1,0 +1,71 @@
+"""A node's report about itself on /diagnostics: once a second, and at once when something changes.
+
+Trouble is counted by kind, so that a reader of any later report still learns what happened. A burst cannot flood the
+topic: reports are at least `MIN_PERIOD` apart, and the next periodic one has what was left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+from roman_moe.nodes.topics import DIAGNOSTICS
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+PERIOD = 1.0  # [s]
+MIN_PERIOD = 0.02  # [s]
+
+
+class Diagnostics:
+    """Counts what goes wrong in one node and publishes its state.
+
+    Attributes:
+        counts: how often each kind of trouble has happened.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.counts: Counter[str] = Counter()
+        self._node = node
+        self._level, self._message = OK, "starting"
+        self._trouble = ""  # of the running second
+        self._published = -PERIOD
+        self._publisher = node.create_publisher(DIAGNOSTICS.kind, DIAGNOSTICS.name, DIAGNOSTICS.qos)
+        node.create_timer(PERIOD, self._on_period, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def state(self, level: bytes, message: str) -> None:
+        """What the node is doing; lasts until the next call."""
+        if (level, message) != (self._level, self._message):
+            self._level, self._message = level, message
+            self._publish()
+
+    def count(self, kind: str, detail: str) -> None:
+        """Count one case of trouble; the node warns until a second has passed without any."""
+        self.counts[kind] += 1
+        if not self._trouble:
+            self._node.get_logger().warning(f"{kind}: {detail}")
+        self._trouble = f"{kind}: {detail}"
+        self._publish()
+
+    def _on_period(self) -> None:
+        self._publish(at_once=True)
+        self._trouble = ""
+
+    def _publish(self, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if not at_once and now - self._published < MIN_PERIOD:
+            return
+        self._published = now
+        level, message = self._level, self._message
+        if self._trouble:
+            level, message = max(level, WARN), self._trouble
+        values = [KeyValue(key=kind, value=str(number)) for kind, number in sorted(self.counts.items())]
+        name = self._node.get_fully_qualified_name().lstrip("/")
+        status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="roman_moe", values=values)
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)

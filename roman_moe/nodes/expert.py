@@ -1,0 +1,56 @@
+"""One expert's node: answers every scene with its skill's action. It remembers nothing from one scene to the next."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from roman_moe.control.bundle import load_expert
+from roman_moe.core.features import feature_vector
+from roman_moe.core.messages import decode_scene
+from roman_moe.core.state import SceneState
+from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.process import run_node
+from roman_moe.nodes.topics import CODEC, SCENE, expert_action
+
+
+@dataclass(frozen=True)
+class ExpertParameters:
+    """Parameters of an expert's node."""
+
+    controller: str = parameter("folder of the controller bundle")
+    skill: str = parameter("skill of the bundle whose expert this is")
+
+
+class ExpertNode(RomanNode):
+    """Turns `scene` into `expert/<skill>/action`."""
+
+    NAME = "expert"
+
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        parameters = declare(self, ExpertParameters)
+        self._expert = load_expert(parameters.controller, parameters.skill)
+        self._publisher = self.advertise(expert_action(parameters.skill))
+        self.listen(SCENE, decode_scene, self._on_scene)
+        self.diagnostics.state(WARN, "waiting for scene")
+
+    def _on_scene(self, scene: SceneState) -> None:
+        if not scene.is_finite():
+            self.diagnostics.count(NOT_FINITE, f"scene at {scene.stamp_ns} ns")
+            return
+        action = self._expert.action(feature_vector(scene))
+        self._publisher.publish(CODEC.action(scene.stamp_ns, action))
+        self.diagnostics.state(OK, "giving actions")
+
+
+def main() -> int:
+    """Run the node in this process."""
+    return run_node(ExpertNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The graph's description: config/graph.yaml and a user's arguments in, the list of nodes with their parameters out.
+
+Bring-up and launch files both get their nodes here and nowhere else. Nothing here needs rclpy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roman_moe.control.manifest import load_manifest
+from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.paths import config_path, find_shipped
+
+Value = Any
+"""bool, int, float or str: what a ROS parameter here may be."""
+
+_REFERENCE = re.compile(r"\$\((\w+)\)")
+_SKILL = "skill"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What a user may set. The type of `default` is the argument's type."""
+
+    default: Value
+    description: str
+
+
+@dataclass(frozen=True)
+class NodeTemplate:
+    """A node as the file has it, references unresolved."""
+
+    executable: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Description:
+    """The file's content."""
+
+    arguments: Mapping[str, Argument]
+    nodes: Mapping[str, NodeTemplate]
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node to start.
+
+    Attributes:
+        name: of the node.
+        executable: module of `roman_moe.nodes`, and executable of lib/roman_moe.
+        parameters: its ROS parameters.
+    """
+
+    name: str
+    executable: str
+    parameters: Mapping[str, Value]
+
+
+def load_description(path: Path | None = None) -> Description:
+    """Read and check the graph's file.
+
+    Raises:
+        ConfigError: naming file and key.
+    """
+    path = path or config_path("graph.yaml")
+    description = build(Description, read_yaml(path, ConfigError), str(path), ConfigError)
+    known = {*description.arguments, _SKILL}
+    for name, node in description.nodes.items():
+        for reference in _REFERENCE.findall(" ".join([name, *map(str, node.parameters.values())])):
+            if reference not in known:
+                raise ConfigError(f"{path}: nodes.{name}: $({reference}): expected one of {', '.join(sorted(known))}")
+    return description
+
+
+def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[NodeSpec, ...]:
+    """The nodes to start for a user's arguments; the others keep their defaults.
+
+    Raises:
+        ConfigError: for an unknown argument or one of the wrong type.
+        BundleError: if the controller's manifest cannot be used: it says which experts there are.
+    """
+    values = {name: argument.default for name, argument in description.arguments.items()}
+    for name, value in arguments.items():
+        values[name] = _converted(description, name, value)
+    # nodes run in folders of their own: they get the whole path, of what is shipped if it is not here
+    values["controller"] = str(find_shipped(values["controller"]).resolve())
+    skills = load_manifest(values["controller"]).skills
+    nodes = []
+    for name, template in description.nodes.items():
+        for skill in skills if f"$({_SKILL})" in name else (None,):
+            known = values if skill is None else {**values, _SKILL: skill}
+            parameters = {key: _substitute(value, known) for key, value in template.parameters.items()}
+            nodes.append(NodeSpec(str(_substitute(name, known)), template.executable, parameters))
+    return tuple(nodes)
+
+
+def _converted(description: Description, name: str, value: Value) -> Value:
+    if name not in description.arguments:
+        close = difflib.get_close_matches(name, description.arguments, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(description.arguments)}"
+        raise ConfigError(f"graph: unknown argument {name!r}: {hint}")
+    kind = type(description.arguments[name].default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"graph: argument {name!r} is {value!r}: expected {kind.__name__}")
+    return value
+
+
+def parse_arguments(description: Description, texts: Mapping[str, str]) -> dict[str, Value]:
+    """Arguments given as text, as launch files get them.
+
+    Raises:
+        ConfigError: naming the argument whose text is not of its type.
+    """
+    return {name: _parsed(name, type(description.arguments[name].default), text) for name, text in texts.items()}
+
+
+def _parsed(name: str, kind: type, text: str) -> Value:
+    if kind is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise ConfigError(f"graph: argument {name!r} is {text!r}: expected true or false")
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigError(f"graph: argument {name!r} is {text!r}: expected {kind.__name__}") from None
+
+
+def _substitute(value: Value, known: Mapping[str, Value]) -> Value:
+    """A value that is one reference keeps the argument's type; within a text it becomes text."""
+    if not isinstance(value, str):
+        return value
+    whole = _REFERENCE.fullmatch(value)
+    return known[whole[1]] if whole else _REFERENCE.sub(lambda match: str(known[match[1]]), value)

@@ -1,0 +1,280 @@
+"""The lab as a node: publishes the arm's state and the true poses, follows one command a tick, judges the episode.
+
+In real time a tick lasts a control period of the wall clock, and the arm stands still through a tick without a fresh
+command; in lockstep a tick lasts until its command comes. The first tick of an episode waits in both, and a state that
+goes unanswered is sent again, so that no message lost while the graph comes together can stop it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from numpy.typing import NDArray
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+
+from roman_moe.control.controller import hold
+from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.errors import RomanError
+from roman_moe.core.messages import decode_gripper, decode_twist, decode_weights, message_stamp
+from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.lab.judge import Judge, Outcome
+from roman_moe.lab.lab import CONTROL_RATE, Lab
+from roman_moe.lab.starts import Start, scenario_start, skill_start
+from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.diagnostics import ERROR, OK, WARN
+from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.process import run_node
+from roman_moe.nodes.record import EpisodeRecorder
+from roman_moe.nodes.topics import (
+    CLOCK,
+    CODEC,
+    GATE_WEIGHTS,
+    GRIPPER_COMMAND,
+    HAND_STATE,
+    JOINT_STATES,
+    OUTCOME,
+    TRUTH_POSES,
+    TWIST_COMMAND,
+)
+
+RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
+PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
+
+HELD_TICKS = "held_ticks"
+FAULT = "fault"
+"""Outcome of an episode that the simulation itself could not finish."""
+
+
+@dataclass(frozen=True)
+class LabParameters:
+    """Parameters of the lab."""
+
+    start: str = parameter("skill, or number of the scenario, that an episode starts from", "6")
+    seed: int = parameter("of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
+    episodes: int = parameter("after which the lab rests; 0 for no end", 1, (0, 2**31 - 1))
+    lockstep: bool = parameter("whether every tick waits for its command, however long it takes", False)
+    speed: float = parameter("simulated seconds per second, when not in lockstep", 1.0, (0.01, 100.0))
+    record: str = parameter("file (.npz) for the last episode's record; none if empty", "")
+    viewer: bool = parameter("whether to open MuJoCo's viewer", False)
+
+
+class LabNode(RomanNode):
+    """Plays the arm and its surroundings."""
+
+    NAME = "lab"
+
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        self._settings = settings = declare(self, LabParameters)
+        self._start = start_named(settings.start)
+        self._lab = Lab()
+        self._period_ns = round(NANOSECONDS / CONTROL_RATE)
+        self._judge = Judge(self._start)
+        self._viewer = _open_viewer(self._lab) if settings.viewer else None
+        self._episode = -1
+
+        self._hand_state = self.advertise(HAND_STATE)
+        self._truth = self.advertise(TRUTH_POSES)
+        self._joint_states = self.advertise(JOINT_STATES)
+        self._clock_publisher = self.advertise(CLOCK)
+        self._outcome = self.advertise(OUTCOME)
+        self.listen(TWIST_COMMAND, lambda m: (message_stamp(m), decode_twist(m)), self._on_twist)
+        self.listen(GRIPPER_COMMAND, lambda m: (message_stamp(m), decode_gripper(m)), self._on_gripper)
+        self.listen(
+            GATE_WEIGHTS, lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)), self._on_weights
+        )
+        self.timer(RESEND_PERIOD, self._on_resend)
+        if not settings.lockstep:
+            self.timer(1.0 / (CONTROL_RATE * settings.speed), self._on_period)
+        self._patience = self.timer(PATIENCE, self._finish)
+        self._patience.cancel()
+        self._begin_episode()
+
+    def destroy_node(self) -> None:
+        """Close the viewer with the node."""
+        if self._viewer is not None:
+            self._viewer.close()
+        super().destroy_node()
+
+    def _begin_episode(self) -> None:
+        self._episode += 1
+        seed = self._settings.seed + self._episode
+        self._state = self._lab.reset(self._start, np.random.default_rng([seed, 0]))
+        self._judge.reset(self._lab)
+        self._result = Outcome.RUNNING.value
+        self._recorder = EpisodeRecorder(self._start.name, seed)
+        self._velocity: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
+        self._opening: tuple[int, float] | None = None  # likewise
+        self._target = GRIPPER_OPEN  # gripper opening last commanded [m]
+        self._answered = (
+            False  # whether the arm has followed the present state's command: the next state waits to be sent
+        )
+        self._held_ticks = 0
+        self._publish_outcome()
+        self._publish_state()
+
+    def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        if not np.isfinite(stamped[1]).all():
+            self.diagnostics.count(NOT_FINITE, f"delta_twist_cmds at {stamped[0]} ns")
+            return
+        self._velocity = stamped
+        self._follow_if_whole()
+
+    def _on_gripper(self, stamped: tuple[int, float]) -> None:
+        if not np.isfinite(stamped[1]):
+            self.diagnostics.count(NOT_FINITE, f"gripper_cmd at {stamped[0]} ns")
+            return
+        self._opening = stamped
+        self._follow_if_whole()
+
+    def _follow_if_whole(self) -> None:
+        if (
+            self._velocity
+            and self._opening
+            and self._velocity[0] == self._opening[0]
+            and self._is_fresh(self._velocity[0])
+        ):
+            self._follow(Command(self._state.stamp_ns, self._velocity[1], self._opening[1]))
+
+    def _is_fresh(self, stamp: int) -> bool:
+        """Whether a command of this stamp is for the present tick."""
+        return self._running and 0 <= stamp - self._state.stamp_ns < self._period_ns and not self._answered
+
+    @property
+    def _running(self) -> bool:
+        return self._result == Outcome.RUNNING.value
+
+    def _on_period(self) -> None:
+        """A control period of the wall clock is over: the arm moves on, with or without a command."""
+        if not self._running or (self._state.stamp_ns == 0 and not self._answered):
+            return
+        if not self._answered:
+            self._follow(self._incomplete_command())
+        if self._running:
+            self._publish_next()
+
+    def _incomplete_command(self) -> Command:
+        """What the arm does without a whole command: a fresh twist alone keeps the gripper, else it holds."""
+        if self._velocity and self._is_fresh(self._velocity[0]):
+            return Command(self._state.stamp_ns, self._velocity[1], self._target)
+        self._held_ticks += 1
+        self.diagnostics.count(HELD_TICKS, f"no command for {self._state.stamp_ns} ns in time: held the arm")
+        return hold(self._state.stamp_ns, self._target)
+
+    def _follow(self, command: Command) -> None:
+        self._answered = True
+        self._target = command.gripper_opening
+        self._recorder.add_tick(command, self._lab.physics_state())
+        try:
+            with self._viewer.lock() if self._viewer else contextlib.nullcontext():
+                self._lab.step(command)
+        except RomanError as error:
+            self.diagnostics.state(ERROR, str(error))
+            self._end(FAULT)
+            return
+        outcome = self._judge.update(self._lab)
+        if outcome is not Outcome.RUNNING:
+            self._end(outcome.value)
+        elif self._settings.lockstep:
+            self._publish_next()
+
+    def _publish_next(self) -> None:
+        self._state = self._lab.state
+        self._answered = False
+        self._publish_state()
+
+    def _on_resend(self) -> None:
+        waiting = self._running and not self._answered
+        if waiting and time.monotonic() - self._sent_at >= RESEND_PERIOD:
+            self.diagnostics.state(WARN, f"waiting for a command for {self._state.stamp_ns} ns")
+            self._publish_state()
+
+    def _publish_state(self) -> None:
+        state: SceneState = self._state
+        self._sent_at = time.monotonic()
+        stamp = CODEC.time(state.stamp_ns)
+        self._clock_publisher.publish(Clock(clock=stamp))
+        self._hand_state.publish(CODEC.hand_state(state))
+        self._truth.publish(CODEC.object_poses(state))
+        joints = JointState(
+            name=[f"joint_{i + 1}" for i in range(len(self._lab.joint_positions))],
+            position=self._lab.joint_positions.tolist(),
+            velocity=self._lab.joint_velocities.tolist(),
+        )
+        joints.header.stamp = stamp
+        self._joint_states.publish(joints)
+        if self._viewer is not None and self._viewer.is_running():
+            self._viewer.sync()
+
+    def _on_weights(self, weights: tuple[int, tuple[str, ...], NDArray[np.float64]]) -> None:
+        if np.isfinite(weights[2]).all():
+            self._recorder.add_weights(*weights)
+
+    def _end(self, result: str) -> None:
+        self._result = result
+        self.diagnostics.state(ERROR if result == FAULT else OK, f"episode {self._episode} ended: {result}")
+        self._patience.reset()
+
+    def _finish(self) -> None:
+        """Save and tell; then the next episode, if there is to be one."""
+        self._patience.cancel()
+        if self._settings.record:
+            record = self._recorder.finish(self._result, self._lab.stamp_ns, self._held_ticks)
+            record.save(self._settings.record)
+        self._publish_outcome()
+        if self._settings.episodes == 0 or self._episode + 1 < self._settings.episodes:
+            self._begin_episode()
+
+    def _publish_outcome(self) -> None:
+        values = {
+            "episode": self._episode,
+            "seed": self._settings.seed + self._episode,
+            "time_ns": self._lab.stamp_ns,
+            HELD_TICKS: self._held_ticks,
+        }
+        level = OK if self._result in (Outcome.RUNNING.value, Outcome.SUCCESS.value) else WARN
+        self._outcome.publish(
+            DiagnosticStatus(
+                level=level,
+                name=self._start.name,
+                message=self._result,
+                hardware_id=self.get_fully_qualified_name(),
+                values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+            )
+        )
+
+
+def start_named(text: str) -> Start:
+    """Start of a skill's name, or of a scenario's number ("6") or name ("scenario_6").
+
+    Raises:
+        ConfigError: if there is no such start.
+    """
+    number = text.removeprefix("scenario_")
+    return scenario_start(int(number)) if number.isdecimal() else skill_start(text)
+
+
+def _open_viewer(lab: Lab) -> Any:
+    try:
+        import mujoco.viewer
+
+        return mujoco.viewer.launch_passive(lab.model, lab.data, show_left_ui=False, show_right_ui=False)
+    except Exception as error:  # noqa: BLE001 (GLFW, GL and platform each raise their own)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RomanError(f"MuJoCo's viewer cannot open ({reason}): a display is needed; leave out --viewer") from None
+
+
+def main() -> int:
+    """Run the node in this process."""
+    return run_node(LabNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The gate's node: weighs the experts at its own rate, every second scene by default, chosen by the scene's stamp."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from roman_moe.control.bundle import load_gate
+from roman_moe.control.manifest import load_manifest
+from roman_moe.core.features import feature_vector
+from roman_moe.core.messages import decode_scene
+from roman_moe.core.state import SceneState
+from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.process import run_node
+from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, SCENE
+
+
+@dataclass(frozen=True)
+class ManipulationNetworkParameters:
+    """Parameters of the gate's node."""
+
+    controller: str = parameter("folder of the controller bundle")
+
+
+class ManipulationNetwork(RomanNode):
+    """Turns `scene` into `gate/weights`."""
+
+    NAME = "manipulation_network"
+
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        path = declare(self, ManipulationNetworkParameters).controller
+        self._rates = load_manifest(path).rates
+        self._gate = load_gate(path)
+        self._stamp = -1  # of the last scene
+        self._message: Any = None  # last weights sent
+        self._publisher = self.advertise(GATE_WEIGHTS)
+        self.listen(SCENE, decode_scene, self._on_scene)
+        self.diagnostics.state(WARN, "waiting for scene")
+
+    def _on_scene(self, scene: SceneState) -> None:
+        repeated = scene.stamp_ns == self._stamp
+        self._stamp = scene.stamp_ns
+        if not scene.is_finite():
+            self.diagnostics.count(NOT_FINITE, f"scene at {scene.stamp_ns} ns")
+            return
+        if self._rates.gate_due(scene.stamp_ns):
+            weights = self._gate.weights(feature_vector(scene))
+            self._message = CODEC.weights(scene.stamp_ns, self._gate.skills, weights)
+        elif not repeated or self._message is None:
+            return
+        # a repeated scene between gate ticks: the blender may have missed the weights that still hold
+        self._publisher.publish(self._message)
+        self.diagnostics.state(OK, "giving weights")
+
+
+def main() -> int:
+    """Run the node in this process."""
+    return run_node(ManipulationNetwork)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Observer, the pacemaker: joins the hand's state and the objects' poses into one stamped scene per control tick.
+
+A tick waits for poses of its own stamp, in lockstep for ever and otherwise for `pose_wait`; then the newest poses
+serve, aged by what they are older. A state or poses that are not finite never become a scene.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from roman_moe.core.messages import HandState, ObjectPoses, decode_hand_state, decode_object_poses
+from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.process import run_node
+from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE
+
+LATE_POSES = "late_poses"
+
+
+@dataclass(frozen=True)
+class ObserverParameters:
+    """Parameters of the observer."""
+
+    lockstep: bool = parameter("whether a tick waits for its own poses for as long as it takes", False)
+    pose_wait: float = parameter("how long a tick waits for its own poses otherwise [s]", 0.02, (0.001, 1.0))
+
+
+class Observer(RomanNode):
+    """Turns `hand_state` and `object_poses` into `scene`."""
+
+    NAME = "observer"
+
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        self._settings = declare(self, ObserverParameters)
+        self._hand: HandState | None = None  # of the tick that still waits for poses
+        self._poses: ObjectPoses | None = None  # newest
+        self._scene: Any = None  # last message sent
+        self._scene_stamp = -1
+        self._publisher = self.advertise(SCENE)
+        self._deadline = self.timer(self._settings.pose_wait, self._on_deadline)
+        self._deadline.cancel()
+        self.listen(HAND_STATE, decode_hand_state, self._on_hand)
+        self.listen(OBJECT_POSES, decode_object_poses, self._on_poses)
+        self.diagnostics.state(WARN, "waiting for hand_state")
+
+    def _on_hand(self, hand: HandState) -> None:
+        if hand.stamp_ns == self._scene_stamp:  # the arm asks again: someone missed this scene
+            self._publisher.publish(self._scene)
+            return
+        self._hand = hand
+        if self._poses is not None and self._poses.stamp_ns == hand.stamp_ns:
+            self._publish(hand, self._poses)
+        elif not self._settings.lockstep:
+            self._deadline.reset()
+
+    def _on_poses(self, poses: ObjectPoses) -> None:
+        if not poses.is_finite():
+            self.diagnostics.count(NOT_FINITE, f"object_poses at {poses.stamp_ns} ns")
+            return
+        self._poses = poses
+        if self._hand is not None and self._hand.stamp_ns == poses.stamp_ns:
+            self._publish(self._hand, poses)
+
+    def _on_deadline(self) -> None:
+        self._deadline.cancel()
+        if self._hand is None:
+            return
+        if self._poses is None or self._poses.stamp_ns > self._hand.stamp_ns:  # none, or of an earlier episode
+            self.diagnostics.state(WARN, "waiting for object_poses")
+            return
+        self.diagnostics.count(LATE_POSES, f"none for {self._hand.stamp_ns} ns within {self._settings.pose_wait} s")
+        self._publish(self._hand, self._poses)
+
+    def _publish(self, hand: HandState, poses: ObjectPoses) -> None:
+        self._hand = None
+        self._deadline.cancel()
+        state = hand.with_poses(poses)
+        if not state.is_finite():
+            self.diagnostics.count(NOT_FINITE, f"scene at {state.stamp_ns} ns")
+            return
+        self._scene, self._scene_stamp = CODEC.scene(state), state.stamp_ns
+        self._publisher.publish(self._scene)
+        self.diagnostics.state(OK, "giving scenes")
+
+
+def main() -> int:
+    """Run the node in this process."""
+    return run_node(Observer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

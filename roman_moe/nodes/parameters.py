@@ -1,0 +1,76 @@
+"""Node parameters, declared once: a frozen dataclass gives each its type, default, range and description.
+
+Whoever runs `ros2 param describe` and whoever reads the source see the same. All are fixed when the node starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from roman_moe.core.errors import ConfigError
+
+T = TypeVar("T")
+
+_TYPES = {
+    "bool": (Parameter.Type.BOOL, "true or false"),
+    "int": (Parameter.Type.INTEGER, "a whole number"),
+    "float": (Parameter.Type.DOUBLE, "a number with a decimal point"),
+    "str": (Parameter.Type.STRING, "text"),
+}
+"""ROS type and description for errors, by annotation (texts, since annotations are not evaluated)."""
+
+
+def parameter(description: str, default: Any = dataclasses.MISSING, bounds: tuple[Any, Any] | None = None) -> Any:
+    """A field of a parameter dataclass.
+
+    Args:
+        description: with the unit in brackets.
+        default: none if it must be given.
+        bounds: smallest and largest value allowed.
+    """
+    return dataclasses.field(default=default, metadata={"description": description, "bounds": bounds})
+
+
+def declare(node: Node, kind: type[T]) -> T:
+    """Declare the fields of dataclass `kind` as parameters of `node` and return their values.
+
+    Raises:
+        ConfigError: naming node, parameter, what was found and what was expected.
+    """
+    values = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        ros_type, expected = _TYPES[str(field.type)]
+        where = f"{node.get_name()}: parameter {field.name!r}"
+        default = ros_type if field.default is dataclasses.MISSING else field.default
+        try:
+            node.declare_parameter(field.name, default, _descriptor(field))
+            values[field.name] = node.get_parameter(field.name).value
+        except InvalidParameterTypeException:
+            raise ConfigError(f"{where} has the wrong type: expected {expected}") from None
+        except InvalidParameterValueException:
+            low, high = field.metadata["bounds"]
+            raise ConfigError(f"{where} is out of range: expected {low} to {high}") from None
+        except ParameterUninitializedException:
+            raise ConfigError(f"{where} is not set: expected {field.metadata['description']}") from None
+    return kind(**values)
+
+
+def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=field.metadata["description"], read_only=True)
+    if field.metadata["bounds"] is not None:
+        low, high = field.metadata["bounds"]
+        if field.type == "int":
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
+    return descriptor

@@ -1,0 +1,80 @@
+"""Pose source "truth": the lab's true object poses, made as noisy as an estimator's.
+
+One draw of noise a scene, in tick order, from `default_rng([seed + episode, 1])`: as the in-process evaluation does it.
+A stamp seen again (the lab asks twice when an answer is late) gets the same poses again, without a new draw.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from roman_moe.core.messages import HandState, ObjectPoses, decode_object_poses
+from roman_moe.core.state import FLAGS
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.diagnostics import OK
+from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.process import run_node
+from roman_moe.nodes.topics import CODEC, OBJECT_POSES, TRUTH_POSES
+
+_NO_HAND = HandState(0, np.zeros(3), np.zeros(3), 0.0, np.zeros(2), np.zeros(len(FLAGS), dtype=bool))
+"""Noise is defined on whole scenes, of which a pose source knows the objects alone."""
+
+
+@dataclass(frozen=True)
+class PoseSourceParameters:
+    """Parameters of the pose source."""
+
+    noise_bound: float = parameter("clip bound of the noise on each coordinate, three sigma [m]", 0.005, (0.0, 1.0))
+    seed: int = parameter("of the first episode's noise; later episodes count up", 0, (0, 2**31 - 1))
+
+
+class PoseSource(RomanNode):
+    """Turns `truth/object_poses` into `object_poses`."""
+
+    NAME = "pose_source"
+
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        self._settings = declare(self, PoseSourceParameters)
+        self._noise = PoseNoise(self._settings.noise_bound)
+        self._episode = 0
+        self._begin_episode()
+        self._publisher = self.advertise(OBJECT_POSES)
+        self.listen(TRUTH_POSES, decode_object_poses, self._on_truth)
+
+    def _begin_episode(self) -> None:
+        self._rng = np.random.default_rng([self._settings.seed + self._episode, 1])
+        self._stamp = -1
+        self._message: Any = None
+
+    def _on_truth(self, truth: ObjectPoses) -> None:
+        if not truth.is_finite():
+            self.diagnostics.count(NOT_FINITE, f"true poses at {truth.stamp_ns} ns")
+            return
+        if truth.stamp_ns < self._stamp:
+            self._episode += 1
+            self._begin_episode()
+        if truth.stamp_ns != self._stamp:
+            self._message = CODEC.object_poses(self._noisy(truth))
+            self._stamp = truth.stamp_ns
+            self.diagnostics.state(OK, "giving poses")
+        self._publisher.publish(self._message)
+
+    def _noisy(self, truth: ObjectPoses) -> ObjectPoses:
+        noisy = self._noise.apply(_NO_HAND.with_poses(truth), self._rng)
+        return dataclasses.replace(truth, positions=noisy.object_positions)
+
+
+def main() -> int:
+    """Run the node in this process."""
+    return run_node(PoseSource)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The one table of topics: name, type, quality of service. Names are relative (REP 135) unless ROS fixes them."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState, MultiDOFJointState
+
+from roman_moe.core.messages import MessageCodec
+
+_STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+_LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic: its name, the class of its messages, and its quality of service."""
+
+    name: str
+    kind: Any
+    qos: QoSProfile = field(default_factory=lambda: _STREAM)
+
+
+HAND_STATE = Topic("hand_state", MultiDOFJointState)  # arm -> observer
+JOINT_STATES = Topic("joint_states", JointState)  # arm -> all
+TRUTH_POSES = Topic("truth/object_poses", MultiDOFJointState)  # lab -> pose source
+OBJECT_POSES = Topic("object_poses", MultiDOFJointState)  # pose source or estimator -> observer
+SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender, recorder
+GATE_WEIGHTS = Topic("gate/weights", JointState)  # gate -> blender
+TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped)  # blender or teleop -> arm
+GRIPPER_COMMAND = Topic("gripper_cmd", JointState)  # likewise
+OUTCOME = Topic("lab/outcome", DiagnosticStatus, _LATCHED)  # lab -> whoever asks how it went
+DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray)  # all nodes, 1 Hz and on change
+CLOCK = Topic("/clock", Clock)  # lab -> all, with use_sim_time
+
+
+def expert_action(skill: str) -> Topic:
+    """Topic of one expert's actions, to the blender."""
+    return Topic(f"expert/{skill}/action", JointState)
+
+
+def message_class(name: str) -> Any:
+    """rclpy's class of a message type's full name, such as `sensor_msgs/msg/JointState`."""
+    package, _, kind = name.split("/")
+    return getattr(importlib.import_module(f"{package}.msg"), kind)
+
+
+CODEC = MessageCodec(message_class)
+"""Builds rclpy's messages from core types."""
