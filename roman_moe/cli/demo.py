@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.skills import SCENARIOS
+from roman_moe.core.state import NANOSECONDS
 
 if TYPE_CHECKING:
     from roman_moe.nodes.bringup import Tick
@@ -97,7 +99,7 @@ class Demo:
         with LiveView(console, f"Scenario {self.scenario}, {self.controller}, seed {self.seed}") as view:
 
             def show(tick: Tick) -> None:
-                view.update(tick.stamp_ns * 1e-9, tick.skills, tick.weights, tick.missed_ticks)
+                view.update(tick.stamp_ns / NANOSECONDS, tick.skills, tick.weights, tick.missed_ticks)
 
             return run_episode(
                 self.controller,
@@ -164,7 +166,8 @@ def trace_of(record: EpisodeRecord) -> Trace:
     """What there is to draw of a record."""
     from roman_moe.report.trace import Trace
 
-    return Trace(record.skills, record.stamps_ns * 1e-9, record.weights, record.physics_states, record.time_s)
+    times = record.stamps_ns.astype(np.float64) / NANOSECONDS
+    return Trace(record.skills, times, record.weights, record.physics_states, record.time_s)
 
 
 def spoken(outcome: str) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.skills import SCENARIOS, SKILLS
@@ -29,7 +30,7 @@ class Evaluate:
     """Scenarios, such as 6, 0-6 or 0,3,6; all of them if neither scenarios nor skills are given."""
 
     skills: str = ""
-    """Skills, each with its expert alone, such as push or push,button or all."""
+    """Skills, each with its expert alone: some such as push,button, or all."""
 
     episodes: int = 100
     """Episodes per scenario and per skill."""
@@ -63,8 +64,9 @@ class Evaluate:
         ):
             if value < least:
                 raise ConfigError(f"--{name} {value}: expected {least} or more")
-        skills = parse_skills(self.skills)
-        scenarios = parse_scenarios(self.scenarios or ("" if skills else "0-6"))
+        skills = parse_names(self.skills, SKILLS, "--skills") if self.skills else ()
+        chosen = self.scenarios or ("" if skills else ALL)
+        scenarios = parse_numbers(chosen, SCENARIOS, "--scenarios") if chosen else ()
         evaluation = Evaluation(
             controller=self.controller,
             scenarios=scenarios,
@@ -107,43 +109,6 @@ def episode_progress(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
-
-
-def parse_scenarios(text: str) -> list[int]:
-    """Numbers in text such as "6", "0-6" or "0,3-5"; sorted, each once.
-
-    Raises:
-        ConfigError: on anything else, or a number that is no scenario.
-    """
-    numbers: set[int] = set()
-    for part in filter(None, text.replace(" ", "").split(",")):
-        first, dash, last = part.partition("-")
-        try:
-            span = range(int(first), int(last if dash else first) + 1)
-        except ValueError:
-            span = range(0)
-        if not span or not set(span) <= set(SCENARIOS):
-            raise ConfigError(
-                f"--scenarios {text!r}: {part!r} names no scenario: expected numbers or ranges from "
-                f"{SCENARIOS[0]} to {SCENARIOS[-1]}, such as 0-6"
-            )
-        numbers.update(span)
-    return sorted(numbers)
-
-
-def parse_skills(text: str) -> list[str]:
-    """Names in text such as "push,button", or all of them for "all"; in the skills' own order, each once.
-
-    Raises:
-        ConfigError: naming the first that is no skill.
-    """
-    if text == "all":
-        return list(SKILLS)
-    names = [name for name in text.replace(" ", "").split(",") if name]
-    for name in names:
-        if name not in SKILLS:
-            raise ConfigError(f"--skills: unknown skill {name!r}: expected all, or some of {', '.join(SKILLS)}")
-    return [skill for skill in SKILLS if skill in names]
 
 
 def report_table(report: dict[str, Any]) -> Table:

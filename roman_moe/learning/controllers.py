@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.control.controller import Controller, ControlStep
+from roman_moe.control.rates import Rates
 from roman_moe.core.action import GRIPPER_OPEN, ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import SceneState
-from roman_moe.lab.oracle import OracleController, SkillOracle
+from roman_moe.lab.oracle import SkillOracle
+from roman_moe.lab.oracle_gate import OracleGate
 
 ORACLE = "oracle"
 
@@ -32,24 +34,30 @@ class OneHotGate:
         return self._weights
 
 
-class SkillOracleController:
-    """One skill's oracle behind the controller's interface."""
+class OracleController:
+    """The oracle behind the controller's interface: the gate's and the leading skill's, or one skill's alone."""
 
     reads_truth = True
 
-    def __init__(self, skill: str) -> None:
-        self._oracle = SkillOracle(skill)
-        self._weights = np.eye(len(SKILLS))[SKILLS.index(skill)]
+    def __init__(self, skill: str | None = None, rates: Rates | None = None) -> None:
+        self._skill = skill
+        self._gate = OracleGate()
+        self._oracles = [SkillOracle(name) for name in SKILLS]
+        self._rates = rates or Rates()
         self._scale = ActionScale()
         self.reset()
 
     def reset(self) -> None:
-        """Forget the gripper's target."""
+        """Forget the episode: the gripper's target and the last weights."""
         self._gripper_opening = GRIPPER_OPEN
+        self._weights = None if self._skill is None else np.eye(len(SKILLS))[SKILLS.index(self._skill)]
 
     def step(self, state: SceneState) -> ControlStep:
-        """Answer one true state."""
-        action = self._oracle.action(state)
+        """Answer one true state; only the leading skill's oracle is asked, the other actions are zeros."""
+        if self._weights is None or (self._skill is None and self._rates.gate_due(state.stamp_ns)):
+            self._weights = self._gate.weights(state)
+        leading = int(np.argmax(self._weights))
+        action = self._oracles[leading].action(state)
         command = self._scale.command(state.stamp_ns, action, self._gripper_opening)
         self._gripper_opening = command.gripper_opening
         return ControlStep(action, self._weights, self._weights[:, None] * action, command)
@@ -62,7 +70,7 @@ def make_controller(name: str, skill: str | None = None) -> Any:
         BundleError: if the bundle cannot be used or has no such expert.
     """
     if name == ORACLE:
-        return SkillOracleController(skill) if skill else OracleController()
+        return OracleController(skill)
     if not Path(name).is_dir():
         raise BundleError(f"{name}: no such bundle folder: expected one, such as models/roman, or {ORACLE!r}")
     bundle = load_bundle(name)

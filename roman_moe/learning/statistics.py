@@ -51,4 +51,5 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         "p95_time_s": float(np.percentile(times, 95)) if times else None,
         "failures": dict(sorted(failures.items())),
         "seeds": [result.seed for result in results],
+        "failed_seeds": [result.seed for result in results if not result.success],
     }

@@ -59,8 +59,8 @@ def test_the_plot_shows_the_weights_that_led(tmp_path):
 
 def test_few_ticks_are_all_drawn_and_many_at_even_steps():
     assert Playback.of(100, 20.0) == Playback(30, 1, 1.5)
-    assert Playback.of(2000, 20.0) == Playback(30, 3, 4.5)
-    assert -(-2000 // Playback.of(2000, 20.0).stride) <= 900
+    assert Playback.of(2000, 20.0) == Playback(30, 4, 6.0)
+    assert -(-2000 // Playback.of(2000, 20.0).stride) <= 600
 
 
 def test_the_video_has_the_frames_asked_for_and_plays_in_browsers(tmp_path):

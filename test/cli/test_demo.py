@@ -1,0 +1,130 @@
+"""The demo: what it leaves and how it exits, around a run that is given; and once through the real graph."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from roman_moe.cli import demo as module
+from roman_moe.cli.demo import Demo
+from roman_moe.core.errors import ConfigError, MissingDependencyError
+from roman_moe.core.skills import SKILLS
+from roman_moe.lab.lab import Lab
+from roman_moe.lab.starts import scenario_start
+
+pytest.importorskip("rclpy")
+bringup = pytest.importorskip("roman_moe.nodes.bringup")
+record = pytest.importorskip("roman_moe.nodes.record")
+
+TICKS = 24
+
+
+@pytest.fixture
+def small_video(monkeypatch):
+    monkeypatch.setattr(module, "VIDEO_SIZE", (320, 176))
+
+
+@pytest.fixture
+def graph(monkeypatch):
+    """A graph that pushes and then presses; the test says how it ends, and sees what was asked of it."""
+    asked: dict[str, object] = {"outcome": "success"}
+
+    def run_episode(controller, start, *, on_tick, **options):
+        asked.update(options, controller=controller, start=start)
+        lab = Lab()
+        lab.reset(scenario_start(1), np.random.default_rng(0))
+        weights = np.zeros((TICKS, len(SKILLS)))
+        weights[: TICKS // 2, 5] = weights[TICKS // 2 :, 6] = 1.0
+        for tick in range(TICKS):
+            on_tick(bringup.Tick(tick * 50_000_000, SKILLS, weights[tick], SKILLS[5 + tick * 2 // TICKS], 0))
+        return record.EpisodeRecord(
+            start="scenario_1",
+            seed=int(options["seed"]),
+            outcome=str(asked["outcome"]),
+            skills=SKILLS,
+            stamps_ns=np.arange(TICKS) * 50_000_000,
+            physics_states=np.tile(lab.physics_state(), (TICKS, 1)),
+            weights=weights,
+            commands=np.zeros((TICKS, 4)),
+            duration_ns=TICKS * 50_000_000,
+        )
+
+    monkeypatch.setattr(bringup, "run_episode", run_episode)
+    return asked
+
+
+def test_a_solved_run_leaves_report_plot_and_video(tmp_path, graph, small_video, capsys):
+    assert Demo(scenario=1, seed=7, out=tmp_path).main() == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["demo.mp4", "gate_weights.png", "report.json"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {"scenario", "success", "time_s", "skills", "controller", "seed", "missed_ticks"} <= set(report)
+    assert (report["scenario"], report["success"], report["seed"], report["time_s"]) == (1, True, 7, 1.2)
+    assert report["skills"] == [
+        {"name": "push", "start_s": 0.0, "end_s": 0.6},
+        {"name": "button", "start_s": 0.6, "end_s": 1.2},
+    ]
+    meta = next(imageio_ffmpeg.read_frames(str(tmp_path / "demo.mp4")))
+    assert (meta["codec"], meta["size"]) == ("h264", (320, 176))
+    assert (graph["start"], graph["seed"], graph["lockstep"], graph["separate"]) == ("1", 7, True, False)
+    assert "Solved in 1.2 s" in capsys.readouterr().out
+
+
+def test_a_run_that_is_not_solved_exits_1_and_still_reports(tmp_path, graph, small_video, capsys):
+    graph["outcome"] = "object_dropped"
+    assert Demo(scenario=1, out=tmp_path, realtime=True, video=False).main() == 1
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["success"], report["outcome"]) == (False, "object_dropped")
+    assert not (tmp_path / "demo.mp4").exists()
+    assert graph["lockstep"] is False
+    assert "object dropped" in capsys.readouterr().out
+
+
+def test_what_an_earlier_run_left_never_stands_beside_a_broken_one(tmp_path, graph, monkeypatch):
+    for name in ("report.json", "gate_weights.png", "demo.mp4"):
+        (tmp_path / name).write_text("old")
+
+    def fail(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bringup, "run_episode", fail)
+    with pytest.raises(KeyboardInterrupt):
+        Demo(out=tmp_path, video=False).main()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("changes", "message"), [({"scenario": 7}, "--scenario 7"), ({"seed": -1}, "--seed -1")])
+def test_bad_input_is_refused(tmp_path, graph, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Demo(out=tmp_path, **changes).main()
+    assert "start" not in graph
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path, graph):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        Demo(out=file).main()
+
+
+def test_a_machine_that_cannot_draw_is_told_before_the_run(tmp_path, graph, monkeypatch):
+    render = pytest.importorskip("roman_moe.lab.render")
+
+    def broken(*args):
+        raise MissingDependencyError("no GL library")
+
+    monkeypatch.setattr(render, "Renderer", broken)
+    with pytest.raises(MissingDependencyError, match="no GL"):
+        Demo(out=tmp_path).main()
+    assert "start" not in graph
+
+
+def test_the_shipped_controller_presses_the_button_through_the_real_graph(tmp_path):
+    bundle = Path(__file__).parents[2] / "models" / "roman"
+    assert Demo(scenario=0, out=tmp_path, controller=bundle, video=False).main() == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [segment["name"] for segment in report["skills"]] == ["button"]
+    assert report["missed_ticks"] == 0
