@@ -1,4 +1,4 @@
-"""Lists as people type them: `0-6`, `0,2,5`, `push,button`, `all`. An answer keeps the allowed order, each item once."""
+"""Lists as people type them: `0-6`, `0,2,5`, `push,button`, `all`. Answers keep the allowed order, each item once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where the files beside the code are: `config/`, `launch/` and `models/`.
 
-One rule for a checkout, an editable install and an installed package, whether pip or colcon put it there. No environment
-variable is read, so the answer cannot depend on the shell that asks.
+One rule for a checkout, an editable install and an installed package, whether pip or colcon put it there. No
+environment variable is read, so the answer cannot depend on the shell that asks.
 """
 
 from __future__ import annotations

@@ -1,0 +1,81 @@
+# Everything is installed into .venv/, once: stamps in .venv/.stamps/ say for which setup.py and constraints.txt.
+# With a ROS installation sourced, that one's rclpy is used, else the wheels from the package index.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PYTHON ?=# a Python 3.10 to 3.13; found by itself if not given
+ARGS   ?=# more arguments for the command of demo, test and test-slow
+
+ifdef ROS_DISTRO
+ROS        := ros-$(ROS_DISTRO)
+DEMO_EXTRA := no-ros
+ALL_EXTRAS := no-ros,train,dev
+else
+ROS        := wheels
+DEMO_EXTRA := demo
+ALL_EXTRAS := all,dev
+endif
+
+# The wheels' Python passes its library path on to what it starts; another environment must not load those libraries.
+ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
+endif
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# The demo needs neither torch nor the tools; once everything is there, it counts for the demo, too.
+DEMO_READY := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo) $(STAMPS)/gl
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint bench format clean
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+install: $(STAMPS)/all $(STAMPS)/gl ## install everything: every command of roman-moe, training and the tools
+	@echo "ready: $(BIN)/roman-moe --help"
+
+demo: $(DEMO_READY) ## run the long task through the ROS 2 graph; leaves out/demo/
+	$(BIN)/roman-moe demo --scenario 6 $(ARGS)
+
+test: $(STAMPS)/all $(STAMPS)/gl ## run the tests, but for the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(STAMPS)/all $(STAMPS)/gl ## run the slow tests
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(STAMPS)/all ## check style, types and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMPS)/all ## let ruff mend and format what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMPS)/all ## measure simulation, controller and graph; leaves out/bench/
+	$(BIN)/roman-moe bench sim --json out/bench/sim.json
+	$(BIN)/roman-moe bench control --json out/bench/control.json
+	$(BIN)/roman-moe bench graph --json out/bench/graph.json
+
+clean: ## remove what was built, cached and drawn; .venv/ stays
+	rm -rf build dist install log out *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find roman_moe test launch -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/venv-$(ROS): tools/make_venv.sh
+	@PYTHON="$(PYTHON)" sh tools/make_venv.sh $(VENV) $(ROS)
+
+$(STAMPS)/demo: $(STAMPS)/venv-$(ROS) setup.py constraints.txt
+	@echo "installing what the demo needs into $(VENV)/ (a minute or two)"
+	@$(PIP) --editable '.[$(DEMO_EXTRA)]'
+	@touch $@
+
+$(STAMPS)/all: $(STAMPS)/venv-$(ROS) setup.py constraints.txt
+	@echo "installing everything into $(VENV)/ (some minutes: PyTorch is large)"
+	@$(PIP) --editable '.[$(ALL_EXTRAS)]'
+	@touch $@
+
+# Without a library to draw with, all but pictures works: said, but no reason to stop, and looked for again next time.
+$(STAMPS)/gl: tools/install_gl.sh | $(DEMO_READY)
+	@sh tools/install_gl.sh $(BIN)/python $@

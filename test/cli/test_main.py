@@ -1,0 +1,193 @@
+"""The command line as people meet it: help, versions, and one line instead of a traceback."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import roman_moe
+from roman_moe.cli import main as entry
+from roman_moe.cli.refusal import EXTRAS, ROS_MODULES, reason
+from roman_moe.core.errors import BundleError
+
+HEAVY = ("mujoco", "torch", "rclpy", "onnxruntime", "matplotlib", "tyro", "rich", "numpy")
+
+
+def run(*arguments: str, **more) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "roman_moe", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **more)
+
+
+def one_line_refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("roman-moe: ")
+    assert captured.err.count("\n") == 1
+    assert captured.err.endswith("\n")
+    return captured.err
+
+
+def test_help_lists_every_verb_with_what_it_does(capsys: pytest.CaptureFixture[str]):
+    assert entry.main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for verb in entry.VERBS:
+        (line,) = [line for line in lines if line.startswith(f"  {verb} ")]
+        assert line.split(maxsplit=1)[1].endswith((".", "!")), f"{verb}: its docstring's first line is no sentence"
+
+
+def test_every_module_of_a_verb_is_registered():
+    helpers = {"__init__", "main", "ranges", "refusal"}
+    modules = {path.stem for path in Path(entry.__file__).parent.glob("*.py")} - helpers
+    assert modules == set(entry.VERBS)
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    began = time.monotonic()
+    done = run("--help")
+    elapsed = time.monotonic() - began
+    assert done.returncode == 0
+    code = (
+        f"import sys; from roman_moe.cli.main import help_text; help_text(); print(set({HEAVY!r}) & set(sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert loaded.stdout.strip() == "set()"
+    assert elapsed < 5.0  # 0.1 s on an idle machine; importing everything takes longer than this on a busy one
+
+
+@pytest.mark.parametrize("verb", entry.VERBS)
+def test_every_verb_has_help_with_each_option_explained(verb: str, capsys: pytest.CaptureFixture[str]):
+    assert entry.main([verb, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: roman-moe {verb} ")
+    tree = ast.parse(Path(entry.__file__).with_name(f"{verb}.py").read_text(encoding="utf-8"))
+    (command,) = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == entry.class_name(verb)]
+    for field, after in zip(command.body, command.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign):
+            explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            assert explained, f"{verb}: {ast.unparse(field.target)} has no docstring"
+
+
+def test_importing_a_verb_loads_no_simulator_and_no_graph():
+    modules = [f"roman_moe.cli.{verb}" for verb in entry.VERBS]
+    heavy = {"mujoco", "torch", "rclpy"}
+    code = (
+        f"import sys, importlib\nfor m in {modules!r}: importlib.import_module(m)\nprint({heavy!r} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]):
+    assert entry.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"roman-moe {roman_moe.__version__}\n"
+
+
+def test_no_verb_shows_the_help_and_fails(capsys: pytest.CaptureFixture[str]):
+    assert entry.main([]) == 2
+    assert "verbs:" in capsys.readouterr().out
+
+
+def test_unknown_verb_is_named_with_the_one_meant(capsys: pytest.CaptureFixture[str]):
+    assert entry.main(["evalute", "models/roman"]) == 2
+    assert "unknown verb 'evalute': did you mean 'evaluate'?" in one_line_refusal(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["demo", "--scenario", "six"], "--scenario"),
+        (["demo", "--scenari", "6"], "--scenari"),
+        (["demo", "--scenario"], "--scenario"),
+        (["bench", "arm"], "'arm'"),
+        (["bench"], "sim"),
+        (["demo", "--scenario", "9"], "9"),
+        (["evaluate", "oracle", "--scenarios", "9"], "'9'"),
+        (["evaluate", "oracle", "--skills", "shove"], "'shove'"),
+        (["bench", "control", "--controller", "models/none"], "models/none"),
+        (["bench", "sim", "--seconds", "nan"], "--seconds nan"),
+    ],
+)
+def test_arguments_that_cannot_be_used_give_one_line_and_2(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+):
+    assert entry.main(arguments) == 2
+    assert named in one_line_refusal(capsys)
+
+
+def test_a_process_refuses_without_a_traceback():
+    done = run("bench", "arm")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "sim" in done.stderr
+
+
+def fail_with(error: BaseException):
+    def dispatch(_: list[str]) -> int:
+        raise error
+
+    return dispatch
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (BundleError("models/x: no\n  manifest"), "roman-moe: models/x: no manifest\n"),
+        (PermissionError(13, "Permission denied", "/out/f.json"), "roman-moe: /out/f.json: Permission denied\n"),
+        (OSError(28, "No space left on device"), "roman-moe: no space left on the device: free some and try again\n"),
+    ],
+)
+def test_errors_of_users_become_one_line(
+    error: Exception, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(entry, "_dispatch", fail_with(error))
+    assert entry.main(["demo"]) == 2
+    assert capsys.readouterr().err == line
+
+
+def test_ctrl_c_ends_quietly_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(entry, "_dispatch", fail_with(KeyboardInterrupt()))
+    assert entry.main(["demo"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a mistake"), ModuleNotFoundError("x", name="roman_moe.nowhere"), OSError(5, "x")]
+)
+def test_mistakes_of_ours_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(entry, "_dispatch", fail_with(error))
+    with pytest.raises(type(error)):
+        entry.main(["demo"])
+
+
+def test_traceback_variable_lets_every_error_through(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(entry.TRACEBACK_VARIABLE, "1")
+    monkeypatch.setattr(entry, "_dispatch", fail_with(BundleError("x")))
+    with pytest.raises(BundleError):
+        entry.main(["demo"])
+
+
+@pytest.mark.parametrize("module", [*EXTRAS, *ROS_MODULES])
+def test_missing_package_is_named_with_the_extra_that_brings_it(module: str):
+    line = reason(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert line is not None
+    assert module in line
+    assert f".[{EXTRAS.get(module, 'ros')}]" in line
+
+
+def test_missing_system_library_is_named():
+    line = reason(ImportError("libEGL.so.1: cannot open shared object file: No such file or directory"))
+    assert line is not None
+    assert "libEGL.so.1 is missing" in line
+
+
+def test_missing_simulator_is_refused_by_a_real_verb(tmp_path: Path):
+    (tmp_path / "mujoco.py").write_text("raise ModuleNotFoundError(\"No module named 'mujoco'\", name='mujoco')\n")
+    done = run("bench", "sim", env={"PATH": "", "PYTHONPATH": f"{tmp_path}:{Path(roman_moe.__file__).parents[1]}"})
+    assert done.returncode == 2
+    assert "mujoco is not installed" in done.stderr
+    assert done.stderr.count("\n") == 1
