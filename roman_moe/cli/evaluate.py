@@ -114,7 +114,7 @@ def episode_progress(console: Console) -> Progress:
 def report_table(report: dict[str, Any]) -> Table:
     """The report as a table."""
     noise = f"{report['noise_kind']} noise of {report['noise_bound_m'] * 100:g} cm, seed {report['seed']}"
-    table = Table(title=f"{report['controller']}, {noise}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=f"{report['controller']}, {noise}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("start", no_wrap=True)
     for name in ("solved", "rate", "95 % interval", "median", "p95"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -126,7 +126,7 @@ def report_table(report: dict[str, Any]) -> Table:
             name,
             f"{row['successes']}/{row['episodes']}",
             f"{row['rate']:.1%}",
-            f"{low:.1%} to {high:.1%}",
+            f"{100 * low:.1f} to {100 * high:.1f} %",
             _seconds(row["median_time_s"]),
             _seconds(row["p95_time_s"]),
             ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in row["failures"].items()),

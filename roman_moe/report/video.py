@@ -15,7 +15,7 @@ from roman_moe.core.files import atomic_path
 from roman_moe.report.overlay import Overlay
 from roman_moe.report.trace import Trace
 
-MAX_FRAMES = 600  # a frame without a GPU takes about 0.2 s on two cores
+MAX_FRAMES = 400  # one without a GPU takes 0.2 s to 0.4 s on two cores
 END_S = 2.0  # [s] for which the last frame stands, with the note
 
 
@@ -41,7 +41,7 @@ class Playback:
     speed: float
 
     @classmethod
-    def of(cls, ticks: int, rate: float, fps: int = 30, max_frames: int = MAX_FRAMES) -> Playback:
+    def of(cls, ticks: int, rate: float, fps: int = 25, max_frames: int = MAX_FRAMES) -> Playback:
         """Every tick if they are few, else every second, third ...: no tick is drawn twice, so motion stays even.
 
         Args:

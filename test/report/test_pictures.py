@@ -58,9 +58,9 @@ def test_the_plot_shows_the_weights_that_led(tmp_path):
 
 
 def test_few_ticks_are_all_drawn_and_many_at_even_steps():
-    assert Playback.of(100, 20.0) == Playback(30, 1, 1.5)
-    assert Playback.of(2000, 20.0) == Playback(30, 4, 6.0)
-    assert -(-2000 // Playback.of(2000, 20.0).stride) <= 600
+    assert Playback.of(100, 20.0) == Playback(25, 1, 1.25)
+    assert Playback.of(2000, 20.0) == Playback(25, 5, 6.25)
+    assert -(-2000 // Playback.of(2000, 20.0).stride) <= 400
 
 
 def test_the_video_has_the_frames_asked_for_and_plays_in_browsers(tmp_path):
