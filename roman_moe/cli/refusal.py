@@ -26,8 +26,10 @@ EXTRAS: Mapping[str, str] = {
 }
 """Extra of setup.py that brings each optional module; ROS has a line of its own."""
 
+REQUIRED = ("numpy", "rich", "tyro", "yaml")
+"""Modules that no command does without."""
+
 ROS_MODULES = (
-    "builtin_interfaces",
     "diagnostic_msgs",
     "geometry_msgs",
     "rcl_interfaces",
@@ -72,8 +74,11 @@ def _missing(error: ImportError) -> str | None:
         return f"neither onnxruntime nor onnxruntime-gpu is installed: {_install('cpu')}, or '.[gpu]' for a GPU"
     if module in EXTRAS:
         return f"{module} is not installed: {_install(EXTRAS[module])}"
+    if module in REQUIRED:
+        return f"{module} is not installed: {_install()}"
     return None
 
 
-def _install(extra: str) -> str:
-    return f"run pip install '.[{extra}]' in the checkout (make install brings everything)"
+def _install(extra: str = "") -> str:
+    package = f"'.[{extra}]'" if extra else "."
+    return f"run pip install {package} in the checkout (make install brings everything)"

@@ -12,7 +12,7 @@ import pytest
 
 import roman_moe
 from roman_moe.cli import main as entry
-from roman_moe.cli.refusal import EXTRAS, ROS_MODULES, reason
+from roman_moe.cli.refusal import EXTRAS, REQUIRED, ROS_MODULES, reason
 from roman_moe.core.errors import BundleError
 
 HEAVY = ("mujoco", "torch", "rclpy", "onnxruntime", "matplotlib", "tyro", "rich", "numpy")
@@ -177,6 +177,13 @@ def test_missing_package_is_named_with_the_extra_that_brings_it(module: str):
     assert line is not None
     assert module in line
     assert f".[{EXTRAS.get(module, 'ros')}]" in line
+
+
+@pytest.mark.parametrize("module", REQUIRED)
+def test_missing_requirement_is_named(module: str):
+    line = reason(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert line is not None
+    assert line.startswith(f"{module} is not installed: run pip install . ")
 
 
 def test_missing_system_library_is_named():

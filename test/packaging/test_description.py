@@ -1,0 +1,160 @@
+"""What setup.py, package.xml, constraints.txt and the tree say about each other."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import stat
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import yaml
+
+import roman_moe
+from roman_moe.cli.refusal import EXTRAS as OPTIONAL_MODULES
+from roman_moe.cli.refusal import ROS_MODULES
+
+ROOT = Path(__file__).parents[2]
+
+DISTRIBUTIONS = {"PIL": "pillow", "rclpy": "ros-rclpy", "yaml": "pyyaml"}
+"""Names on the package index of modules that are called otherwise."""
+
+
+def described(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What setup.py passes to setuptools."""
+    seen: dict = {}
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("setuptools.setup", lambda **keywords: seen.update(keywords))
+    code = compile((ROOT / "setup.py").read_text(encoding="utf-8"), str(ROOT / "setup.py"), "exec")
+    exec(code, {"__file__": str(ROOT / "setup.py"), "__name__": "setup"})
+    return seen
+
+
+def project(requirement: str) -> str:
+    """Normalised name of a requirement's project."""
+    found = re.match(r"[A-Za-z0-9_.-]+", requirement)
+    assert found is not None, requirement
+    return re.sub(r"[-_.]+", "-", found[0]).lower()
+
+
+def distribution(module: str) -> str:
+    """Project that brings a top-level module."""
+    name = DISTRIBUTIONS.get(module, module)
+    return project(f"ros-{name}" if module in ROS_MODULES and module != "rclpy" else name)
+
+
+def third_party_imports(folder: Path) -> dict[str, Path]:
+    """Top-level modules imported anywhere below a folder that are neither ours nor Python's, with one place each."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            for name in names:
+                module = name.partition(".")[0]
+                if module != "roman_moe" and module not in sys.stdlib_module_names:
+                    found.setdefault(module, path)
+    return found
+
+
+def test_versions_agree(monkeypatch: pytest.MonkeyPatch):
+    manifest = ElementTree.parse(ROOT / "package.xml")
+    assert manifest.findtext("version") == roman_moe.__version__ == described(monkeypatch)["version"]
+    assert f"## {roman_moe.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_imported_package_is_required(monkeypatch: pytest.MonkeyPatch):
+    description = described(monkeypatch)
+    required = {project(r) for r in description["install_requires"]}
+    optional = {name: {project(r) for r in listed} for name, listed in description["extras_require"].items()}
+    for module, path in third_party_imports(ROOT / "roman_moe").items():
+        name = distribution(module)
+        if name in required:
+            continue
+        extra = "ros" if module in ROS_MODULES else OPTIONAL_MODULES.get(module)
+        assert extra is not None, f"{path}: {module} is in no extra of cli/refusal.py"
+        assert name in optional[extra], f"{path}: {module} should come with the extra {extra!r} of setup.py"
+
+
+def test_everything_required_is_imported_or_a_tool(monkeypatch: pytest.MonkeyPatch):
+    description = described(monkeypatch)
+    imported = {distribution(module) for module in third_party_imports(ROOT / "roman_moe")}
+    not_imported = {"onnxruntime-gpu"}  # another distribution of onnxruntime
+    for extra, listed in {"": description["install_requires"], **description["extras_require"]}.items():
+        if extra not in ("dev", "all", "demo", "no-ros"):
+            assert {project(r) for r in listed} - not_imported <= imported, f"extra {extra!r}"
+
+
+def test_every_requirement_has_one_tested_version(monkeypatch: pytest.MonkeyPatch):
+    description = described(monkeypatch)
+    pinned = {
+        project(line)
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    }
+    required = {project(r) for listed in description["extras_require"].values() for r in listed}
+    assert pinned == required | {project(r) for r in description["install_requires"]}
+
+
+def test_cpu_and_gpu_runtime_never_come_together(monkeypatch: pytest.MonkeyPatch):
+    for extra, listed in described(monkeypatch)["extras_require"].items():
+        assert len({project(r) for r in listed} & {"onnxruntime", "onnxruntime-gpu"}) <= 1, f"extra {extra!r}"
+
+
+def test_package_xml_names_the_ros_packages_that_nodes_import():
+    manifest = ElementTree.parse(ROOT / "package.xml")
+    depends = {element.text for element in manifest.iter("exec_depend")}
+    imported = set(third_party_imports(ROOT / "roman_moe" / "nodes")) & set(ROS_MODULES)
+    assert imported <= depends
+
+
+def test_every_executable_of_the_graph_has_its_script():
+    graph = yaml.safe_load((ROOT / "config" / "graph.yaml").read_text(encoding="utf-8"))
+    executables = {node["executable"] for node in graph["nodes"].values()}
+    scripts = {path.name: path for path in (ROOT / "scripts").iterdir()}
+    assert set(scripts) == executables
+    for name, path in scripts.items():
+        assert path.stat().st_mode & stat.S_IXUSR, f"scripts/{name} lacks the run bit"
+        assert f"from roman_moe.nodes.{name} import main" in path.read_text(encoding="utf-8")
+
+
+BLOCKER = """
+import importlib.abc, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+{code}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "blocked"),
+    [
+        (
+            "import roman_moe.control.controller",
+            {"mujoco", "gymnasium", "torch", "onnx", "rclpy", "rosbags", "matplotlib"},
+        ),
+        (
+            "from roman_moe.nodes import blender, expert, manipulation_network, observer",
+            {"mujoco", "gymnasium", "torch", "onnx", "rosbags", "matplotlib"},
+        ),
+        ("import roman_moe.lab.lab, roman_moe.lab.oracle", {"torch", "rclpy", "onnxruntime", "rosbags", "matplotlib"}),
+        ("import roman_moe.demos.reader, roman_moe.demos.writer", {"mujoco", "torch", "rclpy", "onnxruntime"}),
+    ],
+)
+def test_a_room_runs_without_what_only_others_need(code: str, blocked: set[str]):
+    program = BLOCKER.format(blocked=blocked, code=code)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
