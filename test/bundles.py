@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ def tiny_metadata(name: str, rates: Rates | None = None) -> NetworkMetadata:
     return NetworkMetadata.of_expert(name, OBSERVATIONS[name], rates.control_rate, ActionScale().top_speed)
 
 
-def tiny_network(name: str, seed: int = 0, hidden: Sequence[int] = (8,), metadata: NetworkMetadata | None = None) -> bytes:
+def tiny_network(
+    name: str, seed: int = 0, hidden: Sequence[int] = (8,), metadata: NetworkMetadata | None = None
+) -> bytes:
     """Content of an .onnx file with random weights for a skill or "gate"."""
     metadata = metadata or tiny_metadata(name)
     rng = np.random.default_rng([seed, *name.encode()])
@@ -34,7 +37,7 @@ def tiny_network(name: str, seed: int = 0, hidden: Sequence[int] = (8,), metadat
     sizes = (joined + 2 * extra, *hidden, len(metadata.outputs))
     layers = [
         (rng.normal(0.0, a**-0.5, (a, b)).astype(np.float32), rng.normal(0.0, 0.5, b).astype(np.float32))
-        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        for a, b in pairwise(sizes)
     ]
     mean, std = np.zeros(joined, np.float32), np.full(joined, 0.3, np.float32)
     return policy_model(PolicyParameters(mean, std, 5.0, (0.05, 0.01), layers, 10.0), metadata)

@@ -21,8 +21,8 @@ WARM_UP_TICKS = 200
 def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[str, Any]:
     """Time single calls of `Controller.step` on random scenes, one after the other on one core.
 
-    The gate runs at every second tick; the figure that is reported first is that of its ticks, the longer ones: all eight
-    networks. It grows under load, so run it on an idle machine.
+    The gate runs at every second tick; the figure reported first is that of these, the longer ticks: all networks.
+    It grows under load, so run it on an idle machine.
 
     Args:
         bundle_path: folder of the controller bundle.
@@ -38,7 +38,8 @@ def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[s
     controller = Controller(load_bundle(bundle_path))
     rates = controller.bundle.rates
     rng = np.random.default_rng(seed)
-    with_gate, without = [], []
+    with_gate: list[int] = []
+    without: list[int] = []
     for tick in range(WARM_UP_TICKS + ticks):
         scene = _scene(round(tick * NANOSECONDS / rates.control_rate), rng)
         began = time.perf_counter_ns()

@@ -21,7 +21,7 @@ from roman_moe.core.errors import BundleError
 from roman_moe.core.features import FEATURES
 
 OUTPUT_TOLERANCE = 1e-3
-"""By which a warmed-up network's outputs may miss their range: float32 rounding stays far below, a wrong head far above."""
+"""By which a network's outputs may miss their range: float32 rounding stays far below, a wrong head far above."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -85,8 +85,8 @@ class Network:
         foreign = sorted((summary.domains | summary.opsets.keys()) - {""})
         if foreign or summary.local_functions:
             raise BundleError(
-                f"{where}: uses operators of domain {', '.join(map(repr, foreign)) or 'its own'}: only the default ONNX "
-                "operators are allowed"
+                f"{where}: uses operators of domain {', '.join(map(repr, foreign)) or 'its own'}: only those of the "
+                "default ONNX domain are allowed"
             )
         opset = summary.opsets.get("", 0)
         if not MIN_OPSET <= opset <= MAX_OPSET:

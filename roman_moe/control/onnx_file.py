@@ -1,4 +1,4 @@
-"""Reading what an ONNX file is made of before a runtime opens it: versions, operator domains, data kept outside the file.
+"""Reading what an ONNX file is made of before a runtime opens it: versions, operator domains, data outside the file.
 
 A walk over the protobuf wire format (https://protobuf.dev/programming-guides/encoding), so that a robot needs no `onnx`
 package. Field numbers are those of onnx.proto, which never change. Weights are skipped, not copied.
@@ -147,13 +147,13 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
 
 def _message(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
-        raise ValueError("holds a number where a message belongs")  # noqa: TRY004 (of the file, not of our caller)
+        raise ValueError("holds a number where a message belongs")
     return value
 
 
 def _integer(value: int | memoryview) -> int:
     if not isinstance(value, int):
-        raise ValueError("holds a message where a number belongs")  # noqa: TRY004
+        raise ValueError("holds a message where a number belongs")
     return value
 
 

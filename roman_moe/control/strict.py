@@ -19,6 +19,18 @@ from roman_moe.core.errors import RomanError
 T = TypeVar("T")
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which also refuses a key that is there twice: one of them would be ignored in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
 def read_yaml(path: Path, error: type[RomanError]) -> dict[str, Any]:
     """Content of a YAML file that holds a mapping.
 
@@ -26,7 +38,7 @@ def read_yaml(path: Path, error: type[RomanError]) -> dict[str, Any]:
         error: naming the file, and the line if it is no YAML.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as problem:
@@ -34,7 +46,8 @@ def read_yaml(path: Path, error: type[RomanError]) -> dict[str, Any]:
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise error(f"{path}: {line}not valid YAML: {getattr(problem, 'problem', None) or problem}") from None
+        reason = getattr(problem, "problem", None) or " ".join(str(problem).split())
+        raise error(f"{path}: {line}not valid YAML: {reason}") from None
     if not isinstance(content, dict):
         raise error(f"{path}: expected keys and values, found {_describe(content)}")
     return content

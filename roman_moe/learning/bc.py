@@ -1,10 +1,10 @@
 """Behaviour cloning: a policy is fitted to what the demonstrator answered. The same samples, recipe and seed give the
 same weights, bit for bit, on the same machine.
 
-An expert's velocity is fitted by mean squared error. Its gripper is not: demonstrators open or close and seldom anything
-between, and a least-squares fit answers the mean where it is unsure, a half-closed command that no one ever gave. Read as
-a probability of opening, (1 + tanh z) / 2 = sigmoid(2 z), the gripper is fitted by cross-entropy; what is unsure falls
-inside the gripper's threshold and holds.
+An expert's velocity is fitted by mean squared error. Its gripper is not: demonstrators open or close and seldom
+anything between, and least squares have almost no gradient left where tanh is saturated on the wrong side. Read as a
+probability of opening, (1 + tanh z) / 2 = sigmoid(2 z), the gripper is fitted by cross-entropy; an answer that stays
+unsure falls inside the gripper's threshold and holds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from torch.nn import functional
 from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import ConfigError
 from roman_moe.learning.geometry import object_columns
-from roman_moe.learning.networks import MLPPolicy
+from roman_moe.learning.networks import GATE_GAIN, MLPPolicy
 from roman_moe.learning.recipe import NetworkRecipe
 from roman_moe.learning.samples import Samples
 
 WARMUP_SHARE = 0.02
 GRADIENT_LIMIT = 1.0
 """Largest norm of a step's gradient; ordinary ones stay below, and a rare large one does no harm."""
+LEAST_WEIGHT = math.exp(-GATE_GAIN) / (1.0 + 6.0 * math.exp(-GATE_GAIN))
+"""The smallest weight that ROMAN's gate of seven skills can give."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,8 +73,10 @@ def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_we
     """The cloning loss of a batch, a scalar."""
     raw = policy.raw(observations)
     if policy.name == GATE:
-        weights = policy.squash(raw)
-        return -(answers * weights.clamp(min=1e-8).log()).sum(dim=1).mean()
+        # A target of exactly 1 is out of the gate's range and would push its outputs away for ever.
+        wanted = answers.clamp(min=LEAST_WEIGHT)
+        wanted = wanted / wanted.sum(dim=1, keepdim=True)
+        return -(wanted * policy.squash(raw).log()).sum(dim=1).mean()
     velocity = functional.mse_loss(torch.tanh(raw[:, :3]), answers[:, :3])
     gripper = functional.binary_cross_entropy_with_logits(2.0 * raw[:, 3], 0.5 * (1.0 + answers[:, 3]))
     return velocity + gripper_weight * gripper

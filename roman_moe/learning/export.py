@@ -1,4 +1,4 @@
-"""From trained torch policies to a controller bundle that is proven to answer the same, complete or not there at all."""
+"""From trained torch policies to a controller bundle, proven to answer the same, complete or not there at all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Relative positions as a fixed linear map of an observation, derived from the names of its features.
 
-A policy that must bring a hand within millimetres of an object learns it from few demonstrations only if it is shown the
-difference: absolute positions hide it behind numbers a hundred times larger.
+A policy that must bring a hand within millimetres of an object learns it from few demonstrations only if it is shown
+the difference: absolute positions hide it behind numbers a hundred times larger.
 """
 
 from __future__ import annotations

@@ -25,14 +25,14 @@ GATE_GAIN = 10.0
 """ROMAN's gate: clip to [0, 1], times this, softmax; one output at 1 and the rest at 0 give a weight of 0.99973."""
 
 MIN_STD = 0.02
-"""Least standard deviation to divide by [m, m/s, or 1]: a fixed target varies by nothing but noise, which must stay small."""
+"""Least standard deviation to divide by [m, m/s, or 1]: a fixed target varies by noise alone, which must stay small."""
 
 
 class ObservationLayer(nn.Module):
     """From raw features, (B, n), to what the MLP sees, (B, size).
 
-    Normalised features and relative positions, clipped; then the relative positions squashed by tanh(r / scale) for each
-    scale, which resolve millimetres near contact and only tell the direction far away.
+    Normalised features and relative positions, clipped; then the relative positions squashed by tanh(r / scale) for
+    each scale, which resolve millimetres near contact and only tell the direction far away.
     """
 
     def __init__(self, features: Sequence[str], near_scales: Sequence[float]) -> None:
@@ -105,7 +105,7 @@ class MLPPolicy(nn.Module):
 def gate_weights(raw: Tensor) -> Tensor:
     """ROMAN's weights of a gate's raw outputs, (B, n): softmax(10 clip(raw, 0, 1)).
 
-    The gradient passes the clip as if it were not there: otherwise an output clipped on the wrong side would never return.
+    The gradient passes the clip as if it were not there: an output clipped on the wrong side would never return.
     """
     clipped = raw.clamp(0.0, 1.0).detach() + (raw - raw.detach())
     return torch.softmax(GATE_GAIN * clipped, dim=1)

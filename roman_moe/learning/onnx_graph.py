@@ -61,7 +61,7 @@ class _Graph:
 
 
 def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> bytes:
-    """Content of the .onnx file of a policy: `observation` [batch, n] to `action` [batch, 4] or `weights` [batch, k]."""
+    """Content of the .onnx file of a policy: `observation` [batch, n] to `action` or `weights` [batch, k]."""
     graph = _Graph()
     x = _observation_layer(graph, parameters, metadata.features)
     *hidden, head = parameters.layers

@@ -22,7 +22,8 @@ class NetworkRecipe:
         near_scales: scales of the squashed relative positions [m].
         steps: gradient steps.
         batch_size: samples a step, drawn with replacement.
-        learning_rate: of AdamW at its highest; rises linearly in the first 2 % of the steps, then falls as a cosine to 0.
+        learning_rate: of AdamW at its highest; rises linearly over the first 2 % of the steps, then falls to 0 as a
+            cosine.
         weight_decay: of AdamW.
         ema_decay: of the averaged weights, which are what is kept.
         noise_bound: level L of the noise that each sample's object positions get anew each time it is drawn: clipped to

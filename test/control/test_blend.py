@@ -51,7 +51,7 @@ def test_when_the_leading_expert_is_late_there_is_no_answer():
     ],
 )
 def test_bad_numbers_and_shapes_are_refused(weights: np.ndarray, actions: np.ndarray):
-    with pytest.raises(ValueError, match="finite|shape"):
+    with pytest.raises(ValueError, match=r"finite|shape"):
         blend(weights, actions)
 
 

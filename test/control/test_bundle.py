@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from bundles import tiny_metadata, tiny_network, write_networks, write_tiny_bundle
 from onnx import TensorProto, helper, numpy_helper
 
-from bundles import tiny_metadata, tiny_network, write_networks, write_tiny_bundle
 from roman_moe.control.bundle import load_bundle, load_expert, load_gate
 from roman_moe.control.metadata import GATE
 from roman_moe.control.network import Network

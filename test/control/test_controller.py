@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-
 from bundles import write_tiny_bundle
+
 from roman_moe.control.blend import blend
 from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.control.controller import Controller

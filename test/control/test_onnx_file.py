@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import onnx
 import pytest
+from bundles import tiny_network
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from bundles import tiny_network
 from roman_moe.control.onnx_file import summarize
 
 
@@ -63,16 +65,16 @@ def test_sees_operators_that_the_file_defines_itself():
 
 
 def test_the_default_domain_has_two_spellings():
-    data = model([helper.make_node("Tanh", ["x"], ["y"], domain="ai.onnx")], opset_imports=[helper.make_opsetid("", 17)])
+    data = model(
+        [helper.make_node("Tanh", ["x"], ["y"], domain="ai.onnx")], opset_imports=[helper.make_opsetid("", 17)]
+    )
     assert summarize(data.SerializeToString()).domains == {""}
 
 
 @given(st.binary(max_size=64))
 def test_arbitrary_bytes_are_refused_or_read_but_never_crash(data: bytes):
-    try:
+    with contextlib.suppress(ValueError):
         summarize(data)
-    except ValueError:
-        pass
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])

@@ -71,7 +71,8 @@ def test_a_feature_that_hardly_varies_is_not_blown_up():
 
 
 @pytest.mark.parametrize(
-    ("raw", "leader"), [([1.0, 0, 0, 0, 0, 0, 0], 0.99973), ([0.0] * 7, 1 / 7), ([9.0, -9, -9, -9, -9, -9, -9], 0.99973)]
+    ("raw", "leader"),
+    [([1.0, 0, 0, 0, 0, 0, 0], 0.99973), ([0.0] * 7, 1 / 7), ([9.0, -9, -9, -9, -9, -9, -9], 0.99973)],
 )
 def test_gate_weights_are_those_of_the_reference(raw: list[float], leader: float):
     weights = gate_weights(torch.tensor([raw]))
