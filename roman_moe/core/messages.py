@@ -1,7 +1,7 @@
 """SceneState, weights, actions and commands as standard ROS messages, and back; exact for every float64.
 
-The message classes come from outside (`MessageCodec`), so one module serves rclpy's generated classes and the dataclasses of
-a rosbags type store, and imports neither. Decoding is strict: a message whose names or lengths differ from what is
+The message classes come from outside (`MessageCodec`): one module serves rclpy's generated classes and the dataclasses
+of a rosbags type store, and imports neither. Decoding is strict: a message whose names or lengths differ from what is
 expected raises `MessageError` and nothing else. It does not judge the numbers: whoever uses them asks `is_finite()`.
 
 Layout of the named bodies (sensor_msgs/MultiDOFJointState):
@@ -13,7 +13,7 @@ Layout of the named bodies (sensor_msgs/MultiDOFJointState):
 | an object | transform.translation = position [m]; wrench.force.x = validity (0 or 1), wrench.force.y = age [s] |
 | `flag/<name>` | transform.translation.x = 0 or 1 |
 
-`scene` has all of them in the order of `SCENE_NAMES`, `hand_state` the hand, fingers and flags, `object_poses` the objects.
+`scene` has all of them in the order of `SCENE_NAMES`, `hand_state` hand, fingers and flags, `object_poses` the objects.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SCENE_NAMES: tuple[str, ...] = ("hand", "fingers", *OBJECTS, *_FLAG_NAMES)
 _SECONDS_LIMIT = 2**31  # builtin_interfaces/Time.sec is an int32
 
 MessageTypes = Callable[[str], Any]
-"""Gives the class of a message type's full name: `typestore.types.__getitem__` of rosbags, or an importer of rclpy's."""
+"""Gives the class of a message type's full name: `typestore.types.__getitem__` of rosbags, an importer of rclpy's."""
 
 
 class MessageError(RomanError):
@@ -264,16 +264,57 @@ def poses_of(state: SceneState) -> ObjectPoses:
     return ObjectPoses(state.stamp_ns, state.object_positions, state.object_valid, state.object_ages)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Bodies:
+    """The numbers of a MultiDOFJointState whose names have been checked.
+
+    Attributes:
+        stamp_ns: of the message [ns].
+        translations, velocities, forces: (n, 3) each.
+    """
+
+    stamp_ns: int
+    translations: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    forces: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, topic: str, message: Any, names: tuple[str, ...]) -> Bodies:
+        """Bodies of a message for `topic` that must name exactly `names`.
+
+        Raises:
+            MessageError: naming what differs.
+        """
+        _check_names(topic, message.joint_names, names)
+        for field in ("transforms", "twist", "wrench"):
+            found = len(getattr(message, field))
+            if found != len(names):
+                raise MessageError(f"{topic}: {found} entries in {field}: expected {len(names)}")
+        return cls(
+            message_stamp(message),
+            np.array([_xyz(transform.translation) for transform in message.transforms]),
+            np.array([_xyz(twist.linear) for twist in message.twist]),
+            np.array([_xyz(wrench.force) for wrench in message.wrench]),
+        )
+
+
 def decode_scene(message: Any) -> SceneState:
     """SceneState of a `scene` message.
 
     Raises:
         MessageError: naming what differs from the layout above.
     """
-    _check_bodies("scene", message, SCENE_NAMES)
-    end = 2 + len(OBJECTS)
-    poses = _decode_objects("scene", message, slice(2, end))
-    return _decode_hand("scene", message, end).with_poses(poses)
+    return scene_of(Bodies.of("scene", message, SCENE_NAMES))
+
+
+def scene_of(bodies: Bodies) -> SceneState:
+    """SceneState of the bodies of `SCENE_NAMES`.
+
+    Raises:
+        MessageError: if a flag or validity is neither 0 nor 1.
+    """
+    poses = _objects_of("scene", bodies, slice(2, 2 + len(OBJECTS)))
+    return _hand_of("scene", bodies, slice(2 + len(OBJECTS), None)).with_poses(poses)
 
 
 def decode_hand_state(message: Any) -> HandState:
@@ -282,8 +323,16 @@ def decode_hand_state(message: Any) -> HandState:
     Raises:
         MessageError: naming what differs from the layout above.
     """
-    _check_bodies("hand_state", message, HAND_NAMES)
-    return _decode_hand("hand_state", message, 2)
+    return hand_of(Bodies.of("hand_state", message, HAND_NAMES))
+
+
+def hand_of(bodies: Bodies) -> HandState:
+    """HandState of the bodies of `HAND_NAMES`.
+
+    Raises:
+        MessageError: if a flag is neither 0 nor 1.
+    """
+    return _hand_of("hand_state", bodies, slice(2, None))
 
 
 def decode_object_poses(message: Any) -> ObjectPoses:
@@ -292,8 +341,16 @@ def decode_object_poses(message: Any) -> ObjectPoses:
     Raises:
         MessageError: naming what differs from the layout above.
     """
-    _check_bodies("object_poses", message, OBJECTS)
-    return _decode_objects("object_poses", message, slice(0, len(OBJECTS)))
+    return objects_of(Bodies.of("object_poses", message, OBJECTS))
+
+
+def objects_of(bodies: Bodies) -> ObjectPoses:
+    """ObjectPoses of the bodies of `OBJECTS`.
+
+    Raises:
+        MessageError: if a validity is neither 0 nor 1.
+    """
+    return _objects_of("object_poses", bodies, slice(None))
 
 
 def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
@@ -362,14 +419,6 @@ def _check_names(topic: str, found: Sequence[str], expected: Sequence[str]) -> N
     raise MessageError(f"{topic}: name {index} is {name!r}: expected {wanted!r}")
 
 
-def _check_bodies(topic: str, message: Any, expected: tuple[str, ...]) -> None:
-    _check_names(topic, message.joint_names, expected)
-    for field in ("transforms", "twist", "wrench"):
-        found = len(getattr(message, field))
-        if found != len(expected):
-            raise MessageError(f"{topic}: {found} entries in {field}: expected {len(expected)}")
-
-
 def _decode_vector(
     topic: str, names: Sequence[str], expected: Sequence[str], field: str, values: Any
 ) -> NDArray[np.float64]:
@@ -379,35 +428,29 @@ def _decode_vector(
     return np.array(values, dtype=np.float64)
 
 
-def _decode_bool(topic: str, what: str, value: float) -> bool:
-    if value == 0.0:
-        return False
-    if value == 1.0:
-        return True
-    raise MessageError(f"{topic}: {what} is {value}: expected 0 or 1")
+def _bools(topic: str, what: str, names: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    wrong = (values != 0.0) & (values != 1.0)
+    if wrong.any():
+        index = int(wrong.argmax())
+        raise MessageError(f"{topic}: {what} of {names[index]} is {values[index]}: expected 0 or 1")
+    return values == 1.0
 
 
-def _decode_hand(topic: str, message: Any, first_flag: int) -> HandState:
-    fingers = message.wrench[1].force
-    flags = message.transforms[first_flag:]
+def _hand_of(topic: str, bodies: Bodies, flags: slice) -> HandState:
     return HandState(
-        stamp_ns=message_stamp(message),
-        hand_position=np.array(_xyz(message.transforms[0].translation)),
-        hand_velocity=np.array(_xyz(message.twist[0].linear)),
-        finger_opening=float(message.transforms[1].translation.x),
-        finger_forces=np.array((fingers.x, fingers.y)),
-        flags=np.array(
-            [_decode_bool(topic, name, t.translation.x) for name, t in zip(_FLAG_NAMES, flags, strict=True)], dtype=bool
-        ),
+        stamp_ns=bodies.stamp_ns,
+        hand_position=bodies.translations[0],
+        hand_velocity=bodies.velocities[0],
+        finger_opening=float(bodies.translations[1, 0]),
+        finger_forces=bodies.forces[1, :2],
+        flags=_bools(topic, "value", _FLAG_NAMES, bodies.translations[flags, 0]),
     )
 
 
-def _decode_objects(topic: str, message: Any, rows: slice) -> ObjectPoses:
-    forces = [wrench.force for wrench in message.wrench[rows]]
-    named = zip(OBJECTS, forces, strict=True)
+def _objects_of(topic: str, bodies: Bodies, rows: slice) -> ObjectPoses:
     return ObjectPoses(
-        stamp_ns=message_stamp(message),
-        positions=np.array([_xyz(transform.translation) for transform in message.transforms[rows]]),
-        valid=np.array([_decode_bool(topic, f"validity of {name}", force.x) for name, force in named], dtype=bool),
-        ages=np.array([force.y for force in forces]),
+        stamp_ns=bodies.stamp_ns,
+        positions=bodies.translations[rows],
+        valid=_bools(topic, "validity", OBJECTS, bodies.forces[rows, 0]),
+        ages=bodies.forces[rows, 1],
     )

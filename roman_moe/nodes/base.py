@@ -5,7 +5,6 @@ No message, however malformed, and no fault in a callback ends a node: both are 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -16,10 +15,10 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.timer import Timer
 
-from roman_moe.core.messages import MessageError
-from roman_moe.core.state import NANOSECONDS
+from roman_moe.core.messages import Bodies, MessageError
 from roman_moe.nodes.diagnostics import Diagnostics
 from roman_moe.nodes.topics import Topic
+from roman_moe.nodes.wire import BodiesReader
 
 T = TypeVar("T")
 
@@ -64,8 +63,13 @@ class RomanNode(Node):
         """Publisher of a topic of the table."""
         return self.create_publisher(topic.kind, topic.name, topic.qos)
 
-    def listen(self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None]) -> None:
-        """Subscribe: `handle` gets what `decode` makes of each message; what it refuses is counted and dropped."""
+    def listen(
+        self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None], serialized: bool = False
+    ) -> None:
+        """Subscribe: `handle` gets what `decode` makes of each message, or of its bytes if `serialized`.
+
+        What `decode` refuses with a MessageError is counted and dropped.
+        """
 
         def on_message(message: Any) -> None:
             try:
@@ -73,25 +77,27 @@ class RomanNode(Node):
             except MessageError as error:
                 self.diagnostics.count(MALFORMED, str(error))
                 return
-            self.guard(handle, value)
+            handle(value)
 
-        self.create_subscription(topic.kind, topic.name, on_message, topic.qos)
+        def guarded(message: Any) -> None:
+            self.guard(on_message, message)
 
-    def listen_stamps(self, topic: Topic, handle: Callable[[int], None]) -> None:
-        """Subscribe to the stamps [ns] alone of a topic whose messages begin with a header: nothing else is decoded."""
+        self.create_subscription(topic.kind, topic.name, guarded, topic.qos, raw=serialized)
 
-        def on_message(data: bytes) -> None:
-            self.guard(handle, serialized_stamp(data))
-
-        self.create_subscription(topic.kind, topic.name, on_message, topic.qos, raw=True)
+    def listen_bodies(
+        self, topic: Topic, names: tuple[str, ...], decode: Callable[[Bodies], T], handle: Callable[[T], None]
+    ) -> None:
+        """Subscribe to a MultiDOFJointState topic whose messages all name `names`."""
+        read = BodiesReader(topic.name, topic.kind, names)
+        self.listen(topic, lambda data: decode(read(data)), handle, serialized=True)
 
     def timer(self, period: float, handle: Callable[[], None]) -> Timer:
         """Timer of `period` [s] wall time; with use_sim_time too."""
 
-        def on_time() -> None:
+        def guarded() -> None:  # rclpy hands more arguments to whatever could take them: no partial, no lambda default
             self.guard(handle)
 
-        return self.create_timer(period, on_time, clock=self._steady)
+        return self.create_timer(period, guarded, clock=self._steady)
 
     def guard(self, handle: Callable[..., None], *arguments: Any) -> None:
         """Call `handle`; a fault in it is counted, and the node lives on."""
@@ -99,9 +105,3 @@ class RomanNode(Node):
             handle(*arguments)
         except Exception as error:  # noqa: BLE001 (whatever it is, a control node must go on)
             self.diagnostics.count(FAULTS, f"{type(error).__name__}: {error}")
-
-
-def serialized_stamp(data: bytes) -> int:
-    """Stamp [ns] of a serialized message that begins with a std_msgs/Header, which follows 4 bytes of CDR's own."""
-    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
-    return int(seconds) * NANOSECONDS + int(nanoseconds)

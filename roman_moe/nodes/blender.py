@@ -25,6 +25,7 @@ from roman_moe.nodes.diagnostics import OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import run_node
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.wire import serialized_stamp
 
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
@@ -75,7 +76,7 @@ class Blender(RomanNode):
         self._twist = self.advertise(TWIST_COMMAND)
         self._deadline = self.timer(self._settings.deadline, self._on_deadline)
         self._deadline.cancel()
-        self.listen_stamps(SCENE, self._on_scene)
+        self.listen(SCENE, serialized_stamp, self._on_scene, serialized=True)
         self.listen(GATE_WEIGHTS, lambda m: (message_stamp(m), decode_weights(m, self._skills)), self._on_weights)
         for i, skill in enumerate(self._skills):
             self.listen(

@@ -26,7 +26,7 @@ from roman_moe.nodes.environment import ros_environment
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.lab_node import FAULT, start_named
 from roman_moe.nodes.monitor import Monitor, Tick
-from roman_moe.nodes.process import Terminated, make_executor, ros_context, signals_raise
+from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_context
 from roman_moe.nodes.record import EpisodeRecord
 
 __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
@@ -54,10 +54,19 @@ class Graph:
         monitor: what is known of it.
     """
 
-    def __init__(self, monitor: Monitor, executor: Executor, children: Children) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        executor: Executor,
+        children: Children,
+        signals: StopSignals,
+        on_tick: Callable[[Tick], None] | None,
+    ) -> None:
         self.monitor = monitor
         self._executor = executor
         self._children = children
+        self._signals = signals
+        self._on_tick = on_tick
 
     def spin_once(self) -> None:
         """Let it run for a moment.
@@ -65,7 +74,11 @@ class Graph:
         Raises:
             RomanError: if one of its processes has ended.
         """
-        self._executor.spin_once(timeout_sec=SPIN_PERIOD)
+        before = self.monitor.tick
+        self._signals.spin_once(self._executor, SPIN_PERIOD)
+        tick = self.monitor.tick
+        if tick is not None and tick is not before and self._on_tick is not None:
+            self._on_tick(tick)
         self._children.check()
 
     def spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
@@ -105,11 +118,11 @@ def running_graph(
                 f"{', '.join(NODE_CLASSES)}"
             )
     try:
-        with signals_raise(), ros_environment(separate, private), contextlib.ExitStack() as stack:
+        with StopSignals() as signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
             context = stack.enter_context(ros_context())
             executor = make_executor(context)
             stack.callback(executor.shutdown)
-            monitor = Monitor(context, on_tick)
+            monitor = Monitor(context)
             stack.callback(monitor.destroy_node)
             executor.add_node(monitor)
             children = stack.enter_context(Children())
@@ -120,7 +133,7 @@ def running_graph(
                     node = _compose(spec, context)
                     stack.callback(node.destroy_node)
                     executor.add_node(node)
-            yield Graph(monitor, executor, children)
+            yield Graph(monitor, executor, children, signals, on_tick)
     except Terminated as end:
         if end.args[0] == signal.SIGINT:
             raise KeyboardInterrupt from None

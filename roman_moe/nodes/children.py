@@ -18,6 +18,7 @@ from roman_moe.core.errors import RomanError
 from roman_moe.nodes.graph import NodeSpec
 from roman_moe.nodes.process import PARENT_VARIABLE
 
+CHECK_PERIOD = 0.1  # [s]
 END_PATIENCE = 0.8  # [s] from SIGTERM to SIGKILL: a node takes about 0.2 s
 
 
@@ -33,6 +34,7 @@ class Children:
 
     def __init__(self) -> None:
         self._children: list[_Child] = []
+        self._next_check = 0.0
         self._folder = tempfile.TemporaryDirectory(prefix="roman_moe-")
 
     def __enter__(self) -> Children:
@@ -67,9 +69,15 @@ class Children:
         self._children.append(_Child(spec.name, process, errors))
 
     def check(self) -> None:
-        """Raises:
-        RomanError: if a process has ended, with its last words.
+        """Look after them, now and then however often it is called.
+
+        Raises:
+            RomanError: if a process has ended, with its last words.
         """
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + CHECK_PERIOD
         for child in self._children:
             if child.process.poll() is not None:
                 raise RomanError(

@@ -46,8 +46,9 @@ class Diagnostics:
     def count(self, kind: str, detail: str) -> None:
         """Count one case of trouble; the node warns until a second has passed without any."""
         self.counts[kind] += 1
-        if not self._trouble:
-            self._node.get_logger().warning(f"{kind}: {detail}")
+        number = self.counts[kind]
+        if number == 10 ** (len(str(number)) - 1):  # the 1st, 10th, 100th: a log is no place for each of them
+            self._node.get_logger().warning(f"{kind} ({number}): {detail}")
         self._trouble = f"{kind}: {detail}"
         self._publish()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from roman_moe.control.bundle import load_expert
 from roman_moe.core.features import feature_vector
-from roman_moe.core.messages import decode_scene
+from roman_moe.core.messages import SCENE_NAMES, scene_of
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
@@ -35,7 +35,7 @@ class ExpertNode(RomanNode):
         parameters = declare(self, ExpertParameters)
         self._expert = load_expert(parameters.controller, parameters.skill)
         self._publisher = self.advertise(expert_action(parameters.skill))
-        self.listen(SCENE, decode_scene, self._on_scene)
+        self.listen_bodies(SCENE, SCENE_NAMES, scene_of, self._on_scene)
         self.diagnostics.state(WARN, "waiting for scene")
 
     def _on_scene(self, scene: SceneState) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from roman_moe.control.bundle import load_gate
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.features import feature_vector
-from roman_moe.core.messages import decode_scene
+from roman_moe.core.messages import SCENE_NAMES, scene_of
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
@@ -38,7 +38,7 @@ class ManipulationNetwork(RomanNode):
         self._stamp = -1  # of the last scene
         self._message: Any = None  # last weights sent
         self._publisher = self.advertise(GATE_WEIGHTS)
-        self.listen(SCENE, decode_scene, self._on_scene)
+        self.listen_bodies(SCENE, SCENE_NAMES, scene_of, self._on_scene)
         self.diagnostics.state(WARN, "waiting for scene")
 
     def _on_scene(self, scene: SceneState) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,12 +45,11 @@ class Monitor(Node):
         statuses: last report of each node, by its name.
     """
 
-    def __init__(self, context: Context, on_tick: Callable[[Tick], None] | None = None) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__("monitor", context=context)
         self.tick: Tick | None = None
         self.outcome: DiagnosticStatus | None = None
         self.statuses: dict[str, DiagnosticStatus] = {}
-        self._on_tick = on_tick
         self._skills: tuple[str, ...] = ()
         self._weights: NDArray[np.float64] = np.zeros(0)
         for topic, handle in (
@@ -95,8 +93,6 @@ class Monitor(Node):
             return
         leading = self._skills[int(np.argmax(self._weights))]
         self.tick = Tick(stamp, self._skills, self._weights, leading, self.missed_ticks)
-        if self._on_tick is not None:
-            self._on_tick(self.tick)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.statuses.update({status.name: status for status in message.status if status.hardware_id == "roman_moe"})

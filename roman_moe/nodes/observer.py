@@ -10,7 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.core.messages import HandState, ObjectPoses, decode_hand_state, decode_object_poses
+from roman_moe.core.messages import HAND_NAMES, HandState, ObjectPoses, hand_of, objects_of
+from roman_moe.core.state import OBJECTS
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
@@ -43,8 +44,8 @@ class Observer(RomanNode):
         self._publisher = self.advertise(SCENE)
         self._deadline = self.timer(self._settings.pose_wait, self._on_deadline)
         self._deadline.cancel()
-        self.listen(HAND_STATE, decode_hand_state, self._on_hand)
-        self.listen(OBJECT_POSES, decode_object_poses, self._on_poses)
+        self.listen_bodies(HAND_STATE, HAND_NAMES, hand_of, self._on_hand)
+        self.listen_bodies(OBJECT_POSES, OBJECTS, objects_of, self._on_poses)
         self.diagnostics.state(WARN, "waiting for hand_state")
 
     def _on_hand(self, hand: HandState) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.core.messages import HandState, ObjectPoses, decode_object_poses
-from roman_moe.core.state import FLAGS
+from roman_moe.core.messages import HandState, ObjectPoses, objects_of
+from roman_moe.core.state import FLAGS, OBJECTS
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK
@@ -46,7 +46,7 @@ class PoseSource(RomanNode):
         self._episode = 0
         self._begin_episode()
         self._publisher = self.advertise(OBJECT_POSES)
-        self.listen(TRUTH_POSES, decode_object_poses, self._on_truth)
+        self.listen_bodies(TRUTH_POSES, OBJECTS, objects_of, self._on_truth)
 
     def _begin_episode(self) -> None:
         self._rng = np.random.default_rng([self._settings.seed + self._episode, 1])

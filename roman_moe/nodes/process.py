@@ -65,32 +65,56 @@ def ros_context(arguments: Sequence[str] = ()) -> Iterator[Context]:
         rclpy.try_shutdown(context=context)
 
 
-@contextlib.contextmanager
-def signals_raise() -> Iterator[None]:
-    """Within, the first SIGINT or SIGTERM raises Terminated and later ones wait for the clean-up; main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+class StopSignals:
+    """A context manager: within it the first SIGINT or SIGTERM raises Terminated, and later ones wait for the clean-up.
 
-    def handler(number: int, _: FrameType | None) -> None:
-        for other in before:
-            signal.signal(other, signal.SIG_IGN)
-        raise Terminated(number)
+    Inside `spin_once` it is raised after the executor has returned: an executor logs what comes out of a callback as
+    fatal. Does nothing outside the main thread, where Python handles no signals.
+    """
 
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._spinning = False
+        self._number: int | None = None
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, previous in self._before.items():
             signal.signal(number, previous)
+
+    def spin_once(self, executor: Executor, timeout: float) -> None:
+        """Let an executor work for up to `timeout` [s].
+
+        Raises:
+            Terminated: if a signal came meanwhile.
+        """
+        self._spinning = True
+        try:
+            executor.spin_once(timeout_sec=timeout)
+        finally:
+            self._spinning = False
+        if self._number is not None:
+            raise Terminated(self._number)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        for other in self._before:
+            signal.signal(other, signal.SIG_IGN)
+        self._number = number
+        if not self._spinning:
+            raise Terminated(number)
 
 
 def run_node(make: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
     """Run one node until SIGINT, SIGTERM or the bring-up's end; returns the exit code."""
     parent = os.environ.get(PARENT_VARIABLE)
     try:
-        with signals_raise(), ros_context(sys.argv if arguments is None else arguments) as context:
-            _spin(make, context, lambda: parent is None or os.getppid() == int(parent))
+        with StopSignals() as signals, ros_context(sys.argv if arguments is None else arguments) as context:
+            _spin(make, context, signals, lambda: parent is None or os.getppid() == int(parent))
     except Terminated:
         return 0
     except RomanError as error:
@@ -99,13 +123,13 @@ def run_node(make: Callable[..., Any], arguments: Sequence[str] | None = None) -
     return 0
 
 
-def _spin(make: Callable[..., Any], context: Context, wanted: Callable[[], bool]) -> None:
+def _spin(make: Callable[..., Any], context: Context, signals: StopSignals, wanted: Callable[[], bool]) -> None:
     node = make(context=context)
     executor = make_executor(context)
     try:
         executor.add_node(node)
         while context.ok() and wanted():
-            executor.spin_once(timeout_sec=SPIN_PERIOD)
+            signals.spin_once(executor, SPIN_PERIOD)
     finally:
         executor.shutdown()
         node.destroy_node()

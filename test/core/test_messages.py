@@ -176,7 +176,7 @@ def _empty(message: Any) -> None:
         (_swap_names, "name 0 is 'fingers': expected 'hand'"),
         (_drop_wrench, "11 entries in wrench: expected 12"),
         (_odd_validity, "validity of drawer_handle is nan: expected 0 or 1"),
-        (_odd_flag, "flag/button_pressed is 0.5: expected 0 or 1"),
+        (_odd_flag, "value of flag/button_pressed is 0.5: expected 0 or 1"),
         (_empty, "0 names: expected 12"),
     ],
 )
