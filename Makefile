@@ -22,9 +22,9 @@ ifdef _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH
 endif
 
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 # The demo needs neither torch nor the tools; once everything is there, it counts for the demo, too.
-DEMO_READY := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo) $(STAMPS)/gl
+DEMO := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow lint bench format clean
@@ -32,16 +32,16 @@ DEMO_READY := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo) $(STA
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-install: $(STAMPS)/all $(STAMPS)/gl ## install everything: every command of roman-moe, training and the tools
+install: $(STAMPS)/all ## install everything: every command of roman-moe, training and the tools
 	@echo "ready: $(BIN)/roman-moe --help"
 
-demo: $(DEMO_READY) ## run the long task through the ROS 2 graph; leaves out/demo/
+demo: $(DEMO) ## run the long task through the ROS 2 graph; leaves out/demo/
 	$(BIN)/roman-moe demo --scenario 6 $(ARGS)
 
-test: $(STAMPS)/all $(STAMPS)/gl ## run the tests, but for the slow ones
+test: $(STAMPS)/all ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-slow: $(STAMPS)/all $(STAMPS)/gl ## run the slow tests
+test-slow: $(STAMPS)/all ## run the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(STAMPS)/all ## check style, types and who imports whom
@@ -69,13 +69,11 @@ $(STAMPS)/venv-$(ROS): tools/make_venv.sh
 $(STAMPS)/demo: $(STAMPS)/venv-$(ROS) setup.py constraints.txt
 	@echo "installing what the demo needs into $(VENV)/ (a minute or two)"
 	@$(PIP) --editable '.[$(DEMO_EXTRA)]'
+	@sh tools/install_gl.sh $(BIN)/python
 	@touch $@
 
 $(STAMPS)/all: $(STAMPS)/venv-$(ROS) setup.py constraints.txt
 	@echo "installing everything into $(VENV)/ (some minutes: PyTorch is large)"
 	@$(PIP) --editable '.[$(ALL_EXTRAS)]'
+	@sh tools/install_gl.sh $(BIN)/python
 	@touch $@
-
-# Without a library to draw with, all but pictures works: said, but no reason to stop, and looked for again next time.
-$(STAMPS)/gl: tools/install_gl.sh | $(DEMO_READY)
-	@sh tools/install_gl.sh $(BIN)/python $@

@@ -41,7 +41,7 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
         # shellcheck disable=SC2086
         if ! { "$python" -m venv --without-pip $site "$venv" &&
             "$venv/bin/python" "$("$python" -c 'import os, pip; print(os.path.dirname(pip.__file__))')" \
-                install --quiet --disable-pip-version-check --ignore-installed pip; }; then
+                install -qq --disable-pip-version-check --ignore-installed pip; }; then
             rm -rf "$venv"
             say "$python can make no virtual environment: install python3-venv and python3-pip" \
                 "(Debian, Ubuntu: apt-get install python3-venv python3-pip)"
@@ -50,6 +50,6 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     fi
 fi
 # Older ones take minutes to resolve what the current one does in seconds.
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'pip>=24'
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check 'pip>=24'
 mkdir -p "$stamps"
 touch "$stamps/venv-$ros"
