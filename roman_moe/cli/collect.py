@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.evaluate import episode_progress
+from roman_moe.cli.evaluate import EpisodeProgress
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 
@@ -51,7 +51,6 @@ class Collect:
         from roman_moe.demos.dataset import dataset_hash
         from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.collect import Collection, collect, total_wanted
-        from roman_moe.learning.episode import EpisodeResult
 
         least = {"episodes": 0, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}
         for name, lowest in least.items():
@@ -67,16 +66,8 @@ class Collect:
             workers=self.workers,
         )
         console = Console()
-        with episode_progress(console) as progress:
-            bar = progress.add_task(str(self.out), total=total_wanted(collection), solved=0)
-            solved = 0
-
-            def count(result: EpisodeResult) -> None:
-                nonlocal solved
-                solved += result.success
-                progress.update(bar, advance=int(result.success), solved=solved)
-
-            kept = collect(collection, count)
+        with EpisodeProgress(console, str(self.out), total_wanted(collection)) as progress:
+            kept = collect(collection, progress.count)
 
         table = Table(title=f"Demonstrations in {self.out}", title_justify="left")
         for column in ("demonstrations", "kept", "failed attempts"):

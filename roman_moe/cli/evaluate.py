@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -17,6 +17,9 @@ from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.skills import SCENARIOS, SKILLS
+
+if TYPE_CHECKING:
+    from roman_moe.learning.episode import EpisodeResult
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,6 @@ class Evaluate:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
         from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.controllers import make_controller
-        from roman_moe.learning.episode import EpisodeResult
         from roman_moe.learning.evaluate import Evaluation, evaluate
 
         for name, value, least in (
@@ -81,16 +83,8 @@ class Evaluate:
 
         console = Console()
         began = time.monotonic()
-        with episode_progress(console) as progress:
-            bar = progress.add_task(self.controller, total=len(evaluation.jobs()), solved=0)
-            solved = 0
-
-            def count(result: EpisodeResult) -> None:
-                nonlocal solved
-                solved += result.success
-                progress.update(bar, advance=1, solved=solved)
-
-            report = evaluate(evaluation, count)
+        with EpisodeProgress(console, self.controller, len(evaluation.jobs())) as progress:
+            report = evaluate(evaluation, progress.count)
         console.print(report_table(report))
         console.print(f"{len(evaluation.jobs())} episodes in {time.monotonic() - began:.0f} s")
         if self.json:
@@ -98,17 +92,46 @@ class Evaluate:
         return 0
 
 
-def episode_progress(console: Console) -> Progress:
-    """Progress bar over episodes; its tasks have a field `solved`."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("solved {task.fields[solved]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
+class EpisodeProgress:
+    """Progress bar over episodes; without a terminal (a log, CI) a line for every tenth of them.
+
+    Args:
+        console: where to.
+        title: of the bar.
+        total: episodes.
+    """
+
+    def __init__(self, console: Console, title: str, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._ended = self._solved = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("solved {task.fields[solved]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task(title, total=total, solved=0)
+
+    def __enter__(self) -> EpisodeProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._progress.stop()
+
+    def count(self, result: EpisodeResult) -> None:
+        """Count an episode that has ended."""
+        tenths = self._ended * 10 // self._total
+        self._ended += 1
+        self._solved += result.success
+        self._progress.update(self._bar, advance=1, solved=self._solved)
+        if not self._console.is_terminal and self._ended * 10 // self._total > tenths:
+            self._console.print(f"{self._ended} of {self._total} episodes, {self._solved} solved", highlight=False)
 
 
 def report_table(report: dict[str, Any]) -> Table:

@@ -139,6 +139,7 @@ def test_the_command_writes_the_agreed_keys(tmp_path, capsys):
     assert (report["noise_bound_m"], report["seed"], report["controller"]) == (0.005, 1, "oracle")
     assert report["git_commit"]
     shown = capsys.readouterr().out
+    assert "4 of 4 episodes, 4 solved" in shown
     assert "scenario 0" in shown
     assert "button" in shown
 
