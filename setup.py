@@ -36,13 +36,13 @@ EXTRAS = {
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
     "train": ["onnx>=1.16", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],
     "dev": [
-        "build>=1.2",
         "hypothesis>=6.100",
         "import-linter>=2.5",
         "mypy>=1.13",
         "pytest>=8",
         "pytest-timeout>=2.3",
         "ruff>=0.9",
+        "setuptools>=77",
         "types-PyYAML",
     ],
 }
