@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 
-HOME_POSITION: NDArray[np.float64] = np.array([0.44, 0.0, 0.30])
+HOME_POSITION: NDArray[np.float64] = np.array([0.46, 0.0, 0.31])
 """Home of the hand in the base frame [m]."""
 HOME_POSITION.setflags(write=False)
 

@@ -20,7 +20,7 @@ POSTURE = np.array([0.0, -0.25, 0.0, -2.30, 0.0, 2.05, np.pi / 4])
 """Joint positions that the null space is drawn to [rad]."""
 POSTURE_GAIN = 1.0  # [1/s]
 ORIENTATION_GAIN = 4.0  # [1/s] pulls the gripper back to pointing straight down
-DAMPING = 0.03  # damped least squares; 0.03 bounds the joint speed near stretched arm and costs < 1 % speed elsewhere
+DAMPING = 0.01  # damped least squares: small against the arm's manipulability in the workspace, so that a hand at rest stays
 WINDUP_LIMIT = np.array([0.035, 0.035, 0.035, 0.035, 0.05, 0.05, 0.05])
 """[rad] the servo reference may lead the joint by this much, which bounds the push against something immovable."""
 
