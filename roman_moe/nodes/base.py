@@ -37,10 +37,13 @@ class RomanNode(Node):
         parameters: values that replace defaults, as a parameter file or the command line would.
 
     Attributes:
+        NAME: the class's usual name as a node.
+        PARAMETERS: the dataclass of its parameters.
         diagnostics: what the node says about itself.
     """
 
     NAME: ClassVar[str]
+    PARAMETERS: ClassVar[type]
 
     def __init__(
         self,

@@ -7,7 +7,6 @@ It sends nothing before the first complete tick of its life: a graph that was ne
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from roman_moe.core.messages import decode_action, decode_weights, message_stamp
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
-from roman_moe.nodes.process import run_node
+from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
 from roman_moe.nodes.wire import serialized_stamp
 
@@ -60,6 +59,7 @@ class Blender(RomanNode):
     """Turns `gate/weights` and the experts' actions into `delta_twist_cmds` and `gripper_cmd`."""
 
     NAME = "blender"
+    PARAMETERS = BlenderParameters
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
@@ -177,8 +177,8 @@ class Blender(RomanNode):
         try:
             if weights is None:
                 raise ValueError("no weights")
-            everyone = bool(answers.answered.all())
-            action = blend(weights, answers.actions, None if everyone else answers.answered)
+            answered = answers.answered | (weights == 0.0)  # nobody waits for those
+            action = blend(weights, answers.actions, None if answered.all() else answered)
             command = self._scale.command(self._stamp, action, self._opening)
             fault = "blended the others" if missing else ""
         except ValueError as error:
@@ -216,4 +216,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

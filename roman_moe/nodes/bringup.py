@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from rclpy.context import Context
 from rclpy.executors import Executor
+from rclpy.node import Node
 
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.nodes.base import RomanNode
@@ -68,17 +68,21 @@ class Graph:
         self._signals = signals
         self._on_tick = on_tick
 
+    @property
+    def processes(self) -> dict[str, int]:
+        """Process ids by node name; empty when composed."""
+        return self._children.ids
+
     def spin_once(self) -> None:
         """Let it run for a moment.
 
         Raises:
             RomanError: if one of its processes has ended.
         """
-        before = self.monitor.tick
         self._signals.spin_once(self._executor, SPIN_PERIOD)
-        tick = self.monitor.tick
-        if tick is not None and tick is not before and self._on_tick is not None:
-            self._on_tick(tick)
+        for tick in self.monitor.take_ticks():
+            if self._on_tick is not None:
+                self._on_tick(tick)
         self._children.check()
 
     def spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
@@ -111,41 +115,63 @@ def running_graph(
         RomanError: if a node cannot start.
         KeyboardInterrupt: on Ctrl-C, after everything has ended; SystemExit on SIGTERM likewise.
     """
-    for spec in specs:
-        if spec.executable not in NODE_CLASSES:
-            raise ConfigError(
-                f"graph.yaml: nodes.{spec.name}: unknown executable {spec.executable!r}: expected one of "
-                f"{', '.join(NODE_CLASSES)}"
-            )
+    classes = [node_class(spec.executable) for spec in specs]
     try:
         with StopSignals() as signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
+            children = Children()
+            stack.callback(children.clear_up)
             context = stack.enter_context(ros_context())
             executor = make_executor(context)
-            stack.callback(executor.shutdown)
+            nodes: list[Node] = []
+            stack.callback(_close, executor, nodes)
             monitor = Monitor(context)
-            stack.callback(monitor.destroy_node)
+            nodes.append(monitor)
             executor.add_node(monitor)
-            children = stack.enter_context(Children())
-            for spec in specs:
-                if separate:
-                    children.start(spec)
-                else:
-                    node = _compose(spec, context)
-                    stack.callback(node.destroy_node)
+            stack.callback(children.end)
+            graph = Graph(monitor, executor, children, signals, on_tick)
+            if separate:
+                _start_processes(specs, graph, children)
+            else:
+                for spec, kind in zip(specs, classes, strict=True):
+                    node = kind(spec.name, context=context, parameters=spec.parameters)
+                    nodes.append(node)
                     executor.add_node(node)
-            yield Graph(monitor, executor, children, signals, on_tick)
+            yield graph
     except Terminated as end:
         if end.args[0] == signal.SIGINT:
             raise KeyboardInterrupt from None
         raise SystemExit(128 + int(end.args[0])) from None
 
 
-def _compose(spec: NodeSpec, context: Context) -> RomanNode:
-    module = importlib.import_module(f"roman_moe.nodes.{spec.executable}")
-    node: RomanNode = getattr(module, NODE_CLASSES[spec.executable])(
-        spec.name, context=context, parameters=spec.parameters
-    )
-    return node
+def _start_processes(specs: Sequence[NodeSpec], graph: Graph, children: Children) -> None:
+    """Start the nodes; the last, the arm, when all others have been heard of, so that it speaks to no empty room."""
+    *others, last = specs
+    for spec in others:
+        children.start(spec)
+    heard = graph.monitor.statuses
+    if not graph.spin_until(lambda: all(spec.name in heard for spec in others), START_PATIENCE):
+        silent = ", ".join(spec.name for spec in others if spec.name not in heard)
+        raise RomanError(f"graph: not heard of within {START_PATIENCE:.0f} s: {silent}")
+    children.start(last)
+
+
+def _close(executor: Executor, nodes: Sequence[Node]) -> None:
+    executor.shutdown()  # first: as long as it holds them, they keep their shared memory
+    for node in nodes:
+        node.destroy_node()
+
+
+def node_class(executable: str) -> type[RomanNode]:
+    """Class of an executable of the graph.
+
+    Raises:
+        ConfigError: if there is no such executable.
+    """
+    if executable not in NODE_CLASSES:
+        raise ConfigError(f"graph: unknown executable {executable!r}: expected one of {', '.join(NODE_CLASSES)}")
+    module = importlib.import_module(f"roman_moe.nodes.{executable}")
+    found: type[RomanNode] = getattr(module, NODE_CLASSES[executable])
+    return found
 
 
 def run_episode(

@@ -9,7 +9,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import yaml
@@ -17,9 +16,10 @@ import yaml
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.graph import NodeSpec
 from roman_moe.nodes.process import PARENT_VARIABLE
+from roman_moe.nodes.shared_memory import mapped_by, remove_unused
 
 CHECK_PERIOD = 0.1  # [s]
-END_PATIENCE = 0.8  # [s] from SIGTERM to SIGKILL: a node takes about 0.2 s
+END_PATIENCE = 3.0  # [s] from SIGTERM to SIGKILL: a node takes 0.2 s, and one that is killed leaves its shared memory
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,13 @@ class _Child:
 
 
 class Children:
-    """The processes of one graph; a context manager."""
+    """The processes of one graph. Whoever starts them calls `end`, and at last `clear_up`."""
 
     def __init__(self) -> None:
         self._children: list[_Child] = []
         self._next_check = 0.0
+        self._shared_memory: set[Path] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="roman_moe-")
-
-    def __enter__(self) -> Children:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.end()
 
     @property
     def ids(self) -> dict[str, int]:
@@ -86,6 +79,7 @@ class Children:
 
     def end(self) -> None:
         """End them all, politely first: a node that shuts down itself leaves no shared memory behind."""
+        self._shared_memory = mapped_by(self.ids.values())
         for child in self._children:
             child.process.terminate()
         deadline = time.monotonic() + END_PATIENCE
@@ -96,8 +90,12 @@ class Children:
                 child.process.kill()
                 child.process.wait()
             child.errors.close()
-        self._children.clear()
         self._folder.cleanup()
+
+    def clear_up(self) -> None:
+        """After `end`, and after everything else that spoke to them: remove what those left behind that were killed."""
+        if any(child.process.returncode < 0 for child in self._children):
+            remove_unused(self._shared_memory)
 
 
 def _last_line(child: _Child) -> str:

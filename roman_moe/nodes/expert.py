@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
-from roman_moe.nodes.process import run_node
+from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import CODEC, SCENE, expert_action
 
 
@@ -29,6 +28,7 @@ class ExpertNode(RomanNode):
     """Turns `scene` into `expert/<skill>/action`."""
 
     NAME = "expert"
+    PARAMETERS = ExpertParameters
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
@@ -53,4 +53,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

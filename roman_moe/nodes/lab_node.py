@@ -8,7 +8,6 @@ goes unanswered is sent again, so that no message lost while the graph comes tog
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,7 @@ from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import ERROR, OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
-from roman_moe.nodes.process import run_node
+from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.record import EpisodeRecorder
 from roman_moe.nodes.topics import (
     CLOCK,
@@ -69,6 +68,7 @@ class LabNode(RomanNode):
     """Plays the arm and its surroundings."""
 
     NAME = "lab"
+    PARAMETERS = LabParameters
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
@@ -277,4 +277,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

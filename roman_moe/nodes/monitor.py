@@ -50,6 +50,7 @@ class Monitor(Node):
         self.tick: Tick | None = None
         self.outcome: DiagnosticStatus | None = None
         self.statuses: dict[str, DiagnosticStatus] = {}
+        self._new_ticks: list[Tick] = []
         self._skills: tuple[str, ...] = ()
         self._weights: NDArray[np.float64] = np.zeros(0)
         for topic, handle in (
@@ -69,6 +70,11 @@ class Monitor(Node):
     def finished(self) -> str | None:
         """How the last episode ended; None while there is none or it goes on."""
         return self.outcome.message if self.outcome is not None and self.outcome.message != "running" else None
+
+    def take_ticks(self) -> list[Tick]:
+        """The ticks since this was last asked."""
+        ticks, self._new_ticks = self._new_ticks, []
+        return ticks
 
     def troubles(self) -> list[str]:
         """One line for each node that is not well."""
@@ -92,7 +98,10 @@ class Monitor(Node):
         if not self._skills:
             return
         leading = self._skills[int(np.argmax(self._weights))]
+        if self.tick is not None and stamp == self.tick.stamp_ns:  # sent twice, since the lab asked twice
+            return
         self.tick = Tick(stamp, self._skills, self._weights, leading, self.missed_ticks)
+        self._new_ticks.append(self.tick)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.statuses.update({status.name: status for status in message.status if status.hardware_id == "roman_moe"})

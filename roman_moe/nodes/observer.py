@@ -6,7 +6,6 @@ serve, aged by what they are older. A state or poses that are not finite never b
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from roman_moe.core.state import OBJECTS
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
-from roman_moe.nodes.process import run_node
+from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE
 
 LATE_POSES = "late_poses"
@@ -33,6 +32,7 @@ class Observer(RomanNode):
     """Turns `hand_state` and `object_poses` into `scene`."""
 
     NAME = "observer"
+    PARAMETERS = ObserverParameters
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
@@ -94,4 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

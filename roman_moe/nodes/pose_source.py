@@ -7,7 +7,6 @@ A stamp seen again (the lab asks twice when an answer is late) gets the same pos
 from __future__ import annotations
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ from roman_moe.lab.noise import PoseNoise
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK
 from roman_moe.nodes.parameters import declare, parameter
-from roman_moe.nodes.process import run_node
+from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import CODEC, OBJECT_POSES, TRUTH_POSES
 
 _NO_HAND = HandState(0, np.zeros(3), np.zeros(3), 0.0, np.zeros(2), np.zeros(len(FLAGS), dtype=bool))
@@ -38,6 +37,7 @@ class PoseSource(RomanNode):
     """Turns `truth/object_poses` into `object_poses`."""
 
     NAME = "pose_source"
+    PARAMETERS = PoseSourceParameters
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
@@ -77,4 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

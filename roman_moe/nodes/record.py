@@ -84,7 +84,7 @@ class EpisodeRecord:
         try:
             with np.load(path, allow_pickle=False) as file:
                 content = {field.name: file[field.name] for field in dataclasses.fields(cls)}
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise RomanError(f"{path}: no readable episode record ({error}): run the episode again") from None
         arrays = {"stamps_ns", "physics_states", "weights", "commands"}
         values = {name: value if name in arrays else value.tolist() for name, value in content.items()}
@@ -122,16 +122,16 @@ class EpisodeRecorder:
         for row, index in zip(weights, np.searchsorted(weighed, self._stamps, side="right"), strict=True):
             if index > 0:
                 row[:] = self._weights[int(weighed[index - 1])]
-        width = len(self._states[0]) if self._states else 0
+        ticks, width = len(self._stamps), len(self._states[0]) if self._states else 0
         return EpisodeRecord(
             start=self._start,
             seed=self._seed,
             outcome=outcome,
             skills=self._skills,
             stamps_ns=np.array(self._stamps, dtype=np.int64),
-            physics_states=np.array(self._states).reshape(-1, width),
+            physics_states=np.array(self._states, dtype=np.float64).reshape(ticks, width),
             weights=weights,
-            commands=np.array(self._commands).reshape(-1, 4),
+            commands=np.array(self._commands, dtype=np.float64).reshape(ticks, 4),
             duration_ns=duration_ns,
             held_ticks=held_ticks,
             missed_ticks=held_ticks,

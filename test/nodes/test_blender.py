@@ -1,0 +1,251 @@
+"""The blender's promises: complete ticks only, deadlines kept, and nothing that is not finite on its way to the arm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ros_rig import Rig
+
+from roman_moe.control.blend import blend
+from roman_moe.control.manifest import load_manifest
+from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN
+from roman_moe.core.messages import decode_command, message_stamp
+from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.nodes.base import MALFORMED, NOT_FINITE
+from roman_moe.nodes.blender import MISSED_TICKS, SKIPPED_TICKS, Blender
+from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
+
+TICK_NS = 50_000_000
+WEIGHTS = np.array([0.6, 0.3, 0.1, 0.0, 0.0, 0.0, 0.0])  # three experts matter
+ACTIONS = np.random.default_rng(0).uniform(-1.0, 1.0, (len(SKILLS), 4))
+ACTIVE = (0, 1, 2)
+
+
+class Harness:
+    """A blender, and everything around it played by hand."""
+
+    def __init__(self, rig: Rig, bundle: Path, **parameters: Any) -> None:
+        self.rig = rig
+        self.node = rig.add(Blender, controller=str(bundle), **parameters)
+        rig.listen(TWIST_COMMAND)
+        rig.listen(GRIPPER_COMMAND)
+        self.scale = load_manifest(bundle).action_scale
+
+    def scene(self, tick: int) -> None:
+        zeros, objects = np.zeros(3), np.zeros((len(OBJECTS), 3))
+        state = SceneState(tick * TICK_NS, zeros, zeros, 0.0, zeros[:2], objects, np.zeros(len(FLAGS), dtype=bool))
+        self.rig.send(SCENE, CODEC.scene(state))
+
+    def weights(self, tick: int, weights: np.ndarray = WEIGHTS) -> None:
+        self.rig.send(GATE_WEIGHTS, CODEC.weights(tick * TICK_NS, SKILLS, weights))
+
+    def action(self, tick: int, expert: int, action: np.ndarray | None = None) -> None:
+        chosen = ACTIONS[expert] if action is None else action
+        self.rig.send(expert_action(SKILLS[expert]), CODEC.action(tick * TICK_NS, chosen))
+
+    def whole_tick(self, tick: int) -> Any:
+        before = len(self.rig.heard[TWIST_COMMAND.name])
+        self.scene(tick)
+        self.weights(tick)
+        for expert in ACTIVE:
+            self.action(tick, expert)
+        return self.command(before + 1)
+
+    def command(self, count: int) -> Any:
+        """The command once there have been `count`."""
+        twist = self.rig.last(TWIST_COMMAND, count)
+        return decode_command(twist, self.rig.last(GRIPPER_COMMAND, count))
+
+    @property
+    def commands(self) -> int:
+        return len(self.rig.heard[TWIST_COMMAND.name])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self.node.diagnostics.counts
+
+
+def test_a_complete_tick_is_the_controllers_own_blend(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    command = harness.whole_tick(0)
+    expected = harness.scale.command(0, blend(WEIGHTS, np.where(WEIGHTS[:, None] > 0, ACTIONS, 0.0)), GRIPPER_OPEN)
+    assert command.stamp_ns == 0
+    np.testing.assert_array_equal(command.linear_velocity, expected.linear_velocity)
+    assert command.gripper_opening == expected.gripper_opening
+    assert harness.counts[MISSED_TICKS] == 0
+
+
+def test_messages_may_come_before_their_scene(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    for expert in ACTIVE:
+        harness.action(0, expert)
+    harness.weights(0)
+    rig.spin_until(lambda: len(harness.node._weights) == 1)
+    assert harness.commands == 0
+    harness.scene(0)
+    assert harness.command(1).stamp_ns == 0
+
+
+def test_weights_hold_until_the_next_gate_tick_and_are_waited_for_then(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    harness.whole_tick(0)
+    harness.scene(1)
+    for expert in ACTIVE:
+        harness.action(1, expert)
+    assert harness.command(2).stamp_ns == TICK_NS  # weights of tick 0
+    harness.scene(2)
+    for expert in ACTIVE:
+        harness.action(2, expert)
+    answers = harness.node._answers
+    rig.spin_until(lambda: 2 * TICK_NS in answers and answers[2 * TICK_NS].answered.sum() == len(ACTIVE))
+    assert harness.commands == 2
+    harness.weights(2)
+    assert harness.command(3).stamp_ns == 2 * TICK_NS
+
+
+def test_at_the_deadline_the_others_are_blended_renormalised(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, deadline=0.3)
+    harness.whole_tick(0)
+    harness.scene(2)
+    harness.weights(2)
+    harness.action(2, 0)
+    harness.action(2, 1)
+    command = harness.command(2)
+    expected = harness.scale.command(0, (0.6 * ACTIONS[0] + 0.3 * ACTIONS[1]) / 0.9, GRIPPER_OPEN)
+    np.testing.assert_allclose(command.linear_velocity, expected.linear_velocity, rtol=1e-12)
+    assert harness.counts[MISSED_TICKS] == 1
+    rig.spin_until(lambda: rig.said("blender", "no answer from expert_rotate_open: blended the others"))
+
+
+def test_without_the_leading_expert_the_arm_holds_and_keeps_its_gripper(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, deadline=0.3)
+    close = np.array([0.5, 0.5, 0.5, -1.0])
+    harness.scene(0)
+    harness.weights(0)
+    for expert in ACTIVE:
+        harness.action(0, expert, close)
+    assert harness.command(1).gripper_opening == GRIPPER_CLOSED
+    harness.scene(2)
+    harness.weights(2)
+    harness.action(2, 1)
+    command = harness.command(2)
+    np.testing.assert_array_equal(command.linear_velocity, np.zeros(3))
+    assert command.gripper_opening == GRIPPER_CLOSED
+    assert harness.counts[MISSED_TICKS] == 1
+
+
+def test_without_weights_the_arm_holds(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, deadline=0.3)
+    harness.whole_tick(0)
+    harness.scene(2)
+    for expert in ACTIVE:
+        harness.action(2, expert)
+    np.testing.assert_array_equal(harness.command(2).linear_velocity, np.zeros(3))
+    rig.spin_until(lambda: rig.said("blender", "no answer from manipulation_network: held the arm"))
+
+
+def test_nothing_is_sent_before_the_first_complete_tick(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, deadline=0.02)
+    harness.scene(0)
+    harness.weights(0)
+    harness.action(0, 0)
+    rig.spin_until(lambda: rig.said("blender", "waiting for expert_pick_and_drop, expert_rotate_open"))
+    assert harness.commands == 0
+    harness.action(0, 1)
+    harness.action(0, 2)
+    assert harness.command(1).stamp_ns == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_actions_that_are_not_finite_are_dropped_and_counted(rig: Rig, bundle: Path, bad: float) -> None:
+    harness = Harness(rig, bundle, deadline=0.3)
+    harness.whole_tick(0)
+    harness.scene(2)
+    harness.weights(2)
+    harness.action(2, 0, np.array([0.1, bad, 0.1, 0.1]))
+    harness.action(2, 1)
+    harness.action(2, 2)
+    np.testing.assert_array_equal(harness.command(2).linear_velocity, np.zeros(3))
+    assert harness.counts[NOT_FINITE] == 1
+
+
+def test_in_lockstep_a_refused_action_or_weight_does_not_stop_the_graph(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    harness.whole_tick(0)
+    harness.scene(1)
+    harness.action(1, 0, np.full(4, np.nan))
+    harness.action(1, 1)
+    harness.action(1, 2)
+    np.testing.assert_array_equal(harness.command(2).linear_velocity, np.zeros(3))
+    harness.scene(2)
+    harness.weights(2, np.full(7, np.nan))
+    np.testing.assert_array_equal(harness.command(3).linear_velocity, np.zeros(3))
+    assert harness.counts[NOT_FINITE] == 2
+    assert harness.counts[MISSED_TICKS] == 2
+
+
+def test_malformed_messages_are_dropped_and_counted(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    short = CODEC.action(0, ACTIONS[0])
+    short.velocity = short.velocity[:3]
+    other = CODEC.weights(0, [*SKILLS[:-1], "dance"], WEIGHTS)
+    odd_stamp = CODEC.action(0, ACTIONS[0])
+    odd_stamp.header.stamp.nanosec = 2**32 - 1
+    rig.send(expert_action(SKILLS[0]), short, odd_stamp)
+    rig.send(GATE_WEIGHTS, other)
+    rig.spin_until(lambda: rig.reported("blender", MALFORMED) == 3)
+    assert harness.whole_tick(0).stamp_ns == 0
+
+
+def test_a_repeated_scene_gets_the_same_command_again(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    first = harness.whole_tick(0)
+    harness.scene(0)
+    again = harness.command(2)
+    assert again.stamp_ns == first.stamp_ns
+    np.testing.assert_array_equal(again.linear_velocity, first.linear_velocity)
+    assert again.gripper_opening == first.gripper_opening
+
+
+def test_a_scene_that_overtakes_its_forerunner_is_told(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, deadline=1.0)
+    harness.whole_tick(0)
+    harness.scene(1)
+    rig.spin_until(lambda: harness.node._stamp == TICK_NS)
+    assert harness.whole_tick(2).stamp_ns == 2 * TICK_NS
+    assert harness.counts[SKIPPED_TICKS] == 1
+    assert [message_stamp(m) for m in rig.heard[TWIST_COMMAND.name]] == [0, 2 * TICK_NS]
+
+
+def test_an_earlier_stamp_begins_a_new_episode(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    harness.scene(2)
+    harness.weights(2)
+    for expert in ACTIVE:
+        harness.action(2, expert, np.array([0.0, 0.0, 0.0, -1.0]))
+    assert harness.command(1).gripper_opening == GRIPPER_CLOSED
+    harness.scene(0)
+    harness.weights(0)
+    for expert in ACTIVE:
+        harness.action(0, expert, np.zeros(4))  # "hold the gripper's target"
+    command = harness.command(2)
+    assert command.stamp_ns == 0
+    assert command.gripper_opening == GRIPPER_OPEN
+
+
+def test_a_flood_of_wrong_stamps_neither_fills_the_memory_nor_displaces_the_tick(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    harness.whole_tick(0)
+    for tick in range(4, 300):
+        harness.action(tick, 0)
+        harness.weights(tick)
+    harness.scene(1)
+    for expert in ACTIVE:
+        harness.action(1, expert)
+    assert harness.command(2).stamp_ns == TICK_NS
+    assert len(harness.node._answers) <= 8
+    assert len(harness.node._weights) <= 8

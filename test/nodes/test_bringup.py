@@ -1,0 +1,182 @@
+"""The whole graph, composed: the same trajectory as in process, and no fault of a part ends it or moves the arm."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ros_rig import Rig
+
+from roman_moe.control.bundle import load_bundle
+from roman_moe.control.controller import Controller
+from roman_moe.core.errors import BundleError, ConfigError, RomanError
+from roman_moe.core.paths import models_path
+from roman_moe.core.skills import SKILLS
+from roman_moe.lab.lab import Lab
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.learning.episode import run_episode as run_in_process
+from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.blender import MISSED_TICKS
+from roman_moe.nodes.bringup import Tick, node_class, run_episode, running_graph
+from roman_moe.nodes.environment import DISCOVERY, DOMAIN
+from roman_moe.nodes.graph import load_description, resolve
+from roman_moe.nodes.lab_node import start_named
+from roman_moe.nodes.record import EpisodeRecord
+from roman_moe.nodes.topics import TWIST_COMMAND
+
+NOISE = 0.005
+
+
+@dataclasses.dataclass
+class InProcess:
+    """The same episode without ROS."""
+
+    outcome: str
+    physics_states: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, bundle: Path, start: str, seed: int) -> InProcess:
+        lab, controller = Lab(), Controller(load_bundle(bundle))
+        states, weights = [], []
+
+        def on_tick(_: Any, step: Any) -> None:
+            states.append(lab.physics_state())
+            weights.append(step.weights)
+
+        result = run_in_process(lab, controller, start_named(start), seed, PoseNoise(NOISE), on_tick=on_tick)
+        return cls(result.outcome, np.array(states), np.array(weights))
+
+
+def hand_positions(states: np.ndarray) -> np.ndarray:
+    lab = Lab()
+    positions = []
+    for state in states:
+        lab.set_physics_state(state)
+        positions.append(lab.data.site("hand").xpos.copy())
+    return np.array(positions)
+
+
+def largest_hand_difference(record: EpisodeRecord, expected: InProcess) -> float:
+    assert len(record.physics_states) == len(expected.physics_states)
+    difference = hand_positions(record.physics_states) - hand_positions(expected.physics_states)
+    return float(np.linalg.norm(difference, axis=1).max())
+
+
+def short_episodes(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    for limit in ("SKILL_TIME_LIMIT", "SCENARIO_TIME_LIMIT"):
+        monkeypatch.setattr(f"roman_moe.lab.judge.{limit}", seconds)
+
+
+@pytest.mark.parametrize("start", ["push", "6"])
+def test_lockstep_gives_the_in_process_trajectory_to_the_last_bit(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    short_episodes(monkeypatch, 4.0)
+    ticks: list[Tick] = []
+    record = run_episode(bundle, start, seed=11, noise_bound=NOISE, lockstep=True, on_tick=ticks.append)
+    expected = InProcess.of(bundle, start, 11)
+    np.testing.assert_array_equal(record.physics_states, expected.physics_states)
+    np.testing.assert_array_equal(record.weights, expected.weights)
+    assert record.outcome == expected.outcome
+    assert record.missed_ticks == 0
+    assert [tick.stamp_ns for tick in ticks] == record.stamps_ns.tolist()
+    assert tuple(tick.leading for tick in ticks) == record.leading
+
+
+def test_a_whole_scenario_through_the_graph_is_the_in_process_one() -> None:
+    bundle = models_path("roman")
+    if not bundle.exists():
+        pytest.skip("models/roman is not there yet")
+    record = run_episode(bundle, "6", seed=2, noise_bound=NOISE, lockstep=True)
+    expected = InProcess.of(bundle, "6", 2)
+    assert record.outcome == expected.outcome
+    assert largest_hand_difference(record, expected) <= 1e-6
+
+
+def test_real_time_keeps_its_pace_and_reports_missed_ticks(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short_episodes(monkeypatch, 1.0)
+    record = run_episode(bundle, "push", seed=1)
+    assert record.outcome == "time_limit"
+    assert len(record.stamps_ns) == 20
+    assert record.missed_ticks >= record.held_ticks
+
+
+@pytest.mark.parametrize(
+    ("controller", "start", "error"),
+    [("nowhere/bundle", "6", BundleError), (None, "9", ConfigError), (None, "dance", ConfigError)],
+)
+def test_what_cannot_run_is_refused_at_once(bundle: Path, controller: Any, start: str, error: type[RomanError]) -> None:
+    with pytest.raises(error):
+        run_episode(controller or bundle, start)
+
+
+def test_the_environment_is_as_it_was(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DISCOVERY)
+    monkeypatch.delenv(DOMAIN)
+    with running_graph(resolve(load_description(), {"controller": str(bundle)})):
+        assert os.environ[DISCOVERY] == "OFF"
+    assert DISCOVERY not in os.environ
+    assert DOMAIN not in os.environ
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_ends_it_cleanly(
+    bundle: Path, number: signal.Signals, error: type[BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    threads = threading.active_count()
+    before = signal.getsignal(number)
+
+    def interrupt(tick: Tick) -> None:
+        if tick.stamp_ns == 0:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(error):
+        run_episode(bundle, "6", lockstep=True, on_tick=interrupt)
+    assert signal.getsignal(number) is before
+    assert threading.active_count() == threads
+    assert "FATAL" not in capfd.readouterr().err
+
+
+def test_an_error_of_the_caller_passes_through(bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def fail(_: Tick) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_episode(bundle, "6", lockstep=True, on_tick=fail)
+    assert "FATAL" not in capfd.readouterr().err
+
+
+def whole_graph(rig: Rig, bundle: Path, **arguments: Any) -> dict[str, RomanNode]:
+    specs = resolve(load_description(), {"controller": str(bundle), "start": "push", **arguments})
+    return {spec.name: rig.add(node_class(spec.executable), spec.name, **spec.parameters) for spec in specs}
+
+
+def test_when_experts_die_the_others_go_on_and_then_the_arm_holds(rig: Rig, bundle: Path) -> None:
+    nodes = whole_graph(rig, bundle)
+    rig.listen(TWIST_COMMAND)
+    rig.last(TWIST_COMMAND, 4)
+    rig.remove(nodes["manipulation_network"])
+    rig.spin_until(lambda: rig.reported("blender", MISSED_TICKS) >= 4)
+    linear = rig.last(TWIST_COMMAND).twist.linear
+    assert (linear.x, linear.y, linear.z) == (0.0, 0.0, 0.0)
+    assert rig.said("blender", "no answer from manipulation_network: held the arm")
+
+
+def test_a_dead_expert_of_little_weight_is_left_out(rig: Rig, bundle: Path) -> None:
+    nodes = whole_graph(rig, bundle)
+    rig.listen(TWIST_COMMAND)
+    rig.last(TWIST_COMMAND, 4)
+    weights = next(iter(nodes["blender"]._weights.values()))  # type: ignore[attr-defined]
+    least = SKILLS[int(np.argmin(weights))]
+    rig.remove(nodes[f"expert_{least}"])
+    rig.spin_until(lambda: rig.said("blender", f"no answer from expert_{least}: blended the others"))
+    linear = rig.last(TWIST_COMMAND).twist.linear
+    assert math.hypot(linear.x, linear.y, linear.z) > 0.0

@@ -1,0 +1,89 @@
+"""The graph's description: one file, every typo named, the controller's own experts."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.paths import config_path
+from roman_moe.core.skills import SKILLS
+from roman_moe.nodes.bringup import NODE_CLASSES
+from roman_moe.nodes.graph import load_description, parse_arguments, resolve
+
+
+def edited(tmp_path: Path, old: str, new: str) -> Path:
+    text = config_path("graph.yaml").read_text()
+    assert old in text
+    file = tmp_path / "graph.yaml"
+    file.write_text(text.replace(old, new, 1))
+    return file
+
+
+def test_the_shipped_graph_has_one_expert_a_skill(bundle: Path) -> None:
+    specs = resolve(load_description(), {"controller": str(bundle), "lockstep": True, "noise_bound": 0})
+    by_name = {spec.name: spec for spec in specs}
+    assert [name for name in by_name if name.startswith("expert_")] == [f"expert_{skill}" for skill in SKILLS]
+    assert by_name["expert_push"].parameters["skill"] == "push"
+    assert by_name["expert_push"].parameters["controller"] == str(bundle)
+    assert by_name["blender"].parameters["lockstep"] is True
+    assert by_name["lab"].parameters["start"] == "6"
+    bound = by_name["pose_source"].parameters["noise_bound"]
+    assert isinstance(bound, float)
+    assert bound == 0.0
+
+
+def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path) -> None:
+    for spec in resolve(load_description(), {"controller": str(bundle)}):
+        module = importlib.import_module(f"roman_moe.nodes.{spec.executable}")
+        node = getattr(module, NODE_CLASSES[spec.executable])
+        declared = {field.name for field in dataclasses.fields(node.PARAMETERS)} | {"use_sim_time"}
+        assert set(spec.parameters) <= declared, spec.name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("executable: observer", "exekutable: observer", "graph.yaml: nodes.observer: unknown key 'exekutable'"),
+        ("seed: $(seed)", "seed: $(sead)", r"nodes\.pose_source: \$\(sead\): expected one of"),
+        ("default: 1.0", "defualt: 1.0", "arguments.speed: unknown key 'defualt': did you mean 'default'"),
+        ("nodes:\n", "nodes: {\n", "not valid YAML"),
+        ("nodes:\n", "knots:\n", "unknown key 'knots'"),
+    ],
+)
+def test_typos_are_named(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        load_description(edited(tmp_path, old, new))
+
+
+def test_arguments_are_checked(bundle: Path, tmp_path: Path) -> None:
+    description = load_description()
+    with pytest.raises(ConfigError, match="unknown argument 'sed': did you mean 'seed'"):
+        resolve(description, {"controller": str(bundle), "sed": 1})
+    with pytest.raises(ConfigError, match="argument 'seed' is 'x': expected int"):
+        resolve(description, {"controller": str(bundle), "seed": "x"})
+    with pytest.raises(ConfigError, match="argument 'lockstep' is 1: expected bool"):
+        resolve(description, {"controller": str(bundle), "lockstep": 1})
+    with pytest.raises(BundleError, match="no such folder"):
+        resolve(description, {"controller": str(tmp_path / "nothing")})
+
+
+def test_arguments_as_text_get_their_types() -> None:
+    description = load_description()
+    texts = {"start": "6", "seed": "3", "speed": "2", "lockstep": "True"}
+    assert parse_arguments(description, texts) == {"start": "6", "seed": 3, "speed": 2.0, "lockstep": True}
+    for name, text in {"seed": "1.5", "speed": "fast", "lockstep": "1"}.items():
+        with pytest.raises(ConfigError, match=name):
+            parse_arguments(description, {name: text})
+
+
+def test_every_argument_is_used_and_described() -> None:
+    content = yaml.safe_load(config_path("graph.yaml").read_text())
+    text = yaml.safe_dump(content["nodes"])
+    for name, argument in content["arguments"].items():
+        assert f"$({name})" in text
+        assert argument["description"].endswith(".")

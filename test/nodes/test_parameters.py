@@ -1,0 +1,51 @@
+"""Parameters: declared once with type, range and description; what does not fit is one clear error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ros_rig import Rig
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.nodes.bringup import NODE_CLASSES, node_class
+from roman_moe.nodes.observer import Observer
+from roman_moe.nodes.pose_source import PoseSource
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "complaint"),
+    [
+        (
+            PoseSource,
+            {"noise_bound": "much"},
+            "pose_source: parameter 'noise_bound' has the wrong type: expected a number",
+        ),
+        (PoseSource, {"noise_bound": 1}, "expected a number with a decimal point"),
+        (PoseSource, {"noise_bound": -0.1}, "parameter 'noise_bound' is out of range: expected 0.0 to 1.0"),
+        (PoseSource, {"seed": -1}, "parameter 'seed' is out of range"),
+        (Observer, {"lockstep": "yes"}, "observer: parameter 'lockstep' has the wrong type: expected true or false"),
+    ],
+)
+def test_bad_values_are_named(rig: Rig, kind: Any, parameters: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        rig.add(kind, **parameters)
+
+
+def test_a_missing_value_is_named(rig: Rig) -> None:
+    with pytest.raises(ConfigError, match="expert: parameter 'controller' is not set: expected folder of"):
+        rig.add(node_class("expert"))
+
+
+def test_ros_knows_the_descriptions(rig: Rig) -> None:
+    node = rig.add(Observer)
+    descriptor = node.describe_parameter("pose_wait")
+    assert "[s]" in descriptor.description
+    assert descriptor.read_only
+    assert descriptor.floating_point_range[0].to_value == 1.0
+
+
+@pytest.mark.parametrize("executable", NODE_CLASSES)
+def test_every_parameter_is_described(executable: str) -> None:
+    fields = node_class(executable).PARAMETERS.__dataclass_fields__.values()
+    assert all(field.metadata["description"] for field in fields)

@@ -1,0 +1,60 @@
+"""An episode's record is complete or absent, and says of itself what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roman_moe.core.action import Command
+from roman_moe.core.errors import RomanError
+from roman_moe.core.skills import SKILLS
+from roman_moe.nodes.record import EpisodeRecord, EpisodeRecorder
+
+
+def record() -> EpisodeRecord:
+    recorder = EpisodeRecorder("push", 3)
+    for tick in range(5):
+        recorder.add_tick(Command(tick * 50, np.full(3, tick), 0.08), np.full(4, tick))
+    recorder.add_weights(150, ("push", "pull"), np.array([0.2, 0.8]))  # weights may come in any order
+    recorder.add_weights(50, ("push", "pull"), np.array([0.9, 0.1]))
+    return recorder.finish("success", 250, held_ticks=2)
+
+
+def test_weights_hold_until_the_next_and_are_zero_before_the_first() -> None:
+    found = record()
+    np.testing.assert_array_equal(found.weights, [[0, 0], [0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.8]])
+    assert found.leading[1:] == ("push", "push", "pull", "pull")
+
+
+def test_a_file_gives_back_what_was_saved(tmp_path: Path) -> None:
+    saved = record()
+    saved.save(tmp_path / "episode.npz")
+    loaded = EpisodeRecord.load(tmp_path / "episode.npz")
+    assert (loaded.start, loaded.seed, loaded.outcome, loaded.skills) == ("push", 3, "success", ("push", "pull"))
+    assert (loaded.duration_ns, loaded.held_ticks, loaded.missed_ticks, loaded.success) == (250, 2, 2, True)
+    for field in ("stamps_ns", "physics_states", "weights", "commands"):
+        np.testing.assert_array_equal(getattr(loaded, field), getattr(saved, field), err_msg=field)
+
+
+def test_an_episode_without_ticks_is_a_record_too() -> None:
+    empty = EpisodeRecorder("push", 0).finish("fault", 0, 0)
+    assert empty.skills == SKILLS
+    assert empty.weights.shape == (0, len(SKILLS))
+    assert empty.leading == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a record", None])
+def test_other_files_are_named(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "episode.npz"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(RomanError, match=r"episode\.npz: no readable episode record"):
+        EpisodeRecord.load(file)
+
+
+def test_an_archive_of_something_else_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", stamps_ns=np.zeros(3))
+    with pytest.raises(RomanError, match="no readable episode record"):
+        EpisodeRecord.load(tmp_path / "other.npz")

@@ -1,0 +1,139 @@
+"""The graph as processes: the same answers, a clear word when one dies, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roman_moe.control.bundle import load_bundle
+from roman_moe.control.controller import Controller
+from roman_moe.core.errors import RomanError
+from roman_moe.core.skills import SKILLS
+from roman_moe.lab.lab import Lab
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.starts import scenario_start
+from roman_moe.learning.episode import NOISE_STREAM, START_STREAM, generator
+from roman_moe.nodes.bringup import Graph, Tick, running_graph
+from roman_moe.nodes.environment import DOMAIN
+from roman_moe.nodes.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.process import PARENT_VARIABLE
+from roman_moe.nodes.shared_memory import mapped_by
+
+START = 60.0  # [s] for a dozen processes on a busy machine
+
+
+@pytest.fixture(autouse=True)
+def _own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DOMAIN, raising=False)  # the bring-up takes one at random
+
+
+def specs(bundle: Path, **arguments: object) -> tuple[NodeSpec, ...]:
+    return resolve(load_description(), {"controller": str(bundle), "lockstep": True, **arguments})
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def first_tick(graph: Graph) -> Tick:
+    assert graph.spin_until(lambda: graph.monitor.tick is not None, START), graph.monitor.troubles()
+    assert graph.monitor.tick is not None
+    return graph.monitor.tick
+
+
+def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -> None:
+    count = 40
+    ticks: dict[int, Tick] = {}
+    with running_graph(
+        specs(bundle, seed=7), separate=True, on_tick=lambda tick: ticks.setdefault(tick.stamp_ns, tick)
+    ) as graph:
+        processes = graph.processes
+        others = {"lab", "pose_source", "observer", "manipulation_network", "blender"}
+        assert set(processes) == others | {f"expert_{skill}" for skill in SKILLS}
+        first_tick(graph)
+        assert graph.spin_until(lambda: len(ticks) >= count, START)
+        files = mapped_by(processes.values())
+        assert files
+    assert not any(is_alive(process) for process in processes.values())
+    assert not [file for file in files if file.exists()]
+
+    lab, controller, noise = Lab(), Controller(load_bundle(bundle)), PoseNoise(0.005)
+    state, rng = lab.reset(scenario_start(6), generator(7, START_STREAM)), generator(7, NOISE_STREAM)
+    for _ in range(count):
+        step = controller.step(noise.apply(state, rng))
+        np.testing.assert_array_equal(ticks[state.stamp_ns].weights, step.weights, err_msg=str(state.stamp_ns))
+        state = lab.step(step.command)
+
+
+def test_a_process_that_dies_is_named_and_cleared_up_after(bundle: Path) -> None:
+    with running_graph(specs(bundle), separate=True) as graph:
+        first_tick(graph)
+        processes = graph.processes
+        files = mapped_by(processes.values())
+        os.kill(processes["expert_push"], signal.SIGKILL)
+        with pytest.raises(RomanError, match=r"node expert_push ended with exit code -9"):
+            graph.spin_until(lambda: False, 10.0)
+    assert not any(is_alive(process) for process in processes.values())
+    assert not [file for file in files if file.exists()]
+
+
+def test_a_process_that_cannot_start_says_why(bundle: Path) -> None:
+    bad = NodeSpec("pose_source", "pose_source", {"noise_bound": -1.0})
+    with (
+        pytest.raises(RomanError, match=r"node pose_source ended with exit code 2: .*'noise_bound' is out of range"),
+        running_graph([bad], separate=True) as graph,
+    ):
+        graph.spin_until(lambda: False, START)
+
+
+def test_ctrl_c_ends_all_within_a_second(bundle: Path, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        from roman_moe.nodes.bringup import running_graph
+        from roman_moe.nodes.graph import load_description, resolve
+
+        specs = resolve(load_description(), {{"controller": {str(bundle)!r}, "episodes": 0}})
+        try:
+            with running_graph(specs, separate=True) as graph:
+                print(*graph.processes.values(), flush=True)
+                assert graph.spin_until(lambda: graph.monitor.tick is not None, {START})
+                print("running", flush=True)
+                graph.spin_until(lambda: False, {START})
+        except KeyboardInterrupt:
+            print("ended", flush=True)
+        """)
+    )
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        processes = [int(text) for text in process.stdout.readline().split()]
+        assert process.stdout.readline() == "running\n"
+        files = mapped_by(processes)
+        interrupted = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "ended\n"
+        took = time.monotonic() - interrupted
+    assert took < 1.0
+    assert not any(is_alive(process) for process in processes)
+    assert not [file for file in files if file.exists()]
+
+
+def test_nodes_end_with_the_process_that_started_them(bundle: Path) -> None:
+    environment = {**os.environ, PARENT_VARIABLE: "-1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "roman_moe.nodes.observer"]
+    finished = subprocess.run(command, env=environment, timeout=START, check=False)
+    assert finished.returncode == 0

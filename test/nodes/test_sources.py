@@ -1,0 +1,120 @@
+"""Pose source and observer: one scene a tick, the seed's own noise, and no bad number in a scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ros_rig import Rig
+
+from roman_moe.core.messages import HandState, ObjectPoses, decode_hand_state, decode_object_poses, decode_scene
+from roman_moe.core.state import FLAGS, OBJECTS
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.nodes.base import MALFORMED, NOT_FINITE
+from roman_moe.nodes.observer import LATE_POSES, Observer
+from roman_moe.nodes.pose_source import PoseSource
+from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
+
+TICK_NS = 50_000_000
+POSITIONS = np.arange(3.0 * len(OBJECTS)).reshape(-1, 3)
+
+
+def poses(tick: int, positions: np.ndarray = POSITIONS) -> Any:
+    ones, zeros = np.ones(len(OBJECTS), dtype=bool), np.zeros(len(OBJECTS))
+    return CODEC.object_poses(ObjectPoses(tick * TICK_NS, positions, ones, zeros))
+
+
+def hand(tick: int, x: float = 0.0) -> Any:
+    flags = np.zeros(len(FLAGS), dtype=bool)
+    return CODEC.hand_state(HandState(tick * TICK_NS, np.full(3, x), np.zeros(3), 0.08, np.zeros(2), flags))
+
+
+def test_noise_is_drawn_as_the_in_process_episode_draws_it(rig: Rig) -> None:
+    rig.add(PoseSource, seed=5, noise_bound=0.01)
+    rig.listen(OBJECT_POSES)
+    for count, tick in enumerate((0, 1, 1, 2, 0), start=1):  # tick 1 is asked for twice; then a new episode begins
+        rig.send(TRUTH_POSES, poses(tick))
+        rig.last(OBJECT_POSES, count)
+
+    first, second = np.random.default_rng([5, 1]), np.random.default_rng([6, 1])
+    expected = [_noise(first), _noise(first), None, _noise(first), _noise(second)]
+    expected[2] = expected[1]
+    found = [decode_object_poses(message).positions for message in rig.heard[OBJECT_POSES.name]]
+    np.testing.assert_array_equal(found, [POSITIONS + noise for noise in expected])
+
+
+def _noise(rng: np.random.Generator) -> Any:
+    blank = decode_hand_state(hand(0)).with_poses(decode_object_poses(poses(0, np.zeros_like(POSITIONS))))
+    return PoseNoise(0.01).apply(blank, rng).object_positions
+
+
+def test_a_scene_is_the_hand_and_poses_of_one_stamp(rig: Rig) -> None:
+    rig.add(Observer, lockstep=True)
+    rig.listen(SCENE)
+    rig.send(OBJECT_POSES, poses(3))
+    rig.send(HAND_STATE, hand(2))  # whose poses never come
+    rig.send(HAND_STATE, hand(3, x=0.5))
+    scene = decode_scene(rig.last(SCENE))
+    assert scene.stamp_ns == 3 * TICK_NS
+    np.testing.assert_array_equal(scene.object_positions, POSITIONS)
+    np.testing.assert_array_equal(scene.hand_position, np.full(3, 0.5))
+    np.testing.assert_array_equal(scene.object_ages, np.zeros(len(OBJECTS)))
+
+
+def test_late_poses_are_replaced_by_the_newest_with_their_age(rig: Rig) -> None:
+    rig.add(Observer, pose_wait=0.02)
+    rig.listen(SCENE)
+    rig.send(OBJECT_POSES, poses(0))
+    rig.send(HAND_STATE, hand(0))
+    rig.last(SCENE, 1)
+    rig.send(HAND_STATE, hand(2))
+    scene = decode_scene(rig.last(SCENE, 2))
+    assert scene.stamp_ns == 2 * TICK_NS
+    np.testing.assert_allclose(scene.object_ages, 0.1)
+    rig.spin_until(lambda: rig.reported("observer", LATE_POSES) == 1)
+
+
+def test_poses_of_an_earlier_episode_make_no_scene(rig: Rig) -> None:
+    rig.add(Observer, pose_wait=0.005)
+    rig.listen(SCENE)
+    rig.send(OBJECT_POSES, poses(9))
+    rig.send(HAND_STATE, hand(0))
+    rig.spin_until(lambda: rig.said("observer", "waiting for object_poses"))
+    assert not rig.heard[SCENE.name]
+
+
+def test_a_hand_seen_again_gets_its_scene_again(rig: Rig) -> None:
+    rig.add(Observer, lockstep=True)
+    rig.listen(SCENE)
+    rig.send(OBJECT_POSES, poses(0))
+    rig.send(HAND_STATE, hand(0))
+    rig.last(SCENE, 1)
+    rig.send(OBJECT_POSES, poses(0, POSITIONS + 1.0))
+    rig.send(HAND_STATE, hand(0))
+    first, again = (rig.last(SCENE, 2), rig.heard[SCENE.name][0])
+    np.testing.assert_array_equal(decode_scene(again).object_positions, decode_scene(first).object_positions)
+
+
+def test_numbers_that_are_not_finite_never_become_a_scene(rig: Rig) -> None:
+    rig.add(Observer, lockstep=True)
+    rig.listen(SCENE)
+    rig.send(OBJECT_POSES, poses(0, np.full_like(POSITIONS, np.nan)))
+    rig.spin_until(lambda: rig.reported("observer", NOT_FINITE) == 1)
+    rig.send(OBJECT_POSES, poses(0))
+    rig.send(HAND_STATE, hand(0, x=np.inf))
+    rig.spin_until(lambda: rig.reported("observer", NOT_FINITE) == 2)
+    rig.send(HAND_STATE, hand(0))
+    scene = rig.last(SCENE)
+    assert decode_scene(scene).is_finite()
+    assert len(rig.heard[SCENE.name]) == 1
+
+
+def test_malformed_poses_are_counted_and_dropped(rig: Rig) -> None:
+    rig.add(Observer, lockstep=True)
+    rig.add(PoseSource)
+    bad = poses(0)
+    bad.joint_names[0] = "door"
+    rig.send(OBJECT_POSES, bad)
+    rig.spin_until(lambda: rig.reported("observer", MALFORMED) == 1)
+    rig.send(TRUTH_POSES, bad)
+    rig.spin_until(lambda: rig.reported("pose_source", MALFORMED) == 1)

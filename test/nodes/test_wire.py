@@ -1,0 +1,100 @@
+"""Reading bytes in place gives what decoding the message gives, and refuses what that refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from rclpy.serialization import serialize_message
+
+from roman_moe.core.messages import SCENE_NAMES, Bodies, MessageError, scene_of
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.nodes.topics import CODEC, SCENE
+from roman_moe.nodes.wire import BodiesReader, serialized_stamp
+
+NUMBERS = st.floats(width=64)
+
+
+def state(rng: np.random.Generator, stamp_ns: int = 0) -> SceneState:
+    objects = rng.normal(size=(len(OBJECTS), 3))
+    return SceneState(
+        stamp_ns,
+        rng.normal(size=3),
+        rng.normal(size=3),
+        0.04,
+        rng.normal(size=2),
+        objects,
+        np.ones(len(FLAGS), dtype=bool),
+    )
+
+
+def reader() -> BodiesReader:
+    """One that has seen a good message, so that it reads in place."""
+    read = BodiesReader(SCENE.name, SCENE.kind, SCENE_NAMES)
+    read(serialize_message(CODEC.scene(state(np.random.default_rng(0)))))
+    assert read._frame
+    return read
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    stamp=st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1),
+    hand=arrays(np.float64, (2, 3), elements=NUMBERS),
+    objects=arrays(np.float64, (len(OBJECTS), 3), elements=NUMBERS),
+    ages=arrays(np.float64, len(OBJECTS), elements=NUMBERS),
+    valid=arrays(np.bool_, len(OBJECTS)),
+    pressed=st.booleans(),
+)
+def test_in_place_and_in_full_are_the_same(
+    stamp: int, hand: np.ndarray, objects: np.ndarray, ages: np.ndarray, valid: np.ndarray, pressed: bool
+) -> None:
+    scene = SceneState(stamp, hand[0], hand[1], 0.05, hand[0, :2], objects, np.array([pressed]), valid, ages)
+    message = CODEC.scene(scene)
+    data = serialize_message(message)
+    found, expected = reader()(data), Bodies.of(SCENE.name, message, SCENE_NAMES)
+    assert found.stamp_ns == expected.stamp_ns == serialized_stamp(data) == stamp
+    for field in ("translations", "velocities", "forces"):
+        np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
+    np.testing.assert_array_equal(scene_of(found).object_positions, objects)
+
+
+def _rename(message: Any) -> None:
+    message.joint_names[3] = "c0ver"  # as long as the right one
+
+
+def _swap(message: Any) -> None:
+    message.joint_names[2:4] = message.joint_names[3:1:-1]
+
+
+def _move_one(message: Any) -> None:
+    """As many bytes as a good message."""
+    message.wrench.append(message.wrench[0])
+    message.twist.pop()
+
+
+def _shorten(message: Any) -> None:
+    message.wrench.pop()
+
+
+def _late_stamp(message: Any) -> None:
+    message.header.stamp.nanosec = 2_000_000_000
+
+
+@pytest.mark.parametrize("damage", [_rename, _swap, _move_one, _shorten, _late_stamp])
+def test_what_full_decoding_refuses_is_refused(damage: Any) -> None:
+    read = reader()
+    message = CODEC.scene(state(np.random.default_rng(1)))
+    damage(message)
+    with pytest.raises(MessageError):
+        read(serialize_message(message))
+    good = state(np.random.default_rng(2), stamp_ns=7)
+    assert read(serialize_message(CODEC.scene(good))).stamp_ns == 7
+
+
+def test_bytes_without_a_stamp_are_refused() -> None:
+    with pytest.raises(MessageError, match="stamp"):
+        serialized_stamp(b"\0\1\0\0")
