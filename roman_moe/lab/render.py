@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -31,14 +32,13 @@ class Renderer:
         """
         if camera not in CAMERAS:
             raise ConfigError(f"unknown camera {camera!r}: expected one of {', '.join(CAMERAS)}")
-        if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-            os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo's own default needs a display
         self._model, self._data, self._camera = lab.model, mujoco.MjData(lab.model), camera
         try:
+            _draw_without_display()
             self._renderer = mujoco.Renderer(self._model, height=height, width=width)
         except Exception as error:  # each of MuJoCo's GL backends raises its own kinds
             raise MissingDependencyError(
-                f"no OpenGL for drawing ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}): install "
+                f"no OpenGL for drawing ({type(error).__name__}: {' '.join(str(error).split())}): install "
                 "libegl1 and libgl1-mesa-dri (Debian, Ubuntu), or libosmesa6 and set MUJOCO_GL=osmesa"
             ) from error
 
@@ -61,3 +61,17 @@ class Renderer:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _draw_without_display() -> None:
+    """Let MuJoCo use EGL where nobody chose otherwise and there is no display, which its own default needs.
+
+    MuJoCo reads the choice when it is imported. Choosing only here, where something is to be drawn, leaves machines
+    without any GL library able to do all the rest.
+    """
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("MUJOCO_GL"):
+        return
+    os.environ["MUJOCO_GL"] = "egl"
+    for name in ("mujoco.rendering.classic.gl_context", "mujoco.gl_context"):  # MuJoCo 4, MuJoCo 3
+        if name in sys.modules:
+            importlib.reload(sys.modules[name])
