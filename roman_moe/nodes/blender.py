@@ -99,6 +99,7 @@ class Blender(RomanNode):
         if stamp < self._stamp:
             self._begin_episode()
         self._stamp, self._open = stamp, True
+        self._forget_the_past()
         if not self._settings.lockstep:
             self._deadline.reset()
         self._decide_if_complete()
@@ -194,10 +195,13 @@ class Blender(RomanNode):
         self._opening = command.gripper_opening
         self._sent = CODEC.gripper(command), CODEC.twist(command)
         self._publish(*self._sent)
-        self._answers = {stamp: answers for stamp, answers in self._answers.items() if stamp > self._stamp}
-        gate_tick = self._gate_tick()
-        self._weights = {tick: weights for tick, weights in self._weights.items() if tick >= gate_tick}
         self.diagnostics.state(OK, "giving commands")
+
+    def _forget_the_past(self) -> None:
+        """Drop what only earlier scenes need, decided or not."""
+        gate_tick = self._gate_tick()
+        self._answers = {stamp: answers for stamp, answers in self._answers.items() if stamp >= self._stamp}
+        self._weights = {tick: weights for tick, weights in self._weights.items() if tick >= gate_tick}
 
     def _publish(self, gripper: Any, twist: Any) -> None:
         self._gripper.publish(gripper)

@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from rclpy.context import Context
 from rclpy.executors import Executor
 from rclpy.node import Node
 
@@ -30,6 +32,8 @@ from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_
 from roman_moe.nodes.record import EpisodeRecord
 
 __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
+
+N = TypeVar("N", bound=Node)
 
 SPIN_PERIOD = 0.05  # [s]
 START_PATIENCE = 60.0  # [s] until the first tick: loading on a busy machine
@@ -56,17 +60,26 @@ class Graph:
 
     def __init__(
         self,
-        monitor: Monitor,
+        context: Context,
         executor: Executor,
         children: Children,
         signals: StopSignals,
         on_tick: Callable[[Tick], None] | None,
     ) -> None:
-        self.monitor = monitor
+        self._context = context
         self._executor = executor
         self._children = children
         self._signals = signals
         self._on_tick = on_tick
+        self._nodes: list[Node] = []
+        self.monitor = self.add(Monitor)
+
+    def add(self, make: Callable[[Context], N]) -> N:
+        """Take a node into this process; it ends with the graph."""
+        node = make(self._context)
+        self._nodes.append(node)
+        self._executor.add_node(node)
+        return node
 
     @property
     def processes(self) -> dict[str, int]:
@@ -84,6 +97,12 @@ class Graph:
             if self._on_tick is not None:
                 self._on_tick(tick)
         self._children.check()
+
+    def close(self) -> None:
+        """End the nodes of this process."""
+        self._executor.shutdown()  # first: as long as it holds them, they keep their shared memory
+        for node in self._nodes:
+            node.destroy_node()
 
     def spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Let it run until `condition` holds; False if it did not within `timeout` [s]."""
@@ -121,21 +140,14 @@ def running_graph(
             children = Children()
             stack.callback(children.clear_up)
             context = stack.enter_context(ros_context())
-            executor = make_executor(context)
-            nodes: list[Node] = []
-            stack.callback(_close, executor, nodes)
-            monitor = Monitor(context)
-            nodes.append(monitor)
-            executor.add_node(monitor)
+            graph = Graph(context, make_executor(context), children, signals, on_tick)
+            stack.callback(graph.close)
             stack.callback(children.end)
-            graph = Graph(monitor, executor, children, signals, on_tick)
             if separate:
                 _start_processes(specs, graph, children)
             else:
                 for spec, kind in zip(specs, classes, strict=True):
-                    node = kind(spec.name, context=context, parameters=spec.parameters)
-                    nodes.append(node)
-                    executor.add_node(node)
+                    graph.add(partial(_make, kind, spec))
             yield graph
     except Terminated as end:
         if end.args[0] == signal.SIGINT:
@@ -155,10 +167,8 @@ def _start_processes(specs: Sequence[NodeSpec], graph: Graph, children: Children
     children.start(last)
 
 
-def _close(executor: Executor, nodes: Sequence[Node]) -> None:
-    executor.shutdown()  # first: as long as it holds them, they keep their shared memory
-    for node in nodes:
-        node.destroy_node()
+def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:
+    return kind(spec.name, context=context, parameters=spec.parameters)
 
 
 def node_class(executable: str) -> type[RomanNode]:

@@ -1,0 +1,103 @@
+"""How long the ROS graph takes from a scene's stamp to its command, and how much CPU its control nodes use.
+
+A stand-in for the arm shows states at 20 Hz in real time; pose source, observer, gate, experts and blender run as ever.
+A scene's stamp is the moment at which the arm's state is published, so every hop from there on counts, pose source and
+observer included, until the command is received. There is no physics: CPU is all of this process when composed (the
+stand-in and the bring-up's monitor included), and all of the control nodes' processes when separate.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roman_moe.core.action import GRIPPER_OPEN
+from roman_moe.core.errors import RomanError
+from roman_moe.core.features import HOME_POSITION
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.nodes.bringup import Graph, running_graph
+from roman_moe.nodes.graph import load_description, resolve
+from roman_moe.nodes.stand_in_arm import StandInArm
+
+RATE = 20.0  # [Hz]
+WARM_UP_TICKS = 40
+START_PATIENCE = 60.0  # [s]
+
+
+def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
+    """Measure the graph composed and separate, one after the other; run it on an idle machine.
+
+    Args:
+        bundle_path: folder of the controller bundle.
+        seconds: that each of the two is measured for, after 2 s that warm up.
+        seed: of the states shown.
+
+    Returns:
+        {"composed": {"p50_ms", "p99_ms", "cpu_cores", "ticks", "missed_ticks"}, "separate": {the same}}: delay from
+        scene stamp to command, CPU of the control nodes, ticks measured and how many of them got no command.
+
+    Raises:
+        RomanError: if the bundle cannot be loaded or the graph does not run.
+    """
+    arguments = {"controller": str(bundle_path)}
+    specs = [spec for spec in resolve(load_description(), arguments) if spec.executable != "lab_node"]
+    rng = np.random.default_rng(seed)
+    states = [_state(rng) for _ in range(100)]
+    figures = {}
+    for mode in ("composed", "separate"):
+        with running_graph(specs, separate=mode == "separate") as graph:
+            arm = graph.add(lambda context: StandInArm(context, states, RATE))
+            if not graph.spin_until(lambda arm=arm: len(arm.delays_ns) > 0, START_PATIENCE):  # type: ignore[misc]
+                raise RomanError(f"bench graph: no command within {START_PATIENCE:.0f} s: {graph.monitor.troubles()}")
+            figures[mode] = _measure(graph, arm, max(1, round(seconds * RATE)))
+    return figures
+
+
+def _measure(graph: Graph, arm: StandInArm, ticks: int) -> dict[str, Any]:
+    processes = list(graph.processes.values())
+    patience = 10.0 * (WARM_UP_TICKS + ticks) / RATE
+    first = arm.ticks + WARM_UP_TICKS
+    graph.spin_until(lambda: arm.ticks >= first, patience)
+    began, cpu_before = time.monotonic(), _cpu_time(processes)
+    graph.spin_until(lambda: arm.ticks >= first + ticks, patience)
+    cpu_cores = (_cpu_time(processes) - cpu_before) / (time.monotonic() - began)
+    graph.spin_until(lambda: first + ticks - 1 in arm.delays_ns, 1.0 / RATE)  # the last one's command
+    delays = np.array([arm.delays_ns[tick] for tick in range(first, first + ticks) if tick in arm.delays_ns])
+    if not len(delays):
+        raise RomanError(f"bench graph: no tick of {ticks} got a command: {graph.monitor.troubles()}")
+    return {
+        "p50_ms": round(float(np.percentile(delays, 50)) / 1e6, 3),
+        "p99_ms": round(float(np.percentile(delays, 99)) / 1e6, 3),
+        "cpu_cores": round(cpu_cores, 4),
+        "ticks": ticks,
+        "missed_ticks": ticks - len(delays),
+    }
+
+
+def _cpu_time(processes: Iterable[int]) -> float:
+    """CPU time of these processes so far, or of this one if there are none, user and system [s]."""
+    processes = list(processes)
+    if not processes:
+        return time.process_time()
+    ticks = 0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])  # utime and stime, fields 14 and 15 counted from the process id on
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _state(rng: np.random.Generator) -> SceneState:
+    return SceneState(
+        stamp_ns=0,
+        hand_position=HOME_POSITION + rng.normal(0.0, 0.2, 3),
+        hand_velocity=rng.normal(0.0, 0.1, 3),
+        finger_opening=GRIPPER_OPEN,
+        finger_forces=rng.random(2),
+        object_positions=HOME_POSITION + rng.normal(0.0, 0.3, (len(OBJECTS), 3)),
+        flags=np.zeros(len(FLAGS), dtype=bool),
+    )

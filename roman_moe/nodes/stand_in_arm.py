@@ -1,0 +1,65 @@
+"""A stand-in for the arm: shows recorded states at the control rate and notes how long each takes to become a command.
+
+It answers to no command and does no physics, so what runs beside it is the control graph alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.context import Context
+
+from roman_moe.core.messages import decode_twist, message_stamp
+from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.topics import CODEC, HAND_STATE, TRUTH_POSES, TWIST_COMMAND
+
+
+class StandInArm(RomanNode):
+    """Publishes `hand_state` and `truth/object_poses`, and listens to `delta_twist_cmds`.
+
+    Args:
+        context: to live in.
+        states: to show, over and over; their stamps do not matter.
+        rate: of showing them [Hz].
+
+    Attributes:
+        delays_ns: from publishing a state to receiving the command for its stamp [ns], by tick.
+        ticks: states shown so far.
+    """
+
+    NAME = "stand_in_arm"
+
+    def __init__(self, context: Context, states: Sequence[SceneState], rate: float) -> None:
+        super().__init__(context=context)
+        self._states = states
+        self._period_ns = round(NANOSECONDS / rate)
+        self._sent_ns: dict[int, int] = {}
+        self.delays_ns: dict[int, int] = {}
+        self.ticks = 0
+        self._hand_state = self.advertise(HAND_STATE)
+        self._truth = self.advertise(TRUTH_POSES)
+        self.listen(TWIST_COMMAND, _stamp_of_command, self._on_command)
+        self.timer(1.0 / rate, self._on_period)
+
+    def _on_period(self) -> None:
+        stamp = self.ticks * self._period_ns
+        state = dataclasses.replace(self._states[self.ticks % len(self._states)], stamp_ns=stamp)
+        hand, poses = CODEC.hand_state(state), CODEC.object_poses(state)
+        self._sent_ns[self.ticks] = time.monotonic_ns()
+        self.ticks += 1
+        self._hand_state.publish(hand)
+        self._truth.publish(poses)
+
+    def _on_command(self, stamp: int) -> None:
+        now, tick = time.monotonic_ns(), stamp // self._period_ns
+        if tick in self._sent_ns:
+            self.delays_ns.setdefault(tick, now - self._sent_ns[tick])
+
+
+def _stamp_of_command(message: Any) -> int:
+    decode_twist(message)
+    return message_stamp(message)
