@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -12,10 +13,10 @@ import tyro
 class Export:
     """Check a trained bundle in full and copy it, with its evaluation written into its manifest."""
 
-    source: tyro.conf.Positional[Path]
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SOURCE")]
     """Folder of the bundle, as `roman-moe train` leaves it."""
 
-    out: tyro.conf.Positional[Path]
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Folder to write; an older bundle there is replaced. It may be the source itself."""
 
     evaluation: Path | None = None

@@ -34,11 +34,11 @@ class NetworkRecipe:
 
     hidden: tuple[int, ...] = (256, 256, 256)
     near_scales: tuple[float, ...] = (0.05, 0.01)
-    steps: int = 6000
-    batch_size: int = 256
-    learning_rate: float = 1e-3
+    steps: int = 4000
+    batch_size: int = 128
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-4
-    ema_decay: float = 0.999
+    ema_decay: float = 0.995
     noise_bound: float = 0.005
     gripper_weight: float = 0.1
     validation_share: float = 0.1
