@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import time
@@ -15,12 +16,18 @@ from roman_moe.cli import main as entry
 from roman_moe.cli.refusal import EXTRAS, REQUIRED, ROS_MODULES, reason
 from roman_moe.core.errors import BundleError
 
+ROOT = Path(__file__).parents[2]
 HEAVY = ("mujoco", "torch", "rclpy", "onnxruntime", "matplotlib", "tyro", "rich", "numpy")
 
 
-def run(*arguments: str, **more) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "roman_moe", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **more)
+def python(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A Python process that can import the checkout, installed or not."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT, env=env)
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return python("-m", "roman_moe", *arguments, env=env)
 
 
 def one_line_refusal(capsys: pytest.CaptureFixture[str]) -> str:
@@ -54,8 +61,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
     code = (
         f"import sys; from roman_moe.cli.main import help_text; help_text(); print(set({HEAVY!r}) & set(sys.modules))"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert loaded.stdout.strip() == "set()"
+    assert python("-c", code).stdout.strip() == "set()"
     assert elapsed < 5.0  # 0.1 s on an idle machine; importing everything takes longer than this on a busy one
 
 
@@ -77,8 +83,8 @@ def test_importing_a_verb_loads_no_simulator_and_no_graph():
     code = (
         f"import sys, importlib\nfor m in {modules!r}: importlib.import_module(m)\nprint({heavy!r} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.strip() == "set()"
+    done = python("-c", code)
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]):
@@ -194,7 +200,8 @@ def test_missing_system_library_is_named():
 
 def test_missing_simulator_is_refused_by_a_real_verb(tmp_path: Path):
     (tmp_path / "mujoco.py").write_text("raise ModuleNotFoundError(\"No module named 'mujoco'\", name='mujoco')\n")
-    done = run("bench", "sim", env={"PATH": "", "PYTHONPATH": f"{tmp_path}:{Path(roman_moe.__file__).parents[1]}"})
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))  # a sourced ROS lives there
+    done = run("bench", "sim", env={**os.environ, "PYTHONPATH": path})
     assert done.returncode == 2
     assert "mujoco is not installed" in done.stderr
     assert done.stderr.count("\n") == 1
