@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ class Demo:
         if self.seed < 0:
             raise ConfigError(f"--seed {self.seed}: expected 0 or more")
         self._check_out()
+        if self.viewer:
+            check_display()
         if self.video:
             check_rendering()
 
@@ -186,6 +189,22 @@ def check_rendering() -> None:
 
     lab = Lab()
     Renderer(lab, "overview", *PREVIEW_SIZE).frame(lab.physics_state())
+
+
+def check_display() -> None:
+    """Try to reach a display, since MuJoCo's viewer ends the process where there is none.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    import glfw
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it finds missing is said below
+        found = glfw.init()
+        glfw.terminate()
+    if not found:
+        raise ConfigError("--viewer: found no display: leave it out, or set DISPLAY to one that can be reached")
 
 
 def drawing_progress(console: Console) -> Progress:

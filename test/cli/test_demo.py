@@ -122,6 +122,14 @@ def test_a_machine_that_cannot_draw_is_told_before_the_run(tmp_path, graph, monk
     assert "start" not in graph
 
 
+def test_a_viewer_without_a_display_is_refused(tmp_path, graph, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match="no display"):
+        Demo(out=tmp_path, viewer=True, video=False).main()
+    assert "start" not in graph
+
+
 def test_the_shipped_controller_presses_the_button_through_the_real_graph(tmp_path):
     bundle = Path(__file__).parents[2] / "models" / "roman"
     assert Demo(scenario=0, out=tmp_path, controller=bundle, video=False).main() == 0
