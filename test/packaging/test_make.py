@@ -1,0 +1,96 @@
+"""The set-up behind make: what it would run, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in which nothing is installed yet."""
+    for name in ("Makefile", "setup.py", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    return tmp_path
+
+
+def dry_run(folder: Path, target: str, **environment: str) -> str:
+    """The commands that `make target` would run."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("ROS_DISTRO", "MAKEFLAGS", "MAKELEVEL")}
+    command = ["make", "--dry-run", "--no-print-directory", target]
+    done = subprocess.run(
+        command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def stamp(folder: Path, *names: str) -> None:
+    """Make these stamps as if their step had just been done."""
+    stamps = folder / ".venv" / ".stamps"
+    stamps.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (stamps / name).touch()
+
+
+def test_demo_installs_no_torch_and_runs_the_long_task(checkout: Path):
+    commands = dry_run(checkout, "demo")
+    assert "sh tools/make_venv.sh .venv wheels" in commands
+    assert "--editable '.[demo]'" in commands
+    assert "[all" not in commands
+    assert commands.rstrip().endswith(".venv/bin/roman-moe demo --scenario 6")
+
+
+def test_a_sourced_ros_takes_the_place_of_its_wheels(checkout: Path):
+    assert "--editable '.[no-ros]'" in dry_run(checkout, "demo", ROS_DISTRO="jazzy")
+    assert "--editable '.[no-ros,train,dev]'" in dry_run(checkout, "test", ROS_DISTRO="jazzy")
+    assert "sh tools/make_venv.sh .venv ros-jazzy" in dry_run(checkout, "test", ROS_DISTRO="jazzy")
+
+
+@pytest.mark.parametrize("target", ["install", "test", "test-slow", "lint", "format", "bench"])
+def test_whatever_else_installs_everything_first(target: str, checkout: Path):
+    commands = dry_run(checkout, target)
+    assert commands.index("make_venv.sh") < commands.index("--editable '.[all,dev]'") < commands.index(".stamps/all")
+
+
+@pytest.mark.parametrize("target", ["install", "demo", "test", "lint"])
+def test_nothing_is_installed_twice(target: str, checkout: Path):
+    stamp(checkout, "venv-wheels", "all")
+    assert "pip install" not in dry_run(checkout, target)
+
+
+def test_a_changed_requirement_is_installed(checkout: Path):
+    stamp(checkout, "venv-wheels", "all")
+    newer = (checkout / ".venv/.stamps/all").stat().st_mtime + 10
+    os.utime(checkout / "constraints.txt", (newer, newer))
+    assert "--editable '.[all,dev]'" in dry_run(checkout, "test")
+
+
+def run_tool(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_no_fitting_python_is_one_line_that_says_what_fits(checkout: Path):
+    done = run_tool(checkout, "tools/make_venv.sh", ".venv", "wheels", **{**os.environ, "PYTHON": "/bin/false"})
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "found no Python 3.10 to 3.13 among: /bin/false" in done.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_no_renderer_and_no_package_manager_is_said_but_stops_nothing(checkout: Path):
+    done = run_tool(checkout, "tools/install_gl.sh", "/bin/false", PATH="/nowhere")
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert "install EGL and Mesa's renderer" in done.stderr
