@@ -16,7 +16,8 @@ from roman_moe.nodes.topics import DIAGNOSTICS, Topic
 
 TIMEOUT = 20.0  # [s] for what takes milliseconds: only a hang reaches it
 
-N = TypeVar("N", bound=RomanNode)
+N = TypeVar("N", bound=Node)
+R = TypeVar("R", bound=RomanNode)
 
 
 class Rig:
@@ -32,8 +33,11 @@ class Rig:
         self._executor.add_node(self._probe)
         self.listen(DIAGNOSTICS)
 
-    def add(self, kind: type[N], name: str | None = None, **parameters: Any) -> N:
-        node = kind(name, context=self._context, parameters=parameters)
+    def add(self, kind: type[R], name: str | None = None, **parameters: Any) -> R:
+        return self.join(lambda context: kind(name, context=context, parameters=parameters))
+
+    def join(self, make: Callable[[Context], N]) -> N:
+        node = make(self._context)
         self._nodes.append(node)
         self._executor.add_node(node)
         return node

@@ -5,9 +5,11 @@ No message, however malformed, and no fault in a callback ends a node: both are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
 from rclpy.node import Node
@@ -17,8 +19,8 @@ from rclpy.timer import Timer
 
 from roman_moe.core.messages import Bodies, MessageError
 from roman_moe.nodes.diagnostics import Diagnostics
-from roman_moe.nodes.topics import Topic
-from roman_moe.nodes.wire import BodiesReader
+from roman_moe.nodes.topics import CODEC, Topic
+from roman_moe.nodes.wire import BodiesReader, BodiesWriter, NumbersWriter
 
 T = TypeVar("T")
 
@@ -65,6 +67,26 @@ class RomanNode(Node):
     def advertise(self, topic: Topic) -> Publisher[Any]:
         """Publisher of a topic of the table."""
         return self.create_publisher(topic.kind, topic.name, topic.qos)
+
+    def advertise_bodies(self, topic: Topic, names: tuple[str, ...]) -> Callable[[Bodies], None]:
+        """Publishes bodies of these names on a MultiDOFJointState topic."""
+        publisher, write = self.advertise(topic), BodiesWriter(names, CODEC.bodies)
+
+        def publish(bodies: Bodies) -> None:
+            publisher.publish(write(bodies))
+
+        return publish
+
+    def advertise_numbers(
+        self, topic: Topic, to_message: Callable[[NDArray[np.float64]], Any], count: int
+    ) -> Callable[[int, Sequence[float]], None]:
+        """Publishes stamp [ns] and numbers, (count,), in messages as `to_message` makes them."""
+        publisher, write = self.advertise(topic), NumbersWriter(to_message, count)
+
+        def publish(stamp_ns: int, numbers: Sequence[float]) -> None:
+            publisher.publish(write(stamp_ns, numbers))
+
+        return publish
 
     def listen(
         self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None], serialized: bool = False

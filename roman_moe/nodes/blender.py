@@ -69,11 +69,11 @@ class Blender(RomanNode):
         self._stamp = -1  # of the last scene
         self._open = False  # whether its command is still to be decided
         self._armed = False
-        self._sent: tuple[Any, Any] | None = None
+        self._sent: Command | None = None
         self._begin_episode()
 
-        self._gripper = self.advertise(GRIPPER_COMMAND)
-        self._twist = self.advertise(TWIST_COMMAND)
+        self._publish_gripper = self.advertise_numbers(GRIPPER_COMMAND, lambda n: CODEC.gripper(hold(0, n[0])), 1)
+        self._publish_twist = self.advertise_numbers(TWIST_COMMAND, lambda n: CODEC.twist(Command(0, n, 0.0)), 3)
         self._deadline = self.timer(self._settings.deadline, self._on_deadline)
         self._deadline.cancel()
         self.listen(SCENE, serialized_stamp, self._on_scene, serialized=True)
@@ -92,7 +92,7 @@ class Blender(RomanNode):
     def _on_scene(self, stamp: int) -> None:
         if stamp == self._stamp:  # the arm asks again: it may have missed the command
             if not self._open and self._sent is not None:
-                self._publish(*self._sent)
+                self._publish(self._sent)
             return
         if self._open and self._armed:
             self.diagnostics.count(SKIPPED_TICKS, f"no command for {self._stamp} ns before the next scene")
@@ -193,8 +193,8 @@ class Blender(RomanNode):
         self._open = False
         self._deadline.cancel()
         self._opening = command.gripper_opening
-        self._sent = CODEC.gripper(command), CODEC.twist(command)
-        self._publish(*self._sent)
+        self._sent = command
+        self._publish(command)
         self.diagnostics.state(OK, "giving commands")
 
     def _forget_the_past(self) -> None:
@@ -203,9 +203,10 @@ class Blender(RomanNode):
         self._answers = {stamp: answers for stamp, answers in self._answers.items() if stamp >= self._stamp}
         self._weights = {tick: weights for tick, weights in self._weights.items() if tick >= gate_tick}
 
-    def _publish(self, gripper: Any, twist: Any) -> None:
-        self._gripper.publish(gripper)
-        self._twist.publish(twist)
+    def _publish(self, command: Command) -> None:
+        """The gripper first: who has the twist of a stamp has the whole command."""
+        self._publish_gripper(command.stamp_ns, [command.gripper_opening])
+        self._publish_twist(command.stamp_ns, command.linear_velocity.tolist())
 
 
 def _limit(pending: dict[int, Any]) -> None:

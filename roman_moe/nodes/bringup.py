@@ -21,6 +21,8 @@ from rclpy.context import Context
 from rclpy.executors import Executor
 from rclpy.node import Node
 
+from roman_moe.control.manifest import load_manifest
+from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
@@ -61,6 +63,7 @@ class Graph:
     def __init__(
         self,
         context: Context,
+        rates: Rates,
         executor: Executor,
         children: Children,
         signals: StopSignals,
@@ -72,7 +75,7 @@ class Graph:
         self._signals = signals
         self._on_tick = on_tick
         self._nodes: list[Node] = []
-        self.monitor = self.add(Monitor)
+        self.monitor = self.add(partial(Monitor, rates=rates))
 
     def add(self, make: Callable[[Context], N]) -> N:
         """Take a node into this process; it ends with the graph."""
@@ -140,7 +143,7 @@ def running_graph(
             children = Children()
             stack.callback(children.clear_up)
             context = stack.enter_context(ros_context())
-            graph = Graph(context, make_executor(context), children, signals, on_tick)
+            graph = Graph(context, _rates(specs), make_executor(context), children, signals, on_tick)
             stack.callback(graph.close)
             stack.callback(children.end)
             if separate:
@@ -165,6 +168,14 @@ def _start_processes(specs: Sequence[NodeSpec], graph: Graph, children: Children
         silent = ", ".join(spec.name for spec in others if spec.name not in heard)
         raise RomanError(f"graph: not heard of within {START_PATIENCE:.0f} s: {silent}")
     children.start(last)
+
+
+def _rates(specs: Sequence[NodeSpec]) -> Rates:
+    """Rates of the controller that the nodes run."""
+    for spec in specs:
+        if "controller" in spec.parameters:
+            return load_manifest(spec.parameters["controller"]).rates
+    return Rates()
 
 
 def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from roman_moe.control.bundle import load_expert
+from roman_moe.core.action import ACTION_SIZE
 from roman_moe.core.features import feature_vector
 from roman_moe.core.messages import SCENE_NAMES, scene_of
 from roman_moe.core.state import SceneState
@@ -34,7 +36,8 @@ class ExpertNode(RomanNode):
         super().__init__(name, **options)
         parameters = declare(self, ExpertParameters)
         self._expert = load_expert(parameters.controller, parameters.skill)
-        self._publisher = self.advertise(expert_action(parameters.skill))
+        topic = expert_action(parameters.skill)
+        self._publish = self.advertise_numbers(topic, partial(CODEC.action, 0), ACTION_SIZE)
         self.listen_bodies(SCENE, SCENE_NAMES, scene_of, self._on_scene)
         self.diagnostics.state(WARN, "waiting for scene")
 
@@ -43,7 +46,7 @@ class ExpertNode(RomanNode):
             self.diagnostics.count(NOT_FINITE, f"scene at {scene.stamp_ns} ns")
             return
         action = self._expert.action(feature_vector(scene))
-        self._publisher.publish(CODEC.action(scene.stamp_ns, action))
+        self._publish(scene.stamp_ns, action.tolist())
         self.diagnostics.state(OK, "giving actions")
 
 

@@ -21,8 +21,17 @@ from sensor_msgs.msg import JointState
 from roman_moe.control.controller import hold
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import decode_gripper, decode_twist, decode_weights, message_stamp
-from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.core.messages import (
+    HAND_NAMES,
+    bodies_of_hand,
+    bodies_of_objects,
+    decode_gripper,
+    decode_twist,
+    decode_weights,
+    message_stamp,
+    poses_of,
+)
+from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import CONTROL_RATE, Lab
 from roman_moe.lab.starts import Start, scenario_start, skill_start
@@ -80,8 +89,8 @@ class LabNode(RomanNode):
         self._viewer = _open_viewer(self._lab) if settings.viewer else None
         self._episode = -1
 
-        self._hand_state = self.advertise(HAND_STATE)
-        self._truth = self.advertise(TRUTH_POSES)
+        self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
+        self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
         self._joint_states = self.advertise(JOINT_STATES)
         self._clock_publisher = self.advertise(CLOCK)
         self._outcome = self.advertise(OUTCOME)
@@ -201,8 +210,8 @@ class LabNode(RomanNode):
         self._sent_at = time.monotonic()
         stamp = CODEC.time(state.stamp_ns)
         self._clock_publisher.publish(Clock(clock=stamp))
-        self._hand_state.publish(CODEC.hand_state(state))
-        self._truth.publish(CODEC.object_poses(state))
+        self._publish_hand(bodies_of_hand(state))
+        self._publish_truth(bodies_of_objects(poses_of(state)))
         joints = JointState(
             name=[f"joint_{i + 1}" for i in range(len(self._lab.joint_positions))],
             position=self._lab.joint_positions.tolist(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from roman_moe.control.bundle import load_gate
@@ -36,8 +37,9 @@ class ManipulationNetwork(RomanNode):
         self._rates = load_manifest(path).rates
         self._gate = load_gate(path)
         self._stamp = -1  # of the last scene
-        self._message: Any = None  # last weights sent
-        self._publisher = self.advertise(GATE_WEIGHTS)
+        self._weighed: tuple[int, list[float]] | None = None  # last weights sent, with their stamp
+        skills = self._gate.skills
+        self._publish = self.advertise_numbers(GATE_WEIGHTS, partial(CODEC.weights, 0, skills), len(skills))
         self.listen_bodies(SCENE, SCENE_NAMES, scene_of, self._on_scene)
         self.diagnostics.state(WARN, "waiting for scene")
 
@@ -48,12 +50,11 @@ class ManipulationNetwork(RomanNode):
             self.diagnostics.count(NOT_FINITE, f"scene at {scene.stamp_ns} ns")
             return
         if self._rates.gate_due(scene.stamp_ns):
-            weights = self._gate.weights(feature_vector(scene))
-            self._message = CODEC.weights(scene.stamp_ns, self._gate.skills, weights)
-        elif not repeated or self._message is None:
+            self._weighed = scene.stamp_ns, self._gate.weights(feature_vector(scene)).tolist()
+        elif not repeated or self._weighed is None:
             return
         # a repeated scene between gate ticks: the blender may have missed the weights that still hold
-        self._publisher.publish(self._message)
+        self._publish(*self._weighed)
         self.diagnostics.state(OK, "giving weights")
 
 

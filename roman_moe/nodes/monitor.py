@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rclpy.context import Context
 from rclpy.node import Node
 
+from roman_moe.control.rates import Rates
 from roman_moe.core.messages import MessageError, decode_weights, message_stamp
 from roman_moe.nodes.blender import MISSED_TICKS
 from roman_moe.nodes.lab_node import HELD_TICKS
@@ -36,8 +37,16 @@ class Tick:
     missed_ticks: int
 
 
+UNSETTLED_LIMIT = 20
+"""Commands that wait for the first weights; were there never any, older ones are forgotten."""
+
+
 class Monitor(Node):
     """Listens to weights, commands, diagnostics and the lab's outcome.
+
+    Args:
+        context: to live in.
+        rates: of the controller: which weights a tick follows.
 
     Attributes:
         tick: the last one, once there was one.
@@ -45,14 +54,18 @@ class Monitor(Node):
         statuses: last report of each node, by its name.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, rates: Rates) -> None:
         super().__init__("monitor", context=context)
+        self._rates = rates
         self.tick: Tick | None = None
         self.outcome: DiagnosticStatus | None = None
         self.statuses: dict[str, DiagnosticStatus] = {}
         self._new_ticks: list[Tick] = []
         self._skills: tuple[str, ...] = ()
-        self._weights: NDArray[np.float64] = np.zeros(0)
+        self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
+        self._last_weights: NDArray[np.float64] | None = None
+        self._unsettled: list[int] = []  # stamps of commands whose weights are still to come
+        self._stamp: int | None = None  # of the last command
         for topic, handle in (
             (GATE_WEIGHTS, self._on_weights),
             (TWIST_COMMAND, self._on_command),
@@ -85,23 +98,44 @@ class Monitor(Node):
 
     def _on_weights(self, message: Any) -> None:
         try:
-            self._weights = decode_weights(message, message.name)
+            stamp, weights = message_stamp(message), decode_weights(message, message.name)
         except MessageError:  # the blender counts it
             return
         self._skills = tuple(message.name)
+        self._weights[self._rates.tick(stamp)] = weights
+        self._settle_ticks()
 
     def _on_command(self, message: Any) -> None:
         try:
             stamp = message_stamp(message)
         except MessageError:  # the lab counts it
             return
-        if not self._skills:
+        if stamp == self._stamp:  # sent twice, since the lab asked twice
             return
-        leading = self._skills[int(np.argmax(self._weights))]
-        if self.tick is not None and stamp == self.tick.stamp_ns:  # sent twice, since the lab asked twice
-            return
-        self.tick = Tick(stamp, self._skills, self._weights, leading, self.missed_ticks)
-        self._new_ticks.append(self.tick)
+        if self._stamp is not None and stamp < self._stamp:  # a new episode, whose first weights may be here already
+            self._weights = {key: value for key, value in self._weights.items() if key <= self._rates.tick(stamp)}
+        self._stamp = stamp
+        self._unsettled = [*self._unsettled[-UNSETTLED_LIMIT:], stamp]
+        self._settle_ticks()
+
+    def _settle_ticks(self) -> None:
+        """Give each command its weights. They come on another topic and may be behind it, hardly behind the next."""
+        while self._unsettled:
+            tick = self._rates.tick(self._unsettled[0])
+            gate_tick = tick - tick % self._rates.gate_divider
+            weights = self._weights.get(gate_tick)
+            if weights is None:
+                if len(self._unsettled) == 1 or self._last_weights is None:
+                    return
+                weights = self._last_weights
+            stamp = self._unsettled.pop(0)
+            if len(weights) != len(self._skills):
+                continue
+            self._last_weights = weights
+            self._weights = {key: value for key, value in self._weights.items() if key >= gate_tick}
+            leading = self._skills[int(np.argmax(weights))]
+            self.tick = Tick(stamp, self._skills, weights, leading, self.missed_ticks)
+            self._new_ticks.append(self.tick)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.statuses.update({status.name: status for status in message.status if status.hardware_id == "roman_moe"})

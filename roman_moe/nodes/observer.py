@@ -9,13 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.core.messages import HAND_NAMES, HandState, ObjectPoses, hand_of, objects_of
+from roman_moe.core.messages import (
+    HAND_NAMES,
+    SCENE_NAMES,
+    HandState,
+    ObjectPoses,
+    bodies_of_scene,
+    hand_of,
+    objects_of,
+)
 from roman_moe.core.state import OBJECTS
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE
+from roman_moe.nodes.topics import HAND_STATE, OBJECT_POSES, SCENE
 
 LATE_POSES = "late_poses"
 
@@ -39,9 +47,8 @@ class Observer(RomanNode):
         self._settings = declare(self, ObserverParameters)
         self._hand: HandState | None = None  # of the tick that still waits for poses
         self._poses: ObjectPoses | None = None  # newest
-        self._scene: Any = None  # last message sent
-        self._scene_stamp = -1
-        self._publisher = self.advertise(SCENE)
+        self._scene_stamp = -1  # of the last scene sent
+        self._publish_scene = self.advertise_bodies(SCENE, SCENE_NAMES)
         self._deadline = self.timer(self._settings.pose_wait, self._on_deadline)
         self._deadline.cancel()
         self.listen_bodies(HAND_STATE, HAND_NAMES, hand_of, self._on_hand)
@@ -50,7 +57,7 @@ class Observer(RomanNode):
 
     def _on_hand(self, hand: HandState) -> None:
         if hand.stamp_ns == self._scene_stamp:  # the arm asks again: someone missed this scene
-            self._publisher.publish(self._scene)
+            self._publish_scene(self._scene)
             return
         self._hand = hand
         if self._poses is not None and self._poses.stamp_ns == hand.stamp_ns:
@@ -83,8 +90,8 @@ class Observer(RomanNode):
         if not state.is_finite():
             self.diagnostics.count(NOT_FINITE, f"scene at {state.stamp_ns} ns")
             return
-        self._scene, self._scene_stamp = CODEC.scene(state), state.stamp_ns
-        self._publisher.publish(self._scene)
+        self._scene, self._scene_stamp = bodies_of_scene(state), state.stamp_ns
+        self._publish_scene(self._scene)
         self.diagnostics.state(OK, "giving scenes")
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.core.messages import HandState, ObjectPoses, objects_of
+from roman_moe.core.messages import HandState, ObjectPoses, bodies_of_objects, objects_of
 from roman_moe.core.state import FLAGS, OBJECTS
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import CODEC, OBJECT_POSES, TRUTH_POSES
+from roman_moe.nodes.topics import OBJECT_POSES, TRUTH_POSES
 
 _NO_HAND = HandState(0, np.zeros(3), np.zeros(3), 0.0, np.zeros(2), np.zeros(len(FLAGS), dtype=bool))
 """Noise is defined on whole scenes, of which a pose source knows the objects alone."""
@@ -45,13 +45,12 @@ class PoseSource(RomanNode):
         self._noise = PoseNoise(self._settings.noise_bound)
         self._episode = 0
         self._begin_episode()
-        self._publisher = self.advertise(OBJECT_POSES)
+        self._publish = self.advertise_bodies(OBJECT_POSES, OBJECTS)
         self.listen_bodies(TRUTH_POSES, OBJECTS, objects_of, self._on_truth)
 
     def _begin_episode(self) -> None:
         self._rng = np.random.default_rng([self._settings.seed + self._episode, 1])
         self._stamp = -1
-        self._message: Any = None
 
     def _on_truth(self, truth: ObjectPoses) -> None:
         if not truth.is_finite():
@@ -61,10 +60,10 @@ class PoseSource(RomanNode):
             self._episode += 1
             self._begin_episode()
         if truth.stamp_ns != self._stamp:
-            self._message = CODEC.object_poses(self._noisy(truth))
+            self._bodies = bodies_of_objects(self._noisy(truth))
             self._stamp = truth.stamp_ns
             self.diagnostics.state(OK, "giving poses")
-        self._publisher.publish(self._message)
+        self._publish(self._bodies)
 
     def _noisy(self, truth: ObjectPoses) -> ObjectPoses:
         noisy = self._noise.apply(_NO_HAND.with_poses(truth), self._rng)

@@ -12,10 +12,10 @@ from typing import Any
 
 from rclpy.context import Context
 
-from roman_moe.core.messages import decode_twist, message_stamp
-from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.core.messages import HAND_NAMES, bodies_of_hand, bodies_of_objects, decode_twist, message_stamp, poses_of
+from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
 from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.topics import CODEC, HAND_STATE, TRUTH_POSES, TWIST_COMMAND
+from roman_moe.nodes.topics import HAND_STATE, TRUTH_POSES, TWIST_COMMAND
 
 
 class StandInArm(RomanNode):
@@ -40,19 +40,18 @@ class StandInArm(RomanNode):
         self._sent_ns: dict[int, int] = {}
         self.delays_ns: dict[int, int] = {}
         self.ticks = 0
-        self._hand_state = self.advertise(HAND_STATE)
-        self._truth = self.advertise(TRUTH_POSES)
+        self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
+        self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
         self.listen(TWIST_COMMAND, _stamp_of_command, self._on_command)
         self.timer(1.0 / rate, self._on_period)
 
     def _on_period(self) -> None:
         stamp = self.ticks * self._period_ns
         state = dataclasses.replace(self._states[self.ticks % len(self._states)], stamp_ns=stamp)
-        hand, poses = CODEC.hand_state(state), CODEC.object_poses(state)
         self._sent_ns[self.ticks] = time.monotonic_ns()
         self.ticks += 1
-        self._hand_state.publish(hand)
-        self._truth.publish(poses)
+        self._publish_hand(bodies_of_hand(state))
+        self._publish_truth(bodies_of_objects(poses_of(state)))
 
     def _on_command(self, stamp: int) -> None:
         now, tick = time.monotonic_ns(), stamp // self._period_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 
-from roman_moe.core.messages import SCENE_NAMES, Bodies, MessageError, scene_of
+from roman_moe.core.action import Command
+from roman_moe.core.messages import (
+    SCENE_NAMES,
+    Bodies,
+    MessageError,
+    bodies_of_scene,
+    decode_action,
+    decode_command,
+    decode_weights,
+    message_stamp,
+    scene_of,
+)
+from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
-from roman_moe.nodes.topics import CODEC, SCENE
-from roman_moe.nodes.wire import BodiesReader, serialized_stamp
+from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.wire import (
+    BodiesReader,
+    BodiesWriter,
+    NumbersWriter,
+    serialized_stamp,
+)
 
 NUMBERS = st.floats(width=64)
 
@@ -48,14 +66,23 @@ def reader() -> BodiesReader:
     ages=arrays(np.float64, len(OBJECTS), elements=NUMBERS),
     valid=arrays(np.bool_, len(OBJECTS)),
     pressed=st.booleans(),
+    in_place=st.booleans(),
 )
-def test_in_place_and_in_full_are_the_same(
-    stamp: int, hand: np.ndarray, objects: np.ndarray, ages: np.ndarray, valid: np.ndarray, pressed: bool
+def test_read_or_written_in_place_or_in_full_is_the_same(
+    stamp: int,
+    hand: np.ndarray,
+    objects: np.ndarray,
+    ages: np.ndarray,
+    valid: np.ndarray,
+    pressed: bool,
+    in_place: bool,
 ) -> None:
     scene = SceneState(stamp, hand[0], hand[1], 0.05, hand[0, :2], objects, np.array([pressed]), valid, ages)
     message = CODEC.scene(scene)
     data = serialize_message(message)
     found, expected = reader()(data), Bodies.of(SCENE.name, message, SCENE_NAMES)
+    written = BodiesWriter(SCENE_NAMES, CODEC.bodies)(bodies_of_scene(scene))
+    data = [data, written][in_place]
     assert found.stamp_ns == expected.stamp_ns == serialized_stamp(data) == stamp
     for field in ("translations", "velocities", "forces"):
         np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
@@ -98,3 +125,33 @@ def test_what_full_decoding_refuses_is_refused(damage: Any) -> None:
 def test_bytes_without_a_stamp_are_refused() -> None:
     with pytest.raises(MessageError, match="stamp"):
         serialized_stamp(b"\0\1\0\0")
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    stamp=st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1),
+    weights=arrays(np.float64, len(SKILLS), elements=NUMBERS),
+    action=arrays(np.float64, 4, elements=NUMBERS),
+    velocity=arrays(np.float64, 3, elements=NUMBERS),
+    opening=NUMBERS,
+)
+def test_numbers_written_in_place_are_decoded_as_they_were(
+    stamp: int, weights: np.ndarray, action: np.ndarray, velocity: np.ndarray, opening: float
+) -> None:
+    write = NumbersWriter(partial(CODEC.weights, 0, SKILLS), len(SKILLS))
+    message = deserialize_message(write(stamp, weights), GATE_WEIGHTS.kind)
+    assert message_stamp(message) == stamp
+    np.testing.assert_array_equal(decode_weights(message, SKILLS), weights)
+
+    write = NumbersWriter(partial(CODEC.action, 0), 4)
+    message = deserialize_message(write(stamp, action), expert_action("push").kind)
+    np.testing.assert_array_equal(decode_action(message), action)
+
+    gripper = NumbersWriter(lambda n: CODEC.gripper(Command(0, np.zeros(3), n[0])), 1)(stamp, [opening])
+    twist = NumbersWriter(lambda n: CODEC.twist(Command(0, n, 0.0)), 3)(stamp, velocity)
+    command = decode_command(
+        deserialize_message(twist, TWIST_COMMAND.kind), deserialize_message(gripper, GRIPPER_COMMAND.kind)
+    )
+    assert command.stamp_ns == stamp
+    np.testing.assert_array_equal(command.linear_velocity, velocity)
+    np.testing.assert_array_equal(command.gripper_opening, opening)

@@ -1,0 +1,73 @@
+"""The monitor tells each tick once, with the weights that the tick followed, whatever came first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ros_rig import Rig
+
+from roman_moe.control.rates import Rates
+from roman_moe.core.action import Command
+from roman_moe.core.skills import SKILLS
+from roman_moe.nodes.monitor import Monitor
+from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, TWIST_COMMAND
+
+TICK_NS = 50_000_000
+ONE = np.eye(len(SKILLS))
+
+
+@pytest.fixture
+def monitor(rig: Rig) -> Monitor:
+    return rig.join(lambda context: Monitor(context, Rates()))
+
+
+def command(rig: Rig, tick: int) -> None:
+    rig.send(TWIST_COMMAND, CODEC.twist(Command(tick * TICK_NS, np.zeros(3), 0.0)))
+
+
+def weights(rig: Rig, monitor: Monitor, tick: int, leading: int) -> None:
+    rig.send(GATE_WEIGHTS, CODEC.weights(tick * TICK_NS, SKILLS, ONE[leading]))
+    rig.spin_until(lambda: np.array_equal(monitor._weights.get(tick, ()), ONE[leading]))
+
+
+def told(rig: Rig, monitor: Monitor, count: int) -> list[tuple[int, str]]:
+    ticks = []
+
+    def enough() -> bool:
+        ticks.extend(monitor.take_ticks())
+        return len(ticks) >= count
+
+    rig.spin_until(enough)
+    return [(tick.stamp_ns // TICK_NS, tick.leading) for tick in ticks]
+
+
+def test_a_command_waits_for_its_weights(rig: Rig, monitor: Monitor) -> None:
+    command(rig, 0)
+    rig.spin_until(lambda: monitor._unsettled == [0])
+    weights(rig, monitor, 0, 3)
+    command(rig, 1)
+    command(rig, 1)
+    command(rig, 2)
+    weights(rig, monitor, 2, 5)
+    assert told(rig, monitor, 3) == [(0, SKILLS[3]), (1, SKILLS[3]), (2, SKILLS[5])]
+
+
+def test_without_a_gate_the_last_weights_are_shown(rig: Rig, monitor: Monitor) -> None:
+    weights(rig, monitor, 0, 1)
+    for tick in range(4):
+        command(rig, tick)
+    assert told(rig, monitor, 3) == [(0, SKILLS[1]), (1, SKILLS[1]), (2, SKILLS[1])]
+
+
+def test_a_new_episode_does_not_show_an_old_ones_weights(rig: Rig, monitor: Monitor) -> None:
+    weights(rig, monitor, 0, 1)
+    command(rig, 0)
+    weights(rig, monitor, 4, 2)
+    command(rig, 4)
+    assert told(rig, monitor, 2) == [(0, SKILLS[1]), (4, SKILLS[2])]
+    weights(rig, monitor, 0, 6)
+    command(rig, 0)
+    command(rig, 4)
+    assert told(rig, monitor, 1) == [(0, SKILLS[6])]
+    weights(rig, monitor, 4, 3)
+    assert told(rig, monitor, 1) == [(4, SKILLS[3])]
