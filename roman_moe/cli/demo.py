@@ -146,11 +146,12 @@ class Demo:
             return
         from roman_moe.lab.lab import Lab
         from roman_moe.lab.render import Renderer
-        from roman_moe.report.video import Playback, write_video
+        from roman_moe.report.video import Playback, affordable_frames, write_video
 
         lab = Lab()
         renderer = Renderer(lab, "overview", *VIDEO_SIZE)
-        playback = Playback.of(len(trace.times), lab.control_rate)
+        frames = affordable_frames(renderer, trace.physics_states[0])
+        playback = Playback.of(len(trace.times), lab.control_rate, frames)
         with drawing_progress(console) as progress:
             bar = progress.add_task("video", total=None)
             write_video(

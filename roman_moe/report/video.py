@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from roman_moe.core.files import atomic_path
 from roman_moe.report.overlay import Overlay
 from roman_moe.report.trace import Trace
 
-MAX_FRAMES = 400  # one without a GPU takes 0.2 s to 0.4 s on two cores
+DRAWING_S = 100.0  # [s] that drawing may take; without a GPU a frame takes 0.2 s to 0.4 s on two cores
+FEWEST_FRAMES, MOST_FRAMES = 150, 1200
+TRIAL_FRAMES = 3
 END_S = 2.0  # [s] for which the last frame stands, with the note
 
 
@@ -41,15 +44,31 @@ class Playback:
     speed: float
 
     @classmethod
-    def of(cls, ticks: int, rate: float, fps: int = 25, max_frames: int = MAX_FRAMES) -> Playback:
+    def of(cls, ticks: int, rate: float, max_frames: int, fps: int = 25) -> Playback:
         """Every tick if they are few, else every second, third ...: no tick is drawn twice, so motion stays even.
 
         Args:
             ticks: of the run.
             rate: ticks per second of the run [Hz].
+            max_frames: that may be drawn.
         """
         stride = max(1, -(-ticks // max_frames))
         return cls(fps, stride, fps * stride / rate)
+
+
+def affordable_frames(
+    source: FrameSource,
+    physics_state: NDArray[np.float64],
+    seconds: float = DRAWING_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """How many frames this machine draws in about `seconds`, from a trial; never too few for a video."""
+    source.frame(physics_state)  # the first one also uploads the model
+    began = clock()
+    for _ in range(TRIAL_FRAMES):
+        source.frame(physics_state)
+    cost = max(clock() - began, 1e-6) / TRIAL_FRAMES
+    return int(np.clip(seconds / cost, FEWEST_FRAMES, MOST_FRAMES))
 
 
 def write_video(

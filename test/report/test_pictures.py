@@ -11,7 +11,7 @@ from roman_moe.core.skills import SKILLS
 from roman_moe.report.palette import COLORS, color, label, rgb
 from roman_moe.report.plots import plot_gate_weights
 from roman_moe.report.trace import Trace
-from roman_moe.report.video import Playback, write_video
+from roman_moe.report.video import Playback, affordable_frames, write_video
 
 SIZE = (320, 176)
 
@@ -58,9 +58,16 @@ def test_the_plot_shows_the_weights_that_led(tmp_path):
 
 
 def test_few_ticks_are_all_drawn_and_many_at_even_steps():
-    assert Playback.of(100, 20.0) == Playback(25, 1, 1.25)
-    assert Playback.of(2000, 20.0) == Playback(25, 5, 6.25)
-    assert -(-2000 // Playback.of(2000, 20.0).stride) <= 400
+    assert Playback.of(400, 20.0, 400) == Playback(25, 1, 1.25)
+    assert Playback.of(401, 20.0, 400) == Playback(25, 2, 2.5)
+    assert Playback.of(2000, 20.0, 400) == Playback(25, 5, 6.25)
+
+
+@pytest.mark.parametrize(("cost", "frames"), [(0.25, 400), (0.001, 1200), (5.0, 150)])
+def test_a_slow_machine_draws_fewer_frames(cost, frames):
+    source = Grey()
+    clock = lambda: len(source.drawn) * cost  # noqa: E731
+    assert affordable_frames(source, np.zeros(1), 100.0, clock) == frames
 
 
 def test_the_video_has_the_frames_asked_for_and_plays_in_browsers(tmp_path):
