@@ -13,6 +13,8 @@ from rclpy.node import Node
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.messages import MessageError, decode_weights, message_stamp
+from roman_moe.core.state import NANOSECONDS
+from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS
 from roman_moe.nodes.lab_node import HELD_TICKS
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, OUTCOME, TWIST_COMMAND
@@ -37,8 +39,27 @@ class Tick:
     missed_ticks: int
 
 
+RUNNING = Outcome.RUNNING.value
+
 UNSETTLED_LIMIT = 20
 """Commands that wait for the first weights; were there never any, older ones are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one episode stands, as the lab says.
+
+    Attributes:
+        start: name of the skill or scenario that it started from.
+        seed: of its start and noise.
+        outcome: "running", "fault" or another value of `lab.judge.Outcome`.
+        time_s: since its start [s].
+    """
+
+    start: str
+    seed: int
+    outcome: str
+    time_s: float
 
 
 class Monitor(Node):
@@ -50,7 +71,7 @@ class Monitor(Node):
 
     Attributes:
         tick: the last one, once there was one.
-        outcome: the lab's last word on an episode, once there was one.
+        standings: of the lab's episodes, twice each: when it begins and when it ends.
         statuses: last report of each node, by its name.
     """
 
@@ -58,7 +79,7 @@ class Monitor(Node):
         super().__init__("monitor", context=context)
         self._rates = rates
         self.tick: Tick | None = None
-        self.outcome: DiagnosticStatus | None = None
+        self.standings: list[Standing] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
         self._new_ticks: list[Tick] = []
         self._skills: tuple[str, ...] = ()
@@ -82,7 +103,7 @@ class Monitor(Node):
     @property
     def finished(self) -> str | None:
         """How the last episode ended; None while there is none or it goes on."""
-        return self.outcome.message if self.outcome is not None and self.outcome.message != "running" else None
+        return self.standings[-1].outcome if self.standings and self.standings[-1].outcome != RUNNING else None
 
     def take_ticks(self) -> list[Tick]:
         """The ticks since this was last asked."""
@@ -141,4 +162,9 @@ class Monitor(Node):
         self.statuses.update({status.name: status for status in message.status if status.hardware_id == "roman_moe"})
 
     def _on_outcome(self, message: DiagnosticStatus) -> None:
-        self.outcome = message
+        values = {value.key: value.value for value in message.values}
+        try:
+            seed, time_s = int(values["seed"]), int(values["time_ns"]) / NANOSECONDS
+        except (KeyError, ValueError):  # not the lab's
+            return
+        self.standings.append(Standing(message.name, seed, message.message, time_s))

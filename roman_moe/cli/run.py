@@ -1,0 +1,131 @@
+"""`roman-moe run`: brings the ROS 2 graph up and keeps it running until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.state import NANOSECONDS
+from roman_moe.report.palette import label
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.bringup import Graph
+    from roman_moe.nodes.monitor import Monitor, Standing
+
+ARMS: Mapping[str, str] = {"lab": "the simulated laboratory"}
+POSES: Mapping[str, str] = {"truth": "the lab's own, with noise"}
+
+REDRAW = 0.2  # [s] between two status lines
+SILENCE = 5.0  # [s] without a tick after which the status says so
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a controller in real time as a ROS 2 graph; one episode follows the other until Ctrl-C."""
+
+    controller: Path = Path("models/roman")
+    """Folder of the controller bundle."""
+
+    arm: str = "lab"
+    """What moves: lab, the simulated laboratory."""
+
+    poses: str = "truth"
+    """Where object poses come from: truth, the lab's own, with noise."""
+
+    separate: bool = False
+    """Run one process a node instead of all nodes in one."""
+
+    start: str = "6"
+    """Skill, or number of the scenario, that each episode starts from."""
+
+    seed: int = 0
+    """Seed of the first episode's start and noise; later episodes count up."""
+
+    noise_bound: float = 0.005
+    """Clip bound of the noise on object poses [m]; its sigma is a third of that."""
+
+    viewer: bool = False
+    """Open MuJoCo's viewer; needs a display."""
+
+    def main(self) -> int:
+        """Runs until Ctrl-C, which is exit code 130."""
+        check_choice("--arm", self.arm, ARMS)
+        check_choice("--poses", self.poses, POSES)
+        from roman_moe.nodes.bringup import running_graph
+        from roman_moe.nodes.graph import load_description, resolve
+        from roman_moe.nodes.lab_node import start_named
+
+        start_named(self.start)
+        arguments = {
+            "controller": str(self.controller),
+            "start": self.start,
+            "seed": self.seed,
+            "episodes": 0,
+            "noise_bound": self.noise_bound,
+            "viewer": self.viewer,
+        }
+        specs = resolve(load_description(), arguments)
+        console = Console()
+        console.print(f"{self.controller} on {ARMS[self.arm]}: Ctrl-C ends it", highlight=False)
+        with running_graph(specs, separate=self.separate, private=False) as graph:
+            self._watch(graph, console)
+        return 0
+
+    def _watch(self, graph: Graph, console: Console) -> None:
+        """Show the status until a signal comes; each episode's outcome stays on the screen."""
+        monitor = graph.monitor
+        told, tick, moved = 0, None, time.monotonic()
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while True:
+                graph.spin_until(lambda: False, REDRAW)
+                for standing in monitor.standings[told:]:
+                    if standing.outcome != "running":
+                        console.print(outcome_line(standing), highlight=False)
+                told = len(monitor.standings)
+                if monitor.tick is not tick:
+                    tick, moved = monitor.tick, time.monotonic()
+                live.update(status_line(monitor, time.monotonic() - moved), refresh=True)
+
+
+def outcome_line(standing: Standing) -> str:
+    """What an episode came to."""
+    outcome = "solved" if standing.outcome == "success" else standing.outcome.replace("_", " ")
+    return f"{standing.start}, seed {standing.seed}: {outcome} after {standing.time_s:.1f} s"
+
+
+def status_line(monitor: Monitor, silence: float) -> Text:
+    """How the running episode stands, and the first node that is not well.
+
+    Args:
+        monitor: of the graph.
+        silence: time since its last tick [s].
+    """
+    tick = monitor.tick
+    if tick is None:
+        words = "starting"
+    else:
+        lead = f"{label(tick.leading)} leads with {tick.weights.max():.2f}"
+        words = f"{tick.stamp_ns / NANOSECONDS:6.1f} s   {lead}   missed ticks {tick.missed_ticks}"
+    if tick is not None and silence > SILENCE:
+        words += f"   no tick for {silence:.0f} s"
+    troubles = monitor.troubles()
+    return Text.assemble(words, (f"   {troubles[0]}" if troubles else "", "yellow"))
+
+
+def check_choice(option: str, value: str, choices: Mapping[str, str]) -> None:
+    """Refuse a value that is no choice, naming those that are.
+
+    Raises:
+        ConfigError: if `value` is none of `choices`.
+    """
+    if value not in choices:
+        there_is = ", ".join(f"{name} ({what})" for name, what in choices.items())
+        raise ConfigError(f"{option} {value}: there is only {there_is}")

@@ -1,0 +1,82 @@
+"""`roman-moe run`: refuses what there is not, tells how it stands, and ends on Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundles import write_tiny_bundle
+
+from roman_moe.cli.run import Run, outcome_line, status_line
+from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.skills import SKILLS
+
+pytest.importorskip("rclpy")
+monitor = pytest.importorskip("roman_moe.nodes.monitor")
+
+
+@pytest.mark.parametrize(
+    ("run", "complaint"),
+    [
+        (Run(arm="ur5"), "--arm ur5: there is only lab"),
+        (Run(poses="camera"), "--poses camera: there is only truth"),
+        (Run(start="dance"), "unknown skill 'dance'"),
+        (Run(start="7"), "unknown scenario 7"),
+    ],
+)
+def test_what_there_is_not_is_named(run: Run, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        run.main()
+
+
+def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="nothing: no such folder"):
+        Run(controller=tmp_path / "nothing").main()
+
+
+class Standing:
+    """As much of a monitor as the status line reads."""
+
+    def __init__(self, tick: object, troubles: list[str]) -> None:
+        self.tick = tick
+        self._troubles = troubles
+
+    def troubles(self) -> list[str]:
+        return self._troubles
+
+
+def test_the_status_says_who_leads_and_who_is_not_well() -> None:
+    tick = monitor.Tick(12_300_000_000, SKILLS, np.eye(len(SKILLS))[5] * 0.98, "push", 3)
+    assert status_line(Standing(None, []), 0.0).plain == "starting"
+    assert status_line(Standing(tick, []), 0.1).plain == "  12.3 s   Push leads with 0.98   missed ticks 3"
+    line = status_line(Standing(tick, ["blender: no weights", "lab: held"]), 7.0).plain
+    assert line.endswith("missed ticks 3   no tick for 7 s   blender: no weights")
+
+
+def test_outcomes_are_told_in_words() -> None:
+    assert outcome_line(monitor.Standing("push", 4, "success", 9.25)) == "push, seed 4: solved after 9.2 s"
+    assert outcome_line(monitor.Standing("scenario_6", 1, "time_limit", 240.0)).endswith("time limit after 240.0 s")
+
+
+def test_it_runs_until_ctrl_c(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), "--start", "button"]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root, "TTY_COMPATIBLE": "1", "FORCE_COLOR": "1", "COLUMNS": "120"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        shown = b""
+        while b"leads with" not in shown:
+            more = process.stdout.read1()
+            assert more, shown
+            shown += more
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
