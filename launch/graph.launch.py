@@ -1,0 +1,48 @@
+"""The graph for ROS installations: `ros2 launch roman_moe graph.launch.py start:=6 lockstep:=false ...`.
+
+Nodes, parameters and arguments come from config/graph.yaml, as for `roman-moe run`; there is nothing to keep in step here.
+"""
+
+from __future__ import annotations
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from roman_moe.nodes.graph import NodeSpec, load_description, parse_arguments, resolve
+
+DESCRIPTION = load_description()
+
+
+def generate_launch_description() -> LaunchDescription:
+    """One launch argument for each argument of the graph, and the namespace that all nodes go into."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=_text(argument.default), description=argument.description)
+        for name, argument in DESCRIPTION.arguments.items()
+    ]
+    namespace = DeclareLaunchArgument("namespace", default_value="", description="Namespace of the whole graph.")
+    return LaunchDescription([*declared, namespace, OpaqueFunction(function=_nodes)])
+
+
+def _nodes(context: LaunchContext) -> list[Node]:
+    texts = {name: LaunchConfiguration(name).perform(context) for name in DESCRIPTION.arguments}
+    return [_node(spec) for spec in resolve(DESCRIPTION, parse_arguments(DESCRIPTION, texts))]
+
+
+def _node(spec: NodeSpec) -> Node:
+    # each with its type: launch would read the text "6" as a number
+    parameters = {key: ParameterValue(value, value_type=type(value)) for key, value in spec.parameters.items()}
+    return Node(
+        package="roman_moe",
+        executable=spec.executable,
+        name=spec.name,
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[parameters],
+        output="screen",
+    )
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
