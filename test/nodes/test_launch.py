@@ -1,0 +1,111 @@
+"""The launch file starts the graph that the bring-up starts; needs launch_ros, which comes with a ROS installation."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from roman_moe.control.rates import Rates
+from roman_moe.core.paths import launch_path
+from roman_moe.nodes.graph import load_description, resolve
+from roman_moe.nodes.monitor import Monitor
+from roman_moe.nodes.process import make_executor, ros_context
+
+launch = pytest.importorskip("launch")
+pytest.importorskip("launch_ros")
+
+ROOT = Path(__file__).parents[2]
+START = 90.0  # [s] for a dozen processes on a busy machine
+
+
+@pytest.fixture
+def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This checkout as an installed ROS package."""
+    index = tmp_path / "share/ament_index/resource_index/packages"
+    index.mkdir(parents=True)
+    (index / "roman_moe").touch()
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/roman_moe").symlink_to(ROOT / "scripts")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    return tmp_path
+
+
+def launch_file() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("graph_launch", launch_path("graph.launch.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_argument_of_the_graph_is_a_launch_argument() -> None:
+    description = launch_file().generate_launch_description()
+    declared = {argument.name: argument for argument in description.get_launch_arguments()}
+    assert set(declared) == {*load_description().arguments, "namespace"}
+    assert all(argument.description for argument in declared.values())
+
+
+def test_it_starts_the_nodes_of_the_bring_up(bundle: Path, prefix: Path) -> None:
+    context = launch.LaunchContext()
+    module = launch_file()
+    arguments = {"controller": str(bundle), "start": "6", "lockstep": "true"}
+    for argument in module.generate_launch_description().get_launch_arguments():
+        argument.visit(context)
+    context.launch_configurations.update(arguments)
+    found = {}
+    for node in module._nodes(context):
+        node._perform_substitutions(context)
+        (parameters,) = node._Node__parameters
+        values = {"".join(part.text for part in key): value.evaluate(context) for key, value in parameters.items()}
+        found[node.node_name.removeprefix("/")] = values
+    expected = resolve(load_description(), {"controller": str(bundle), "lockstep": True})
+    assert found == {spec.name: dict(spec.parameters) for spec in expected}
+
+
+def test_it_runs_and_ends_cleanly(bundle: Path, prefix: Path) -> None:
+    source = launch.launch_description_sources.PythonLaunchDescriptionSource(str(launch_path("graph.launch.py")))
+    arguments = {"controller": str(bundle), "start": "push", "lockstep": "true", "namespace": "arm"}
+    ended: list[Any] = []
+    service = launch.LaunchService(noninteractive=True)
+    service.include_launch_description(
+        launch.LaunchDescription(
+            [
+                launch.actions.IncludeLaunchDescription(source, launch_arguments=arguments.items()),
+                launch.actions.RegisterEventHandler(
+                    launch.event_handlers.OnProcessExit(on_exit=lambda event, _: ended.append(event))
+                ),
+            ]
+        )
+    )
+    stamps: list[int] = []
+
+    def watch() -> None:
+        with ros_context(["monitor", "--ros-args", "-r", "__ns:=/arm"]) as context:
+            executor, monitor = make_executor(context), Monitor(context, Rates())
+            executor.add_node(monitor)
+            end = time.monotonic() + START
+            while len(stamps) < 10 and time.monotonic() < end:
+                executor.spin_once(timeout_sec=0.05)
+                stamps.extend(tick.stamp_ns for tick in monitor.take_ticks())
+            executor.shutdown()
+            monitor.destroy_node()
+        service.shutdown()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert service.run() == 0
+    thread.join()
+    assert len(stamps) >= 10
+    assert len(ended) == len(resolve(load_description(), {"controller": str(bundle)}))
+    assert {event.returncode for event in ended} == {0}
