@@ -102,6 +102,45 @@ class ObjectPoses:
         return bool(np.isfinite(self.positions).all())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Bodies:
+    """The numbers of a MultiDOFJointState with known names.
+
+    Attributes:
+        stamp_ns: of the message [ns].
+        translations, velocities, forces: (n, 3) each.
+    """
+
+    stamp_ns: int
+    translations: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    forces: NDArray[np.float64]
+
+    @classmethod
+    def at_zero(cls, stamp_ns: int, count: int) -> Bodies:
+        """`count` bodies, all numbers zero."""
+        return cls(stamp_ns, np.zeros((count, 3)), np.zeros((count, 3)), np.zeros((count, 3)))
+
+    @classmethod
+    def of(cls, topic: str, message: Any, names: tuple[str, ...]) -> Bodies:
+        """Bodies of a message for `topic` that must name exactly `names`.
+
+        Raises:
+            MessageError: naming what differs.
+        """
+        _check_names(topic, message.joint_names, names)
+        for field in ("transforms", "twist", "wrench"):
+            found = len(getattr(message, field))
+            if found != len(names):
+                raise MessageError(f"{topic}: {found} entries in {field}: expected {len(names)}")
+        return cls(
+            message_stamp(message),
+            np.array([_xyz(transform.translation) for transform in message.transforms]),
+            np.array([_xyz(twist.linear) for twist in message.twist]),
+            np.array([_xyz(wrench.force) for wrench in message.wrench]),
+        )
+
+
 class MessageCodec:
     """Builds messages of one family of classes.
 
@@ -136,28 +175,29 @@ class MessageCodec:
 
     def scene(self, state: SceneState) -> Any:
         """The `scene` message (MultiDOFJointState) of a state."""
-        hand, fingers = self._hand_bodies(state)
-        return self._bodies(
-            state.stamp_ns,
-            SCENE_NAMES,
-            [
-                hand,
-                fingers,
-                *self._object_bodies(state.object_positions, state.object_valid, state.object_ages),
-                *self._flag_bodies(state.flags),
-            ],
-        )
+        return self.bodies(SCENE_NAMES, bodies_of_scene(state))
 
     def hand_state(self, state: SceneState | HandState) -> Any:
         """The `hand_state` message (MultiDOFJointState) of a state."""
-        bodies = [*self._hand_bodies(state), *self._flag_bodies(state.flags)]
-        return self._bodies(state.stamp_ns, HAND_NAMES, bodies)
+        return self.bodies(HAND_NAMES, bodies_of_hand(state))
 
     def object_poses(self, poses: ObjectPoses | SceneState) -> Any:
         """The `object_poses` message (MultiDOFJointState) of poses, or of a state's objects."""
-        if isinstance(poses, SceneState):
-            poses = poses_of(poses)
-        return self._bodies(poses.stamp_ns, OBJECTS, self._object_bodies(poses.positions, poses.valid, poses.ages))
+        return self.bodies(OBJECTS, bodies_of_objects(poses_of(poses) if isinstance(poses, SceneState) else poses))
+
+    def bodies(self, names: Sequence[str], bodies: Bodies) -> Any:
+        """The MultiDOFJointState of bodies with these names."""
+        zero = self._vector3((0.0, 0.0, 0.0))
+        upright = self._quaternion(x=0.0, y=0.0, z=0.0, w=1.0)
+        return self._multi_dof(
+            header=self._stamped(bodies.stamp_ns, BASE_FRAME),
+            joint_names=list(names),
+            transforms=[
+                self._transform(translation=self._vector3(row), rotation=upright) for row in bodies.translations
+            ],
+            twist=[self._twist(linear=self._vector3(row), angular=zero) for row in bodies.velocities],
+            wrench=[self._wrench(force=self._vector3(row), torque=zero) for row in bodies.forces],
+        )
 
     def weights(self, stamp_ns: int, skills: Sequence[str], weights: NDArray[np.float64]) -> Any:
         """The `gate/weights` message (JointState) of one weight a skill, (len(skills),)."""
@@ -177,45 +217,6 @@ class MessageCodec:
         """The `gripper_cmd` message (JointState) of a command."""
         opening = np.array([command.gripper_opening], dtype=np.float64)
         return self._vector_message(command.stamp_ns, "", (GRIPPER_JOINT,), position=opening)
-
-    def _hand_bodies(self, state: SceneState | HandState) -> tuple[Any, Any]:
-        left, right = state.finger_forces
-        hand = self._body(state.hand_position, linear=state.hand_velocity)
-        fingers = self._body((state.finger_opening, 0.0, 0.0), force=(left, right, 0.0))
-        return hand, fingers
-
-    def _object_bodies(
-        self, positions: NDArray[np.float64], valid: NDArray[np.bool_], ages: NDArray[np.float64]
-    ) -> list[Any]:
-        rows = zip(positions, valid, ages, strict=True)
-        return [self._body(position, force=(fits, age, 0.0)) for position, fits, age in rows]
-
-    def _flag_bodies(self, flags: NDArray[np.bool_]) -> list[Any]:
-        return [self._body((flag, 0.0, 0.0)) for flag in flags]
-
-    def _body(
-        self,
-        translation: Iterable[float],
-        linear: Iterable[float] = (0.0, 0.0, 0.0),
-        force: Iterable[float] = (0.0, 0.0, 0.0),
-    ) -> Any:
-        zero = self._vector3((0.0, 0.0, 0.0))
-        return (
-            self._transform(
-                translation=self._vector3(translation), rotation=self._quaternion(x=0.0, y=0.0, z=0.0, w=1.0)
-            ),
-            self._twist(linear=self._vector3(linear), angular=zero),
-            self._wrench(force=self._vector3(force), torque=zero),
-        )
-
-    def _bodies(self, stamp_ns: int, names: tuple[str, ...], bodies: Sequence[Any]) -> Any:
-        return self._multi_dof(
-            header=self._stamped(stamp_ns, BASE_FRAME),
-            joint_names=list(names),
-            transforms=[body[0] for body in bodies],
-            twist=[body[1] for body in bodies],
-            wrench=[body[2] for body in bodies],
-        )
 
     def _vector_message(
         self,
@@ -264,38 +265,26 @@ def poses_of(state: SceneState) -> ObjectPoses:
     return ObjectPoses(state.stamp_ns, state.object_positions, state.object_valid, state.object_ages)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Bodies:
-    """The numbers of a MultiDOFJointState whose names have been checked.
+def bodies_of_scene(state: SceneState) -> Bodies:
+    """Bodies of `SCENE_NAMES` for a state."""
+    bodies = Bodies.at_zero(state.stamp_ns, len(SCENE_NAMES))
+    _put_hand(bodies, state, slice(2 + len(OBJECTS), None))
+    _put_objects(bodies, poses_of(state), slice(2, 2 + len(OBJECTS)))
+    return bodies
 
-    Attributes:
-        stamp_ns: of the message [ns].
-        translations, velocities, forces: (n, 3) each.
-    """
 
-    stamp_ns: int
-    translations: NDArray[np.float64]
-    velocities: NDArray[np.float64]
-    forces: NDArray[np.float64]
+def bodies_of_hand(state: SceneState | HandState) -> Bodies:
+    """Bodies of `HAND_NAMES` for a state."""
+    bodies = Bodies.at_zero(state.stamp_ns, len(HAND_NAMES))
+    _put_hand(bodies, state, slice(2, None))
+    return bodies
 
-    @classmethod
-    def of(cls, topic: str, message: Any, names: tuple[str, ...]) -> Bodies:
-        """Bodies of a message for `topic` that must name exactly `names`.
 
-        Raises:
-            MessageError: naming what differs.
-        """
-        _check_names(topic, message.joint_names, names)
-        for field in ("transforms", "twist", "wrench"):
-            found = len(getattr(message, field))
-            if found != len(names):
-                raise MessageError(f"{topic}: {found} entries in {field}: expected {len(names)}")
-        return cls(
-            message_stamp(message),
-            np.array([_xyz(transform.translation) for transform in message.transforms]),
-            np.array([_xyz(twist.linear) for twist in message.twist]),
-            np.array([_xyz(wrench.force) for wrench in message.wrench]),
-        )
+def bodies_of_objects(poses: ObjectPoses) -> Bodies:
+    """Bodies of `OBJECTS` for poses."""
+    bodies = Bodies.at_zero(poses.stamp_ns, len(OBJECTS))
+    _put_objects(bodies, poses, slice(None))
+    return bodies
 
 
 def decode_scene(message: Any) -> SceneState:
@@ -426,6 +415,20 @@ def _decode_vector(
     if len(values) != len(expected):
         raise MessageError(f"{topic}: {len(values)} numbers in {field}: expected {len(expected)}")
     return np.array(values, dtype=np.float64)
+
+
+def _put_hand(bodies: Bodies, state: SceneState | HandState, flags: slice) -> None:
+    bodies.translations[0] = state.hand_position
+    bodies.velocities[0] = state.hand_velocity
+    bodies.translations[1, 0] = state.finger_opening
+    bodies.forces[1, :2] = state.finger_forces
+    bodies.translations[flags, 0] = state.flags
+
+
+def _put_objects(bodies: Bodies, poses: ObjectPoses, rows: slice) -> None:
+    bodies.translations[rows] = poses.positions
+    bodies.forces[rows, 0] = poses.valid
+    bodies.forces[rows, 1] = poses.ages
 
 
 def _bools(topic: str, what: str, names: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.bool_]:
