@@ -60,7 +60,8 @@ bench: $(STAMPS)/all ## measure simulation, controller and graph; leaves out/ben
 	$(BIN)/roman-moe bench graph --json out/bench/graph.json
 
 clean: ## remove what was built, cached and drawn; .venv/ stays
-	rm -rf build dist install log out *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist install log out *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache \
+		.hypothesis MUJOCO_LOG.TXT
 	find roman_moe test launch -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/venv-$(ROS): tools/make_venv.sh

@@ -13,6 +13,7 @@ from roman_moe.core.errors import RomanError
 
 EXTRAS: Mapping[str, str] = {
     "PIL": "report",
+    "glfw": "lab",
     "gymnasium": "lab",
     "imageio_ffmpeg": "report",
     "matplotlib": "report",
