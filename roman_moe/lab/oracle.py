@@ -129,10 +129,10 @@ def pick_and_drop(state: SceneState) -> tuple[Vector, float]:
     return velocity, CLOSE
 
 
-def is_dropped(state: SceneState) -> bool:
-    """Whether the cover lies on the drop zone (its handle is 26 mm above its underside)."""
+def is_dropped(state: SceneState, tolerance: float = 0.005) -> bool:
+    """Whether the cover lies on the drop zone, or `tolerance` [m] above it (its handle is 26 mm above its underside)."""
     offset = state.position("cover") - state.position("drop_zone")
-    return abs(offset[0]) < 0.12 and abs(offset[1]) < 0.10 and -0.01 < offset[2] < 0.031
+    return abs(offset[0]) < 0.12 and abs(offset[1]) < 0.10 and -0.01 < offset[2] < 0.026 + tolerance
 
 
 def door_angle(state: SceneState) -> float:
@@ -172,10 +172,10 @@ def pick_and_place(state: SceneState) -> tuple[Vector, float]:
     return velocity, CLOSE
 
 
-def is_placed(state: SceneState) -> bool:
-    """Whether the rack stands on its plate or on the conveyor behind it."""
+def is_placed(state: SceneState, tolerance: float = 0.003) -> bool:
+    """Whether the rack stands, to within `tolerance` [m], on its plate or on the conveyor behind it."""
     offset = state.position("rack") - state.position("rack_target")
-    return abs(offset[0]) < 0.06 and -0.25 < offset[1] < 0.04 and abs(offset[2] - RACK_HEIGHT) < 0.003
+    return abs(offset[0]) < 0.06 and -0.25 < offset[1] < 0.04 and abs(offset[2] - RACK_HEIGHT) < tolerance
 
 
 def pick_and_insert(state: SceneState) -> tuple[Vector, float]:
@@ -203,7 +203,7 @@ def is_inserted(state: SceneState) -> bool:
 def push(state: SceneState) -> tuple[Vector, float]:
     """Push the rack along the conveyor with closed fingers."""
     hand, rack, end = state.hand_position, state.position("rack"), state.position("conveyor_end")
-    if rack[1] < end[1] + 0.0015:
+    if rack[1] < end[1] - 0.001:
         return _go_home(hand), CLOSE
     contact = np.array([rack[0], rack[1] + 0.058, -0.052])  # half the rack and half the closed fingers
     lined_up = abs(hand[0] - rack[0]) < 0.012 and hand[2] < contact[2] + 0.02

@@ -29,33 +29,37 @@ class OracleGate:
 LEAVING_HEIGHT = 0.10  # [m] below it a hand beside its object still belongs to the skill
 LEAVING_SIDE = 0.21  # [m] |y| beyond it the hand is over the drawer unit or the belt
 
+# Well between where a skill starts and where it ends, so that noise on a pose does not blur what the gate should say.
+DRAWER_SHUT_SHARE = 0.7
+DOOR_SHUT_SHARE = 0.5
+LOW_ENOUGH = 0.02  # [m] above where a thing comes to rest it counts as put down, as long as the hand has left it
+PUSH_REMAINING = 0.6 * layout.SCENARIO_PUSH_TOLERANCE  # [m]
+
 
 def leading_skill(state: SceneState) -> str:
     """The skill that should lead in a true state."""
     hand = state.hand_position
-    rack, vial, end = state.position("rack"), state.position("vial"), state.position("conveyor_end")
-    inserted = is_inserted(state)
+    rack, vial = state.position("rack"), state.position("vial")
 
     handle = state.position("drawer_handle")
-    opening = DRAWER_CLOSED_Y - handle[1]
-    if opening < 0.88 * layout.DRAWER_TRAVEL or _is_beside(hand, handle):
+    if DRAWER_CLOSED_Y - handle[1] < DRAWER_SHUT_SHARE * layout.DRAWER_TRAVEL or _is_beside(hand, handle):
         return "pull"
-    if not is_dropped(state) or hand[1] > LEAVING_SIDE:
+    if not is_dropped(state, LOW_ENOUGH) or hand[1] > LEAVING_SIDE:
         return "pick_and_drop"
-    if door_angle(state) < 0.84 * layout.DOOR_RANGE or _is_beside(hand, state.position("door_handle")):
+    if door_angle(state) < DOOR_SHUT_SHARE * layout.DOOR_RANGE or _is_beside(hand, state.position("door_handle")):
         return "rotate_open"
+    inserted = is_inserted(state)
     holds_vial = float(np.max(np.abs(vial - hand))) < 0.06
-    if not is_placed(state) or (not inserted and not holds_vial and _is_beside(hand, rack)):
+    if not is_placed(state, LOW_ENOUGH) or (not inserted and not holds_vial and _is_beside(hand, rack)):
         return "pick_and_place"
-    if not inserted or _is_beside(hand, vial):
+    if not inserted or _is_beside(hand, vial, 0.025):  # pushing the rack, the hand is not much farther away
         return "pick_and_insert"
-    remaining, beside = rack[1] - end[1], _is_beside(hand, rack, 0.09)
-    if remaining > (0.004 if beside else 0.6 * layout.SCENARIO_PUSH_TOLERANCE):
+    if rack[1] - state.position("conveyor_end")[1] > PUSH_REMAINING:
         return "push"
-    if not state.flag("button_pressed") and (beside or hand[1] < -LEAVING_SIDE):
+    if not state.flag("button_pressed") and (hand[1] < -LEAVING_SIDE or _is_beside(hand, rack, 0.10)):
         return "push"
     return "button"
 
 
-def _is_beside(hand: Vector, thing: Vector, radius: float = 0.035) -> bool:
+def _is_beside(hand: Vector, thing: Vector, radius: float = 0.05) -> bool:
     return bool(hand[2] < LEAVING_HEIGHT and math.hypot(hand[0] - thing[0], hand[1] - thing[1]) < radius)

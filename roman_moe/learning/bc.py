@@ -73,10 +73,12 @@ def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_we
     """The cloning loss of a batch, a scalar."""
     raw = policy.raw(observations)
     if policy.name == GATE:
-        # A target of exactly 1 is out of the gate's range and would push its outputs away for ever.
+        # A target of exactly 1 is out of the gate's range and would push its outputs away for ever. The clip gives no
+        # gradient outside [0, 1], so it is left out here and a penalty keeps the outputs where it does nothing.
         wanted = answers.clamp(min=LEAST_WEIGHT)
         wanted = wanted / wanted.sum(dim=1, keepdim=True)
-        return -(wanted * policy.squash(raw).log()).sum(dim=1).mean()
+        cross_entropy = -(wanted * functional.log_softmax(GATE_GAIN * raw, dim=1)).sum(dim=1).mean()
+        return cross_entropy + (raw - raw.clamp(0.0, 1.0)).square().sum(dim=1).mean()
     velocity = functional.mse_loss(torch.tanh(raw[:, :3]), answers[:, :3])
     gripper = functional.binary_cross_entropy_with_logits(2.0 * raw[:, 3], 0.5 * (1.0 + answers[:, 3]))
     return velocity + gripper_weight * gripper

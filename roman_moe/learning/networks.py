@@ -103,9 +103,5 @@ class MLPPolicy(nn.Module):
 
 
 def gate_weights(raw: Tensor) -> Tensor:
-    """ROMAN's weights of a gate's raw outputs, (B, n): softmax(10 clip(raw, 0, 1)).
-
-    The gradient passes the clip as if it were not there: an output clipped on the wrong side would never return.
-    """
-    clipped = raw.clamp(0.0, 1.0).detach() + (raw - raw.detach())
-    return torch.softmax(GATE_GAIN * clipped, dim=1)
+    """ROMAN's weights of a gate's raw outputs, (B, n): softmax(10 clip(raw, 0, 1))."""
+    return torch.softmax(GATE_GAIN * raw.clamp(0.0, 1.0), dim=1)

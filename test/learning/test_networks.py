@@ -15,6 +15,7 @@ from roman_moe.core.errors import BundleError
 from roman_moe.core.features import OBSERVATIONS
 from roman_moe.core.skills import SKILLS
 from roman_moe.learning import export
+from roman_moe.learning.bc import loss_of
 from roman_moe.learning.export import PARITY_TOLERANCE, export_policy, parity, write_bundle
 from roman_moe.learning.geometry import object_columns, observed_objects, relative_matrix
 from roman_moe.learning.networks import MLPPolicy, gate_weights
@@ -81,10 +82,15 @@ def test_gate_weights_are_those_of_the_reference(raw: list[float], leader: float
 
 
 def test_a_gate_output_clipped_on_the_wrong_side_still_learns():
-    raw = torch.full((1, 7), -3.0, requires_grad=True)
-    (-gate_weights(raw)[0, 2].log()).backward()
-    assert raw.grad is not None
-    assert raw.grad[0, 2] < 0.0
+    """The clip of the gate's outputs has no gradient outside [0, 1]; the cloning loss must have one."""
+    network = policy("gate")
+    with torch.no_grad():
+        network.head.bias.fill_(-3.0)
+    answers = torch.zeros(1, 7)
+    answers[0, 2] = 1.0
+    loss_of(network, torch.from_numpy(observations("gate", 1)), answers, 0.1).backward()
+    assert network.head.bias.grad is not None
+    assert network.head.bias.grad[2] < 0.0
 
 
 @pytest.mark.parametrize("name", NETWORKS)
