@@ -34,7 +34,7 @@ class Collect:
     noise_kind: str = "clipped"
     """"clipped" as in ROMAN, or "gaussian" without the clipping."""
 
-    perturbation: float = 0.0
+    perturbation: float = 0.5
     """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action."""
 
     seed: int = 0
