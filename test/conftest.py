@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
+
+# Tests' own processes import this checkout, installed or not, and a sourced ROS where there is one.
+ROOT = str(Path(__file__).parents[1])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
 
 # Before the libraries that read them are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

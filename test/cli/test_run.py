@@ -66,8 +66,7 @@ def test_outcomes_are_told_in_words() -> None:
 def test_it_runs_until_ctrl_c(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny")
     command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), "--start", "button"]
-    root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": root, "TTY_COMPATIBLE": "1", "FORCE_COLOR": "1", "COLUMNS": "120"}
+    environment = {**os.environ, "TTY_COMPATIBLE": "1", "FORCE_COLOR": "1", "COLUMNS": "120"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -116,9 +116,7 @@ def test_ctrl_c_ends_all_within_a_second(bundle: Path, tmp_path: Path) -> None:
             print("ended", flush=True)
         """)
     )
-    root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": root}
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         processes = [int(text) for text in process.stdout.readline().split()]
         assert process.stdout.readline() == "running\n"
@@ -133,7 +131,7 @@ def test_ctrl_c_ends_all_within_a_second(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_nodes_end_with_the_process_that_started_them(bundle: Path) -> None:
-    environment = {**os.environ, PARENT_VARIABLE: "-1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, PARENT_VARIABLE: "-1"}
     command = [sys.executable, "-m", "roman_moe.nodes.observer"]
     finished = subprocess.run(command, env=environment, timeout=START, check=False)
     assert finished.returncode == 0
