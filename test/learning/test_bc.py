@@ -187,7 +187,7 @@ def test_the_shipped_recipe_is_whole():
     ("old", "new", "message"),
     [
         ("  steps:", "  stops:", "defaults: unknown key 'stops': did you mean 'steps'?"),
-        ("gate: {hidden: [64, 64, 64]}", "gate: {hiden: [64]}", "networks.gate: unknown key 'hiden'"),
+        ("gate: {hidden:", "gate: {hiden:", "networks.gate: unknown key 'hiden'"),
         ("gate: {", "gait: {", "networks: unknown network 'gait'"),
         ("batch_size: 128", "batch_size: many", "defaults: batch_size is 'many': expected a whole number"),
         ("batch_size: 128", "batch_size: 0", "defaults: steps, batch_size and hidden: expected 1 or more"),
