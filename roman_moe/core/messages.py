@@ -3,17 +3,6 @@
 The message classes come from outside (`MessageCodec`): one module serves rclpy's generated classes and the dataclasses
 of a rosbags type store, and imports neither. Decoding is strict: a message whose names or lengths differ from what is
 expected raises `MessageError` and nothing else. It does not judge the numbers: whoever uses them asks `is_finite()`.
-
-Layout of the named bodies (sensor_msgs/MultiDOFJointState):
-
-| body | carries |
-|---|---|
-| `hand` | transform.translation = position [m], twist.linear = velocity [m/s] |
-| `fingers` | transform.translation.x = opening [m]; wrench.force.x, .y = forces on the left and right pad [N] |
-| an object | transform.translation = position [m]; wrench.force.x = validity (0 or 1), wrench.force.y = age [s] |
-| `flag/<name>` | transform.translation.x = 0 or 1 |
-
-`scene` has all of them in the order of `SCENE_NAMES`, `hand_state` hand, fingers and flags, `object_poses` the objects.
 """
 
 from __future__ import annotations
@@ -21,15 +10,28 @@ from __future__ import annotations
 import array
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.action import ACTION_LAYOUT, Command
-from roman_moe.core.errors import RomanError
-from roman_moe.core.state import FLAGS, NANOSECONDS, OBJECTS, SceneState
+from roman_moe.core.bodies import (
+    HAND_NAMES,
+    SCENE_NAMES,
+    Bodies,
+    HandState,
+    MessageError,
+    ObjectPoses,
+    bodies_of_hand,
+    bodies_of_objects,
+    bodies_of_scene,
+    hand_of,
+    objects_of,
+    poses_of,
+    scene_of,
+)
+from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
 
 MULTI_DOF = "sensor_msgs/msg/MultiDOFJointState"
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -40,105 +42,10 @@ BASE_FRAME = "base"
 
 GRIPPER_JOINT = "gripper"
 
-_FLAG_NAMES = tuple(f"flag/{name}" for name in FLAGS)
-HAND_NAMES: tuple[str, ...] = ("hand", "fingers", *_FLAG_NAMES)
-SCENE_NAMES: tuple[str, ...] = ("hand", "fingers", *OBJECTS, *_FLAG_NAMES)
-
 _SECONDS_LIMIT = 2**31  # builtin_interfaces/Time.sec is an int32
 
 MessageTypes = Callable[[str], Any]
 """Gives the class of a message type's full name: `typestore.types.__getitem__` of rosbags, an importer of rclpy's."""
-
-
-class MessageError(RomanError):
-    """A message whose names, lengths or stamp are not what its topic demands."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HandState:
-    """What the arm itself knows: the fields of SceneState without the objects (see there for units)."""
-
-    stamp_ns: int
-    hand_position: NDArray[np.float64]
-    hand_velocity: NDArray[np.float64]
-    finger_opening: float
-    finger_forces: NDArray[np.float64]
-    flags: NDArray[np.bool_]
-
-    def with_poses(self, poses: ObjectPoses) -> SceneState:
-        """The scene at this hand's stamp; an object's age grows by what the poses are older than the hand."""
-        lag = (self.stamp_ns - poses.stamp_ns) / NANOSECONDS
-        return SceneState(
-            stamp_ns=self.stamp_ns,
-            hand_position=self.hand_position,
-            hand_velocity=self.hand_velocity,
-            finger_opening=self.finger_opening,
-            finger_forces=self.finger_forces,
-            object_positions=poses.positions,
-            flags=self.flags,
-            object_valid=poses.valid,
-            object_ages=poses.ages + lag,
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ObjectPoses:
-    """Positions of `OBJECTS` as a pose source sees them.
-
-    Attributes:
-        stamp_ns: when they were seen [ns]: the image's time.
-        positions: (len(OBJECTS), 3) [m].
-        valid: whether each may be used, (len(OBJECTS),).
-        ages: how much older than `stamp_ns` each is, (len(OBJECTS),) [s].
-    """
-
-    stamp_ns: int
-    positions: NDArray[np.float64]
-    valid: NDArray[np.bool_]
-    ages: NDArray[np.float64]
-
-    def is_finite(self) -> bool:
-        """Whether every position is finite."""
-        return bool(np.isfinite(self.positions).all())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bodies:
-    """The numbers of a MultiDOFJointState with known names.
-
-    Attributes:
-        stamp_ns: of the message [ns].
-        translations, velocities, forces: (n, 3) each.
-    """
-
-    stamp_ns: int
-    translations: NDArray[np.float64]
-    velocities: NDArray[np.float64]
-    forces: NDArray[np.float64]
-
-    @classmethod
-    def at_zero(cls, stamp_ns: int, count: int) -> Bodies:
-        """`count` bodies, all numbers zero."""
-        return cls(stamp_ns, np.zeros((count, 3)), np.zeros((count, 3)), np.zeros((count, 3)))
-
-    @classmethod
-    def of(cls, topic: str, message: Any, names: tuple[str, ...]) -> Bodies:
-        """Bodies of a message for `topic` that must name exactly `names`.
-
-        Raises:
-            MessageError: naming what differs.
-        """
-        _check_names(topic, message.joint_names, names)
-        for field in ("transforms", "twist", "wrench"):
-            found = len(getattr(message, field))
-            if found != len(names):
-                raise MessageError(f"{topic}: {found} entries in {field}: expected {len(names)}")
-        return cls(
-            message_stamp(message),
-            np.array([_xyz(transform.translation) for transform in message.transforms]),
-            np.array([_xyz(twist.linear) for twist in message.twist]),
-            np.array([_xyz(wrench.force) for wrench in message.wrench]),
-        )
 
 
 class MessageCodec:
@@ -260,86 +167,50 @@ def message_stamp(message: Any) -> int:
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
-def poses_of(state: SceneState) -> ObjectPoses:
-    """The objects of a state, as a pose source gives them."""
-    return ObjectPoses(state.stamp_ns, state.object_positions, state.object_valid, state.object_ages)
+def read_bodies(topic: str, message: Any, names: tuple[str, ...]) -> Bodies:
+    """Bodies of a MultiDOFJointState for `topic` that must name exactly `names`.
 
-
-def bodies_of_scene(state: SceneState) -> Bodies:
-    """Bodies of `SCENE_NAMES` for a state."""
-    bodies = Bodies.at_zero(state.stamp_ns, len(SCENE_NAMES))
-    _put_hand(bodies, state, slice(2 + len(OBJECTS), None))
-    _put_objects(bodies, poses_of(state), slice(2, 2 + len(OBJECTS)))
-    return bodies
-
-
-def bodies_of_hand(state: SceneState | HandState) -> Bodies:
-    """Bodies of `HAND_NAMES` for a state."""
-    bodies = Bodies.at_zero(state.stamp_ns, len(HAND_NAMES))
-    _put_hand(bodies, state, slice(2, None))
-    return bodies
-
-
-def bodies_of_objects(poses: ObjectPoses) -> Bodies:
-    """Bodies of `OBJECTS` for poses."""
-    bodies = Bodies.at_zero(poses.stamp_ns, len(OBJECTS))
-    _put_objects(bodies, poses, slice(None))
-    return bodies
+    Raises:
+        MessageError: naming what differs.
+    """
+    _check_names(topic, message.joint_names, names)
+    for field in ("transforms", "twist", "wrench"):
+        found = len(getattr(message, field))
+        if found != len(names):
+            raise MessageError(f"{topic}: {found} entries in {field}: expected {len(names)}")
+    return Bodies(
+        message_stamp(message),
+        np.array([_xyz(transform.translation) for transform in message.transforms]),
+        np.array([_xyz(twist.linear) for twist in message.twist]),
+        np.array([_xyz(wrench.force) for wrench in message.wrench]),
+    )
 
 
 def decode_scene(message: Any) -> SceneState:
     """SceneState of a `scene` message.
 
     Raises:
-        MessageError: naming what differs from the layout above.
+        MessageError: naming what differs from the layout in core/bodies.py.
     """
-    return scene_of(Bodies.of("scene", message, SCENE_NAMES))
-
-
-def scene_of(bodies: Bodies) -> SceneState:
-    """SceneState of the bodies of `SCENE_NAMES`.
-
-    Raises:
-        MessageError: if a flag or validity is neither 0 nor 1.
-    """
-    poses = _objects_of("scene", bodies, slice(2, 2 + len(OBJECTS)))
-    return _hand_of("scene", bodies, slice(2 + len(OBJECTS), None)).with_poses(poses)
+    return scene_of(read_bodies("scene", message, SCENE_NAMES))
 
 
 def decode_hand_state(message: Any) -> HandState:
     """HandState of a `hand_state` message.
 
     Raises:
-        MessageError: naming what differs from the layout above.
+        MessageError: naming what differs from the layout in core/bodies.py.
     """
-    return hand_of(Bodies.of("hand_state", message, HAND_NAMES))
-
-
-def hand_of(bodies: Bodies) -> HandState:
-    """HandState of the bodies of `HAND_NAMES`.
-
-    Raises:
-        MessageError: if a flag is neither 0 nor 1.
-    """
-    return _hand_of("hand_state", bodies, slice(2, None))
+    return hand_of(read_bodies("hand_state", message, HAND_NAMES))
 
 
 def decode_object_poses(message: Any) -> ObjectPoses:
     """ObjectPoses of an `object_poses` message.
 
     Raises:
-        MessageError: naming what differs from the layout above.
+        MessageError: naming what differs from the layout in core/bodies.py.
     """
-    return objects_of(Bodies.of("object_poses", message, OBJECTS))
-
-
-def objects_of(bodies: Bodies) -> ObjectPoses:
-    """ObjectPoses of the bodies of `OBJECTS`.
-
-    Raises:
-        MessageError: if a validity is neither 0 nor 1.
-    """
-    return _objects_of("object_poses", bodies, slice(None))
+    return objects_of(read_bodies("object_poses", message, OBJECTS))
 
 
 def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
@@ -415,45 +286,3 @@ def _decode_vector(
     if len(values) != len(expected):
         raise MessageError(f"{topic}: {len(values)} numbers in {field}: expected {len(expected)}")
     return np.array(values, dtype=np.float64)
-
-
-def _put_hand(bodies: Bodies, state: SceneState | HandState, flags: slice) -> None:
-    bodies.translations[0] = state.hand_position
-    bodies.velocities[0] = state.hand_velocity
-    bodies.translations[1, 0] = state.finger_opening
-    bodies.forces[1, :2] = state.finger_forces
-    bodies.translations[flags, 0] = state.flags
-
-
-def _put_objects(bodies: Bodies, poses: ObjectPoses, rows: slice) -> None:
-    bodies.translations[rows] = poses.positions
-    bodies.forces[rows, 0] = poses.valid
-    bodies.forces[rows, 1] = poses.ages
-
-
-def _bools(topic: str, what: str, names: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    wrong = (values != 0.0) & (values != 1.0)
-    if wrong.any():
-        index = int(wrong.argmax())
-        raise MessageError(f"{topic}: {what} of {names[index]} is {values[index]}: expected 0 or 1")
-    return values == 1.0
-
-
-def _hand_of(topic: str, bodies: Bodies, flags: slice) -> HandState:
-    return HandState(
-        stamp_ns=bodies.stamp_ns,
-        hand_position=bodies.translations[0],
-        hand_velocity=bodies.velocities[0],
-        finger_opening=float(bodies.translations[1, 0]),
-        finger_forces=bodies.forces[1, :2],
-        flags=_bools(topic, "value", _FLAG_NAMES, bodies.translations[flags, 0]),
-    )
-
-
-def _objects_of(topic: str, bodies: Bodies, rows: slice) -> ObjectPoses:
-    return ObjectPoses(
-        stamp_ns=bodies.stamp_ns,
-        positions=bodies.translations[rows],
-        valid=_bools(topic, "validity", OBJECTS, bodies.forces[rows, 0]),
-        ages=bodies.forces[rows, 1],
-    )

@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.timer import Timer
 
-from roman_moe.core.messages import Bodies, MessageError
+from roman_moe.core.bodies import Bodies, MessageError
 from roman_moe.nodes.diagnostics import Diagnostics
 from roman_moe.nodes.topics import CODEC, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, NumbersWriter

@@ -20,17 +20,9 @@ from sensor_msgs.msg import JointState
 
 from roman_moe.control.controller import hold
 from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import (
-    HAND_NAMES,
-    bodies_of_hand,
-    bodies_of_objects,
-    decode_gripper,
-    decode_twist,
-    decode_weights,
-    message_stamp,
-    poses_of,
-)
+from roman_moe.core.messages import decode_gripper, decode_twist, decode_weights, message_stamp
 from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import CONTROL_RATE, Lab

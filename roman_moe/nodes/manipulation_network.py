@@ -8,8 +8,8 @@ from typing import Any
 
 from roman_moe.control.bundle import load_gate
 from roman_moe.control.manifest import load_manifest
+from roman_moe.core.bodies import SCENE_NAMES, scene_of
 from roman_moe.core.features import feature_vector
-from roman_moe.core.messages import SCENE_NAMES, scene_of
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN

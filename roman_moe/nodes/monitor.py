@@ -12,7 +12,8 @@ from rclpy.context import Context
 from rclpy.node import Node
 
 from roman_moe.control.rates import Rates
-from roman_moe.core.messages import MessageError, decode_weights, message_stamp
+from roman_moe.core.bodies import MessageError
+from roman_moe.core.messages import decode_weights, message_stamp
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS

@@ -9,15 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.core.messages import (
-    HAND_NAMES,
-    SCENE_NAMES,
-    HandState,
-    ObjectPoses,
-    bodies_of_scene,
-    hand_of,
-    objects_of,
-)
+from roman_moe.core.bodies import HAND_NAMES, SCENE_NAMES, HandState, ObjectPoses, bodies_of_scene, hand_of, objects_of
 from roman_moe.core.state import OBJECTS
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.core.messages import HandState, ObjectPoses, bodies_of_objects, objects_of
+from roman_moe.core.bodies import HandState, ObjectPoses, bodies_of_objects, objects_of
 from roman_moe.core.state import FLAGS, OBJECTS
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.nodes.base import NOT_FINITE, RomanNode

@@ -12,7 +12,8 @@ from typing import Any
 
 from rclpy.context import Context
 
-from roman_moe.core.messages import HAND_NAMES, bodies_of_hand, bodies_of_objects, decode_twist, message_stamp, poses_of
+from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
+from roman_moe.core.messages import decode_twist, message_stamp
 from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.topics import HAND_STATE, TRUTH_POSES, TWIST_COMMAND

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message, serialize_message
 
-from roman_moe.core.messages import Bodies, MessageError
+from roman_moe.core.bodies import Bodies, MessageError
+from roman_moe.core.messages import read_bodies
 from roman_moe.core.state import NANOSECONDS
 
 _PLAIN_CDR_LITTLE_ENDIAN = b"\0\1"
@@ -90,7 +91,7 @@ class BodiesReader:
         return Bodies(serialized_stamp(data), *self._layout.views(data, start))
 
     def _read_in_full(self, data: bytes, start: int) -> Bodies:
-        bodies = Bodies.of(self._topic, deserialize_message(data, self._kind), self._names)
+        bodies = read_bodies(self._topic, deserialize_message(data, self._kind), self._names)
         if start > _STAMP_END and data[:2] == _PLAIN_CDR_LITTLE_ENDIAN:
             rows = (bodies.translations, bodies.velocities, bodies.forces)
             views = self._layout.views(data, start)

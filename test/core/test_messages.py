@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from roman_moe.core.action import Command
+from roman_moe.core.bodies import SCENE_NAMES, HandState, MessageError, ObjectPoses, poses_of
 from roman_moe.core.messages import (
-    SCENE_NAMES,
-    HandState,
     MessageCodec,
-    MessageError,
-    ObjectPoses,
     decode_action,
     decode_command,
     decode_hand_state,
@@ -26,7 +23,6 @@ from roman_moe.core.messages import (
     decode_scene,
     decode_weights,
     message_stamp,
-    poses_of,
 )
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState

@@ -13,17 +13,8 @@ from hypothesis.extra.numpy import arrays
 from rclpy.serialization import deserialize_message, serialize_message
 
 from roman_moe.core.action import Command
-from roman_moe.core.messages import (
-    SCENE_NAMES,
-    Bodies,
-    MessageError,
-    bodies_of_scene,
-    decode_action,
-    decode_command,
-    decode_weights,
-    message_stamp,
-    scene_of,
-)
+from roman_moe.core.bodies import SCENE_NAMES, MessageError, bodies_of_scene, scene_of
+from roman_moe.core.messages import decode_action, decode_command, decode_weights, message_stamp, read_bodies
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
@@ -80,7 +71,7 @@ def test_read_or_written_in_place_or_in_full_is_the_same(
     scene = SceneState(stamp, hand[0], hand[1], 0.05, hand[0, :2], objects, np.array([pressed]), valid, ages)
     message = CODEC.scene(scene)
     data = serialize_message(message)
-    found, expected = reader()(data), Bodies.of(SCENE.name, message, SCENE_NAMES)
+    found, expected = reader()(data), read_bodies(SCENE.name, message, SCENE_NAMES)
     written = BodiesWriter(SCENE_NAMES, CODEC.bodies)(bodies_of_scene(scene))
     data = [data, written][in_place]
     assert found.stamp_ns == expected.stamp_ns == serialized_stamp(data) == stamp
