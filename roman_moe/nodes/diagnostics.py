@@ -7,6 +7,7 @@ topic: reports are at least `MIN_PERIOD` apart, and the next periodic one has wh
 from __future__ import annotations
 
 import time
+import zlib
 from collections import Counter
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -18,6 +19,7 @@ from roman_moe.nodes.topics import DIAGNOSTICS
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 PERIOD = 1.0  # [s]
+SPREAD = 0.2  # by which share of it a node may be faster
 MIN_PERIOD = 0.02  # [s]
 
 
@@ -35,7 +37,9 @@ class Diagnostics:
         self._trouble = ""  # of the running second
         self._published = -PERIOD
         self._publisher = node.create_publisher(DIAGNOSTICS.kind, DIAGNOSTICS.name, DIAGNOSTICS.qos)
-        node.create_timer(PERIOD, self._on_period, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        # each at a pace of its own: a dozen reports at once would hold up a control tick
+        period = PERIOD * (1.0 - SPREAD * zlib.crc32(node.get_name().encode()) / 2**32)
+        node.create_timer(period, self._on_period, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def state(self, level: bytes, message: str) -> None:
         """What the node is doing; lasts until the next call."""
