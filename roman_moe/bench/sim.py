@@ -12,7 +12,9 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
+from roman_moe.lab.arm import ArmController
 from roman_moe.lab.env import NOISE_BOUND, SkillEnv
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import Lab
@@ -27,12 +29,14 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
     """Measure on one core for about `seconds` [s].
 
     Returns:
-        `raw_physics_ratio`: environment steps/s of a skill's environment (command, physics, observation with noise, judge) over
-        what bare `mj_step` calls reach from the same states with the same controls and substeps; `realtime_factor`: simulated
-        seconds per second with the oracle driving scenario 6, resets included; `env_steps_per_s`, and `bare_steps_per_s`,
-        the physics steps/s of the bare calls. Medians over stretches.
+        `raw_physics_ratio`: environment steps/s of a skill's environment (command, physics, observation with noise,
+        judge) over what bare `mj_step` calls reach from the same states with the same controls and substeps;
+        `realtime_factor`: simulated seconds per second with the oracle driving scenario 6, resets included;
+        `env_steps_per_s`, and `bare_steps_per_s`, the physics steps/s of the bare calls. Medians over stretches.
     """
-    ratios, env_rates, bare_rates = [], [], []
+    ratios: list[float] = []
+    env_rates: list[float] = []
+    bare_rates: list[float] = []
     deadline = time.monotonic() + 0.5 * seconds
     env = SkillEnv("pick_and_insert")
     rng = np.random.default_rng(seed)
@@ -50,6 +54,18 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
     }
 
 
+class _Recording(ArmController):
+    """An arm's controller that notes what it has set."""
+
+    def __init__(self, arm: ArmController) -> None:
+        self._arm = arm
+        self.controls: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+
+    def apply(self, data: mujoco.MjData, velocity: NDArray[np.float64], gripper_opening: float) -> None:
+        self._arm.apply(data, velocity, gripper_opening)
+        self.controls.append((data.ctrl.copy(), data.act.copy()))
+
+
 def _stretch(env: SkillEnv, rng: np.random.Generator) -> tuple[float, float]:
     """CPU time of a stretch of environment steps, and of the same physics by bare calls [s]."""
     lab = env.lab
@@ -59,18 +75,13 @@ def _stretch(env: SkillEnv, rng: np.random.Generator) -> tuple[float, float]:
     begin = np.empty(size)
     mujoco.mj_getState(lab.model, lab.data, begin, mujoco.mjtState.mjSTATE_FULLPHYSICS)
 
-    # Once more with its controls recorded: what bare calls are then to repeat.
-    controls: list[tuple[Any, Any]] = []
-    apply = lab.arm.apply
-
-    def recording(data: mujoco.MjData, *command: Any) -> None:
-        apply(data, *command)
-        controls.append((data.ctrl.copy(), data.act.copy()))
-
-    lab.arm.apply = recording  # type: ignore[method-assign]
+    # Once with its controls recorded: what the bare calls are to repeat.
+    arm = lab.arm
+    recording = _Recording(arm)
+    lab.arm = recording
     for action in actions:
         env.step(action)
-    lab.arm.apply = apply  # type: ignore[method-assign]
+    lab.arm = arm
 
     def environment() -> None:
         for action in actions:
@@ -78,7 +89,7 @@ def _stretch(env: SkillEnv, rng: np.random.Generator) -> tuple[float, float]:
 
     def bare() -> None:
         model, data, substeps = lab.model, lab.data, lab.substeps
-        for control, activation in controls:
+        for control, activation in recording.controls:
             data.ctrl[:] = control
             data.act[:] = activation
             mujoco.mj_step(model, data, nstep=substeps)

@@ -1,7 +1,7 @@
 """Features: the named numbers of a SceneState that a network may observe.
 
-An *observation* is a selection of these by name, in the order that the network's own metadata declares. Which
-network sees what follows ROMAN's public code (`reference` dims: pull 12, rotate open 12, button 13, the other experts 15,
+An *observation* is a selection of these by name, in the order that the network's own metadata declares. Which network
+sees what follows ROMAN's public code (`reference` dims: pull 12, rotate open 12, button 13, the other experts 15,
 gate 28).
 """
 

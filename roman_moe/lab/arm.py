@@ -1,8 +1,8 @@
 """Low-level control of the lab's arm: hand velocity to joint velocity by damped least squares.
 
-The joint servos themselves live in the model (`assets/arm.xml`): each integrates its commanded joint velocity into a position
-reference and follows it with limited torque, at every physics step. This module sets those joint velocities once a
-control period, so that a whole period is one call into MuJoCo.
+The joint servos themselves live in the model (`assets/arm.xml`): each integrates its commanded joint velocity into a
+position reference and follows it with limited torque, at every physics step. This module sets those joint velocities
+once a control period, so that a whole period is one call into MuJoCo.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ POSTURE = np.array([0.0, -0.25, 0.0, -2.30, 0.0, 2.05, np.pi / 4])
 """Joint positions that the null space is drawn to [rad]."""
 POSTURE_GAIN = 1.0  # [1/s]
 ORIENTATION_GAIN = 4.0  # [1/s] pulls the gripper back to pointing straight down
-DAMPING = 0.01  # damped least squares: small against the arm's manipulability in the workspace, so that a hand at rest stays
+DAMPING = (
+    0.01  # damped least squares: small against the arm's manipulability in the workspace, so that a hand at rest stays
+)
 WINDUP_LIMIT = np.array([0.035, 0.035, 0.035, 0.035, 0.05, 0.05, 0.05])
 """[rad] the servo reference may lead the joint by this much, which bounds the push against something immovable."""
 
@@ -48,8 +50,9 @@ class ArmController:
 
         .. math:: \dot q = \dot q_0 + J^T (J J^T + \lambda^2 I)^{-1} (\nu - J \dot q_0)
 
-        with :math:`\dot q_0` the pull towards `POSTURE` and :math:`\nu` the wanted twist (linear part as commanded, angular
-        part turning the gripper down), then clipped to the joint ranges and scaled to the joint velocity limits.
+        with :math:`\dot q_0` the pull towards `POSTURE` and :math:`\nu` the wanted twist (linear part as commanded,
+        angular part turning the gripper down), then clipped to the joint ranges and scaled to the joint velocity
+        limits.
 
         Args:
             data: with kinematics up to date.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -35,12 +35,12 @@ PICTURE_SIZE = (640, 480)
 class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     """One kind of start in the lab.
 
-    Observations are raw features in SI units through the pose noise, (n,); actions are `core.action`'s, (4,). The reward is
-    1 when the episode is solved, else 0. An episode is terminated when it is solved or lost and truncated at its time
-    limit; `info["outcome"]` says which. The true scene is `env.lab.state`.
+    Observations are raw features in SI units through the pose noise, (n,); actions are `core.action`'s, (4,). The
+    reward is 1 when the episode is solved, else 0. An episode is terminated when it is solved or lost and truncated
+    at its time limit; `info["outcome"]` says which. The true scene is `env.lab.state`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": round(CONTROL_RATE)}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": round(CONTROL_RATE)}  # noqa: RUF012 (as Gymnasium declares it)
 
     def __init__(
         self,
@@ -114,14 +114,14 @@ class ScenarioEnv(LabEnv):
         super().__init__(scenario_start(scenario), FEATURES, noise, render_mode)
 
 
-class LabVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[np.float64]]):
-    """Several environments of one kind, stepped side by side in threads (MuJoCo releases the interpreter while it steps).
+class LabVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
+    """Several environments of one kind, stepped in threads: MuJoCo releases the interpreter while it steps.
 
-    An environment that has ended starts anew within the same step: its row of the observations is the new episode's first,
-    its last one stands in `infos["final_obs"]`. The result does not depend on the number of threads.
+    An environment that has ended starts anew within the same step: its row of the observations is the new episode's
+    first, its last one stands in `infos["final_obs"]`. The result does not depend on the number of threads.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {**LabEnv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata: dict[str, Any] = {**LabEnv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
     def __init__(self, envs: Sequence[LabEnv], threads: int = 2) -> None:
         self.envs = list(envs)
@@ -143,7 +143,7 @@ class LabVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[np.float6
 
     def step(
         self, actions: NDArray[np.float32]
-    ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         shares = [range(i, min(i + self._share, self.num_envs)) for i in range(0, self.num_envs, self._share)]
         stepped = self._pool.map(lambda share: [_step(self.envs[i], actions[i]) for i in share], shares)
         results = [result for share in stepped for result in share]
@@ -181,18 +181,16 @@ def _collect(infos: list[dict[str, Any]]) -> dict[str, Any]:
     return collected
 
 
-def _vector(env_class: type[SkillEnv] | type[ScenarioEnv]) -> Any:
-    def make(num_envs: int = 1, threads: int = 2, **kwargs: Any) -> LabVectorEnv:
-        return LabVectorEnv([env_class(**kwargs) for _ in range(num_envs)], threads)
+def _register(name: str, env_class: type[LabEnv], **fixed: Any) -> None:
+    def one(**kwargs: Any) -> LabEnv:
+        return env_class(**fixed, **kwargs)
 
-    return make
+    def several(num_envs: int = 1, threads: int = 2, **kwargs: Any) -> LabVectorEnv:
+        return LabVectorEnv([one(**kwargs) for _ in range(num_envs)], threads)
+
+    gymnasium.register(f"roman_moe/{name}-v0", entry_point=one, vector_entry_point=several)
 
 
 for _skill in SKILLS:
-    gymnasium.register(
-        f"roman_moe/{_skill}-v0",
-        entry_point=SkillEnv,
-        vector_entry_point=_vector(SkillEnv),
-        kwargs={"skill": _skill},
-    )
-gymnasium.register("roman_moe/scenario-v0", entry_point=ScenarioEnv, vector_entry_point=_vector(ScenarioEnv))
+    _register(_skill, SkillEnv, skill=_skill)
+_register("scenario", ScenarioEnv)

@@ -34,7 +34,9 @@ class Outcome(enum.Enum):
 
 
 _TABLE_TOP = -0.12  # [m]
-_TILT_LIMIT = math.cos(math.radians(60.0))  # a thing lying on its side cannot be picked up again without turning the hand
+_TILT_LIMIT = math.cos(
+    math.radians(60.0)
+)  # a thing lying on its side cannot be picked up again without turning the hand
 _ARM_REACH = 0.82  # [m] horizontally from the base
 
 
@@ -110,5 +112,3 @@ class Judge:
     def rack_distance(lab: Lab) -> float:
         """Signed distance along the conveyor from its end to the rack [m]."""
         return float(lab.data.site("rack").xpos[1] - lab.data.site("conveyor_end").xpos[1])
-
-

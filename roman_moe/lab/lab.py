@@ -144,9 +144,7 @@ class Lab:
     def _robot_touches(self, geom: int) -> bool:
         pairs = self.data.contact.geom
         arm = self._is_arm_geom
-        return bool(
-            (((pairs[:, 0] == geom) & arm[pairs[:, 1]]) | ((pairs[:, 1] == geom) & arm[pairs[:, 0]])).any()
-        )
+        return bool((((pairs[:, 0] == geom) & arm[pairs[:, 1]]) | ((pairs[:, 1] == geom) & arm[pairs[:, 0]])).any())
 
     def _update_kinematics(self) -> None:
         # mj_step leaves positions of the last substep's start in site_xpos; bring them up to the state.

@@ -1,8 +1,8 @@
 """Where things are in the lab and how far they move: ROMAN's numbers and the scale that brings them within reach.
 
-ROMAN's world spans 1.5 m and its hand floats; an arm's does not. Furniture, objects, travels and start ranges are all scaled
-by `SCALE`; sensor noise, time limits and forces are not. Positions themselves are read from the model, which is the one place
-where they are decided (`assets/lab.xml`, docs/lab.md).
+ROMAN's world spans 1.5 m and its hand floats; an arm's does not. Furniture, objects, travels and start ranges are all
+scaled by `SCALE`; sensor noise, time limits and forces are not. Positions themselves are read from the model, which
+is the one place where they are decided (`assets/lab.xml`, docs/lab.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Noise of the pose source: white, independent per tick, object and axis; on object and target positions only.
 
-ROMAN's public code (`GaussianDistribution.cs`) calls the *clip bound* L the noise level and draws with sigma = L / 3; its
-shipped scenes have L = 5 mm. Here one draw serves all networks of a tick, because in the graph they all read the
+ROMAN's public code (`GaussianDistribution.cs`) calls the *clip bound* L the noise level and draws with sigma = L / 3;
+its shipped scenes have L = 5 mm. Here one draw serves all networks of a tick, because in the graph they all read the
 same scene; ROMAN draws anew for each network.
 """
 

@@ -1,9 +1,9 @@
 """The oracle: a scripted demonstrator that reads the true state.
 
-Each skill is a function of the present state alone, without memory, so that it takes up its work from any situation (after a
-slip, a shove, another skill) and so that a memoryless network can learn it from what ROMAN's experts observe: whether
-something is held shows in the finger forces, how far a skill has come shows in the positions of its objects. The same
-holds for the gate. It is the source of demonstrations and the upper yardstick in reports.
+Each skill is a function of the present state alone, without memory, so that it takes up its work from any situation
+(after a slip, a shove, another skill) and so that a memoryless network can learn it from what ROMAN's experts
+observe: whether something is held shows in the finger forces, how far a skill has come shows in the positions of its
+objects. The same holds for the gate. It is the source of demonstrations and the upper yardstick in reports.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def pick_and_drop(state: SceneState) -> tuple[Vector, float]:
 
 
 def is_dropped(state: SceneState, tolerance: float = 0.005) -> bool:
-    """Whether the cover lies on the drop zone, or `tolerance` [m] above it (its handle is 26 mm above its underside)."""
+    """Whether the cover lies on the drop zone or `tolerance` [m] above it (its handle is 26 mm above its underside)."""
     offset = state.position("cover") - state.position("drop_zone")
     return abs(offset[0]) < 0.12 and abs(offset[1]) < 0.10 and -0.01 < offset[2] < 0.026 + tolerance
 

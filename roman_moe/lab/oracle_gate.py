@@ -15,8 +15,8 @@ from roman_moe.lab.oracle import DRAWER_CLOSED_Y, Vector, door_angle, is_dropped
 class OracleGate:
     """The gate's demonstrator: all weight on the first skill that has work left or has not yet let go.
 
-    A skill keeps the lead after its condition is met until the hand has left its object: while it is low beside it, or out
-    over the furniture where the next skill has never started.
+    A skill keeps the lead after its condition is met until the hand has left its object: while it is low beside it,
+    or out over the furniture where the next skill has never started.
     """
 
     def weights(self, state: SceneState) -> Vector:

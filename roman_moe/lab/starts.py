@@ -62,7 +62,8 @@ class Start:
         data.joint("door").qpos = door * layout.DOOR_RANGE
         lab.arm.place(data, hand, gripper)
 
-        # In ROMAN the cover is already dropped in the scenario that starts with the door, but not in the skill's own starts.
+        # In ROMAN the cover is already dropped in the scenario that starts with the door, but not in the skill's own
+        # starts.
         dropped = stage > 2 or (stage == 2 and self.skill is None)
         cover_site = data.site("drop_zone").xpos if dropped else data.site("cover_seat").xpos
         offset = np.array([*cover, 0.003 + _REST_GAP]) if dropped else np.array([0.0, 0.0, 0.003 + _REST_GAP])

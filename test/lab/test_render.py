@@ -46,7 +46,11 @@ def test_every_object_lies_in_the_picture_of_a_fixed_camera(lab, name):
         offset = lab.state.position(name) - view.xpos
         depth = -offset @ back
         half = np.tan(np.radians(lab.model.camera(camera).fovy[0]) / 2)
-        return depth > 0 and abs(offset @ up) < margin * half * depth and abs(offset @ right) < margin * half * aspect * depth
+        return (
+            depth > 0
+            and abs(offset @ up) < margin * half * depth
+            and abs(offset @ right) < margin * half * aspect * depth
+        )
 
     assert in_picture("left")
     assert in_picture("right")

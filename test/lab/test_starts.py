@@ -33,8 +33,10 @@ def test_starts_repeat_with_their_seed_and_stay_in_their_ranges(lab, start):
         drawer = lab.data.joint("drawer").qpos[0] / layout.DRAWER_TRAVEL
         assert (-0.01 < drawer < 0.26) if start.stage == 0 else (0.89 < drawer < 1.01)
         door = lab.data.joint("door").qpos[0] / layout.DOOR_RANGE
-        assert door == pytest.approx(0.0, abs=0.01) if start.stage < 2 else (
-            -0.01 < door < 0.11 if start.stage == 2 else 0.84 < door < 1.01
+        assert (
+            door == pytest.approx(0.0, abs=0.01)
+            if start.stage < 2
+            else (-0.01 < door < 0.11 if start.stage == 2 else 0.84 < door < 1.01)
         )
     offsets = np.abs(np.array(hands) - HOME_POSITION)
     assert np.all(offsets < np.array(layout.HAND_RANGE) + 2e-3)
@@ -66,7 +68,10 @@ def test_a_scenario_starts_with_the_earlier_skills_done(lab, scenario):
 
 
 def test_the_vial_starts_in_every_slot_and_every_hole(lab):
-    for start, places in ((skill_start("pick_and_insert"), layout.VIAL_SLOTS), (skill_start("push"), layout.RACK_HOLES)):
+    for start, places in (
+        (skill_start("pick_and_insert"), layout.VIAL_SLOTS),
+        (skill_start("push"), layout.RACK_HOLES),
+    ):
         seen = set()
         for seed in range(60):
             state = lab.reset(start, np.random.default_rng(seed))
