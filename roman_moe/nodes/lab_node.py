@@ -43,6 +43,7 @@ from roman_moe.nodes.topics import (
     TRUTH_POSES,
     TWIST_COMMAND,
 )
+from roman_moe.nodes.viewer import Viewer
 
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
@@ -72,13 +73,15 @@ class LabNode(RomanNode):
     PARAMETERS = LabParameters
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
+        self._viewer: Viewer | None = None  # first: a node that fails below is destroyed all the same
         super().__init__(name, **options)
         self._settings = settings = declare(self, LabParameters)
         self._start = start_named(settings.start)
         self._lab = Lab()
         self._period_ns = round(NANOSECONDS / CONTROL_RATE)
         self._judge = Judge(self._start)
-        self._viewer = _open_viewer(self._lab) if settings.viewer else None
+        if settings.viewer:
+            self._viewer = Viewer(self._lab)
         self._episode = -1
 
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
@@ -211,8 +214,8 @@ class LabNode(RomanNode):
         )
         joints.header.stamp = stamp
         self._joint_states.publish(joints)
-        if self._viewer is not None and self._viewer.is_running():
-            self._viewer.sync()
+        if self._viewer is not None:
+            self._viewer.update()
 
     def _on_weights(self, weights: tuple[int, tuple[str, ...], NDArray[np.float64]]) -> None:
         if np.isfinite(weights[2]).all():
@@ -260,16 +263,6 @@ def start_named(text: str) -> Start:
     """
     number = text.removeprefix("scenario_")
     return scenario_start(int(number)) if number.isdecimal() else skill_start(text)
-
-
-def _open_viewer(lab: Lab) -> Any:
-    try:
-        import mujoco.viewer
-
-        return mujoco.viewer.launch_passive(lab.model, lab.data, show_left_ui=False, show_right_ui=False)
-    except Exception as error:  # noqa: BLE001 (GLFW, GL and platform each raise their own)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RomanError(f"MuJoCo's viewer cannot open ({reason}): a display is needed; leave out --viewer") from None
 
 
 def main() -> int:

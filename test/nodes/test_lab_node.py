@@ -10,7 +10,7 @@ import pytest
 from ros_rig import Rig
 
 from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN, Command
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import decode_hand_state
 from roman_moe.core.skills import SKILLS
 from roman_moe.lab.lab import Lab
@@ -144,6 +144,13 @@ def test_it_may_go_on_with_further_seeds(rig: Rig, monkeypatch: pytest.MonkeyPat
     rig.spin_until(lambda: len(rig.heard[OUTCOME.name]) == 4)
     seeds = [v.value for m in rig.heard[OUTCOME.name] for v in m.values if v.key == "seed"]
     assert seeds == ["4", "4", "5", "5"]
+
+
+def test_a_viewer_without_a_display_is_one_line(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RomanError, match="viewer cannot open: .*display"):
+        rig.add(LabNode, viewer=True)
 
 
 def test_starts_have_names() -> None:
