@@ -93,8 +93,6 @@ def test_lockstep_gives_the_in_process_trajectory_to_the_last_bit(
 
 def test_a_whole_scenario_through_the_graph_is_the_in_process_one() -> None:
     bundle = models_path("roman")
-    if not bundle.exists():
-        pytest.skip("models/roman is not there yet")
     record = run_episode(bundle, "6", seed=2, noise_bound=NOISE, lockstep=True)
     expected = InProcess.of(bundle, "6", 2)
     assert record.outcome == expected.outcome
