@@ -1,6 +1,6 @@
 """The graph for ROS installations: `ros2 launch roman_moe graph.launch.py start:=6 lockstep:=false ...`.
 
-Nodes, parameters and arguments come from config/graph.yaml, as for `roman-moe run`; there is nothing to keep in step here.
+Nodes, parameters and arguments come from config/graph.yaml, as for `roman-moe run`: nothing to keep in step here.
 """
 
 from __future__ import annotations
