@@ -19,6 +19,7 @@ from roman_moe.nodes.process import PARENT_VARIABLE
 from roman_moe.nodes.shared_memory import mapped_by, remove_unused
 
 CHECK_PERIOD = 0.1  # [s]
+NOTE_PERIOD = 5.0  # [s] between two looks at their shared memory: what one has that dies unseen is then known
 END_PATIENCE = 3.0  # [s] from SIGTERM to SIGKILL: a node takes 0.2 s, and one that is killed leaves its shared memory
 
 
@@ -34,7 +35,7 @@ class Children:
 
     def __init__(self) -> None:
         self._children: list[_Child] = []
-        self._next_check = 0.0
+        self._next_check = self._next_note = 0.0
         self._shared_memory: set[Path] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="roman_moe-")
 
@@ -71,6 +72,9 @@ class Children:
         if now < self._next_check:
             return
         self._next_check = now + CHECK_PERIOD
+        if now >= self._next_note:
+            self._next_note = now + NOTE_PERIOD
+            self._note_shared_memory()
         for child in self._children:
             if child.process.poll() is not None:
                 raise RomanError(
@@ -79,7 +83,7 @@ class Children:
 
     def end(self) -> None:
         """End them all, politely first: a node that shuts down itself leaves no shared memory behind."""
-        self._shared_memory = mapped_by(self.ids.values())
+        self._note_shared_memory()
         for child in self._children:
             child.process.terminate()
         deadline = time.monotonic() + END_PATIENCE
@@ -92,10 +96,17 @@ class Children:
             child.errors.close()
         self._folder.cleanup()
 
+    def _note_shared_memory(self) -> None:
+        self._shared_memory |= mapped_by(self.ids.values())
+
     def clear_up(self) -> None:
-        """After `end`, and after everything else that spoke to them: remove what those left behind that were killed."""
-        if any(child.process.returncode < 0 for child in self._children):
-            remove_unused(self._shared_memory)
+        """After `end`, and after everything else that spoke to them: remove what they left behind.
+
+        Those that were killed leave much, and now and then one of a dozen that end at once leaves a port's file.
+        """
+        crashed = any(child.process.returncode != 0 for child in self._children)
+        if crashed or any(file.exists() for file in self._shared_memory):
+            remove_unused(self._shared_memory, orphans=crashed)
 
 
 def _last_line(child: _Child) -> str:

@@ -27,10 +27,10 @@ def mapped_by(processes: Iterable[int | str]) -> set[Path]:
     return {file for file in FOLDER.glob(PATTERN) if f"{file}\n" in text}
 
 
-def remove_unused(files: Iterable[Path]) -> None:
-    """Remove those of `files` that no process has mapped, and all segments whose owner is dead."""
+def remove_unused(files: Iterable[Path], orphans: bool = True) -> None:
+    """Remove those of `files` that no process has mapped, and, with `orphans`, all segments whose owner is dead."""
     unused = set(files) - mapped_by(entry.name for entry in Path("/proc").glob("[0-9]*"))
-    for file in unused | _orphans():
+    for file in unused | (_orphans() if orphans else set()):
         companions = (f"{file.name}{OWNER_LOCK}", f"{file.name}_sl", f"sem.{file.name}_mutex")
         for path in (file, *(file.with_name(name) for name in companions)):
             with contextlib.suppress(OSError):
