@@ -57,6 +57,8 @@ def reason(error: Exception) -> str | None:
         return one_line(f"{error.filename}: {error.strerror}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "no space left on the device: free some and try again"
+    if isinstance(error, RuntimeError) and "MUJOCO_GL" in str(error):  # MuJoCo looks at it when it is imported
+        return one_line(f"{error}: set it to egl, osmesa or glfw, or leave it unset")
     return None
 
 

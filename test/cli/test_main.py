@@ -145,6 +145,11 @@ def fail_with(error: BaseException):
         (BundleError("models/x: no\n  manifest"), "roman-moe: models/x: no manifest\n"),
         (PermissionError(13, "Permission denied", "/out/f.json"), "roman-moe: /out/f.json: Permission denied\n"),
         (OSError(28, "No space left on device"), "roman-moe: no space left on the device: free some and try again\n"),
+        (
+            RuntimeError("invalid value for environment variable MUJOCO_GL: foo"),
+            "roman-moe: invalid value for environment variable MUJOCO_GL: foo: set it to egl, osmesa or glfw, or leave it "
+            "unset\n",
+        ),
     ],
 )
 def test_errors_of_users_become_one_line(
