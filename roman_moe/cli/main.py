@@ -42,11 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
+        if interrupted(error):
+            return EXIT_INTERRUPTED
         line = reason(error)
         if line is None or os.environ.get(TRACEBACK_VARIABLE):
             raise  # a mistake of ours: the traceback is what helps
         print(f"{PROGRAM}: {line}", file=sys.stderr)
         return EXIT_REFUSED
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind an error: a compiled module makes ImportError of it while it is imported."""
+    cause = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt) or (cause is not None and interrupted(cause))
 
 
 def _dispatch(arguments: list[str]) -> int:

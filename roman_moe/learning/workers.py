@@ -39,7 +39,7 @@ def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: in
     executor = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_follow_parent)
     children: set[multiprocessing.process.BaseProcess] = set()
     try:
-        with _environment(ONE_THREAD), _interrupts_ignored():
+        with _environment(ONE_THREAD), _interrupts_held():
             futures = {executor.submit(function, job): index for index, job in enumerate(jobs)}
             children = set(multiprocessing.active_children()) - known
         for future in as_completed(futures):
@@ -83,13 +83,18 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Children born here ignore Ctrl-C, also while they still import; ending them is the parent's business."""
+def _interrupts_held() -> Iterator[None]:
+    """Children born here never see Ctrl-C, not even while they import: we end them. Ours comes when the block ends."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; a caller in another one gets no interrupt either
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which children inherit
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)

@@ -147,8 +147,8 @@ def fail_with(error: BaseException):
         (OSError(28, "No space left on device"), "roman-moe: no space left on the device: free some and try again\n"),
         (
             RuntimeError("invalid value for environment variable MUJOCO_GL: foo"),
-            "roman-moe: invalid value for environment variable MUJOCO_GL: foo: set it to egl, osmesa or glfw, or leave it "
-            "unset\n",
+            "roman-moe: invalid value for environment variable MUJOCO_GL: foo: "
+            "set it to egl, osmesa or glfw, or leave it unset\n",
         ),
     ],
 )
@@ -162,6 +162,17 @@ def test_errors_of_users_become_one_line(
 
 def test_ctrl_c_ends_quietly_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(entry, "_dispatch", fail_with(KeyboardInterrupt()))
+    assert entry.main(["demo"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_within_the_import_of_a_compiled_module_is_ctrl_c(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    error = ImportError("initialization failed")
+    error.__cause__ = ImportError("initialization failed")
+    error.__cause__.__cause__ = KeyboardInterrupt()
+    monkeypatch.setattr(entry, "_dispatch", fail_with(error))
     assert entry.main(["demo"]) == 130
     assert capsys.readouterr() == ("", "")
 

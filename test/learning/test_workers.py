@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -68,3 +69,15 @@ def test_no_worker_outlives_its_parent(tmp_path, how):
     _, errors = parent.communicate(timeout=20)
     assert parent.returncode != 0
     assert errors.count("Traceback") == (1 if how == "ctrl-c" else 0)  # the parent's own KeyboardInterrupt only
+
+
+def test_ctrl_c_while_the_workers_start_is_not_lost(monkeypatch):
+    submit = ProcessPoolExecutor.submit
+
+    def interrupted(self, *arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return submit(self, *arguments)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(run_jobs(abs, [1, 2], 2))
