@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from roman_moe.control.controller import Controller, ControlStep
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import GRIPPER_OPEN, ActionScale
 from roman_moe.core.errors import BundleError
+from roman_moe.core.paths import find_shipped
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.lab.oracle import SkillOracle
@@ -64,16 +64,17 @@ class OracleController:
 
 
 def make_controller(name: str, skill: str | None = None) -> Any:
-    """The controller `name`: "oracle" or a bundle's folder; only the expert of `skill`, if given.
+    """The controller `name`: "oracle" or a bundle's folder, shipped ones included; only the expert of `skill`, if given.
 
     Raises:
         BundleError: if the bundle cannot be used or has no such expert.
     """
     if name == ORACLE:
         return OracleController(skill)
-    if not Path(name).is_dir():
+    folder = find_shipped(name)
+    if not folder.is_dir():
         raise BundleError(f"{name}: no such bundle folder: expected one, such as models/roman, or {ORACLE!r}")
-    bundle = load_bundle(name)
+    bundle = load_bundle(folder)
     return Controller(alone(bundle, skill) if skill else bundle)
 
 

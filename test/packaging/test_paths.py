@@ -8,6 +8,7 @@ import pytest
 
 from roman_moe.core import paths
 from roman_moe.core.errors import ConfigError
+from roman_moe.learning.controllers import make_controller
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,3 +64,8 @@ def test_shipped_files_are_found_from_any_folder(tmp_path: Path, monkeypatch: py
     assert paths.find_shipped("config/graph.yaml") == Path("config/graph.yaml")
     assert paths.find_shipped("models/nowhere") == Path("models/nowhere")
     assert paths.find_shipped(tmp_path / "absent") == tmp_path / "absent"
+
+
+def test_evaluation_finds_the_shipped_bundle_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert make_controller("models/roman").bundle.path == ROOT / "models" / "roman"
