@@ -64,7 +64,7 @@ class OracleController:
 
 
 def make_controller(name: str, skill: str | None = None) -> Any:
-    """The controller `name`: "oracle" or a bundle's folder, shipped ones included; only the expert of `skill`, if given.
+    """The controller `name`: "oracle" or a bundle's folder, shipped ones too; only the expert of `skill`, if given.
 
     Raises:
         BundleError: if the bundle cannot be used or has no such expert.
