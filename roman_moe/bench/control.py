@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.bench.scenes import random_scene
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
-from roman_moe.core.action import GRIPPER_OPEN
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.state import FLAGS, NANOSECONDS, OBJECTS, SceneState
+from roman_moe.core.state import NANOSECONDS
 
 WARM_UP_TICKS = 200
 
@@ -41,7 +40,7 @@ def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[s
     with_gate: list[int] = []
     without: list[int] = []
     for tick in range(WARM_UP_TICKS + ticks):
-        scene = _scene(round(tick * NANOSECONDS / rates.control_rate), rng)
+        scene = random_scene(round(tick * NANOSECONDS / rates.control_rate), rng)
         began = time.perf_counter_ns()
         controller.step(scene)
         elapsed = time.perf_counter_ns() - began
@@ -56,15 +55,3 @@ def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[s
 
 def _percentiles(nanoseconds: NDArray[np.int64]) -> dict[str, float]:
     return {f"p{share}": round(float(np.percentile(nanoseconds, share)) / 1e3, 1) for share in (50, 99)}
-
-
-def _scene(stamp_ns: int, rng: np.random.Generator) -> SceneState:
-    return SceneState(
-        stamp_ns=stamp_ns,
-        hand_position=HOME_POSITION + rng.normal(0.0, 0.2, 3),
-        hand_velocity=rng.normal(0.0, 0.1, 3),
-        finger_opening=GRIPPER_OPEN,
-        finger_forces=rng.random(2),
-        object_positions=HOME_POSITION + rng.normal(0.0, 0.3, (len(OBJECTS), 3)),
-        flags=np.zeros(len(FLAGS), dtype=bool),
-    )

@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.core.action import GRIPPER_OPEN
+from roman_moe.bench.scenes import random_scene
 from roman_moe.core.errors import RomanError
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 from roman_moe.nodes.bringup import Graph, running_graph
 from roman_moe.nodes.graph import load_description, resolve
 from roman_moe.nodes.stand_in_arm import StandInArm
@@ -47,7 +45,7 @@ def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> di
     arguments = {"controller": str(bundle_path)}
     specs = [spec for spec in resolve(load_description(), arguments) if spec.executable != "lab_node"]
     rng = np.random.default_rng(seed)
-    states = [_state(rng) for _ in range(100)]
+    states = [random_scene(0, rng) for _ in range(100)]
     figures = {}
     for mode in ("composed", "separate"):
         with running_graph(specs, separate=mode == "separate") as graph:
@@ -89,15 +87,3 @@ def _cpu_time(processes: Iterable[int]) -> float:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])  # utime and stime, fields 14 and 15 counted from the process id on
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _state(rng: np.random.Generator) -> SceneState:
-    return SceneState(
-        stamp_ns=0,
-        hand_position=HOME_POSITION + rng.normal(0.0, 0.2, 3),
-        hand_velocity=rng.normal(0.0, 0.1, 3),
-        finger_opening=GRIPPER_OPEN,
-        finger_forces=rng.random(2),
-        object_positions=HOME_POSITION + rng.normal(0.0, 0.3, (len(OBJECTS), 3)),
-        flags=np.zeros(len(FLAGS), dtype=bool),
-    )

@@ -1,0 +1,22 @@
+"""Scenes to measure with: numbers of ordinary size, of no scene in particular."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from roman_moe.core.action import GRIPPER_OPEN
+from roman_moe.core.features import HOME_POSITION
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+
+
+def random_scene(stamp_ns: int, rng: np.random.Generator) -> SceneState:
+    """A scene of this stamp [ns] with hand and objects anywhere about home."""
+    return SceneState(
+        stamp_ns=stamp_ns,
+        hand_position=HOME_POSITION + rng.normal(0.0, 0.2, 3),
+        hand_velocity=rng.normal(0.0, 0.1, 3),
+        finger_opening=GRIPPER_OPEN,
+        finger_forces=rng.random(2),
+        object_positions=HOME_POSITION + rng.normal(0.0, 0.3, (len(OBJECTS), 3)),
+        flags=np.zeros(len(FLAGS), dtype=bool),
+    )
