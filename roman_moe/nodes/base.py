@@ -20,7 +20,7 @@ from rclpy.timer import Timer
 from roman_moe.core.bodies import Bodies, MessageError
 from roman_moe.nodes.diagnostics import Diagnostics
 from roman_moe.nodes.topics import CODEC, Topic
-from roman_moe.nodes.wire import BodiesReader, BodiesWriter, NumbersWriter
+from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
 T = TypeVar("T")
 
@@ -77,14 +77,12 @@ class RomanNode(Node):
 
         return publish
 
-    def advertise_numbers(
-        self, topic: Topic, to_message: Callable[[NDArray[np.float64]], Any], count: int
-    ) -> Callable[[int, Sequence[float]], None]:
-        """Publishes stamp [ns] and numbers, (count,), in messages as `to_message` makes them."""
-        publisher, write = self.advertise(topic), NumbersWriter(to_message, count)
+    def advertise_numbers(self, topic: Topic, numbers: Numbers) -> Callable[[int, Sequence[float]], None]:
+        """Publishes stamp [ns] and numbers, (numbers.count,)."""
+        publisher, write = self.advertise(topic), NumbersWriter(numbers)
 
-        def publish(stamp_ns: int, numbers: Sequence[float]) -> None:
-            publisher.publish(write(stamp_ns, numbers))
+        def publish(stamp_ns: int, values: Sequence[float]) -> None:
+            publisher.publish(write(stamp_ns, values))
 
         return publish
 
@@ -115,6 +113,12 @@ class RomanNode(Node):
         """Subscribe to a MultiDOFJointState topic whose messages all name `names`."""
         read = BodiesReader(topic.name, topic.kind, names)
         self.listen(topic, lambda data: decode(read(data)), handle, serialized=True)
+
+    def listen_numbers(
+        self, topic: Topic, numbers: Numbers, handle: Callable[[tuple[int, NDArray[np.float64]]], None]
+    ) -> None:
+        """Subscribe: `handle` gets stamp [ns] and numbers, (numbers.count,)."""
+        self.listen(topic, NumbersReader(topic.kind, numbers), handle, serialized=True)
 
     def timer(self, period: float, handle: Callable[[], None]) -> Timer:
         """Timer of `period` [s] wall time; with use_sim_time too."""

@@ -24,6 +24,7 @@ from rclpy.node import Node
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.skills import SKILLS
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
 from roman_moe.nodes.environment import ros_environment
@@ -64,6 +65,7 @@ class Graph:
         self,
         context: Context,
         rates: Rates,
+        skills: tuple[str, ...],
         executor: Executor,
         children: Children,
         signals: StopSignals,
@@ -75,7 +77,7 @@ class Graph:
         self._signals = signals
         self._on_tick = on_tick
         self._nodes: list[Node] = []
-        self.monitor = self.add(partial(Monitor, rates=rates))
+        self.monitor = self.add(partial(Monitor, rates=rates, skills=skills))
 
     def add(self, make: Callable[[Context], N]) -> N:
         """Take a node into this process; it ends with the graph."""
@@ -143,7 +145,7 @@ def running_graph(
             children = Children()
             stack.callback(children.clear_up)
             context = stack.enter_context(ros_context())
-            graph = Graph(context, _rates(specs), make_executor(context), children, signals, on_tick)
+            graph = Graph(context, *_rates_and_skills(specs), make_executor(context), children, signals, on_tick)
             stack.callback(graph.close)
             stack.callback(children.end)
             if separate:
@@ -170,12 +172,13 @@ def _start_processes(specs: Sequence[NodeSpec], graph: Graph, children: Children
     children.start(last)
 
 
-def _rates(specs: Sequence[NodeSpec]) -> Rates:
-    """Rates of the controller that the nodes run."""
+def _rates_and_skills(specs: Sequence[NodeSpec]) -> tuple[Rates, tuple[str, ...]]:
+    """Rates and skills of the controller that the nodes run."""
     for spec in specs:
         if "controller" in spec.parameters:
-            return load_manifest(spec.parameters["controller"]).rates
-    return Rates()
+            manifest = load_manifest(spec.parameters["controller"])
+            return manifest.rates, manifest.skills
+    return Rates(), SKILLS
 
 
 def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from roman_moe.control.bundle import load_expert
-from roman_moe.core.action import ACTION_SIZE
-from roman_moe.core.bodies import SCENE_NAMES, scene_of
-from roman_moe.core.features import feature_vector
-from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.observation import scene_features
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import CODEC, SCENE, expert_action
+from roman_moe.nodes.topics import ACTION, SCENE, expert_action
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,16 @@ class ExpertNode(RomanNode):
         super().__init__(name, **options)
         parameters = declare(self, ExpertParameters)
         self._expert = load_expert(parameters.controller, parameters.skill)
-        topic = expert_action(parameters.skill)
-        self._publish = self.advertise_numbers(topic, partial(CODEC.action, 0), ACTION_SIZE)
-        self.listen_bodies(SCENE, SCENE_NAMES, scene_of, self._on_scene)
+        self._publish = self.advertise_numbers(expert_action(parameters.skill), ACTION)
+        self.listen(SCENE, scene_features, self._on_scene, serialized=True)
         self.diagnostics.state(WARN, "waiting for scene")
 
-    def _on_scene(self, scene: SceneState) -> None:
-        if not scene.is_finite():
-            self.diagnostics.count(NOT_FINITE, f"scene at {scene.stamp_ns} ns")
+    def _on_scene(self, scene: tuple[int, NDArray[np.float64] | None]) -> None:
+        stamp, features = scene
+        if features is None:
+            self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
-        action = self._expert.action(feature_vector(scene))
-        self._publish(scene.stamp_ns, action.tolist())
+        self._publish(stamp, self._expert.action(features).tolist())
         self.diagnostics.state(OK, "giving actions")
 
 

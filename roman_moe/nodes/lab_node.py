@@ -22,7 +22,7 @@ from roman_moe.control.controller import hold
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import decode_gripper, decode_twist, decode_weights, message_stamp
+from roman_moe.core.messages import decode_weights, message_stamp
 from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import CONTROL_RATE, Lab
@@ -36,11 +36,13 @@ from roman_moe.nodes.topics import (
     CLOCK,
     CODEC,
     GATE_WEIGHTS,
+    GRIPPER,
     GRIPPER_COMMAND,
     HAND_STATE,
     JOINT_STATES,
     OUTCOME,
     TRUTH_POSES,
+    TWIST,
     TWIST_COMMAND,
 )
 from roman_moe.nodes.viewer import Viewer
@@ -89,8 +91,8 @@ class LabNode(RomanNode):
         self._joint_states = self.advertise(JOINT_STATES)
         self._clock_publisher = self.advertise(CLOCK)
         self._outcome = self.advertise(OUTCOME)
-        self.listen(TWIST_COMMAND, lambda m: (message_stamp(m), decode_twist(m)), self._on_twist)
-        self.listen(GRIPPER_COMMAND, lambda m: (message_stamp(m), decode_gripper(m)), self._on_gripper)
+        self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
+        self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.listen(
             GATE_WEIGHTS, lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)), self._on_weights
         )
@@ -131,11 +133,11 @@ class LabNode(RomanNode):
         self._velocity = stamped
         self._follow_if_whole()
 
-    def _on_gripper(self, stamped: tuple[int, float]) -> None:
-        if not np.isfinite(stamped[1]):
+    def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        if not np.isfinite(stamped[1]).all():
             self.diagnostics.count(NOT_FINITE, f"gripper_cmd at {stamped[0]} ns")
             return
-        self._opening = stamped
+        self._opening = stamped[0], float(stamped[1][0])
         self._follow_if_whole()
 
     def _follow_if_whole(self) -> None:

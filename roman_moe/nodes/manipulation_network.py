@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from roman_moe.control.bundle import load_gate
 from roman_moe.control.manifest import load_manifest
-from roman_moe.core.bodies import SCENE_NAMES, scene_of
-from roman_moe.core.features import feature_vector
-from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.observation import scene_features
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, SCENE
+from roman_moe.nodes.topics import GATE_WEIGHTS, SCENE, weights_of
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class ManipulationNetwork(RomanNode):
         self._gate = load_gate(path)
         self._stamp = -1  # of the last scene
         self._weighed: tuple[int, list[float]] | None = None  # last weights sent, with their stamp
-        skills = self._gate.skills
-        self._publish = self.advertise_numbers(GATE_WEIGHTS, partial(CODEC.weights, 0, skills), len(skills))
-        self.listen_bodies(SCENE, SCENE_NAMES, scene_of, self._on_scene)
+        self._publish = self.advertise_numbers(GATE_WEIGHTS, weights_of(self._gate.skills))
+        self.listen(SCENE, scene_features, self._on_scene, serialized=True)
         self.diagnostics.state(WARN, "waiting for scene")
 
-    def _on_scene(self, scene: SceneState) -> None:
-        repeated = scene.stamp_ns == self._stamp
-        self._stamp = scene.stamp_ns
-        if not scene.is_finite():
-            self.diagnostics.count(NOT_FINITE, f"scene at {scene.stamp_ns} ns")
+    def _on_scene(self, scene: tuple[int, NDArray[np.float64] | None]) -> None:
+        stamp, features = scene
+        repeated = stamp == self._stamp
+        self._stamp = stamp
+        if features is None:
+            self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
-        if self._rates.gate_due(scene.stamp_ns):
-            self._weighed = scene.stamp_ns, self._gate.weights(feature_vector(scene)).tolist()
+        if self._rates.gate_due(stamp):
+            self._weighed = stamp, self._gate.weights(features).tolist()
         elif not repeated or self._weighed is None:
             return
         # a repeated scene between gate ticks: the blender may have missed the weights that still hold

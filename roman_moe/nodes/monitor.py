@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -13,12 +12,12 @@ from rclpy.node import Node
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.bodies import MessageError
-from roman_moe.core.messages import decode_weights, message_stamp
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS
 from roman_moe.nodes.lab_node import HELD_TICKS
-from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, OUTCOME, TWIST_COMMAND
+from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, OUTCOME, TWIST_COMMAND, weights_of
+from roman_moe.nodes.wire import NumbersReader, serialized_stamp
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +68,7 @@ class Monitor(Node):
     Args:
         context: to live in.
         rates: of the controller: which weights a tick follows.
+        skills: of the controller, in its order.
 
     Attributes:
         tick: the last one, once there was one.
@@ -76,25 +76,25 @@ class Monitor(Node):
         statuses: last report of each node, by its name.
     """
 
-    def __init__(self, context: Context, rates: Rates) -> None:
+    def __init__(self, context: Context, rates: Rates, skills: tuple[str, ...]) -> None:
         super().__init__("monitor", context=context)
-        self._rates = rates
+        self._rates, self._skills = rates, skills
+        self._read_weights = NumbersReader(GATE_WEIGHTS.kind, weights_of(skills))
         self.tick: Tick | None = None
         self.standings: list[Standing] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
         self._new_ticks: list[Tick] = []
-        self._skills: tuple[str, ...] = ()
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._last_weights: NDArray[np.float64] | None = None
         self._unsettled: list[int] = []  # stamps of commands whose weights are still to come
         self._stamp: int | None = None  # of the last command
-        for topic, handle in (
-            (GATE_WEIGHTS, self._on_weights),
-            (TWIST_COMMAND, self._on_command),
-            (DIAGNOSTICS, self._on_diagnostics),
-            (OUTCOME, self._on_outcome),
+        for topic, handle, serialized in (
+            (GATE_WEIGHTS, self._on_weights, True),
+            (TWIST_COMMAND, self._on_command, True),
+            (DIAGNOSTICS, self._on_diagnostics, False),
+            (OUTCOME, self._on_outcome, False),
         ):
-            self.create_subscription(topic.kind, topic.name, handle, topic.qos)
+            self.create_subscription(topic.kind, topic.name, handle, topic.qos, raw=serialized)
 
     @property
     def missed_ticks(self) -> int:
@@ -118,18 +118,17 @@ class Monitor(Node):
     def _count(self, kind: str) -> int:
         return sum(int(v.value) for status in self.statuses.values() for v in status.values if v.key == kind)
 
-    def _on_weights(self, message: Any) -> None:
+    def _on_weights(self, data: bytes) -> None:
         try:
-            stamp, weights = message_stamp(message), decode_weights(message, message.name)
+            stamp, weights = self._read_weights(data)
         except MessageError:  # the blender counts it
             return
-        self._skills = tuple(message.name)
         self._weights[self._rates.tick(stamp)] = weights
         self._settle_ticks()
 
-    def _on_command(self, message: Any) -> None:
+    def _on_command(self, data: bytes) -> None:
         try:
-            stamp = message_stamp(message)
+            stamp = serialized_stamp(data)
         except MessageError:  # the lab counts it
             return
         if stamp == self._stamp:  # sent twice, since the lab asked twice
@@ -151,8 +150,6 @@ class Monitor(Node):
                     return
                 weights = self._last_weights
             stamp = self._unsettled.pop(0)
-            if len(weights) != len(self._skills):
-                continue
             self._last_weights = weights
             self._weights = {key: value for key, value in self._weights.items() if key >= gate_tick}
             leading = self._skills[int(np.argmax(weights))]

@@ -8,15 +8,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.context import Context
 
 from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
-from roman_moe.core.messages import decode_twist, message_stamp
 from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
 from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.topics import HAND_STATE, TRUTH_POSES, TWIST_COMMAND
+from roman_moe.nodes.topics import HAND_STATE, TRUTH_POSES, TWIST, TWIST_COMMAND
 
 
 class StandInArm(RomanNode):
@@ -43,7 +43,7 @@ class StandInArm(RomanNode):
         self.ticks = 0
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
         self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
-        self.listen(TWIST_COMMAND, _stamp_of_command, self._on_command)
+        self.listen_numbers(TWIST_COMMAND, TWIST, self._on_command)
         self.timer(1.0 / rate, self._on_period)
 
     def _on_period(self) -> None:
@@ -54,12 +54,7 @@ class StandInArm(RomanNode):
         self._publish_hand(bodies_of_hand(state))
         self._publish_truth(bodies_of_objects(poses_of(state)))
 
-    def _on_command(self, stamp: int) -> None:
-        now, tick = time.monotonic_ns(), stamp // self._period_ns
+    def _on_command(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        now, tick = time.monotonic_ns(), stamped[0] // self._period_ns
         if tick in self._sent_ns:
             self.delays_ns.setdefault(tick, now - self._sent_ns[tick])
-
-
-def _stamp_of_command(message: Any) -> int:
-    decode_twist(message)
-    return message_stamp(message)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, MultiDOFJointState
 
-from roman_moe.core.messages import MessageCodec
+from roman_moe.control.controller import hold
+from roman_moe.core.action import ACTION_SIZE, Command
+from roman_moe.core.messages import MessageCodec, decode_action, decode_gripper, decode_twist, decode_weights
+from roman_moe.nodes.wire import Numbers
 
 _STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 # more than one: the next episode begins at once, and must not displace how the last one ended
@@ -54,3 +59,17 @@ def message_class(name: str) -> Any:
 
 CODEC = MessageCodec(message_class)
 """Builds rclpy's messages from core types."""
+
+ACTION = Numbers(ACTION_SIZE, partial(CODEC.action, 0), decode_action)
+"""Of the topics `expert_action`."""
+
+TWIST = Numbers(3, lambda velocity: CODEC.twist(Command(0, velocity, 0.0)), decode_twist)
+"""Of TWIST_COMMAND: the linear velocity [m/s]."""
+
+GRIPPER = Numbers(1, lambda opening: CODEC.gripper(hold(0, opening[0])), lambda m: np.array([decode_gripper(m)]))
+"""Of GRIPPER_COMMAND: the opening [m]."""
+
+
+def weights_of(skills: tuple[str, ...]) -> Numbers:
+    """Of GATE_WEIGHTS: one a skill, in this order."""
+    return Numbers(len(skills), partial(CODEC.weights, 0, skills), partial(decode_weights, skills=skills))

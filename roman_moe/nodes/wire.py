@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message, serialize_message
 
 from roman_moe.core.bodies import Bodies, MessageError
-from roman_moe.core.messages import read_bodies
+from roman_moe.core.messages import message_stamp, read_bodies
 from roman_moe.core.state import NANOSECONDS
 
 _PLAIN_CDR_LITTLE_ENDIAN = b"\0\1"
@@ -100,27 +101,73 @@ class BodiesReader:
         return bodies
 
 
-class NumbersWriter:
-    """Writes messages that differ in stamp and one run of numbers alone, such as an expert's actions.
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Messages that differ in stamp and one run of numbers alone, such as an expert's actions.
 
-    Args:
-        to_message: makes rclpy's message of numbers, (count,).
+    Attributes:
         count: of the numbers (float64).
+        encode: makes rclpy's message of numbers, (count,).
+        decode: numbers, (count,), of rclpy's message; raises a MessageError for any that `encode` would not make.
     """
 
-    def __init__(self, to_message: Callable[[NDArray[np.float64]], Any], count: int) -> None:
-        marks = _marks(count)
-        self._template = _serialized(to_message(marks))
-        self._format = f"<{count}d"
-        self._start = self._template.find(marks.tobytes())
-        if self._start < 0:
+    count: int
+    encode: Callable[[NDArray[np.float64]], Any]
+    decode: Callable[[Any], NDArray[np.float64]]
+
+    def template(self) -> tuple[bytes, int]:
+        """A serialized message, and where its numbers begin."""
+        marks = _marks(self.count)
+        data = _serialized(self.encode(marks))
+        start = data.find(marks.tobytes())
+        if start < 0:
             raise MessageError("this ROS does not serialize the numbers of a message one behind the other")
+        return data, start
+
+
+class NumbersWriter:
+    """Writes messages that are `Numbers`."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._template, self._start = numbers.template()
+        self._format = f"<{numbers.count}d"
 
     def __call__(self, stamp_ns: int, numbers: Sequence[float] | NDArray[np.float64]) -> bytes:
         """The message of these numbers, (count,)."""
         data = bytearray(self._template)
         struct.pack_into(self._format, data, self._start, *numbers)
         return _stamped(data, stamp_ns)
+
+
+class NumbersReader:
+    """Reads serialized messages that are `Numbers`.
+
+    Args:
+        kind: rclpy's class of the messages.
+        numbers: what they hold.
+    """
+
+    def __init__(self, kind: Any, numbers: Numbers) -> None:
+        self._kind, self._decode = kind, numbers.decode
+        template, self._start = numbers.template()
+        self._end = self._start + 8 * numbers.count
+        self._format = f"<{numbers.count}d"
+        self._frame = self._frame_of(template)
+
+    def __call__(self, data: bytes) -> tuple[int, NDArray[np.float64]]:
+        """Stamp [ns] and numbers, (count,), of a message.
+
+        Raises:
+            MessageError: naming what differs from what is expected.
+        """
+        if self._frame_of(data) != self._frame:
+            message = deserialize_message(data, self._kind)
+            return message_stamp(message), self._decode(message)
+        return serialized_stamp(data), np.array(struct.unpack_from(self._format, data, self._start))
+
+    def _frame_of(self, data: bytes) -> tuple[bytes, bytes, bytes]:
+        """All but stamp and numbers."""
+        return data[:4], data[_STAMP_END : self._start], data[self._end :]
 
 
 class BodiesWriter:

@@ -101,7 +101,7 @@ def test_weights_hold_until_the_next_gate_tick_and_are_waited_for_then(rig: Rig,
     for expert in ACTIVE:
         harness.action(2, expert)
     rig.spin_until(lambda: 2 * TICK_NS in harness.node._answers)
-    rig.spin_until(lambda: harness.node._answers[2 * TICK_NS].answered.sum() == len(ACTIVE))
+    rig.spin_until(lambda: harness.node._answers[2 * TICK_NS].answered == set(ACTIVE))
     assert harness.commands == 2
     harness.weights(2)
     assert harness.command(3).stamp_ns == 2 * TICK_NS

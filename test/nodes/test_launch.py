@@ -15,6 +15,7 @@ import pytest
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.paths import launch_path
+from roman_moe.core.skills import SKILLS
 from roman_moe.nodes.graph import load_description, resolve
 from roman_moe.nodes.monitor import Monitor
 from roman_moe.nodes.process import make_executor, ros_context
@@ -92,7 +93,7 @@ def test_it_runs_and_ends_cleanly(bundle: Path, prefix: Path) -> None:
 
     def watch() -> None:
         with ros_context(["monitor", "--ros-args", "-r", "__ns:=/arm"]) as context:
-            executor, monitor = make_executor(context), Monitor(context, Rates())
+            executor, monitor = make_executor(context), Monitor(context, Rates(), SKILLS)
             executor.add_node(monitor)
             end = time.monotonic() + START
             while len(stamps) < 10 and time.monotonic() < end:

@@ -18,7 +18,7 @@ ONE = np.eye(len(SKILLS))
 
 @pytest.fixture
 def monitor(rig: Rig) -> Monitor:
-    return rig.join(lambda context: Monitor(context, Rates()))
+    return rig.join(lambda context: Monitor(context, Rates(), SKILLS))
 
 
 def command(rig: Rig, tick: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import JointState
 
-from roman_moe.core.action import Command
 from roman_moe.core.bodies import SCENE_NAMES, MessageError, bodies_of_scene, scene_of
-from roman_moe.core.messages import decode_action, decode_command, decode_weights, message_stamp, read_bodies
+from roman_moe.core.messages import message_stamp, read_bodies
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
-from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.topics import (
+    ACTION,
+    CODEC,
+    GATE_WEIGHTS,
+    GRIPPER,
+    GRIPPER_COMMAND,
+    SCENE,
+    TWIST,
+    TWIST_COMMAND,
+    expert_action,
+    weights_of,
+)
 from roman_moe.nodes.wire import (
     BodiesReader,
     BodiesWriter,
+    NumbersReader,
     NumbersWriter,
     serialized_stamp,
 )
@@ -126,23 +137,47 @@ def test_bytes_without_a_stamp_are_refused() -> None:
     velocity=arrays(np.float64, 3, elements=NUMBERS),
     opening=NUMBERS,
 )
-def test_numbers_written_in_place_are_decoded_as_they_were(
+def test_numbers_written_and_read_in_place_are_decoded_as_they_were(
     stamp: int, weights: np.ndarray, action: np.ndarray, velocity: np.ndarray, opening: float
 ) -> None:
-    write = NumbersWriter(partial(CODEC.weights, 0, SKILLS), len(SKILLS))
-    message = deserialize_message(write(stamp, weights), GATE_WEIGHTS.kind)
-    assert message_stamp(message) == stamp
-    np.testing.assert_array_equal(decode_weights(message, SKILLS), weights)
+    for topic, numbers, values in (
+        (GATE_WEIGHTS, weights_of(SKILLS), weights),
+        (expert_action("push"), ACTION, action),
+        (TWIST_COMMAND, TWIST, velocity),
+        (GRIPPER_COMMAND, GRIPPER, np.array([opening])),
+    ):
+        data = NumbersWriter(numbers)(stamp, values)
+        message = deserialize_message(data, topic.kind)
+        found_stamp, found = NumbersReader(topic.kind, numbers)(data)
+        assert found_stamp == message_stamp(message) == stamp
+        np.testing.assert_array_equal(numbers.decode(message), values)
+        np.testing.assert_array_equal(found, values)
 
-    write = NumbersWriter(partial(CODEC.action, 0), 4)
-    message = deserialize_message(write(stamp, action), expert_action("push").kind)
-    np.testing.assert_array_equal(decode_action(message), action)
 
-    gripper = NumbersWriter(lambda n: CODEC.gripper(Command(0, np.zeros(3), n[0])), 1)(stamp, [opening])
-    twist = NumbersWriter(lambda n: CODEC.twist(Command(0, n, 0.0)), 3)(stamp, velocity)
-    command = decode_command(
-        deserialize_message(twist, TWIST_COMMAND.kind), deserialize_message(gripper, GRIPPER_COMMAND.kind)
-    )
-    assert command.stamp_ns == stamp
-    np.testing.assert_array_equal(command.linear_velocity, velocity)
-    np.testing.assert_array_equal(command.gripper_opening, opening)
+def _late(message: Any) -> None:
+    message.header.stamp.nanosec = 2_000_000_000
+
+
+def _other_name(message: Any) -> None:
+    message.name[1] = "Y"
+
+
+def _too_few(message: Any) -> None:
+    message.velocity.pop()
+
+
+@pytest.mark.parametrize("damage", [_late, _other_name, _too_few])
+def test_numbers_that_full_decoding_refuses_are_refused(damage: Any) -> None:
+    message = CODEC.action(5, np.ones(4))
+    damage(message)
+    with pytest.raises(MessageError):
+        NumbersReader(JointState, ACTION)(serialize_message(message))
+
+
+def test_numbers_in_an_unusual_but_good_message_are_read() -> None:
+    message = CODEC.action(5, np.arange(4.0))
+    message.header.frame_id = "somewhere/else"
+    message.position.extend([1.0, 2.0])
+    stamp, found = NumbersReader(JointState, ACTION)(serialize_message(message))
+    assert stamp == 5
+    np.testing.assert_array_equal(found, np.arange(4.0))
