@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,11 @@ class Tick:
 
 RUNNING = Outcome.RUNNING.value
 
-UNSETTLED_LIMIT = 20
+WEIGHTS_PATIENCE = 5.0
+"""For how long a command waits for its weights [s], which come on another topic: a gate that has died sends none. ROS
+takes 3 s to send again what was lost."""
+
+UNSETTLED_LIMIT = 1000
 """Commands that wait for the first weights; were there never any, older ones are forgotten."""
 
 
@@ -86,7 +91,7 @@ class Monitor(Node):
         self._new_ticks: list[Tick] = []
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._last_weights: NDArray[np.float64] | None = None
-        self._unsettled: list[int] = []  # stamps of commands whose weights are still to come
+        self._unsettled: list[tuple[int, float]] = []  # commands without weights yet: stamp, and when they came [s]
         self._stamp: int | None = None  # of the last command
         for topic, handle, serialized in (
             (GATE_WEIGHTS, self._on_weights, True),
@@ -108,6 +113,7 @@ class Monitor(Node):
 
     def take_ticks(self) -> list[Tick]:
         """The ticks since this was last asked."""
+        self._settle_ticks()
         ticks, self._new_ticks = self._new_ticks, []
         return ticks
 
@@ -134,22 +140,26 @@ class Monitor(Node):
         if stamp == self._stamp:  # sent twice, since the lab asked twice
             return
         if self._stamp is not None and stamp < self._stamp:  # a new episode, whose first weights may be here already
-            self._weights = {key: value for key, value in self._weights.items() if key <= self._rates.tick(stamp)}
+            weights = {key: value for key, value in self._weights.items() if key <= self._rates.tick(stamp)}
+            self._settle_ticks(at_once=True)
+            self._weights, self._unsettled = weights, []
         self._stamp = stamp
-        self._unsettled = [*self._unsettled[-UNSETTLED_LIMIT:], stamp]
+        self._unsettled = [*self._unsettled[-UNSETTLED_LIMIT:], (stamp, time.monotonic())]
         self._settle_ticks()
 
-    def _settle_ticks(self) -> None:
-        """Give each command its weights. They come on another topic and may be behind it, hardly behind the next."""
+    def _settle_ticks(self, at_once: bool = False) -> None:
+        """Give each command its weights, or the last there were once it has waited for long enough."""
         while self._unsettled:
-            tick = self._rates.tick(self._unsettled[0])
+            stamp, came = self._unsettled[0]
+            tick = self._rates.tick(stamp)
             gate_tick = tick - tick % self._rates.gate_divider
             weights = self._weights.get(gate_tick)
             if weights is None:
-                if len(self._unsettled) == 1 or self._last_weights is None:
+                patient = not at_once and time.monotonic() - came < WEIGHTS_PATIENCE
+                if patient or self._last_weights is None:
                     return
                 weights = self._last_weights
-            stamp = self._unsettled.pop(0)
+            del self._unsettled[0]
             self._last_weights = weights
             self._weights = {key: value for key, value in self._weights.items() if key >= gate_tick}
             leading = self._skills[int(np.argmax(weights))]

@@ -20,6 +20,8 @@ from roman_moe.core.messages import MessageCodec, decode_action, decode_gripper,
 from roman_moe.nodes.wire import Numbers
 
 _STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+# deep: the bring-up tells every tick, and no tick waits for it; what a busy machine loses must still be there to resend
+_TOLD = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 # more than one: the next episode begins at once, and must not displace how the last one ended
 _LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -38,8 +40,8 @@ JOINT_STATES = Topic("joint_states", JointState)  # arm -> all
 TRUTH_POSES = Topic("truth/object_poses", MultiDOFJointState)  # lab -> pose source
 OBJECT_POSES = Topic("object_poses", MultiDOFJointState)  # pose source or estimator -> observer
 SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender, recorder
-GATE_WEIGHTS = Topic("gate/weights", JointState)  # gate -> blender
-TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped)  # blender or teleop -> arm
+GATE_WEIGHTS = Topic("gate/weights", JointState, _TOLD)  # gate -> blender
+TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped, _TOLD)  # blender or teleop -> arm
 GRIPPER_COMMAND = Topic("gripper_cmd", JointState)  # likewise
 OUTCOME = Topic("lab/outcome", DiagnosticStatus, _LATCHED)  # lab -> whoever asks how it went
 DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray)  # all nodes, 1 Hz and on change

@@ -53,6 +53,15 @@ def is_alive(process: int) -> bool:
     return True
 
 
+def slowness() -> float:
+    """How many times longer than on an idle machine things take now: 1 unless others keep the processors busy."""
+    work = 0.3  # [s]
+    began, end = time.monotonic(), time.process_time() + work
+    while time.process_time() < end:
+        pass
+    return max(1.0, (time.monotonic() - began) / work)
+
+
 def first_tick(graph: Graph) -> Tick:
     assert graph.spin_until(lambda: graph.monitor.tick is not None, START), graph.monitor.troubles()
     assert graph.monitor.tick is not None
@@ -122,6 +131,7 @@ def test_ctrl_c_ends_all_within_a_second(bundle: Path, tmp_path: Path) -> None:
             print("ended", flush=True)
         """)
     )
+    limit = 1.0 * slowness()
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         processes = [int(text) for text in process.stdout.readline().split()]
@@ -131,7 +141,7 @@ def test_ctrl_c_ends_all_within_a_second(bundle: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "ended\n"
         took = time.monotonic() - interrupted
-    assert took < 1.0
+    assert took < limit
     assert not any(is_alive(process) for process in processes)
     assert not left_behind(files)
 
