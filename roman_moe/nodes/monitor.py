@@ -46,9 +46,6 @@ WEIGHTS_PATIENCE = 5.0
 """For how long a command waits for its weights [s], which come on another topic: a gate that has died sends none. ROS
 takes 3 s to send again what was lost."""
 
-UNSETTLED_LIMIT = 1000
-"""Commands that wait for the first weights; were there never any, older ones are forgotten."""
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -144,22 +141,27 @@ class Monitor(Node):
             self._settle_ticks(at_once=True)
             self._weights, self._unsettled = weights, []
         self._stamp = stamp
-        self._unsettled = [*self._unsettled[-UNSETTLED_LIMIT:], (stamp, time.monotonic())]
+        self._unsettled.append((stamp, time.monotonic()))
         self._settle_ticks()
 
     def _settle_ticks(self, at_once: bool = False) -> None:
-        """Give each command its weights, or the last there were once it has waited for long enough."""
+        """Give each command its weights, or the last there were once it has waited for long enough.
+
+        Commands from before the first weights that this node has heard of are no ticks: it came in the middle.
+        """
         while self._unsettled:
             stamp, came = self._unsettled[0]
             tick = self._rates.tick(stamp)
             gate_tick = tick - tick % self._rates.gate_divider
             weights = self._weights.get(gate_tick)
             if weights is None:
-                patient = not at_once and time.monotonic() - came < WEIGHTS_PATIENCE
-                if patient or self._last_weights is None:
+                never = self._last_weights is None and max(self._weights, default=-1) > gate_tick  # we came later
+                if not (never or at_once or time.monotonic() - came >= WEIGHTS_PATIENCE):
                     return
                 weights = self._last_weights
             del self._unsettled[0]
+            if weights is None:
+                continue
             self._last_weights = weights
             self._weights = {key: value for key, value in self._weights.items() if key >= gate_tick}
             leading = self._skills[int(np.argmax(weights))]

@@ -71,6 +71,14 @@ def test_weights_that_come_several_ticks_late_are_still_paired(rig: Rig, monitor
     assert told(rig, monitor, 6) == [(tick, SKILLS[leading[tick]]) for tick in range(6)]
 
 
+def test_who_comes_in_the_middle_begins_with_the_first_weights(rig: Rig, monitor: Monitor) -> None:
+    for tick in (7, 8):
+        command(rig, tick)
+    rig.spin_until(lambda: len(monitor._unsettled) == 2)
+    weights(rig, monitor, 8, 2)
+    assert told(rig, monitor, 1) == [(8, SKILLS[2])]
+
+
 def test_no_tick_is_lost_when_this_process_stood_still(rig: Rig, monitor: Monitor) -> None:
     weights(rig, monitor, 0, 1)
     command(rig, 0)
