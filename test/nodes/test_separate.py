@@ -40,9 +40,14 @@ def specs(bundle: Path, **arguments: object) -> tuple[NodeSpec, ...]:
 
 
 def left_behind(files: set[Path]) -> set[Path]:
-    """Those that are still there though nobody has them mapped; other graphs on this machine share some."""
+    """Those that are still there though nobody has them mapped.
+
+    Ports (7000 and up) are shared by all graphs on this machine, whatever their domain: another one may begin to use
+    such a file, or end and remove it, while this looks.
+    """
+    there = {file for file in files if file.exists()}
     used = mapped_by(entry.name for entry in Path("/proc").glob("[0-9]*"))
-    return {file for file in files if file.exists()} - used
+    return {file for file in there - used if file.exists()}
 
 
 def is_alive(process: int) -> bool:
