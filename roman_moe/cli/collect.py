@@ -37,8 +37,11 @@ class Collect:
     perturbation: float = 0.5
     """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action."""
 
+    disturbed_share: float = 0.5
+    """Share of the episodes in which something is moved in mid-episode, so that a skill has to be done again."""
+
     seed: int = 0
-    """Seed of the starts, the noise and the bursts."""
+    """Seed of the starts, the noise, the bursts and the disturbances."""
 
     workers: int = 2
     """Processes; the demonstrations do not depend on it."""
@@ -56,12 +59,15 @@ class Collect:
         for name, lowest in least.items():
             if not getattr(self, name) >= lowest:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {lowest} or more")
+        if not 0.0 <= self.disturbed_share <= 1.0:
+            raise ConfigError(f"--disturbed-share {self.disturbed_share}: expected 0 to 1")
         collection = Collection(
             out=self.out,
             episodes=self.episodes,
             gate_episodes=self.gate_episodes,
             noise=PoseNoise(self.noise_bound, self.noise_kind),
             perturbation=self.perturbation,
+            disturbed_share=self.disturbed_share,
             seed=self.seed,
             workers=self.workers,
         )

@@ -38,11 +38,15 @@ class Evaluate:
     episodes: int = 100
     """Episodes per scenario and per skill."""
 
-    noise_bound: float = 0.005
-    """Clip bound of the noise on object positions [m]; its sigma is a third of that."""
+    noise_bound: str = "0.005"
+    """Clip bound of the noise on object positions [m], or several such as 0,0.005,0.02; sigma is a third of it."""
 
     noise_kind: str = "clipped"
     """"clipped" as in ROMAN, or "gaussian" without the clipping."""
+
+    disturb: bool = False
+    """Also run everything under the first noise with one disturbance per episode: the rack is shoved, drawer or door
+    half closed, what is held knocked out of the gripper, or the vial moved back."""
 
     seed: int = 0
     """Seed of the starts and of the noise."""
@@ -74,7 +78,8 @@ class Evaluate:
             scenarios=scenarios,
             skills=skills,
             episodes=self.episodes,
-            noise=PoseNoise(self.noise_bound, self.noise_kind),
+            noises=[PoseNoise(bound, self.noise_kind) for bound in parse_bounds(self.noise_bound)],
+            disturbed=self.disturb,
             seed=self.seed,
             workers=self.workers,
         )
@@ -85,7 +90,8 @@ class Evaluate:
         began = time.monotonic()
         with EpisodeProgress(console, self.controller, len(evaluation.jobs())) as progress:
             report = evaluate(evaluation, progress.count)
-        console.print(report_table(report))
+        for table in report_tables(report):
+            console.print(table)
         console.print(f"{len(evaluation.jobs())} episodes in {time.monotonic() - began:.0f} s")
         if self.json:
             write_json(self.json, report)
@@ -134,10 +140,42 @@ class EpisodeProgress:
             self._console.print(f"{self._ended} of {self._total} episodes, {self._solved} solved", highlight=False)
 
 
-def report_table(report: dict[str, Any]) -> Table:
-    """The report as a table."""
-    noise = f"{report['noise_kind']} noise of {report['noise_bound_m'] * 100:g} cm, seed {report['seed']}"
-    table = Table(title=f"{report['controller']}, {noise}", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def parse_bounds(text: str) -> list[float]:
+    """Noise bounds in text such as "0,0.005" [m].
+
+    Raises:
+        ConfigError: naming what is no number, or is there twice.
+    """
+    bounds: list[float] = []
+    for part in text.split(","):
+        try:
+            bound = float(part)
+        except ValueError:
+            raise ConfigError(f"--noise-bound: {part.strip()!r}: expected metres, such as 0.005 or 0,0.005") from None
+        if bound in bounds:
+            raise ConfigError(f"--noise-bound: {part.strip()} is there twice")
+        bounds.append(bound)
+    return bounds
+
+
+def report_tables(report: dict[str, Any]) -> list[Table]:
+    """The report as tables, one a condition."""
+    kind, seed = report["noise_kind"], report["seed"]
+    conditions = report.get("noise", {f"{report['noise_bound_m']:g}": report})
+    tables = [
+        report_table(f"{report['controller']}, {kind} noise of {float(bound) * 100:g} cm, seed {seed}", content)
+        for bound, content in conditions.items()
+    ]
+    if "disturbed" in report:
+        noise = f"{kind} noise of {report['noise_bound_m'] * 100:g} cm"
+        title = f"{report['controller']}, {noise}, one disturbance per episode, seed {seed}"
+        tables.append(report_table(title, report["disturbed"]))
+    return tables
+
+
+def report_table(title: str, report: dict[str, Any]) -> Table:
+    """What was solved under one condition, as a table."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("start", no_wrap=True)
     for name in ("solved", "rate", "95 % interval", "median", "p95"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -152,9 +190,17 @@ def report_table(report: dict[str, Any]) -> Table:
             f"{100 * low:.1f} to {100 * high:.1f} %",
             _seconds(row["median_time_s"]),
             _seconds(row["p95_time_s"]),
-            ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in row["failures"].items()),
+            ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in row["failures"].items())
+            + _unmended(row.get("disturbances", {})),
         )
     return table
+
+
+def _unmended(disturbances: dict[str, dict[str, int]]) -> str:
+    """Which disturbances the failures had met."""
+    failed = {kind: row["episodes"] - row["successes"] for kind, row in disturbances.items()}
+    text = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in failed.items() if count)
+    return f" ({text})" if text else ""
 
 
 def _seconds(value: float | None) -> str:

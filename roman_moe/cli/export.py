@@ -14,7 +14,7 @@ class Export:
     """Check a trained bundle in full and copy it, with its evaluation written into its manifest."""
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SOURCE")]
-    """Folder of the bundle, as `roman-moe train` leaves it."""
+    """Folder of a run, as `roman-moe train all` leaves it, or of a bundle."""
 
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Folder to write; an older bundle there is replaced. It may be the source itself."""
@@ -26,6 +26,14 @@ class Export:
         """Export; 0 when the bundle is written."""
         from roman_moe.learning.shipping import ship_bundle
 
-        ship_bundle(self.source, self.out, self.evaluation)
+        if (self.source / "run.json").is_file():
+            from roman_moe.learning.hybrid.run import bundle_of
+
+            bundle_of(self.source, self.out)
+            source = self.out
+        else:
+            source = self.source
+        if source != self.out or self.evaluation is not None:
+            ship_bundle(source, self.out, self.evaluation)
         print(f"{self.out}: written")
         return 0

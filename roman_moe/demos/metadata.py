@@ -14,7 +14,7 @@ from pathlib import Path
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.skills import SKILLS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GATE = "gate"
 NETWORKS: tuple[str, ...] = (*SKILLS, GATE)
 
@@ -30,8 +30,9 @@ class EpisodeMeta:
         source: who gave it, e.g. "oracle".
         noise_bound: level of the observation noise in the recorded scenes [m].
         noise_kind: "clipped" or "gaussian".
-        perturbation: standard deviation of the disturbance added to the executed (not to the recorded) actions, in
-            units of a full action.
+        perturbation: standard deviation of the bursts added to the executed (not to the recorded) actions, in units
+            of a full action.
+        disturbance: kind of the disturbance that the lab met in mid-episode, e.g. "close_drawer"; "" for none.
         seed: seed of the episode.
         rate: scenes per second [Hz].
         git_commit: of the code that recorded it.
@@ -45,6 +46,7 @@ class EpisodeMeta:
     noise_bound: float
     noise_kind: str
     perturbation: float
+    disturbance: str
     seed: int
     rate: float
     git_commit: str

@@ -37,6 +37,7 @@ class Lab:
     Attributes:
         model, data: the MuJoCo model and data; read them, but move things only through `reset` and `step`.
         control_rate: commands per simulated second [Hz].
+        forced_opening: distance between the pads that something outside forces on the gripper [m]; None for nothing.
     """
 
     def __init__(self, control_rate: float = CONTROL_RATE) -> None:
@@ -59,12 +60,14 @@ class Lab:
         self._jacobian = np.zeros((3, model.nv))
         self._tick = 0
         self._button_pressed = False
+        self.forced_opening: float | None = None
 
     def reset(self, start: Start, rng: np.random.Generator) -> SceneState:
         """Put the lab into a random start; the same generator state gives the same start."""
         mujoco.mj_resetData(self.model, self.data)
         self._tick = 0
         self._button_pressed = False
+        self.forced_opening = None
         start.place(self, rng)
         mujoco.mj_forward(self.model, self.data)
         mujoco.mj_step(self.model, self.data, nstep=self.substeps)  # objects come to rest
@@ -81,7 +84,8 @@ class Lab:
         if not command.is_finite():
             raise RomanError(f"command at {command.stamp_ns} ns is not finite: the arm does not take it")
         data = self.data
-        self.arm.apply(data, command.linear_velocity, command.gripper_opening)
+        opening = command.gripper_opening if self.forced_opening is None else self.forced_opening
+        self.arm.apply(data, command.linear_velocity, opening)
         mujoco.mj_step(self.model, data, nstep=self.substeps)
         self._update_kinematics()
         self._tick += 1

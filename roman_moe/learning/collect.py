@@ -56,6 +56,7 @@ class Collection:
         gate_episodes: kept per scenario, for the gate.
         noise: of the recorded scenes.
         perturbation: standard deviation of the bursts, in units of a full action; 0 for none.
+        disturbed_share: of the attempts that meet a disturbance of the lab.
         seed: of the collection.
         workers: processes.
     """
@@ -65,6 +66,7 @@ class Collection:
     gate_episodes: int
     noise: PoseNoise
     perturbation: float
+    disturbed_share: float
     seed: int
     workers: int = 1
 
@@ -79,6 +81,7 @@ class DemonstrationJob:
     seed: int
     noise: PoseNoise
     perturbation: float
+    disturbed: bool
     git_commit: str
 
 
@@ -100,6 +103,7 @@ class Group:
             seed=episode_seed(collection.seed, f"collect/{self.start.name}", index),
             noise=collection.noise,
             perturbation=collection.perturbation,
+            disturbed=int((index + 1) * collection.disturbed_share) > int(index * collection.disturbed_share),
             git_commit=commit,
         )
 
@@ -166,7 +170,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
         def record(scene: SceneState, step: ControlStep) -> None:
             writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
 
-        result = run_episode(shared_lab(), controller, job.start, job.seed, job.noise, record)
+        result = run_episode(shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, on_tick=record)
         if result.success:
             writer.close(
                 EpisodeMeta(
@@ -177,6 +181,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     noise_bound=job.noise.bound,
                     noise_kind=job.noise.kind,
                     perturbation=job.perturbation,
+                    disturbance=result.disturbance,
                     seed=job.seed,
                     rate=CONTROL_RATE,
                     git_commit=job.git_commit,

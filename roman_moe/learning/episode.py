@@ -6,6 +6,7 @@ the noise from `default_rng([seed, 1])`, one draw a scene in tick order. The ROS
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.state import SceneState
+from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
@@ -23,6 +25,7 @@ from roman_moe.lab.starts import Start
 START_STREAM = 0
 NOISE_STREAM = 1
 PERTURBATION_STREAM = 2
+DISTURBANCE_STREAM = 3
 
 
 class Step(Protocol):
@@ -56,12 +59,14 @@ class EpisodeResult:
         seed: seed of the episode.
         outcome: value of the judge's `Outcome`, e.g. "success" or "time_limit".
         time_s: simulated time until the outcome [s].
+        disturbance: kind of the disturbance that it met; "" for none.
     """
 
     start: str
     seed: int
     outcome: str
     time_s: float
+    disturbance: str = ""
 
     @property
     def success(self) -> bool:
@@ -88,17 +93,24 @@ def run_episode(
     start: Start,
     seed: int,
     noise: PoseNoise,
+    disturbed: bool = False,
+    time_limit: float = math.inf,
     on_tick: Callable[[SceneState, Any], None] | None = None,
 ) -> EpisodeResult:
     """Run one episode to its outcome.
 
     Args:
+        disturbed: whether it meets a disturbance, drawn from `default_rng([seed, 3])`.
+        time_limit: after which it ends as lost [s], if that is sooner than the task's own.
         on_tick: called each tick with the scene as the controller's noise leaves it and the controller's answer.
     """
     judge = Judge(start)
     state = lab.reset(start, generator(seed, START_STREAM))
     noise_rng = generator(seed, NOISE_STREAM)
     judge.reset(lab)
+    disturbance = Disturbance(start)
+    if disturbed:
+        disturbance.reset(lab, generator(seed, DISTURBANCE_STREAM))
     controller.reset()
     outcome = Outcome.RUNNING
     while outcome is Outcome.RUNNING:
@@ -106,6 +118,11 @@ def run_episode(
         step = controller.step(state if controller.reads_truth else scene)
         if on_tick is not None:
             on_tick(scene, step)
+        if disturbed:
+            disturbance.update(lab, state)
         state = lab.step(step.command)
         outcome = judge.update(lab)
-    return EpisodeResult(start.name, seed, outcome.value, state.stamp)
+        if outcome is Outcome.RUNNING and state.stamp >= time_limit:
+            outcome = Outcome.TIME_LIMIT
+    met = disturbance.kind if disturbance.acted_ns >= 0 else ""
+    return EpisodeResult(start.name, seed, outcome.value, state.stamp, met)

@@ -7,6 +7,8 @@ starts change an episode.
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +32,16 @@ class EpisodeJob:
         start: where it begins; a skill's start is left to that skill's expert alone.
         seed: of the episode.
         noise: of the scenes.
+        disturbed: whether it meets a disturbance.
+        time_limit: after which it ends as lost [s], if that is sooner than the task's own.
     """
 
     controller: str
     start: Start
     seed: int
     noise: PoseNoise
+    disturbed: bool = False
+    time_limit: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +53,37 @@ class Evaluation:
         scenarios: numbers of the scenarios.
         skills: names of the skills, each alone.
         episodes: per scenario and skill.
-        noise: of the scenes.
+        noises: of the scenes; all starts under each of them.
         seed: of the evaluation.
         workers: processes.
+        disturbed: whether all starts are tried again under the first noise with one disturbance per episode.
     """
 
     controller: str
     scenarios: Sequence[int]
     skills: Sequence[str]
     episodes: int
-    noise: PoseNoise
+    noises: Sequence[PoseNoise]
     seed: int
     workers: int = 1
+    disturbed: bool = False
 
     def starts(self) -> list[Start]:
         """Scenarios first, then skills."""
         return [*map(scenario_start, self.scenarios), *map(skill_start, self.skills)]
 
+    def conditions(self) -> list[tuple[PoseNoise, bool]]:
+        """Noise, and whether disturbed: the first is the one that the report's usual keys are about."""
+        again = [(self.noises[0], True)] if self.disturbed else []
+        return [(noise, False) for noise in self.noises] + again
+
     def jobs(self) -> list[EpisodeJob]:
-        """All episodes, start by start."""
+        """All episodes, condition by condition and start by start; the same seeds under every condition."""
         return [
-            EpisodeJob(self.controller, start, episode_seed(self.seed, f"evaluate/{start.name}", index), self.noise)
+            EpisodeJob(
+                self.controller, start, episode_seed(self.seed, f"evaluate/{start.name}", index), noise, disturbed
+            )
+            for noise, disturbed in self.conditions()
             for start in self.starts()
             for index in range(self.episodes)
         ]
@@ -94,24 +110,44 @@ def evaluate(
 
 def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str, Any]:
     """The report of all results, in the order of `Evaluation.jobs`."""
+    remaining = iter(results)
+    per_condition = len(evaluation.starts()) * evaluation.episodes
+    conditions = [
+        _summaries(evaluation, list(itertools.islice(remaining, per_condition))) for _ in evaluation.conditions()
+    ]
+    content: dict[str, Any] = {
+        "controller": evaluation.controller,
+        **conditions[0],
+        "noise_bound_m": evaluation.noises[0].bound,
+        "noise_kind": evaluation.noises[0].kind,
+        "seed": evaluation.seed,
+        "episodes": evaluation.episodes,
+        "git_commit": git_commit(),
+    }
+    if len(evaluation.noises) > 1:
+        content["noise"] = {
+            f"{noise.bound:g}": summary for noise, summary in zip(evaluation.noises, conditions, strict=False)
+        }
+    if evaluation.disturbed:
+        content["disturbed"] = conditions[-1]
+    return content
+
+
+def _summaries(evaluation: Evaluation, results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Every start's summary under one condition."""
     by_start: dict[str, list[EpisodeResult]] = {start.name: [] for start in evaluation.starts()}
     for result in results:
         by_start[result.start].append(result)
     return {
-        "controller": evaluation.controller,
         "scenarios": {str(number): summarize(by_start[scenario_start(number).name]) for number in evaluation.scenarios},
         "skills": {skill: summarize(by_start[skill_start(skill).name]) for skill in evaluation.skills},
-        "noise_bound_m": evaluation.noise.bound,
-        "noise_kind": evaluation.noise.kind,
-        "seed": evaluation.seed,
-        "episodes": evaluation.episodes,
-        "git_commit": git_commit(),
     }
 
 
 def run_job(job: EpisodeJob) -> EpisodeResult:
     """Run one episode; lab and controllers are made once a process."""
-    return run_episode(shared_lab(), _controller(job.controller, job.start.skill), job.start, job.seed, job.noise)
+    controller = _controller(job.controller, job.start.skill)
+    return run_episode(shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, job.time_limit)
 
 
 @functools.lru_cache(maxsize=1)

@@ -68,6 +68,7 @@ class MLPPolicy(nn.Module):
         name: skill of the expert, or "gate".
         features: that it observes, in order.
         outputs: names of what it answers, in order.
+        hidden: sizes of the hidden layers.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class MLPPolicy(nn.Module):
         self.features = tuple(OBSERVATIONS[name] if features is None else features)
         self.outputs = SKILLS if name == GATE else ACTION_LAYOUT
         self.observation = ObservationLayer(self.features, near_scales)
+        self.hidden = tuple(hidden)
         sizes = (self.observation.size, *hidden)
         self.body = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.head = nn.Linear(sizes[-1], len(self.outputs))

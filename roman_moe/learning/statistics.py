@@ -34,7 +34,7 @@ def wilson_interval(successes: int, episodes: int, z: float = Z_95) -> tuple[flo
 def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     """The report of one start: counts, rate, interval, times to success [s], failures by cause, seeds.
 
-    The times are None when no episode succeeded.
+    The times are None when no episode succeeded. Where episodes were disturbed, "disturbances" counts them by kind.
 
     Raises:
         ValueError: without any result.
@@ -42,6 +42,14 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     times = [result.time_s for result in results if result.success]
     low, high = wilson_interval(len(times), len(results))
     failures = Counter(result.outcome for result in results if not result.success)
+    met = sorted({result.disturbance for result in results} - {""})
+    disturbances = {
+        kind: {
+            "episodes": sum(result.disturbance == kind for result in results),
+            "successes": sum(result.disturbance == kind and result.success for result in results),
+        }
+        for kind in met
+    }
     return {
         "episodes": len(results),
         "successes": len(times),
@@ -52,4 +60,5 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         "failures": dict(sorted(failures.items())),
         "seeds": [result.seed for result in results],
         "failed_seeds": [result.seed for result in results if not result.success],
+        **({"disturbances": disturbances} if met else {}),
     }

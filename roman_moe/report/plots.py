@@ -1,8 +1,13 @@
-"""The gate's weights over a run as a picture. Draws without a display and leaves matplotlib's global state alone."""
+"""Plots: the gate's weights over an episode, and training curves.
+
+Drawn without a display, and matplotlib's global state is left alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -67,5 +72,39 @@ def plot_gate_weights(trace: Trace, path: Path, title: str) -> None:
         bbox_to_anchor=(0.52, 0.0),
     )
     figure.subplots_adjust(left=0.055, right=0.985, top=0.9, bottom=0.2)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def plot_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Write a PNG: for each network what its checkpoints solved, with the 95 % interval, over environment steps.
+
+    Args:
+        curves: rows with "steps", "success" and "ci95" by network.
+    """
+    columns = min(4, len(curves))
+    lines = -(-len(curves) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.7 * lines), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    lowest = min(row["ci95"][0] for rows in curves.values() for row in rows)
+    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    for axes in grid.flat[len(curves) :]:
+        axes.set_axis_off()
+    for axes, (name, rows) in zip(grid.flat, curves.items(), strict=False):
+        steps = [row["steps"] / 1000 for row in rows]
+        axes.fill_between(steps, *zip(*(row["ci95"] for row in rows), strict=True), color=color(name), alpha=0.2, lw=0)
+        axes.plot(steps, [row["success"] for row in rows], color=color(name), marker="o", markersize=3.5)
+        axes.set_title(label(name), loc="left", fontsize=11, fontweight="bold", color=INK)
+        axes.set_ylim(max(0.0, np.floor(10.0 * lowest) / 10.0), 1.02)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8)
+        axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
+        for side in axes.spines.values():
+            side.set_visible(False)
+    for axes in grid[-1]:
+        axes.set_xlabel("thousand environment steps", color=INK, fontsize=9)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("episodes solved", color=INK, fontsize=9)
+    figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary)

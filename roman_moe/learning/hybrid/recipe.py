@@ -1,0 +1,296 @@
+"""Recipes of hybrid learning: every number of the training, from YAML. A key that no one reads is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roman_moe.control.rates import Rates
+from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.errors import ConfigError
+from roman_moe.demos.metadata import NETWORKS
+from roman_moe.learning.recipe import NetworkRecipe
+
+SCHEDULES = ("together", "gail_after_cloning")
+
+
+def _check(owner: Any, positive: str = "", not_negative: str = "", share: str = "") -> None:
+    for names, fits, expected in (
+        (positive, lambda value: value > 0, "more than 0"),
+        (not_negative, lambda value: value >= 0, "0 or more"),
+        (share, lambda value: 0 <= value <= 1, "0 to 1"),
+    ):
+        for name in names.split():
+            if not fits(getattr(owner, name)):
+                raise ValueError(f"{name} is {getattr(owner, name)}: expected {expected}")
+
+
+@dataclass(frozen=True, slots=True)
+class PPORecipe:
+    """Proximal policy optimisation (Schulman et al. 2017), by Stable-Baselines3.
+
+    Attributes:
+        steps: environment steps, that is control ticks, over all environments; 0 leaves the cloned policy as it is.
+        environments: stepped side by side.
+        rollout: decisions per environment and update.
+        batch_size, epochs: of an update.
+        learning_rate: of Adam; falls linearly to 0 over the steps if `decay` is true, and so does the clip range, to
+            half of it.
+        clip: range of the probability ratio.
+        gamma, gae_lambda: discount per decision, and lambda of the generalised advantage.
+        entropy, value: coefficients of their terms in the loss.
+        max_gradient: largest norm of a step's gradient.
+        target_kl: an update's epochs end where the policy has moved 1.5 times this far; 0 for no end.
+        log_std: at the start, of the exploration about the policy's answer.
+        critic_updates: first updates that train the critic alone: a random one would undo what was cloned.
+        decay: whether learning rate and clip range fall.
+    """
+
+    steps: int = 100_000
+    environments: int = 16
+    rollout: int = 256
+    batch_size: int = 1024
+    epochs: int = 4
+    learning_rate: float = 1e-4
+    clip: float = 0.1
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    entropy: float = 0.0
+    value: float = 0.5
+    max_gradient: float = 0.5
+    target_kl: float = 0.02
+    log_std: float = -1.5
+    critic_updates: int = 1
+    decay: bool = True
+
+    def __post_init__(self) -> None:
+        _check(self, "environments rollout batch_size epochs learning_rate clip value max_gradient")
+        _check(self, not_negative="steps entropy target_kl critic_updates", share="gamma gae_lambda")
+
+
+@dataclass(frozen=True, slots=True)
+class CloningRecipe:
+    """The annealed cloning term inside PPO: after each update some epochs over the demonstrations, as ml-agents does.
+
+    Attributes:
+        strength: 0 for none; scales the learning rate.
+        learning_rate: of its own Adam at strength 1.
+        steps: environment steps over which it falls linearly to 0.
+        epochs: over the demonstrations after each update.
+        batch_size: samples a gradient step.
+    """
+
+    strength: float = 0.5
+    learning_rate: float = 3e-4
+    steps: int = 80_000
+    epochs: float = 1.0
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        _check(self, "learning_rate steps batch_size", "strength epochs")
+
+
+@dataclass(frozen=True, slots=True)
+class GailRecipe:
+    """GAIL, the leading reward r_I = -log(1 - D(s)).
+
+    Attributes:
+        strength: w_I; 0 for none.
+        hidden: sizes of the discriminator's hidden layers.
+        learning_rate: of its Adam.
+        gradient_penalty: weight of the gradient penalty.
+        batch_size: of each side, a step.
+        epochs: over a rollout after each update.
+        use_actions: whether D sees the action as well; ROMAN's sees states only.
+    """
+
+    strength: float = 1.0
+    hidden: tuple[int, ...] = (128, 128)
+    learning_rate: float = 3e-4
+    gradient_penalty: float = 10.0
+    batch_size: int = 512
+    epochs: float = 1.0
+    use_actions: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self, "learning_rate batch_size", "strength gradient_penalty epochs")
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRecipe:
+    """The extrinsic reward r_E, and the scale of the sum.
+
+    Attributes:
+        strength: w_E; 0 for none.
+        success: r_E of a solved episode (ROMAN: 1000).
+        progress: r_E of the whole way there, paid as a difference of potentials; 0 for a sparse r_E.
+        scale: of the weighted sum, so that returns suit the critic; changes nothing else.
+    """
+
+    strength: float = 0.1
+    success: float = 1000.0
+    progress: float = 200.0
+    scale: float = 0.01
+
+    def __post_init__(self) -> None:
+        _check(self, "scale", "strength success progress")
+
+
+@dataclass(frozen=True, slots=True)
+class PracticeRecipe:
+    """The episodes to learn from.
+
+    Attributes:
+        noise_bounds: levels L of the noise on object positions [m]; one is drawn for each episode.
+        disturbed_share: of the episodes that meet a disturbance.
+        time_limit: after which an episode is cut short [s].
+        scenarios: that the gate's episodes start from, in turn.
+    """
+
+    noise_bounds: tuple[float, ...] = (0.005,)
+    disturbed_share: float = 0.0
+    time_limit: float = 30.0
+    scenarios: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+
+    def __post_init__(self) -> None:
+        _check(self, "time_limit", share="disturbed_share")
+        if not self.noise_bounds or min(self.noise_bounds) < 0.0:
+            raise ValueError(f"noise_bounds is {list(self.noise_bounds)}: expected metres, 0 or more")
+        if not self.scenarios or not all(0 <= number <= 6 for number in self.scenarios):
+            raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers from 0 to 6")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRecipe:
+    """How checkpoints are judged: by what they solve, not by their loss.
+
+    Attributes:
+        updates: from one checkpoint to the next.
+        episodes: deterministic ones, the same for every checkpoint; for the gate spread over the scenarios.
+        noise_bounds: levels of the noise, in turn [m].
+        disturbed_share: of the episodes that meet a disturbance.
+        time_limit: after which an episode counts as lost [s].
+        enough: checkpoints in a row that solve all episodes and end the training early; 0 for never.
+    """
+
+    updates: int = 5
+    episodes: int = 100
+    noise_bounds: tuple[float, ...] = (0.005,)
+    disturbed_share: float = 0.0
+    time_limit: float = 80.0
+    enough: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self, "updates episodes time_limit", "enough", "disturbed_share")
+        if not self.noise_bounds or min(self.noise_bounds) < 0.0:
+            raise ValueError(f"noise_bounds is {list(self.noise_bounds)}: expected metres, 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class HybridNetworkRecipe:
+    """How one network is trained.
+
+    Attributes:
+        demonstrations: that are used: of a skill, or of each scenario for the gate.
+        warm_start: whether the policy is cloned first.
+        schedule: "together" for GAIL from the start beside the annealed cloning, as in ROMAN's public configuration, or
+            "gail_after_cloning" for GAIL once the cloning term has come down to 0, as in its paper's figure.
+        clone: the network, and how it is cloned as a warm start.
+        ppo, cloning, gail, reward, practice, validation: what comes after.
+    """
+
+    demonstrations: int = 20
+    warm_start: bool = True
+    schedule: str = "together"
+    clone: NetworkRecipe = field(default_factory=NetworkRecipe)
+    ppo: PPORecipe = field(default_factory=PPORecipe)
+    cloning: CloningRecipe = field(default_factory=CloningRecipe)
+    gail: GailRecipe = field(default_factory=GailRecipe)
+    reward: RewardRecipe = field(default_factory=RewardRecipe)
+    practice: PracticeRecipe = field(default_factory=PracticeRecipe)
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
+
+    def __post_init__(self) -> None:
+        _check(self, "demonstrations")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is {self.schedule!r}: expected {' or '.join(SCHEDULES)}")
+
+
+@dataclass(frozen=True, slots=True)
+class HybridRecipe:
+    """How all networks of a bundle are trained.
+
+    Attributes:
+        rates: at which gate and experts will run; demonstrations must have the control rate.
+        networks: each network's own recipe.
+    """
+
+    rates: Rates
+    networks: Mapping[str, HybridNetworkRecipe]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain YAML types, in the layout of a recipe file, every number spelled out."""
+        plain: dict[str, Any] = _plain(
+            {"rates": dataclasses.asdict(self.rates), "defaults": {}, "networks": dict(self.networks)}
+        )
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Layout of the YAML file: what all networks share, and where single ones differ."""
+
+    rates: Rates
+    defaults: dict[str, Any]
+    networks: Mapping[str, dict[str, Any]]
+
+
+def load_hybrid_recipe(path: Path) -> HybridRecipe:
+    """Recipe from a YAML file.
+
+    Raises:
+        ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
+    """
+    file = build(_File, read_yaml(path, ConfigError), str(path), ConfigError)
+    return recipe_of(file.rates, file.defaults, file.networks, str(path))
+
+
+def recipe_of(rates: Rates, defaults: Mapping[str, Any], networks: Mapping[str, Any], where: str) -> HybridRecipe:
+    """Recipe from what all networks share and where single ones differ.
+
+    Raises:
+        ConfigError: naming `where` and the key that is wrong.
+    """
+    build(HybridNetworkRecipe, defaults, f"{where}: defaults", ConfigError)  # names them, if something is wrong there
+    for name in networks:
+        if name not in NETWORKS:
+            raise ConfigError(f"{where}: networks: unknown network {name!r}: expected {', '.join(NETWORKS)}")
+    return HybridRecipe(
+        rates,
+        {
+            name: build(
+                HybridNetworkRecipe, merged(defaults, networks.get(name, {})), f"{where}: networks.{name}", ConfigError
+            )
+            for name in NETWORKS
+        },
+    )
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` to it, section by section."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result

@@ -1,0 +1,355 @@
+"""The training of one network: warm start, practice, checkpoints kept by what they solve, and taking up a cut-off run.
+
+At every checkpoint all episodes in progress are dropped and new ones begin from a seed of their own. So a run that is
+taken up at a checkpoint is the same run, number for number, as one that was never cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from roman_moe.control.bundle import Bundle
+from roman_moe.control.controller import Controller
+from roman_moe.control.expert import Expert
+from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, Manifest, NetworkFile
+from roman_moe.control.metadata import GATE
+from roman_moe.control.network import Network
+from roman_moe.control.rates import Rates
+from roman_moe.core.action import ActionScale
+from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.core.features import FEATURES, OBSERVATIONS
+from roman_moe.core.files import atomic_path, write_json
+from roman_moe.core.skills import SKILLS
+from roman_moe.demos.reader import read_episodes
+from roman_moe.lab.env import LabEnv
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.reward import TaskReward
+from roman_moe.lab.starts import Start, scenario_start, skill_start
+from roman_moe.learning import bc
+from roman_moe.learning.controllers import OneHotGate
+from roman_moe.learning.episode import EpisodeResult, StepController, episode_seed, run_episode
+from roman_moe.learning.evaluate import EpisodeJob, run_job, shared_lab
+from roman_moe.learning.export import export_policy, write_bundle
+from roman_moe.learning.hybrid.ppo import HybridPPO
+from roman_moe.learning.hybrid.practice import ExpertPractice, GatePractice, Practice
+from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe
+from roman_moe.learning.networks import MLPPolicy
+from roman_moe.learning.samples import Samples, samples_of
+from roman_moe.learning.statistics import summarize
+from roman_moe.learning.workers import run_jobs
+
+CHECKPOINT = "checkpoint.pt"
+PROGRESS = "progress.json"
+CURVE = "curve.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """One network to train.
+
+    Attributes:
+        run: the run's folder.
+        network: skill, or "gate".
+        recipe: of the network.
+        rates: of gate and experts.
+        demonstrations: dataset folder.
+        seed: of the run.
+        workers: cores that it may use.
+        steps_limit: stop, unfinished, at the first checkpoint after so many environment steps; for tests.
+    """
+
+    run: Path
+    network: str
+    recipe: HybridNetworkRecipe
+    rates: Rates
+    demonstrations: Path
+    seed: int
+    workers: int = 1
+    steps_limit: float = math.inf
+
+    @property
+    def folder(self) -> Path:
+        """Where this network's files go."""
+        return self.run / self.network
+
+    def stream(self, *purpose: int) -> int:
+        """A seed for one use, of this network alone."""
+        sequence = np.random.SeedSequence([self.seed, zlib.crc32(self.network.encode()), *purpose])
+        return int(sequence.generate_state(1)[0])
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """A network's last checkpoint; None if there is none yet.
+
+    Raises:
+        ConfigError: if the file cannot be read.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True)
+    except Exception as error:  # noqa: BLE001 (torch raises what it likes)
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    return content
+
+
+def load_best(folder: Path, recipe: HybridNetworkRecipe) -> MLPPolicy:
+    """The best policy so far of the network in `folder`.
+
+    Raises:
+        ConfigError: if there is none yet.
+    """
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is None:
+        raise ConfigError(f"{folder}: no checkpoint yet: train this network first")
+    policy = MLPPolicy(folder.name, recipe.clone.hidden, recipe.clone.near_scales)
+    policy.load_state_dict(checkpoint["best"])
+    return policy.eval().requires_grad_(False)
+
+
+def demonstrated(job: TrainingJob) -> Samples:
+    """Samples of the first demonstrations of each start, as many as the recipe says.
+
+    Raises:
+        DemonstrationError: if there are fewer.
+    """
+    wanted = job.recipe.demonstrations
+    episodes = read_episodes(job.demonstrations, job.network)
+    by_start: dict[str, list[Any]] = {}
+    for episode in episodes:
+        by_start.setdefault(episode.meta.start, []).append(episode)
+    for start, found in by_start.items():
+        if len(found) < wanted:
+            raise DemonstrationError(
+                f"{job.demonstrations / job.network}: {len(found)} demonstrations of {start}: the recipe wants {wanted}"
+            )
+    return samples_of(job.network, [e for found in by_start.values() for e in found[:wanted]], job.rates)
+
+
+def train_network(job: TrainingJob, on_row: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+    """Train one network, from where its last checkpoint left it; answers the last row of its curve.
+
+    Args:
+        on_row: called in this process with each row of the curve.
+
+    Raises:
+        DemonstrationError: if the demonstrations cannot be used.
+        DivergedError: if training diverges; the last good checkpoint stays.
+    """
+    torch.set_num_threads(1)  # these networks are too small to share
+    job.folder.mkdir(parents=True, exist_ok=True)
+    trainer = _Trainer(job, on_row)
+    return trainer.run()
+
+
+class _Trainer:
+    def __init__(self, job: TrainingJob, on_row: Callable[[dict[str, Any]], None] | None) -> None:
+        self._job = job
+        self._on_row = on_row
+        self._samples = demonstrated(job)
+        self._experts = [load_best(job.run / skill, job.recipe) for skill in SKILLS] if job.network == GATE else []
+        self._rows: list[dict[str, Any]] = []
+        self._best: dict[str, Any] = {}
+        self._seconds = 0.0
+
+    def run(self) -> dict[str, Any]:
+        job, recipe = self._job, self._job.recipe
+        began = time.monotonic()
+        checkpoint = load_checkpoint(job.folder)
+        policy = self._new_policy(cloned=checkpoint is None and recipe.warm_start)
+        self._practice = self._make_practice()
+        demonstrations = (torch.from_numpy(self._samples.observations), torch.from_numpy(self._samples.answers))
+        learner = HybridPPO(policy, self._practice, recipe, demonstrations, job.stream(1))
+        self._writer = SummaryWriter(str(job.run / "tensorboard" / job.network), purge_step=learner.steps)
+        try:
+            if checkpoint is None:
+                self._seconds = time.monotonic() - began
+                self._check(learner, {})
+            else:
+                learner.load_state(checkpoint["learner"])
+                self._rows, self._best = checkpoint["rows"], checkpoint["best"]
+                self._seconds = checkpoint["rows"][-1]["seconds"]
+            while not self._done(learner) and learner.steps < job.steps_limit:
+                self._stretch(learner)
+        finally:
+            self._writer.close()
+            self._practice.close()
+        self._progress(learner, {}, done=self._done(learner))
+        return self._rows[-1]
+
+    def _done(self, learner: HybridPPO) -> bool:
+        enough = self._job.recipe.validation.enough
+        last = [row["success"] for row in self._rows[-enough:]] if enough else []
+        solved_all = len(last) == enough > 0 and min(last) == 1.0
+        return learner.steps >= self._job.recipe.ppo.steps or solved_all
+
+    def _stretch(self, learner: HybridPPO) -> None:
+        """From one checkpoint to the next."""
+        began, recipe = time.monotonic(), self._job.recipe
+        before = self._seconds
+        learner.begin(self._job.stream(2, learner.updates))
+        logs: list[dict[str, float]] = []
+        for _ in range(recipe.validation.updates):
+            if learner.steps >= recipe.ppo.steps:
+                break
+            logs.append(learner.update())
+            self._seconds = before + time.monotonic() - began
+            for name, value in logs[-1].items():
+                self._writer.add_scalar(name, value, learner.steps)
+            self._progress(learner, logs[-1])
+        mean = {name: float(np.nanmean([log[name] for log in logs if name in log] or [np.nan])) for name in logs[-1]}
+        self._check(learner, mean)
+        self._seconds = before + time.monotonic() - began
+        self._rows[-1]["seconds"] = self._seconds
+        self._save(learner)
+
+    def _check(self, learner: HybridPPO, log: dict[str, float]) -> None:
+        """Judge the policy by what it solves, keep it if it is as good as the best, and save."""
+        results, ticks = self._validate(learner.policy)
+        summary = summarize(results)
+        row = {
+            "steps": learner.steps,
+            "validation_steps": ticks + (self._rows[-1]["validation_steps"] if self._rows else 0),
+            "seconds": self._seconds,
+            "success": summary["rate"],
+            "ci95": summary["ci95"],
+            "median_time_s": summary["median_time_s"],
+            "failures": summary["failures"],
+            **{key: value for key, value in log.items() if math.isfinite(value)},
+        }
+        # The later of two that solve as much: it has practised more.
+        if not self._rows or row["success"] >= max(r["success"] for r in self._rows):
+            self._best = {key: value.clone() for key, value in learner.policy.state_dict().items()}
+        self._rows.append(row)
+        self._writer.add_scalar("validation/success", row["success"], learner.steps)
+        self._save(learner)
+        self._progress(learner, log)
+        if self._on_row is not None:
+            self._on_row(row)
+
+    def _save(self, learner: HybridPPO) -> None:
+        content = {"learner": learner.state(), "rows": self._rows, "best": self._best}
+        with atomic_path(self._job.folder / CHECKPOINT) as path:
+            torch.save(content, path)
+        write_json(self._job.folder / CURVE, self._rows)
+
+    def _progress(self, learner: HybridPPO, log: dict[str, float], done: bool = False) -> None:
+        """Where the training stands, for whoever watches."""
+        rate = learner.steps / self._seconds if self._seconds else 0.0
+        write_json(
+            self._job.folder / PROGRESS,
+            {
+                "checkpoints": len(self._rows),
+                "steps": learner.steps,
+                "of": self._job.recipe.ppo.steps,
+                "steps_per_s": round(rate, 1),
+                "success": self._rows[-1]["success"],
+                "best": max(row["success"] for row in self._rows),
+                "imitation_reward": log.get("rollout/imitation_reward"),
+                "extrinsic_reward": log.get("rollout/extrinsic_reward"),
+                "done": done,
+            },
+        )
+
+    def _new_policy(self, cloned: bool) -> MLPPolicy:
+        job, recipe = self._job, self._job.recipe
+        if cloned:
+            return bc.train(self._samples, recipe.clone, job.seed).policy.train().requires_grad_(True)
+        torch.manual_seed(job.stream(0))
+        policy = MLPPolicy(job.network, recipe.clone.hidden, recipe.clone.near_scales)
+        policy.observation.fit(torch.from_numpy(self._samples.observations))
+        return policy
+
+    def _make_practice(self) -> Practice:
+        job, recipe = self._job, self._job.recipe
+        noises = [PoseNoise(bound) for bound in recipe.practice.noise_bounds]
+        reward = TaskReward(recipe.reward.success, recipe.reward.progress)
+
+        def env(start: Start, features: Sequence[str]) -> LabEnv:
+            return LabEnv(
+                start,
+                features,
+                noises,
+                reward=reward,
+                disturbed_share=recipe.practice.disturbed_share,
+                time_limit=recipe.practice.time_limit,
+            )
+
+        count = range(recipe.ppo.environments)
+        if job.network == GATE:
+            scenarios = recipe.practice.scenarios
+            envs = [env(scenario_start(scenarios[i % len(scenarios)]), FEATURES) for i in count]
+            return GatePractice(envs, job.workers, self._experts, job.rates.gate_divider)
+        return ExpertPractice([env(skill_start(job.network), OBSERVATIONS[job.network]) for _ in count], job.workers)
+
+    def _validate(self, policy: MLPPolicy) -> tuple[list[EpisodeResult], int]:
+        """The checkpoint's episodes, through ONNX and the controller that runs everywhere; and their control ticks."""
+        job, recipe = self._job, self._job.recipe.validation
+        scale = ActionScale()
+        data = export_policy(policy, self._samples.observations, job.rates, scale)
+        scenarios = self._job.recipe.practice.scenarios
+        jobs = []
+        for index in range(recipe.episodes):
+            whole = job.network == GATE
+            start = scenario_start(scenarios[index % len(scenarios)]) if whole else skill_start(job.network)
+            noise = PoseNoise(recipe.noise_bounds[index % len(recipe.noise_bounds)])
+            disturbed = int((index + 1) * recipe.disturbed_share) > int(index * recipe.disturbed_share)
+            seed = episode_seed(job.seed, f"validate/{start.name}", index)
+            jobs.append(EpisodeJob("", start, seed, noise, disturbed, recipe.time_limit))
+        if job.network == GATE:
+            results = self._validate_gate(data, jobs)
+        else:
+            controller = _alone(job.network, data, job.rates, scale)
+            results = [_run(controller, one) for one in jobs]
+        return results, sum(round(result.time_s * job.rates.control_rate) for result in results)
+
+    def _validate_gate(self, gate: bytes, jobs: Sequence[EpisodeJob]) -> list[EpisodeResult]:
+        job, scale = self._job, ActionScale()
+        experts = {
+            expert.name: export_policy(expert, np.zeros((1, len(expert.features)), np.float32), job.rates, scale)
+            for expert in self._experts
+        }
+        with tempfile.TemporaryDirectory(prefix=".validation-", dir=job.folder) as scratch:
+            bundle = Path(scratch) / "bundle"
+            write_bundle(bundle, {**experts, GATE: gate}, job.rates, scale, {})
+            placed = [
+                EpisodeJob(str(bundle), one.start, one.seed, one.noise, one.disturbed, one.time_limit) for one in jobs
+            ]
+            results = dict(run_jobs(run_job, placed, job.workers))
+        return [results[index] for index in range(len(jobs))]
+
+
+def _alone(skill: str, data: bytes, rates: Rates, scale: ActionScale) -> Controller:
+    """A controller of one expert from the content of its ONNX file."""
+    file = NetworkFile.of(f"{skill}.onnx", data)
+    manifest = Manifest(BUNDLE_FORMAT, KIND, (skill,), file, {skill: file}, rates, scale, {})
+    gate: Any = OneHotGate(0, 1)
+    return Controller(Bundle(Path(skill), manifest, gate, (Expert(Network(data, skill)),)))
+
+
+def _run(controller: StepController, job: EpisodeJob) -> EpisodeResult:
+    return run_episode(
+        shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, time_limit=job.time_limit
+    )
+
+
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """What a network's training last said of itself; None before it said anything."""
+    try:
+        content: dict[str, Any] = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content
