@@ -152,7 +152,7 @@ def parse_bounds(text: str) -> list[float]:
             bound = float(part)
         except ValueError:
             raise ConfigError(f"--noise-bound: {part.strip()!r}: expected metres, such as 0.005 or 0,0.005") from None
-        if bound in bounds:
+        if any(f"{bound:g}" == f"{other:g}" for other in bounds):  # as the report's keys are written
             raise ConfigError(f"--noise-bound: {part.strip()} is there twice")
         bounds.append(bound)
     return bounds

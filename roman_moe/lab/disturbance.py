@@ -35,8 +35,6 @@ SHOVE_ROOM = 0.07  # [m] from the end of the conveyor within which the rack is s
 HALF = (0.35, 0.5)  # of its range that drawer or door is left open
 DRAWER_SPEED = 0.15  # [m/s]
 DOOR_SPEED = 2.0  # [rad/s]
-SERVO_GAIN = 60.0  # [N s/m] of the hand that moves drawer
-DOOR_GAIN = 6.0  # [N m s/rad] likewise the door
 LONGEST_MOVE = 3.0  # [s] after which drawer or door is let go, wherever it is
 KNOCK_TIME = 0.5  # [s] that the fingers are held open
 LOW = 0.010  # [m] a held thing may have been lifted when it is knocked out: it falls back where it was
@@ -119,7 +117,7 @@ class Disturbance:
 
     def _close_drawer(self, lab: Lab, state: SceneState) -> None:
         goal = self._rng.uniform(*HALF) * layout.DRAWER_TRAVEL
-        self._move_joint(lab, state, "drawer", goal, DRAWER_SPEED, SERVO_GAIN)
+        self._move_joint(lab, state, "drawer", goal, DRAWER_SPEED)
 
     def _can_close_door(self, lab: Lab, state: SceneState) -> bool:
         hand = state.hand_position
@@ -130,16 +128,19 @@ class Disturbance:
 
     def _close_door(self, lab: Lab, state: SceneState) -> None:
         goal = self._rng.uniform(*HALF) * layout.DOOR_RANGE
-        self._move_joint(lab, state, "door", goal, DOOR_SPEED, DOOR_GAIN)
+        self._move_joint(lab, state, "door", goal, DOOR_SPEED)
 
-    def _move_joint(self, lab: Lab, state: SceneState, name: str, goal: float, speed: float, gain: float) -> None:
+    def _move_joint(self, lab: Lab, state: SceneState, name: str, goal: float, speed: float) -> None:
         """Close a joint at a speed until it has come down to `goal`."""
-        joint = lab.data.joint(name)
+        joint, of_model = lab.data.joint(name), lab.model.joint(name)
+        # What the joint itself holds against that speed. A servo's force would stand for a whole tick: too long for
+        # the light door, which such a servo throws from stop to stop.
+        force = -float(of_model.damping[0] * speed + of_model.frictionloss[0])
         limit_ns = self.acted_ns + int(LONGEST_MOVE * 1e9)
 
         def go_on(lab: Lab, state: SceneState) -> bool:
             moving = bool(joint.qpos[0] > goal) and state.stamp_ns < limit_ns
-            joint.qfrc_applied[0] = gain * (-speed - joint.qvel[0]) if moving else 0.0
+            joint.qfrc_applied[0] = force if moving else 0.0
             return moving
 
         self._continue = go_on

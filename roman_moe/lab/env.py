@@ -110,9 +110,10 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             self._disturbance.update(self.lab, self._state)
         state = self._state = self.lab.step(command)
         outcome = self._judge.update(self.lab)
+        if outcome is Outcome.RUNNING and state.stamp >= self.time_limit:
+            outcome = Outcome.TIME_LIMIT
         truncated = outcome is Outcome.TIME_LIMIT
         terminated = outcome is not Outcome.RUNNING and not truncated
-        truncated |= not terminated and state.stamp >= self.time_limit
         reward = self.reward.success * (outcome is Outcome.SUCCESS)
         if self.reward.progress:
             before, self._potential = self._potential, potential(state, self.start.skill)

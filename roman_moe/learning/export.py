@@ -152,11 +152,14 @@ def _parameters(policy: MLPPolicy) -> PolicyParameters:
 
 
 def _probes(policy: MLPPolicy, recorded: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Recorded observations spread over all of them, and random ones from within and far outside their range."""
+    """Recorded observations spread over all of them, and random ones from within and well outside their range.
+
+    Not farther: metres away, activations grow to where float32 itself resolves no more than the tolerance.
+    """
     rng = np.random.default_rng(0)
     chosen = recorded[np.linspace(0, len(recorded) - 1, min(PARITY_SAMPLES, len(recorded))).astype(int)]
     count = len(policy.features)
     mean, std = policy.observation.mean[:count].numpy(), policy.observation.std[:count].numpy()
-    spread = rng.choice([0.3, 1.0, 10.0], size=(PARITY_SAMPLES, 1))
+    spread = rng.choice([0.3, 1.0, 3.0], size=(PARITY_SAMPLES, 1))
     random = mean + spread * std * rng.standard_normal((PARITY_SAMPLES, count))
     return np.concatenate([chosen, random]).astype(np.float32)

@@ -30,6 +30,7 @@ def make_meta(network: str, **changes: object) -> EpisodeMeta:
         "noise_bound": 0.005,
         "noise_kind": "clipped",
         "perturbation": 0.1,
+        "disturbance": "knock_out",
         "seed": 17,
         "rate": 20.0,
         "git_commit": "0123abc",
@@ -152,7 +153,7 @@ def test_another_network_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "format_version 2: expected 1"),
+        ({"format_version": 1}, "format_version 1: expected 2"),
         ({"noise_bound": float("nan")}, "noise_bound is 'nan'"),
         ({"seed": "x"}, "seed is 'x': expected a finite int"),
         ({"rate": 0.0}, "rate 0.0 Hz"),

@@ -6,7 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import roman_moe.lab.env
-from roman_moe.core.features import FEATURES, OBSERVATIONS
+from roman_moe.core.features import FEATURES, OBSERVATIONS, feature_indices, feature_vector
 from roman_moe.core.skills import SKILLS
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.oracle import SkillOracle
@@ -48,6 +48,42 @@ def test_an_episode_is_truncated_at_its_time_limit():
     assert info["outcome"] == "time_limit"
 
 
+def test_an_episode_is_truncated_at_a_shorter_time_limit_too():
+    env = gymnasium.make("roman_moe/push-v0", time_limit=1.0).unwrapped
+    env.reset(seed=0)
+    steps = [env.step(np.zeros(4, np.float32)) for _ in range(20)]
+    assert [truncated for _, _, _, truncated, _ in steps] == [False] * 19 + [True]
+    assert not any(terminated for _, _, terminated, _, _ in steps)
+    assert [info["outcome"] for *_, info in steps[-2:]] == ["running", "time_limit"]
+
+
+def test_one_of_several_noises_is_drawn_for_a_whole_episode():
+    env = gymnasium.make("roman_moe/push-v0", noise=[PoseNoise(0.0), PoseNoise(0.02)]).unwrapped
+    columns, kinds = feature_indices(env.features), set()
+    for seed in range(12):
+        observations = [env.reset(seed=seed)[0]]
+        truths = [feature_vector(env.lab.state)[columns]]
+        for _ in range(10):
+            observations.append(env.step(np.zeros(4, np.float32))[0])
+            truths.append(feature_vector(env.lab.state)[columns])
+        noisy = np.abs(np.array(observations) - np.array(truths)).max(axis=1) > 1e-6  # what float32 leaves
+        assert noisy.all() or not noisy.any()
+        kinds.add(bool(noisy[0]))
+    assert kinds == {True, False}
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 4, 16), (1.0, 20, 20)])
+def test_the_share_of_disturbed_episodes_is_the_one_asked_for(share, least, most):
+    env, shoved = gymnasium.make("roman_moe/push-v0", disturbed_share=share).unwrapped, 0
+    for seed in range(20):
+        env.reset(seed=seed)
+        before = env.lab.state.position("rack")
+        for _ in range(60):
+            env.step(np.zeros(4, np.float32))
+        shoved += np.linalg.norm(env.lab.state.position("rack") - before) > 0.002
+    assert least <= shoved <= most
+
+
 def test_side_by_side_gives_what_one_by_one_gives_for_any_number_of_threads():
     actions = np.random.default_rng(0).uniform(-1, 1, (30, 3, 4)).astype(np.float32)
     runs = []
@@ -61,6 +97,26 @@ def test_side_by_side_gives_what_one_by_one_gives_for_any_number_of_threads():
         env = gymnasium.make("roman_moe/pick_and_place-v0").unwrapped
         single = [env.reset(seed=10 + i)[0], *(env.step(action[i])[0] for action in actions)]
         np.testing.assert_array_equal(runs[0][:, i], np.array(single))
+
+
+def test_side_by_side_what_is_not_active_does_not_move():
+    envs = gymnasium.make_vec("roman_moe/push-v0", num_envs=3).unwrapped
+    resting = gymnasium.make("roman_moe/push-v0").unwrapped
+    first, _ = envs.reset(seed=10)
+    resting.reset(seed=11)
+    actions = np.random.default_rng(0).uniform(-1, 1, (6, 3, 4)).astype(np.float32)
+    before = envs.envs[1].lab.physics_state()
+    for action in actions[:4]:
+        observations, rewards, terminated, truncated, infos = envs.step(action, np.array([True, False, True]))
+        np.testing.assert_array_equal(observations[1], first[1])
+        assert (rewards[1], terminated[1], truncated[1], infos["outcome"][1]) == (0.0, False, False, None)
+        assert infos["outcome"][0] == infos["outcome"][2] == "running"
+    np.testing.assert_array_equal(envs.envs[1].lab.physics_state(), before)
+    assert np.all(observations[[0, 2], :3] != first[[0, 2], :3])
+    np.testing.assert_array_equal(envs.step(actions[4], np.zeros(3, bool))[0], observations)
+    for action in actions[4:]:  # once active again it goes on as if it had never rested
+        np.testing.assert_array_equal(envs.step(action)[0][1], resting.step(action[1])[0])
+    envs.close()
 
 
 def test_side_by_side_an_ended_episode_starts_anew_and_keeps_its_last_observation():

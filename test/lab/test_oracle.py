@@ -35,7 +35,9 @@ def test_each_scenario_is_solved_skill_after_skill(lab, scenario):
         if not led or led[-1] != skill:
             led.append(skill)
 
-    result = run_episode(lab, OracleController(), scenario_start(scenario), 1000 + scenario, PoseNoise(0.0), note)
+    result = run_episode(
+        lab, OracleController(), scenario_start(scenario), 1000 + scenario, PoseNoise(0.0), on_tick=note
+    )
     assert result.success, result
     assert led == list(scenario_start(scenario).skills)
 

@@ -48,6 +48,7 @@ def episode(network: str, seed: int, ticks: int = 40, **meta: object) -> Episode
         "noise_bound": 0.0,
         "noise_kind": "clipped",
         "perturbation": 0.0,
+        "disturbance": "",
         "seed": seed,
         "rate": 20.0,
         "git_commit": "0123abc",

@@ -24,7 +24,7 @@ from roman_moe.learning.episode import EpisodeResult
 
 
 def small(out: Path, **changes: object) -> Collection:
-    collection = Collection(out, 2, 1, PoseNoise(0.005), perturbation=0.0, seed=4, workers=1)
+    collection = Collection(out, 2, 1, PoseNoise(0.005), perturbation=0.0, disturbed_share=0.0, seed=4, workers=1)
     return dataclasses.replace(collection, **changes)  # type: ignore[arg-type]
 
 

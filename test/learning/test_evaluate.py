@@ -97,7 +97,7 @@ def test_an_episode_follows_from_its_seed(lab):
             skill_start("button"),
             seed,
             PoseNoise(0.005),
-            lambda scene, step: sent.append(step.command.linear_velocity),
+            on_tick=lambda scene, step: sent.append(step.command.linear_velocity),
         )
         return result, np.array(sent)
 
@@ -121,7 +121,7 @@ def test_a_controller_sees_noise_within_the_bound_unless_it_reads_the_truth(lab)
 
 
 def test_the_report_does_not_depend_on_the_number_of_workers():
-    evaluation = Evaluation("oracle", [0], ["button"], 2, PoseNoise(0.005), seed=3)
+    evaluation = Evaluation("oracle", [0], ["button"], 2, [PoseNoise(0.005)], seed=3)
     reports = [evaluate(dataclasses.replace(evaluation, workers=workers)) for workers in (1, 2)]
     assert reports[0] == reports[1]
     alone = evaluate(dataclasses.replace(evaluation, scenarios=[]))
@@ -152,7 +152,7 @@ def test_the_command_writes_the_agreed_keys(tmp_path, capsys):
         ({"episodes": 0}, ConfigError, "--episodes 0"),
         ({"seed": -1}, ConfigError, "--seed -1"),
         ({"workers": 0}, ConfigError, "--workers 0"),
-        ({"noise_bound": -0.1}, ConfigError, "noise bound is -0.1"),
+        ({"noise_bound": "-0.1"}, ConfigError, "noise bound is -0.1"),
         ({"noise_kind": "pink"}, ConfigError, "unknown noise kind 'pink'"),
         ({"controller": "models/none"}, BundleError, "models/none"),
     ],

@@ -194,18 +194,17 @@ class HybridPPO:
         learns = self.updates >= recipe.ppo.critic_updates
         for parameter in (*self.policy.parameters(), self.actor_critic.log_std):
             parameter.requires_grad_(learns)
-        ppo.train()
+        try:
+            ppo.train()
+        except ValueError as error:  # what torch's distributions say to a mean that is not finite
+            raise self._diverged() from error
         self.policy.requires_grad_(True)
         log = {name: float(value) for name, value in ppo.logger.name_to_value.items() if name.startswith("train/")}
         if learns and self.cloning_share > 0.0:
             log["cloning/loss"] = self._clone()
         if self.imitates:
             log |= self._discriminate(rollout, actions)
-        if not all(bool(torch.isfinite(p).all()) for p in self._modules_parameters()):
-            raise DivergedError(
-                f"{self.policy.name}: diverged at step {self.steps}: the last good checkpoint is kept; "
-                "lower the recipe's learning_rate"
-            )
+        self._check_finite()
         self.updates += 1
         parts, self.rewards.parts = self.rewards.parts, RewardParts()
         log["rollout/imitation_reward"] = parts.imitation / max(parts.decisions, 1)
@@ -213,6 +212,19 @@ class HybridPPO:
         log["rollout/success"] = parts.solved / parts.ended if parts.ended else float("nan")
         log["rollout/episodes"] = float(parts.ended)
         return log
+
+    def _check_finite(self) -> None:
+        parameters = list(self.actor_critic.parameters())
+        if self.discriminator is not None:
+            parameters += self.discriminator.parameters()
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in parameters):
+            raise self._diverged()
+
+    def _diverged(self) -> DivergedError:
+        return DivergedError(
+            f"{self.policy.name}: diverged at step {self.steps}: the last good checkpoint is kept; "
+            "lower the recipe's learning_rate"
+        )
 
     def _clone(self) -> float:
         """The annealed cloning term: gradient steps on the demonstrations; answers their mean loss."""
@@ -260,16 +272,12 @@ class HybridPPO:
         result[:, self._noisy] += torch.maximum(torch.minimum(noise, 3.0 * sigma), -3.0 * sigma)
         return result
 
-    def _modules_parameters(self) -> Iterator[nn.Parameter]:
-        yield from self.actor_critic.parameters()
-        if self.discriminator is not None:
-            yield from self.discriminator.parameters()
-
     def state(self) -> dict[str, Any]:
         """Everything that later updates depend on besides the seed: tensors and plain numbers alone."""
         state: dict[str, Any] = {
             "steps": self.steps,
             "updates": self.updates,
+            "epochs": self.ppo._n_updates,
             "actor_critic": self.actor_critic.state_dict(),
             "optimiser": self.actor_critic.optimizer.state_dict(),
             "cloning_optimiser": self._cloning_optimiser.state_dict(),
@@ -282,7 +290,7 @@ class HybridPPO:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a `state()`."""
         self.steps, self.updates = state["steps"], state["updates"]
-        self.ppo.num_timesteps = self.steps
+        self.ppo._n_updates = state["epochs"]
         self.actor_critic.load_state_dict(state["actor_critic"])
         self.actor_critic.optimizer.load_state_dict(state["optimiser"])
         self._cloning_optimiser.load_state_dict(state["cloning_optimiser"])

@@ -172,7 +172,7 @@ def bundle_of(folder: Path, out: Path) -> None:
     data, networks = {}, {}
     torch.set_num_threads(1)
     for name in NETWORKS:
-        policy = load_best(folder / name, recipe.networks[name])
+        policy = load_best(folder / name)
         rows = (load_checkpoint(folder / name) or {})["rows"]
         best = max(row["success"] for row in rows)
         data[name] = export_policy(policy, np.zeros((1, len(policy.features)), np.float32), recipe.rates, scale)

@@ -106,7 +106,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def load_best(folder: Path, recipe: HybridNetworkRecipe) -> MLPPolicy:
+def load_best(folder: Path) -> MLPPolicy:
     """The best policy so far of the network in `folder`.
 
     Raises:
@@ -115,7 +115,7 @@ def load_best(folder: Path, recipe: HybridNetworkRecipe) -> MLPPolicy:
     checkpoint = load_checkpoint(folder)
     if checkpoint is None:
         raise ConfigError(f"{folder}: no checkpoint yet: train this network first")
-    policy = MLPPolicy(folder.name, recipe.clone.hidden, recipe.clone.near_scales)
+    policy = MLPPolicy(folder.name, checkpoint["hidden"], checkpoint["near_scales"])
     policy.load_state_dict(checkpoint["best"])
     return policy.eval().requires_grad_(False)
 
@@ -160,7 +160,7 @@ class _Trainer:
         self._job = job
         self._on_row = on_row
         self._samples = demonstrated(job)
-        self._experts = [load_best(job.run / skill, job.recipe) for skill in SKILLS] if job.network == GATE else []
+        self._experts = [load_best(job.run / skill) for skill in SKILLS] if job.network == GATE else []
         self._rows: list[dict[str, Any]] = []
         self._best: dict[str, Any] = {}
         self._seconds = 0.0
@@ -210,8 +210,7 @@ class _Trainer:
             for name, value in logs[-1].items():
                 self._writer.add_scalar(name, value, learner.steps)
             self._progress(learner, logs[-1])
-        mean = {name: float(np.nanmean([log[name] for log in logs if name in log] or [np.nan])) for name in logs[-1]}
-        self._check(learner, mean)
+        self._check(learner, _means(logs))
         self._seconds = before + time.monotonic() - began
         self._rows[-1]["seconds"] = self._seconds
         self._save(learner)
@@ -228,7 +227,7 @@ class _Trainer:
             "ci95": summary["ci95"],
             "median_time_s": summary["median_time_s"],
             "failures": summary["failures"],
-            **{key: value for key, value in log.items() if math.isfinite(value)},
+            **log,
         }
         # The later of two that solve as much: it has practised more.
         if not self._rows or row["success"] >= max(r["success"] for r in self._rows):
@@ -241,7 +240,14 @@ class _Trainer:
             self._on_row(row)
 
     def _save(self, learner: HybridPPO) -> None:
-        content = {"learner": learner.state(), "rows": self._rows, "best": self._best}
+        network = self._job.recipe.clone
+        content = {
+            "learner": learner.state(),
+            "rows": self._rows,
+            "best": self._best,
+            "hidden": list(network.hidden),
+            "near_scales": list(network.near_scales),
+        }
         with atomic_path(self._job.folder / CHECKPOINT) as path:
             torch.save(content, path)
         write_json(self._job.folder / CURVE, self._rows)
@@ -330,6 +336,15 @@ class _Trainer:
             ]
             results = dict(run_jobs(run_job, placed, job.workers))
         return [results[index] for index in range(len(jobs))]
+
+
+def _means(logs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Mean of each entry over the logs that have it; what is not finite anywhere is left out."""
+    values: dict[str, list[float]] = {}
+    for name, value in (entry for log in logs for entry in log.items()):
+        if math.isfinite(value):
+            values.setdefault(name, []).append(value)
+    return {name: float(np.mean(entries)) for name, entries in values.items()}
 
 
 def _alone(skill: str, data: bytes, rates: Rates, scale: ActionScale) -> Controller:

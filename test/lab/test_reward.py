@@ -1,0 +1,107 @@
+"""Extrinsic reward: progress is a difference of bounded potentials, so a way there and back earns nothing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.lab.env import ScenarioEnv, SkillEnv
+from roman_moe.lab.lab import Lab
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.oracle import SkillOracle
+from roman_moe.lab.reward import TaskReward, completion, potential
+from roman_moe.lab.starts import scenario_start, skill_start
+from roman_moe.learning.controllers import OracleController
+from roman_moe.learning.episode import run_episode
+
+
+@pytest.fixture(scope="module")
+def lab():
+    return Lab()
+
+
+def potentials(lab, start, seed):
+    """Of every tick of an oracle's episode, the last state included."""
+    values = []
+    result = run_episode(
+        lab,
+        OracleController(start.skill),
+        start,
+        seed,
+        PoseNoise(0.0),
+        on_tick=lambda scene, step: values.append(potential(lab.state, start.skill)),
+    )
+    assert result.success
+    return np.array([*values, potential(lab.state, start.skill)])
+
+
+@given(seed=st.integers(0, 2**32 - 1), spread=st.floats(0.0, 2.0))
+def test_potentials_stay_within_0_and_1_wherever_things_are(seed, spread):
+    rng = np.random.default_rng(seed)
+    state = SceneState(
+        stamp_ns=0,
+        hand_position=rng.normal(scale=spread, size=3),
+        hand_velocity=np.zeros(3),
+        finger_opening=0.0,
+        finger_forces=np.zeros(2),
+        object_positions=rng.normal(scale=spread, size=(len(OBJECTS), 3)),
+        flags=rng.random(len(FLAGS)) < 0.5,
+    )
+    for skill in SKILLS:
+        assert 0.0 <= completion(state, skill) <= 1.0
+        assert 0.0 <= potential(state, skill) <= 1.0
+    assert 0.0 <= potential(state, None) <= 1.0
+
+
+@pytest.mark.parametrize("skill", SKILLS)
+def test_a_skills_potential_rises_along_its_episode(lab, skill):
+    for seed in range(2):
+        values = potentials(lab, skill_start(skill), seed)
+        assert values[-1] > 0.7
+        assert values[-1] > values[0] + 0.35
+        # Over a rim or round a corner the way leads off for a while, but never far.
+        assert np.max(np.maximum.accumulate(values) - values) < 0.08
+        assert completion(lab.state, skill) > 0.95
+
+
+def test_the_whole_tasks_potential_rises_skill_after_skill(lab):
+    values = potentials(lab, scenario_start(6), 0)
+    assert values[0] < 0.25
+    assert values[-1] > 0.98
+    assert np.max(np.maximum.accumulate(values) - values) < 0.05
+
+
+def test_coming_nearer_to_what_has_to_be_grasped_counts(lab):
+    state = lab.reset(skill_start("pull"), np.random.default_rng(0))
+    far, near = (
+        dataclasses.replace(state, hand_position=state.position("drawer_handle") + [0.0, 0.0, height])
+        for height in (0.10, 0.02)
+    )
+    assert potential(near, "pull") > potential(far, "pull") > 0.0
+
+
+@pytest.mark.parametrize("make", [lambda **k: SkillEnv("pull", **k), lambda **k: ScenarioEnv(1, **k)])
+def test_progress_adds_up_to_the_potential_won_whatever_the_way(make):
+    env = make(reward=TaskReward(success=0.0, progress=4.0))
+    env.reset(seed=1)
+    start, rng = potential(env.lab.state, env.start.skill), np.random.default_rng(0)
+    earned = [env.step(rng.uniform(-1.0, 1.0, 4))[1] for _ in range(60)]
+    assert np.ptp(earned) > 0.01
+    assert sum(earned) == pytest.approx(4.0 * (potential(env.lab.state, env.start.skill) - start), abs=1e-9)
+
+
+def test_a_solved_episode_earns_its_progress_and_success_once():
+    env = SkillEnv("button", reward=TaskReward(success=10.0, progress=4.0))
+    env.reset(seed=3)
+    start, oracle, rewards, done = potential(env.lab.state, "button"), SkillOracle("button"), [], False
+    while not done:
+        _, reward, done, truncated, _ = env.step(oracle.action(env.lab.state))
+        assert not truncated
+        rewards.append(reward)
+    assert sum(rewards) == pytest.approx(10.0 + 4.0 * (potential(env.lab.state, "button") - start), abs=1e-9)
+    assert rewards[-1] > 9.9
+    assert max(rewards[:-1]) < 4.0
