@@ -51,7 +51,7 @@ def test_all_skills_and_scenarios_are_asked_for(tmp_path):
 def test_collection_is_reproducible_and_independent_of_workers(tmp_path, quick, monkeypatch):
     monkeypatch.setattr(module, "git_commit", lambda: "0123")  # others may commit meanwhile
     for name, workers in (("a", 1), ("b", 2)):
-        collect(small(tmp_path / name, workers=workers, perturbation=0.2))
+        collect(small(tmp_path / name, workers=workers, perturbation=0.2, disturbed_share=1.0))
     files = content(tmp_path / "a")
     assert sorted(files) == [
         "button/episode_000/episode_000.mcap",
@@ -91,6 +91,22 @@ def test_disturbed_commands_leave_the_recorded_answer_clean(tmp_path, quick):
         disturbed += not np.array_equal(clean, command.linear_velocity)
         assert np.abs(command.linear_velocity).max() <= TOP_SPEED
     assert 0 < disturbed < len(episode.states)
+
+
+def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "groups", lambda collection: [Group("push", skill_start("push"), collection.episodes)])
+    kept = collect(small(tmp_path, disturbed_share=0.5))
+    assert kept == {"push/push": {"kept": 2, "failed": []}}
+    episodes = [read_episode(tmp_path / "push" / f"episode_00{index}") for index in range(2)]
+    assert [episode.meta.disturbance for episode in episodes] == ["", "shove_rack"]
+
+
+@pytest.mark.parametrize(("share", "disturbed"), [(0.0, 0), (0.3, 6), (0.5, 10), (1.0, 20)])
+def test_attempts_are_disturbed_at_even_steps(tmp_path, share, disturbed):
+    group, collection = Group("push", skill_start("push"), 20), small(tmp_path, disturbed_share=share)
+    flags = [group.attempt(collection, index, "").disturbed for index in range(20)]
+    assert sum(flags) == disturbed
+    assert abs(sum(flags[:10]) - disturbed / 2) <= 0.5
 
 
 def test_bursts_take_their_share_and_then_end():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from roman_moe.core.skills import SKILLS
 from roman_moe.report.palette import COLORS, color, label, rgb
-from roman_moe.report.plots import plot_gate_weights
+from roman_moe.report.plots import plot_curves, plot_gate_weights
 from roman_moe.report.trace import Trace
 from roman_moe.report.video import Playback, affordable_frames, write_video
 
@@ -55,6 +55,17 @@ def test_the_plot_shows_the_weights_that_led(tmp_path):
     assert share(image, "pull") == pytest.approx(share(image, "button"), rel=0.05)
     assert share(image, "pull") > 0.2
     assert share(image, "push") < 0.01  # in the legend only
+
+
+@pytest.mark.parametrize("networks", [1, 5, 8])
+def test_every_network_has_its_curve(tmp_path, networks):
+    names = [*SKILLS, "gate"][:networks]
+    rows = [{"steps": steps, "success": rate, "ci95": [rate - 0.1, rate]} for steps, rate in [(0, 0.5), (20000, 1.0)]]
+    plot_curves(dict.fromkeys(names, rows), tmp_path / "curves.png")
+    image = np.asarray(Image.open(tmp_path / "curves.png"))
+    drawn = {skill for skill in SKILLS if share(image, skill) > 0.0005}
+    assert drawn == set(names) & set(SKILLS)
+    assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
 
 
 def test_few_ticks_are_all_drawn_and_many_at_even_steps():
