@@ -19,14 +19,15 @@ from roman_moe.core.paths import find_shipped
 class Bench:
     """Measure the simulation, the controller or the ROS graph, on an otherwise idle machine."""
 
-    part: tyro.conf.Positional[Literal["sim", "control", "graph"]]
-    """sim: the lab's speed; control: one tick of the controller; graph: delay and CPU from scene to command."""
+    part: tyro.conf.Positional[Literal["sim", "control", "graph", "learn"]]
+    """sim: the lab's speed; control: one tick of the controller; graph: delay and CPU from scene to command; learn: hybrid
+    learning and how much of it is physics."""
 
     controller: Path = Path("models/roman")
     """Folder of the controller bundle, for control and graph."""
 
     seconds: float = 10.0
-    """About how long each measurement of sim and graph lasts [s]."""
+    """About how long each measurement of sim, graph and learn lasts [s]."""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the figures to this file."""
@@ -51,6 +52,10 @@ class Bench:
             from roman_moe.bench import control
 
             return control.measure(find_shipped(self.controller))
+        if self.part == "learn":
+            from roman_moe.bench import learn
+
+            return learn.measure(seconds=self.seconds)
         from roman_moe.bench import graph
 
         return graph.measure(find_shipped(self.controller), seconds=self.seconds)

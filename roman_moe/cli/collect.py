@@ -37,7 +37,7 @@ class Collect:
     perturbation: float = 0.5
     """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action."""
 
-    disturbed_share: float = 0.5
+    disturbed_share: float = 1.0
     """Share of the episodes in which something is moved in mid-episode, so that a skill has to be done again."""
 
     seed: int = 0

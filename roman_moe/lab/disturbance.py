@@ -1,7 +1,7 @@
 """Disturbances: what a clumsy colleague does to the lab in mid-episode, so that a skill has to be done again.
 
-All of them act through the physics on things that the hand is not about to touch, and leave the task solvable. One
-happens per episode: its kind is drawn at the reset from those that can happen after that start; it then waits for its
+All of them act on things that the hand is not about to touch (or has just grasped), and leave the task solvable: drawer
+and door are moved by a force, the rack gets a speed, the fingers are held open, the vial is put elsewhere. One happens per episode: its kind is drawn at the reset from those that can happen after that start; it then waits for its
 moment and acts once.
 """
 
@@ -36,6 +36,7 @@ HALF = (0.35, 0.5)  # of its range that drawer or door is left open
 DRAWER_SPEED = 0.15  # [m/s]
 DOOR_SPEED = 2.0  # [rad/s]
 LONGEST_MOVE = 3.0  # [s] after which drawer or door is let go, wherever it is
+EMPTY = 0.001  # [m] between the pads: closed on nothing
 KNOCK_TIME = 0.5  # [s] that the fingers are held open
 LOW = 0.010  # [m] a held thing may have been lifted when it is knocked out: it falls back where it was
 
@@ -147,7 +148,7 @@ class Disturbance:
         go_on(lab, state)
 
     def _can_knock_out(self, lab: Lab, state: SceneState) -> bool:
-        if not bool(np.all(state.finger_forces > GRASP_FORCE)):
+        if state.finger_opening < EMPTY or not bool(np.all(state.finger_forces > GRASP_FORCE)):
             return False
         return all(lab.data.body(name).xpos[2] < height + LOW for name, height in self._resting.items())
 

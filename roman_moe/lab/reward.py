@@ -1,9 +1,9 @@
 """Extrinsic reward r_E: success, and progress towards it as a difference of potentials.
 
 ROMAN's public code adds dense terms up (distance to the object, how far the object has come, the way home), which also
-pays for standing still near a goal. The same quantities are used here as a potential, whose differences leave the best
-policy as it is (Ng, Harada and Russell, "Policy invariance under reward transformations", ICML 1999). All of it is
-computed from the true state.
+pays for standing still near a goal. Here the same quantities are a potential and its differences are paid, after Ng,
+Harada and Russell, "Policy invariance under reward transformations", ICML 1999; without their discount, so that an
+episode's rewards add up to the way that it has come. All of it is computed from the true state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from roman_moe.core.features import HOME_POSITION
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.lab import layout
-from roman_moe.lab.oracle import DRAWER_CLOSED_Y, HOLE, RACK_HEIGHT, door_angle, is_inserted, is_placed
+from roman_moe.lab.oracle import DRAWER_CLOSED_Y, HOLE, RACK_HEIGHT, door_angle, is_dropped, is_inserted, is_placed
 
 REACH_SCALE = 0.10  # [m] over which nearness of the hand to its object fades
 FAR = 0.35  # [m] an object this far from its goal has come no part of the way
@@ -32,6 +32,8 @@ def _pulled(state: SceneState) -> float:
 
 
 def _dropped(state: SceneState) -> float:
+    if is_dropped(state, 0.003):
+        return 1.0
     return _nearness(state.position("cover") - state.position("drop_zone"), 0.026)
 
 
@@ -56,7 +58,10 @@ def _inserted(state: SceneState) -> float:
 def _pushed(state: SceneState) -> float:
     end = state.position("conveyor_end")[1]
     way = state.position("rack_target")[1] - end
-    return 1.0 - abs(state.position("rack")[1] - end) / way if is_placed(state) else 0.0
+    remaining = abs(state.position("rack")[1] - end) / way
+    if not is_placed(state):
+        return 0.0
+    return 1.0 if remaining <= layout.PUSH_SHARE else 1.0 - remaining
 
 
 def _pressed(state: SceneState) -> float:

@@ -28,7 +28,14 @@ from roman_moe.demos.dataset import dataset_hash, git_commit
 from roman_moe.demos.metadata import NETWORKS
 from roman_moe.learning.export import check_replaceable, export_policy, write_bundle
 from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe
-from roman_moe.learning.hybrid.trainer import CHECKPOINT, TrainingJob, demonstrated, load_best, load_checkpoint
+from roman_moe.learning.hybrid.trainer import (
+    CHECKPOINT,
+    TrainingJob,
+    demonstrated,
+    finished,
+    load_best,
+    load_checkpoint,
+)
 from roman_moe.learning.hybrid.trainer import train_network as _train_network
 from roman_moe.learning.workers import run_jobs
 
@@ -80,12 +87,13 @@ def train_run(run: Run, networks: Sequence[str], resume: bool = False) -> dict[s
     """
     began = time.monotonic()
     record = _prepare(run, networks, resume)
-    experts = [name for name in networks if name != GATE]
+    done = {name for name, rows in curves(run.folder).items() if finished(rows, run.recipe.networks[name])}
+    experts = [name for name in networks if name not in (GATE, *done)]
     # What takes longest first, so that no worker is left with it at the end.
     experts.sort(key=lambda name: -run.recipe.networks[name].ppo.steps)
     for _ in run_jobs(_train_network, [run.job(name) for name in experts], run.workers):
         pass
-    if GATE in networks:
+    if GATE in networks and GATE not in done:
         _train_network(run.job(GATE))
     record["seconds"] += time.monotonic() - began
     record["environment_steps"] = sum(

@@ -120,6 +120,14 @@ def load_best(folder: Path) -> MLPPolicy:
     return policy.eval().requires_grad_(False)
 
 
+def finished(rows: Sequence[dict[str, Any]], recipe: HybridNetworkRecipe) -> bool:
+    """Whether a network's training is over: all steps are done, or it has solved everything often enough in a row."""
+    enough = recipe.validation.enough
+    last = [row["success"] for row in rows[-enough:]] if enough else []
+    solved_all = len(last) == enough > 0 and min(last) == 1.0
+    return rows[-1]["steps"] >= recipe.ppo.steps or solved_all
+
+
 def demonstrated(job: TrainingJob) -> Samples:
     """Samples of the first demonstrations of each start, as many as the recipe says.
 
@@ -182,19 +190,13 @@ class _Trainer:
                 learner.load_state(checkpoint["learner"])
                 self._rows, self._best = checkpoint["rows"], checkpoint["best"]
                 self._seconds = checkpoint["rows"][-1]["seconds"]
-            while not self._done(learner) and learner.steps < job.steps_limit:
+            while not finished(self._rows, recipe) and learner.steps < job.steps_limit:
                 self._stretch(learner)
         finally:
             self._writer.close()
             self._practice.close()
-        self._progress(learner, {}, done=self._done(learner))
+        self._progress(learner, {}, done=finished(self._rows, recipe))
         return self._rows[-1]
-
-    def _done(self, learner: HybridPPO) -> bool:
-        enough = self._job.recipe.validation.enough
-        last = [row["success"] for row in self._rows[-enough:]] if enough else []
-        solved_all = len(last) == enough > 0 and min(last) == 1.0
-        return learner.steps >= self._job.recipe.ppo.steps or solved_all
 
     def _stretch(self, learner: HybridPPO) -> None:
         """From one checkpoint to the next."""

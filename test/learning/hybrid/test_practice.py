@@ -1,4 +1,4 @@
-"""Practice environments: they follow from a seed, start anew where an episode ended, and the gate's blend as at run time."""
+"""Practice environments: they follow from a seed, start anew after an end, and blend as the controller does."""
 
 from __future__ import annotations
 

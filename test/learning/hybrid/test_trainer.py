@@ -1,4 +1,4 @@
-"""The training of a network: a run that was cut off is the same run, and a bad update or save costs no good checkpoint."""
+"""The training of a network: a run that was cut off is the same run, and nothing costs it a good checkpoint."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def test_a_run_killed_at_any_moment_goes_on_as_if_it_had_not_been(whole, tmp_pat
         "from small_recipe import small_recipe\n"
         "from roman_moe.learning.hybrid.trainer import TrainingJob, train_network\n"
         "recipe = small_recipe()\n"
-        "train_network(TrainingJob(Path(sys.argv[1]), 'button', recipe.networks['button'], recipe.rates, Path(sys.argv[2]), 1))\n"
+        "button, rates = recipe.networks['button'], recipe.rates\n"
+        "job = TrainingJob(Path(sys.argv[1]), 'button', button, rates, Path(sys.argv[2]), 1)\n"
+        "train_network(job)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path), str(demonstrations), str(Path(__file__).parents[2])]
     process = subprocess.Popen(command)

@@ -1,0 +1,86 @@
+"""How much of hybrid learning's time goes into physics: PPO, GAIL and cloning as they train an expert, on one core."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import mujoco
+import numpy as np
+import torch
+
+from roman_moe.core.features import OBSERVATIONS
+from roman_moe.core.paths import config_path
+from roman_moe.lab.env import LabEnv
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.reward import TaskReward
+from roman_moe.lab.starts import skill_start
+from roman_moe.learning.hybrid.ppo import HybridPPO
+from roman_moe.learning.hybrid.practice import ExpertPractice
+from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
+from roman_moe.learning.networks import MLPPolicy
+
+SKILL = "pick_and_insert"
+DEMONSTRATED = 3200  # [samples] 20 episodes of 8 s: as many as an expert is trained with
+
+
+def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
+    """Measure updates of the shipped recipe for about `seconds` [s], from random weights and made-up demonstrations.
+
+    Returns:
+        `steps_per_s`: environment steps a second of learning; `physics_share`: of the wall time that was spent inside
+        MuJoCo's `mj_step`; `stepping_share`: inside the environments (arm control, physics, noise, rewards, judge);
+        `not_physics_share`: the rest of the wall time.
+    """
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(seed)
+    recipe = load_hybrid_recipe(config_path("training/fast.yaml")).networks[SKILL]
+    features = OBSERVATIONS[SKILL]
+    noises = [PoseNoise(bound) for bound in recipe.practice.noise_bounds]
+    reward = TaskReward(recipe.reward.success, recipe.reward.progress)
+    share, limit = recipe.practice.disturbed_share, recipe.practice.time_limit
+    start = skill_start(SKILL)
+    envs = [
+        LabEnv(start, features, noises, reward=reward, disturbed_share=share, time_limit=limit)
+        for _ in range(recipe.ppo.environments)
+    ]
+    practice = ExpertPractice(envs, threads=1)
+    demonstrations = (
+        torch.from_numpy(rng.normal(size=(DEMONSTRATED, len(features))).astype(np.float32)),
+        torch.from_numpy(rng.uniform(-1.0, 1.0, (DEMONSTRATED, 4)).astype(np.float32)),
+    )
+    learner = HybridPPO(MLPPolicy(SKILL, recipe.clone.hidden), practice, recipe, demonstrations, seed)
+    learner.begin(seed)
+    learner.update()  # the first trains the critic alone
+    steps, stepping, began = learner.steps, practice.stepping_s, time.perf_counter()
+    with _timed_physics() as physics:
+        while time.perf_counter() - began < seconds:
+            learner.update()
+    wall = time.perf_counter() - began
+    practice.close()
+    return {
+        "steps_per_s": round((learner.steps - steps) / wall),
+        "physics_share": round(physics[0] / wall, 3),
+        "stepping_share": round((practice.stepping_s - stepping) / wall, 3),
+        "not_physics_share": round(1.0 - physics[0] / wall, 3),
+    }
+
+
+@contextlib.contextmanager
+def _timed_physics() -> Iterator[list[float]]:
+    """Adds up the time inside `mj_step` [s]."""
+    total = [0.0]
+    step = mujoco.mj_step
+
+    def timed(*args: Any, **kwargs: Any) -> None:
+        began = time.perf_counter()
+        step(*args, **kwargs)
+        total[0] += time.perf_counter() - began
+
+    mujoco.mj_step = timed
+    try:
+        yield total
+    finally:
+        mujoco.mj_step = step
