@@ -9,7 +9,6 @@ from typing import Any
 
 import mujoco
 import numpy as np
-import torch
 
 from roman_moe.core.features import OBSERVATIONS
 from roman_moe.core.paths import config_path
@@ -34,7 +33,6 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
         MuJoCo's `mj_step`; `stepping_share`: inside the environments (arm control, physics, noise, rewards, judge);
         `not_physics_share`: the rest of the wall time.
     """
-    torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     recipe = load_hybrid_recipe(config_path("training/fast.yaml")).networks[SKILL]
     features = OBSERVATIONS[SKILL]
@@ -48,8 +46,8 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
     ]
     practice = ExpertPractice(envs, threads=1)
     demonstrations = (
-        torch.from_numpy(rng.normal(size=(DEMONSTRATED, len(features))).astype(np.float32)),
-        torch.from_numpy(rng.uniform(-1.0, 1.0, (DEMONSTRATED, 4)).astype(np.float32)),
+        rng.normal(size=(DEMONSTRATED, len(features))).astype(np.float32),
+        rng.uniform(-1.0, 1.0, (DEMONSTRATED, 4)).astype(np.float32),
     )
     learner = HybridPPO(MLPPolicy(SKILL, recipe.clone.hidden), practice, recipe, demonstrations, seed)
     learner.begin(seed)

@@ -20,8 +20,8 @@ class Bench:
     """Measure the simulation, the controller or the ROS graph, on an otherwise idle machine."""
 
     part: tyro.conf.Positional[Literal["sim", "control", "graph", "learn"]]
-    """sim: the lab's speed; control: one tick of the controller; graph: delay and CPU from scene to command; learn: hybrid
-    learning and how much of it is physics."""
+    """sim: the lab's speed; control: one tick of the controller; graph: delay and CPU from scene to command; learn:
+    hybrid learning and how much of it is physics."""
 
     controller: Path = Path("models/roman")
     """Folder of the controller bundle, for control and graph."""

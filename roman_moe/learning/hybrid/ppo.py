@@ -103,7 +103,7 @@ class HybridPPO:
         policy: MLPPolicy,
         practice: Practice,
         recipe: HybridNetworkRecipe,
-        demonstrations: tuple[Tensor, Tensor],
+        demonstrations: tuple[NDArray[np.float32], NDArray[np.float32]],
         seed: int,
     ) -> None:
         """`demonstrations`: raw observations (N, n) and answers (N, k)."""
@@ -111,7 +111,8 @@ class HybridPPO:
         self.recipe = recipe
         self.practice = practice
         self.steps = self.updates = 0
-        self._observations, self._answers = demonstrations
+        torch.set_num_threads(1)  # these networks are too small to share
+        self._observations, self._answers = map(torch.from_numpy, demonstrations)
         self._noisy = torch.from_numpy(object_columns(policy.features))
         # What is practised is seen through more noise than what was demonstrated: a discriminator must not tell them
         # apart by that.

@@ -179,7 +179,7 @@ class _Trainer:
         checkpoint = load_checkpoint(job.folder)
         policy = self._new_policy(cloned=checkpoint is None and recipe.warm_start)
         self._practice = self._make_practice()
-        demonstrations = (torch.from_numpy(self._samples.observations), torch.from_numpy(self._samples.answers))
+        demonstrations = (self._samples.observations, self._samples.answers)
         learner = HybridPPO(policy, self._practice, recipe, demonstrations, job.stream(1))
         self._writer = SummaryWriter(str(job.run / "tensorboard" / job.network), purge_step=learner.steps)
         try:
