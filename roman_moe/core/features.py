@@ -56,9 +56,10 @@ OBSERVATIONS: Mapping[str, tuple[str, ...]] = {
     "pick_and_insert": _observation("vial", "rack"),
     "push": _observation("rack", "conveyor_end"),
     "button": _observation("button", flags=FLAGS),
+    "monolithic": _observation(*OBJECTS, flags=FLAGS),
     "gate": _observation("drawer_handle", "cover", "door_handle", "rack", "vial", "button", flags=FLAGS),
 }
-"""What each of ROMAN's networks observes, by skill (and "gate")."""
+"""What each of ROMAN's networks observes, by skill (and "gate"); one network for the whole task has to see it all."""
 
 
 def feature_vector(state: SceneState) -> NDArray[np.float64]:

@@ -17,6 +17,8 @@ from roman_moe.core.skills import SKILLS
 FORMAT_VERSION = 2
 GATE = "gate"
 NETWORKS: tuple[str, ...] = (*SKILLS, GATE)
+MONOLITHIC = "monolithic"
+"""One network for the whole task, to compare the others with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class EpisodeMeta:
                 raise DemonstrationError(f"{path}: no field {field.name!r} in its custom data")
             values[field.name] = _parse(field.name, str(field.type), data[field.name], path)
         meta = cls(**values)  # type: ignore[arg-type]  # parsed by each field's own type
-        if meta.network not in NETWORKS:
+        if meta.network not in (*NETWORKS, MONOLITHIC):
             raise DemonstrationError(f"{path}: network {meta.network!r}: expected one of {', '.join(NETWORKS)}")
         if meta.rate <= 0:
             raise DemonstrationError(f"{path}: rate {meta.rate} Hz: expected more than 0")

@@ -20,7 +20,7 @@ from roman_moe.core.messages import JOINT_STATE
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import GRIPPER_TOPIC, SCENE_TOPIC, TOPIC_TYPES, TWIST_TOPIC, answer_topic, codec, typestore
-from roman_moe.demos.metadata import GATE, NETWORKS, EpisodeMeta
+from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS, EpisodeMeta
 
 
 class EpisodeWriter:
@@ -35,7 +35,7 @@ class EpisodeWriter:
     """
 
     def __init__(self, path: Path, network: str) -> None:
-        if network not in NETWORKS:
+        if network not in (*NETWORKS, MONOLITHIC):
             raise DemonstrationError(f"{path}: network {network!r}: expected one of {', '.join(NETWORKS)}")
         if path.exists():
             raise DemonstrationError(f"{path}: exists already: remove it or record into another folder")

@@ -2,8 +2,8 @@
 
 All of them act on things that the hand is not about to touch (or has just grasped), and leave the task solvable: drawer
 and door are moved by a force, the rack gets a speed, the fingers are held open, the vial is put elsewhere. One happens
-per episode: its kind is drawn at the reset from those that can happen after that start; it then waits for its moment and
-acts once.
+per episode: its kind is drawn at the reset from those that can happen after that start; it then waits for its moment
+and acts once.
 """
 
 from __future__ import annotations

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.bundle import Bundle, load_bundle
+from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller, ControlStep
+from roman_moe.control.expert import Expert
+from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import GRIPPER_OPEN, ActionScale
 from roman_moe.core.errors import BundleError
@@ -22,16 +23,34 @@ from roman_moe.lab.oracle_gate import OracleGate
 ORACLE = "oracle"
 
 
-class OneHotGate:
-    """A gate that always gives all weight to one expert, so that the expert runs alone through the usual controller."""
-
-    def __init__(self, index: int, count: int) -> None:
-        self._weights = np.zeros(count)
-        self._weights[index] = 1.0
+class _OnlyGate:
+    """A gate with nothing to choose."""
 
     def weights(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n,), whatever the features."""
-        return self._weights
+        """(1,), whatever the features."""
+        return np.ones(1)
+
+
+class SingleNetwork:
+    """One network in place of a bundle, so that it runs alone through the usual controller.
+
+    Args:
+        network: of an expert, or of any network that answers actions.
+        scale: what its actions mean; its own top speed, if None.
+    """
+
+    def __init__(self, network: Network, scale: ActionScale | None = None) -> None:
+        metadata = network.metadata
+        self.skills = (metadata.name,)
+        self.rates = Rates(metadata.rate, metadata.rate)
+        self.action_scale = scale or ActionScale(metadata.top_speed)
+        self.gate = _OnlyGate()
+        self.experts = (Expert(network),)
+
+    def controller(self) -> Controller:
+        """The usual controller around it."""
+        bundle: Any = self
+        return Controller(bundle)
 
 
 class OracleController:
@@ -64,27 +83,24 @@ class OracleController:
 
 
 def make_controller(name: str, skill: str | None = None) -> Any:
-    """The controller `name`: "oracle" or a bundle's folder, shipped ones too; only the expert of `skill`, if given.
+    """The controller `name`: "oracle", a bundle's folder, shipped ones too, or the .onnx file of one network.
+
+    Args:
+        skill: only the expert of this skill, if given.
 
     Raises:
-        BundleError: if the bundle cannot be used or has no such expert.
+        BundleError: if the bundle or file cannot be used or has no such expert.
     """
     if name == ORACLE:
         return OracleController(skill)
     folder = find_shipped(name)
+    if folder.suffix == ".onnx" and folder.is_file():
+        return SingleNetwork(Network(folder.read_bytes(), name)).controller()
     if not folder.is_dir():
         raise BundleError(f"{name}: no such bundle folder: expected one, such as models/roman, or {ORACLE!r}")
     bundle = load_bundle(folder)
-    return Controller(alone(bundle, skill) if skill else bundle)
-
-
-def alone(bundle: Bundle, skill: str) -> Bundle:
-    """The bundle with a gate that always picks one expert.
-
-    Raises:
-        BundleError: if it has no such expert.
-    """
+    if skill is None:
+        return Controller(bundle)
     if skill not in bundle.skills:
         raise BundleError(f"{bundle.path}: no expert for {skill!r}: it has {', '.join(bundle.skills)}")
-    gate: Any = OneHotGate(bundle.skills.index(skill), len(bundle.skills))
-    return replace(bundle, gate=gate)
+    return SingleNetwork(bundle.experts[bundle.skills.index(skill)].network, bundle.action_scale).controller()

@@ -17,7 +17,7 @@ from roman_moe.core.state import OBJECT_INDEX
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import skill_start
-from roman_moe.learning.controllers import OneHotGate, OracleController, make_controller
+from roman_moe.learning.controllers import OracleController, make_controller
 from roman_moe.learning.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.learning.evaluate import Evaluation, evaluate, report
 from roman_moe.learning.statistics import summarize, wilson_interval
@@ -279,7 +279,12 @@ def test_noise_bounds_come_in_the_order_given_and_once():
 
 
 def test_a_skill_alone_has_all_the_weight():
-    np.testing.assert_array_equal(OneHotGate(2, 7).weights(np.zeros(40)), np.eye(7)[2])
+    lab = Lab()
+    state = lab.reset(skill_start("push"), np.random.default_rng(0))
+    step = make_controller("models/roman", "push").step(state)
+    assert step.weights.tolist() == [1.0]
+    whole = make_controller("models/roman").step(state)
+    np.testing.assert_array_equal(step.action, whole.expert_actions[SKILLS.index("push")])
     for skill in SKILLS:
         controller = make_controller("oracle", skill)
         assert controller.reads_truth

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from roman_moe.control.metadata import GATE
+from roman_moe.control.rates import Rates
 from roman_moe.core.features import OBSERVATIONS, feature_indices
 from roman_moe.core.skills import SKILLS
 from roman_moe.lab.env import LabEnv, LabVectorEnv
@@ -105,12 +106,12 @@ class ExpertPractice(Practice):
 
 
 class GatePractice(Practice):
-    """The whole task; an action is the gate's raw output, (7,), held for `divider` ticks of its frozen experts."""
+    """The whole task; an action is the gate's raw output, (7,), held for some ticks of its frozen experts."""
 
-    def __init__(self, envs: Sequence[LabEnv], threads: int, experts: Sequence[MLPPolicy], divider: int) -> None:
+    def __init__(self, envs: Sequence[LabEnv], threads: int, experts: Sequence[MLPPolicy], rates: Rates) -> None:
         super().__init__(envs, threads, OBSERVATIONS[GATE], gymnasium.spaces.Box(0.0, 1.0, (len(SKILLS),), np.float32))
         self._experts = [(expert, torch.from_numpy(feature_indices(expert.features))) for expert in experts]
-        self._divider = divider
+        self._divider = rates.gate_divider
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
         gain = np.exp(GATE_GAIN * np.clip(self._actions, 0.0, 1.0))

@@ -6,6 +6,7 @@ taken up at a checkpoint is the same run, number for number, as one that was nev
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import tempfile
@@ -20,12 +21,7 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from roman_moe.control.bundle import Bundle
-from roman_moe.control.controller import Controller
-from roman_moe.control.expert import Expert
-from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, Manifest, NetworkFile
 from roman_moe.control.metadata import GATE
-from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError, DemonstrationError
@@ -38,9 +34,8 @@ from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.reward import TaskReward
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning import bc
-from roman_moe.learning.controllers import OneHotGate
-from roman_moe.learning.episode import EpisodeResult, StepController, episode_seed, run_episode
-from roman_moe.learning.evaluate import EpisodeJob, run_job, shared_lab
+from roman_moe.learning.episode import EpisodeResult, episode_seed
+from roman_moe.learning.evaluate import EpisodeJob, run_job
 from roman_moe.learning.export import export_policy, write_bundle
 from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice, GatePractice, Practice
@@ -83,6 +78,13 @@ class TrainingJob:
     def folder(self) -> Path:
         """Where this network's files go."""
         return self.run / self.network
+
+    @property
+    def starts(self) -> list[Start]:
+        """Where its episodes begin: the skill's own starts, or the recipe's scenarios for what does the whole task."""
+        if self.network in SKILLS:
+            return [skill_start(self.network)]
+        return [scenario_start(number) for number in self.recipe.practice.scenarios]
 
     def stream(self, *purpose: int) -> int:
         """A seed for one use, of this network alone."""
@@ -296,48 +298,41 @@ class _Trainer:
                 time_limit=recipe.practice.time_limit,
             )
 
-        count = range(recipe.ppo.environments)
+        starts = itertools.islice(itertools.cycle(job.starts), recipe.ppo.environments)
         if job.network == GATE:
-            scenarios = recipe.practice.scenarios
-            envs = [env(scenario_start(scenarios[i % len(scenarios)]), FEATURES) for i in count]
-            return GatePractice(envs, job.workers, self._experts, job.rates.gate_divider)
-        return ExpertPractice([env(skill_start(job.network), OBSERVATIONS[job.network]) for _ in count], job.workers)
+            return GatePractice([env(start, FEATURES) for start in starts], job.workers, self._experts, job.rates)
+        return ExpertPractice([env(start, OBSERVATIONS[job.network]) for start in starts], job.workers)
 
     def _validate(self, policy: MLPPolicy) -> tuple[list[EpisodeResult], int]:
         """The checkpoint's episodes, through ONNX and the controller that runs everywhere; and their control ticks."""
         job, recipe = self._job, self._job.recipe.validation
-        scale = ActionScale()
-        data = export_policy(policy, self._samples.observations, job.rates, scale)
-        scenarios = self._job.recipe.practice.scenarios
-        jobs = []
-        for index in range(recipe.episodes):
-            whole = job.network == GATE
-            start = scenario_start(scenarios[index % len(scenarios)]) if whole else skill_start(job.network)
-            noise = PoseNoise(recipe.noise_bounds[index % len(recipe.noise_bounds)])
-            disturbed = int((index + 1) * recipe.disturbed_share) > int(index * recipe.disturbed_share)
-            seed = episode_seed(job.seed, f"validate/{start.name}", index)
-            jobs.append(EpisodeJob("", start, seed, noise, disturbed, recipe.time_limit))
-        if job.network == GATE:
-            results = self._validate_gate(data, jobs)
-        else:
-            controller = _alone(job.network, data, job.rates, scale)
-            results = [_run(controller, one) for one in jobs]
-        return results, sum(round(result.time_s * job.rates.control_rate) for result in results)
+        with tempfile.TemporaryDirectory(prefix=".validation-", dir=job.folder) as scratch:
+            controller = self._exported(policy, Path(scratch))
+            jobs = []
+            for index in range(recipe.episodes):
+                start = job.starts[index % len(job.starts)]
+                noise = PoseNoise(recipe.noise_bounds[index % len(recipe.noise_bounds)])
+                disturbed = int((index + 1) * recipe.disturbed_share) > int(index * recipe.disturbed_share)
+                seed = episode_seed(job.seed, f"validate/{start.name}", index)
+                jobs.append(EpisodeJob(str(controller), start, seed, noise, disturbed, recipe.time_limit))
+            results = dict(run_jobs(run_job, jobs, job.workers))
+        ticks = sum(round(result.time_s * job.rates.control_rate) for result in results.values())
+        return [results[index] for index in range(len(jobs))], ticks
 
-    def _validate_gate(self, gate: bytes, jobs: Sequence[EpisodeJob]) -> list[EpisodeResult]:
+    def _exported(self, policy: MLPPolicy, folder: Path) -> Path:
+        """Where in `folder` the policy is now ready to run: alone, or a gate in a bundle with its experts."""
         job, scale = self._job, ActionScale()
+        data = export_policy(policy, self._samples.observations, job.rates, scale)
+        if job.network != GATE:
+            file = folder / f"{job.network}.onnx"
+            file.write_bytes(data)
+            return file
         experts = {
             expert.name: export_policy(expert, np.zeros((1, len(expert.features)), np.float32), job.rates, scale)
             for expert in self._experts
         }
-        with tempfile.TemporaryDirectory(prefix=".validation-", dir=job.folder) as scratch:
-            bundle = Path(scratch) / "bundle"
-            write_bundle(bundle, {**experts, GATE: gate}, job.rates, scale, {})
-            placed = [
-                EpisodeJob(str(bundle), one.start, one.seed, one.noise, one.disturbed, one.time_limit) for one in jobs
-            ]
-            results = dict(run_jobs(run_job, placed, job.workers))
-        return [results[index] for index in range(len(jobs))]
+        write_bundle(folder / "bundle", {**experts, GATE: data}, job.rates, scale, {})
+        return folder / "bundle"
 
 
 def _means(logs: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -347,20 +342,6 @@ def _means(logs: Sequence[dict[str, float]]) -> dict[str, float]:
         if math.isfinite(value):
             values.setdefault(name, []).append(value)
     return {name: float(np.mean(entries)) for name, entries in values.items()}
-
-
-def _alone(skill: str, data: bytes, rates: Rates, scale: ActionScale) -> Controller:
-    """A controller of one expert from the content of its ONNX file."""
-    file = NetworkFile.of(f"{skill}.onnx", data)
-    manifest = Manifest(BUNDLE_FORMAT, KIND, (skill,), file, {skill: file}, rates, scale, {})
-    gate: Any = OneHotGate(0, 1)
-    return Controller(Bundle(Path(skill), manifest, gate, (Expert(Network(data, skill)),)))
-
-
-def _run(controller: StepController, job: EpisodeJob) -> EpisodeResult:
-    return run_episode(
-        shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, time_limit=job.time_limit
-    )
 
 
 def read_progress(folder: Path) -> dict[str, Any] | None:
