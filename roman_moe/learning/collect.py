@@ -21,7 +21,7 @@ from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.skills import SCENARIOS, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import git_commit
-from roman_moe.demos.metadata import GATE, EpisodeMeta
+from roman_moe.demos.metadata import GATE, MONOLITHIC, EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.lab.lab import CONTROL_RATE
 from roman_moe.lab.noise import PoseNoise
@@ -59,6 +59,7 @@ class Collection:
         disturbed_share: of the attempts that meet a disturbance of the lab.
         seed: of the collection.
         workers: processes.
+        monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
     """
 
     out: Path
@@ -69,6 +70,7 @@ class Collection:
     disturbed_share: float
     seed: int
     workers: int = 1
+    monolithic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Group:
 
     def attempt(self, collection: Collection, index: int, commit: str) -> DemonstrationJob:
         """Attempt `index`; its episode carries that number, so a failed one leaves a gap."""
-        prefix = f"{self.start.name}_" if self.network == GATE else ""
+        prefix = "" if self.network == self.start.name else f"{self.start.name}_"
         return DemonstrationJob(
             path=collection.out / self.network / f"{prefix}episode_{index:03d}",
             network=self.network,
@@ -110,8 +112,10 @@ class Group:
 
 def groups(collection: Collection) -> list[Group]:
     """All that is to be collected."""
-    skills = [Group(skill, skill_start(skill), collection.episodes) for skill in SKILLS]
-    scenarios = [Group(GATE, scenario_start(number), collection.gate_episodes) for number in SCENARIOS]
+    whole = collection.monolithic
+    skills = [Group(MONOLITHIC if whole else skill, skill_start(skill), collection.episodes) for skill in SKILLS]
+    gate = MONOLITHIC if whole else GATE
+    scenarios = [Group(gate, scenario_start(number), collection.gate_episodes) for number in SCENARIOS]
     return [group for group in (*skills, *scenarios) if group.wanted > 0]
 
 

@@ -108,3 +108,36 @@ def plot_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -
     figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
+
+
+def plot_rates(methods: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Write a PNG: for each scenario a bar a method, its success rate with the 95 % interval.
+
+    Args:
+        methods: by name; each with "scenarios", whose rows have "rate" and "ci95".
+    """
+    numbers = list(next(iter(methods.values()))["scenarios"])
+    names = list(methods)
+    figure = Figure(figsize=(8.0, 0.8 + len(numbers) * (0.5 + 0.3 * len(names))), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    for axes, number in zip(figure.subplots(len(numbers), 1, squeeze=False)[:, 0], numbers, strict=True):
+        rows = [methods[name]["scenarios"][number] for name in names]
+        rates = np.array([row["rate"] for row in rows])
+        bounds = np.array([row["ci95"] for row in rows])
+        places = np.arange(len(names))
+        colors = [color("pick_and_place") if name == "hybrid" else color("pick_and_drop") for name in names]
+        axes.barh(places, rates, color=colors, height=0.7)
+        axes.errorbar(rates, places, xerr=np.abs(bounds.T - rates), fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5)
+        for place, row in zip(places, rows, strict=True):
+            axes.text(1.02, place, f"{row['rate']:.1%}", va="center", fontsize=9, color=INK)
+        axes.set_yticks(places, [name.replace("_", " ") for name in names], color=INK, fontsize=9)
+        axes.invert_yaxis()
+        axes.set_xlim(0.0, 1.0)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=9)
+        axes.set_title(f"Scenario {number}: episodes solved", loc="left", fontsize=11, fontweight="bold", color=INK)
+        for side in axes.spines.values():
+            side.set_visible(False)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)

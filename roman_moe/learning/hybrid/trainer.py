@@ -28,6 +28,7 @@ from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.features import FEATURES, OBSERVATIONS
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.skills import SKILLS
+from roman_moe.demos.metadata import MONOLITHIC
 from roman_moe.demos.reader import read_episodes
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.noise import PoseNoise
@@ -136,8 +137,10 @@ def demonstrated(job: TrainingJob) -> Samples:
     Raises:
         DemonstrationError: if there are fewer.
     """
-    wanted = job.recipe.demonstrations
     episodes = read_episodes(job.demonstrations, job.network)
+    if job.network == MONOLITHIC:  # collected for it alone
+        return samples_of(job.network, episodes, job.rates)
+    wanted = job.recipe.demonstrations
     by_start: dict[str, list[Any]] = {}
     for episode in episodes:
         by_start.setdefault(episode.meta.start, []).append(episode)

@@ -1,0 +1,229 @@
+"""Ablations: the shipped recipe with one part changed at a time, the same seeds and demonstrations for all.
+
+Every method is trained anew for every seed and then evaluated on scenarios. What is done is kept in the folder, method
+by method and seed by seed, so that a study that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roman_moe.core.action import ActionScale
+from roman_moe.core.files import atomic_path, write_json
+from roman_moe.core.skills import SKILLS
+from roman_moe.demos.dataset import git_commit
+from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.learning.collect import Collection, collect
+from roman_moe.learning.evaluate import Evaluation, evaluate
+from roman_moe.learning.export import export_policy
+from roman_moe.learning.hybrid.recipe import HybridRecipe, merged, recipe_of
+from roman_moe.learning.hybrid.run import BUNDLE, Run, train_run
+from roman_moe.learning.hybrid.trainer import TrainingJob, load_best, train_network
+from roman_moe.learning.statistics import wilson_interval
+
+_FROM_SCRATCH = {"warm_start": False, "cloning": {"strength": 0.0}}
+
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "bc": {"ppo": {"steps": 0}},
+    "ppo_sparse": {**_FROM_SCRATCH, "gail": {"strength": 0.0}, "reward": {"progress": 0.0}},
+    "ppo_shaped": {**_FROM_SCRATCH, "gail": {"strength": 0.0}},
+    "gail_ppo": _FROM_SCRATCH,
+    "bc_ppo": {"gail": {"strength": 0.0}},
+    "hybrid": {},
+    "bc_5_demos": {"demonstrations": 5, "ppo": {"steps": 0}},
+    "hybrid_state_action": {"gail": {"use_actions": True}},
+    "hybrid_5_demos": {"demonstrations": 5},
+    "hybrid_10_demos": {"demonstrations": 10},
+    "hybrid_40_demos": {"demonstrations": 40},
+    MONOLITHIC: {},
+}
+"""What each method changes for all networks. `hybrid` is ours, with 20 demonstrations a skill."""
+
+GATE_SHARE = 0.3
+"""Demonstrations of the gate from each scenario, for each of a skill's: six for twenty."""
+EVALUATION_SEED = 1000
+"""Added to a training's seed: nothing is judged on episodes that it was validated on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What to compare.
+
+    Attributes:
+        folder: where everything goes.
+        recipe: that is changed.
+        methods: keys of `METHODS`.
+        seeds: how many; 0, 1, 2, ...
+        episodes: of each scenario, for each seed.
+        scenarios: to evaluate.
+        noise: of the evaluation.
+        budget: share of the recipe's environment steps, and of the annealing, that every method gets.
+        workers: processes.
+    """
+
+    folder: Path
+    recipe: HybridRecipe
+    methods: Sequence[str]
+    seeds: int
+    episodes: int
+    scenarios: Sequence[int]
+    noise: PoseNoise
+    budget: float = 1.0
+    workers: int = 1
+
+    @property
+    def demonstrations(self) -> Path:
+        """The dataset that all methods draw from."""
+        return self.folder / "demos"
+
+
+def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) -> dict[str, Any]:
+    """Train and evaluate all methods; answers the report.
+
+    Args:
+        on_method: called with method, seed and evaluation as each is done.
+
+    Raises:
+        ConfigError: if the folder holds a study with other settings.
+    """
+    _demonstrate(study)
+    reports: dict[str, list[dict[str, Any]]] = {}
+    for seed in range(study.seeds):  # seed by seed: a study that is cut off has compared all methods at least once
+        for method in study.methods:
+            report = _trained_and_evaluated(study, method, seed)
+            reports.setdefault(method, []).append(report)
+            on_method(method, seed, report)
+    return {
+        "methods": {method: _pooled(found) for method, found in reports.items()},
+        "seeds": study.seeds,
+        "episodes": study.episodes,
+        "noise_bound_m": study.noise.bound,
+        "budget": study.budget,
+        "git_commit": git_commit(),
+    }
+
+
+def _pooled(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One method's results over all seeds."""
+    scenarios = {}
+    for number in reports[0]["scenarios"]:
+        rows = [report["scenarios"][number] for report in reports]
+        episodes, successes = sum(row["episodes"] for row in rows), sum(row["successes"] for row in rows)
+        scenarios[number] = {
+            "episodes": episodes,
+            "successes": successes,
+            "rate": successes / episodes,
+            "ci95": list(wilson_interval(successes, episodes)),
+            "by_seed": [row["rate"] for row in rows],
+        }
+    return {"scenarios": scenarios, "environment_steps": [report["environment_steps"] for report in reports]}
+
+
+def _demonstrate(study: Study) -> None:
+    """Collect what the largest of the methods needs, once; the others take the first of them."""
+    most = max(_recipe(study, method).networks[SKILLS[0]].demonstrations for method in study.methods)
+    everything = Collection(
+        out=study.demonstrations,
+        episodes=most,
+        gate_episodes=_of_gate(most),
+        noise=PoseNoise(0.005),
+        perturbation=0.5,
+        disturbed_share=1.0,
+        seed=0,
+        workers=study.workers,
+    )
+    _collected(everything)
+    if MONOLITHIC in study.methods:
+        # The very episodes that the hierarchy learns from, by their seeds, with the action as the answer throughout.
+        networks = study.recipe.networks
+        one = dataclasses.replace(
+            everything,
+            out=study.folder / f"demos_{MONOLITHIC}",
+            episodes=networks[SKILLS[0]].demonstrations,
+            gate_episodes=networks[GATE].demonstrations,
+            monolithic=True,
+        )
+        _collected(one)
+
+
+def _of_gate(demonstrations: int) -> int:
+    """Demonstrations of the gate from each scenario, for so many of each skill."""
+    return max(1, round(GATE_SHARE * demonstrations))
+
+
+def _collected(collection: Collection) -> None:
+    """Collect, whole or not at all."""
+    if not collection.out.exists():
+        scratch = collection.out.with_name(f".{collection.out.name}")
+        shutil.rmtree(scratch, ignore_errors=True)
+        collect(dataclasses.replace(collection, out=scratch))
+        scratch.rename(collection.out)
+
+
+def _recipe(study: Study, method: str) -> HybridRecipe:
+    """The study's recipe with what a method changes, and the budget."""
+    plain = study.recipe.to_dict()["networks"]
+    changes = dict(METHODS[method])
+    demonstrations = changes.pop("demonstrations", None)
+    for name, network in plain.items():
+        network.update(merged(network, changes))
+        if demonstrations is not None:
+            network["demonstrations"] = _of_gate(demonstrations) if name == GATE else demonstrations
+        network["ppo"]["steps"] = round(study.budget * network["ppo"]["steps"])
+        network["cloning"]["steps"] = max(1, round(study.budget * network["cloning"]["steps"]))
+    return recipe_of(study.recipe.rates, {}, plain, method)
+
+
+def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
+    folder = study.folder / method / f"seed_{seed}"
+    done = folder / "evaluation.json"
+    if done.exists():
+        report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        return report
+    recipe = _recipe(study, method)
+    if method == MONOLITHIC:
+        controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
+    else:
+        run = Run(folder / "run", recipe, study.demonstrations, seed, study.workers)
+        record = train_run(run, NETWORKS, resume=(folder / "run").exists())
+        controller, steps = run.folder / BUNDLE, record["environment_steps"]
+    evaluation = Evaluation(
+        str(controller), study.scenarios, (), study.episodes, [study.noise], seed + EVALUATION_SEED, study.workers
+    )
+    report = {**evaluate(evaluation), "environment_steps": steps}
+    write_json(done, report)
+    return report
+
+
+def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: int) -> tuple[Path, int]:
+    """One network for the whole task, with all demonstrations and as many environment steps as all others together."""
+    networks = recipe.networks
+    steps = sum(network.ppo.steps for network in networks.values())
+    base, gate = networks[SKILLS[0]], networks[GATE]
+    whole = dataclasses.replace(
+        base,
+        clone=dataclasses.replace(base.clone, steps=sum(network.clone.steps for network in networks.values())),
+        ppo=dataclasses.replace(base.ppo, steps=steps),
+        cloning=dataclasses.replace(base.cloning, steps=steps),
+        practice=gate.practice,
+        validation=dataclasses.replace(gate.validation, updates=4 * gate.validation.updates),
+    )
+    demonstrations = study.folder / f"demos_{MONOLITHIC}"
+    job = TrainingJob(folder, MONOLITHIC, whole, recipe.rates, demonstrations, seed, study.workers)
+    row = train_network(job)
+    policy = load_best(job.folder)
+    file = folder / f"{MONOLITHIC}.onnx"
+    with atomic_path(file) as temporary:
+        temporary.write_bytes(
+            export_policy(policy, np.zeros((1, len(policy.features)), np.float32), recipe.rates, ActionScale())
+        )
+    return file, row["steps"] + row["validation_steps"]

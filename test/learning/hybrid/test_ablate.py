@@ -1,0 +1,84 @@
+"""Ablations: each method changes what its name says and nothing else, and a study is finished where it was cut off."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from small_recipe import small_recipe
+
+from roman_moe.core.paths import config_path
+from roman_moe.demos.reader import read_episodes
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.learning.hybrid import ablate
+from roman_moe.learning.hybrid.ablate import Study
+from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe
+
+
+def study_of(folder: Path, recipe: HybridRecipe | None = None, **changes: object) -> Study:
+    recipe = recipe or load_hybrid_recipe(config_path("training/fast.yaml"))
+    values = {"methods": ["hybrid"], "seeds": 1, "episodes": 1, "scenarios": [0], "noise": PoseNoise(0.005)}
+    return Study(folder, recipe, **{**values, **changes})
+
+
+def test_ours_is_the_shipped_recipe(tmp_path):
+    study = study_of(tmp_path)
+    assert ablate._recipe(study, "hybrid") == study.recipe
+
+
+@pytest.mark.parametrize(
+    ("method", "ppo", "warm", "cloning", "gail", "progress"),
+    (
+        ("bc", False, True, True, True, True),
+        ("ppo_sparse", True, False, False, False, False),
+        ("ppo_shaped", True, False, False, False, True),
+        ("gail_ppo", True, False, False, True, True),
+        ("bc_ppo", True, True, True, False, True),
+    ),
+)
+def test_a_method_has_the_parts_that_its_name_says(method, ppo, warm, cloning, gail, progress, tmp_path):
+    for network in ablate._recipe(study_of(tmp_path), method).networks.values():
+        assert bool(network.ppo.steps) == ppo
+        assert network.warm_start == warm
+        assert bool(network.cloning.strength) == cloning
+        assert bool(network.gail.strength) == gail
+        assert bool(network.reward.progress) == progress
+        assert network.reward.success > 0
+
+
+def test_only_the_number_of_demonstrations_differs_where_the_name_says_so(tmp_path):
+    study = study_of(tmp_path)
+    for count, gate in ((5, 2), (10, 3), (40, 12)):
+        networks = ablate._recipe(study, f"hybrid_{count}_demos").networks
+        for name, network in networks.items():
+            expected = gate if name == "gate" else count
+            assert network == dataclasses.replace(study.recipe.networks[name], demonstrations=expected)
+    assert ablate._recipe(study, "hybrid_state_action").networks["push"].gail.use_actions
+
+
+def test_a_budget_scales_steps_and_annealing_alike(tmp_path):
+    whole, half = (ablate._recipe(study_of(tmp_path, budget=share), "hybrid").networks["gate"] for share in (1.0, 0.5))
+    assert (half.ppo.steps, half.cloning.steps) == (whole.ppo.steps // 2, whole.cloning.steps // 2)
+
+
+@pytest.mark.slow
+def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was_cut_off(tmp_path):
+    tiny = small_recipe(demonstrations=1, clone={"steps": 5}, ppo={"steps": 64}, validation={"episodes": 1})
+    study = study_of(tmp_path, tiny, methods=["bc", "hybrid", "monolithic"], workers=2)
+    told: list[str] = []
+    report = ablate.ablate(study, lambda method, seed, found: told.append(method))
+    assert told == list(report["methods"]) == ["bc", "hybrid", "monolithic"]
+    assert all(found["scenarios"]["0"]["episodes"] == 1 for found in report["methods"].values())
+
+    # The same episodes, whoever learns from them.
+    skill = read_episodes(tmp_path / "demos", "push")
+    whole = [e for e in read_episodes(tmp_path / "demos_monolithic", "monolithic") if e.meta.start == "push"]
+    assert [e.meta.seed for e in whole] == [e.meta.seed for e in skill]
+    assert all((a.answers == b.answers).all() for a, b in zip(skill, whole, strict=True))
+
+    (tmp_path / "hybrid" / "seed_0" / "evaluation.json").unlink()
+    before = (tmp_path / "bc" / "seed_0" / "evaluation.json").stat().st_mtime_ns
+    again = ablate.ablate(study, lambda *_: None)
+    assert again["methods"] == report["methods"]
+    assert (tmp_path / "bc" / "seed_0" / "evaluation.json").stat().st_mtime_ns == before
