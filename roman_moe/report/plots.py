@@ -21,8 +21,12 @@ from roman_moe.report.trace import Trace, leading_segments
 FAINT = "#6b7280"
 
 
-def plot_gate_weights(trace: Trace, path: Path, title: str) -> None:
-    """Write a PNG: stacked weights over time, above them the skill that leads, boundaries marked."""
+def plot_gate_weights(trace: Trace, path: Path, title: str, events: Sequence[tuple[float, str]] = ()) -> None:
+    """Write a PNG: stacked weights over time, above them the skill that leads, boundaries marked.
+
+    Args:
+        events: time [s] and name of what happened from outside.
+    """
     figure = Figure(figsize=(12.0, 4.6), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     leads, axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1, 9], "hspace": 0.03})
@@ -49,6 +53,22 @@ def plot_gate_weights(trace: Trace, path: Path, title: str) -> None:
             leads.text(centre, 0.47, name, ha="center", va="center", color=ink, fontsize=9, fontweight="bold")
     for segment in segments[1:]:
         axes.axvline(segment.start_s, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+
+    for moment, name in events:
+        axes.axvline(moment, color=INK, linewidth=2.2)
+        side = -1 if moment > 0.6 * trace.end_s else 1
+        axes.annotate(
+            name,
+            (moment, 0.5),
+            (10 * side, 0),
+            textcoords="offset points",
+            ha="left" if side > 0 else "right",
+            va="center",
+            fontsize=11,
+            fontweight="bold",
+            color=INK,
+            bbox={"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": INK},
+        )
 
     leads.set_ylim(0, 1)
     leads.set_axis_off()
