@@ -66,16 +66,15 @@ class Train:
         for name, value, least in (("seed", self.seed, 0), ("workers", self.workers, 1)):
             if value < least:
                 raise ConfigError(f"--{name} {value}: expected {least} or more")
-        if (self.what == "expert") != bool(self.skill):
-            raise ConfigError(
-                f"train {self.what} {self.skill}".strip() + ": a skill belongs to train expert, and there it must be"
-            )
+        if self.skill and self.what != "expert":
+            raise ConfigError(f"train {self.what} {self.skill}: only train expert takes a skill")
+        if self.what == "expert" and self.skill not in SKILLS:
+            found = repr(self.skill) if self.skill else "none"
+            raise ConfigError(f"train expert: the skill is {found}: expected one of {', '.join(SKILLS)}")
         if self.what == "bc":
             return self._clone()
         if self.networks != "all":
             raise ConfigError("--networks: is for bc; use train expert SKILL or train gate")
-        if self.what == "expert" and self.skill not in SKILLS:
-            raise ConfigError(f"unknown skill {self.skill!r}: expected one of {', '.join(SKILLS)}")
         return self._practise({"all": NETWORKS, "gate": ("gate",)}.get(self.what, (self.skill,)))
 
     def _practise(self, networks: Sequence[str]) -> int:

@@ -186,15 +186,16 @@ class _Trainer:
         self._practice = self._make_practice()
         demonstrations = (self._samples.observations, self._samples.answers)
         learner = HybridPPO(policy, self._practice, recipe, demonstrations, job.stream(1))
-        self._writer = SummaryWriter(str(job.run / "tensorboard" / job.network), purge_step=learner.steps)
+        if checkpoint is not None:
+            learner.load_state(checkpoint["learner"])
+            self._rows, self._best = checkpoint["rows"], checkpoint["best"]
+            self._seconds = checkpoint["rows"][-1]["seconds"]
+        # What an interrupted run logged after its last checkpoint will be logged again.
+        self._writer = SummaryWriter(str(job.run / "tensorboard" / job.network), purge_step=learner.steps + 1)
         try:
             if checkpoint is None:
                 self._seconds = time.monotonic() - began
                 self._check(learner, {})
-            else:
-                learner.load_state(checkpoint["learner"])
-                self._rows, self._best = checkpoint["rows"], checkpoint["best"]
-                self._seconds = checkpoint["rows"][-1]["seconds"]
             while not finished(self._rows, recipe) and learner.steps < job.steps_limit:
                 self._stretch(learner)
         finally:

@@ -1,0 +1,67 @@
+"""`roman-moe train` and `export` of a run: what they say, what they leave, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from small_recipe import SMALL
+
+from roman_moe.cli.main import main
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.starts import skill_start
+from roman_moe.learning.collect import Collection, Group, demonstrate
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    """Options of a training of seconds, with real demonstrations."""
+    collection = Collection(tmp_path / "demos", 2, 0, PoseNoise(0.005), 0.0, 0.0, seed=0)
+    group = Group("button", skill_start("button"), 2)
+    assert all(demonstrate(group.attempt(collection, index, "0123abc")).success for index in range(2))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({"rates": {}, "defaults": SMALL, "networks": {}}), encoding="utf-8")
+    return ["--demos", str(collection.out), "--recipe", str(recipe), "--out", str(tmp_path / "run")]
+
+
+def test_an_expert_is_trained_with_its_progress_told_and_its_curve_drawn(arguments, tmp_path, capsys):
+    report = tmp_path / "report.json"
+    assert main(["train", "expert", "button", *arguments, "--json", str(report)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("button") and "solved" in line and "steps/s" in line for line in lines)
+    assert "r_E" in "".join(lines)
+    assert "done" in "".join(lines)
+    assert "environment steps" in lines[-1]
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 5000
+    content = json.loads(report.read_text())
+    assert content["curves"]["button"][-1]["steps"] == SMALL["ppo"]["steps"]
+
+    assert main(["train", "expert", "button", *arguments]) == 2
+    assert "is trained already: go on with --resume" in capsys.readouterr().err
+    assert main(["train", "expert", "button", *arguments, "--resume"]) == 0
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "bundle")]) == 2
+    assert "pull: no checkpoint yet: train this network first" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    (
+        (["expert"], "train expert: the skill is none: expected one of pull, "),
+        (["expert", "fly"], "train expert: the skill is 'fly': expected one of pull, "),
+        (["all", "push"], "train all push: only train expert takes a skill"),
+        (["all", "--networks", "push"], "--networks: is for bc"),
+        (["bc", "--resume"], "--resume: cloning alone takes minutes"),
+        (["all", "--seed", "-1"], "--seed -1: expected 0 or more"),
+        (["all", "--demos", "nowhere"], "nowhere/pull: no demonstration there: make some with `roman-moe collect"),
+        (["all", "--recipe", "no.yaml"], "no.yaml: no such file"),
+    ),
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(given, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *given]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
