@@ -9,7 +9,7 @@ from PIL import Image
 
 from roman_moe.core.skills import SKILLS
 from roman_moe.report.palette import COLORS, color, label, rgb
-from roman_moe.report.plots import plot_curves, plot_gate_weights
+from roman_moe.report.plots import plot_curves, plot_gate_weights, plot_rates
 from roman_moe.report.trace import Trace
 from roman_moe.report.video import Playback, affordable_frames, write_video
 
@@ -66,6 +66,26 @@ def test_every_network_has_its_curve(tmp_path, networks):
     drawn = {skill for skill in SKILLS if share(image, skill) > 0.0005}
     assert drawn == set(names) & set(SKILLS)
     assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_what_happened_from_outside_is_marked_when_it_happened(tmp_path):
+    for name, events in (("plain", ()), ("marked", [(1.0, "close drawer")])):
+        plot_gate_weights(run_of_two_skills(), tmp_path / f"{name}.png", "two skills", events)
+    plain, marked = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("plain", "marked"))
+    differs = (plain != marked).any(axis=(0, 2))
+    end_s = run_of_two_skills().end_s
+    left, right = 0.055 * len(differs), 0.985 * len(differs)  # of the axes, which both plots share
+    line = left + (right - left) * 1.0 / end_s
+    assert differs[round(line)]
+    assert not differs[: round(line) - 5].any()
+
+
+def test_a_methods_bar_is_as_long_as_its_rate(tmp_path):
+    row = {"rate": 0.5, "ci95": [0.4, 0.6]}
+    methods = {"bc": {"scenarios": {"6": row}}, "hybrid": {"scenarios": {"6": {"rate": 1.0, "ci95": [0.9, 1.0]}}}}
+    plot_rates(methods, tmp_path / "rates.png")
+    image = np.asarray(Image.open(tmp_path / "rates.png"))
+    assert share(image, "pick_and_place") == pytest.approx(2.0 * share(image, "pick_and_drop"), rel=0.1)
 
 
 def test_few_ticks_are_all_drawn_and_many_at_even_steps():
