@@ -54,10 +54,11 @@ format: $(STAMPS)/all ## let ruff mend and format what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMPS)/all ## measure simulation, controller and graph; leaves out/bench/
+bench: $(STAMPS)/all ## measure simulation, controller, graph and learning; leaves out/bench/
 	$(BIN)/roman-moe bench sim --json out/bench/sim.json
 	$(BIN)/roman-moe bench control --json out/bench/control.json
 	$(BIN)/roman-moe bench graph --json out/bench/graph.json
+	$(BIN)/roman-moe bench learn --json out/bench/learn.json
 
 clean: ## remove what was built, cached and drawn; .venv/ stays
 	rm -rf build dist install log out *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache \
