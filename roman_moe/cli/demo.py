@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,9 @@ class Demo:
     noise_bound: float = 0.005
     """Clip bound of the noise on object positions [m]; its sigma is a third of that."""
 
+    disturb: bool = False
+    """Move something in mid-episode, once, so that a skill has to be done again; the seed decides what."""
+
     viewer: bool = False
     """Open MuJoCo's viewer as well; needs a display."""
 
@@ -78,7 +82,8 @@ class Demo:
         report = self._report(record, trace, wall)
         ended = f"Solved in {record.time_s:.1f} s" if record.success else f"Not solved: {spoken(record.outcome)}"
         console.print(f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})", highlight=False)
-        self._draw(console, trace, ended)
+        happened = [(record.disturbed_ns / NANOSECONDS, spoken(record.disturbance))] if record.disturbance else []
+        self._draw(console, trace, ended, happened)
         # Last, so that a report stands for a complete folder.
         write_json(self.out / "report.json", report)
         console.print(f"See {self.out}: {', '.join(sorted(file.name for file in self.out.iterdir()))}", highlight=False)
@@ -109,6 +114,7 @@ class Demo:
                 str(self.scenario),
                 seed=self.seed,
                 noise_bound=self.noise_bound,
+                disturbed=self.disturb,
                 separate=self.separate,
                 lockstep=not self.realtime,
                 viewer=self.viewer,
@@ -128,6 +134,8 @@ class Demo:
             "controller": str(self.controller),
             "seed": self.seed,
             "noise_bound_m": self.noise_bound,
+            "disturbance": record.disturbance,
+            "disturbed_s": record.disturbed_ns / NANOSECONDS if record.disturbance else None,
             "ticks": len(record.stamps_ns),
             "missed_ticks": record.missed_ticks,
             "held_ticks": record.held_ticks,
@@ -137,11 +145,11 @@ class Demo:
             "git_commit": git_commit(),
         }
 
-    def _draw(self, console: Console, trace: Trace, ended: str) -> None:
+    def _draw(self, console: Console, trace: Trace, ended: str, happened: Sequence[tuple[float, str]]) -> None:
         from roman_moe.report.plots import plot_gate_weights
 
         title = f"Scenario {self.scenario}"
-        plot_gate_weights(trace, self.out / "gate_weights.png", f"{title}: gate weights. {ended}")
+        plot_gate_weights(trace, self.out / "gate_weights.png", f"{title}: gate weights. {ended}", happened)
         if not self.video:
             return
         from roman_moe.lab.lab import Lab

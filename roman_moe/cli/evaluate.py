@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -21,7 +20,6 @@ from roman_moe.core.skills import SCENARIOS, SKILLS
 
 if TYPE_CHECKING:
     from roman_moe.learning.episode import EpisodeResult
-    from roman_moe.learning.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,6 @@ class Evaluate:
     disturb: bool = False
     """Also run everything under the first noise with one disturbance per episode: the rack is shoved, drawer or door
     half closed, what is held knocked out of the gripper, or the vial moved back."""
-
-    plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """With disturb, draw the gate's weights over the first disturbed episode of the longest scenario (PNG)."""
 
     seed: int = 0
     """Seed of the starts and of the noise."""
@@ -88,8 +83,6 @@ class Evaluate:
             seed=self.seed,
             workers=self.workers,
         )
-        if self.plot is not None and not (self.disturb and scenarios):
-            raise ConfigError("--plot: draws a disturbed episode: expected --disturb and a scenario beside it")
         for skill in (None, *skills):  # a controller that cannot run is refused here, before any worker starts
             make_controller(self.controller, skill)
 
@@ -102,39 +95,7 @@ class Evaluate:
         console.print(f"{len(evaluation.jobs())} episodes in {time.monotonic() - began:.0f} s")
         if self.json:
             write_json(self.json, report)
-        if self.plot is not None:
-            plot_recovery(evaluation, self.plot)
         return 0
-
-
-def plot_recovery(evaluation: Evaluation, path: Path) -> None:
-    """Draw the gate's weights over the first disturbed episode of the evaluation's longest scenario."""
-    from roman_moe.control.controller import ControlStep
-    from roman_moe.core.state import SceneState
-    from roman_moe.learning.evaluate import run_job
-    from roman_moe.report.plots import plot_gate_weights
-    from roman_moe.report.trace import Trace
-
-    name = f"scenario_{max(evaluation.scenarios)}"
-    for job in (job for job in evaluation.jobs() if job.disturbed and job.start.name == name):
-        scenes: list[SceneState] = []
-        steps: list[ControlStep] = []
-
-        def note(scene: SceneState, step: ControlStep) -> None:
-            scenes.append(scene)  # noqa: B023 (called before the next turn)
-            steps.append(step)  # noqa: B023
-
-        result = run_job(job, note)
-        if result.disturbance:
-            weights = np.array([step.weights for step in steps])
-            times = np.array([scene.stamp for scene in scenes])
-            skills = SKILLS if weights.shape[1] == len(SKILLS) else ("the network",)
-            trace = Trace(skills, times, weights, np.zeros((len(times), 0)), result.time_s)
-            outcome = result.outcome.replace("_", " ")
-            title = f"{evaluation.controller}, {name.replace('_', ' ')}, seed {result.seed}: {outcome}"
-            plot_gate_weights(trace, path, title, [(result.disturbed_s, result.disturbance.replace("_", " "))])
-            return
-    raise ConfigError(f"--plot {path}: no episode met its disturbance: expected more --episodes")
 
 
 class EpisodeProgress:

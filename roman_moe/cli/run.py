@@ -52,6 +52,9 @@ class Run:
     noise_bound: float = 0.005
     """Clip bound of the noise on object poses [m]; its sigma is a third of that."""
 
+    disturb: bool = False
+    """Move something in the middle of each episode, so that a skill has to be done again."""
+
     viewer: bool = False
     """Open MuJoCo's viewer; needs a display."""
 
@@ -70,6 +73,7 @@ class Run:
             "seed": self.seed,
             "episodes": 0,
             "noise_bound": self.noise_bound,
+            "disturbed": self.disturb,
             "viewer": self.viewer,
         }
         specs = resolve(load_description(), arguments)

@@ -60,7 +60,6 @@ class EpisodeResult:
         outcome: value of the judge's `Outcome`, e.g. "success" or "time_limit".
         time_s: simulated time until the outcome [s].
         disturbance: kind of the disturbance that it met; "" for none.
-        disturbed_s: when it met it [s]; NaN for never.
     """
 
     start: str
@@ -68,7 +67,6 @@ class EpisodeResult:
     outcome: str
     time_s: float
     disturbance: str = ""
-    disturbed_s: float = math.nan
 
     @property
     def success(self) -> bool:
@@ -126,5 +124,5 @@ def run_episode(
         outcome = judge.update(lab)
         if outcome is Outcome.RUNNING and state.stamp >= time_limit:
             outcome = Outcome.TIME_LIMIT
-    met = (disturbance.kind, disturbance.acted_ns * 1e-9) if disturbance.acted_ns >= 0 else ()
-    return EpisodeResult(start.name, seed, outcome.value, state.stamp, *met)
+    met = disturbance.kind if disturbance.acted_ns >= 0 else ""
+    return EpisodeResult(start.name, seed, outcome.value, state.stamp, met)

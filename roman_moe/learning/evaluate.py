@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import git_commit
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
@@ -145,10 +144,10 @@ def _summaries(evaluation: Evaluation, results: Sequence[EpisodeResult]) -> dict
     }
 
 
-def run_job(job: EpisodeJob, on_tick: Callable[[SceneState, Any], None] | None = None) -> EpisodeResult:
-    """Run one episode; lab and controllers are made once a process. `on_tick`: as of `run_episode`."""
+def run_job(job: EpisodeJob) -> EpisodeResult:
+    """Run one episode; lab and controllers are made once a process."""
     controller = _controller(job.controller, job.start.skill)
-    return run_episode(shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, job.time_limit, on_tick)
+    return run_episode(shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, job.time_limit)
 
 
 @functools.lru_cache(maxsize=1)

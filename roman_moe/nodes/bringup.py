@@ -204,6 +204,7 @@ def run_episode(
     *,
     seed: int = 0,
     noise_bound: float = 0.005,
+    disturbed: bool = False,
     separate: bool = False,
     lockstep: bool = False,
     speed: float = 1.0,
@@ -217,6 +218,7 @@ def run_episode(
         start: a skill's name, or a scenario's number as text ("6").
         seed: of the start (`default_rng([seed, 0])`) and of the poses' noise (`default_rng([seed, 1])`).
         noise_bound: clip bound of the poses' noise [m].
+        disturbed: something in the lab is moved in mid-episode (`default_rng([seed, 3])`).
         separate: one process a node instead of all in this one.
         lockstep: the lab waits for every command: reproducible, as fast as the machine allows.
         speed: simulated seconds per second when not in lockstep.
@@ -235,6 +237,7 @@ def run_episode(
             "start": start,
             "seed": seed,
             "noise_bound": noise_bound,
+            "disturbed": disturbed,
             "lockstep": lockstep,
             "speed": speed,
             "record": str(file),

@@ -24,6 +24,7 @@ from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects,
 from roman_moe.core.errors import RomanError
 from roman_moe.core.messages import decode_weights, message_stamp
 from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
+from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import CONTROL_RATE, Lab
 from roman_moe.lab.starts import Start, scenario_start, skill_start
@@ -62,6 +63,9 @@ class LabParameters:
     start: str = parameter("skill, or number of the scenario, that an episode starts from", "6")
     seed: int = parameter("of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
     episodes: int = parameter("after which the lab rests; 0 for no end", 1, (0, 2**31 - 1))
+    disturbed: bool = parameter(
+        "whether something is moved in mid-episode, so that a skill has to be done again", False
+    )
     lockstep: bool = parameter("whether every tick waits for its command, however long it takes", False)
     speed: float = parameter("simulated seconds per second, when not in lockstep", 1.0, (0.01, 100.0))
     record: str = parameter("file (.npz) for the last episode's record; none if empty", "")
@@ -114,6 +118,9 @@ class LabNode(RomanNode):
         seed = self._settings.seed + self._episode
         self._state = self._lab.reset(self._start, np.random.default_rng([seed, 0]))
         self._judge.reset(self._lab)
+        self._disturbance = Disturbance(self._start)
+        if self._settings.disturbed:
+            self._disturbance.reset(self._lab, np.random.default_rng([seed, 3]))
         self._result = Outcome.RUNNING.value
         self._recorder = EpisodeRecorder(self._start.name, seed)
         self._velocity: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
@@ -180,6 +187,8 @@ class LabNode(RomanNode):
         self._recorder.add_tick(command, self._lab.physics_state())
         try:
             with self._viewer.lock() if self._viewer else contextlib.nullcontext():
+                if self._settings.disturbed:
+                    self._disturbance.update(self._lab, self._state)
                 self._lab.step(command)
         except RomanError as error:
             self.diagnostics.state(ERROR, str(error))
@@ -232,7 +241,8 @@ class LabNode(RomanNode):
         """Save and tell; then the next episode, if there is to be one."""
         self._patience.cancel()
         if self._settings.record:
-            record = self._recorder.finish(self._result, self._lab.stamp_ns, self._held_ticks)
+            met = (self._disturbance.kind, self._disturbance.acted_ns) if self._disturbance.acted_ns >= 0 else ("", -1)
+            record = self._recorder.finish(self._result, self._lab.stamp_ns, self._held_ticks, *met)
             record.save(self._settings.record)
         self._publish_outcome()
         if self._settings.episodes == 0 or self._episode + 1 < self._settings.episodes:

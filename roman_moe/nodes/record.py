@@ -37,6 +37,8 @@ class EpisodeRecord:
         duration_ns: from the start to the outcome [ns].
         held_ticks: ticks for which no command came in time, so that the arm stood still.
         missed_ticks: ticks that the arm was held or the blender blended without all it needed.
+        disturbance: kind of the disturbance that it met; "" for none.
+        disturbed_ns: stamp at which it met it [ns]; -1 for never.
     """
 
     start: str
@@ -50,6 +52,8 @@ class EpisodeRecord:
     duration_ns: int
     held_ticks: int = 0
     missed_ticks: int = 0
+    disturbance: str = ""
+    disturbed_ns: int = -1
 
     @property
     def time_s(self) -> float:
@@ -115,7 +119,9 @@ class EpisodeRecorder:
             self._weights.clear()
         self._weights[stamp_ns] = weights
 
-    def finish(self, outcome: str, duration_ns: int, held_ticks: int) -> EpisodeRecord:
+    def finish(
+        self, outcome: str, duration_ns: int, held_ticks: int, disturbance: str = "", disturbed_ns: int = -1
+    ) -> EpisodeRecord:
         """The record, with each tick's weights held from the last scene that was weighed."""
         weights = np.zeros((len(self._stamps), len(self._skills)))
         weighed = np.array(sorted(self._weights), dtype=np.int64)
@@ -135,4 +141,6 @@ class EpisodeRecorder:
             duration_ns=duration_ns,
             held_ticks=held_ticks,
             missed_ticks=held_ticks,
+            disturbance=disturbance,
+            disturbed_ns=disturbed_ns,
         )

@@ -271,14 +271,6 @@ def test_bad_input_is_refused_before_anything_runs(changes, error, message):
         Evaluate(**{"controller": "oracle", **changes}).main()
 
 
-def test_a_disturbed_episode_is_drawn_where_one_was_evaluated(tmp_path, capsys):
-    options = {"episodes": 1, "seed": 3, "workers": 1, "plot": tmp_path / "recovery.png"}
-    with pytest.raises(ConfigError, match="--plot: draws a disturbed episode: expected --disturb and a scenario"):
-        Evaluate("oracle", skills="push", disturb=True, **options).main()
-    assert Evaluate("oracle", scenarios="1", disturb=True, **options).main() == 0
-    assert (tmp_path / "recovery.png").stat().st_size > 10_000
-
-
 def test_noise_bounds_come_in_the_order_given_and_once():
     assert parse_bounds("0.02, 0,5e-3") == [0.02, 0.0, 0.005]
     for again in ("0.005,0.005", "0,0.0", "0.005,0.0050000001"):  # the last two would share a key of the report

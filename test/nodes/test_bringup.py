@@ -43,7 +43,7 @@ class InProcess:
     weights: np.ndarray
 
     @classmethod
-    def of(cls, bundle: Path, start: str, seed: int) -> InProcess:
+    def of(cls, bundle: Path, start: str, seed: int, disturbed: bool = False) -> InProcess:
         lab, controller = Lab(), Controller(load_bundle(bundle))
         states, weights = [], []
 
@@ -51,7 +51,8 @@ class InProcess:
             states.append(lab.physics_state())
             weights.append(step.weights)
 
-        result = run_in_process(lab, controller, start_named(start), seed, PoseNoise(NOISE), on_tick=on_tick)
+        noise = PoseNoise(NOISE)
+        result = run_in_process(lab, controller, start_named(start), seed, noise, disturbed, on_tick=on_tick)
         return cls(result.outcome, np.array(states), np.array(weights))
 
 
@@ -91,10 +92,12 @@ def test_lockstep_gives_the_in_process_trajectory_to_the_last_bit(
     assert tuple(tick.leading for tick in ticks) == record.leading
 
 
-def test_a_whole_scenario_through_the_graph_is_the_in_process_one() -> None:
+@pytest.mark.parametrize("disturbed", [False, True])
+def test_a_whole_scenario_through_the_graph_is_the_in_process_one(disturbed: bool) -> None:
     bundle = models_path("roman")
-    record = run_episode(bundle, "6", seed=2, noise_bound=NOISE, lockstep=True)
-    expected = InProcess.of(bundle, "6", 2)
+    record = run_episode(bundle, "6", seed=2, noise_bound=NOISE, disturbed=disturbed, lockstep=True)
+    expected = InProcess.of(bundle, "6", 2, disturbed)
+    assert bool(record.disturbance) == disturbed
     assert record.outcome == expected.outcome
     assert largest_hand_difference(record, expected) <= 1e-6
 

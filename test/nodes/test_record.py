@@ -19,7 +19,7 @@ def record() -> EpisodeRecord:
         recorder.add_tick(Command(tick * 50, np.full(3, tick), 0.08), np.full(4, tick))
     recorder.add_weights(150, ("push", "pull"), np.array([0.2, 0.8]))  # weights may come in any order
     recorder.add_weights(50, ("push", "pull"), np.array([0.9, 0.1]))
-    return recorder.finish("success", 250, held_ticks=2)
+    return recorder.finish("success", 250, held_ticks=2, disturbance="shove_rack", disturbed_ns=100)
 
 
 def test_weights_hold_until_the_next_and_are_zero_before_the_first() -> None:
@@ -34,6 +34,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path: Path) -> None:
     loaded = EpisodeRecord.load(tmp_path / "episode.npz")
     assert (loaded.start, loaded.seed, loaded.outcome, loaded.skills) == ("push", 3, "success", ("push", "pull"))
     assert (loaded.duration_ns, loaded.held_ticks, loaded.missed_ticks, loaded.success) == (250, 2, 2, True)
+    assert (loaded.disturbance, loaded.disturbed_ns) == ("shove_rack", 100)
     for field in ("stamps_ns", "physics_states", "weights", "commands"):
         np.testing.assert_array_equal(getattr(loaded, field), getattr(saved, field), err_msg=field)
 
