@@ -114,7 +114,7 @@ def plot_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -
         steps = [row["steps"] / 1000 for row in rows]
         axes.fill_between(steps, *zip(*(row["ci95"] for row in rows), strict=True), color=color(name), alpha=0.2, lw=0)
         axes.plot(steps, [row["success"] for row in rows], color=color(name), marker="o", markersize=3.5)
-        axes.set_title(label(name), loc="left", fontsize=11, fontweight="bold", color=INK)
+        axes.set_title(label(name)[0].upper() + label(name)[1:], loc="left", fontsize=11, fontweight="bold", color=INK)
         axes.set_ylim(max(0.0, np.floor(10.0 * lowest) / 10.0), 1.02)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8)
