@@ -1,7 +1,8 @@
 """Ablations: the shipped recipe with one part changed at a time, the same seeds and demonstrations for all.
 
 Every method is trained anew for every seed and then evaluated on scenarios. What is done is kept in the folder, method
-by method and seed by seed, so that a study that was cut off goes on where it was.
+by method and seed by seed, so that a study that was cut off goes on where it was; other episodes or scenarios than
+before are evaluated without training again.
 """
 
 from __future__ import annotations
@@ -188,7 +189,13 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     done = folder / "evaluation.json"
     if done.exists():
         report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        return report
+        asked = {str(number) for number in study.scenarios}
+        if (set(report["scenarios"]), report["episodes"], report["noise_bound_m"]) == (
+            asked,
+            study.episodes,
+            study.noise.bound,
+        ):
+            return report
     recipe = _recipe(study, method)
     if method == MONOLITHIC:
         controller, steps = _train_monolithic(study, recipe, folder / "run", seed)

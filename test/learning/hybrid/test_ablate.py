@@ -82,3 +82,6 @@ def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was
     again = ablate.ablate(study, lambda *_: None)
     assert again["methods"] == report["methods"]
     assert (tmp_path / "bc" / "seed_0" / "evaluation.json").stat().st_mtime_ns == before
+
+    more = ablate.ablate(dataclasses.replace(study, methods=["bc"], episodes=2), lambda *_: None)
+    assert more["methods"]["bc"]["scenarios"]["0"]["episodes"] == 2
