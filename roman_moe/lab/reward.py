@@ -56,11 +56,10 @@ def _inserted(state: SceneState) -> float:
 
 
 def _pushed(state: SceneState) -> float:
-    end = state.position("conveyor_end")[1]
-    way = state.position("rack_target")[1] - end
-    remaining = abs(state.position("rack")[1] - end) / way
     if not is_placed(state):
         return 0.0
+    end = state.position("conveyor_end")[1]
+    remaining = abs(state.position("rack")[1] - end) / (state.position("rack_target")[1] - end)
     return 1.0 if remaining <= layout.PUSH_SHARE else 1.0 - remaining
 
 

@@ -57,9 +57,8 @@ def test_the_gradient_penalty_is_zero_for_a_slope_of_one_and_grows_with_the_dist
         direction[0, 0] = slope
         discriminator.body[0].weight.data.copy_(direction)
         inputs = torch.zeros(4, layer.size), torch.zeros(4, layer.size)
-        return float(
-            discriminator_loss(discriminator, *inputs, 10.0)[0] - discriminator_loss(discriminator, *inputs, 0.0)[0]
-        )
+        with_it, without = (discriminator_loss(discriminator, *inputs, weight)[0].item() for weight in (10.0, 0.0))
+        return with_it - without
 
     assert penalty(1.0) == pytest.approx(0.0, abs=1e-6)
     assert penalty(3.0) == pytest.approx(10.0 * 4.0, rel=1e-5)
