@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from roman_moe.control.rates import Rates
-from roman_moe.learning.hybrid.recipe import HybridRecipe, merged, recipe_of
+from roman_moe.learning.hybrid.recipe import HybridRecipe, recipe_of
+from roman_moe.learning.recipe import merged
 
 SMALL = {
     "demonstrations": 2,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from roman_moe.control.rates import Rates
 from roman_moe.control.strict import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.demos.metadata import NETWORKS
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,33 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
     """
+    return Recipe(*load_networks(path, NetworkRecipe))
+
+
+def load_networks(path: Path, kind: type[T]) -> tuple[Rates, dict[str, T]]:
+    """Rates and every network's recipe, a dataclass `kind`, from a YAML file. Raises as `load_recipe`."""
     file = build(_File, read_yaml(path, ConfigError), str(path), ConfigError)
-    build(NetworkRecipe, file.defaults, f"{path}: defaults", ConfigError)  # names them, if something is wrong there
-    for name in file.networks:
+    return file.rates, networks_of(file.defaults, file.networks, kind, str(path))
+
+
+def networks_of(
+    defaults: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]], kind: type[T], where: str
+) -> dict[str, T]:
+    """Every network's recipe from what all share and where single ones differ. Raises as `load_recipe`."""
+    build(kind, defaults, f"{where}: defaults", ConfigError)  # names them, if something is wrong there
+    for name in networks:
         if name not in NETWORKS:
-            raise ConfigError(f"{path}: networks: unknown network {name!r}: expected {', '.join(NETWORKS)}")
-    recipes = {
-        name: build(
-            NetworkRecipe, {**file.defaults, **file.networks.get(name, {})}, f"{path}: networks.{name}", ConfigError
-        )
+            raise ConfigError(f"{where}: networks: unknown network {name!r}: expected {', '.join(NETWORKS)}")
+    return {
+        name: build(kind, merged(defaults, networks.get(name, {})), f"{where}: networks.{name}", ConfigError)
         for name in NETWORKS
     }
-    return Recipe(file.rates, recipes)
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` to it, section by section."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result

@@ -26,9 +26,10 @@ from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.evaluate import Evaluation, evaluate
 from roman_moe.learning.export import export_policy
-from roman_moe.learning.hybrid.recipe import HybridRecipe, merged, recipe_of
+from roman_moe.learning.hybrid.recipe import HybridRecipe, recipe_of
 from roman_moe.learning.hybrid.run import BUNDLE, Run, train_run
 from roman_moe.learning.hybrid.trainer import TrainingJob, load_best, train_network
+from roman_moe.learning.recipe import merged
 from roman_moe.learning.statistics import wilson_interval
 
 _FROM_SCRATCH = {"warm_start": False, "cloning": {"strength": 0.0}}

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.control.rates import Rates
-from roman_moe.control.strict import build, read_yaml
-from roman_moe.core.errors import ConfigError
-from roman_moe.demos.metadata import NETWORKS
-from roman_moe.learning.recipe import NetworkRecipe
+from roman_moe.learning.recipe import NetworkRecipe, load_networks, networks_of
 
 SCHEDULES = ("together", "gail_after_cloning")
 
@@ -247,50 +244,21 @@ def _plain(value: Any) -> Any:
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """Layout of the YAML file: what all networks share, and where single ones differ."""
-
-    rates: Rates
-    defaults: dict[str, Any]
-    networks: Mapping[str, dict[str, Any]]
-
-
 def load_hybrid_recipe(path: Path) -> HybridRecipe:
     """Recipe from a YAML file.
 
     Raises:
         ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
     """
-    file = build(_File, read_yaml(path, ConfigError), str(path), ConfigError)
-    return recipe_of(file.rates, file.defaults, file.networks, str(path))
+    return HybridRecipe(*load_networks(path, HybridNetworkRecipe))
 
 
-def recipe_of(rates: Rates, defaults: Mapping[str, Any], networks: Mapping[str, Any], where: str) -> HybridRecipe:
+def recipe_of(
+    rates: Rates, defaults: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]], where: str
+) -> HybridRecipe:
     """Recipe from what all networks share and where single ones differ.
 
     Raises:
         ConfigError: naming `where` and the key that is wrong.
     """
-    build(HybridNetworkRecipe, defaults, f"{where}: defaults", ConfigError)  # names them, if something is wrong there
-    for name in networks:
-        if name not in NETWORKS:
-            raise ConfigError(f"{where}: networks: unknown network {name!r}: expected {', '.join(NETWORKS)}")
-    return HybridRecipe(
-        rates,
-        {
-            name: build(
-                HybridNetworkRecipe, merged(defaults, networks.get(name, {})), f"{where}: networks.{name}", ConfigError
-            )
-            for name in NETWORKS
-        },
-    )
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` to it, section by section."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else value
-    return result
+    return HybridRecipe(rates, networks_of(defaults, networks, HybridNetworkRecipe, where))

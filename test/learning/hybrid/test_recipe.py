@@ -9,7 +9,8 @@ import yaml
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
-from roman_moe.learning.hybrid.recipe import load_hybrid_recipe, merged
+from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
+from roman_moe.learning.recipe import merged
 
 
 @pytest.mark.parametrize("name", ("fast", "paper"))
