@@ -45,6 +45,9 @@ class Ablate:
     noise_bound: float = 0.005
     """Clip bound of the noise on object positions in the evaluation [m]; sigma is a third of it."""
 
+    time_limit: float = 240.0
+    """After which an episode of the evaluation counts as lost [s], if sooner than the task's own limit."""
+
     workers: int = 2
     """Processes; the results do not depend on it."""
 
@@ -61,6 +64,8 @@ class Ablate:
         for name, value in (("episodes", self.episodes), ("seeds", self.seeds), ("workers", self.workers)):
             if value < 1:
                 raise ConfigError(f"--{name} {value}: expected 1 or more")
+        if not self.time_limit > 0.0:
+            raise ConfigError(f"--time-limit {self.time_limit}: expected a positive number of seconds")
         if not 0.0 < self.budget <= 1.0:
             raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
         study = Study(
@@ -71,6 +76,7 @@ class Ablate:
             episodes=self.episodes,
             scenarios=parse_numbers(self.scenarios, SCENARIOS, "--scenarios"),
             noise=PoseNoise(self.noise_bound),
+            time_limit=self.time_limit,
             budget=self.budget,
             workers=self.workers,
         )

@@ -57,6 +57,7 @@ class Evaluation:
         seed: of the evaluation.
         workers: processes.
         disturbed: whether all starts are tried again under the first noise with one disturbance per episode.
+        time_limit: after which an episode ends as lost [s], if that is sooner than the task's own.
     """
 
     controller: str
@@ -67,6 +68,7 @@ class Evaluation:
     seed: int
     workers: int = 1
     disturbed: bool = False
+    time_limit: float = math.inf
 
     def starts(self) -> list[Start]:
         """Scenarios first, then skills."""
@@ -81,7 +83,12 @@ class Evaluation:
         """All episodes, condition by condition and start by start; the same seeds under every condition."""
         return [
             EpisodeJob(
-                self.controller, start, episode_seed(self.seed, f"evaluate/{start.name}", index), noise, disturbed
+                self.controller,
+                start,
+                episode_seed(self.seed, f"evaluate/{start.name}", index),
+                noise,
+                disturbed,
+                self.time_limit,
             )
             for noise, disturbed in self.conditions()
             for start in self.starts()

@@ -19,7 +19,7 @@ import numpy as np
 
 from roman_moe.core.action import ActionScale
 from roman_moe.core.files import atomic_path, write_json
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import SCENARIO_TIME_LIMIT, SKILLS
 from roman_moe.demos.dataset import git_commit
 from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS
 from roman_moe.lab.noise import PoseNoise
@@ -68,6 +68,7 @@ class Study:
         episodes: of each scenario, for each seed.
         scenarios: to evaluate.
         noise: of the evaluation.
+        time_limit: after which an episode of the evaluation counts as lost [s].
         budget: share of the recipe's environment steps, and of the annealing, that every method gets.
         workers: processes.
     """
@@ -79,6 +80,7 @@ class Study:
     episodes: int
     scenarios: Sequence[int]
     noise: PoseNoise
+    time_limit: float = SCENARIO_TIME_LIMIT
     budget: float = 1.0
     workers: int = 1
 
@@ -109,6 +111,7 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
         "seeds": study.seeds,
         "episodes": study.episodes,
         "noise_bound_m": study.noise.bound,
+        "time_limit_s": study.time_limit,
         "budget": study.budget,
         "git_commit": git_commit(),
     }
@@ -188,14 +191,10 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
 def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
     folder = study.folder / method / f"seed_{seed}"
     done = folder / "evaluation.json"
+    asked = [list(study.scenarios), study.episodes, study.noise.bound, study.time_limit]
     if done.exists():
         report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        asked = {str(number) for number in study.scenarios}
-        if (set(report["scenarios"]), report["episodes"], report["noise_bound_m"]) == (
-            asked,
-            study.episodes,
-            study.noise.bound,
-        ):
+        if report["asked"] == asked:
             return report
     recipe = _recipe(study, method)
     if method == MONOLITHIC:
@@ -205,9 +204,16 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
         record = train_run(run, NETWORKS, resume=(folder / "run").exists())
         controller, steps = run.folder / BUNDLE, record["environment_steps"]
     evaluation = Evaluation(
-        str(controller), study.scenarios, (), study.episodes, [study.noise], seed + EVALUATION_SEED, study.workers
+        controller=str(controller),
+        scenarios=study.scenarios,
+        skills=(),
+        episodes=study.episodes,
+        noises=[study.noise],
+        seed=seed + EVALUATION_SEED,
+        workers=study.workers,
+        time_limit=study.time_limit,
     )
-    report = {**evaluate(evaluation), "environment_steps": steps}
+    report = {**evaluate(evaluation), "environment_steps": steps, "asked": asked}
     write_json(done, report)
     return report
 
