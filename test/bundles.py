@@ -59,3 +59,13 @@ def write_networks(folder: Path, networks: dict[str, bytes]) -> Path:
     manifest = Manifest(BUNDLE_FORMAT, KIND, SKILLS, gate, files, Rates(), ActionScale(), {"seed": 0})
     (folder / MANIFEST_NAME).write_text(manifest.to_yaml())
     return folder
+
+
+def write_loose_limits(folder: Path) -> Path:
+    """Limits that nothing reaches, so that commands are as they were before the guard."""
+    file = folder / "loose.yaml"
+    file.write_text(
+        "speed: 100.0\nacceleration: 1.0e+6\njerk: 1.0e+9\nworkspace_low: [-100, -100, -100]\n"
+        "workspace_high: [100, 100, 100]\nslow_down: 0.01\nramp: 1.0e-6\nmax_command_age: 60.0\nmax_pose_age: 60.0\n"
+    )
+    return file

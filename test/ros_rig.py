@@ -34,7 +34,9 @@ class Rig:
         self.listen(DIAGNOSTICS)
 
     def add(self, kind: type[R], name: str | None = None, **parameters: Any) -> R:
-        return self.join(lambda context: kind(name, context=context, parameters=parameters))
+        node = self.join(lambda context: kind(name, context=context, parameters=parameters))
+        node.start()
+        return node
 
     def join(self, make: Callable[[Context], N]) -> N:
         node = make(self._context)

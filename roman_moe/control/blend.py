@@ -16,7 +16,10 @@ others' small weights up would let an expert act that the gate did not choose.""
 
 
 def blend(
-    weights: NDArray[np.float64], actions: NDArray[np.float64], answered: NDArray[np.bool_] | None = None
+    weights: NDArray[np.float64],
+    actions: NDArray[np.float64],
+    answered: NDArray[np.bool_] | None = None,
+    total: float | None = None,
 ) -> NDArray[np.float64]:
     """Action of the mixture: sum of weight times action, velocity and gripper alike.
 
@@ -25,6 +28,8 @@ def blend(
         actions: of the experts, (n, 4) in [-1, 1].
         answered: which experts' actions there are, (n,); the others' rows are not read, and the weights of those that
             answered are scaled up to the same sum. All of them if None.
+        total: what the weights summed up to before some of them were reduced, and are scaled up to again; their own
+            sum if None.
 
     Returns:
         The action, (4,) in [-1, 1] for weights that sum to 1.
@@ -35,9 +40,11 @@ def blend(
     if actions.shape != (len(weights), ACTION_SIZE):
         raise ValueError(f"actions have shape {actions.shape}: expected ({len(weights)}, {ACTION_SIZE})")
     share = 1.0
-    if answered is not None and not answered.all():
-        total = weights.sum()
-        weights, actions = weights[answered], actions[answered]
+    all_answered = answered is None or bool(answered.all())
+    if not all_answered or (total is not None and weights.sum() != total):
+        total = weights.sum() if total is None else total
+        if not all_answered:
+            weights, actions = weights[answered], actions[answered]
         share = weights.sum() / total if total > 0.0 else 0.0
         if not share >= MIN_ANSWERED_WEIGHT:
             raise ValueError(f"only {share:.2f} of the weight has answered: expected {MIN_ANSWERED_WEIGHT} or more")

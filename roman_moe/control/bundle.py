@@ -5,17 +5,20 @@ Loading never touches what is running: it returns a new, warmed-up object or rai
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from roman_moe.control.expert import Expert
 from roman_moe.control.gate import Gate
-from roman_moe.control.manifest import Manifest, NetworkFile, load_manifest
+from roman_moe.control.manifest import Manifest, load_manifest, read_network
 from roman_moe.control.metadata import GATE
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
+from roman_moe.control.swap import Loaded
 from roman_moe.core.action import ACTION_LAYOUT, ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import FEATURES
@@ -82,33 +85,59 @@ def load_expert(path: str | Path, skill: str) -> Expert:
     return _open_expert(Path(path), manifest, skill)
 
 
+def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Any]:
+    """Load and check one network's file, to run in place of one of a running bundle's.
+
+    If the file's folder is a bundle that names it, its size and sha256 must be what that bundle's manifest says.
+
+    Args:
+        model: path of the .onnx file.
+        name: skill of the expert, or "gate", that it is to be.
+        running: manifest of the bundle whose graph it is for.
+
+    Raises:
+        BundleError: naming the file, what is wrong with it, and what was expected.
+        MissingDependencyError: if there is no onnxruntime.
+    """
+    path = Path(model)
+    data = read_network(path)
+    open_ = _gate_of if name == GATE else _expert_of
+    return Loaded(open_(data, str(path), name, running), str(path), hashlib.sha256(data).hexdigest())
+
+
 def _open_gate(folder: Path, manifest: Manifest) -> Gate:
-    network = _open(folder, manifest.gate, GATE, manifest.skills, manifest.rates.gate_rate)
-    weights = network(np.zeros(len(FEATURES)))
-    if abs(weights.sum() - 1.0) > OUTPUT_TOLERANCE or weights.min() < -OUTPUT_TOLERANCE:
-        raise BundleError(
-            f"{folder / manifest.gate.file}: answers {np.round(weights, 3).tolist()}: expected weights that sum to 1"
-        )
-    return Gate(network)
+    return _gate_of(manifest.gate.read(folder), str(folder / manifest.gate.file), GATE, manifest)
 
 
 def _open_expert(folder: Path, manifest: Manifest, skill: str) -> Expert:
     entry = manifest.experts[skill]
-    network = _open(folder, entry, skill, ACTION_LAYOUT, manifest.rates.control_rate)
+    return _expert_of(entry.read(folder), str(folder / entry.file), skill, manifest)
+
+
+def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Gate:
+    network = _open(data, where, name, manifest.skills, manifest.rates.gate_rate)
+    weights = network(np.zeros(len(FEATURES)))
+    if abs(weights.sum() - 1.0) > OUTPUT_TOLERANCE or weights.min() < -OUTPUT_TOLERANCE:
+        raise BundleError(f"{where}: answers {np.round(weights, 3).tolist()}: expected weights that sum to 1")
+    return Gate(network)
+
+
+def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Expert:
+    network = _open(data, where, skill, ACTION_LAYOUT, manifest.rates.control_rate)
     if network.metadata.top_speed != manifest.action_scale.top_speed:
         raise BundleError(
-            f"{folder / entry.file}: was trained with top_speed {network.metadata.top_speed} m/s: the manifest says "
+            f"{where}: was trained with top_speed {network.metadata.top_speed} m/s: the manifest says "
             f"{manifest.action_scale.top_speed}"
         )
     action = network(np.zeros(len(FEATURES)))
     if np.abs(action).max() > 1.0 + OUTPUT_TOLERANCE:
-        raise BundleError(f"{folder / entry.file}: answers {np.round(action, 3).tolist()}: expected actions in [-1, 1]")
+        raise BundleError(f"{where}: answers {np.round(action, 3).tolist()}: expected actions in [-1, 1]")
     return Expert(network)
 
 
-def _open(folder: Path, entry: NetworkFile, name: str, outputs: tuple[str, ...], rate: float) -> Network:
-    """One network of the manifest, whose metadata must say what the manifest says."""
-    network = Network(entry.read(folder), str(folder / entry.file))
+def _open(data: bytes, where: str, name: str, outputs: tuple[str, ...], rate: float) -> Network:
+    """One network, whose metadata must say what the manifest says."""
+    network = Network(data, where)
     for what, found, expected in (
         ("skill", network.metadata.name, name),
         ("outputs", network.metadata.outputs, outputs),
@@ -116,7 +145,7 @@ def _open(folder: Path, entry: NetworkFile, name: str, outputs: tuple[str, ...],
     ):
         if found != expected:
             raise BundleError(
-                f"{folder / entry.file}: its metadata say {what} {_text(found)}: the manifest expects {_text(expected)}"
+                f"{where}: its metadata say {what} {_text(found)}: the manifest expects {_text(expected)}"
             )
     return network
 

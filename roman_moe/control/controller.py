@@ -1,7 +1,7 @@
 """The controller: one scene in, one command out, at every control tick.
 
-Evaluation calls it in process; the ROS nodes call the same gate, experts, blend and action scale one by one. A state or
-action that is not finite never becomes a command: the arm is told to stand still and keep its gripper instead.
+Evaluation calls it in process; the ROS nodes call the same gate, experts and commander one by one. What is not finite
+never becomes a command: the arm is brought to rest and keeps its gripper instead.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.blend import blend
 from roman_moe.control.bundle import Bundle
-from roman_moe.core.action import ACTION_SIZE, GRIPPER_OPEN, Command
+from roman_moe.control.commander import Commander
+from roman_moe.control.guard import Guard
+from roman_moe.control.limits import Limits, load_limits
+from roman_moe.core.action import ACTION_SIZE, Command
 from roman_moe.core.features import feature_vector
 from roman_moe.core.state import SceneState
 
@@ -43,10 +45,10 @@ def hold(stamp_ns: int, gripper_opening: float) -> Command:
 
 
 class Controller:
-    """Gate, experts, blend and action scale of one bundle.
+    """Gate, experts and commander of one bundle.
 
     All experts answer at every tick: a softmax gate gives none of them exactly nothing, and their answers are recorded.
-    Its only memory is the gate's last weights and the gripper's target.
+    Its only memory is the gate's last weights and the commander's.
 
     Attributes:
         bundle: whose networks answer.
@@ -57,45 +59,44 @@ class Controller:
     reads_truth = False
     """Whether it must be given the true state (an oracle) rather than the observed one."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, limits: Limits | None = None) -> None:
+        """`limits`: of the guard; the shipped ones, config/limits.yaml, if None."""
         self.bundle = bundle
         self.skills = bundle.skills
         self.faults = 0
+        self._commander = Commander(bundle.action_scale, limits or load_limits(), bundle.rates.control_rate)
         self.reset()
 
+    @property
+    def guard(self) -> Guard:
+        """That every command goes through."""
+        return self._commander.guard
+
     def reset(self) -> None:
-        """Forget the episode: the gate answers at the next tick, and the gripper's target is open."""
+        """Forget the episode: the gate answers at the next tick, and the arm is at rest."""
         self._weights: NDArray[np.float64] | None = None
-        self._gripper_opening = GRIPPER_OPEN
+        self._commander.reset()
 
     def step(self, state: SceneState) -> ControlStep:
         """Answer one scene. Never raises for what a scene may hold: faults are held and counted."""
-        expert_actions = np.zeros((len(self.skills), ACTION_SIZE))
-        try:
-            if not state.is_finite():
-                raise ValueError("scene is not finite")
-            features = feature_vector(state)
+        actions = np.full((len(self.skills), ACTION_SIZE), np.nan)
+        if state.is_finite():
+            features, usable = feature_vector(state), state.usable(self.guard.limits.max_pose_age)
             if self._weights is None or self.bundle.rates.gate_due(state.stamp_ns):
                 self._weights = self.bundle.gate.weights(features)
             for i, expert in enumerate(self.bundle.experts):
-                expert_actions[i] = expert.action(features)
-            action = blend(self._weights, expert_actions)
-            command = self.bundle.action_scale.command(state.stamp_ns, action, self._gripper_opening)
-        except ValueError as error:
-            return self._held(state.stamp_ns, str(error))
-        self._gripper_opening = command.gripper_opening
-        return ControlStep(action, self._weights, expert_actions, command)
-
-    def _held(self, stamp_ns: int, fault: str) -> ControlStep:
-        self.faults += 1
-        count = len(self.skills)
-        if self._weights is None or not np.isfinite(self._weights).all():
-            self._weights = None  # the next good scene asks the gate again
-        weights = np.zeros(count) if self._weights is None else self._weights
+                actions[i] = expert.answer(features, usable)
+        decision = self._commander.decide(state, self._weights, actions)
+        weights = self._weights
+        if decision.fault:
+            self.faults += 1
+            actions = np.zeros_like(actions)
+            if weights is not None and not np.isfinite(weights).all():
+                self._weights = weights = None  # the next good scene asks the gate again
         return ControlStep(
-            np.zeros(ACTION_SIZE),
-            weights,
-            np.zeros((count, ACTION_SIZE)),
-            hold(stamp_ns, self._gripper_opening),
-            fault,
+            decision.action,
+            np.zeros(len(self.skills)) if weights is None else weights,
+            actions,
+            decision.command,
+            decision.fault,
         )

@@ -6,6 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.network import Network
+from roman_moe.core.action import ACTION_SIZE
+from roman_moe.core.state import OBJECTS
+
+_NO_ANSWER = np.full(ACTION_SIZE, np.nan)
 
 
 class Expert:
@@ -19,7 +23,18 @@ class Expert:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.skill = network.metadata.name
+        observed = {name.partition(".")[0] for name in network.features}
+        self._objects = np.array([i for i, name in enumerate(OBJECTS) if name in observed], dtype=np.intp)
 
     def action(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Action, (4,) in [-1, 1], for all features of a scene (`core.features.feature_vector`), (F,)."""
         return self.network(features)
+
+    def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Action, or NaN for "no answer" if an object that it observes is not usable, (4,).
+
+        Args:
+            features: of a scene, (F,).
+            usable: which objects may be acted on, (len(OBJECTS),).
+        """
+        return self.action(features) if usable[self._objects].all() else _NO_ANSWER

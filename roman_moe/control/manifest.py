@@ -146,3 +146,29 @@ def load_manifest(path: str | Path) -> Manifest:
     if content.get("format_version", BUNDLE_FORMAT) != BUNDLE_FORMAT:  # before its other keys can confuse
         raise BundleError(f"{file}: format_version {content['format_version']}: this program reads {BUNDLE_FORMAT}")
     return build(Manifest, content, str(file), BundleError)
+
+
+def read_network(path: Path) -> bytes:
+    """Content of a network's file, its size checked; and its sha256, if its folder is a bundle that names it.
+
+    Raises:
+        BundleError: naming the file, what was found and what was expected.
+    """
+    if path.suffix != ".onnx":
+        raise BundleError(f"{path}: expected a network's file, ending in .onnx")
+    if (path.parent / MANIFEST_NAME).is_file():
+        manifest = load_manifest(path.parent)
+        for entry in (manifest.gate, *manifest.experts.values()):
+            if entry.file == path.name:
+                return entry.read(path.parent)
+    try:
+        if not path.is_file():  # a pipe or a device would keep us waiting
+            raise BundleError(f"{path}: no such file")
+        with path.open("rb") as file:
+            data = file.read(MAX_NETWORK_BYTES + 1)  # whatever size it claims to have
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error}") from None
+    if not 0 < len(data) <= MAX_NETWORK_BYTES:
+        found = "more" if data else "none"
+        raise BundleError(f"{path}: expected 1 to {MAX_NETWORK_BYTES} bytes, found {found}")
+    return data

@@ -88,6 +88,10 @@ class SceneState:
             and np.isfinite(self.object_positions).all()
         )
 
+    def usable(self, max_age: float) -> NDArray[np.bool_]:
+        """Which objects are valid and no older than `max_age` [s], (len(OBJECTS),)."""
+        return self.object_valid & (self.object_ages <= max_age)
+
     def with_objects(self, positions: NDArray[np.float64]) -> SceneState:
         """The same snapshot with other object positions (noise, an estimator's output)."""
         return replace(self, object_positions=positions)

@@ -1,24 +1,30 @@
-"""What all nodes share: parameters, strict subscriptions, publishers from the topic table, and diagnostics.
+"""What all nodes share: life cycle, parameters, strict subscriptions, publishers of the topic table, diagnostics.
 
-No message, however malformed, and no fault in a callback ends a node: both are counted and reported.
+No message, however malformed, no fault in a callback and no illegal transition ends a node: all are counted and
+reported. Publishers, subscriptions and timers exist while a node is active and at no other time, so one that is not
+commands nothing, not even by accident.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
-from rclpy.node import Node
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.timer import Timer
+from std_srvs.srv import Trigger
 
 from roman_moe.core.bodies import Bodies, MessageError
-from roman_moe.nodes.diagnostics import Diagnostics
+from roman_moe.core.errors import RomanError
+from roman_moe.nodes.diagnostics import ERROR, OK, Diagnostics
+from roman_moe.nodes.parameters import declare_autostart
 from roman_moe.nodes.topics import CODEC, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
@@ -27,10 +33,14 @@ T = TypeVar("T")
 MALFORMED = "malformed_messages"
 NOT_FINITE = "non_finite_messages"
 FAULTS = "faults"
+ILLEGAL = "illegal_transitions"
 
 
-class RomanNode(Node):
-    """Base of all nodes of the graph.
+class RomanNode(LifecycleNode):
+    """Base of all nodes of the graph: a managed node that starts itself, unless its parameter `autostart` is false.
+
+    A node overrides `configure` (load what takes time), `activate` (begin to listen and to publish) and, if it holds
+    more than those entities, `deactivate` and `clean_up`.
 
     Args:
         name: of the node; the class's own if None.
@@ -55,18 +65,126 @@ class RomanNode(Node):
         namespace: str = "",
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
+        self._undo: list[Callable[[], object]] = []  # how to take back what `activate` has made
+        self._refusal: RomanError | None = None
         super().__init__(
             name or self.NAME,
             context=context,
             namespace=namespace,
             parameter_overrides=[Parameter(key, value=value) for key, value in (parameters or {}).items()],
+            start_parameter_services=False,  # see `nodes.services`
         )
         self.diagnostics = Diagnostics(self)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._autostart = declare_autostart(self)
+        self._survive_illegal_transitions()
+
+    def start(self) -> None:
+        """Configure and activate, if the node is to do so by itself.
+
+        Raises:
+            RomanError: why it cannot.
+        """
+        if not self._autostart:
+            return
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise self._refusal or RomanError(f"{self.get_name()}: {trigger.__name__} failed")
+
+    @property
+    def active(self) -> bool:
+        """Whether it may publish."""
+        return bool(self._state_machine.current_state[1] == "active")
+
+    def configure(self) -> None:
+        """Load what takes time. Raises a RomanError for what cannot be used."""
+
+    def activate(self) -> None:
+        """Begin: advertise, listen, make timers. Raises a RomanError if it cannot."""
+
+    def deactivate(self) -> None:
+        """End what `activate` began, other than publishers, subscriptions and timers."""
+
+    def clean_up(self) -> None:
+        """Let go of what `configure` loaded."""
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.configure, self.clean_up)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.activate, self._end_activity)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self._end_activity)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.clean_up)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self._end)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self._end)
+
+    def _transition(
+        self, act: Callable[[], None], take_back: Callable[[], None] = lambda: None
+    ) -> TransitionCallbackReturn:
+        self._refusal = None
+        try:
+            act()
+        except RomanError as error:
+            self._refusal = error
+            self.diagnostics.state(ERROR, str(error))
+        except Exception as error:  # noqa: BLE001 (a managed node answers every transition)
+            self._refusal = RomanError(f"{self.get_name()}: {type(error).__name__}: {error}")
+            self.diagnostics.state(ERROR, str(self._refusal))
+        else:
+            return TransitionCallbackReturn.SUCCESS
+        take_back()
+        return TransitionCallbackReturn.FAILURE
+
+    def _end_activity(self) -> None:
+        self.deactivate()
+        while self._undo:
+            self._undo.pop()()
+        self.diagnostics.state(OK, "inactive")
+
+    def _end(self) -> None:
+        self._end_activity()
+        self.clean_up()
+        self.diagnostics.state(OK, "shut down")
+
+    def _survive_illegal_transitions(self) -> None:
+        """Answer a transition that there is not from here with "no": Jazzy's rclpy raises, which ends the process."""
+        answer = self._service_change_state.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            before = self._state_machine.current_state[1]
+            try:
+                response = answer(request, response)
+            except Exception as error:  # noqa: BLE001 (RCLError is private to rclpy)
+                self.diagnostics.count(ILLEGAL, str(error).splitlines()[0])
+                response.success = False
+                return response
+            if not response.success and self._refusal is None:
+                wanted = request.transition.label or request.transition.id
+                self.diagnostics.count(ILLEGAL, f"{wanted} asked for while {before}")
+            return response
+
+        self._service_change_state.callback = guarded
+
+    def destroy_node(self) -> None:
+        """End whatever the node does, and the node."""
+        self.deactivate()
+        super().destroy_node()
+        # rclpy forgets it, and with it keeps the node, its DDS participant and 0.5 MB of shared memory
+        self._state_machine.destroy_when_not_in_use()
 
     def advertise(self, topic: Topic) -> Publisher[Any]:
         """Publisher of a topic of the table."""
-        return self.create_publisher(topic.kind, topic.name, topic.qos)
+        publisher: Publisher[Any] = self.create_publisher(topic.kind, topic.name, topic.qos)
+        self._undo.append(partial(self.destroy_publisher, publisher))
+        return publisher
 
     def advertise_bodies(self, topic: Topic, names: tuple[str, ...]) -> Callable[[Bodies], None]:
         """Publishes bodies of these names on a MultiDOFJointState topic."""
@@ -103,9 +221,10 @@ class RomanNode(Node):
             handle(value)
 
         def guarded(message: Any) -> None:
-            self.guard(on_message, message)
+            self.protect(on_message, message)
 
-        self.create_subscription(topic.kind, topic.name, guarded, topic.qos, raw=serialized)
+        subscription = self.create_subscription(topic.kind, topic.name, guarded, topic.qos, raw=serialized)
+        self._undo.append(partial(self.destroy_subscription, subscription))
 
     def listen_bodies(
         self, topic: Topic, names: tuple[str, ...], decode: Callable[[Bodies], T], handle: Callable[[T], None]
@@ -120,15 +239,30 @@ class RomanNode(Node):
         """Subscribe: `handle` gets stamp [ns] and numbers, (numbers.count,)."""
         self.listen(topic, NumbersReader(topic.kind, numbers), handle, serialized=True)
 
+    def trigger_service(self, name: str, act: Callable[[], str]) -> None:
+        """Offer the std_srvs/Trigger service `~/name`: `act` does it and says what it did."""
+
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            try:
+                response.success, response.message = True, act()
+            except RomanError as error:
+                response.success, response.message = False, str(error)
+            return response
+
+        service = self.create_service(Trigger, f"~/{name}", answer)
+        self._undo.append(partial(self.destroy_service, service))
+
     def timer(self, period: float, handle: Callable[[], None]) -> Timer:
         """Timer of `period` [s] wall time; with use_sim_time too."""
 
         def guarded() -> None:  # rclpy hands more arguments to whatever could take them: no partial, no lambda default
-            self.guard(handle)
+            self.protect(handle)
 
-        return self.create_timer(period, guarded, clock=self._steady)
+        timer = self.create_timer(period, guarded, clock=self._steady)
+        self._undo.append(partial(self.destroy_timer, timer))
+        return timer
 
-    def guard(self, handle: Callable[..., None], *arguments: Any) -> None:
+    def protect(self, handle: Callable[..., None], *arguments: Any) -> None:
         """Call `handle`; a fault in it is counted, and the node lives on."""
         try:
             handle(*arguments)

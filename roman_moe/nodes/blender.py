@@ -1,25 +1,31 @@
-"""Blender: mixes the experts' actions with the gate's weights into one command per scene.
+"""Blender: mixes the experts' actions with the gate's weights into one guarded command per scene.
 
-A tick is complete when the weights of its gate tick and the actions of all experts with a weight are there. In lockstep
-it waits for that; otherwise it decides at the deadline with what it has, or holds: zero velocity, gripper as it was.
-It sends nothing before the first complete tick of its life: a graph that was never whole does not move an arm.
+A tick is complete when the weights of its gate tick and the answers of all experts with a weight are there. In lockstep
+it waits for that; otherwise it decides at the deadline with what it has, or brings the arm to rest. It sends nothing
+before the first complete tick of its life: a graph that was never whole does not move an arm.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
 
-from roman_moe.control.blend import blend
-from roman_moe.control.controller import hold
+from roman_moe.control.commander import Commander
+from roman_moe.control.guard import GuardStatus
+from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import load_manifest
-from roman_moe.core.action import ACTION_SIZE, GRIPPER_OPEN, Command
+from roman_moe.control.swap import Mask
+from roman_moe.core.action import ACTION_SIZE, Command
+from roman_moe.core.errors import ConfigError
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.diagnostics import ERROR, OK, WARN
+from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import (
@@ -33,10 +39,12 @@ from roman_moe.nodes.topics import (
     expert_action,
     weights_of,
 )
-from roman_moe.nodes.wire import serialized_stamp
 
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
+CONFLICTS = "conflicting_messages"
+STATUS = "guard"
+TAKEN_OUT = "taken_out"
 
 PENDING_LIMIT = 8
 """Ticks kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""
@@ -49,15 +57,10 @@ class BlenderParameters:
     controller: str = parameter("folder of the controller bundle")
     lockstep: bool = parameter("whether a tick waits for its experts for as long as it takes", False)
     deadline: float = parameter("from a scene until its command must leave, otherwise [s]", 0.03, (0.001, 1.0))
-
-
-@dataclass(slots=True, eq=False)
-class _Answers:
-    """What the experts have said about one scene: actions (n, 4), and who answered or was refused."""
-
-    actions: NDArray[np.float64]
-    answered: set[int] = field(default_factory=set)
-    refused: set[int] = field(default_factory=set)
+    speed: float = parameter("simulated seconds per second: what slower scenes are not to be taken for silence", 1.0)
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
+    taken_out: str = parameter("skills whose experts do not count, separated by commas", "", fixed=False)
+    ramp: float = parameter("in which an expert is taken out or put back [s]", 0.5, (0.0, 10.0))
 
 
 class Blender(RomanNode):
@@ -69,30 +72,81 @@ class Blender(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, BlenderParameters)
+        self._skills: tuple[str, ...] = ()
+        self.add_on_set_parameters_callback(self._check)
+        self.add_post_set_parameters_callback(self._take)
+
+    def configure(self) -> None:
+        """Read the bundle's manifest and the limits."""
         manifest = load_manifest(self._settings.controller)
-        self._skills, self._rates, self._scale = manifest.skills, manifest.rates, manifest.action_scale
+        self._skills, self._rates = manifest.skills, manifest.rates
+        limits = load_limits(self._settings.limits)
+        self._commander = Commander(manifest.action_scale, limits, manifest.rates.control_rate)
+        self._silence = limits.max_command_age / min(1.0, self._settings.speed)
+        refused = self._taken_out_wrongly(str(self.get_parameter(TAKEN_OUT).value))
+        if refused:
+            raise ConfigError(f"{self.get_name()}: parameter {refused}")
+        self._mask = Mask(self._counting(), self._settings.ramp)
+
+    def activate(self) -> None:
+        """Begin without any scene, the arm at rest."""
         self._stamp = -1  # of the last scene
         self._open = False  # whether its command is still to be decided
         self._armed = False
         self._sent: Command | None = None
         self._begin_episode()
-
         self._publish_gripper = self.advertise_numbers(GRIPPER_COMMAND, GRIPPER)
         self._publish_twist = self.advertise_numbers(TWIST_COMMAND, TWIST)
         self._deadline = self.timer(self._settings.deadline, self._on_deadline)
         self._deadline.cancel()
-        self.listen(SCENE, serialized_stamp, self._on_scene, serialized=True)
+        self._watchdog = self.timer(self._silence, self._on_silence)
+        self._watchdog.cancel()
+        self.listen(SCENE, observation, self._on_scene, serialized=True)
         self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
             self.listen_numbers(expert_action(skill), ACTION, partial(self._on_action, i))
+        self.trigger_service("stop", self._stop)
+        self.trigger_service("rearm", self._rearm)
         self.diagnostics.state(WARN, "waiting for scene")
 
     def _begin_episode(self) -> None:
-        self._weights: dict[int, NDArray[np.float64] | None] = {}  # by gate tick; None if refused
-        self._answers: dict[int, _Answers] = {}  # by stamp
-        self._opening = GRIPPER_OPEN
+        self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
+        self._answers: dict[int, dict[int, NDArray[np.float64]]] = {}  # by stamp, then expert; NaN for "no answer"
+        self._commander.reset()
 
-    def _on_scene(self, stamp: int) -> None:
+    def _stop(self) -> str:
+        self._commander.guard.stop()
+        return "stopped until rearm; this is software, and no safety-rated emergency stop"
+
+    def _rearm(self) -> str:
+        was = self._commander.guard.stopped
+        self._commander.guard.rearm()
+        return "armed again, from rest" if was else "was not stopped"
+
+    def _check(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        for wanted in parameters:
+            refused = self._taken_out_wrongly(str(wanted.value)) if wanted.name == TAKEN_OUT else ""
+            if refused:
+                return SetParametersResult(successful=False, reason=refused)
+        return SetParametersResult(successful=True)
+
+    def _taken_out_wrongly(self, text: str) -> str:
+        for skill in filter(None, text.split(",")):
+            if self._skills and skill not in self._skills:
+                return f"{TAKEN_OUT}: unknown skill {skill!r}: expected some of {', '.join(self._skills)}"
+        return ""
+
+    def _take(self, parameters: list[Parameter[Any]]) -> None:
+        if any(wanted.name == TAKEN_OUT for wanted in parameters) and self._skills:
+            self._mask.set(self._counting())
+
+    def _counting(self) -> NDArray[np.float64]:
+        """1 for each expert that counts, 0 for those taken out, (n,)."""
+        out = str(self.get_parameter(TAKEN_OUT).value).split(",")
+        return np.array([float(skill not in out) for skill in self._skills])
+
+    def _on_scene(self, seen: Observation) -> None:
+        stamp = seen.scene.stamp_ns
         if stamp == self._stamp:  # the arm asks again: it may have missed the command
             if not self._open and self._sent is not None:
                 self._publish(self._sent)
@@ -101,50 +155,50 @@ class Blender(RomanNode):
             self.diagnostics.count(SKIPPED_TICKS, f"no command for {self._stamp} ns before the next scene")
         if stamp < self._stamp:
             self._begin_episode()
-        self._stamp, self._open = stamp, True
+        self._scene, self._stamp, self._open = seen.scene, stamp, True
         self._forget_the_past()
         if not self._settings.lockstep:
             self._deadline.reset()
+            self._watchdog.reset()
         self._decide_if_complete()
 
     def _on_weights(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         stamp, weights = stamped
-        finite = bool(np.isfinite(weights).all())
-        if not finite:
+        if not np.isfinite(weights).all():
             self.diagnostics.count(NOT_FINITE, f"weights for {stamp} ns")
-            if not self._settings.lockstep:
+            if not self._settings.lockstep:  # a good one may still come before the deadline
                 return
         tick = self._rates.tick(stamp)
         if tick < self._gate_tick():
             return
-        self._weights[tick] = weights if finite else None
+        known = self._weights.get(tick)
+        if known is not None and not np.array_equal(known, weights, equal_nan=True):
+            self.diagnostics.count(CONFLICTS, f"different weights for {stamp} ns: is there a second gate?")
+            return
+        self._weights[tick] = weights
         _limit(self._weights)
         self._decide_if_complete()
 
     def _on_action(self, expert: int, stamped: tuple[int, NDArray[np.float64]]) -> None:
         stamp, action = stamped
-        finite = bool(np.isfinite(action).all())
-        if not finite:
-            self.diagnostics.count(NOT_FINITE, f"action of {self._skills[expert]} for {stamp} ns")
+        finite = np.isfinite(action)
+        if not finite.all():
+            if finite.any():
+                self.diagnostics.count(NOT_FINITE, f"action of {self._skills[expert]} for {stamp} ns")
+            action = np.full(ACTION_SIZE, np.nan)
         if stamp < self._stamp or (stamp == self._stamp and not self._open):
             return
-        answers = self._answers_to(stamp)
-        if finite:
-            answers.actions[expert] = action
-            answers.answered.add(expert)
-        elif self._settings.lockstep:  # else a good one may still come before the deadline
-            answers.refused.add(expert)
+        answers = self._answers.setdefault(stamp, {})
+        _limit(self._answers)
+        known = answers.setdefault(expert, action)
+        if known is not action and not np.array_equal(known, action, equal_nan=True):
+            who = self._skills[expert]
+            self.diagnostics.count(CONFLICTS, f"different actions of {who} for {stamp} ns: is there a second expert?")
+            return
         self._decide_if_complete()
 
-    def _answers_to(self, stamp: int) -> _Answers:
-        answers = self._answers.get(stamp)
-        if answers is None:
-            answers = self._answers[stamp] = _Answers(np.zeros((len(self._skills), ACTION_SIZE)))
-            _limit(self._answers)
-        return answers
-
     def _decide_if_complete(self) -> None:
-        if self._open and not self._missing(final=self._settings.lockstep):
+        if self._open and not self._missing():
             self._armed = True
             self._decide()
 
@@ -157,50 +211,55 @@ class Blender(RomanNode):
         else:
             self.diagnostics.state(WARN, f"waiting for {', '.join(self._missing())}")
 
+    def _on_silence(self) -> None:
+        """No scene for too long: whoever still listens is told to rest."""
+        self._watchdog.cancel()
+        if self._sent is not None:
+            command = self._commander.guard.halt(self._stamp, GuardStatus.HALT_OBSERVER_SILENT)
+            self._commander.guard.reset(command.gripper_opening)
+            self._publish(command)
+        self._tell(GuardStatus.HALT_OBSERVER_SILENT)
+
     def _gate_tick(self) -> int:
         tick = self._rates.tick(self._stamp)
         return tick - tick % self._rates.gate_divider
 
-    def _missing(self, final: bool = False) -> list[str]:
-        """Who has not answered the present scene; with `final`, a refused answer counts as one."""
-        gate_tick = self._gate_tick()
-        if gate_tick not in self._weights:
-            return ["manipulation_network"]
-        weights, answers = self._weights[gate_tick], self._answers.get(self._stamp)
+    def _missing(self) -> list[str]:
+        """Who has not answered the present scene."""
+        weights = self._weights.get(self._gate_tick())
         if weights is None:
-            return [] if final else ["manipulation_network"]
-        there: set[int] = set()
-        if answers is not None:
-            there = answers.answered | answers.refused if final else answers.answered
+            return ["manipulation_network"]
+        answers = self._answers.get(self._stamp, {})
         # plain numbers: this runs at every message, and numpy takes ten times as long for seven of them
-        return [f"expert_{self._skills[i]}" for i, w in enumerate(weights.tolist()) if w > 0.0 and i not in there]
+        counting = self._mask.counting
+        return [
+            f"expert_{self._skills[i]}"
+            for i, w in enumerate(weights.tolist())
+            if w > 0.0 and i not in answers and counting[i]
+        ]
 
     def _decide(self) -> None:
         missing = self._missing()
-        answers = self._answers_to(self._stamp)
         weights = self._weights.get(self._gate_tick())
-        try:
-            if weights is None:
-                raise ValueError("no weights")
-            # nobody waits for those of no weight
-            answered = [i in answers.answered or w == 0.0 for i, w in enumerate(weights.tolist())]
-            action = blend(weights, answers.actions, None if all(answered) else np.array(answered))
-            command = self._scale.command(self._stamp, action, self._opening)
-            fault = "blended the others" if missing else ""
-        except ValueError as error:
-            command, fault = hold(self._stamp, self._opening), f"held the arm: {error}"
+        actions = np.full((len(self._skills), ACTION_SIZE), np.nan)
+        for expert, action in self._answers.get(self._stamp, {}).items():
+            actions[expert] = action
+        share = self._mask.share(self._stamp)
+        decision = self._commander.decide(self._scene, weights, actions, share)
+        fault = f"held the arm: {decision.fault}" if decision.fault else "blended the others" if missing else ""
         if fault:
             absent = f"no answer from {', '.join(missing)}: " if missing else ""
             self.diagnostics.count(MISSED_TICKS, f"at {self._stamp} ns: {absent}{fault}")
-        self._finish(command)
-
-    def _finish(self, command: Command) -> None:
         self._open = False
         self._deadline.cancel()
-        self._opening = command.gripper_opening
-        self._sent = command
-        self._publish(command)
-        self.diagnostics.state(OK, "giving commands")
+        self._sent = decision.command
+        self._publish(decision.command)
+        self._tell(self._commander.guard.status)
+
+    def _tell(self, status: GuardStatus) -> None:
+        self.diagnostics.fact({STATUS: f"{status.value} {status.name}"})
+        level = ERROR if status is GuardStatus.STOPPED else WARN if status.halts else OK
+        self.diagnostics.state(level, status.name if status.halts else "giving commands")
 
     def _forget_the_past(self) -> None:
         """Drop what only earlier scenes need, decided or not."""

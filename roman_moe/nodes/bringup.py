@@ -33,6 +33,7 @@ from roman_moe.nodes.lab_node import FAULT, start_named
 from roman_moe.nodes.monitor import Monitor, Tick
 from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_context
 from roman_moe.nodes.record import EpisodeRecord
+from roman_moe.nodes.services import ParameterServices
 
 __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
 
@@ -151,8 +152,11 @@ def running_graph(
             if separate:
                 _start_processes(specs, graph, children)
             else:
+                services = stack.enter_context(ParameterServices(context, make_executor(context)))
                 for spec, kind in zip(specs, classes, strict=True):
-                    graph.add(partial(_make, kind, spec))
+                    node = graph.add(partial(_make, kind, spec))
+                    services.add(node)
+                    node.start()
             yield graph
     except Terminated as end:
         if end.args[0] == signal.SIGINT:

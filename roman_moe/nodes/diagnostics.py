@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
@@ -28,10 +29,12 @@ class Diagnostics:
 
     Attributes:
         counts: how often each kind of trouble has happened.
+        facts: what else the node has to say about itself, such as which model it runs.
     """
 
     def __init__(self, node: Node) -> None:
         self.counts: Counter[str] = Counter()
+        self.facts: dict[str, str] = {}
         self._node = node
         self._level, self._message = OK, "starting"
         self._trouble = ""  # of the running second
@@ -45,6 +48,12 @@ class Diagnostics:
         """What the node is doing; lasts until the next call."""
         if (level, message) != (self._level, self._message):
             self._level, self._message = level, message
+            self._publish()
+
+    def fact(self, facts: Mapping[str, str]) -> None:
+        """What is true of the node until it says otherwise."""
+        if any(self.facts.get(key) != value for key, value in facts.items()):
+            self.facts.update(facts)
             self._publish()
 
     def count(self, kind: str, detail: str) -> None:
@@ -68,7 +77,8 @@ class Diagnostics:
         level, message = self._level, self._message
         if self._trouble:
             level, message = max(level, WARN), self._trouble
-        values = [KeyValue(key=kind, value=str(number)) for kind, number in sorted(self.counts.items())]
+        said = {**{kind: str(number) for kind, number in sorted(self.counts.items())}, **self.facts}
+        values = [KeyValue(key=key, value=value) for key, value in said.items()]
         name = self._node.get_fully_qualified_name().lstrip("/")
         status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="roman_moe", values=values)
         array = DiagnosticArray(status=[status])

@@ -1,20 +1,22 @@
-"""One expert's node: answers every scene with its skill's action. It remembers nothing from one scene to the next."""
+"""One expert's node: answers every scene with its skill's action, or with NaN for "no answer"."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from roman_moe.control.bundle import load_expert
+from roman_moe.control.expert import Expert
+from roman_moe.control.limits import load_limits
+from roman_moe.control.swap import as_action
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
-from roman_moe.nodes.observation import scene_features
+from roman_moe.nodes.model_slot import ModelSlot
+from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import ACTION, SCENE, expert_action
+
+STALE = "stale_objects"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,9 @@ class ExpertParameters:
 
     controller: str = parameter("folder of the controller bundle")
     skill: str = parameter("skill of the bundle whose expert this is")
+    model: str = parameter("file (.onnx) of the network; the bundle's own if empty", "", fixed=False)
+    ramp: float = parameter("from the old network's answers to the new one's [s]", 0.5, (0.0, 10.0))
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
 
 
 class ExpertNode(RomanNode):
@@ -33,18 +38,35 @@ class ExpertNode(RomanNode):
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
-        parameters = declare(self, ExpertParameters)
-        self._expert = load_expert(parameters.controller, parameters.skill)
-        self._publish = self.advertise_numbers(expert_action(parameters.skill), ACTION)
-        self.listen(SCENE, scene_features, self._on_scene, serialized=True)
+        self._settings = settings = declare(self, ExpertParameters)
+        self._slot: ModelSlot[Expert] = ModelSlot(self, settings.controller, settings.skill, settings.ramp)
+
+    def configure(self) -> None:
+        """Load the network."""
+        self._limits = load_limits(self._settings.limits)
+        self._slot.load(str(self.get_parameter("model").value))
+
+    def clean_up(self) -> None:
+        """Let go of it."""
+        self._slot.unload()
+
+    def activate(self) -> None:
+        """Begin to answer."""
+        self._publish = self.advertise_numbers(expert_action(self._settings.skill), ACTION)
+        self.listen(SCENE, observation, self._on_scene, serialized=True)
         self.diagnostics.state(WARN, "waiting for scene")
 
-    def _on_scene(self, scene: tuple[int, NDArray[np.float64] | None]) -> None:
-        stamp, features = scene
+    def _on_scene(self, seen: Observation) -> None:
+        stamp, features = seen.scene.stamp_ns, seen.features
         if features is None:
             self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
-        self._publish(stamp, self._expert.action(features).tolist())
+        usable = seen.scene.usable(self._limits.max_pose_age)
+        action = as_action(self._slot.answer(stamp, lambda expert: expert.answer(features, usable)))
+        numbers = action.tolist()
+        if numbers[0] != numbers[0]:
+            self.diagnostics.count(STALE, f"no answer for {stamp} ns: an object is invalid or too old")
+        self._publish(stamp, numbers)
         self.diagnostics.state(OK, "giving actions")
 
 

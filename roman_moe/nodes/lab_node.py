@@ -78,18 +78,25 @@ class LabNode(RomanNode):
     NAME = "lab"
     PARAMETERS = LabParameters
 
+    _viewer: Viewer | None = None
+
     def __init__(self, name: str | None = None, **options: Any) -> None:
-        self._viewer: Viewer | None = None  # first: a node that fails below is destroyed all the same
         super().__init__(name, **options)
-        self._settings = settings = declare(self, LabParameters)
-        self._start = start_named(settings.start)
-        self._lab = Lab()
+        self._settings = declare(self, LabParameters)
+        self._start = start_named(self._settings.start)
         self._period_ns = round(NANOSECONDS / CONTROL_RATE)
+
+    def configure(self) -> None:
+        """Build the simulation."""
+        self._lab = Lab()
         self._judge = Judge(self._start)
+
+    def activate(self) -> None:
+        """Begin the first episode."""
+        settings = self._settings
         if settings.viewer:
             self._viewer = Viewer(self._lab)
         self._episode = -1
-
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
         self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
         self._joint_states = self.advertise(JOINT_STATES)
@@ -107,11 +114,11 @@ class LabNode(RomanNode):
         self._patience.cancel()
         self._begin_episode()
 
-    def destroy_node(self) -> None:
-        """Close the viewer with the node."""
+    def deactivate(self) -> None:
+        """Close the viewer."""
         if self._viewer is not None:
             self._viewer.close()
-        super().destroy_node()
+            self._viewer = None
 
     def _begin_episode(self) -> None:
         self._episode += 1
@@ -192,11 +199,11 @@ class LabNode(RomanNode):
                 self._lab.step(command)
         except RomanError as error:
             self.diagnostics.state(ERROR, str(error))
-            self._end(FAULT)
+            self._conclude(FAULT)
             return
         outcome = self._judge.update(self._lab)
         if outcome is not Outcome.RUNNING:
-            self._end(outcome.value)
+            self._conclude(outcome.value)
         elif self._settings.lockstep:
             self._publish_next()
 
@@ -232,7 +239,7 @@ class LabNode(RomanNode):
         if np.isfinite(weights[2]).all():
             self._recorder.add_weights(*weights)
 
-    def _end(self, result: str) -> None:
+    def _conclude(self, result: str) -> None:
         self._result = result
         self.diagnostics.state(ERROR if result == FAULT else OK, f"episode {self._episode} ended: {result}")
         self._patience.reset()

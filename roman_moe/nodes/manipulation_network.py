@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from roman_moe.control.bundle import load_gate
-from roman_moe.control.manifest import load_manifest
+from roman_moe.control.gate import Gate
+from roman_moe.control.metadata import GATE
+from roman_moe.control.swap import as_weights
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WARN
-from roman_moe.nodes.observation import scene_features
+from roman_moe.nodes.model_slot import ModelSlot
+from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import GATE_WEIGHTS, SCENE, weights_of
@@ -23,6 +22,8 @@ class ManipulationNetworkParameters:
     """Parameters of the gate's node."""
 
     controller: str = parameter("folder of the controller bundle")
+    model: str = parameter("file (.onnx) of the network; the bundle's own if empty", "", fixed=False)
+    ramp: float = parameter("from the old network's weights to the new one's [s]", 0.5, (0.0, 10.0))
 
 
 class ManipulationNetwork(RomanNode):
@@ -33,24 +34,36 @@ class ManipulationNetwork(RomanNode):
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
-        path = declare(self, ManipulationNetworkParameters).controller
-        self._rates = load_manifest(path).rates
-        self._gate = load_gate(path)
+        settings = declare(self, ManipulationNetworkParameters)
+        self._slot: ModelSlot[Gate] = ModelSlot(self, settings.controller, GATE, settings.ramp)
+
+    def configure(self) -> None:
+        """Load the network."""
+        self._slot.load(str(self.get_parameter("model").value))
+
+    def clean_up(self) -> None:
+        """Let go of it."""
+        self._slot.unload()
+
+    def activate(self) -> None:
+        """Begin to answer."""
+        self._rates = self._slot.manifest.rates
         self._stamp = -1  # of the last scene
         self._weighed: tuple[int, list[float]] | None = None  # last weights sent, with their stamp
-        self._publish = self.advertise_numbers(GATE_WEIGHTS, weights_of(self._gate.skills))
-        self.listen(SCENE, scene_features, self._on_scene, serialized=True)
+        self._publish = self.advertise_numbers(GATE_WEIGHTS, weights_of(self._slot.manifest.skills))
+        self.listen(SCENE, observation, self._on_scene, serialized=True)
         self.diagnostics.state(WARN, "waiting for scene")
 
-    def _on_scene(self, scene: tuple[int, NDArray[np.float64] | None]) -> None:
-        stamp, features = scene
+    def _on_scene(self, seen: Observation) -> None:
+        stamp, features = seen.scene.stamp_ns, seen.features
         repeated = stamp == self._stamp
         self._stamp = stamp
         if features is None:
             self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
         if self._rates.gate_due(stamp):
-            self._weighed = stamp, self._gate.weights(features).tolist()
+            weights = self._slot.answer(stamp, lambda gate: gate.weights(features))
+            self._weighed = stamp, as_weights(weights).tolist()
         elif not repeated or self._weighed is None:
             return
         # a repeated scene between gate ticks: the blender may have missed the weights that still hold

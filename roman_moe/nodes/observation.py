@@ -1,4 +1,4 @@
-"""What gate and experts take from `scene`: composed, they share one process, and the first to ask decodes for all."""
+"""What gate, experts and blender take from `scene`: composed, they share one process, and the first decodes for all."""
 
 from __future__ import annotations
 
@@ -9,22 +9,41 @@ from numpy.typing import NDArray
 
 from roman_moe.core.bodies import SCENE_NAMES, scene_of
 from roman_moe.core.features import feature_vector
+from roman_moe.core.state import SceneState
 from roman_moe.nodes.topics import SCENE
 from roman_moe.nodes.wire import BodiesReader
 
 _read = BodiesReader(SCENE.name, SCENE.kind, SCENE_NAMES)
 
 
+class Observation:
+    """One scene, and what is made of it at most once.
+
+    Attributes:
+        scene: as it was sent.
+    """
+
+    def __init__(self, scene: SceneState) -> None:
+        self.scene = scene
+        self._features: NDArray[np.float64] | None = None
+        self._finite: bool | None = None
+
+    @property
+    def features(self) -> NDArray[np.float64] | None:
+        """All features, (len(FEATURES),); None for a scene that is not finite."""
+        if self._finite is None:
+            self._finite = self.scene.is_finite()
+            if self._finite:
+                self._features = feature_vector(self.scene)
+                self._features.setflags(write=False)
+        return self._features
+
+
 @lru_cache(maxsize=1)
-def scene_features(data: bytes) -> tuple[int, NDArray[np.float64] | None]:
-    """Stamp [ns] and all features, (len(FEATURES),), of a serialized scene; None for those of one that is not finite.
+def observation(data: bytes) -> Observation:
+    """Observation of a serialized scene.
 
     Raises:
         MessageError: if it is no scene.
     """
-    scene = scene_of(_read(data))
-    if not scene.is_finite():
-        return scene.stamp_ns, None
-    features = feature_vector(scene)
-    features.setflags(write=False)
-    return scene.stamp_ns, features
+    return Observation(scene_of(_read(data)))

@@ -37,6 +37,9 @@ class Observer(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, ObserverParameters)
+
+    def activate(self) -> None:
+        """Begin without any scene."""
         self._hand: HandState | None = None  # of the tick that still waits for poses
         self._poses: ObjectPoses | None = None  # newest
         self._scene_stamp = -1  # of the last scene sent

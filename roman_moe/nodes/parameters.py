@@ -1,6 +1,7 @@
 """Node parameters, declared once: a frozen dataclass gives each its type, default, range and description.
 
-Whoever runs `ros2 param describe` and whoever reads the source see the same. All are fixed when the node starts.
+Whoever runs `ros2 param describe` and whoever reads the source see the same. All are fixed when the node starts, but
+those that say otherwise.
 """
 
 from __future__ import annotations
@@ -30,15 +31,31 @@ _TYPES = {
 """ROS type and description for errors, by annotation (texts, since annotations are not evaluated)."""
 
 
-def parameter(description: str, default: Any = dataclasses.MISSING, bounds: tuple[Any, Any] | None = None) -> Any:
+def parameter(
+    description: str,
+    default: Any = dataclasses.MISSING,
+    bounds: tuple[Any, Any] | None = None,
+    fixed: bool = True,
+) -> Any:
     """A field of a parameter dataclass.
 
     Args:
         description: with the unit in brackets.
         default: none if it must be given.
         bounds: smallest and largest value allowed.
+        fixed: whether it cannot be set while the node runs.
     """
-    return dataclasses.field(default=default, metadata={"description": description, "bounds": bounds})
+    return dataclasses.field(default=default, metadata={"description": description, "bounds": bounds, "fixed": fixed})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Autostart:
+    autostart: bool = parameter("whether the node configures and activates itself; else a lifecycle manager does", True)
+
+
+def declare_autostart(node: Node) -> bool:
+    """Declare the parameter that all nodes have, and return its value."""
+    return declare(node, _Autostart).autostart
 
 
 def declare(node: Node, kind: type[T]) -> T:
@@ -66,7 +83,7 @@ def declare(node: Node, kind: type[T]) -> T:
 
 
 def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=field.metadata["description"], read_only=True)
+    descriptor = ParameterDescriptor(description=field.metadata["description"], read_only=field.metadata["fixed"])
     if field.metadata["bounds"] is not None:
         low, high = field.metadata["bounds"]
         if field.type == "int":

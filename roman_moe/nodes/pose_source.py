@@ -43,6 +43,9 @@ class PoseSource(RomanNode):
         super().__init__(name, **options)
         self._settings = declare(self, PoseSourceParameters)
         self._noise = PoseNoise(self._settings.noise_bound)
+
+    def activate(self) -> None:
+        """Begin with the first episode."""
         self._episode = 0
         self._begin_episode()
         self._publish = self.advertise_bodies(OBJECT_POSES, OBJECTS)

@@ -20,6 +20,7 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from roman_moe.core.errors import RomanError
+from roman_moe.nodes.services import ParameterServices
 
 PARENT_VARIABLE = "ROMAN_MOE_PARENT"
 """Environment variable with the process id of the bring-up, whose end is the node's end too."""
@@ -139,8 +140,11 @@ def _spin(make: Callable[..., Any], context: Context, signals: StopSignals, want
     executor = make_executor(context)
     try:
         executor.add_node(node)
-        while context.ok() and wanted():
-            signals.spin_once(executor, SPIN_PERIOD)
+        with ParameterServices(context, make_executor(context)) as services:
+            services.add(node)
+            node.start()
+            while context.ok() and wanted():
+                signals.spin_once(executor, SPIN_PERIOD)
     finally:
         executor.shutdown()
         node.destroy_node()

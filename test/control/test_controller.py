@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bundles import write_tiny_bundle
+from bundles import write_loose_limits, write_tiny_bundle
 
 from roman_moe.control.blend import blend
 from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.control.controller import Controller
+from roman_moe.control.guard import GuardStatus
+from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.action import GRIPPER_OPEN
 from roman_moe.core.features import feature_vector
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
@@ -21,6 +23,11 @@ TICK_NS = 50_000_000
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return load_bundle(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture(scope="module")
+def loose(tmp_path_factory: pytest.TempPathFactory) -> Limits:
+    return load_limits(write_loose_limits(tmp_path_factory.mktemp("limits")))
 
 
 def scene(tick: int = 0, seed: int = 0) -> SceneState:
@@ -36,9 +43,9 @@ def scene(tick: int = 0, seed: int = 0) -> SceneState:
     )
 
 
-def test_a_step_is_the_parts_put_together(bundle: Bundle):
+def test_a_step_is_the_parts_put_together(bundle: Bundle, loose: Limits):
     state = scene()
-    step = Controller(bundle).step(state)
+    step = Controller(bundle, loose).step(state)
     features = feature_vector(state)
     actions = np.array([expert.action(features) for expert in bundle.experts])
     np.testing.assert_array_equal(step.weights, bundle.gate.weights(features))
@@ -100,14 +107,43 @@ def test_a_bad_first_scene_holds_with_the_gripper_open(bundle: Bundle):
     assert controller.step(scene(1)).weights.sum() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_an_expert_that_answers_nan_holds_the_arm(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
-    controller = Controller(bundle)
+def test_an_expert_that_answers_nan_is_masked_and_the_others_go_on(
+    bundle: Bundle, loose: Limits, monkeypatch: pytest.MonkeyPatch
+):
+    controller = Controller(bundle, loose)
     controller.step(scene(0))
-    monkeypatch.setattr(bundle.experts[3], "action", lambda features: np.array([0.0, np.nan, 0.0, 0.0]))
+    least = int(np.argmin(controller.step(scene(1)).weights))
+    monkeypatch.setattr(bundle.experts[least], "action", lambda features: np.array([0.0, np.nan, 0.0, 0.0]))
+    step = controller.step(scene(2))
+    answered = np.arange(len(bundle.skills)) != least
+    assert step.fault == ""
+    assert controller.guard.status is GuardStatus.EXPERTS_MASKED
+    np.testing.assert_array_equal(step.action, blend(step.weights, step.expert_actions, answered))
+
+
+def test_a_leading_expert_that_answers_nan_holds_the_arm(
+    bundle: Bundle, loose: Limits, monkeypatch: pytest.MonkeyPatch
+):
+    controller = Controller(bundle, loose)
+    leading = int(np.argmax(controller.step(scene(0)).weights))
+    monkeypatch.setattr(bundle.experts[leading], "action", lambda features: np.array([0.0, np.nan, 0.0, 0.0]))
     step = controller.step(scene(1))
-    assert "not finite" in step.fault
-    assert step.command.is_finite()
+    assert "of the weight has answered" in step.fault
+    assert controller.guard.status is GuardStatus.HALT_EXPERTS_SILENT
     np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
+
+
+@pytest.mark.parametrize("field", ["object_valid", "object_ages"])
+def test_the_leading_expert_does_not_act_on_an_object_that_is_lost_or_long_unseen(bundle: Bundle, field: str):
+    controller = Controller(bundle)
+    leading = int(np.argmax(controller.step(scene(0)).weights))
+    observed = {name.partition(".")[0] for name in bundle.experts[leading].network.features} & set(OBJECTS)
+    for name in OBJECTS:
+        value = np.zeros(len(OBJECTS)) if field == "object_ages" else np.ones(len(OBJECTS), dtype=bool)
+        value[OBJECTS.index(name)] = 0.11 if field == "object_ages" else False
+        step = controller.step(replace(scene(1), **{field: value}))
+        assert bool(step.fault) == (name in observed)
+        assert (controller.guard.status is GuardStatus.HALT_OBJECTS_STALE) == (name in observed)
 
 
 def test_a_gate_that_answers_nan_holds_the_arm_and_is_asked_again(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,112 @@
+"""From the experts' actions to the command for the arm: blend, action scale and guard, in this order.
+
+The in-process controller and the blender's node both decide their ticks here and nowhere else, so that they agree to
+the last bit. Nothing that is wrong with a tick raises: the guard brings the arm to rest, and the tick says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.control.blend import blend
+from roman_moe.control.guard import Guard, GuardStatus
+from roman_moe.control.limits import Limits
+from roman_moe.core.action import ACTION_SIZE, GRIPPER_CLOSED, GRIPPER_OPEN, ActionScale, Command
+from roman_moe.core.state import SceneState
+
+GRASP_FORCE = 0.5
+"""On either finger, from which the gripper is taken to hold something [N]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """What one tick came to.
+
+    Attributes:
+        action: of the mixture, (4,); zeros when halted.
+        command: for the arm.
+        fault: why the arm was halted; empty if it was not.
+    """
+
+    action: NDArray[np.float64]
+    command: Command
+    fault: str = ""
+
+
+class Commander:
+    """Decides ticks for one arm.
+
+    Attributes:
+        guard: that every command went through.
+    """
+
+    def __init__(self, scale: ActionScale, limits: Limits, control_rate: float) -> None:
+        self._scale = scale
+        self.guard = Guard(limits, 1.0 / control_rate)
+        self.reset()
+
+    def reset(self) -> None:
+        """The next scene is the first of an episode, or the first that this process sees of one."""
+        self._begun = False
+        self.guard.reset()
+
+    def begin(self, scene: SceneState) -> None:
+        """Take up the arm as the first finite scene shows it: at rest, and holding what it holds."""
+        if not self._begun and scene.is_finite():
+            self._begun = True
+            self.guard.reset(told_opening(scene))
+
+    def decide(
+        self,
+        scene: SceneState,
+        weights: NDArray[np.float64] | None,
+        actions: NDArray[np.float64],
+        share: NDArray[np.float64] | None = None,
+    ) -> Decision:
+        """Decide a tick.
+
+        Args:
+            scene: that it answers.
+            weights: of the experts, (n,); None if there are none.
+            actions: of the experts, (n, 4); a row that is not finite is an expert without an answer.
+            share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
+        """
+        self.begin(scene)
+        if not scene.is_finite():
+            return self._halt(scene, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
+        if weights is None:
+            return self._halt(scene, GuardStatus.HALT_GATE_SILENT, "no weights")
+        if not np.isfinite(weights).all():
+            return self._halt(scene, GuardStatus.HALT_GATE_SILENT, f"weights are not finite: {weights.tolist()}")
+        total = weights.sum()
+        if share is not None:
+            weights = weights * share
+        absent = np.logical_not(np.isfinite(actions).all(axis=1))
+        silent = absent & (weights != 0.0)  # nobody misses those of no weight
+        some = bool(silent.any())
+        if absent.any():
+            actions = np.where(absent[:, None], 0.0, actions)
+        try:
+            action = blend(weights, actions, ~silent if some else None, total)
+            command = self._scale.command(scene.stamp_ns, action, self.guard.gripper_opening)
+        except ValueError as error:
+            stale = not scene.usable(self.guard.limits.max_pose_age).all()
+            return self._halt(
+                scene,
+                GuardStatus.HALT_OBJECTS_STALE if stale else GuardStatus.HALT_EXPERTS_SILENT,
+                f"{error}{' (objects are invalid or too old)' if stale else ''}",
+            )
+        status = GuardStatus.EXPERTS_MASKED if some else GuardStatus.NO_WARNING
+        return Decision(action, self.guard.allow(command, scene.hand_position, status))
+
+    def _halt(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
+        return Decision(np.zeros(ACTION_SIZE), self.guard.halt(scene.stamp_ns, status), fault)
+
+
+def told_opening(scene: SceneState) -> float:
+    """What the gripper must have been told to do, to look as it does [m]: to hold what it holds, never to drop it."""
+    holds = bool((scene.finger_forces >= GRASP_FORCE).any())
+    return GRIPPER_OPEN if scene.finger_opening > 0.5 * GRIPPER_OPEN and not holds else GRIPPER_CLOSED

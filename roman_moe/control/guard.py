@@ -1,0 +1,196 @@
+"""The guard: the only way to an arm. Blender and teleoperation send nothing but what it lets through.
+
+It bounds speed, acceleration, jerk and workspace, ramps in from rest, and has one named reaction to each thing that can
+go wrong, with a code in the style of MoveIt Servo's. Where limits contradict each other, workspace and speed win over
+acceleration, and acceleration over jerk: a stop is as hard as the acceleration allows.
+
+It is software: its stop is no safety-rated emergency stop (IEC 60204-1), and replaces none.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.control.limits import Limits
+from roman_moe.core.action import GRIPPER_OPEN, Command
+
+_TINY = 1e-12
+
+
+class GuardStatus(enum.IntEnum):
+    """What the guard does to the commands, and why. The larger the code, the graver.
+
+    0: all goes through. From 1: it goes through, limited. From 10: the arm comes to rest, and goes on as soon as the
+    reason is gone. 20: it rests until it is re-armed.
+    """
+
+    NO_WARNING = 0
+    RAMPING_IN = 1
+    LIMITED_SPEED = 2
+    LIMITED_ACCELERATION = 3
+    LIMITED_JERK = 4
+    SLOWED_AT_WORKSPACE_EDGE = 5
+    EXPERTS_MASKED = 6
+    HALT_EXPERTS_SILENT = 10
+    HALT_GATE_SILENT = 11
+    HALT_OBSERVER_SILENT = 12
+    HALT_SCENE_NOT_FINITE = 13
+    HALT_OBJECTS_STALE = 14
+    HALT_COMMAND_NOT_FINITE = 15
+    HALT_COMMAND_STALE = 16
+    HALT_COMMAND_FROM_THE_FUTURE = 17
+    HALT_TWO_COMMANDERS = 18
+    STOPPED = 20
+
+    @property
+    def halts(self) -> bool:
+        """Whether the arm is brought to rest."""
+        return self >= GuardStatus.HALT_EXPERTS_SILENT
+
+
+class Guard:
+    """Lets commands through to one arm, one a control period.
+
+    Attributes:
+        limits: that it enforces.
+        status: of the last command.
+        gripper_opening: last let through, which stays whenever the arm is halted [m].
+    """
+
+    def __init__(self, limits: Limits, period: float) -> None:
+        """`period`: from one command to the next [s]."""
+        self.limits = limits
+        self._period = period
+        self._stopped = False
+        self.reset()
+
+    def reset(self, gripper_opening: float = GRIPPER_OPEN) -> None:
+        """The arm is at rest with its gripper told to open so far [m]: the next motion ramps in. A stop stays."""
+        self.gripper_opening = gripper_opening
+        self.status = GuardStatus.STOPPED if self._stopped else GuardStatus.NO_WARNING
+        self._velocity = [0.0, 0.0, 0.0]
+        self._acceleration = [0.0, 0.0, 0.0]
+        self._rest()
+
+    def _rest(self) -> None:
+        self._moving = 0.0  # [s] since the motion began to ramp in
+        self._halted = 0.0  # [s]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it waits to be re-armed."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """Software stop: the arm comes to rest and stays there until `rearm`."""
+        self._stopped = True
+
+    def rearm(self) -> None:
+        """Let commands through again, from rest."""
+        if self._stopped:
+            self._stopped = False
+            self._rest()
+
+    def allow(
+        self,
+        command: Command,
+        hand_position: NDArray[np.float64],
+        status: GuardStatus = GuardStatus.NO_WARNING,
+    ) -> Command:
+        """What of a command may go to the arm.
+
+        Args:
+            command: wanted.
+            hand_position: in the base frame, (3,) [m].
+            status: what the sender has to say about the command itself, such as EXPERTS_MASKED.
+        """
+        if self._stopped:
+            return self.halt(command.stamp_ns, GuardStatus.STOPPED)
+        position = hand_position.tolist()
+        if not (command.is_finite() and all(map(math.isfinite, position))):
+            return self.halt(command.stamp_ns, GuardStatus.HALT_COMMAND_NOT_FINITE)
+        limits, period = self.limits, self._period
+        if self._halted > limits.max_command_age:  # shorter pauses are bridged by the limits on acceleration and jerk
+            self._rest()
+        self._halted = 0.0
+        self._moving = min(self._moving + period, limits.ramp)
+
+        velocity: list[float] = command.linear_velocity.tolist()
+        velocity, slowed = self._within_workspace(velocity, position)
+        wanted, before = velocity, self._velocity
+        change = [(v - b) / period for v, b in zip(velocity, before, strict=True)]  # [m/s^2]
+        change, jerked = _towards(self._acceleration, change, limits.jerk * period)
+        change, pushed = _shortened(change, limits.acceleration)
+        if jerked or pushed:
+            velocity = [b + c * period for b, c in zip(before, change, strict=True)]
+            velocity, late = self._within_workspace(velocity, position)
+            slowed |= late
+        ramping = self._moving < limits.ramp
+        velocity, capped = _shortened(velocity, limits.speed * self._moving / limits.ramp)
+        for limited, reason in (
+            (capped and ramping, GuardStatus.RAMPING_IN),
+            (capped and not ramping, GuardStatus.LIMITED_SPEED),
+            (pushed, GuardStatus.LIMITED_ACCELERATION),
+            (jerked, GuardStatus.LIMITED_JERK),
+            (slowed, GuardStatus.SLOWED_AT_WORKSPACE_EDGE),
+        ):
+            if limited:
+                status = max(status, reason)
+        self._moved_to(velocity)
+        self.gripper_opening = command.gripper_opening
+        self.status = status
+        if velocity is wanted and not slowed:
+            return command
+        return Command(command.stamp_ns, np.array(velocity), command.gripper_opening)
+
+    def halt(self, stamp_ns: int, status: GuardStatus) -> Command:
+        """The command that brings the arm to rest, as fast as the limit on acceleration allows.
+
+        Args:
+            stamp_ns: of the scene that should have been answered [ns].
+            status: why.
+        """
+        speed = math.hypot(*self._velocity)
+        left = max(0.0, speed - self.limits.acceleration * self._period)
+        velocity = [v * left / speed for v in self._velocity] if left > 0.0 else [0.0, 0.0, 0.0]
+        self._moved_to(velocity)
+        self._halted += self._period
+        self.status = GuardStatus.STOPPED if self._stopped else status
+        return Command(stamp_ns, np.array(velocity), self.gripper_opening)
+
+    def _moved_to(self, velocity: list[float]) -> None:
+        self._acceleration = [(v - b) / self._period for v, b in zip(velocity, self._velocity, strict=True)]
+        self._velocity = velocity
+
+    def _within_workspace(self, velocity: list[float], position: list[float]) -> tuple[list[float], bool]:
+        """The velocity with each component towards a near face shortened, and whether one was."""
+        limits = self.limits
+        result, slowed = velocity, False
+        for i, (v, p) in enumerate(zip(velocity, position, strict=True)):
+            room = limits.workspace_high[i] - p if v > 0.0 else p - limits.workspace_low[i]
+            if room < limits.slow_down:
+                most = limits.speed * max(0.0, room / limits.slow_down)
+                if abs(v) > most:
+                    if not slowed:
+                        result, slowed = list(velocity), True
+                    result[i] = math.copysign(most, v)
+        return result, slowed
+
+
+def _shortened(vector: list[float], most: float) -> tuple[list[float], bool]:
+    """The vector, no longer than `most`, and whether it was."""
+    length = math.hypot(*vector)
+    if length <= most + _TINY:
+        return vector, False
+    return [x * most / length for x in vector], True
+
+
+def _towards(origin: Sequence[float], target: list[float], most: float) -> tuple[list[float], bool]:
+    """As far from origin to target as `most`, and whether that is not all the way."""
+    step, short = _shortened([t - o for t, o in zip(target, origin, strict=True)], most)
+    return ([o + s for o, s in zip(origin, step, strict=True)], True) if short else (target, False)

@@ -1,0 +1,65 @@
+"""`config/limits.yaml`: the limits that the guard enforces, as a data class."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.paths import config_path
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of an arm's motion and of the age of what it follows.
+
+    Attributes:
+        speed: of the hand, norm of its linear velocity [m/s].
+        acceleration: its norm [m/s^2]; stops keep to it too.
+        jerk: its norm [m/s^3]; stops do not keep to it.
+        workspace_low: lowest hand position in the base frame, three numbers [m].
+        workspace_high: highest hand position, three numbers [m].
+        slow_down: distance from a face of the workspace within which the speed towards it shrinks to nothing [m].
+        ramp: from rest to full speed after a start or re-arm [s].
+        max_command_age: of a command, by its stamp and since its receipt [s].
+        max_pose_age: of an object that an expert observes [s].
+
+    Raises:
+        ValueError: naming the first that cannot be a limit.
+    """
+
+    speed: float
+    acceleration: float
+    jerk: float
+    workspace_low: tuple[float, ...]
+    workspace_high: tuple[float, ...]
+    slow_down: float
+    ramp: float
+    max_command_age: float
+    max_pose_age: float
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple):
+                if len(value) != 3 or not all(map(math.isfinite, value)):
+                    raise ValueError(f"{field.name} {list(value)}: expected three finite numbers")
+            elif not (math.isfinite(value) and value > 0.0):
+                raise ValueError(f"{field.name} {value}: expected a positive, finite number")
+        for axis, low, high in zip("xyz", self.workspace_low, self.workspace_high, strict=True):
+            if high - low <= 2.0 * self.slow_down:
+                raise ValueError(f"workspace from {low} to {high} along {axis}: expected more than twice slow_down")
+
+
+@lru_cache(maxsize=8)
+def load_limits(path: str | Path = "") -> Limits:
+    """Limits of a file; the shipped ones, config/limits.yaml, if none is named.
+
+    Raises:
+        ConfigError: naming file and key.
+    """
+    file = Path(path) if path else config_path("limits.yaml")
+    return build(Limits, read_yaml(file, ConfigError), str(file), ConfigError)

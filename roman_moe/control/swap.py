@@ -1,0 +1,134 @@
+"""Replacing a network while it runs: loaded off the control loop, changed over between two ticks, eased without a jump.
+
+At the changeover the old network answers one last scene, and the new one answers it too. What lies between the two
+answers is taken away from the new one's over the ramp: the first answer is the old one's own, the last is the new one's
+own, and in between no step is larger than the new network's own step and the ramp's share of the difference. Replacing
+a network by its equal changes nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.state import NANOSECONDS
+
+N = TypeVar("N")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[N]):
+    """A network that is ready to run.
+
+    Attributes:
+        network: the expert or gate.
+        model: path of its file.
+        sha256: of its content, in hexadecimal.
+    """
+
+    network: N
+    model: str
+    sha256: str
+
+
+class Slot(Generic[N]):
+    """Holds the network that runs, and the one that is to run next.
+
+    `replace` may be called from another thread than `answer`.
+
+    Attributes:
+        running: whose answers are given.
+        swaps: changeovers so far.
+    """
+
+    def __init__(self, first: Loaded[N], ramp: float) -> None:
+        """`ramp`: from the old network's answer to the new one's [s]."""
+        self.running = first
+        self.swaps = 0
+        self._next: Loaded[N] | None = None
+        self._ramp_ns = max(1, round(ramp * NANOSECONDS))
+        self._seam_ns = 0
+        self._difference: NDArray[np.float64] | None = None
+
+    def replace(self, network: Loaded[N]) -> None:
+        """Let this one answer from the next scene on; one that still waits for its first scene is forgotten."""
+        self._next = network
+
+    def answer(self, stamp_ns: int, ask: Callable[[N], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Answer to one scene, eased while a changeover is young.
+
+        Args:
+            stamp_ns: of the scene [ns].
+            ask: gets a network's answer to it.
+        """
+        new, self._next = self._next, None
+        if new is None:
+            return self._eased(stamp_ns, ask(self.running.network))
+        before = self._eased(stamp_ns, ask(self.running.network))
+        after = ask(new.network)
+        difference = before - after
+        self.running = new
+        self.swaps += 1
+        self._seam_ns = stamp_ns
+        self._difference = difference if np.isfinite(difference).all() and difference.any() else None
+        return self._eased(stamp_ns, after)
+
+    def _eased(self, stamp_ns: int, answer: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._difference is None:
+            return answer
+        done = (stamp_ns - self._seam_ns) / self._ramp_ns
+        if not 0.0 <= done < 1.0:  # over, or another episode
+            self._difference = None
+            return answer
+        return answer + (1.0 - done) * self._difference
+
+
+def as_action(answer: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An eased answer within the range of actions, (4,)."""
+    return np.clip(answer, -1.0, 1.0)
+
+
+def as_weights(answer: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An eased answer as weights: not negative, and with the sum that it had, (n,)."""
+    if answer.min() >= 0.0:
+        return answer
+    positive = np.maximum(answer, 0.0)
+    result: NDArray[np.float64] = positive * (answer.sum() / positive.sum())
+    return result
+
+
+class Mask:
+    """How much each expert counts: 1, 0 for those that are taken out, and what lies between while that is young.
+
+    `set` may be called from another thread than `share`.
+    """
+
+    def __init__(self, counting: NDArray[np.float64], ramp: float) -> None:
+        """`counting`: 1 or 0 for each expert, (n,). `ramp`: from one to the other [s]."""
+        self._ramp_ns = max(1, round(ramp * NANOSECONDS))
+        self._share = self._wanted = counting
+        self._stamp_ns = 0
+
+    def set(self, counting: NDArray[np.float64]) -> None:
+        """1 for each expert that is to count, 0 for the others, (n,)."""
+        self._wanted = counting
+
+    @property
+    def counting(self) -> list[bool]:
+        """Whose answers are needed."""
+        return [s > 0.0 or w > 0.0 for s, w in zip(self._share.tolist(), self._wanted.tolist(), strict=True)]
+
+    def share(self, stamp_ns: int) -> NDArray[np.float64] | None:
+        """Of each expert at a scene stamped so [ns], (n,) from 0 to 1; None if all count in full."""
+        wanted, before = self._wanted, self._stamp_ns
+        self._stamp_ns = stamp_ns
+        if self._share is not wanted:
+            most = min(1.0, max(0.0, (stamp_ns - before) / self._ramp_ns))
+            self._share = self._share + np.clip(wanted - self._share, -most, most)
+            if np.array_equal(self._share, wanted):
+                self._share = wanted
+        return None if self._share.min() == 1.0 else self._share
