@@ -19,12 +19,15 @@ from roman_moe.core.paths import find_shipped
 class Bench:
     """Measure the simulation, the controller or the ROS graph, on an otherwise idle machine."""
 
-    part: tyro.conf.Positional[Literal["sim", "control", "graph", "learn"]]
+    part: tyro.conf.Positional[Literal["sim", "control", "graph", "learn", "swap"]]
     """sim: the lab's speed; control: one tick of the controller; graph: delay and CPU from scene to command; learn:
-    hybrid learning and how much of it is physics."""
+    hybrid learning and how much of it is physics; swap: replacing networks while the arm moves."""
 
     controller: Path = Path("models/roman")
-    """Folder of the controller bundle, for control and graph."""
+    """Folder of the controller bundle, for control, graph and swap."""
+
+    swaps: int = 1000
+    """How many networks to replace, for swap."""
 
     seconds: float = 10.0
     """About how long each measurement of sim, graph and learn lasts [s]."""
@@ -36,6 +39,8 @@ class Bench:
         """Measure and print; 0 when done."""
         if not 0 < self.seconds < float("inf"):
             raise ConfigError(f"--seconds {self.seconds}: expected more than 0")
+        if self.swaps < 1:
+            raise ConfigError(f"--swaps {self.swaps}: expected 1 or more")
         figures = self.measure()
         Console().print(figures_table(f"bench {self.part}", figures))
         if self.json:
@@ -52,6 +57,10 @@ class Bench:
             from roman_moe.bench import control
 
             return control.measure(find_shipped(self.controller))
+        if self.part == "swap":
+            from roman_moe.bench import swap
+
+            return swap.measure(find_shipped(self.controller), swaps=self.swaps)
         if self.part == "learn":
             from roman_moe.bench import learn
 

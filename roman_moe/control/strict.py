@@ -19,7 +19,11 @@ from roman_moe.core.errors import RomanError
 T = TypeVar("T")
 
 
-class _Loader(yaml.SafeLoader):
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where there is one: ten times as fast, and a manifest is read while the control loop runs."""
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
     """PyYAML's safe loader, which also refuses a key that is there twice: one of them would be ignored in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -68,11 +68,13 @@ class Graph:
         rates: Rates,
         skills: tuple[str, ...],
         executor: Executor,
+        services: ParameterServices,
         children: Children,
         signals: StopSignals,
         on_tick: Callable[[Tick], None] | None,
     ) -> None:
         self._context = context
+        self._services = services
         self._executor = executor
         self._children = children
         self._signals = signals
@@ -81,10 +83,13 @@ class Graph:
         self.monitor = self.add(partial(Monitor, rates=rates, skills=skills))
 
     def add(self, make: Callable[[Context], N]) -> N:
-        """Take a node into this process; it ends with the graph."""
+        """Take a node into this process, and start it if it is one of ours; it ends with the graph."""
         node = make(self._context)
         self._nodes.append(node)
         self._executor.add_node(node)
+        if isinstance(node, RomanNode):
+            self._services.add(node)
+            node.start()
         return node
 
     @property
@@ -146,17 +151,17 @@ def running_graph(
             children = Children()
             stack.callback(children.clear_up)
             context = stack.enter_context(ros_context())
-            graph = Graph(context, *_rates_and_skills(specs), make_executor(context), children, signals, on_tick)
+            services = ParameterServices(context, make_executor(context))
+            rates, skills = _rates_and_skills(specs)
+            graph = Graph(context, rates, skills, make_executor(context), services, children, signals, on_tick)
             stack.callback(graph.close)
             stack.callback(children.end)
+            stack.enter_context(services)
             if separate:
                 _start_processes(specs, graph, children)
             else:
-                services = stack.enter_context(ParameterServices(context, make_executor(context)))
                 for spec, kind in zip(specs, classes, strict=True):
-                    node = graph.add(partial(_make, kind, spec))
-                    services.add(node)
-                    node.start()
+                    graph.add(partial(_make, kind, spec))
             yield graph
     except Terminated as end:
         if end.args[0] == signal.SIGINT:

@@ -54,7 +54,7 @@ class Diagnostics:
         """What is true of the node until it says otherwise."""
         if any(self.facts.get(key) != value for key, value in facts.items()):
             self.facts.update(facts)
-            self._publish()
+            self._publish(at_once=True)  # no burst: they change when a person or a fault wants it
 
     def count(self, kind: str, detail: str) -> None:
         """Count one case of trouble; the node warns until a second has passed without any."""

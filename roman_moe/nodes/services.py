@@ -7,6 +7,7 @@ under the usual names.
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -16,6 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter_service import ParameterService
 
 SPIN_PERIOD = 0.1  # [s] within which the end is noticed
+SWITCH_INTERVAL = 0.0005  # [s] instead of Python's 5 ms
 
 
 class ParameterServices:
@@ -31,12 +33,16 @@ class ParameterServices:
         self._thread = threading.Thread(target=self._spin, name="parameter services")
 
     def __enter__(self) -> ParameterServices:
+        # each time the control loop comes back from ROS it waits for so long if this thread is at work
+        self._switch_interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        sys.setswitchinterval(self._switch_interval)
         self._executor.shutdown()
         self._node.destroy_node()
 

@@ -41,10 +41,13 @@ class StandInArm(RomanNode):
         self._sent_ns: dict[int, int] = {}
         self.delays_ns: dict[int, int] = {}
         self.ticks = 0
+
+    def activate(self) -> None:
+        """Begin to show them."""
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
         self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_command)
-        self.timer(1.0 / rate, self._on_period)
+        self.timer(self._period_ns / NANOSECONDS, self._on_period)
 
     def _on_period(self) -> None:
         stamp = self.ticks * self._period_ns

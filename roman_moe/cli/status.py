@@ -1,0 +1,96 @@
+"""`roman-moe status`: what runs in a running graph, and how it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.files import write_json
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.operator import Sight
+
+LEVELS = ("ok", "warning", "error", "stale")
+
+
+@dataclass(frozen=True)
+class Status:
+    """Show which models run in the running graph, who leads, rates, ages, and what is wrong."""
+
+    seconds: float = 2.0
+    """For how long to look [s]; every node reports once a second."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the report to this file."""
+
+    def main(self) -> int:
+        """0 if every node is well, 1 if one is not."""
+        if not 1.0 <= self.seconds <= 3600.0:
+            raise ConfigError(f"--seconds {self.seconds}: expected 1 to 3600")
+        from roman_moe.nodes.operator import operator
+
+        with operator() as person:
+            sight = person.watch(self.seconds)
+        report = report_of(sight)
+        if not report["nodes"]:
+            raise RomanError("no node of roman_moe is running, or to be seen from here: start one with roman-moe run")
+        console = Console()
+        console.print(nodes_table(report))
+        console.print(streams_line(report), highlight=False, soft_wrap=True)
+        if self.json:
+            write_json(self.json, report)
+        return 0 if all(node["level"] == LEVELS[0] for node in report["nodes"].values()) else 1
+
+
+def report_of(sight: Sight) -> dict[str, Any]:
+    """What was seen, ready for JSON."""
+    nodes = {}
+    for name, status in sorted(sight.statuses.items()):
+        said = {value.key: value.value for value in status.values}
+        level = LEVELS[min(status.level[0], len(LEVELS) - 1)]
+        nodes[name] = {"level": level, "message": status.message, **said}
+    return {
+        "nodes": nodes,
+        "leading": {"skill": sight.leading[0], "weight": sight.leading[1]} if sight.leading else None,
+        "rates_hz": {name: round(rate, 2) for name, rate in sight.rates.items()},
+        "ages_s": {name: round(age, 3) for name, age in sight.ages.items()},
+    }
+
+
+def nodes_table(report: dict[str, Any]) -> Table:
+    """A row a node."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("node", "is", "says", "model", "sha256", "counted"):
+        table.add_column(title, overflow="fold", no_wrap=title in ("node", "is", "sha256"))
+    for name, node in report["nodes"].items():
+        known = {"level", "message", "model", "sha256"}
+        counted = ", ".join(f"{key} {value}" for key, value in node.items() if key not in known)
+        model = Path(node.get("model", ""))
+        table.add_row(
+            name,
+            node["level"],
+            node["message"],
+            "/".join(model.parts[-2:]),
+            node.get("sha256", "")[:12],
+            counted,
+            style="" if node["level"] == LEVELS[0] else "yellow",
+        )
+    return table
+
+
+def streams_line(report: dict[str, Any]) -> str:
+    """Who leads, and how often and how lately scenes, weights and commands came."""
+    leading = report["leading"]
+    lead = f"{leading['skill']} leads with {leading['weight']:.2f}" if leading else "no weights"
+    streams = ", ".join(
+        f"{name} {rate:.1f} Hz ({1000 * report['ages_s'][name]:.0f} ms ago)"
+        for name, rate in report["rates_hz"].items()
+        if name != "/diagnostics"
+    )
+    return f"{lead}; {streams or 'no scenes, no commands'}"

@@ -1,0 +1,24 @@
+"""`roman-moe stop`: the software stop of a running graph, and its re-arming."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Bring the arm of the running graph to rest until it is re-armed. Software: no safety-rated emergency stop."""
+
+    rearm: bool = False
+    """Let it move again, from rest, instead."""
+
+    def main(self) -> int:
+        """0 when the graph has done it."""
+        from roman_moe.nodes.operator import BLENDER, operator
+
+        with operator() as person:
+            said = person.trigger(BLENDER, "rearm" if self.rearm else "stop")
+        Console().print(said, highlight=False)
+        return 0

@@ -1,0 +1,96 @@
+"""`roman-moe swap`: another network for a running graph, without a pause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from rich.console import Console
+
+from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.paths import find_shipped
+from roman_moe.core.skills import SKILLS
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.operator import Operator
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Replace a network of the running graph, or take an expert out of it and put it back."""
+
+    network: Annotated[str, tyro.conf.Positional] = ""
+    """Which: a skill for its expert, or gate."""
+
+    model: Annotated[Path | None, tyro.conf.Positional] = None
+    """File (.onnx) of the network that is to take over."""
+
+    bundle: Path | None = None
+    """Replace all networks by those of this bundle."""
+
+    take_out: bool = False
+    """Let the expert no longer count: the weight of the others makes up for it, or the arm rests while it leads."""
+
+    put_back: bool = False
+    """Let it count again."""
+
+    def main(self) -> int:
+        """0 when all has changed over; nothing has if it is refused."""
+        from roman_moe.control.metadata import GATE
+
+        wishes = [self.bundle is not None, self.model is not None, self.take_out, self.put_back]
+        if sum(wishes) != 1 or (self.bundle is None) != bool(self.network):
+            raise ConfigError("expected NETWORK MODEL, --bundle BUNDLE, or NETWORK with --take-out or --put-back")
+        networks = SKILLS if self.take_out or self.put_back else (*SKILLS, GATE)
+        if self.network and self.network not in networks:
+            raise ConfigError(f"unknown network {self.network!r}: expected one of {', '.join(networks)}")
+        from roman_moe.nodes.operator import operator
+
+        console = Console()
+        with operator() as person:
+            if self.bundle is not None:
+                said = self._swap_bundle(person, self.bundle)
+            elif self.model is not None:
+                said = self._swap_model(person, self.model)
+            else:
+                said = self._set_taken_out(person)
+        console.print(said, highlight=False, soft_wrap=True)
+        return 0
+
+    def _swap_model(self, person: Operator, model: Path) -> str:
+        from roman_moe.nodes.operator import node_of
+
+        person.set(node_of(self.network), "model", str(find_shipped(model).resolve()))
+        return f"{self.network} runs {model}"
+
+    def _swap_bundle(self, person: Operator, bundle: Path) -> str:
+        """All networks or none: what has changed over changes back if a later one is refused."""
+        from roman_moe.control.bundle import load_bundle
+        from roman_moe.control.metadata import GATE
+        from roman_moe.nodes.operator import node_of
+
+        folder = find_shipped(bundle).resolve()
+        loaded = load_bundle(folder)  # says what is wrong with it before anything changes
+        files = {skill: loaded.manifest.experts[skill].file for skill in loaded.skills}
+        files[GATE] = loaded.manifest.gate.file
+        before = {network: str(person.get(node_of(network), "model")) for network in files}
+        changed: list[str] = []
+        try:
+            for network, file in files.items():
+                person.set(node_of(network), "model", str(folder / file))
+                changed.append(network)
+        except RomanError as error:
+            for network in changed:
+                person.set(node_of(network), "model", before[network])
+            raise RomanError(f"{error}; all networks are as they were") from None
+        return f"all {len(files)} networks run {bundle}"
+
+    def _set_taken_out(self, person: Operator) -> str:
+        from roman_moe.nodes.operator import BLENDER
+
+        out = {skill for skill in str(person.get(BLENDER, "taken_out")).split(",") if skill}
+        out = out | {self.network} if self.take_out else out - {self.network}
+        person.set(BLENDER, "taken_out", ",".join(skill for skill in SKILLS if skill in out))
+        return f"taken out: {', '.join(sorted(out)) or 'none'}"

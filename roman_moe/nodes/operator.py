@@ -1,0 +1,180 @@
+"""What a person does to a running graph from outside of it: look, swap a model, stop, re-arm. All over its own topics
+and services, so `ros2 param set`, `ros2 service call` and `ros2 topic echo` do the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from roman_moe.control.metadata import GATE
+from roman_moe.core.bodies import MessageError
+from roman_moe.core.errors import RomanError
+from roman_moe.core.messages import decode_weights
+from roman_moe.nodes.environment import ros_environment
+from roman_moe.nodes.process import make_executor, ros_context
+from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
+
+BLENDER = "blender"
+FIND_PATIENCE = 5.0  # [s] for a node to be found: discovery takes up to a second
+ANSWER_PATIENCE = 10.0  # [s] for its answer: a network is read, checked and warmed up in 20 ms
+
+
+def node_of(network: str) -> str:
+    """Name of the node that runs a network: the gate's, or a skill's expert's."""
+    return "manipulation_network" if network == GATE else f"expert_{network}"
+
+
+@dataclass
+class Sight:
+    """What was seen of a graph for a while.
+
+    Attributes:
+        statuses: last report of each node, by name.
+        rates: of each topic's messages [Hz].
+        ages: since the last message of each topic [s].
+        leading: skill of the largest weight, and that weight; empty if no weights came.
+    """
+
+    statuses: dict[str, DiagnosticStatus] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    ages: dict[str, float] = field(default_factory=dict)
+    leading: tuple[str, float] | None = None
+
+
+class Operator:
+    """A node of one's own beside the graph; made by `operator`."""
+
+    def __init__(self, context: Context) -> None:
+        self._node = Node("_operator", context=context, start_parameter_services=False, enable_rosout=False)
+        self._executor = make_executor(context)
+        self._executor.add_node(self._node)
+
+    def close(self) -> None:
+        """End it."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+
+    def get(self, node: str, parameter: str) -> Any:
+        """Value of a node's parameter.
+
+        Raises:
+            RomanError: if there is no such node, or it has no such parameter.
+        """
+        response = self._call(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=[parameter]), node)
+        if not response.values:
+            raise RomanError(f"node {node} has no parameter {parameter!r}")
+        return Parameter.from_parameter_msg(_named(parameter, response.values[0])).value
+
+    def set(self, node: str, parameter: str, value: Any) -> None:
+        """Set a node's parameter.
+
+        Raises:
+            RomanError: if there is no such node, or why it refuses the value.
+        """
+        message = Parameter(parameter, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[message])
+        response = self._call(SetParameters, f"{node}/set_parameters", request, node)
+        result = response.results[0]
+        if not result.successful:
+            raise RomanError(f"{node} refuses: {result.reason}")
+
+    def trigger(self, node: str, service: str) -> str:
+        """Call a node's std_srvs/Trigger service; what it says it did.
+
+        Raises:
+            RomanError: if there is no such node, or why it refuses.
+        """
+        response = self._call(Trigger, f"{node}/{service}", Trigger.Request(), node)
+        if not response.success:
+            raise RomanError(f"{node} refuses: {response.message}")
+        return str(response.message)
+
+    def watch(self, seconds: float) -> Sight:
+        """Look at the graph for a while [s], once anything of it has been found."""
+        sight, times = Sight(), dict[str, list[float]]()
+
+        def listen(topic: Topic, handle: Callable[[Any], None], raw: bool) -> Any:
+            def on_message(message: Any) -> None:
+                times.setdefault(topic.name, []).append(time.monotonic())
+                handle(message)
+
+            return self._node.create_subscription(topic.kind, topic.name, on_message, topic.qos, raw=raw)
+
+        def on_weights(message: Any) -> None:
+            with contextlib.suppress(MessageError):
+                weights = decode_weights(message, message.name)
+                leading = int(np.argmax(weights))
+                sight.leading = message.name[leading], float(weights[leading])
+
+        def on_diagnostics(message: DiagnosticArray) -> None:
+            sight.statuses.update({s.name: s for s in message.status if s.hardware_id == "roman_moe"})
+
+        subscriptions = [
+            listen(SCENE, lambda _: None, True),
+            listen(GATE_WEIGHTS, on_weights, False),
+            listen(TWIST_COMMAND, lambda _: None, True),
+            listen(DIAGNOSTICS, on_diagnostics, False),
+        ]
+        self._spin_until(lambda: bool(sight.statuses), FIND_PATIENCE)
+        self._spin_until(lambda: False, seconds)
+        now = time.monotonic()
+        for name, moments in times.items():
+            sight.ages[name] = now - moments[-1]
+            # the median: what was sent before we were found comes in a heap
+            sight.rates[name] = 1.0 / float(np.median(np.diff(moments))) if len(moments) > 1 else 0.0
+        for subscription in subscriptions:
+            self._node.destroy_subscription(subscription)
+        return sight
+
+    def _call(self, kind: Any, name: str, request: Any, node: str) -> Any:
+        client: Any = self._node.create_client(kind, name)
+        try:
+            if not self._spin_until(client.service_is_ready, FIND_PATIENCE):
+                raise RomanError(
+                    f"node {node} is not running, or not to be seen from here: start the graph with roman-moe run, and "
+                    "use its ROS_DOMAIN_ID"
+                )
+            future: Future = client.call_async(request)
+            if not self._spin_until(future.done, ANSWER_PATIENCE):
+                raise RomanError(f"node {node} does not answer within {ANSWER_PATIENCE:.0f} s")
+            return future.result()
+        finally:
+            self._node.destroy_client(client)
+
+    def _spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        end = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            self._executor.spin_once(timeout_sec=0.02)
+        return True
+
+
+def _named(name: str, value: Any) -> Any:
+    from rcl_interfaces.msg import Parameter as Message
+
+    return Message(name=name, value=value)
+
+
+@contextlib.contextmanager
+def operator() -> Iterator[Operator]:
+    """An operator beside the graph of this machine and ROS_DOMAIN_ID."""
+    with ros_environment(separate=True, private=False), ros_context() as context:
+        person = Operator(context)
+        try:
+            yield person
+        finally:
+            person.close()
