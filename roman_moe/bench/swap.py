@@ -129,7 +129,7 @@ def _swap(
     graph: Graph, ticks: _Ticks, bundle: Bundle, others: Path, swaps: int
 ) -> tuple[list[float], dict[str, list[tuple[int, int]]]]:
     """Swap so often; how long each took [s], and the first tick after each request by network."""
-    clients = {
+    clients: dict[str, Any] = {
         name: ticks.node.create_client(SetParameters, f"{node_of(name)}/set_parameters")
         for name in (*bundle.skills, GATE)
     }
@@ -150,7 +150,7 @@ def _swap(
         request = SetParameters.Request(parameters=[Parameter("model", value=file).to_parameter_msg()])
         seams[name].append(max(ticks.scenes))
         began = time.monotonic()
-        future = clients[name].call_async(request)
+        future: Any = clients[name].call_async(request)
         if not graph.spin_until(future.done, PATIENCE) or not future.result().results[0].successful:
             raise RomanError(f"bench swap: {name}: {future.result() if future.done() else 'no answer'}")
         wanted = shas[where[name], name]

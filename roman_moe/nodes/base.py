@@ -33,6 +33,7 @@ T = TypeVar("T")
 MALFORMED = "malformed_messages"
 NOT_FINITE = "non_finite_messages"
 FAULTS = "faults"
+UNKNOWN = "_UNKNOWN_"  # in rclpy's name for the node of an end whose own news has not come yet
 ILLEGAL = "illegal_transitions"
 
 
@@ -203,6 +204,15 @@ class RomanNode(LifecycleNode):
             publisher.publish(write(stamp_ns, values))
 
         return publish
+
+    def speakers(self, topic: Topic) -> list[str]:
+        """Names of the nodes that publish a topic.
+
+        One that was killed counts until DDS has given it up, but its successor has its name.
+        """
+        ends = self.get_publishers_info_by_topic(self.resolve_topic_name(topic.name))
+        names = {f"{end.node_namespace.rstrip('/')}/{end.node_name}".lstrip("/") for end in ends}
+        return sorted(name for name in names if UNKNOWN not in name)
 
     def listen(
         self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None], serialized: bool = False

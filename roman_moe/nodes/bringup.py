@@ -93,6 +93,11 @@ class Graph:
         return node
 
     @property
+    def restarts(self) -> list[str]:
+        """Which nodes were started again, and why, in order."""
+        return self._children.restarts
+
+    @property
     def processes(self) -> dict[str, int]:
         """Process ids by node name; empty when composed."""
         return self._children.ids
@@ -101,13 +106,13 @@ class Graph:
         """Let it run for a moment.
 
         Raises:
-            RomanError: if one of its processes has ended.
+            RomanError: if one of its processes has ended and is not to be started again.
         """
         self._signals.spin_once(self._executor, SPIN_PERIOD)
         for tick in self.monitor.take_ticks():
             if self._on_tick is not None:
                 self._on_tick(tick)
-        self._children.check()
+        self._children.check(self.monitor.heard)
 
     def close(self) -> None:
         """End the nodes of this process."""
@@ -131,6 +136,7 @@ def running_graph(
     *,
     separate: bool = False,
     private: bool = True,
+    respawn: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
 ) -> Iterator[Graph]:
     """Start the nodes; when the block ends, however it ends, nothing of them is left.
@@ -139,6 +145,7 @@ def running_graph(
         specs: the nodes, as `graph.resolve` gives them.
         separate: one process a node.
         private: closed to everybody else, see `ros_environment`.
+        respawn: start a process that has ended or is frozen again, but for the lab's: it holds the world.
         on_tick: called after every tick.
 
     Raises:
@@ -148,7 +155,7 @@ def running_graph(
     classes = [node_class(spec.executable) for spec in specs]
     try:
         with StopSignals() as signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
-            children = Children()
+            children = Children(respawn)
             stack.callback(children.clear_up)
             context = stack.enter_context(ros_context())
             services = ParameterServices(context, make_executor(context))

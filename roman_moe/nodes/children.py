@@ -1,4 +1,7 @@
-"""Nodes as child processes: started quietly, watched, and ended together; none outlives the block that holds them."""
+"""Nodes as child processes: started quietly, watched, and ended together; none outlives the block that holds them.
+
+One that ends by itself, or is silent for too long, is an error, or is started again if that is wished and can help.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,21 +25,42 @@ from roman_moe.nodes.shared_memory import mapped_by, remove_unused
 
 CHECK_PERIOD = 0.1  # [s]
 NOTE_PERIOD = 5.0  # [s] between two looks at their shared memory: what one has that dies unseen is then known
+SILENCE = 4.0  # [s] without a report (there is one every second), after which a node counts as frozen: as nav2 has it
+RESTART_LIMIT = 5  # within RESTART_PERIOD: what fails more often than that does not fail by accident
+RESTART_PERIOD = 30.0  # [s]
+WORLD = "lab_node"
+"""Executable that holds the world: one that is started again would be another one."""
 END_PATIENCE = 3.0  # [s] from SIGTERM to SIGKILL: a node takes 0.2 s, and one that is killed leaves its shared memory
 
 
 @dataclass(frozen=True)
 class _Child:
-    name: str
+    spec: NodeSpec
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
+    began: float  # [s]
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
 
 
 class Children:
-    """The processes of one graph. Whoever starts them calls `end`, and at last `clear_up`."""
+    """The processes of one graph. Whoever starts them calls `end`, and at last `clear_up`.
 
-    def __init__(self) -> None:
+    Args:
+        respawn: start a node that has ended or is frozen again.
+
+    Attributes:
+        restarts: what was started again, and why, in order.
+    """
+
+    def __init__(self, respawn: bool = False) -> None:
+        self._respawn = respawn
+        self.restarts: list[str] = []
+        self._restarted: deque[float] = deque(maxlen=RESTART_LIMIT)  # when [s]
         self._children: list[_Child] = []
+        self._crashed = False
         self._next_check = self._next_note = 0.0
         self._shared_memory: set[Path] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="roman_moe-")
@@ -51,6 +77,7 @@ class Children:
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}), encoding="utf-8")
         command = [sys.executable, "-m", f"roman_moe.nodes.{spec.executable}"]
         command += ["--ros-args", "-r", f"__node:={spec.name}", "--params-file", str(file)]
+        command += [part for old, new in spec.remaps.items() for part in ("-r", f"{old}:={new}")]
         errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         process = subprocess.Popen(
             command,
@@ -60,13 +87,16 @@ class Children:
             env=_environment(),
             start_new_session=True,  # Ctrl-C comes to us alone: we end them
         )
-        self._children.append(_Child(spec.name, process, errors))
+        self._children.append(_Child(spec, process, errors, time.monotonic()))
 
-    def check(self) -> None:
+    def check(self, heard: Mapping[str, float]) -> None:
         """Look after them, now and then however often it is called.
 
+        Args:
+            heard: when each node was last heard of [s], `time.monotonic`, by name.
+
         Raises:
-            RomanError: if a process has ended, with its last words.
+            RomanError: if a process has ended, with its last words, and is not to be started again.
         """
         now = time.monotonic()
         if now < self._next_check:
@@ -75,11 +105,29 @@ class Children:
         if now >= self._next_note:
             self._next_note = now + NOTE_PERIOD
             self._note_shared_memory()
-        for child in self._children:
+        for child in list(self._children):
             if child.process.poll() is not None:
-                raise RomanError(
-                    f"node {child.name} ended with exit code {child.process.returncode}: {_last_line(child)}"
-                )
+                reason = f"ended with exit code {child.process.returncode}: {_last_line(child)}"
+            elif self._respawn and now - heard.get(child.name, now) > SILENCE and now - child.began > SILENCE:
+                reason = f"was silent for {SILENCE:.0f} s"
+            else:
+                continue
+            self._replace(child, reason, now)
+
+    def _replace(self, child: _Child, reason: str, now: float) -> None:
+        reason = f"node {child.name} {reason}"
+        if not self._respawn or child.spec.executable == WORLD:
+            raise RomanError(reason)
+        if len(self._restarted) == RESTART_LIMIT and now - self._restarted[0] < RESTART_PERIOD:
+            raise RomanError(f"{reason}; {RESTART_LIMIT} nodes were started again in {RESTART_PERIOD:.0f} s already")
+        self._restarted.append(now)
+        child.process.kill()
+        child.process.wait()
+        child.errors.close()
+        self._crashed = True
+        self._children.remove(child)
+        self.start(child.spec)
+        self.restarts.append(f"{reason}: started again")
 
     def end(self) -> None:
         """End them all, politely first: a node that shuts down itself leaves no shared memory behind."""
@@ -104,7 +152,7 @@ class Children:
 
         Those that were killed leave much, and now and then one of a dozen that end at once leaves a port's file.
         """
-        crashed = any(child.process.returncode != 0 for child in self._children)
+        crashed = self._crashed or any(child.process.returncode != 0 for child in self._children)
         if crashed or any(file.exists() for file in self._shared_memory):
             remove_unused(self._shared_memory, orphans=crashed)
 

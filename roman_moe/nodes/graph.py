@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,13 @@ class NodeSpec:
         name: of the node.
         executable: module of `roman_moe.nodes`, and executable of lib/roman_moe.
         parameters: its ROS parameters.
+        remaps: other names for its topics, by the usual ones; for a process of its own.
     """
 
     name: str
     executable: str
     parameters: Mapping[str, Value]
+    remaps: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_description(path: Path | None = None) -> Description:

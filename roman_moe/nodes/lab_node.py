@@ -19,6 +19,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 
 from roman_moe.control.controller import hold
+from roman_moe.control.guard import GuardStatus
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
 from roman_moe.core.errors import RomanError
@@ -51,7 +52,11 @@ from roman_moe.nodes.viewer import Viewer
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
 
+RIVAL_PERIOD = 0.1  # [s] between two looks at who commands
+RIVAL_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
+
 HELD_TICKS = "held_ticks"
+CONFLICTS = "conflicting_messages"
 FAULT = "fault"
 """Outcome of an episode that the simulation itself could not finish."""
 
@@ -107,6 +112,9 @@ class LabNode(RomanNode):
         self.listen(
             GATE_WEIGHTS, lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)), self._on_weights
         )
+        self._rivals: list[str] = []
+        self._rest_until = 0.0  # [s]
+        self.timer(RIVAL_PERIOD, self._look_for_rivals)
         self.timer(RESEND_PERIOD, self._on_resend)
         if not settings.lockstep:
             self.timer(1.0 / (CONTROL_RATE * settings.speed), self._on_period)
@@ -144,6 +152,9 @@ class LabNode(RomanNode):
         if not np.isfinite(stamped[1]).all():
             self.diagnostics.count(NOT_FINITE, f"delta_twist_cmds at {stamped[0]} ns")
             return
+        if self._velocity and self._velocity[0] == stamped[0] and (self._velocity[1] != stamped[1]).any():
+            self._rest_until = time.monotonic() + RIVAL_REST
+            self.diagnostics.count(CONFLICTS, f"two commands for {stamped[0]} ns: is there a second commander?")
         self._velocity = stamped
         self._follow_if_whole()
 
@@ -153,6 +164,15 @@ class LabNode(RomanNode):
             return
         self._opening = stamped[0], float(stamped[1][0])
         self._follow_if_whole()
+
+    def _look_for_rivals(self) -> None:
+        """A second commander is an error: the arm follows neither while both are there."""
+        speakers = self.speakers(TWIST_COMMAND)
+        if len(speakers) > 1:
+            self.diagnostics.state(ERROR, f"{GuardStatus.HALT_TWO_COMMANDERS.name}: {', '.join(speakers)}")
+        elif self._rivals:
+            self.diagnostics.state(OK, "one commander again")
+        self._rivals = speakers if len(speakers) > 1 else []
 
     def _follow_if_whole(self) -> None:
         if (
@@ -164,7 +184,9 @@ class LabNode(RomanNode):
             self._follow(Command(self._state.stamp_ns, self._velocity[1], self._opening[1]))
 
     def _is_fresh(self, stamp: int) -> bool:
-        """Whether a command of this stamp is for the present tick."""
+        """Whether a command of this stamp is for the present tick, and the only commander's."""
+        if self._rivals or time.monotonic() < self._rest_until:
+            return False
         return self._running and 0 <= stamp - self._state.stamp_ns < self._period_ns and not self._answered
 
     @property

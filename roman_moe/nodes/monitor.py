@@ -76,6 +76,7 @@ class Monitor(Node):
         tick: the last one, once there was one.
         standings: of the lab's episodes, twice each: when it begins and when it ends.
         statuses: last report of each node, by its name.
+        heard: when it came [s], `time.monotonic`.
     """
 
     def __init__(self, context: Context, rates: Rates, skills: tuple[str, ...]) -> None:
@@ -85,6 +86,7 @@ class Monitor(Node):
         self.tick: Tick | None = None
         self.standings: list[Standing] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
+        self.heard: dict[str, float] = {}
         self._new_ticks: list[Tick] = []
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._last_weights: NDArray[np.float64] | None = None
@@ -169,7 +171,10 @@ class Monitor(Node):
             self._new_ticks.append(self.tick)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.statuses.update({status.name: status for status in message.status if status.hardware_id == "roman_moe"})
+        for status in message.status:
+            if status.hardware_id == "roman_moe":
+                self.statuses[status.name] = status
+                self.heard[status.name] = time.monotonic()
 
     def _on_outcome(self, message: DiagnosticStatus) -> None:
         values = {value.key: value.value for value in message.values}
