@@ -24,7 +24,7 @@ from roman_moe.cli.refusal import one_line, reason
 from roman_moe.core.errors import ConfigError
 
 PROGRAM = "roman-moe"
-VERBS = ("demo", "run", "status", "swap", "stop", "evaluate", "collect", "train", "ablate", "export", "bench")
+VERBS = ("demo", "run", "status", "swap", "stop", "evaluate", "collect", "train", "ablate", "export", "bench", "chaos")
 """Every verb, in the order of the help."""
 
 EXIT_REFUSED = 2

@@ -1,0 +1,245 @@
+"""Faults put into a running graph, one an episode: does the arm come to rest in time, does the task go on?
+
+Every node is a process of its own, the lab runs in real time, and the bring-up's supervision starts again what dies.
+The fault comes at a random moment at which the hand moves and one expert leads. Where the graph cannot do without what
+the fault takes away, the arm has to be at rest within `Limits.max_command_age` and one control tick, counted from the
+scene that the last moving command answered to the first at which the hand is at rest.
+
+The lab itself is not killed: it is the world.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roman_moe.control.bundle import load_bundle
+from roman_moe.control.limits import load_limits
+from roman_moe.core.errors import RomanError
+from roman_moe.core.state import NANOSECONDS
+from roman_moe.learning.disturbed import disturbed_copy
+from roman_moe.nodes.bringup import Graph, running_graph
+from roman_moe.nodes.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.monitor import RUNNING
+from roman_moe.nodes.saboteur import FAULTS, PERIOD_NS, Fault, LossyRelay, Saboteur
+from roman_moe.nodes.shared_memory import FOLDER
+from roman_moe.nodes.topics import SCENE
+
+AT_REST = 0.02  # [m/s] a hand that is told to rest still swings by so much two ticks later
+START_PATIENCE = 90.0  # [s] for a dozen processes
+MOTION_PATIENCE = 60.0  # [s]
+STOP_PATIENCE = 1.0  # [s] of simulated time within which a needed node's loss must show
+EPISODE_PATIENCE = 120.0  # [s] from a fault to the episode's end; without one, scenario 2 takes 13 s
+EARLIEST, LATEST = 1.0, 9.0  # [s] of an episode at which a fault may come
+SEGMENT_BYTES = 1 << 20
+
+
+@dataclass
+class Result:
+    """What came of all runs with one fault, as the report has it."""
+
+    runs: int = 0
+    stopped_in_time: int = 0
+    task_successes: int = 0
+    needs_stop: bool = False
+    slowest_stop_s: float = 0.0
+    restarts: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def measure(
+    bundle_path: str | Path,
+    *,
+    runs: int = 10,
+    faults: Sequence[str] = (),
+    start: str = "2",
+    seed: int = 0,
+    damaged: int = 200,
+    on_run: Callable[[str, Result], None] = lambda name, result: None,
+) -> dict[str, Any]:
+    """Put each fault into so many episodes.
+
+    Args:
+        bundle_path: folder of the controller bundle.
+        runs: episodes with each fault.
+        faults: names of those to put in; all if none.
+        start: skill or scenario that every episode starts from.
+        seed: of the starts, and of the moments.
+        damaged: how many damaged networks to swap to while the arm moves; none if 0.
+        on_run: told after every run.
+
+    Returns:
+        {"faults": {name: {"runs", "stopped_in_time", "task_successes", "needs_stop", "slowest_stop_s", "restarts",
+        "failures"}}, "damaged_models": {"tried", "refused", "crashes"}}.
+
+    Raises:
+        RomanError: if the graph does not run without any fault.
+    """
+    chosen = [fault for fault in FAULTS if not faults or fault.name in faults]
+    results = {fault.name: Result(needs_stop=fault.needs_stop) for fault in chosen}
+    report: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="roman_moe-") as name:
+        folder = Path(name)
+        others = disturbed_copy(load_bundle(bundle_path), folder / "others", np.random.default_rng(seed))
+        for kind in ("usual", "lossy", "full_shm"):
+            if kind == "full_shm" and any(fault.graph == kind for fault in chosen) and not _shared_memory_is_full():
+                found = _in_full_shared_memory(bundle_path, runs, start, seed)
+                results.update({name: Result(**content) for name, content in found.items()})
+                continue
+            todo = [fault for fault in chosen if fault.graph == kind for _ in range(runs)]
+            rng = np.random.default_rng([seed, len(todo)])
+            while todo:  # a graph that breaks is started again for the rest
+                with _graph(kind, bundle_path, start, seed + sum(r.runs for r in results.values())) as graph:
+                    saboteur = graph.add(partial(Saboteur, graph=graph, others=others, rng=rng))
+                    while todo and _run(saboteur, todo[0], results[todo[0].name]):
+                        on_run(todo[0].name, results[todo.pop(0).name])
+                    if todo:
+                        on_run(todo[0].name, results[todo.pop(0).name])
+        if damaged:
+            report["damaged_models"] = _swap_to_damaged(bundle_path, folder, others, start, damaged, seed)
+    return {"faults": {name: dataclasses.asdict(result) for name, result in results.items()}, **report}
+
+
+def _shared_memory_is_full() -> bool:
+    """Whether /dev/shm has no room for Fast DDS' segments of half a megabyte each."""
+    room = os.statvfs(FOLDER)
+    return room.f_bavail * room.f_frsize < SEGMENT_BYTES
+
+
+def _in_full_shared_memory(bundle_path: str | Path, runs: int, start: str, seed: int) -> dict[str, Any]:
+    """The same in a process that has a tiny /dev/shm of its own; needs the right to mount."""
+    with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
+        file = Path(folder) / "report.json"
+        words = [sys.executable, "-m", "roman_moe", "chaos", "--controller", str(bundle_path), "--runs", str(runs)]
+        words += ["--start", start, "--seed", str(seed), "--faults", "full_shared_memory", "--damaged", "0"]
+        words += ["--json", str(file)]
+        mount = f"mount -t tmpfs -o size=64k tmpfs {FOLDER} && exec {shlex.join(words)}"
+        ended = subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, text=True, check=False)
+        if not file.exists():
+            last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            return {"full_shared_memory": {"failures": [f"cannot be tried here: {last}"]}}
+        content: dict[str, Any] = json.loads(file.read_text())["faults"]
+        return content
+
+
+@contextlib.contextmanager
+def _graph(kind: str, bundle_path: str | Path, start: str, seed: int) -> Iterator[Graph]:
+    """The graph as processes, watched over."""
+    specs = resolve(
+        load_description(), {"controller": str(bundle_path), "start": start, "seed": seed % 2**30, "episodes": 0}
+    )
+    if kind == "lossy":
+        specs = tuple(_whole_scenes(spec) if spec.executable == "observer" else spec for spec in specs)
+    with running_graph(specs, separate=True, respawn=True) as graph:
+        if kind == "lossy":
+            graph.add(LossyRelay)
+        yield graph
+
+
+def _whole_scenes(spec: NodeSpec) -> NodeSpec:
+    return dataclasses.replace(spec, remaps={SCENE.name: LossyRelay.SOURCE})
+
+
+def _run(saboteur: Saboteur, fault: Fault, result: Result) -> bool:
+    """One episode with one fault; False if the graph has to be started again."""
+    graph, monitor = saboteur.graph, saboteur.graph.monitor
+    result.runs += 1
+    restarts = len(graph.restarts)
+    try:
+        known = len(monitor.standings)
+        begun = saboteur.stamp
+        graph.spin_until(lambda: 0 <= saboteur.stamp < begun or saboteur.stamp in (0, PERIOD_NS), START_PATIENCE)
+        earliest = float(saboteur.rng.uniform(EARLIEST, LATEST))
+        if not graph.spin_until(lambda: saboteur.in_motion(earliest), START_PATIENCE + MOTION_PATIENCE):
+            raise RomanError(f"no motion in {MOTION_PATIENCE:.0f} s: {'; '.join(monitor.troubles())}")
+        at = saboteur.stamp
+        fault.inject(saboteur)
+        stopped = fault.needs_stop and _stopped_in_time(saboteur, fault, at, result)
+        for _ in range(fault.lasts):
+            graph.spin_once()
+            fault.inject(saboteur)
+        saboteur.be_silent()
+        result.stopped_in_time += stopped
+        if not graph.spin_until(lambda: _ended(saboteur, known), EPISODE_PATIENCE):
+            raise RomanError(f"not solved within {EPISODE_PATIENCE:.0f} s of the fault")
+        outcome = next(s.outcome for s in monitor.standings[known:] if s.outcome != RUNNING)
+        result.task_successes += outcome == "success"
+        if outcome != "success":
+            result.failures.append(outcome)
+    except RomanError as error:
+        result.failures.append(str(error))
+        return False
+    finally:
+        saboteur.be_silent()
+        result.restarts += len(graph.restarts) - restarts
+    return True
+
+
+def _ended(saboteur: Saboteur, known: int) -> bool:
+    standings = saboteur.graph.monitor.standings
+    return any(standing.outcome != RUNNING for standing in standings[known:])
+
+
+def _stopped_in_time(saboteur: Saboteur, fault: Fault, at: int, result: Result) -> bool:
+    """Whether the hand came to rest within the limit after the last command that moved it."""
+    limit = load_limits().max_command_age + PERIOD_NS / NANOSECONDS
+
+    def rest() -> int | None:
+        return next((stamp for stamp, speed in saboteur.hand if stamp > at and speed < AT_REST), None)
+
+    end = at + round(STOP_PATIENCE * NANOSECONDS)
+    while rest() is None and saboteur.stamp < end:
+        if fault.lasts:
+            fault.inject(saboteur)
+        saboteur.graph.spin_once()
+    stamp = rest()
+    if stamp is None:
+        return False
+    moving = [command for command, speed in saboteur.commands if speed > AT_REST and command < stamp]
+    took = (stamp - (at if fault.lasts else max(moving))) / NANOSECONDS
+    result.slowest_stop_s = max(result.slowest_stop_s, round(took, 3))
+    return took <= limit + 1e-9
+
+
+def _swap_to_damaged(
+    bundle_path: str | Path, folder: Path, others: Path, start: str, count: int, seed: int
+) -> dict[str, Any]:
+    """Ask an expert in motion for one damaged network after the other."""
+    from roman_moe.learning.damage import damaged_models
+
+    bundle = load_bundle(bundle_path)
+    skill = bundle.skills[0]
+    files = damaged_models(bundle.path / bundle.manifest.experts[skill].file, folder / "damaged", count, seed)
+    refused, unnamed, accepted = 0, [], []
+    with _graph("usual", bundle_path, start, seed) as graph:
+        saboteur = graph.add(partial(Saboteur, graph=graph, others=others, rng=np.random.default_rng(seed)))
+        if not graph.spin_until(lambda: graph.monitor.tick is not None, START_PATIENCE):
+            raise RomanError(f"chaos: no tick: {'; '.join(graph.monitor.troubles())}")
+        if not graph.spin_until(partial(saboteur.finds, skill), START_PATIENCE):
+            raise RomanError(f"chaos: no parameter services of expert_{skill}")
+        for kind, file in files:
+            future = saboteur.set_model(skill, file)
+            if not graph.spin_until(future.done, 10.0):
+                accepted.append(f"{kind}: no answer")
+                continue
+            answer = future.result().results[0]
+            refused += not answer.successful
+            if answer.successful:
+                accepted.append(kind)
+            elif file.name not in answer.reason:
+                unnamed.append(kind)
+        crashes = len(graph.restarts)
+    return {"tried": len(files), "refused": refused, "crashes": crashes, "accepted": accepted, "unnamed": unnamed}

@@ -1,0 +1,106 @@
+"""`roman-moe chaos`: faults put into a running graph, and what comes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from roman_moe.cli.ranges import ALL, parse_names
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.core.paths import find_shipped
+
+if TYPE_CHECKING:
+    from roman_moe.bench.chaos import Result
+
+
+@dataclass(frozen=True)
+class Chaos:
+    """Kill, freeze, flood and deceive the nodes of a graph in motion: does the arm stop, does the task go on?"""
+
+    controller: Path = Path("models/roman")
+    """Folder of the controller bundle."""
+
+    faults: str = ALL
+    """Which: all, or some such as kill_blender,flood."""
+
+    runs: int = 10
+    """Episodes with each fault; ten of each of the five that kill make fifty."""
+
+    start: str = "2"
+    """Skill, or number of the scenario, that each episode starts from."""
+
+    damaged: int = 200
+    """How many damaged networks to swap to while the arm moves; 0 for none."""
+
+    seed: int = 0
+    """Seed of the starts and of the moments at which faults come."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the report to this file."""
+
+    def main(self) -> int:
+        """0 if every arm stopped in time, nine of ten tasks were solved and every damaged network was refused."""
+        from roman_moe.bench.chaos import FAULTS, measure
+
+        if self.runs < 1:
+            raise ConfigError(f"--runs {self.runs}: expected 1 or more")
+        if not 0 <= self.damaged <= 200:
+            raise ConfigError(f"--damaged {self.damaged}: expected 0 to 200")
+        console = Console()
+
+        def told(name: str, result: Result) -> None:
+            stopped = f", stopped in time {result.stopped_in_time}" if result.needs_stop else ""
+            why = f" ({result.failures[-1]})" if result.failures else ""
+            console.print(f"{name}: {result.task_successes} of {result.runs} solved{stopped}{why}", highlight=False)
+
+        report = measure(
+            find_shipped(self.controller),
+            runs=self.runs,
+            faults=parse_names(self.faults, tuple(fault.name for fault in FAULTS), "--faults"),
+            start=self.start,
+            seed=self.seed,
+            damaged=self.damaged,
+            on_run=told,
+        )
+        console.print(faults_table(report))
+        if self.json:
+            write_json(self.json, report)
+        return 0 if survived(report) else 1
+
+
+def survived(report: dict[str, Any]) -> bool:
+    """Whether the graph stood it."""
+    damaged = report.get("damaged_models", {"tried": 0, "refused": 0, "crashes": 0})
+    return (
+        damaged["refused"] == damaged["tried"]
+        and not damaged["crashes"]
+        and all(
+            fault["task_successes"] >= 0.9 * fault["runs"]
+            and (not fault["needs_stop"] or fault["stopped_in_time"] == fault["runs"])
+            for fault in report["faults"].values()
+        )
+    )
+
+
+def faults_table(report: dict[str, Any]) -> Table:
+    """A row a fault, and one for the damaged networks."""
+    table = Table("fault", "solved", "stopped in time", "slowest stop", "restarts", box=None, pad_edge=False)
+    for name, fault in report["faults"].items():
+        stops = fault["needs_stop"]
+        table.add_row(
+            name,
+            f"{fault['task_successes']}/{fault['runs']}",
+            f"{fault['stopped_in_time']}/{fault['runs']}" if stops else "",
+            f"{fault['slowest_stop_s']:.2f} s" if stops else "",
+            str(fault["restarts"]),
+        )
+    if "damaged_models" in report:
+        damaged = report["damaged_models"]
+        table.add_row("damaged networks", f"{damaged['refused']}/{damaged['tried']} refused", "", "", "")
+    return table

@@ -1,0 +1,268 @@
+"""A saboteur beside a running graph: does it harm through its own topics, services and processes, and watches.
+
+For `roman-moe chaos` (bench/chaos.py): it is no part of any graph that is to do something useful.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rclpy.context import Context
+from rclpy.node import Node
+
+from roman_moe.control.bundle import load_bundle
+from roman_moe.core.action import GRIPPER_OPEN, TOP_SPEED, Command
+from roman_moe.core.bodies import HAND_NAMES, MessageError
+from roman_moe.core.errors import RomanError
+from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import NANOSECONDS
+from roman_moe.nodes.bringup import Graph
+from roman_moe.nodes.operator import node_of
+from roman_moe.nodes.probe import Probe
+from roman_moe.nodes.topics import (
+    CODEC,
+    GATE_WEIGHTS,
+    GRIPPER_COMMAND,
+    HAND_STATE,
+    SCENE,
+    TWIST,
+    TWIST_COMMAND,
+    Topic,
+    expert_action,
+)
+from roman_moe.nodes.wire import BodiesReader, NumbersReader
+
+MOVING = 0.05  # [m/s] commanded, from which the hand moves in earnest
+PERIOD_NS = 50_000_000
+LOSS = 0.3
+DELAY = 0.02  # [s]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault.
+
+    Attributes:
+        name: of it.
+        inject: puts it in.
+        needs_stop: whether the arm cannot go on meanwhile.
+        lasts: how often `inject` is called again, each `SPIN` [s], after the first time.
+        graph: "usual", "lossy" (scenes are dropped and delayed) or "full_shm".
+    """
+
+    name: str
+    inject: Callable[[Saboteur], None]
+    needs_stop: bool = False
+    lasts: int = 0
+    graph: str = "usual"
+
+
+class Saboteur(Probe):
+    """Does harm to a running graph, and watches what comes of it."""
+
+    def __init__(self, context: Context, graph: Graph, others: Path, rng: np.random.Generator) -> None:
+        super().__init__("saboteur", context)
+        self.graph, self.others, self.rng = graph, others, rng
+        self.hand: list[tuple[int, float]] = []  # stamp [ns], speed [m/s]
+        self.commands: list[tuple[int, float]] = []  # likewise
+        self.scene = b""
+        self._read_hand = BodiesReader(HAND_STATE.name, HAND_STATE.kind, HAND_NAMES)
+        self._read_twist = NumbersReader(TWIST_COMMAND.kind, TWIST)
+        self._sending: dict[str, Any] = {}
+        self._extra: subprocess.Popen[bytes] | None = None
+        for topic, handle in ((HAND_STATE, self._on_hand), (TWIST_COMMAND, self._on_command), (SCENE, self._on_scene)):
+            self.create_subscription(topic.kind, topic.name, handle, topic.qos, raw=True)
+
+    def _on_hand(self, data: bytes) -> None:
+        with contextlib.suppress(MessageError):
+            bodies = self._read_hand(data)
+            if self.hand and bodies.stamp_ns < self.hand[-1][0]:
+                self.begin_episode()
+            self.hand.append((bodies.stamp_ns, float(np.linalg.norm(bodies.velocities[0]))))
+
+    def _on_command(self, data: bytes) -> None:
+        with contextlib.suppress(MessageError):
+            stamp, velocity = self._read_twist(data)
+            self.commands.append((stamp, float(np.linalg.norm(velocity))))
+
+    def _on_scene(self, data: bytes) -> None:
+        self.scene = data
+
+    def begin_episode(self) -> None:
+        """Forget the last one."""
+        self.hand.clear()
+        self.commands.clear()
+
+    @property
+    def stamp(self) -> int:
+        """Of the newest hand state [ns]; -1 before there was one."""
+        return self.hand[-1][0] if self.hand else -1
+
+    @property
+    def leading(self) -> str:
+        """Skill that leads."""
+        assert self.graph.monitor.tick is not None
+        return self.graph.monitor.tick.leading
+
+    def in_motion(self, earliest: float) -> bool:
+        """Whether a fault now would hit the hand in motion, and one expert alone."""
+        tick = self.graph.monitor.tick
+        return (
+            self.stamp >= earliest * NANOSECONDS
+            and tick is not None
+            and float(tick.weights.max()) > 0.9
+            and len(self.commands) > 3
+            and min(speed for _, speed in self.commands[-3:]) > MOVING
+            and self.hand[-1][1] > MOVING
+        )
+
+    def kill(self, node: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a node's process a signal."""
+        os.kill(self.graph.processes[node], number)
+
+    def send(self, topic: Topic, *messages: Any) -> None:
+        """Publish messages, or bytes, on any topic."""
+        if topic.name not in self._sending:
+            self._sending[topic.name] = self.create_publisher(topic.kind, topic.name, topic.qos)
+        for message in messages:
+            self._sending[topic.name].publish(message)
+
+    def be_silent(self) -> None:
+        """Give up all that was published, and what else was started."""
+        for publisher in self._sending.values():
+            self.destroy_publisher(publisher)
+        self._sending.clear()
+        if self._extra is not None:
+            self._extra.terminate()
+            self._extra.wait()
+            self._extra = None
+
+    def start_second_gate(self) -> None:
+        """Another gate, with other weights, as somebody's forgotten terminal has it."""
+        if self._extra is None:
+            command = [sys.executable, "-m", "roman_moe.nodes.manipulation_network", "--ros-args"]
+            command += ["-r", "__node:=second_gate", "-p", f"controller:={self.others}"]
+            self._extra = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _future(saboteur: Saboteur) -> int:
+    return saboteur.stamp + 3600 * NANOSECONDS
+
+
+def _second_commander(saboteur: Saboteur) -> None:
+    wild = Command(saboteur.stamp, np.array([TOP_SPEED, 0.0, 0.0]), GRIPPER_OPEN)
+    saboteur.send(TWIST_COMMAND, CODEC.twist(wild))
+    saboteur.send(GRIPPER_COMMAND, CODEC.gripper(wild))
+
+
+def _not_finite(saboteur: Saboteur) -> None:
+    stamp, nans = saboteur.stamp + PERIOD_NS, np.full(4, np.nan)
+    nans[0] = 0.5
+    saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, nans))
+    saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, SKILLS, np.full(len(SKILLS), np.inf)))
+
+
+def _malformed(saboteur: Saboteur) -> None:
+    short = CODEC.action(saboteur.stamp, np.zeros(4))
+    short.velocity = short.velocity[:2]
+    long = CODEC.weights(saboteur.stamp, SKILLS, np.ones(len(SKILLS)))
+    long.position = [*long.position, 1.0]
+    saboteur.send(expert_action(saboteur.leading), short)
+    saboteur.send(GATE_WEIGHTS, long)
+    saboteur.send(SCENE, saboteur.scene[:100])
+
+
+def _unknown_skills(saboteur: Saboteur) -> None:
+    names = [f"dance_{i}" for i in range(len(SKILLS))]
+    saboteur.send(GATE_WEIGHTS, CODEC.weights(saboteur.stamp, names, np.ones(len(SKILLS)) / len(SKILLS)))
+
+
+def _stamps(at: Callable[[Saboteur], int], saboteur: Saboteur) -> None:
+    stamp = at(saboteur)
+    saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, np.ones(4)))
+    saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, SKILLS, np.eye(len(SKILLS))[0]))
+
+
+def _flood(saboteur: Saboteur) -> None:
+    message = CODEC.action(_future(saboteur), np.ones(4))
+    saboteur.send(expert_action(saboteur.leading), *[message] * 200)
+
+
+def _clock_back(saboteur: Saboteur) -> None:
+    past = bytearray(saboteur.scene)
+    past[4:12] = bytes(8)  # the stamp, seconds and nanoseconds
+    saboteur.send(SCENE, bytes(past))
+
+
+def _swap_during_swap(saboteur: Saboteur) -> None:
+    bundle = load_bundle(saboteur.others)
+    skill = saboteur.leading
+    if not saboteur.graph.spin_until(partial(saboteur.finds, skill), 10.0):
+        raise RomanError(f"chaos: no parameter services of {node_of(skill)}")
+    for _ in range(5):
+        saboteur.set_model(skill, saboteur.others / bundle.manifest.experts[skill].file)
+
+
+def _kill(find: Callable[[Saboteur], str], number: signal.Signals, saboteur: Saboteur) -> None:
+    saboteur.kill(find(saboteur), number)
+
+
+_NODES: tuple[tuple[str, Callable[[Saboteur], str]], ...] = (
+    ("pose_source", lambda _: "pose_source"),
+    ("observer", lambda _: "observer"),
+    ("manipulation_network", lambda _: "manipulation_network"),
+    ("expert", lambda saboteur: node_of(saboteur.leading)),
+    ("blender", lambda _: "blender"),
+)
+
+FAULTS: tuple[Fault, ...] = (
+    *(Fault(f"kill_{name}", partial(_kill, find, signal.SIGKILL), True) for name, find in _NODES),
+    *(Fault(f"freeze_{name}", partial(_kill, find, signal.SIGSTOP), True) for name, find in _NODES),
+    Fault("second_commander", _second_commander, True, lasts=20),
+    Fault("two_gates", Saboteur.start_second_gate, lasts=60),
+    Fault("not_finite", _not_finite, lasts=10),
+    Fault("malformed", _malformed, lasts=10),
+    Fault("unknown_skills", _unknown_skills, lasts=10),
+    Fault("stamps_from_the_future", partial(_stamps, _future), lasts=10),
+    Fault("stamps_from_the_past", partial(_stamps, lambda _: 0), lasts=10),
+    Fault("flood", _flood, lasts=20),
+    Fault("clock_back", _clock_back, lasts=3),
+    Fault("swap_during_swap", _swap_during_swap),
+    Fault("lossy_scenes", lambda _: None, graph="lossy"),
+    Fault("full_shared_memory", lambda _: None, graph="full_shm"),
+)
+
+
+class LossyRelay(Node):
+    """Stands between the observer and all others: drops some scenes, and delays the rest."""
+
+    SOURCE = "scene_whole"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("lossy_relay", context=context)
+        self._rng = np.random.default_rng(0)
+        self._publisher = self.create_publisher(SCENE.kind, SCENE.name, SCENE.qos)
+        self._waiting: list[tuple[float, bytes]] = []
+        self.create_subscription(SCENE.kind, self.SOURCE, self._on_scene, SCENE.qos, raw=True)
+        self.create_timer(0.002, self._on_time)
+
+    def _on_scene(self, data: bytes) -> None:
+        if self._rng.random() >= LOSS:
+            self._waiting.append((time.monotonic() + DELAY * self._rng.random(), data))
+
+    def _on_time(self) -> None:
+        now = time.monotonic()
+        for when, data in [item for item in self._waiting if item[0] <= now]:
+            self._publisher.publish(data)
+            self._waiting.remove((when, data))
