@@ -27,6 +27,8 @@ EXTRAS = {
         "ros-rcl-interfaces",
         "ros-rosgraph-msgs",
         "ros-sensor-msgs",
+        "ros-std-msgs",
+        "ros-std-srvs",
     ],
     # never both in one environment: they install the same module
     "cpu": ["onnxruntime>=1.18"],

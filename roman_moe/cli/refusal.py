@@ -37,6 +37,8 @@ ROS_MODULES = (
     "rclpy",
     "rosgraph_msgs",
     "sensor_msgs",
+    "std_msgs",
+    "std_srvs",
 )
 
 _SHARED_OBJECT = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")

@@ -46,6 +46,8 @@ LAST_WORDS = 0.1  # [s] after an episode for what was sent before its outcome on
 
 NODE_CLASSES = {
     "lab_node": "LabNode",
+    "mock_arm": "MockArmNode",
+    "arm_bridge": "ArmBridge",
     "pose_source": "PoseSource",
     "observer": "Observer",
     "manipulation_network": "ManipulationNetwork",

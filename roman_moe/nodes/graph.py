@@ -20,24 +20,29 @@ from roman_moe.core.paths import config_path, find_shipped
 Value = Any
 """bool, int, float or str: what a ROS parameter here may be."""
 
-_REFERENCE = re.compile(r"\$\((\w+)\)")
+_REFERENCE = re.compile(r"\$\((\w+)(?: (==|!=) (\w+))?\)")
 _SKILL = "skill"
+_PATHS = ("controller", "arm_config")
+"""Arguments that are paths: nodes run in folders of their own, and get the whole one, of what is shipped if it is not
+here."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """What a user may set. The type of `default` is the argument's type."""
+    """What a user may set. The type of `default` is the argument's type; it is one of `choices`, if there are any."""
 
     default: Value
     description: str
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class NodeTemplate:
-    """A node as the file has it, references unresolved."""
+    """A node as the file has it, references unresolved; it starts if `when` comes to true."""
 
     executable: str
     parameters: dict[str, Any]
+    when: Value = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def load_description(path: Path | None = None) -> Description:
     description = build(Description, read_yaml(path, ConfigError), str(path), ConfigError)
     known = {*description.arguments, _SKILL}
     for name, node in description.nodes.items():
-        for reference in _REFERENCE.findall(" ".join([name, *map(str, node.parameters.values())])):
+        for reference, *_ in _REFERENCE.findall(" ".join([name, str(node.when), *map(str, node.parameters.values())])):
             if reference not in known:
                 raise ConfigError(f"{path}: nodes.{name}: $({reference}): expected one of {', '.join(sorted(known))}")
     return description
@@ -91,11 +96,14 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
     values = {name: argument.default for name, argument in description.arguments.items()}
     for name, value in arguments.items():
         values[name] = _converted(description, name, value)
-    # nodes run in folders of their own: they get the whole path, of what is shipped if it is not here
-    values["controller"] = str(find_shipped(values["controller"]).resolve())
+    for name in _PATHS:
+        if values.get(name):
+            values[name] = str(find_shipped(values[name]).resolve())
     skills = load_manifest(values["controller"]).skills
     nodes = []
     for name, template in description.nodes.items():
+        if _substitute(template.when, values) is not True:
+            continue
         for skill in skills if f"$({_SKILL})" in name else (None,):
             known = values if skill is None else {**values, _SKILL: skill}
             parameters = {key: _substitute(value, known) for key, value in template.parameters.items()}
@@ -113,6 +121,9 @@ def _converted(description: Description, name: str, value: Value) -> Value:
         return float(value)
     if type(value) is not kind:
         raise ConfigError(f"graph: argument {name!r} is {value!r}: expected {kind.__name__}")
+    choices = description.arguments[name].choices
+    if choices and value not in choices:
+        raise ConfigError(f"graph: argument {name!r} is {value!r}: expected {' or '.join(choices)}")
     return value
 
 
@@ -137,8 +148,16 @@ def _parsed(name: str, kind: type, text: str) -> Value:
 
 
 def _substitute(value: Value, known: Mapping[str, Value]) -> Value:
-    """A value that is one reference keeps the argument's type; within a text it becomes text."""
+    """A value that is one reference keeps the argument's type; within a text it becomes text.
+
+    A comparison with a word, such as `$(arm == lab)`, is true or false.
+    """
     if not isinstance(value, str):
         return value
+
+    def of(match: re.Match[str]) -> Value:
+        found, comparison, word = known[match[1]], match[2], match[3]
+        return found if comparison is None else (str(found) == word) == (comparison == "==")
+
     whole = _REFERENCE.fullmatch(value)
-    return known[whole[1]] if whole else _REFERENCE.sub(lambda match: str(known[match[1]]), value)
+    return of(whole) if whole else _REFERENCE.sub(lambda match: str(of(match)), value)

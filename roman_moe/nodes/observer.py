@@ -1,11 +1,13 @@
 """Observer, the pacemaker: joins the hand's state and the objects' poses into one stamped scene per control tick.
 
 A tick waits for poses of its own stamp, in lockstep for ever and otherwise for `pose_wait`; then the newest poses
-serve, aged by what they are older. A state or poses that are not finite never become a scene.
+serve, aged by what they are older. Poses of a camera, which looks when it looks, are not waited for: the newest that
+are not newer than the hand serve at once. A state or poses that are not finite never become a scene.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import HAND_STATE, OBJECT_POSES, SCENE
 
 LATE_POSES = "late_poses"
+RECENT = 16  # poses that are kept: a hand's state may come after poses of a later moment, but not much later
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class ObserverParameters:
 
     lockstep: bool = parameter("whether a tick waits for its own poses for as long as it takes", False)
     pose_wait: float = parameter("how long a tick waits for its own poses otherwise [s]", 0.02, (0.001, 1.0))
+    await_poses: bool = parameter("whether there are poses of each tick's own stamp, to wait for", True)
 
 
 class Observer(RomanNode):
@@ -42,6 +46,7 @@ class Observer(RomanNode):
         """Begin without any scene."""
         self._hand: HandState | None = None  # of the tick that still waits for poses
         self._poses: ObjectPoses | None = None  # newest
+        self._recent: deque[ObjectPoses] = deque(maxlen=RECENT)
         self._scene_stamp = -1  # of the last scene sent
         self._publish_scene = self.advertise_bodies(SCENE, SCENE_NAMES)
         self._deadline = self.timer(self._settings.pose_wait, self._on_deadline)
@@ -55,7 +60,9 @@ class Observer(RomanNode):
             self._publish_scene(self._scene)
             return
         self._hand = hand
-        if self._poses is not None and self._poses.stamp_ns == hand.stamp_ns:
+        if not (self._settings.await_poses or self._settings.lockstep):
+            self._publish_with_recent(hand)
+        elif self._poses is not None and self._poses.stamp_ns == hand.stamp_ns:
             self._publish(hand, self._poses)
         elif not self._settings.lockstep:
             self._deadline.reset()
@@ -65,8 +72,16 @@ class Observer(RomanNode):
             self.diagnostics.count(NOT_FINITE, f"object_poses at {poses.stamp_ns} ns")
             return
         self._poses = poses
+        self._recent.append(poses)
         if self._hand is not None and self._hand.stamp_ns == poses.stamp_ns:
             self._publish(self._hand, poses)
+
+    def _publish_with_recent(self, hand: HandState) -> None:
+        seen = [poses for poses in self._recent if poses.stamp_ns <= hand.stamp_ns]
+        if seen:
+            self._publish(hand, max(seen, key=lambda poses: poses.stamp_ns))
+        else:
+            self.diagnostics.state(WARN, "waiting for object_poses")
 
     def _on_deadline(self) -> None:
         self._deadline.cancel()

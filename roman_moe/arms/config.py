@@ -1,0 +1,196 @@
+"""`config/arms/<arm>.yaml`: what a robot driven through MoveIt Servo calls its topics, and in which units it speaks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.paths import find_shipped
+from roman_moe.core.state import FLAGS
+
+SERVO_TIMEOUT = 0.1  # [s] MoveIt Servo's incoming_command_timeout: whoever commands must be heard more often than that
+
+
+@dataclass(frozen=True)
+class TwistConfig:
+    """How commands go to MoveIt Servo.
+
+    Attributes:
+        topic: of geometry_msgs/TwistStamped that Servo listens to.
+        frame: of the twists, and of the poses: the base frame, at the arm's first link.
+        command_in_type: as Servo's parameter: "speed_units" (m/s) or "unitless" (-1 to 1, of `scale`).
+        scale: as Servo's parameter scale.linear, the speed that a unitless 1 stands for [m/s].
+        rate: at which a command is repeated until the next one [Hz].
+        halt_messages: zero twists sent when the arm is halted, before silence; as Servo's num_outgoing_halt_msgs.
+    """
+
+    topic: str = "/servo_node/delta_twist_cmds"
+    frame: str = "base"
+    command_in_type: str = "speed_units"
+    scale: float = 0.4
+    rate: float = 40.0
+    halt_messages: int = 4
+
+    def __post_init__(self) -> None:
+        _one_of("twist.command_in_type", self.command_in_type, "speed_units", "unitless")
+        _positive("twist.scale", self.scale)
+        if not (math.isfinite(self.rate) and self.rate >= 2.0 / SERVO_TIMEOUT):
+            least = 2.0 / SERVO_TIMEOUT
+            raise ValueError(f"twist.rate {self.rate} Hz: expected at least {least} Hz: Servo waits {SERVO_TIMEOUT} s")
+        if self.halt_messages < 1:
+            raise ValueError(f"twist.halt_messages {self.halt_messages}: expected at least 1")
+
+
+@dataclass(frozen=True)
+class PoseConfig:
+    """Where the hand is.
+
+    Attributes:
+        topic: of geometry_msgs/PoseStamped, in the frame of the twists.
+        tool_offset: from that pose to the point between the fingertips, in the pose's own frame, three numbers [m].
+        max_age: by its stamp and since its receipt [s].
+        clock_tolerance: by how much its stamp may be ahead of this machine's clock [s].
+        velocity_window: of poses from which the hand's velocity is taken [s].
+    """
+
+    topic: str
+    tool_offset: tuple[float, ...] = (0.0, 0.0, 0.0)
+    max_age: float = 0.1
+    clock_tolerance: float = 0.01
+    velocity_window: float = 0.04
+
+    def __post_init__(self) -> None:
+        if len(self.tool_offset) != 3 or not all(map(math.isfinite, self.tool_offset)):
+            raise ValueError(f"pose.tool_offset {list(self.tool_offset)}: expected three finite numbers")
+        for name in ("max_age", "clock_tolerance", "velocity_window"):
+            _positive(f"pose.{name}", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class FingersConfig:
+    """How far the fingers are open, and whether they hold something.
+
+    The opening is `offset` plus each joint's position times its factor.
+
+    Attributes:
+        joints: factor [m of opening per unit of the joint's position] by the joint's name.
+        topic: of sensor_msgs/JointState; messages without these joints are passed over.
+        offset: opening when all joints are at zero [m].
+        max_age: since its receipt [s].
+        forces: "effort": each joint's effort is a force [N], of the left and right finger in this order (of both, if
+            there is one joint); "stall": fingers that were told to close and stand still apart hold something.
+        stall_time: for which they have to stand still [s].
+    """
+
+    joints: Mapping[str, float]
+    topic: str = "/joint_states"
+    offset: float = 0.0
+    max_age: float = 0.5
+    forces: str = "stall"
+    stall_time: float = 0.15
+
+    def __post_init__(self) -> None:
+        _one_of("fingers.forces", self.forces, "effort", "stall")
+        if not self.joints or len(self.joints) > 2 or not all(map(math.isfinite, self.joints.values())):
+            raise ValueError(f"fingers.joints {dict(self.joints)}: expected one or two joints with finite factors")
+        for name in ("max_age", "stall_time"):
+            _positive(f"fingers.{name}", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class GripperConfig:
+    """How the gripper is told to open: by an action where control_msgs is installed, else by a topic.
+
+    A joint's position is `offset` + `scale` times the opening [m].
+
+    Attributes:
+        action: name of the action; none if empty.
+        action_type: "GripperCommand" or "ParallelGripperCommand", of control_msgs.
+        topic: instead; none if empty.
+        topic_type: "JointState" (sensor_msgs) or "Float64MultiArray" (std_msgs).
+        joints: names for a JointState or a ParallelGripperCommand; as many numbers go into a Float64MultiArray.
+        scale: units of the joints per metre of opening.
+        offset: of a closed gripper, in units of the joints.
+        max_effort: with an action [N].
+    """
+
+    joints: tuple[str, ...]
+    action: str = ""
+    action_type: str = "ParallelGripperCommand"
+    topic: str = ""
+    topic_type: str = "Float64MultiArray"
+    scale: float = 1.0
+    offset: float = 0.0
+    max_effort: float = 20.0
+
+    def __post_init__(self) -> None:
+        _one_of("gripper.action_type", self.action_type, "GripperCommand", "ParallelGripperCommand")
+        _one_of("gripper.topic_type", self.topic_type, "JointState", "Float64MultiArray")
+        if not (self.action or self.topic):
+            raise ValueError("gripper: neither action nor topic: expected at least one")
+        if not self.joints:
+            raise ValueError("gripper.joints is empty: expected at least one name")
+        _positive("gripper.max_effort", self.max_effort)
+        if not (math.isfinite(self.scale) and self.scale != 0.0 and math.isfinite(self.offset)):
+            raise ValueError(f"gripper.scale {self.scale}, offset {self.offset}: expected finite numbers, scale not 0")
+
+
+@dataclass(frozen=True)
+class StatusConfig:
+    """What Servo says about itself.
+
+    Attributes:
+        topic: of its status; not listened to if empty.
+        type: "ServoStatus" (moveit_msgs), "Int8" (std_msgs, Servo before 2.6), or "auto": the first if it is installed.
+    """
+
+    topic: str = "/servo_node/status"
+    type: str = "auto"
+
+    def __post_init__(self) -> None:
+        _one_of("status.type", self.type, "auto", "ServoStatus", "Int8")
+
+
+@dataclass(frozen=True)
+class ArmConfig:
+    """An arm behind MoveIt Servo.
+
+    Attributes:
+        twist, pose, fingers, gripper, status: see there.
+        flags: topics of std_msgs/Bool by the flag's name (`core.state.FLAGS`); a flag without one stays false.
+    """
+
+    pose: PoseConfig
+    fingers: FingersConfig
+    gripper: GripperConfig
+    twist: TwistConfig = field(default_factory=TwistConfig)
+    status: StatusConfig = field(default_factory=StatusConfig)
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.flags:
+            _one_of("flags: name", name, *FLAGS)
+
+
+def load_arm_config(path: str | Path) -> ArmConfig:
+    """An arm's description, of a file of one's own or a shipped one such as config/arms/franka.yaml.
+
+    Raises:
+        ConfigError: naming file and key.
+    """
+    file = find_shipped(path)
+    return build(ArmConfig, read_yaml(file, ConfigError), str(file), ConfigError)
+
+
+def _one_of(name: str, value: str, *choices: str) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} {value!r}: expected {' or '.join(map(repr, choices))}")
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0.0):
+        raise ValueError(f"{name} {value}: expected a positive, finite number")

@@ -1,0 +1,82 @@
+"""What a robot does not say about its hand, from what it says: its velocity, and whether its fingers hold something."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.features import FORCE_SCALE
+from roman_moe.core.state import NANOSECONDS
+
+STILL = 0.0005  # [m] by which fingers that stand still may move
+HELD_APART = 0.003  # [m] at least between what fingers were told and where they stand, when they hold something
+
+
+class VelocityEstimate:
+    """Velocity of the hand as the slope of a straight line through its last positions (least squares)."""
+
+    def __init__(self, window: float) -> None:
+        """`window`: age of the oldest position that counts [s]; the estimate lags by half of it."""
+        self._window_ns = round(window * NANOSECONDS)
+        self._samples: deque[tuple[int, NDArray[np.float64]]] = deque()
+
+    def add(self, stamp_ns: int, position: NDArray[np.float64]) -> None:
+        """A position, (3,) [m]. One that is no later than the last begins anew: the clock was set back."""
+        if self._samples and stamp_ns <= self._samples[-1][0]:
+            self._samples.clear()
+        self._samples.append((stamp_ns, position))
+        # two at least: a robot that tells its pose less often than the window has a velocity, too
+        while len(self._samples) > 2 and stamp_ns - self._samples[0][0] > self._window_ns:
+            self._samples.popleft()
+
+    def velocity(self) -> NDArray[np.float64]:
+        """(3,) [m/s]; zero as long as there is one position alone."""
+        if len(self._samples) < 2:
+            return np.zeros(3)
+        newest = self._samples[-1][0]
+        times = np.array([(stamp - newest) / NANOSECONDS for stamp, _ in self._samples])
+        times -= times.mean()
+        positions = np.array([position for _, position in self._samples])
+        slope: NDArray[np.float64] = times @ positions / (times @ times)
+        return slope
+
+
+class StallEstimate:
+    """Forces on the fingers of a gripper that measures none.
+
+    Fingers that were told to close, and stand still apart, hold something: the forces are then such as saturate what
+    networks see of them, else zero.
+    """
+
+    def __init__(self, stall_time: float) -> None:
+        """`stall_time`: for which the fingers must have stood still, and have been told to close [s]."""
+        self._time = stall_time
+        self._told: float | None = None
+        self._told_at = 0.0
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def tell(self, opening: float, now: float) -> None:
+        """The gripper is told to open so far [m] at `now` [s], a steady clock."""
+        if opening != self._told:
+            self._told, self._told_at = opening, now
+
+    def see(self, opening: float, now: float) -> None:
+        """The fingers are open so far [m] at `now` [s]."""
+        self._seen.append((now, opening))
+        while len(self._seen) > 1 and self._seen[1][0] <= now - self._time:
+            self._seen.popleft()
+
+    def forces(self) -> NDArray[np.float64]:
+        """On the left and right pad, (2,) [N]."""
+        return np.full(2, FORCE_SCALE if self._holds() else 0.0)
+
+    def _holds(self) -> bool:
+        if self._told is None or not self._seen:
+            return False
+        (oldest, _), (newest, opening) = self._seen[0], self._seen[-1]
+        if min(newest - oldest, newest - self._told_at) < self._time:
+            return False
+        openings = [seen for _, seen in self._seen]
+        return max(openings) - min(openings) <= STILL and opening - self._told >= HELD_APART

@@ -1,0 +1,158 @@
+"""The last watch before a robot: what of the commands that come may go to it now.
+
+It trusts nobody. Each command goes through a guard of its own, so that who commands past the blender's meets the same
+limits. Commands that are old by their stamp or by a steady clock, not finite, from the future, or of two commanders
+halt the arm: some messages of zero, then silence, which MoveIt Servo takes for an order to stop, too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.control.guard import Guard, GuardStatus
+from roman_moe.control.limits import Limits
+from roman_moe.core.action import Command
+from roman_moe.core.state import NANOSECONDS
+
+CONFLICT_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
+ANY_JERK = 1e9
+"""[m/s^3] The sender's guard limits the jerk, but not of its stops: a second limit would soften them."""
+
+
+class CommandWatch:
+    """Watches over the commands for one robot.
+
+    Args:
+        limits: of the guard, and how old a command may be.
+        period: from one command to the next [s].
+        halt_messages: of zero, sent when the arm is halted.
+
+    Attributes:
+        guard: that every twist goes through.
+        status: what is done to the commands at present, and why.
+    """
+
+    def __init__(self, limits: Limits, period: float, halt_messages: int) -> None:
+        self.guard = Guard(dataclasses.replace(limits, jerk=ANY_JERK), period)
+        self._max_age = limits.max_command_age
+        self._halt_messages = halt_messages
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing has come, and the robot rests. A stop stays."""
+        self.guard.reset()
+        self.status = self.guard.status
+        self._allowed = np.zeros(3)
+        self._last: tuple[int, NDArray[np.float64]] | None = None  # last good command as it came, with its stamp
+        self._received = 0.0  # [s]
+        self._last_opening: tuple[int, float] | None = None
+        self._fault: GuardStatus | None = None  # of the last command
+        self._rivals: tuple[str, ...] = ()
+        self._rest_until = 0.0  # [s]
+        self._halts_left = 0  # a robot that was told nothing needs no halt
+
+    @property
+    def heard(self) -> bool:
+        """Whether any good command has come."""
+        return self._last is not None
+
+    def meet(self, speakers: Sequence[str]) -> None:
+        """Names of all that command at present: more than one is one too many."""
+        self._rivals = tuple(speakers) if len(speakers) > 1 else ()
+
+    def take(
+        self, stamp_ns: int, velocity: NDArray[np.float64], hand: NDArray[np.float64] | None, now_ns: int, now: float
+    ) -> GuardStatus | None:
+        """A twist has come; why it is refused, or None.
+
+        Args:
+            stamp_ns: of the scene that it answers [ns].
+            velocity: of the hand, (3,) [m/s].
+            hand: its position, (3,) [m]; None if it is not known.
+            now_ns, now: the graph's clock [ns], and a steady one [s].
+        """
+        fault = self._wrong(stamp_ns, velocity, now_ns)
+        if fault is GuardStatus.HALT_COMMAND_STALE:  # the last good one is old soon enough
+            return fault
+        self._fault = fault
+        if fault is not None:
+            return fault
+        if hand is None:  # nobody knows where the workspace ends
+            self._fault = GuardStatus.HALT_OBSERVER_SILENT
+            return self._fault
+        if self._last is not None:
+            if stamp_ns == self._last[0]:
+                return None if np.array_equal(velocity, self._last[1]) else self._contradicted(now)
+            if stamp_ns < self._last[0] and now - self._received <= self._max_age:
+                return None  # overtaken on its way: what came last is newer, and still good
+        self._last, self._received = (stamp_ns, velocity), now
+        if not self._resting(now):
+            self._allowed = self.guard.allow(
+                Command(stamp_ns, velocity, self.guard.gripper_opening), hand
+            ).linear_velocity
+        return None
+
+    def take_gripper(self, stamp_ns: int, opening: float, now_ns: int, now: float) -> float | GuardStatus | None:
+        """A gripper's opening [m] has come: what to tell the gripper, why it is refused, or None for nothing to do."""
+        fault = self._wrong(stamp_ns, np.array([opening]), now_ns)
+        if fault is not None:
+            return fault
+        if self._last_opening is not None:
+            if stamp_ns == self._last_opening[0] and opening != self._last_opening[1]:
+                return self._contradicted(now)
+            if stamp_ns < self._last_opening[0] and now_ns >= self._last_opening[0]:
+                return None  # overtaken
+        self._last_opening = stamp_ns, opening
+        return None if self._resting(now) else opening
+
+    def output(self, now_ns: int, now: float) -> NDArray[np.float64] | None:
+        """What to tell the robot now, (3,) [m/s]; None for nothing."""
+        reason = self._reason(now_ns, now)
+        if reason is None:
+            self.status = self.guard.status
+            self._halts_left = self._halt_messages
+            return self._allowed
+        self.status = reason
+        if self._halts_left == 0:
+            return None
+        # kept, so that whatever ends the halt, no velocity from before it goes out again
+        velocity = self._allowed = self.guard.halt(0, reason).linear_velocity
+        if not velocity.any():
+            self._halts_left -= 1
+        return velocity
+
+    def _wrong(self, stamp_ns: int, numbers: NDArray[np.float64], now_ns: int) -> GuardStatus | None:
+        if not np.isfinite(numbers).all():
+            return GuardStatus.HALT_COMMAND_NOT_FINITE
+        if stamp_ns > now_ns:
+            return GuardStatus.HALT_COMMAND_FROM_THE_FUTURE
+        if now_ns - stamp_ns > self._max_age * NANOSECONDS:
+            return GuardStatus.HALT_COMMAND_STALE
+        return None
+
+    def _contradicted(self, now: float) -> GuardStatus:
+        self._rest_until = now + CONFLICT_REST
+        return GuardStatus.HALT_TWO_COMMANDERS
+
+    def _resting(self, now: float) -> bool:
+        return bool(self.guard.stopped or self._rivals or now < self._rest_until)
+
+    def _reason(self, now_ns: int, now: float) -> GuardStatus | None:
+        """Why the arm is halted; None if it is not."""
+        if self.guard.stopped:
+            return GuardStatus.STOPPED
+        if self._rivals or now < self._rest_until:
+            return GuardStatus.HALT_TWO_COMMANDERS
+        if self._fault is not None:
+            return self._fault
+        if self._last is None:
+            return GuardStatus.HALT_COMMAND_STALE
+        if now_ns < self._last[0]:  # the clock was set back
+            return GuardStatus.HALT_COMMAND_FROM_THE_FUTURE
+        if now - self._received > self._max_age or now_ns - self._last[0] > self._max_age * NANOSECONDS:
+            return GuardStatus.HALT_COMMAND_STALE
+        return None

@@ -1,0 +1,307 @@
+"""The bridge to a real arm by MoveIt Servo's conventions: the robot's own topics there, the graph's here.
+
+It gives `hand_state` on an exact grid of control periods of its clock, and sends the robot nothing that its own watch
+(`arms/watch.py`) does not let through: whatever is wrong with the commands, the robot gets zero twists, then silence.
+With `read_only` it has no publisher to the robot at all, and does everything else.
+
+This is software: it stops a robot that works. It is no safety-rated emergency stop (IEC 60204-1), and replaces none.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from numpy.typing import NDArray
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, Int8
+
+from roman_moe.arms.clock import StampGrid
+from roman_moe.arms.config import ArmConfig, load_arm_config
+from roman_moe.arms.convert import twist_numbers
+from roman_moe.arms.robot import RobotState
+from roman_moe.arms.servo_status import CLEAR, status_name
+from roman_moe.arms.watch import CommandWatch
+from roman_moe.control.guard import GuardStatus
+from roman_moe.control.limits import load_limits
+from roman_moe.control.manifest import load_manifest
+from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.messages import message_stamp
+from roman_moe.core.state import NANOSECONDS
+from roman_moe.nodes.arm_gripper import Gripper, make_gripper
+from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.diagnostics import ERROR, OK, WARN
+from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.process import leave, run_node
+from roman_moe.nodes.topics import (
+    GRIPPER,
+    GRIPPER_COMMAND,
+    HAND_STATE,
+    TWIST,
+    TWIST_COMMAND,
+    Topic,
+)
+
+POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
+SPEAKERS_PERIOD = 0.25  # [s] between two looks at who commands
+GRIPPER_PERIOD = 0.5  # [s] after which a gripper is told again: on a topic always, by an action if nobody took it
+EXAMPLE = "config/arms/franka.yaml"
+
+REFUSED = "refused_commands"
+SKIPPED = "skipped_ticks"
+GRIPPER_TROUBLE = "gripper_not_reached"
+STATUS = "guard"
+
+_SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # takes what any driver offers (REP 2003)
+_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # a twist that was overtaken is not wanted
+
+
+@dataclass(frozen=True)
+class ArmBridgeParameters:
+    """Parameters of the bridge."""
+
+    controller: str = parameter("folder of the controller bundle, whose control rate it keeps")
+    config: str = parameter("file that describes the robot, such as config/arms/franka.yaml")
+    read_only: bool = parameter("whether the robot is listened to, but told nothing", False)
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
+
+
+class ArmBridge(RomanNode):
+    """Turns `delta_twist_cmds` and `gripper_cmd` into what MoveIt Servo and a gripper take; gives `hand_state`."""
+
+    NAME = "arm_bridge"
+    PARAMETERS = ArmBridgeParameters
+
+    _twist: Any = None  # publisher to the robot
+    _gripper: Gripper | None = None
+
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        self._settings = declare(self, ArmBridgeParameters)
+
+    def configure(self) -> None:
+        """Read the robot's description, the limits and the control rate."""
+        if not self._settings.config:
+            raise ConfigError(f"{self.get_name()}: parameter 'config' is empty: expected a file such as {EXAMPLE}")
+        self._config = load_arm_config(self._settings.config)
+        limits = load_limits(self._settings.limits)
+        self._period_ns = round(NANOSECONDS / load_manifest(self._settings.controller).rates.control_rate)
+        self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, self._config.twist.halt_messages)
+
+    def activate(self) -> None:
+        """Begin to listen to the robot and the graph."""
+        config = self._config
+        self._robot = RobotState(config)
+        self._grid = StampGrid(self._period_ns)
+        self._watch.reset()
+        self._rivals: list[str] = []
+        self._servo = ""  # its last warning
+        self._next_send = 0.0  # [s]
+        self._opening: float | None = None  # last allowed for the gripper [m]
+        self._next_gripper = 0.0  # [s]
+        self._to_servo = Topic(config.twist.topic, TwistStamped, _NEWEST)
+        if self.resolve_topic_name(config.twist.topic) == self.resolve_topic_name(TWIST_COMMAND.name):
+            raise ConfigError(f"{self._settings.config}: twist.topic {config.twist.topic!r} is the graph's own topic")
+        self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
+        self._listen_to_robot(config)
+        if not self._settings.read_only:
+            self._twist = self.advertise(self._to_servo)
+            self._gripper = make_gripper(self, config.gripper)
+            self._undo.append(self._let_go_of_gripper)
+        self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
+        self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
+        self.trigger_service("stop", self._stop)
+        self.trigger_service("rearm", self._rearm)
+        self.timer(POLL_PERIOD, self._on_poll)
+        self.timer(SPEAKERS_PERIOD, self._look_for_rivals)
+        self.diagnostics.fact(
+            {
+                "arm": self._settings.config,
+                "read_only": str(self._settings.read_only).lower(),
+                "gripper": self._gripper.how if self._gripper else "not commanded",
+            }
+        )
+        self.diagnostics.state(WARN, "waiting for the robot")
+
+    def _listen_to_robot(self, config: ArmConfig) -> None:
+        def same(message: Any) -> Any:
+            return message
+
+        self.listen(Topic(config.pose.topic, PoseStamped, _SENSOR), self._read_pose, self._ignore)
+        self.listen(Topic(config.fingers.topic, JointState, _SENSOR), self._read_joints, self._ignore)
+        for flag, topic in config.flags.items():
+            self.listen(Topic(topic, Bool, _SENSOR), same, partial(self._on_flag, flag))
+        if config.status.topic:
+            kind, name = _status_type(config.status.type)
+            self.listen(Topic(config.status.topic, kind, _SENSOR), same, partial(self._on_status, name))
+
+    def deactivate(self) -> None:
+        """Leave the robot at rest."""
+        if self._twist is not None:
+            self._send(np.zeros(3))
+            self._twist = None
+
+    def _let_go_of_gripper(self) -> None:
+        if self._gripper is not None:
+            self._gripper.close()
+            self._gripper = None
+
+    def _stop(self) -> str:
+        self._watch.guard.stop()
+        return "stopped until rearm; this is software, and no safety-rated emergency stop"
+
+    def _rearm(self) -> str:
+        was = self._watch.guard.stopped
+        self._watch.guard.rearm()
+        return "armed again, from rest" if was else "was not stopped"
+
+    def _now(self) -> tuple[int, float]:
+        """The graph's clock [ns] and a steady one [s]."""
+        return self.get_clock().now().nanoseconds, time.monotonic()
+
+    def _read_pose(self, message: Any) -> None:
+        p, q = message.pose.position, message.pose.orientation
+        stamp, frame = message_stamp(message), message.header.frame_id
+        self._robot.see_pose(stamp, frame, (p.x, p.y, p.z), (q.x, q.y, q.z, q.w), *self._now())
+
+    def _read_joints(self, message: Any) -> None:
+        self._robot.see_joints(message.name, message.position, message.effort, time.monotonic())
+
+    def _ignore(self, _: None) -> None:
+        """What the robot says has been taken note of while it was decoded."""
+
+    def _on_flag(self, flag: str, message: Bool) -> None:
+        self._robot.see_flag(flag, message.data)
+
+    def _on_status(self, kind: str, message: Any) -> None:
+        name = status_name(message.code if kind == "ServoStatus" else message.data, kind)
+        self._servo = "" if name == CLEAR else name
+        self.diagnostics.fact({"servo_status": name})
+
+    def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        now_ns, now = self._now()
+        refused = self._watch.take(*stamped, self._robot.position(now_ns, now), now_ns, now)
+        if refused is not None:
+            self._count(refused, f"delta_twist_cmds at {stamped[0]} ns", now_ns, now)
+            return
+        self._output(now_ns, now)  # at once: the arm has waited for it
+
+    def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        now_ns, now = self._now()
+        opening = self._watch.take_gripper(stamped[0], float(stamped[1][0]), now_ns, now)
+        if isinstance(opening, GuardStatus):
+            self._count(opening, f"gripper_cmd at {stamped[0]} ns", now_ns, now)
+        elif opening is not None and opening != self._opening:
+            self._opening = opening
+            self._tell_gripper()
+
+    def _count(self, reason: GuardStatus, what: str, now_ns: int, now: float) -> None:
+        if reason is GuardStatus.HALT_COMMAND_STALE and self._robot.missing(now_ns, now):
+            return  # the blender's last word on the last scene there was: the trouble is the robot's silence
+        if reason is GuardStatus.HALT_COMMAND_NOT_FINITE:
+            self.diagnostics.count(NOT_FINITE, what)
+        self.diagnostics.count(REFUSED, f"{reason.name}: {what}")
+
+    def _tell_gripper(self) -> None:
+        now = time.monotonic()
+        self._next_gripper = now + GRIPPER_PERIOD
+        if self._gripper is None or self._opening is None:
+            return
+        trouble = self._gripper.send(self._opening)
+        if trouble:
+            self.diagnostics.count(GRIPPER_TROUBLE, trouble)
+            return
+        self._robot.told(self._opening, now)
+        if not self._gripper.repeats:
+            self._next_gripper = math.inf
+
+    def _look_for_rivals(self) -> None:
+        """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""
+        beside = [name for name in self.speakers(self._to_servo) if name != self.get_fully_qualified_name().lstrip("/")]
+        self._rivals = sorted({*self.speakers(TWIST_COMMAND), *beside})
+        self._watch.meet(self._rivals)
+
+    def _on_poll(self) -> None:
+        now_ns, now = self._now()
+        stamp = self._grid.due(now_ns)
+        if stamp is not None:
+            self._tick(stamp, now_ns, now)
+        if now >= self._next_send:
+            self._output(now_ns, now)
+        if now >= self._next_gripper and not self._watch.status.halts:
+            self._tell_gripper()
+
+    def _tick(self, stamp: int, now_ns: int, now: float) -> None:
+        if self._grid.skipped:
+            self.diagnostics.count(SKIPPED, f"{self._grid.skipped} before {stamp} ns: is this machine too busy?")
+            self._grid.skipped = 0
+        hand = self._robot.hand_state(stamp, now_ns, now)
+        if hand is not None:
+            self._publish_hand(bodies_of_hand(hand))
+        self._tell(now_ns, now)
+
+    def _output(self, now_ns: int, now: float) -> None:
+        self._next_send = now + 1.0 / self._config.twist.rate
+        velocity = self._watch.output(now_ns, now)
+        if velocity is not None and self._twist is not None:
+            self._send(velocity)
+
+    def _send(self, velocity: NDArray[np.float64]) -> None:
+        message = TwistStamped()
+        message.header.frame_id = self._config.twist.frame
+        # now, and not the scene's: Servo compares it with its clock to see whether someone still commands
+        message.header.stamp = self.get_clock().now().to_msg()
+        linear = message.twist.linear
+        linear.x, linear.y, linear.z = twist_numbers(velocity.tolist(), self._config.twist)
+        self._twist.publish(message)
+
+    def _tell(self, now_ns: int, now: float) -> None:
+        """How things stand, the gravest first."""
+        status = self._watch.status
+        self.diagnostics.fact({STATUS: f"{status.value} {status.name}"})
+        missing = self._robot.missing(now_ns, now)
+        if status is GuardStatus.STOPPED:
+            self.diagnostics.state(ERROR, status.name)
+        elif status is GuardStatus.HALT_TWO_COMMANDERS:
+            self.diagnostics.state(ERROR, f"{status.name}: {', '.join(self._rivals) or 'two commands for one scene'}")
+        elif missing:
+            self.diagnostics.state(WARN, missing)
+        elif not self._watch.heard:
+            self.diagnostics.state(WARN, "waiting for commands")
+        elif status.halts:
+            self.diagnostics.state(WARN, status.name)
+        elif self._servo:
+            self.diagnostics.state(WARN, f"MoveIt Servo: {self._servo}")
+        else:
+            read_only = self._settings.read_only
+            self.diagnostics.state(OK, "read only: commands are not passed on" if read_only else "following commands")
+
+
+def _status_type(wanted: str) -> tuple[Any, str]:
+    """Class and name of Servo's status message: moveit_msgs' if it is wished and there, else the older one's."""
+    if wanted != "Int8":
+        try:
+            return importlib.import_module("moveit_msgs.msg").ServoStatus, "ServoStatus"
+        except ImportError:
+            if wanted == "ServoStatus":
+                raise ConfigError(
+                    "status: type ServoStatus needs moveit_msgs: install ROS's moveit-msgs, or leave the topic empty"
+                ) from None
+    return Int8, "Int8"
+
+
+def main() -> int:
+    """Run the node in this process."""
+    return run_node(ArmBridge)
+
+
+if __name__ == "__main__":
+    leave(main())
