@@ -38,10 +38,10 @@ from roman_moe.nodes.saboteur import FAULTS, PERIOD_NS, Fault, LossyRelay, Sabot
 from roman_moe.nodes.shared_memory import FOLDER
 from roman_moe.nodes.topics import SCENE
 
-AT_REST = 0.02  # [m/s] a hand that is told to rest still swings by so much two ticks later
+AT_REST = 0.03  # [m/s] two ticks after any stop the hand still swings on the arm's servos, at up to 2.9 cm/s
 START_PATIENCE = 90.0  # [s] for a dozen processes
 MOTION_PATIENCE = 60.0  # [s]
-STOP_PATIENCE = 1.0  # [s] of simulated time within which a needed node's loss must show
+WATCHED = 0.7  # [s] of simulated time after a fault; no node is back as soon as that
 EPISODE_PATIENCE = 120.0  # [s] from a fault to the episode's end; without one, scenario 2 takes 13 s
 EARLIEST, LATEST = 1.0, 9.0  # [s] of an episode at which a fault may come
 SEGMENT_BYTES = 1 << 20
@@ -194,22 +194,21 @@ def _ended(saboteur: Saboteur, known: int) -> bool:
 
 
 def _stopped_in_time(saboteur: Saboteur, fault: Fault, at: int, result: Result) -> bool:
-    """Whether the hand came to rest within the limit after the last command that moved it."""
+    """Whether the hand came to rest within the limit after the last command that moved it, and stayed there."""
     limit = load_limits().max_command_age + PERIOD_NS / NANOSECONDS
-
-    def rest() -> int | None:
-        return next((stamp for stamp, speed in saboteur.hand if stamp > at and speed < AT_REST), None)
-
-    end = at + round(STOP_PATIENCE * NANOSECONDS)
-    while rest() is None and saboteur.stamp < end:
+    end = at + round(WATCHED * NANOSECONDS)
+    while saboteur.stamp < end and saboteur.stamp >= at:
         if fault.lasts:
             fault.inject(saboteur)
         saboteur.graph.spin_once()
-    stamp = rest()
-    if stamp is None:
+    moved = [stamp for stamp, speed in saboteur.hand if speed >= AT_REST]
+    rest = next((stamp for stamp, _ in saboteur.hand if not moved or stamp > moved[-1]), None)
+    if rest is None:
+        result.failures.append(f"not at rest {WATCHED} s after the fault")
         return False
-    moving = [command for command, speed in saboteur.commands if speed > AT_REST and command < stamp]
-    took = (stamp - (at if fault.lasts else max(moving))) / NANOSECONDS
+    # a second commander's commands are no measure: the arm must not follow them
+    last = at if fault.lasts else max(stamp for stamp, speed in saboteur.commands if speed > 0.0 and stamp < rest)
+    took = (rest - last) / NANOSECONDS
     result.slowest_stop_s = max(result.slowest_stop_s, round(took, 3))
     return took <= limit + 1e-9
 

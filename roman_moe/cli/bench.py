@@ -17,17 +17,27 @@ from roman_moe.core.paths import find_shipped
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure the simulation, the controller or the ROS graph, on an otherwise idle machine."""
+    """Measure the simulation, the controller, the ROS graph or the training, on an otherwise idle machine."""
 
-    part: tyro.conf.Positional[Literal["sim", "control", "graph", "learn", "swap"]]
+    part: tyro.conf.Positional[Literal["sim", "control", "graph", "learn", "swap", "endurance"]]
     """sim: the lab's speed; control: one tick of the controller; graph: delay and CPU from scene to command; learn:
-    hybrid learning and how much of it is physics; swap: replacing networks while the arm moves."""
+    hybrid learning and how much of it is physics; swap: replacing networks while the arm moves;
+    endurance: what is left behind by bringing the graph up and down, and by running it for long."""
 
     controller: Path = Path("models/roman")
     """Folder of the controller bundle, for control, graph and swap."""
 
     swaps: int = 1000
     """How many networks to replace, for swap."""
+
+    bringups: int = 200
+    """How often to bring the graph up and down in one process, for endurance."""
+
+    separate_bringups: int = 10
+    """How often to do so with a process a node."""
+
+    minutes: float = 60.0
+    """Of simulated time to run for, for endurance."""
 
     seconds: float = 10.0
     """About how long each measurement of sim, graph and learn lasts [s]."""
@@ -39,8 +49,11 @@ class Bench:
         """Measure and print; 0 when done."""
         if not 0 < self.seconds < float("inf"):
             raise ConfigError(f"--seconds {self.seconds}: expected more than 0")
-        if self.swaps < 1:
-            raise ConfigError(f"--swaps {self.swaps}: expected 1 or more")
+        for name, count in (("swaps", self.swaps), ("bringups", self.bringups)):
+            if count < 1:
+                raise ConfigError(f"--{name} {count}: expected 1 or more")
+        if self.separate_bringups < 0 or not 0 < self.minutes < float("inf"):
+            raise ConfigError("--separate-bringups and --minutes: expected 0 or more, and more than 0")
         figures = self.measure()
         Console().print(figures_table(f"bench {self.part}", figures))
         if self.json:
@@ -61,6 +74,15 @@ class Bench:
             from roman_moe.bench import swap
 
             return swap.measure(find_shipped(self.controller), swaps=self.swaps)
+        if self.part == "endurance":
+            from roman_moe.bench import endurance
+
+            return endurance.measure(
+                find_shipped(self.controller),
+                bringups=self.bringups,
+                separate_bringups=self.separate_bringups,
+                minutes=self.minutes,
+            )
         if self.part == "learn":
             from roman_moe.bench import learn
 

@@ -26,6 +26,7 @@ from roman_moe.nodes.shared_memory import mapped_by, remove_unused
 CHECK_PERIOD = 0.1  # [s]
 NOTE_PERIOD = 5.0  # [s] between two looks at their shared memory: what one has that dies unseen is then known
 SILENCE = 4.0  # [s] without a report (there is one every second), after which a node counts as frozen: as nav2 has it
+START_PATIENCE = 30.0  # [s] until the first report
 RESTART_LIMIT = 5  # within RESTART_PERIOD: what fails more often than that does not fail by accident
 RESTART_PERIOD = 30.0  # [s]
 WORLD = "lab_node"
@@ -108,8 +109,8 @@ class Children:
         for child in list(self._children):
             if child.process.poll() is not None:
                 reason = f"ended with exit code {child.process.returncode}: {_last_line(child)}"
-            elif self._respawn and now - heard.get(child.name, now) > SILENCE and now - child.began > SILENCE:
-                reason = f"was silent for {SILENCE:.0f} s"
+            elif self._respawn and now > _latest_word(child, heard):
+                reason = "was silent for too long"
             else:
                 continue
             self._replace(child, reason, now)
@@ -155,6 +156,12 @@ class Children:
         crashed = self._crashed or any(child.process.returncode != 0 for child in self._children)
         if crashed or any(file.exists() for file in self._shared_memory):
             remove_unused(self._shared_memory, orphans=crashed)
+
+
+def _latest_word(child: _Child, heard: Mapping[str, float]) -> float:
+    """When it has to be heard of again [s]; a start may take longer."""
+    last = heard.get(child.name, 0.0)
+    return last + SILENCE if last > child.began else child.began + START_PATIENCE
 
 
 def _last_line(child: _Child) -> str:
