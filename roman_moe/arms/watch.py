@@ -85,8 +85,11 @@ class CommandWatch:
             self._fault = GuardStatus.HALT_OBSERVER_SILENT
             return self._fault
         if self._last is not None:
-            if stamp_ns == self._last[0]:
-                return None if np.array_equal(velocity, self._last[1]) else self._contradicted(now)
+            if stamp_ns == self._last[0] and np.array_equal(velocity, self._last[1]):
+                return None
+            # rest contradicts nobody: a commander that falls silent takes back what it sent last
+            if stamp_ns == self._last[0] and velocity.any():
+                return self._contradicted(now)
             if stamp_ns < self._last[0] and now - self._received <= self._max_age:
                 return None  # overtaken on its way: what came last is newer, and still good
         self._last, self._received = (stamp_ns, velocity), now

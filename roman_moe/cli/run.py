@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from roman_moe.nodes.bringup import Graph
     from roman_moe.nodes.monitor import Monitor, Standing
 
-ARMS: Mapping[str, str] = {"lab": "the simulated laboratory"}
+LAB, SERVO = "lab", "servo"
+ARMS: Mapping[str, str] = {
+    LAB: "the simulated laboratory",
+    "mock": "a mock without physics",
+    SERVO: "a robot behind MoveIt Servo",
+}
 POSES: Mapping[str, str] = {"truth": "the lab's own, with noise"}
 
 REDRAW = 0.2  # [s] between two status lines
@@ -34,8 +39,14 @@ class Run:
     controller: Path = Path("models/roman")
     """Folder of the controller bundle."""
 
-    arm: str = "lab"
-    """What moves: lab, the simulated laboratory."""
+    arm: str = LAB
+    """What moves: lab, the simulated laboratory; mock, without physics; or servo, a robot behind MoveIt Servo."""
+
+    config: Path | None = None
+    """With --arm servo: file that describes the robot, such as config/arms/franka.yaml (docs/arms.md)."""
+
+    read_only: bool = False
+    """With --arm servo: listen to the robot and compute everything, but tell it nothing."""
 
     poses: str = "truth"
     """Where object poses come from: truth, the lab's own, with noise."""
@@ -62,13 +73,15 @@ class Run:
         """Runs until Ctrl-C, which is exit code 130."""
         check_choice("--arm", self.arm, ARMS)
         check_choice("--poses", self.poses, POSES)
+        self._check_arm()
         from roman_moe.nodes.bringup import running_graph
         from roman_moe.nodes.graph import load_description, resolve
-        from roman_moe.nodes.lab_node import start_named
 
-        start_named(self.start)
         arguments = {
             "controller": str(self.controller),
+            "arm": self.arm,
+            "arm_config": str(self.config or ""),
+            "read_only": self.read_only,
             "start": self.start,
             "seed": self.seed,
             "episodes": 0,
@@ -78,15 +91,36 @@ class Run:
         }
         specs = resolve(load_description(), arguments)
         console = Console()
-        console.print(f"{self.controller} on {ARMS[self.arm]}: Ctrl-C ends it", highlight=False)
+        silent = ", read only" if self.read_only else ""
+        console.print(f"{self.controller} on {ARMS[self.arm]}{silent}: Ctrl-C ends it", highlight=False)
         with running_graph(specs, separate=self.separate, private=False) as graph:
             self._watch(graph, console)
         return 0
+
+    def _check_arm(self) -> None:
+        """Refuse what does not fit the arm, before anything starts."""
+        if self.arm == SERVO:
+            if self.config is None:
+                raise ConfigError("--arm servo needs --config: a robot's description, such as config/arms/franka.yaml")
+            from roman_moe.arms.config import load_arm_config
+
+            load_arm_config(self.config)
+        elif self.config is not None or self.read_only:
+            option = "--config" if self.config is not None else "--read-only"
+            raise ConfigError(f"{option} is for --arm servo: with --arm {self.arm} there is no robot")
+        if self.arm == LAB:
+            from roman_moe.nodes.lab_node import start_named
+
+            start_named(self.start)
+        elif self.viewer or self.disturb:
+            option = "--viewer" if self.viewer else "--disturb"
+            raise ConfigError(f"{option} is for --arm lab: with --arm {self.arm} there is no laboratory")
 
     def _watch(self, graph: Graph, console: Console) -> None:
         """Show the status until a signal comes; each episode's outcome stays on the screen."""
         monitor = graph.monitor
         told, tick, moved = 0, None, time.monotonic()
+        began = None if self.arm == SERVO else 0  # [ns] a robot's scenes have the time of day
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
                 graph.spin_until(lambda: False, REDRAW)
@@ -96,7 +130,8 @@ class Run:
                 told = len(monitor.standings)
                 if monitor.tick is not tick:
                     tick, moved = monitor.tick, time.monotonic()
-                live.update(status_line(monitor, time.monotonic() - moved), refresh=True)
+                    began = monitor.tick.stamp_ns if began is None and monitor.tick else began
+                live.update(status_line(monitor, time.monotonic() - moved, began or 0), refresh=True)
 
 
 def outcome_line(standing: Standing) -> str:
@@ -105,19 +140,20 @@ def outcome_line(standing: Standing) -> str:
     return f"{standing.start}, seed {standing.seed}: {outcome} after {standing.time_s:.1f} s"
 
 
-def status_line(monitor: Monitor, silence: float) -> Text:
+def status_line(monitor: Monitor, silence: float, began_ns: int = 0) -> Text:
     """How the running episode stands, and the first node that is not well.
 
     Args:
         monitor: of the graph.
         silence: time since its last tick [s].
+        began_ns: stamp of the scene that time is counted from [ns].
     """
     tick = monitor.tick
     if tick is None:
         words = "starting"
     else:
         lead = f"{label(tick.leading)} leads with {tick.weights.max():.2f}"
-        words = f"{tick.stamp_ns / NANOSECONDS:6.1f} s   {lead}   missed ticks {tick.missed_ticks}"
+        words = f"{(tick.stamp_ns - began_ns) / NANOSECONDS:6.1f} s   {lead}   missed ticks {tick.missed_ticks}"
     if tick is not None and silence > SILENCE:
         words += f"   no tick for {silence:.0f} s"
     troubles = monitor.troubles()

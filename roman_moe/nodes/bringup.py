@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import Executor
 from rclpy.node import Node
+from std_srvs.srv import Trigger
 
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.rates import Rates
@@ -29,11 +31,11 @@ from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
 from roman_moe.nodes.environment import ros_environment
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
-from roman_moe.nodes.lab_node import FAULT, start_named
 from roman_moe.nodes.monitor import Monitor, Tick
 from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_context
 from roman_moe.nodes.record import EpisodeRecord
 from roman_moe.nodes.services import ParameterServices
+from roman_moe.nodes.topics import FAULT
 
 __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
 
@@ -82,6 +84,7 @@ class Graph:
         self._signals = signals
         self._on_tick = on_tick
         self._nodes: list[Node] = []
+        self._triggers: dict[str, Client[Any, Any]] = {}
         self.monitor = self.add(partial(Monitor, rates=rates, skills=skills))
 
     def add(self, make: Callable[[Context], N]) -> N:
@@ -103,6 +106,13 @@ class Graph:
     def processes(self) -> dict[str, int]:
         """Process ids by node name; empty when composed."""
         return self._children.ids
+
+    def trigger(self, node: str, service: str) -> None:
+        """Call a node's std_srvs/Trigger service, without waiting for what it says."""
+        name = f"{node}/{service}"
+        if name not in self._triggers:
+            self._triggers[name] = self.monitor.create_client(Trigger, name)
+        self._triggers[name].call_async(Trigger.Request())
 
     def spin_once(self) -> None:
         """Let it run for a moment.
@@ -247,6 +257,8 @@ def run_episode(
         RomanError: if the bundle, the start or the graph cannot be used, a process dies, or the graph stands still.
         KeyboardInterrupt: on Ctrl-C, after everything has ended; SystemExit on SIGTERM likewise.
     """
+    from roman_moe.nodes.lab_node import start_named  # needs MuJoCo, which a robot's graph does not
+
     start_named(start)  # says what is wrong with it before anything starts
     with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
         file = Path(folder) / "episode.npz"

@@ -37,10 +37,12 @@ from roman_moe.nodes.record import EpisodeRecorder
 from roman_moe.nodes.topics import (
     CLOCK,
     CODEC,
+    FAULT,
     GATE_WEIGHTS,
     GRIPPER,
     GRIPPER_COMMAND,
     HAND_STATE,
+    HELD_TICKS,
     JOINT_STATES,
     OUTCOME,
     TRUTH_POSES,
@@ -55,10 +57,7 @@ PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weigh
 RIVAL_PERIOD = 0.1  # [s] between two looks at who commands
 RIVAL_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
 
-HELD_TICKS = "held_ticks"
 CONFLICTS = "conflicting_messages"
-FAULT = "fault"
-"""Outcome of an episode that the simulation itself could not finish."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,9 @@ class LabNode(RomanNode):
         if not np.isfinite(stamped[1]).all():
             self.diagnostics.count(NOT_FINITE, f"delta_twist_cmds at {stamped[0]} ns")
             return
-        if self._velocity and self._velocity[0] == stamped[0] and (self._velocity[1] != stamped[1]).any():
+        last = self._velocity
+        # rest contradicts nobody: a commander that falls silent takes back what it sent last
+        if last and last[0] == stamped[0] and stamped[1].any() and (last[1] != stamped[1]).any():
             self._rest_until = time.monotonic() + RIVAL_REST
             self.diagnostics.count(CONFLICTS, f"two commands for {stamped[0]} ns: is there a second commander?")
         self._velocity = stamped

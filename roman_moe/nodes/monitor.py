@@ -16,8 +16,7 @@ from roman_moe.core.bodies import MessageError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS
-from roman_moe.nodes.lab_node import HELD_TICKS
-from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, OUTCOME, TWIST_COMMAND, weights_of
+from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
 from roman_moe.nodes.wire import NumbersReader, serialized_stamp
 
 

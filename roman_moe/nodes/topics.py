@@ -47,6 +47,12 @@ OUTCOME = Topic("lab/outcome", DiagnosticStatus, _LATCHED)  # lab -> whoever ask
 DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray)  # all nodes, 1 Hz and on change
 CLOCK = Topic("/clock", Clock)  # lab -> all, with use_sim_time
 
+HELD_TICKS = "held_ticks"
+"""In the lab's reports and outcomes: how many ticks it rested for want of a command."""
+
+FAULT = "fault"
+"""Outcome of an episode that the simulation itself could not finish."""
+
 
 def expert_action(skill: str) -> Topic:
     """Topic of one expert's actions, to the blender."""
