@@ -65,7 +65,7 @@ class StallEstimate:
     def see(self, opening: float, now: float) -> None:
         """The fingers are open so far [m] at `now` [s]."""
         self._seen.append((now, opening))
-        while len(self._seen) > 1 and self._seen[1][0] <= now - self._time:
+        while len(self._seen) > 1 and now - self._seen[1][0] >= self._time:
             self._seen.popleft()
 
     def forces(self) -> NDArray[np.float64]:

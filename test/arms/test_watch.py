@@ -1,0 +1,246 @@
+"""The last watch before a robot: what passes, what halts and why, and that a halt ends in silence."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from roman_moe.arms.watch import CONFLICT_REST, CommandWatch
+from roman_moe.control.guard import Guard, GuardStatus
+from roman_moe.control.limits import Limits, load_limits
+from roman_moe.core.action import Command
+from roman_moe.core.features import HOME_POSITION
+
+PERIOD = 0.05
+TICK_NS = 50_000_000
+START_NS = 1_795_000_000_000_000_000
+FORWARD = np.array([0.05, 0.0, 0.0])
+REST = np.zeros(3)
+
+
+class Harness:
+    """A watch whose two clocks are turned by hand."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.watch = CommandWatch(limits or load_limits(), PERIOD, halt_messages=3)
+        self.now_ns, self.now = START_NS, 100.0
+
+    def wait(self, seconds: float) -> None:
+        self.now_ns += round(seconds * 1e9)
+        self.now += seconds
+
+    def take(self, velocity: np.ndarray = FORWARD, age: float = 0.0) -> GuardStatus | None:
+        stamp = self.now_ns - round(age * 1e9)
+        return self.watch.take(stamp, velocity, HOME_POSITION, self.now_ns, self.now)
+
+    def output(self) -> np.ndarray | None:
+        return self.watch.output(self.now_ns, self.now)
+
+    def move(self, ticks: int = 20) -> None:
+        for _ in range(ticks):
+            self.wait(PERIOD)
+            assert self.take() is None
+            assert self.output() is not None
+
+    def halt(self) -> list[np.ndarray]:
+        """All that is still sent."""
+        sent = []
+        while (velocity := self.output()) is not None:
+            sent.append(velocity)
+            self.wait(0.025)
+            assert len(sent) < 20
+        return sent
+
+
+def test_nothing_is_sent_before_the_first_command() -> None:
+    harness = Harness()
+    assert harness.output() is None
+    assert not harness.watch.heard
+
+
+def test_a_command_is_repeated_until_the_next() -> None:
+    harness = Harness()
+    harness.move()
+    for _ in range(3):
+        np.testing.assert_array_equal(harness.output(), FORWARD)
+        harness.wait(0.025)
+    assert not harness.watch.status.halts
+
+
+def test_what_a_guard_has_let_through_passes_unchanged() -> None:
+    """The watch's own guard must not be felt behind the blender's."""
+    limits = load_limits()
+    harness, sender, rng = Harness(limits), Guard(limits, PERIOD), np.random.default_rng(0)
+    for i in range(400):
+        wanted = rng.uniform(-0.3, 0.3, 3) * (i % 50 > 5)
+        command = sender.allow(Command(0, wanted, 0.08), HOME_POSITION)
+        if i % 97 == 0:
+            command = sender.halt(0, GuardStatus.HALT_GATE_SILENT)
+        harness.wait(PERIOD)
+        assert harness.take(command.linear_velocity) is None
+        np.testing.assert_allclose(harness.output(), command.linear_velocity, atol=1e-9)
+
+
+def test_who_commands_past_a_guard_meets_the_same_limits() -> None:
+    limits = load_limits()
+    harness, before = Harness(limits), np.zeros(3)
+    for _ in range(40):
+        harness.wait(PERIOD)
+        harness.take(np.array([9.0, 9.0, 0.0]))
+        velocity = harness.output()
+        assert velocity is not None
+        assert np.linalg.norm(velocity) <= limits.speed + 1e-9
+        assert np.linalg.norm(velocity - before) / PERIOD <= limits.acceleration + 1e-9
+        before = velocity
+
+
+@pytest.mark.parametrize("clock", ["both", "stamps", "steady"])
+def test_silence_halts_by_either_clock_and_ends_in_silence(clock: str) -> None:
+    harness = Harness()
+    harness.move()
+    if clock != "steady":
+        harness.now_ns += 110_000_000
+    if clock != "stamps":
+        harness.now += 0.11
+    sent = harness.halt()
+    assert len(sent) == 3
+    np.testing.assert_array_equal(sent, np.zeros((3, 3)))
+    assert harness.watch.status is GuardStatus.HALT_COMMAND_STALE
+
+
+def test_an_old_command_does_not_move_the_arm() -> None:
+    harness = Harness()
+    assert harness.take(age=0.2) is GuardStatus.HALT_COMMAND_STALE
+    assert harness.output() is None
+
+
+def test_an_overtaken_command_is_passed_over() -> None:
+    harness = Harness()
+    harness.move()
+    assert harness.take(np.array([-0.05, 0.0, 0.0]), age=0.06) is None
+    np.testing.assert_array_equal(harness.output(), FORWARD)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_halt_until_a_good_command(bad: float) -> None:
+    harness = Harness()
+    harness.move()
+    harness.wait(0.02)
+    assert harness.take(np.array([0.05, bad, 0.0])) is GuardStatus.HALT_COMMAND_NOT_FINITE
+    assert not np.any(harness.output())
+    assert harness.watch.status is GuardStatus.HALT_COMMAND_NOT_FINITE
+    harness.wait(0.02)
+    assert harness.take() is None
+    assert np.any(harness.output())
+
+
+def test_a_command_from_the_future_halts() -> None:
+    harness = Harness()
+    harness.move()
+    harness.wait(0.02)
+    assert harness.take(age=-0.5) is GuardStatus.HALT_COMMAND_FROM_THE_FUTURE
+    assert not np.any(harness.output())
+
+
+def test_a_clock_that_is_set_back_halts() -> None:
+    harness = Harness()
+    harness.move()
+    harness.now_ns -= 3_600_000_000_000
+    assert not np.any(harness.output())
+    assert harness.watch.status is GuardStatus.HALT_COMMAND_FROM_THE_FUTURE
+
+
+def test_an_unknown_hand_halts() -> None:
+    harness = Harness()
+    harness.move()
+    harness.wait(PERIOD)
+    refused = harness.watch.take(harness.now_ns, FORWARD, None, harness.now_ns, harness.now)
+    assert refused is GuardStatus.HALT_OBSERVER_SILENT
+    assert not np.any(harness.output())
+
+
+def test_two_commanders_halt_until_one_is_gone_and_then_it_moves_from_rest() -> None:
+    harness = Harness()
+    harness.move()
+    harness.watch.meet(["blender", "teleop"])
+    assert not np.any(harness.output())
+    assert harness.watch.status is GuardStatus.HALT_TWO_COMMANDERS
+    for _ in range(10):
+        harness.wait(PERIOD)
+        assert harness.take() is None
+        assert not np.any(harness.output())
+    assert harness.output() is None
+    harness.watch.meet(["blender"])
+    assert not np.any(harness.output())  # the commands of the meantime are no command for now
+    harness.wait(PERIOD)
+    harness.take()
+    resumed = harness.output()
+    assert resumed is not None
+    assert 0.0 < np.linalg.norm(resumed) < np.linalg.norm(FORWARD)
+
+
+def test_contradicting_commands_halt_for_a_while() -> None:
+    harness = Harness()
+    harness.move()
+    assert harness.take() is None  # the same again
+    assert harness.take(np.array([0.0, 0.05, 0.0])) is GuardStatus.HALT_TWO_COMMANDERS
+    assert not np.any(harness.output())
+    harness.wait(CONFLICT_REST)
+    harness.take()
+    assert np.any(harness.output())
+
+
+def test_a_commander_may_take_back_what_it_sent_last() -> None:
+    harness = Harness()
+    harness.move()
+    assert harness.take(REST) is None
+    assert not np.any(harness.output())
+    assert not harness.watch.status.halts
+
+
+def test_a_stop_lasts_until_it_is_rearmed() -> None:
+    harness = Harness()
+    harness.move()
+    harness.watch.guard.stop()
+    assert not np.any(harness.output())
+    harness.watch.reset()
+    harness.wait(PERIOD)
+    harness.take()
+    assert not np.any(harness.output())
+    assert harness.watch.status is GuardStatus.STOPPED
+    harness.watch.guard.rearm()
+    harness.wait(PERIOD)
+    harness.take()
+    assert np.any(harness.output())
+
+
+def test_a_fast_arm_is_halted_no_harder_than_its_limit() -> None:
+    limits = dataclasses.replace(load_limits(), acceleration=2.0, slow_down=0.1)
+    harness = Harness(limits)
+    for _ in range(40):
+        harness.wait(PERIOD)
+        harness.take(np.array([0.0, 0.0, 0.3]))
+        last = harness.output()
+    harness.wait(0.2)
+    speeds = [float(np.linalg.norm(v)) for v in [last, *harness.halt()]]
+    assert all(a - b <= limits.acceleration * PERIOD + 1e-9 for a, b in itertools.pairwise(speeds))
+    assert speeds[-3:] == [0.0] * 3
+
+
+def test_the_gripper_follows_good_commands_alone() -> None:
+    harness = Harness()
+    watch = harness.watch
+    assert watch.take_gripper(harness.now_ns, 0.08, harness.now_ns, harness.now) == 0.08
+    stale = watch.take_gripper(harness.now_ns - 200_000_000, 0.0, harness.now_ns, harness.now)
+    assert stale is GuardStatus.HALT_COMMAND_STALE
+    nan = watch.take_gripper(harness.now_ns, float("nan"), harness.now_ns, harness.now)
+    assert nan is GuardStatus.HALT_COMMAND_NOT_FINITE
+    ahead = watch.take_gripper(harness.now_ns + 1, 0.0, harness.now_ns, harness.now)
+    assert ahead is GuardStatus.HALT_COMMAND_FROM_THE_FUTURE
+    other = watch.take_gripper(harness.now_ns, 0.0, harness.now_ns, harness.now)
+    assert other is GuardStatus.HALT_TWO_COMMANDERS
+    harness.wait(PERIOD)
+    assert watch.take_gripper(harness.now_ns, 0.0, harness.now_ns, harness.now) is None  # while the arm rests
