@@ -7,11 +7,19 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.context import Context
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.process import make_executor
+from roman_moe.nodes.services import ParameterServices
 from roman_moe.nodes.topics import DIAGNOSTICS, Topic
 
 TIMEOUT = 20.0  # [s] for what takes milliseconds: only a hang reaches it
@@ -28,6 +36,8 @@ class Rig:
         self._executor = make_executor(context)
         self._nodes: list[Node] = []
         self._publishers: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
+        self._services: ParameterServices | None = None
         self.heard: dict[str, list[Any]] = defaultdict(list)
         self._probe = Node("probe", context=context)
         self._executor.add_node(self._probe)
@@ -48,6 +58,56 @@ class Rig:
         self._executor.remove_node(node)
         self._nodes.remove(node)
         node.destroy_node()
+
+    def serve(self, *nodes: Node) -> None:
+        """Serve their parameters, on the thread of their own that there is in the graph."""
+        if self._services is None:
+            self._services = ParameterServices(self._context, make_executor(self._context))
+            self._services.__enter__()
+        for node in nodes:
+            self._services.add(node)
+
+    def call(self, kind: Any, name: str, request: Any) -> Future:
+        """Call a service; the answer is the future's result."""
+        if name not in self._clients:
+            self._clients[name] = self._probe.create_client(kind, name)
+        client = self._clients[name]
+        self.spin_until(client.service_is_ready)
+        future: Future = client.call_async(request)
+        return future
+
+    def answer(self, future: Future) -> Any:
+        self.spin_until(future.done)
+        return future.result()
+
+    def trigger(self, name: str) -> Any:
+        return self.answer(self.call(Trigger, name, Trigger.Request()))
+
+    def change_state(self, node: str, transition: int | str) -> bool:
+        """Ask for a transition by id or label; whether it succeeded."""
+        wanted = Transition(label=transition) if isinstance(transition, str) else Transition(id=transition)
+        request = ChangeState.Request(transition=wanted)
+        return bool(self.answer(self.call(ChangeState, f"{node}/change_state", request)).success)
+
+    def state(self, node: str) -> str:
+        return str(self.answer(self.call(GetState, f"{node}/get_state", GetState.Request())).current_state.label)
+
+    def begin_to_set(self, node: str, name: str, value: Any) -> Future:
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        return self.call(SetParameters, f"{node}/set_parameters", request)
+
+    def set(self, node: str, name: str, value: Any) -> SetParametersResult:
+        return self.answer(self.begin_to_set(node, name, value)).results[0]
+
+    def get(self, node: str, name: str) -> str:
+        request = GetParameters.Request(names=[name])
+        return str(self.answer(self.call(GetParameters, f"{node}/get_parameters", request)).values[0].string_value)
+
+    def advertised(self, node: str) -> set[str]:
+        """Topics that a node publishes, but for those that every node has."""
+        everywhere = {DIAGNOSTICS.name, "/rosout", "/parameter_events", f"/{node}/transition_event"}
+        there = self._probe.get_publisher_names_and_types_by_node(node, "/")
+        return {name for name, _ in there} - everywhere
 
     def listen(self, topic: Topic) -> None:
         def on_message(message: Any) -> None:
@@ -80,10 +140,21 @@ class Rig:
 
     def reported(self, node: str, kind: str) -> int:
         """How many cases of one kind of trouble a node's last report counts."""
-        statuses = [s for array in self.heard[DIAGNOSTICS.name] for s in array.status if s.name == node]
-        return sum(int(v.value) for v in statuses[-1].values if v.key == kind) if statuses else 0
+        return int(self.fact(node, kind) or 0)
+
+    def fact(self, node: str, key: str) -> str:
+        """What a node's last report says of something; empty if nothing."""
+        report = self.report(node)
+        return next((str(v.value) for v in report.values if v.key == key), "") if report else ""
+
+    def report(self, node: str) -> Any:
+        """A node's last report about itself; None if there is none."""
+        reports = [s for array in self.heard[DIAGNOSTICS.name] for s in array.status if s.name == node]
+        return reports[-1] if reports else None
 
     def close(self) -> None:
+        if self._services is not None:
+            self._services.__exit__()
         self._executor.shutdown()
         for node in [*self._nodes, self._probe]:
             node.destroy_node()

@@ -8,6 +8,7 @@ a network by its equal changes nothing at all.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -50,22 +51,27 @@ class Slot(Generic[N]):
         self.running = first
         self.swaps = 0
         self._next: Loaded[N] | None = None
+        self._lock = threading.Lock()
+        self._stamp_ns = -1  # of the last scene
         self._ramp_ns = max(1, round(ramp * NANOSECONDS))
         self._seam_ns = 0
         self._difference: NDArray[np.float64] | None = None
 
     def replace(self, network: Loaded[N]) -> None:
         """Let this one answer from the next scene on; one that still waits for its first scene is forgotten."""
-        self._next = network
+        with self._lock:
+            self._next = network
 
     def answer(self, stamp_ns: int, ask: Callable[[N], NDArray[np.float64]]) -> NDArray[np.float64]:
         """Answer to one scene, eased while a changeover is young.
 
         Args:
-            stamp_ns: of the scene [ns].
+            stamp_ns: of the scene [ns]. One that comes twice in a row is answered twice by the same network: whoever
+                got both answers would see a contradiction otherwise.
             ask: gets a network's answer to it.
         """
-        new, self._next = self._next, None
+        repeated, self._stamp_ns = stamp_ns == self._stamp_ns, stamp_ns
+        new = None if repeated or self._next is None else self._take_next()
         if new is None:
             return self._eased(stamp_ns, ask(self.running.network))
         before = self._eased(stamp_ns, ask(self.running.network))
@@ -76,6 +82,11 @@ class Slot(Generic[N]):
         self._seam_ns = stamp_ns
         self._difference = difference if np.isfinite(difference).all() and difference.any() else None
         return self._eased(stamp_ns, after)
+
+    def _take_next(self) -> Loaded[N] | None:
+        with self._lock:
+            new, self._next = self._next, None
+        return new
 
     def _eased(self, stamp_ns: int, answer: NDArray[np.float64]) -> NDArray[np.float64]:
         if self._difference is None:

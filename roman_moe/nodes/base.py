@@ -67,7 +67,10 @@ class RomanNode(LifecycleNode):
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
         self._undo: list[Callable[[], object]] = []  # how to take back what `activate` has made
+        self._acts: dict[str, Callable[[], str]] = {}  # of the trigger services, by name
+        self._trigger_services: dict[str, object] = {}
         self._refusal: RomanError | None = None
+        self._activities = 0  # ended so far: an executor may still bring what was meant for one of them
         super().__init__(
             name or self.NAME,
             context=context,
@@ -110,50 +113,56 @@ class RomanNode(LifecycleNode):
         """Let go of what `configure` loaded."""
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self.configure, self.clean_up)
+        return self._transition(self.configure, "inactive", self.clean_up)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self.activate, self._end_activity)
+        self.diagnostics.state(OK, "active")  # until `activate` knows better
+        return self._transition(self.activate, None, self._end_activity)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self._end_activity)
+        return self._transition(self._end_activity, "inactive")
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self.clean_up)
+        return self._transition(self._forget, "unconfigured")
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self._end)
+        return self._transition(self._end, "shut down")
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self._end)
+        return self._transition(self._end, "unconfigured")
 
     def _transition(
-        self, act: Callable[[], None], take_back: Callable[[], None] = lambda: None
+        self, act: Callable[[], None], becomes: str | None, take_back: Callable[[], None] = lambda: None
     ) -> TransitionCallbackReturn:
         self._refusal = None
         try:
             act()
         except RomanError as error:
             self._refusal = error
-            self.diagnostics.state(ERROR, str(error))
         except Exception as error:  # noqa: BLE001 (a managed node answers every transition)
             self._refusal = RomanError(f"{self.get_name()}: {type(error).__name__}: {error}")
+        if self._refusal is not None:
+            self.protect(take_back)
             self.diagnostics.state(ERROR, str(self._refusal))
-        else:
-            return TransitionCallbackReturn.SUCCESS
-        take_back()
-        return TransitionCallbackReturn.FAILURE
+        elif becomes is not None:
+            self.diagnostics.state(OK, becomes)
+        self.diagnostics.tell()
+        return TransitionCallbackReturn.FAILURE if self._refusal else TransitionCallbackReturn.SUCCESS
 
     def _end_activity(self) -> None:
-        self.deactivate()
+        # none of it may fail: a node that went back to "active" without its publishers would be neither
+        self._activities += 1
+        self.protect(self.deactivate)
         while self._undo:
-            self._undo.pop()()
-        self.diagnostics.state(OK, "inactive")
+            self.protect(self._undo.pop())
+
+    def _forget(self) -> None:
+        self.protect(self.clean_up)
+        self.diagnostics.facts.clear()
 
     def _end(self) -> None:
         self._end_activity()
-        self.clean_up()
-        self.diagnostics.state(OK, "shut down")
+        self._forget()
 
     def _survive_illegal_transitions(self) -> None:
         """Answer a transition that there is not from here with "no": Jazzy's rclpy raises, which ends the process."""
@@ -161,6 +170,7 @@ class RomanNode(LifecycleNode):
 
         def guarded(request: Any, response: Any) -> Any:
             before = self._state_machine.current_state[1]
+            self._refusal = None  # an earlier transition's
             try:
                 response = answer(request, response)
             except Exception as error:  # noqa: BLE001 (RCLError is private to rclpy)
@@ -176,7 +186,7 @@ class RomanNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """End whatever the node does, and the node."""
-        self.deactivate()
+        self.protect(self.deactivate)
         super().destroy_node()
         # rclpy forgets it, and with it keeps the node, its DDS participant and 0.5 MB of shared memory
         self._state_machine.destroy_when_not_in_use()
@@ -230,8 +240,11 @@ class RomanNode(LifecycleNode):
                 return
             handle(value)
 
+        activity = self._activities
+
         def guarded(message: Any) -> None:
-            self.protect(on_message, message)
+            if activity == self._activities:
+                self.protect(on_message, message)
 
         subscription = self.create_subscription(topic.kind, topic.name, guarded, topic.qos, raw=serialized)
         self._undo.append(partial(self.destroy_subscription, subscription))
@@ -250,29 +263,41 @@ class RomanNode(LifecycleNode):
         self.listen(topic, NumbersReader(topic.kind, numbers), handle, serialized=True)
 
     def trigger_service(self, name: str, act: Callable[[], str]) -> None:
-        """Offer the std_srvs/Trigger service `~/name`: `act` does it and says what it did."""
+        """Offer the std_srvs/Trigger service `~/name`: `act` does it and says what it did.
+
+        From then on it is there for as long as the node: a request that came just before the service went would end
+        the executor, and with it all nodes of the process.
+        """
+        self._acts[name] = act
+        if name in self._trigger_services:
+            return
 
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             try:
-                response.success, response.message = True, act()
+                response.success, response.message = True, self._acts[name]()
             except RomanError as error:
                 response.success, response.message = False, str(error)
+            except Exception as error:  # noqa: BLE001 (out of a callback it would end the executor)
+                response.success, response.message = False, f"{type(error).__name__}: {error}"
+                self.diagnostics.count(FAULTS, f"{name}: {response.message}")
             return response
 
-        service = self.create_service(Trigger, f"~/{name}", answer)
-        self._undo.append(partial(self.destroy_service, service))
+        self._trigger_services[name] = self.create_service(Trigger, f"~/{name}", answer)
 
     def timer(self, period: float, handle: Callable[[], None]) -> Timer:
         """Timer of `period` [s] wall time; with use_sim_time too."""
 
+        activity = self._activities
+
         def guarded() -> None:  # rclpy hands more arguments to whatever could take them: no partial, no lambda default
-            self.protect(handle)
+            if activity == self._activities:
+                self.protect(handle)
 
         timer = self.create_timer(period, guarded, clock=self._steady)
         self._undo.append(partial(self.destroy_timer, timer))
         return timer
 
-    def protect(self, handle: Callable[..., None], *arguments: Any) -> None:
+    def protect(self, handle: Callable[..., object], *arguments: Any) -> None:
         """Call `handle`; a fault in it is counted, and the node lives on."""
         try:
             handle(*arguments)

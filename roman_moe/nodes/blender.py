@@ -17,7 +17,8 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 
 from roman_moe.control.commander import Commander
-from roman_moe.control.guard import GuardStatus
+from roman_moe.control.controller import hold
+from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.swap import Mask
@@ -69,10 +70,17 @@ class Blender(RomanNode):
     NAME = "blender"
     PARAMETERS = BlenderParameters
 
+    _sent: Command | None = None
+    _guard: Guard | None = None
+    _stopped = False  # outlives the guard, which a node that is configured again makes anew
+
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, BlenderParameters)
         self._skills: tuple[str, ...] = ()
+        self._mask = Mask(self._counting(), self._settings.ramp)
+        self.trigger_service("stop", self._stop)  # here: one that comes before the activation counts, too
+        self.trigger_service("rearm", self._rearm)
         self.add_on_set_parameters_callback(self._check)
         self.add_post_set_parameters_callback(self._take)
 
@@ -82,18 +90,25 @@ class Blender(RomanNode):
         self._skills, self._rates = manifest.skills, manifest.rates
         limits = load_limits(self._settings.limits)
         self._commander = Commander(manifest.action_scale, limits, manifest.rates.control_rate)
+        self._guard = self._commander.guard
+        if self._stopped:
+            self._guard.stop()
         self._silence = limits.max_command_age / min(1.0, self._settings.speed)
         refused = self._taken_out_wrongly(str(self.get_parameter(TAKEN_OUT).value))
         if refused:
             raise ConfigError(f"{self.get_name()}: parameter {refused}")
         self._mask = Mask(self._counting(), self._settings.ramp)
+        self._mask.set(self._counting())  # what was set a moment ago went to the mask before
+
+    def clean_up(self) -> None:
+        """Know no skills: until they are read again, whatever `taken_out` says is checked then."""
+        self._skills = ()
 
     def activate(self) -> None:
         """Begin without any scene, the arm at rest."""
         self._stamp = -1  # of the last scene
         self._open = False  # whether its command is still to be decided
         self._armed = False
-        self._sent: Command | None = None
         self._begin_episode()
         self._publish_gripper = self.advertise_numbers(GRIPPER_COMMAND, GRIPPER)
         self._publish_twist = self.advertise_numbers(TWIST_COMMAND, TWIST)
@@ -105,9 +120,13 @@ class Blender(RomanNode):
         self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
             self.listen_numbers(expert_action(skill), ACTION, partial(self._on_action, i))
-        self.trigger_service("stop", self._stop)
-        self.trigger_service("rearm", self._rearm)
         self.diagnostics.state(WARN, "waiting for scene")
+
+    def deactivate(self) -> None:
+        """Tell the arm to rest: who falls silent in mid-motion leaves that to the arm's own patience."""
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            self._publish(self._commander.guard.halt(sent.stamp_ns, GuardStatus.HALT_COMMAND_STALE))
 
     def _begin_episode(self) -> None:
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
@@ -115,12 +134,17 @@ class Blender(RomanNode):
         self._commander.reset()
 
     def _stop(self) -> str:
-        self._commander.guard.stop()
+        self._stopped = True
+        if self._guard is not None:
+            self._guard.stop()
+        if self._sent is not None:  # a scene that comes again must not get the motion again
+            self._sent = hold(self._sent.stamp_ns, self._sent.gripper_opening)
         return "stopped until rearm; this is software, and no safety-rated emergency stop"
 
     def _rearm(self) -> str:
-        was = self._commander.guard.stopped
-        self._commander.guard.rearm()
+        was, self._stopped = self._stopped, False
+        if self._guard is not None:
+            self._guard.rearm()
         return "armed again, from rest" if was else "was not stopped"
 
     def _check(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
@@ -137,7 +161,7 @@ class Blender(RomanNode):
         return ""
 
     def _take(self, parameters: list[Parameter[Any]]) -> None:
-        if any(wanted.name == TAKEN_OUT for wanted in parameters) and self._skills:
+        if any(wanted.name == TAKEN_OUT for wanted in parameters):
             self._mask.set(self._counting())
 
     def _counting(self) -> NDArray[np.float64]:
@@ -214,11 +238,16 @@ class Blender(RomanNode):
     def _on_silence(self) -> None:
         """No scene for too long: whoever still listens is told to rest."""
         self._watchdog.cancel()
+        self._deadline.cancel()
+        if self._open and self._armed:
+            self.diagnostics.count(MISSED_TICKS, f"at {self._stamp} ns: no time was left to answer: held the arm")
+            self._open = False
         if self._sent is not None:
             command = self._commander.guard.halt(self._stamp, GuardStatus.HALT_OBSERVER_SILENT)
             self._commander.guard.reset(command.gripper_opening)
+            self._sent = command
             self._publish(command)
-        self._tell(GuardStatus.HALT_OBSERVER_SILENT)
+        self._tell(GuardStatus.STOPPED if self._stopped else GuardStatus.HALT_OBSERVER_SILENT)
 
     def _gate_tick(self) -> int:
         tick = self._rates.tick(self._stamp)

@@ -23,6 +23,9 @@ PERIOD = 1.0  # [s]
 SPREAD = 0.2  # by which share of it a node may be faster
 MIN_PERIOD = 0.02  # [s]
 
+LAST_FAULT = "last_fault"
+"""Key of what was counted last, for as long as the node lives."""
+
 
 class Diagnostics:
     """Counts what goes wrong in one node and publishes its state.
@@ -38,6 +41,7 @@ class Diagnostics:
         self._node = node
         self._level, self._message = OK, "starting"
         self._trouble = ""  # of the running second
+        self._last_fault = ""
         self._published = -PERIOD
         self._publisher = node.create_publisher(DIAGNOSTICS.kind, DIAGNOSTICS.name, DIAGNOSTICS.qos)
         # each at a pace of its own: a dozen reports at once would hold up a control tick
@@ -49,6 +53,10 @@ class Diagnostics:
         if (level, message) != (self._level, self._message):
             self._level, self._message = level, message
             self._publish()
+
+    def tell(self) -> None:
+        """Publish it now, however young the last report is."""
+        self._publish(at_once=True)
 
     def fact(self, facts: Mapping[str, str]) -> None:
         """What is true of the node until it says otherwise."""
@@ -62,7 +70,7 @@ class Diagnostics:
         number = self.counts[kind]
         if number == 10 ** (len(str(number)) - 1):  # the 1st, 10th, 100th: a log is no place for each of them
             self._node.get_logger().warning(f"{kind} ({number}): {detail}")
-        self._trouble = f"{kind}: {detail}"
+        self._trouble = self._last_fault = f"{kind}: {detail}"
         self._publish()
 
     def _on_period(self) -> None:
@@ -78,6 +86,8 @@ class Diagnostics:
         if self._trouble:
             level, message = max(level, WARN), self._trouble
         said = {**{kind: str(number) for kind, number in sorted(self.counts.items())}, **self.facts}
+        if self._last_fault:
+            said[LAST_FAULT] = self._last_fault
         values = [KeyValue(key=key, value=value) for key, value in said.items()]
         name = self._node.get_fully_qualified_name().lstrip("/")
         status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="roman_moe", values=values)

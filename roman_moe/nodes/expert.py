@@ -44,7 +44,7 @@ class ExpertNode(RomanNode):
     def configure(self) -> None:
         """Load the network."""
         self._limits = load_limits(self._settings.limits)
-        self._slot.load(str(self.get_parameter("model").value))
+        self._slot.load()
 
     def clean_up(self) -> None:
         """Let go of it."""

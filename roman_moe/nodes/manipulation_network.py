@@ -39,7 +39,7 @@ class ManipulationNetwork(RomanNode):
 
     def configure(self) -> None:
         """Load the network."""
-        self._slot.load(str(self.get_parameter("model").value))
+        self._slot.load()
 
     def clean_up(self) -> None:
         """Let go of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -46,19 +47,21 @@ class ModelSlot(Generic[N]):
         self._controller, self._name, self._ramp = controller, name, ramp
         self._slot: Slot[N] | None = None
         self._told = ""  # sha256 of the model last reported
-        self._wish: Loaded[Any] | None = None  # checked; becomes the next one when the parameter has been set
+        self._wish: tuple[str, Loaded[Any]] | None = None  # checked; the next one when the parameter has that value
+        self._lock = threading.Lock()  # none is set unchecked while the first one is being loaded
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
 
-    def load(self, model: str) -> None:
-        """Open the network to begin with: of file `model`, or the bundle's own if that is empty.
+    def load(self) -> None:
+        """Open the network to begin with: of the file that `model` names, or the bundle's own if it names none.
 
         Raises:
             BundleError: if it cannot be used.
         """
-        self.manifest: Manifest = load_manifest(self._controller)
-        self._slot = Slot(self._load(model), self._ramp)
-        self._tell()
+        with self._lock:
+            self.manifest: Manifest = load_manifest(self._controller)
+            self._slot = Slot(self._load(str(self._node.get_parameter(MODEL).value)), self._ramp)
+            self._tell()
 
     def unload(self) -> None:
         """Let go of the network."""
@@ -89,15 +92,27 @@ class ModelSlot(Generic[N]):
 
     def _check(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         for parameter in parameters:
-            if parameter.name == MODEL and self._slot is not None:
-                try:
-                    self._wish = self._load(parameter.value)
-                except RomanError as error:
-                    self._node.diagnostics.count(REFUSED, str(error))
-                    return SetParametersResult(successful=False, reason=str(error))
+            if parameter.name == MODEL:
+                with self._lock:
+                    reason = self._refuses(parameter.value)
+                if reason:
+                    self._node.diagnostics.count(REFUSED, reason)
+                    return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
+
+    def _refuses(self, model: str) -> str:
+        if self._slot is None:  # `load` will see
+            return ""
+        try:
+            self._wish = model, self._load(model)
+        except RomanError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 (whoever asks gets an answer, whatever is wrong with the file)
+            return f"{model}: {type(error).__name__}: {error}"
+        return ""
 
     def _take(self, parameters: list[Parameter[Any]]) -> None:
         wish, self._wish = self._wish, None
-        if wish is not None and self._slot is not None and any(parameter.name == MODEL for parameter in parameters):
-            self._slot.replace(wish)
+        slot = self._slot
+        if wish is not None and slot is not None and any(p.name == MODEL and p.value == wish[0] for p in parameters):
+            slot.replace(wish[1])

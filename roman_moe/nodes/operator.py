@@ -61,6 +61,7 @@ class Operator:
         self._node = Node("_operator", context=context, start_parameter_services=False, enable_rosout=False)
         self._executor = make_executor(context)
         self._executor.add_node(self._node)
+        self._clients: dict[str, Any] = {}  # by service; kept, since an answer may come after our patience has ended
 
     def close(self) -> None:
         """End it."""
@@ -140,19 +141,18 @@ class Operator:
         return sight
 
     def _call(self, kind: Any, name: str, request: Any, node: str) -> Any:
-        client: Any = self._node.create_client(kind, name)
-        try:
-            if not self._spin_until(client.service_is_ready, FIND_PATIENCE):
-                raise RomanError(
-                    f"node {node} is not running, or not to be seen from here: start the graph with roman-moe run, and "
-                    "use its ROS_DOMAIN_ID"
-                )
-            future: Future = client.call_async(request)
-            if not self._spin_until(future.done, ANSWER_PATIENCE):
-                raise RomanError(f"node {node} does not answer within {ANSWER_PATIENCE:.0f} s")
-            return future.result()
-        finally:
-            self._node.destroy_client(client)
+        if name not in self._clients:
+            self._clients[name] = self._node.create_client(kind, name)
+        client = self._clients[name]
+        if not self._spin_until(client.service_is_ready, FIND_PATIENCE):
+            raise RomanError(
+                f"node {node} is not running, or not to be seen from here: start the graph with roman-moe run, and "
+                "use its ROS_DOMAIN_ID"
+            )
+        future: Future = client.call_async(request)
+        if not self._spin_until(future.done, ANSWER_PATIENCE):
+            raise RomanError(f"node {node} does not answer within {ANSWER_PATIENCE:.0f} s")
+        return future.result()
 
     def _spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
         end = time.monotonic() + timeout

@@ -26,13 +26,15 @@ class ParameterServices:
     def __init__(self, context: Context, executor: Executor) -> None:
         """`executor`: for the thread that it makes, and for nothing else."""
         self._executor = executor
-        self._node = Node("_parameters", context=context, start_parameter_services=False, enable_rosout=False)
-        self._executor.add_node(self._node)
+        self._context = context
         self._served: list[tuple[_Served, ParameterService]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="parameter services")
 
     def __enter__(self) -> ParameterServices:
+        # not before: a graph that is refused must leave no node behind
+        self._node = Node("_parameters", context=self._context, start_parameter_services=False, enable_rosout=False)
+        self._executor.add_node(self._node)
         # each time the control loop comes back from ROS it waits for so long if this thread is at work
         self._switch_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_INTERVAL)

@@ -1,0 +1,284 @@
+"""Managed nodes: silent unless active, every transition within its bound, no illegal one their end, nothing left."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bundles import write_tiny_bundle
+from lifecycle_msgs.msg import Transition
+from rclpy.lifecycle.node import LifecycleNodeMixin
+from ros_rig import Rig
+
+from roman_moe.core.errors import BundleError, ConfigError, RomanError
+from roman_moe.core.features import HOME_POSITION
+from roman_moe.core.paths import config_path
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.nodes.base import FAULTS, ILLEGAL, RomanNode
+from roman_moe.nodes.blender import Blender
+from roman_moe.nodes.bringup import NODE_CLASSES, node_class, running_graph
+from roman_moe.nodes.diagnostics import ERROR, OK
+from roman_moe.nodes.expert import ExpertNode
+from roman_moe.nodes.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.observer import Observer
+from roman_moe.nodes.process import ros_context
+from roman_moe.nodes.shared_memory import mapped_by
+from roman_moe.nodes.topics import CODEC, SCENE, TWIST_COMMAND, expert_action
+
+BOUND = 5.0  # [s] for a transition, on a busy machine too: the longest, the lab's, takes 0.2 s
+
+TRANSITIONS = {
+    "unconfigured": {"configure", "shutdown"},
+    "inactive": {"activate", "cleanup", "shutdown"},
+    "active": {"deactivate", "shutdown"},
+    "finalized": set[str](),
+}
+SHUTDOWN = {
+    "unconfigured": Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,
+    "inactive": Transition.TRANSITION_INACTIVE_SHUTDOWN,
+    "active": Transition.TRANSITION_ACTIVE_SHUTDOWN,
+}
+
+
+def needed(executable: str, bundle: Path) -> dict[str, Any]:
+    """Parameters that a node does not run without."""
+    given = {"controller": str(bundle), "skill": "push", "config": str(config_path("arms/franka.yaml"))}
+    return {name: given[name] for name in node_class(executable).PARAMETERS.__dataclass_fields__ if name in given}
+
+
+def scene(tick: int) -> Any:
+    zeros, objects = np.zeros(3), np.zeros((len(OBJECTS), 3))
+    flags = np.zeros(len(FLAGS), dtype=bool)
+    return CODEC.scene(SceneState(tick * 50_000_000, HOME_POSITION, zeros, 0.0, zeros[:2], objects, flags))
+
+
+class Managed:
+    """A node, and whoever manages it through its services."""
+
+    def __init__(self, rig: Rig, kind: type[RomanNode], name: str = "managed", **parameters: Any) -> None:
+        self.rig, self.name = rig, name
+        self.node = rig.add(kind, name, autostart=False, **parameters)
+
+    def goes(self, transition: str, state: str) -> None:
+        """It does as asked, in time, and says where it is."""
+        began = time.monotonic()
+        assert self.rig.change_state(self.name, transition)
+        assert time.monotonic() - began < BOUND
+        assert self.state == state
+
+    @property
+    def state(self) -> str:
+        return self.rig.state(self.name)
+
+    def is_silent(self) -> None:
+        self.rig.spin_until(lambda: not self.rig.advertised(self.name))
+        assert not list(self.node.subscriptions)
+
+
+@pytest.mark.parametrize("executable", NODE_CLASSES)
+def test_only_an_active_node_speaks_and_every_transition_is_made_in_time(
+    rig: Rig, bundle: Path, executable: str
+) -> None:
+    managed = Managed(rig, node_class(executable), **needed(executable, bundle))
+    assert managed.state == "unconfigured"
+    managed.is_silent()
+    managed.goes("configure", "inactive")
+    managed.is_silent()
+    managed.goes("activate", "active")
+    spoken = rig.advertised("managed")
+    assert spoken
+    managed.goes("deactivate", "inactive")
+    managed.is_silent()
+    managed.goes("activate", "active")
+    assert rig.advertised("managed") == spoken
+    managed.goes("deactivate", "inactive")
+    managed.goes("cleanup", "unconfigured")
+    managed.is_silent()
+    managed.goes("configure", "inactive")
+    managed.goes("activate", "active")
+    assert rig.advertised("managed") == spoken
+    managed.goes("shutdown", "finalized")
+    managed.is_silent()
+    assert rig.report("managed").message == "shut down"
+    assert rig.reported("managed", FAULTS) == 0
+
+
+@pytest.mark.parametrize("state", ["unconfigured", "inactive"])
+def test_shutdown_is_possible_from_everywhere(rig: Rig, bundle: Path, state: str) -> None:
+    managed = Managed(rig, ExpertNode, **needed("expert", bundle))
+    if state == "inactive":
+        managed.goes("configure", "inactive")
+    managed.goes("shutdown", "finalized")
+
+
+def test_a_node_that_was_deactivated_works_again(rig: Rig, bundle: Path) -> None:
+    Managed(rig, ExpertNode, **needed("expert", bundle))
+    rig.listen(expert_action("push"))
+    answers = rig.heard[expert_action("push").name]
+    for transitions in (("configure", "activate"), ("deactivate", "activate"), ("deactivate", "cleanup")):
+        for transition in transitions:
+            assert rig.change_state("managed", transition)
+        if transitions[-1] == "activate":
+            before = len(answers)
+            rig.send(SCENE, scene(7))
+            rig.last(expert_action("push"), before + 1)
+    for transition in ("configure", "activate"):
+        assert rig.change_state("managed", transition)
+    rig.send(SCENE, scene(7))
+    rig.last(expert_action("push"), 3)
+    np.testing.assert_array_equal(answers[0].velocity, answers[1].velocity)
+    np.testing.assert_array_equal(answers[0].velocity, answers[2].velocity)
+
+
+@pytest.mark.parametrize("state", TRANSITIONS)
+def test_an_illegal_transition_is_refused_counted_and_survived(rig: Rig, state: str) -> None:
+    managed = Managed(rig, Observer)
+    way = ["configure", "activate", "shutdown"][: list(TRANSITIONS).index(state)]
+    for transition in way:
+        assert rig.change_state("managed", transition)
+    ids = {name: getattr(Transition, f"TRANSITION_{name.upper()}") for name in TRANSITIONS["inactive"] - {"shutdown"}}
+    ids |= {"configure": Transition.TRANSITION_CONFIGURE, "deactivate": Transition.TRANSITION_DEACTIVATE}
+    wrong = [*(number for name, number in ids.items() if name not in TRANSITIONS[state]), 123]
+    wrong += [number for where, number in SHUTDOWN.items() if where != state]
+    labels = [name for name in (*ids, "shutdown") if name not in TRANSITIONS[state]]
+    for asked in (*wrong, *labels, "dance"):
+        assert not rig.change_state("managed", asked), asked
+    assert managed.state == state
+    assert managed.node.diagnostics.counts[ILLEGAL] == len(wrong) + len(labels) + 1
+    rig.spin_until(lambda: rig.reported("managed", ILLEGAL) == len(wrong) + len(labels) + 1)
+    assert f"asked for while {state}" in rig.fact("managed", "last_fault")
+
+
+def test_where_ros_itself_raises_the_node_lives_on(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(*_: object) -> None:
+        raise RuntimeError("Unable to start transition 99\nsomewhere in C")  # as Jazzy's rclpy
+
+    monkeypatch.setattr(LifecycleNodeMixin, "_LifecycleNodeMixin__on_change_state", raises)
+    managed = Managed(rig, Observer)
+    assert not rig.change_state("managed", Transition.TRANSITION_ACTIVATE)
+    assert managed.state == "unconfigured"
+    rig.spin_until(lambda: "Unable to start transition 99" in rig.fact("managed", "last_fault"))
+    assert rig.reported("managed", ILLEGAL) == 1
+
+
+def test_an_illegal_transition_after_a_failed_one_is_still_counted(rig: Rig, tmp_path: Path) -> None:
+    managed = Managed(rig, Blender, controller=str(tmp_path / "nowhere"))
+    assert not rig.change_state("managed", "configure")
+    assert managed.node.diagnostics.counts[ILLEGAL] == 0
+    assert not rig.change_state("managed", "activate")
+    assert managed.node.diagnostics.counts[ILLEGAL] == 1
+
+
+@pytest.mark.parametrize("kind", [ExpertNode, ManipulationNetwork, Blender])
+def test_a_configuration_that_fails_says_why_and_can_be_repeated(
+    rig: Rig, tmp_path: Path, kind: type[RomanNode]
+) -> None:
+    folder = tmp_path / "later"
+    skill = {"skill": "push"} if kind is ExpertNode else {}
+    managed = Managed(rig, kind, controller=str(folder), **skill)
+    for _ in range(2):
+        assert not rig.change_state("managed", "configure")
+        assert managed.state == "unconfigured"
+        managed.is_silent()
+        rig.spin_until(lambda: rig.report("managed").level == ERROR)
+        assert f"{folder}: no such folder" in rig.report("managed").message
+    write_tiny_bundle(folder)
+    managed.goes("configure", "inactive")
+    rig.spin_until(lambda: rig.report("managed").level == OK)
+    managed.goes("activate", "active")
+
+
+def test_an_activation_that_fails_leaves_nothing_and_its_reason(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    managed = Managed(rig, Observer)
+    managed.goes("configure", "inactive")
+    with monkeypatch.context() as patch:
+        for error in (RomanError("no clock in this house"), ZeroDivisionError("no clock in this house")):
+
+            def fail(*_: object, error: Exception = error) -> None:
+                raise error
+
+            patch.setattr(managed.node, "timer", fail)  # by then it has advertised
+            assert not rig.change_state("managed", "activate")
+            assert managed.state == "inactive"
+            managed.is_silent()
+            rig.spin_until(lambda: rig.report("managed").level == ERROR)
+            assert "no clock in this house" in rig.report("managed").message
+    managed.goes("activate", "active")
+
+
+def test_a_fault_on_the_way_out_keeps_no_node_active(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    managed = Managed(rig, Observer)
+    managed.goes("configure", "inactive")
+    managed.goes("activate", "active")
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(managed.node, "deactivate", fail)
+    monkeypatch.setattr(managed.node, "clean_up", fail)
+    managed.goes("deactivate", "inactive")
+    managed.is_silent()
+    managed.goes("cleanup", "unconfigured")
+    managed.goes("shutdown", "finalized")
+    assert managed.node.diagnostics.counts[FAULTS] == 4
+
+
+def test_a_node_starts_by_itself_or_says_why_not(rig: Rig, tmp_path: Path) -> None:
+    rig.add(Observer)
+    assert rig.state("observer") == "active"
+    with pytest.raises(BundleError, match="nowhere: no such folder"):
+        rig.add(Blender, controller=str(tmp_path / "nowhere"))
+
+
+def test_nodes_come_and_go_while_the_graph_ticks(rig: Rig, bundle: Path) -> None:
+    specs = resolve(load_description(), {"controller": str(bundle), "start": "push", "episodes": 0})
+    nodes = {spec.name: rig.add(node_class(spec.executable), spec.name, **spec.parameters) for spec in specs}
+    rig.listen(TWIST_COMMAND)
+    rig.last(TWIST_COMMAND, 5)
+    for name in (*nodes, *nodes):
+        before = len(rig.heard[TWIST_COMMAND.name])
+        for transition in ("deactivate", "activate"):
+            assert rig.change_state(name, transition), (name, transition)
+        rig.last(TWIST_COMMAND, before + 3)
+    assert not any(node.diagnostics.counts[FAULTS] for node in nodes.values())
+
+
+def open_files_of_dds() -> set[Path]:
+    gc.collect()
+    return mapped_by([os.getpid()])
+
+
+def test_when_the_context_ends_neither_memory_nor_threads_are_left(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
+    files, threads = open_files_of_dds(), threading.active_count()
+    with ros_context() as context:
+        rig = Rig(context)
+        for executable in NODE_CLASSES:
+            node = rig.add(node_class(executable), executable, autostart=False, **needed(executable, bundle))
+            rig.serve(node)
+            assert rig.change_state(executable, "configure")
+            assert rig.change_state(executable, "activate")
+        assert threading.active_count() == threads + 1
+        with pytest.raises(ConfigError, match="'controller' is not set"):
+            rig.add(ExpertNode)
+        rig.close()
+    assert threading.active_count() == threads
+    assert open_files_of_dds() <= files
+
+
+def test_a_graph_that_is_refused_leaves_nothing_either(tmp_path: Path) -> None:
+    files, threads = open_files_of_dds(), threading.active_count()
+    specs = [NodeSpec("blender", "blender", {"controller": str(tmp_path / "nowhere")})]
+    with pytest.raises(BundleError, match="no such folder"), running_graph(specs):
+        pass
+    assert threading.active_count() == threads
+    assert open_files_of_dds() <= files
