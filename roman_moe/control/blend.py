@@ -14,6 +14,9 @@ MIN_ANSWERED_WEIGHT = 0.5
 """Share of the weight that must have answered in time: below it the leading expert itself is silent, and scaling the
 others' small weights up would let an expert act that the gate did not choose."""
 
+WEIGHT_TOLERANCE = 1e-3
+"""By which weights may miss a sum of 1, or 0: float32 rounding stays far below, what is no softmax far above."""
+
 
 def blend(
     weights: NDArray[np.float64],

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from roman_moe.control.blend import WEIGHT_TOLERANCE
 from roman_moe.control.expert import Expert
 from roman_moe.control.gate import Gate
 from roman_moe.control.manifest import Manifest, load_manifest, read_network
@@ -24,7 +25,17 @@ from roman_moe.core.errors import BundleError
 from roman_moe.core.features import FEATURES
 
 OUTPUT_TOLERANCE = 1e-3
-"""By which a network's outputs may miss their range: float32 rounding stays far below, a wrong head far above."""
+"""By which an action may miss its range: float32 rounding stays far below, a wrong head far above."""
+
+_PROBES = np.vstack(
+    [
+        np.zeros(len(FEATURES)),
+        np.full(len(FEATURES), 10.0),
+        np.full(len(FEATURES), -10.0),
+        np.random.default_rng(0).uniform(-1.0, 1.0, (13, len(FEATURES))),
+    ]
+)
+"""Features at which a network's range is tried out: the origin, far away, and about where scenes are, (16, F)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,9 +127,9 @@ def _open_expert(folder: Path, manifest: Manifest, skill: str) -> Expert:
 
 def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Gate:
     network = _open(data, where, name, manifest.skills, manifest.rates.gate_rate)
-    weights = network(np.zeros(len(FEATURES)))
-    if abs(weights.sum() - 1.0) > OUTPUT_TOLERANCE or weights.min() < -OUTPUT_TOLERANCE:
-        raise BundleError(f"{where}: answers {np.round(weights, 3).tolist()}: expected weights that sum to 1")
+    for weights in map(network, _PROBES):
+        if not (abs(weights.sum() - 1.0) <= WEIGHT_TOLERANCE and weights.min() >= -WEIGHT_TOLERANCE):
+            raise BundleError(f"{where}: answers {np.round(weights, 3).tolist()}: expected weights that sum to 1")
     return Gate(network)
 
 
@@ -129,9 +140,9 @@ def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Exper
             f"{where}: was trained with top_speed {network.metadata.top_speed} m/s: the manifest says "
             f"{manifest.action_scale.top_speed}"
         )
-    action = network(np.zeros(len(FEATURES)))
-    if np.abs(action).max() > 1.0 + OUTPUT_TOLERANCE:
-        raise BundleError(f"{where}: answers {np.round(action, 3).tolist()}: expected actions in [-1, 1]")
+    for action in map(network, _PROBES):
+        if not np.abs(action).max() <= 1.0 + OUTPUT_TOLERANCE:
+            raise BundleError(f"{where}: answers {np.round(action, 3).tolist()}: expected actions in [-1, 1]")
     return Expert(network)
 
 

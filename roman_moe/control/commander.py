@@ -6,12 +6,13 @@ the last bit. Nothing that is wrong with a tick raises: the guard brings the arm
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.blend import blend
+from roman_moe.control.blend import WEIGHT_TOLERANCE, blend
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import ACTION_SIZE, GRIPPER_CLOSED, GRIPPER_OPEN, ActionScale, Command
@@ -28,7 +29,7 @@ class Decision:
     Attributes:
         action: of the mixture, (4,); zeros when halted.
         command: for the arm.
-        fault: why the arm was halted; empty if it was not.
+        fault: why the arm was halted; empty if it was not, and if it was only because someone stopped the guard.
     """
 
     action: NDArray[np.float64]
@@ -54,8 +55,11 @@ class Commander:
         self.guard.reset()
 
     def begin(self, scene: SceneState) -> None:
-        """Take up the arm as the first finite scene shows it: at rest, and holding what it holds."""
-        if not self._begun and scene.is_finite():
+        """Take up the arm as the first scene that shows the gripper shows it: at rest, and holding what it holds.
+
+        The rest of that scene may be of no use: the arm is then halted, but what it holds it must not drop.
+        """
+        if not self._begun and math.isfinite(scene.finger_opening) and bool(np.isfinite(scene.finger_forces).all()):
             self._begun = True
             self.guard.reset(told_opening(scene))
 
@@ -82,6 +86,9 @@ class Commander:
         if not np.isfinite(weights).all():
             return self._halt(scene, GuardStatus.HALT_GATE_SILENT, f"weights are not finite: {weights.tolist()}")
         total = weights.sum()
+        if abs(total - 1.0) > WEIGHT_TOLERANCE or weights.min() < -WEIGHT_TOLERANCE:
+            fault = f"weights {weights.tolist()}: expected none below 0, and a sum of 1"
+            return self._halt(scene, GuardStatus.HALT_GATE_SILENT, fault)
         if share is not None:
             weights = weights * share
         absent = np.logical_not(np.isfinite(actions).all(axis=1))

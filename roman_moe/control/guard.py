@@ -1,8 +1,10 @@
 """The guard: the only way to an arm. Blender and teleoperation send nothing but what it lets through.
 
 It bounds speed, acceleration, jerk and workspace, ramps in from rest, and has one named reaction to each thing that can
-go wrong, with a code in the style of MoveIt Servo's. Where limits contradict each other, workspace and speed win over
-acceleration, and acceleration over jerk: a stop is as hard as the acceleration allows.
+go wrong, with a code in the style of MoveIt Servo's. Where limits contradict each other, the workspace wins over
+acceleration, and all others over jerk: a stop is as hard as the acceleration allows. Along one axis, the workspace asks
+for no more than the acceleration of a hand that moves as it is told (see `Limits`); it wins where the hand is not where
+it was told to be, and where several axes are slowed at once.
 
 It is software: its stop is no safety-rated emergency stop (IEC 60204-1), and replaces none.
 """
@@ -20,6 +22,7 @@ from roman_moe.control.limits import Limits
 from roman_moe.core.action import GRIPPER_OPEN, Command
 
 _TINY = 1e-12
+_HUGE = 1e100  # lengths from which products with them may overflow
 
 
 class GuardStatus(enum.IntEnum):
@@ -66,6 +69,7 @@ class Guard:
         """`period`: from one command to the next [s]."""
         self.limits = limits
         self._period = period
+        self._slow_down = max(limits.slow_down, limits.speed * period)  # or one period would carry it past a face
         self._stopped = False
         self.reset()
 
@@ -75,6 +79,7 @@ class Guard:
         self.status = GuardStatus.STOPPED if self._stopped else GuardStatus.NO_WARNING
         self._velocity = [0.0, 0.0, 0.0]
         self._acceleration = [0.0, 0.0, 0.0]
+        self._lags = False  # behind what was wanted, for want of acceleration or jerk
         self._rest()
 
     def _rest(self) -> None:
@@ -119,19 +124,21 @@ class Guard:
             self._rest()
         self._halted = 0.0
         self._moving = min(self._moving + period, limits.ramp)
+        most, ramping = limits.speed * self._moving / limits.ramp, self._moving < limits.ramp
+        before = self._velocity
+        if math.hypot(*before) > most + _TINY:  # it was not at rest yet: it brakes until the ramp takes over
+            return self.halt(command.stamp_ns, GuardStatus.RAMPING_IN)
 
-        velocity: list[float] = command.linear_velocity.tolist()
+        velocity, capped = _shortened(command.linear_velocity.tolist(), most)
         velocity, slowed = self._within_workspace(velocity, position)
-        wanted, before = velocity, self._velocity
         change = [(v - b) / period for v, b in zip(velocity, before, strict=True)]  # [m/s^2]
-        change, jerked = _towards(self._acceleration, change, limits.jerk * period)
+        change, jerked = self._within_jerk(change)
         change, pushed = _shortened(change, limits.acceleration)
         if jerked or pushed:
             velocity = [b + c * period for b, c in zip(before, change, strict=True)]
             velocity, late = self._within_workspace(velocity, position)
-            slowed |= late
-        ramping = self._moving < limits.ramp
-        velocity, capped = _shortened(velocity, limits.speed * self._moving / limits.ramp)
+            velocity, over = _shortened(velocity, most)
+            slowed, capped = slowed or late, capped or over
         for limited, reason in (
             (capped and ramping, GuardStatus.RAMPING_IN),
             (capped and not ramping, GuardStatus.LIMITED_SPEED),
@@ -142,9 +149,10 @@ class Guard:
             if limited:
                 status = max(status, reason)
         self._moved_to(velocity)
+        self._lags = jerked or pushed
         self.gripper_opening = command.gripper_opening
         self.status = status
-        if velocity is wanted and not slowed:
+        if not (capped or slowed or jerked or pushed):
             return command
         return Command(command.stamp_ns, np.array(velocity), command.gripper_opening)
 
@@ -157,11 +165,30 @@ class Guard:
         """
         speed = math.hypot(*self._velocity)
         left = max(0.0, speed - self.limits.acceleration * self._period)
-        velocity = [v * left / speed for v in self._velocity] if left > 0.0 else [0.0, 0.0, 0.0]
+        velocity = [v * left / speed for v in self._velocity] if left > _TINY else [0.0, 0.0, 0.0]
         self._moved_to(velocity)
+        self._acceleration = [0.0, 0.0, 0.0]  # or the jerk would have what follows brake on, through rest and beyond
+        self._lags = False
         self._halted += self._period
         self.status = GuardStatus.STOPPED if self._stopped else status
         return Command(stamp_ns, np.array(velocity), self.gripper_opening)
+
+    def _within_jerk(self, change: list[float]) -> tuple[list[float], bool]:
+        """The acceleration that is wanted, or as near to it as the jerk allows, and whether it falls short [m/s^2].
+
+        An arm that lags behind what is wanted catches up with no more acceleration than it can shed again until it is
+        there: told to rest, it must not swing through rest to the other side. To shed an acceleration a takes the
+        velocity on by a^2 / (2 jerk) + a period / 2.
+        """
+        jerk, period = self.limits.jerk, self._period
+        step = jerk * period  # [m/s^2]
+        _, short = _towards(self._acceleration, change, step)
+        if not (short or self._lags):
+            return change, False
+        gap = math.hypot(*change) * period  # to the wanted velocity [m/s]
+        change, early = _shortened(change, math.sqrt(0.25 * step * step + 2.0 * jerk * gap) - 0.5 * step)
+        near, short = _towards(self._acceleration, change, step)
+        return near, short or early
 
     def _moved_to(self, velocity: list[float]) -> None:
         self._acceleration = [(v - b) / self._period for v, b in zip(velocity, self._velocity, strict=True)]
@@ -169,12 +196,12 @@ class Guard:
 
     def _within_workspace(self, velocity: list[float], position: list[float]) -> tuple[list[float], bool]:
         """The velocity with each component towards a near face shortened, and whether one was."""
-        limits = self.limits
+        limits, slow_down = self.limits, self._slow_down
         result, slowed = velocity, False
         for i, (v, p) in enumerate(zip(velocity, position, strict=True)):
             room = limits.workspace_high[i] - p if v > 0.0 else p - limits.workspace_low[i]
-            if room < limits.slow_down:
-                most = limits.speed * max(0.0, room / limits.slow_down)
+            if room < slow_down:
+                most = limits.speed * max(0.0, room / slow_down)
                 if abs(v) > most:
                     if not slowed:
                         result, slowed = list(velocity), True
@@ -187,6 +214,9 @@ def _shortened(vector: list[float], most: float) -> tuple[list[float], bool]:
     length = math.hypot(*vector)
     if length <= most + _TINY:
         return vector, False
+    if length > _HUGE:
+        vector = [x / _HUGE for x in vector]
+        length = math.hypot(*vector)
     return [x * most / length for x in vector], True
 
 

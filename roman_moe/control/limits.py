@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 
 from roman_moe.control.strict import build, read_yaml
@@ -22,7 +21,8 @@ class Limits:
         jerk: its norm [m/s^3]; stops do not keep to it.
         workspace_low: lowest hand position in the base frame, three numbers [m].
         workspace_high: highest hand position, three numbers [m].
-        slow_down: distance from a face of the workspace within which the speed towards it shrinks to nothing [m].
+        slow_down: distance from a face of the workspace within which the speed towards it shrinks to nothing [m]. At
+            least speed^2 / acceleration: then slowing down there keeps to the acceleration, and a stop ends inside.
         ramp: from rest to full speed after a start or re-arm [s].
         max_command_age: of a command, by its stamp and since its receipt [s].
         max_pose_age: of an object that an expert observes [s].
@@ -52,9 +52,11 @@ class Limits:
         for axis, low, high in zip("xyz", self.workspace_low, self.workspace_high, strict=True):
             if high - low <= 2.0 * self.slow_down:
                 raise ValueError(f"workspace from {low} to {high} along {axis}: expected more than twice slow_down")
+        least = self.speed * self.speed / self.acceleration
+        if self.slow_down < least * (1.0 - 1e-9):
+            raise ValueError(f"slow_down {self.slow_down}: expected speed^2 / acceleration, {least:.3g} m, or more")
 
 
-@lru_cache(maxsize=8)
 def load_limits(path: str | Path = "") -> Limits:
     """Limits of a file; the shipped ones, config/limits.yaml, if none is named.
 

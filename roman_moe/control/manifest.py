@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class NetworkFile:
         """
         path = folder / self.file
         try:
-            if not path.is_file():
+            if not os.path.isfile(path):
                 raise BundleError(f"{path}: no such file: {MANIFEST_NAME} names it; copy or export the bundle again")
             size = path.stat().st_size
             data = path.read_bytes() if size == self.size else b""
@@ -139,9 +140,11 @@ def load_manifest(path: str | Path) -> Manifest:
         BundleError: naming the file and key that cannot be used.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path's, it never raises: whatever the reason, there is none for us
         raise BundleError(f"{folder}: no such folder: expected a controller bundle (a folder with {MANIFEST_NAME})")
     file = folder / MANIFEST_NAME
+    if not os.path.isfile(file):  # a pipe would keep us waiting
+        raise BundleError(f"{file}: no such file")
     content = read_yaml(file, BundleError)
     if content.get("format_version", BUNDLE_FORMAT) != BUNDLE_FORMAT:  # before its other keys can confuse
         raise BundleError(f"{file}: format_version {content['format_version']}: this program reads {BUNDLE_FORMAT}")
@@ -156,13 +159,13 @@ def read_network(path: Path) -> bytes:
     """
     if path.suffix != ".onnx":
         raise BundleError(f"{path}: expected a network's file, ending in .onnx")
-    if (path.parent / MANIFEST_NAME).is_file():
+    if os.path.isfile(path.parent / MANIFEST_NAME):
         manifest = load_manifest(path.parent)
         for entry in (manifest.gate, *manifest.experts.values()):
             if entry.file == path.name:
                 return entry.read(path.parent)
     try:
-        if not path.is_file():  # a pipe or a device would keep us waiting
+        if not os.path.isfile(path):  # a pipe or a device would keep us waiting
             raise BundleError(f"{path}: no such file")
         with path.open("rb") as file:
             data = file.read(MAX_NETWORK_BYTES + 1)  # whatever size it claims to have

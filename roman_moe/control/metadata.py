@@ -19,6 +19,9 @@ NETWORK_FORMAT = 1
 GATE = "gate"
 """Name of the gating network, where an expert has the name of its skill."""
 
+MAX_PROPERTY = 10_000
+"""Letters of a metadata property: what one says ends up in messages."""
+
 
 def feature_unit(name: str) -> str:
     """Unit of a feature as metadata spell it; scales and origins are part of it, since a network depends on them."""
@@ -84,7 +87,10 @@ class NetworkMetadata:
         def text(key: str) -> str:
             if key not in properties:
                 raise BundleError(f"{where}: metadata property {key!r} is missing: export the network again")
-            return properties[key]
+            value = properties[key]
+            if len(value) > MAX_PROPERTY or not value.isprintable():
+                raise BundleError(f"{where}: metadata property {key!r} is no line of plain text")
+            return value
 
         def names(key: str) -> tuple[str, ...]:
             return tuple(text(key).split(","))

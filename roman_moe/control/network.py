@@ -1,7 +1,8 @@
 """One network: an ONNX session that is fed and read as its own metadata say.
 
-What cannot be trusted is refused before the runtime sees it: other opsets, operators outside the default domain, data
-outside the file. Not safe for use from several threads at once: the buffers are its own.
+What cannot be trusted is refused before the runtime sees it: other opsets, operators outside the default domain or with
+no place in a policy, weights that are not finite, data outside the file. That finds damage and mistakes; it makes no
+stranger's file safe to run. Not safe for use from several threads at once: the buffers are its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,20 @@ from roman_moe.core.features import FEATURES, feature_indices
 
 MIN_OPSET = 13
 MAX_OPSET = 21  # what the oldest supported onnxruntime (1.18) runs; exports use 17
+
+REFUSED_OPERATORS = frozenset(
+    (
+        *("Loop", "Scan", "SequenceMap"),  # may never end
+        *("Bernoulli", "Multinomial"),  # give no answer twice
+        *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+        *("ConstantOfShape", "EyeLike", "Expand", "OneHot"),  # make large tensors of a few numbers
+        *("Pad", "Range", "Resize", "Tile", "Upsample"),
+        *("Compress", "NonMaxSuppression", "NonZero", "Unique"),  # have outputs of another shape for another scene
+    )
+)
+"""What no policy needs, and what could hang the process, fill its memory or answer differently each time."""
+
+_Port = tuple[str, str, list[Any]]  # name, type and shape of an input or output
 
 
 def runtime() -> Any:
@@ -59,18 +74,33 @@ class Network:
         self._check_file(data, where)
         ort = runtime()
         try:
-            self._session = ort.InferenceSession(data, _session_options(ort), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(
+                data, _session_options(ort), providers=["CPUExecutionProvider"], enable_fallback=0
+            )
             properties = self._session.get_modelmeta().custom_metadata_map
+            ports = [
+                [(port.name, port.type, port.shape or [0]) for port in some]  # which may not be UTF-8
+                for some in (self._session.get_inputs(), self._session.get_outputs())
+            ]
         except Exception as error:  # noqa: BLE001 (the runtime's exceptions share no base class)
             raise BundleError(f"{where}: onnxruntime refuses it: {_first_line(error)}: export it again") from None
         self.metadata = NetworkMetadata.from_properties(properties, where)
         self.features = self.metadata.features
         self._indices = feature_indices(self.features)
-        self._bind(where)
+        self._bind(ports[0], ports[1], where)
         self._warm_up(where)
 
     def __call__(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Outputs, (k,), for all features of a scene (`core.features.feature_vector`), (F,)."""
+        """Outputs, (k,), for all features of a scene (`core.features.feature_vector`), (F,).
+
+        NaN for "no answer" if the runtime cannot run it on these: one network's failure is no end of the control loop.
+        """
+        try:
+            return self._run(feature_vector)
+        except Exception:  # noqa: BLE001 (likewise)
+            return np.full(self._output.shape[1], np.nan)
+
+    def _run(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
         self._input[0] = feature_vector[self._indices]
         self._session.run_with_iobinding(self._binding)
         result: NDArray[np.float64] = self._output[0].astype(np.float64)
@@ -95,41 +125,41 @@ class Network:
             raise BundleError(
                 f"{where}: keeps the data of {summary.external[0]!r} outside the file: export it as a single file"
             )
+        refused = sorted(summary.operators & REFUSED_OPERATORS)
+        if refused:
+            raise BundleError(f"{where}: uses {', '.join(refused)}, which has no place in a policy")
+        if summary.not_finite:
+            raise BundleError(f"{where}: holds numbers in {summary.not_finite[0]!r} that are not finite")
 
-    def _bind(self, where: str) -> None:
+    def _bind(self, inputs: list[_Port], outputs: list[_Port], where: str) -> None:
         """Check inputs and outputs, and tie them to buffers of our own: no allocation per tick."""
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BundleError(f"{where}: has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each")
         buffers = []
-        for kind, port, names in (
+        for kind, (name, type_, shape), names in (
             ("input", inputs[0], self.features),
             ("output", outputs[0], self.metadata.outputs),
         ):
-            batch, *rest = port.shape or [0]
-            if (
-                port.type != "tensor(float)"
-                or rest != [len(names)]
-                or not (batch in (1, None) or isinstance(batch, str))
-            ):
+            batch, *rest = shape
+            if type_ != "tensor(float)" or rest != [len(names)] or not (batch in (1, None) or isinstance(batch, str)):
                 raise BundleError(
-                    f"{where}: {kind} {port.name!r} is {port.type} of shape {port.shape}: its metadata name "
+                    f"{where}: {kind} {name!r} is {type_} of shape {shape}: its metadata name "
                     f"{len(names)} values, so expected tensor(float) of shape [batch, {len(names)}]"
                 )
             buffers.append(np.zeros((1, len(names)), dtype=np.float32))
         self._input, self._output = buffers
         self._binding = self._session.io_binding()
-        for bind, port, buffer in (
+        for bind, (name, _, _), buffer in (
             (self._binding.bind_input, inputs[0], self._input),
             (self._binding.bind_output, outputs[0], self._output),
         ):
-            bind(port.name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
+            bind(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
 
     def _warm_up(self, where: str) -> None:
         """Run once at the origin and once far away: memory is planned before the first tick, and all is finite."""
         for value in (0.0, 10.0):
             try:
-                result = self(np.full(len(FEATURES), value))
+                result = self._run(np.full(len(FEATURES), value))
             except Exception as error:  # noqa: BLE001 (likewise)
                 raise BundleError(f"{where}: does not run: {_first_line(error)}: export it again") from None
             if not np.isfinite(result).all():
@@ -142,6 +172,7 @@ def _session_options(ort: Any) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format is nothing we checked
     options.log_severity_level = 4  # errors come as exceptions; ours are one line
     return options
 

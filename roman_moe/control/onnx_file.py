@@ -1,7 +1,7 @@
-"""Reading what an ONNX file is made of before a runtime opens it: versions, operator domains, data outside the file.
+"""Reading what an ONNX file is made of before a runtime opens it: versions, operators, data outside the file.
 
 A walk over the protobuf wire format (https://protobuf.dev/programming-guides/encoding), so that a robot needs no `onnx`
-package. Field numbers are those of onnx.proto, which never change. Weights are skipped, not copied.
+package. Field numbers are those of onnx.proto, which never change. Weights are looked at, not copied.
 """
 
 from __future__ import annotations
@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_DEPTH = 8  # of graphs inside attributes inside graphs
+_MAX_FIELDS = 200_000  # a policy has hundreds; each costs a microsecond of the control loop's process
+_MAX_FIELD_NUMBER = (1 << 29) - 1
+_FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}  # TensorProto.DataType to numpy's
 
 
 @dataclass(slots=True)
@@ -21,16 +26,29 @@ class OnnxSummary:
         ir_version: of the file format.
         opsets: version of each imported operator set, by domain ("" is the default one).
         domains: of all nodes, nested graphs included.
+        operators: of all nodes likewise.
         external: names of tensors whose data lies outside the file.
+        not_finite: names of tensors that hold an infinity or what is no number.
         local_functions: how many operators the file defines itself.
     """
 
     ir_version: int = 0
     opsets: dict[str, int] = field(default_factory=dict)
     domains: set[str] = field(default_factory=set)
+    operators: set[str] = field(default_factory=set)
     external: list[str] = field(default_factory=list)
+    not_finite: list[str] = field(default_factory=list)
     local_functions: int = 0
     _has_graph: bool = False
+    _fields_seen: int = 0
+
+    def fields(self, data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+        """Fields of one of its messages, of which there may not be too many in all."""
+        for number, value in _fields(data):
+            self._fields_seen += 1
+            if self._fields_seen > _MAX_FIELDS:
+                raise ValueError(f"holds more than {_MAX_FIELDS} fields")
+            yield number, value
 
 
 def summarize(data: bytes) -> OnnxSummary:
@@ -40,12 +58,12 @@ def summarize(data: bytes) -> OnnxSummary:
         ValueError: if it is none.
     """
     summary = OnnxSummary()
-    for number, value in _fields(memoryview(data)):
+    for number, value in summary.fields(memoryview(data)):
         if number == 1:  # ModelProto.ir_version
             summary.ir_version = _integer(value)
         elif number == 8:  # opset_import
             domain, version = "", 0
-            for key, item in _fields(_message(value)):
+            for key, item in summary.fields(_message(value)):
                 if key == 1:
                     domain = _text(item)
                 elif key == 2:
@@ -64,7 +82,7 @@ def summarize(data: bytes) -> OnnxSummary:
 def _walk_graph(graph: memoryview, summary: OnnxSummary, depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise ValueError("graphs are nested too deeply")
-    for number, value in _fields(graph):
+    for number, value in summary.fields(graph):
         if number == 1:  # GraphProto.node
             _walk_node(_message(value), summary, depth)
         elif number == 5:  # initializer
@@ -75,11 +93,13 @@ def _walk_graph(graph: memoryview, summary: OnnxSummary, depth: int) -> None:
 
 def _walk_node(node: memoryview, summary: OnnxSummary, depth: int) -> None:
     domain = ""
-    for number, value in _fields(node):
-        if number == 7:  # NodeProto.domain
+    for number, value in summary.fields(node):
+        if number == 4:  # NodeProto.op_type
+            summary.operators.add(_text(value))
+        elif number == 7:  # domain
             domain = _text(value)
         elif number == 5:  # attribute
-            for key, item in _fields(_message(value)):
+            for key, item in summary.fields(_message(value)):
                 if key in (5, 10):  # AttributeProto.t, tensors
                     _check_tensor(_message(item), summary)
                 elif key in (6, 11):  # g, graphs
@@ -90,20 +110,32 @@ def _walk_node(node: memoryview, summary: OnnxSummary, depth: int) -> None:
 
 
 def _check_sparse_tensor(sparse: memoryview, summary: OnnxSummary) -> None:
-    for number, value in _fields(sparse):
+    for number, value in summary.fields(sparse):
         if number in (1, 2):  # SparseTensorProto.values, indices
             _check_tensor(_message(value), summary)
 
 
 def _check_tensor(tensor: memoryview, summary: OnnxSummary) -> None:
-    name, outside = "", False
-    for number, value in _fields(tensor):
+    name, kind, outside, finite = "", 0, False, True
+    numbers: list[tuple[int, memoryview]] = []
+    for number, value in summary.fields(tensor):
         if number == 8:  # TensorProto.name
             name = _text(value)
-        elif number == 13 or (number == 14 and value == 1):  # external_data, data_location EXTERNAL
+        elif number == 2:  # data_type
+            kind = _integer(value)
+        elif number == 13 or (number == 14 and value != 0):  # external_data, data_location other than DEFAULT
             outside = True
+        elif number in (4, 9, 10):  # float_data, raw_data, double_data
+            numbers.append((number, _message(value)))
+    for number, data in numbers:
+        layout = {4: "<f4", 10: "<f8"}.get(number) or _FLOATS.get(kind)
+        if layout is not None:
+            width = np.dtype(layout).itemsize
+            finite = finite and bool(np.isfinite(np.frombuffer(data[: len(data) // width * width], layout)).all())
     if outside:
         summary.external.append(name)
+    if not finite:
+        summary.not_finite.append(name)
 
 
 def _canonical(domain: str) -> str:
@@ -116,6 +148,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while position < len(data):
         key, position = _varint(data, position)
         number, kind = key >> 3, key & 7
+        if not 0 < number <= _MAX_FIELD_NUMBER:  # zeros are no message, and others may read another number in it
+            raise ValueError(f"field {number} cannot be")
         value: int | memoryview
         if kind == _VARINT:
             value, position = _varint(data, position)

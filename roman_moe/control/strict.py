@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import reprlib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,14 @@ T = TypeVar("T")
 
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where there is one: ten times as fast, and a manifest is read while the control loop runs."""
+
+
+MAX_YAML_BYTES = 1 << 20
+MAX_DEPTH = 32  # PyYAML recurses, and libyaml's has the process die of it
+
+_BRIEF = reprlib.Repr()  # aliases can make a value that no memory could spell out
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 120
+_BRIEF.maxlevel = 2
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc]
@@ -42,7 +51,13 @@ def read_yaml(path: Path, error: type[RomanError]) -> dict[str, Any]:
         error: naming the file, and the line if it is no YAML.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
+        with path.open("rb") as file:
+            data = file.read(MAX_YAML_BYTES + 1)  # whatever size it claims to have
+        if len(data) > MAX_YAML_BYTES:
+            raise error(f"{path}: has more than {MAX_YAML_BYTES} bytes")
+        text = data.decode("utf-8")
+        _check_depth(text)
+        content = yaml.load(text, Loader=_Loader)  # a SafeLoader
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as problem:
@@ -52,9 +67,19 @@ def read_yaml(path: Path, error: type[RomanError]) -> dict[str, Any]:
         line = f"line {mark.line + 1}: " if mark else ""
         reason = getattr(problem, "problem", None) or " ".join(str(problem).split())
         raise error(f"{path}: {line}not valid YAML: {reason}") from None
+    except (ValueError, OverflowError, RecursionError) as problem:  # a date that is none, a number of 5000 digits
+        raise error(f"{path}: not valid YAML: {' '.join(str(problem).split())}") from None
     if not isinstance(content, dict):
         raise error(f"{path}: expected keys and values, found {_describe(content)}")
     return content
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep")
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str, error: type[RomanError]) -> T:
@@ -100,7 +125,7 @@ def _convert(kind: Any, value: Any, where: str, error: type[RomanError]) -> Any:
     if kind is float and not isinstance(value, bool):
         try:
             return float(value)  # YAML 1.1 reads 1e-3 as text
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
     plain = isinstance(kind, type) and origin is None
     if plain and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
@@ -119,4 +144,4 @@ def _type_name(kind: Any) -> str:
 
 
 def _describe(value: Any) -> str:
-    return "empty" if value is None else repr(value)
+    return "empty" if value is None else _BRIEF.repr(value)

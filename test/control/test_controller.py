@@ -13,7 +13,7 @@ from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.action import GRIPPER_OPEN
+from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN
 from roman_moe.core.features import feature_vector
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 
@@ -99,10 +99,12 @@ def test_a_scene_that_is_not_finite_holds_the_arm(bundle: Bundle, field: str, ba
     assert controller.step(scene(2)).fault == ""
 
 
-def test_a_bad_first_scene_holds_with_the_gripper_open(bundle: Bundle):
+@pytest.mark.parametrize(("force", "opening"), [(0.0, GRIPPER_OPEN), (1.0, GRIPPER_CLOSED), (np.nan, GRIPPER_OPEN)])
+def test_a_bad_first_scene_holds_what_the_gripper_holds(bundle: Bundle, force: float, opening: float):
     controller = Controller(bundle)
-    step = controller.step(replace(scene(0), hand_position=np.full(3, np.nan)))
-    assert step.command.gripper_opening == GRIPPER_OPEN
+    bad = replace(scene(0), hand_position=np.full(3, np.nan), finger_forces=np.full(2, force))
+    step = controller.step(bad)
+    assert step.command.gripper_opening == opening
     np.testing.assert_array_equal(step.weights, np.zeros(len(bundle.skills)))
     assert controller.step(scene(1)).weights.sum() == pytest.approx(1.0, abs=1e-6)
 
