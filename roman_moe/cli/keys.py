@@ -1,0 +1,43 @@
+"""Single keys of a terminal, read without waiting: the stop key that every tool has which moves an arm."""
+
+from __future__ import annotations
+
+import select
+import sys
+import termios
+import tty
+from types import TracebackType
+from typing import Any
+
+STOP, REARM = " ", "r"
+HINT = "space stops the arm (software, no safety-rated emergency stop), r re-arms it"
+
+
+class Keys:
+    """A context manager, within which keys come without Enter; where there is no terminal there are none."""
+
+    def __enter__(self) -> Keys:
+        self._before: list[Any] | None = None
+        if sys.stdin is not None and sys.stdin.isatty():
+            self._before = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)  # Ctrl-C stays a signal
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._before is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a keyboard at all."""
+        return self._before is not None
+
+    def pressed(self) -> str:
+        """The keys that were pressed since this was last asked, in order."""
+        keys = ""
+        while self.there and select.select([sys.stdin], [], [], 0.0)[0]:
+            key = sys.stdin.read(1)
+            if not key:
+                break
+            keys += key
+        return keys

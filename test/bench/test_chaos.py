@@ -1,0 +1,33 @@
+"""The chaos bench's promises: faults are real, and what it counts is what happened."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from roman_moe.bench import chaos
+from roman_moe.cli.chaos import survived
+from roman_moe.core.paths import find_shipped
+
+
+@pytest.mark.slow
+def test_a_killed_node_stops_the_arm_and_the_task_goes_on():
+    report = chaos.measure(find_shipped("models/roman"), runs=1, faults=["kill_expert", "malformed"], damaged=5)
+    killed, deceived = report["faults"]["kill_expert"], report["faults"]["malformed"]
+    assert (killed["runs"], killed["task_successes"], killed["restarts"]) == (1, 1, 1)
+    assert killed["needs_stop"]
+    assert killed["slowest_stop_s"] > 0.0
+    assert (deceived["task_successes"], deceived["restarts"], deceived["needs_stop"]) == (1, 0, False)
+    assert report["damaged_models"]["refused"] == report["damaged_models"]["tried"] == 5
+
+
+def test_a_report_is_judged_by_all_that_it_counts():
+    good = {"runs": 10, "stopped_in_time": 10, "task_successes": 9, "needs_stop": True}
+    damaged = {"tried": 5, "refused": 5, "crashes": 0}
+    assert survived({"faults": {"x": good}, "damaged_models": damaged})
+    assert survived({"faults": {"x": {**good, "stopped_in_time": 0, "needs_stop": False}}})
+    assert not survived({"faults": {"x": {**good, "task_successes": 8}}})
+    assert not survived({"faults": {"x": {**good, "stopped_in_time": 9}}})
+    assert not survived({"faults": {"x": good}, "damaged_models": {**damaged, "refused": 4}})
+    assert not survived({"faults": {"x": good}, "damaged_models": {**damaged, "crashes": 1}})

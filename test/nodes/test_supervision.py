@@ -1,0 +1,83 @@
+"""Supervision: what dies or freezes is started again and the graph goes on, but for the world and for hopeless cases."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roman_moe.core.errors import RomanError
+from roman_moe.nodes.bringup import Graph, running_graph
+from roman_moe.nodes.children import RESTART_LIMIT, SILENCE, START_PATIENCE, Children
+from roman_moe.nodes.environment import DOMAIN
+from roman_moe.nodes.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.shared_memory import mapped_by
+
+START = 60.0  # [s] for a dozen processes on a busy machine
+
+
+@pytest.fixture
+def graph(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
+    monkeypatch.delenv(DOMAIN, raising=False)  # the bring-up takes one at random
+    specs = resolve(load_description(), {"controller": str(bundle), "episodes": 0})
+    with running_graph(specs, separate=True, respawn=True) as graph:
+        assert graph.spin_until(lambda: graph.monitor.tick is not None, START), graph.monitor.troubles()
+        yield graph
+
+
+def test_what_is_killed_or_frozen_is_started_again_and_the_graph_goes_on(graph: Graph) -> None:
+    before = graph.processes
+    os.kill(before["blender"], signal.SIGKILL)
+    os.kill(before["observer"], signal.SIGSTOP)
+    assert graph.spin_until(lambda: len(graph.restarts) == 2, START), graph.restarts
+    assert sorted(line.split()[1] for line in graph.restarts) == ["blender", "observer"]
+    assert any("ended with exit code -9" in line for line in graph.restarts)
+    assert any("was silent for too long" in line for line in graph.restarts)
+    after = graph.processes
+    assert {name for name in before if before[name] != after[name]} == {"blender", "observer"}
+    there = graph.monitor.tick
+    assert graph.spin_until(lambda: graph.monitor.tick is not there, START), graph.monitor.troubles()
+    files = mapped_by(after.values())
+    assert files
+
+
+def test_the_world_is_not_started_again(graph: Graph) -> None:
+    os.kill(graph.processes["lab"], signal.SIGKILL)
+    with pytest.raises(RomanError, match=r"node lab ended with exit code -9"):
+        graph.spin_until(lambda: False, START)
+
+
+def test_what_dies_again_and_again_is_an_error() -> None:
+    children = Children(respawn=True)
+    children.start(NodeSpec("pose_source", "pose_source", {"noise_bound": -1.0}))  # cannot start
+    end = time.monotonic() + START
+    try:
+        with pytest.raises(RomanError, match=rf"out of range.*; {RESTART_LIMIT} nodes were started again in 30 s"):
+            while time.monotonic() < end:
+                children.check({})
+        assert len(children.restarts) == RESTART_LIMIT
+    finally:
+        children.end()
+        children.clear_up()
+
+
+def test_a_node_that_starts_is_not_taken_for_a_frozen_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    children = Children(respawn=True)
+    children.start(NodeSpec("pose_source", "pose_source", {}))
+    began = time.monotonic()
+    try:
+        for later, last_heard, restarts in (
+            (SILENCE + 1.0, began - 100.0, 0),  # its predecessor's last word
+            (START_PATIENCE + 1.0, began - 100.0, 1),
+        ):
+            monkeypatch.setattr(time, "monotonic", lambda later=later: began + later)
+            children.check({"pose_source": last_heard})
+            assert len(children.restarts) == restarts
+    finally:
+        monkeypatch.undo()
+        children.end()
+        children.clear_up()
