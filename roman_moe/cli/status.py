@@ -16,6 +16,7 @@ from roman_moe.core.files import write_json
 if TYPE_CHECKING:
     from roman_moe.nodes.operator import Sight
 
+LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
 LEVELS = ("ok", "warning", "error", "stale")
 
 
@@ -69,7 +70,7 @@ def nodes_table(report: dict[str, Any]) -> Table:
     for title in ("node", "is", "says", "model", "sha256", "counted"):
         table.add_column(title, overflow="fold", no_wrap=title in ("node", "is", "sha256"))
     for name, node in report["nodes"].items():
-        known = {"level", "message", "model", "sha256"}
+        known = {"level", "message", "model", "sha256", LAST_FAULT}
         counted = ", ".join(f"{key} {value}" for key, value in node.items() if key not in known)
         model = Path(node.get("model", ""))
         table.add_row(
@@ -78,7 +79,7 @@ def nodes_table(report: dict[str, Any]) -> Table:
             node["message"],
             "/".join(model.parts[-2:]),
             node.get("sha256", "")[:12],
-            counted,
+            f"{counted}; last: {node[LAST_FAULT]}" if LAST_FAULT in node else counted,
             style="" if node["level"] == LEVELS[0] else "yellow",
         )
     return table

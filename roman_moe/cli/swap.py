@@ -82,9 +82,9 @@ class Swap:
                 person.set(node_of(network), "model", str(folder / file))
                 changed.append(network)
         except RomanError as error:
-            for network in changed:
-                person.set(node_of(network), "model", before[network])
-            raise RomanError(f"{error}; all networks are as they were") from None
+            left = [network for network in changed if not _set_back(person, node_of(network), before[network])]
+            now = f"could not be set back: {', '.join(left)}" if left else "all networks are as they were"
+            raise RomanError(f"{error}; {now}") from None
         return f"all {len(files)} networks run {bundle}"
 
     def _set_taken_out(self, person: Operator) -> str:
@@ -94,3 +94,11 @@ class Swap:
         out = out | {self.network} if self.take_out else out - {self.network}
         person.set(BLENDER, "taken_out", ",".join(skill for skill in SKILLS if skill in out))
         return f"taken out: {', '.join(sorted(out)) or 'none'}"
+
+
+def _set_back(person: Operator, node: str, model: str) -> bool:
+    try:
+        person.set(node, "model", model)
+    except RomanError:
+        return False
+    return True

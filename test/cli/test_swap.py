@@ -1,0 +1,183 @@
+"""`roman-moe swap`: what cannot be meant is one line; and everything a person does to a running graph, end to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bundles import tiny_network, write_tiny_bundle
+
+from roman_moe.cli import main as entry
+from roman_moe.cli.swap import Swap
+from roman_moe.core.errors import RomanError
+from roman_moe.core.skills import SKILLS
+
+pytest.importorskip("rclpy")
+
+from roman_moe.nodes import operator
+from roman_moe.nodes.environment import DOMAIN, HIGHEST_DOMAIN
+
+
+def one_line(capfd: pytest.CaptureFixture[str]) -> str:
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("roman-moe: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "expected NETWORK MODEL"),
+        (["push"], "expected NETWORK MODEL"),
+        (["push", "a.onnx", "--take-out"], "expected NETWORK MODEL"),
+        (["push", "--take-out", "--put-back"], "expected NETWORK MODEL"),
+        (["push", "--bundle", "models/roman"], "expected NETWORK MODEL"),
+        (["--take-out"], "expected NETWORK MODEL"),
+        (["dance", "a.onnx"], "unknown network 'dance': expected one of "),
+        (["gate", "--take-out"], "unknown network 'gate'"),
+        (["push", "a.onnx", "b.onnx"], "b.onnx"),
+    ],
+)
+def test_what_cannot_be_meant_gives_one_line_and_2(
+    arguments: list[str], named: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert entry.main(["swap", *arguments]) == 2
+    assert named in one_line(capfd)
+
+
+class Graph:
+    """As much of an operator as swapping needs, and of the nodes behind it.
+
+    Attributes:
+        models: parameter `model` of each node.
+        refuses: nodes that refuse, from how many requests on.
+    """
+
+    def __init__(self, refuses: dict[str, int]) -> None:
+        self.models = {operator.node_of(network): "" for network in (*SKILLS, "gate")}
+        self.refuses = refuses
+
+    def get(self, node: str, _: str) -> str:
+        return self.models[node]
+
+    def set(self, node: str, _: str, value: str) -> None:
+        if node in self.refuses:
+            self.refuses[node] -= 1
+            if self.refuses[node] < 0:
+                raise RomanError(f"{node} refuses: no")
+        self.models[node] = value
+
+
+def swap_bundle(graph: Graph, bundle: Path) -> str:
+    return Swap(bundle=bundle)._swap_bundle(graph, bundle)  # type: ignore[arg-type]
+
+
+def test_a_bundle_changes_over_as_a_whole(tmp_path: Path) -> None:
+    bundle, graph = write_tiny_bundle(tmp_path / "tiny"), Graph({})
+    swap_bundle(graph, bundle)
+    assert graph.models["manipulation_network"] == str(bundle / "gate.onnx")
+    assert graph.models["expert_push"] == str(bundle / "push.onnx")
+
+
+def test_a_bundle_that_is_refused_in_part_changes_nothing(tmp_path: Path) -> None:
+    bundle, graph = write_tiny_bundle(tmp_path / "tiny"), Graph({"manipulation_network": 0})
+    with pytest.raises(RomanError, match="manipulation_network refuses: no; all networks are as they were"):
+        swap_bundle(graph, bundle)
+    assert set(graph.models.values()) == {""}
+
+
+def test_what_cannot_be_set_back_is_named_and_the_others_are(tmp_path: Path) -> None:
+    bundle, graph = write_tiny_bundle(tmp_path / "tiny"), Graph({"manipulation_network": 0, "expert_push": 1})
+    with pytest.raises(RomanError, match="refuses: no; could not be set back: push$"):
+        swap_bundle(graph, bundle)
+    assert {node for node, model in graph.models.items() if model} == {"expert_push"}
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """`roman-moe run` in a domain of its own, in which the test's own commands look for it, too."""
+    domains = set(range(1, HIGHEST_DOMAIN + 1)) - {int(os.environ.get(DOMAIN, "0"))}
+    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().choice(sorted(domains))))
+    bundle = write_tiny_bundle(tmp_path / "tiny", seed=1)
+    command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), "--start", "button"]
+    environment = {**os.environ, "TTY_COMPATIBLE": "1", "FORCE_COLOR": "1", "COLUMNS": "120"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def status(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> tuple[int, dict[str, Any], str]:
+    """Exit code, report and table."""
+    file = tmp_path / "status.json"
+    code = entry.main(["status", "--seconds", "1.2", "--json", str(file)])
+    return code, json.loads(file.read_text()), capfd.readouterr().out
+
+
+def said(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert entry.main(list(arguments)) == 0, capfd.readouterr().err
+    return capfd.readouterr().out
+
+
+def test_a_running_graph_from_the_command_line(
+    running: subprocess.Popen[bytes],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = b""
+    assert running.stdout is not None
+    while b"leads with" not in shown:
+        more = running.stdout.read1()
+        assert more, shown
+        shown += more
+
+    _, report, table = status(capfd, tmp_path)
+    expert = report["nodes"]["expert_push"]
+    assert expert["model"] == f"{tmp_path}/tiny/push.onnx"
+    assert len(expert["sha256"]) == 64
+    assert expert["sha256"][:12] in table
+    assert report["leading"]["skill"] in SKILLS
+    assert 0.0 < report["leading"]["weight"] <= 1.0
+    assert {"scene", "gate/weights", "delta_twist_cmds"} <= set(report["rates_hz"])
+    assert all(age >= 0.0 for age in report["ages_s"].values())
+
+    other = write_tiny_bundle(tmp_path / "other", seed=2)
+    assert "push runs" in said(capfd, "swap", "push", str(other / "push.onnx"))
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(tiny_network("pull"))
+    assert entry.main(["swap", "push", str(wrong)]) == 2
+    assert "expert_push refuses: " in one_line(capfd)
+    assert "all 8 networks run" in said(capfd, "swap", "--bundle", str(other))
+    assert "taken out: push" in said(capfd, "swap", "push", "--take-out")
+    assert "taken out: none" in said(capfd, "swap", "push", "--put-back")
+
+    assert "no safety-rated" in said(capfd, "stop")
+    code, report, table = status(capfd, tmp_path)
+    assert code == 1
+    assert report["nodes"]["blender"]["level"] == "error"
+    assert report["nodes"]["blender"]["guard"] == "20 STOPPED"
+    expert = report["nodes"]["expert_push"]
+    assert expert["model"] == str(other / "push.onnx")
+    assert expert["refused_models"] == "1"
+    assert "skill pull" in expert["last_fault"]
+    assert "STOPPED" in table
+    assert "from rest" in said(capfd, "stop", "--rearm")
+
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert b"Traceback" not in errors

@@ -1,0 +1,456 @@
+"""Networks that are replaced while they run: through the real parameter services, and never in the way of a tick."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bundles import tiny_network, write_loose_limits, write_tiny_bundle
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
+from ros_rig import Rig
+
+from roman_moe.control.bundle import load_expert, load_gate, load_model
+from roman_moe.control.manifest import load_manifest
+from roman_moe.control.metadata import GATE
+from roman_moe.core.features import HOME_POSITION, feature_vector
+from roman_moe.core.messages import decode_action, decode_twist, decode_weights
+from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.nodes import model_slot
+from roman_moe.nodes.base import FAULTS, RomanNode
+from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, TAKEN_OUT, Blender
+from roman_moe.nodes.expert import ExpertNode
+from roman_moe.nodes.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.model_slot import MODEL, REFUSED, SHA256, SWAPS
+from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, SCENE, TWIST_COMMAND, expert_action
+
+TICK_NS = 50_000_000
+RAMP = 0.5  # [s] the default of all nodes
+RAMP_TICKS = 10
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another controller for the same graph."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("other") / "other", seed=2)
+
+
+@pytest.fixture(scope="session")
+def third(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """And one more."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("third") / "third", seed=3)
+
+
+def state_at(tick: int) -> SceneState:
+    """The scene of a tick: always the same one, so that nothing but a swap changes an answer."""
+    rng, zeros = np.random.default_rng(5), np.zeros(3)
+    objects, flags = rng.uniform(-0.2, 0.2, (len(OBJECTS), 3)), np.zeros(len(FLAGS), dtype=bool)
+    return SceneState(tick * TICK_NS, HOME_POSITION, zeros, 0.08, zeros[:2], objects, flags)
+
+
+def action_of(bundle: Path, skill: str) -> np.ndarray:
+    """What a bundle's expert does in that scene."""
+    state = state_at(0)
+    return load_expert(bundle, skill).answer(feature_vector(state), state.usable(1.0))
+
+
+class Stream:
+    """Scenes, one after the other, to one node, and its answers."""
+
+    def __init__(self, rig: Rig, node: RomanNode, topic: Any, decode: Any) -> None:
+        self.rig, self.node, self.topic, self.decode = rig, node, topic, decode
+        self.tick, self.step = -1, 1
+        rig.listen(topic)
+        rig.serve(node)
+
+    @classmethod
+    def of_expert(cls, rig: Rig, bundle: Path, skill: str = "push", **parameters: Any) -> Stream:
+        node = rig.add(ExpertNode, f"expert_{skill}", controller=str(bundle), skill=skill, **parameters)
+        return cls(rig, node, expert_action(skill), decode_action)
+
+    @classmethod
+    def of_gate(cls, rig: Rig, bundle: Path) -> Stream:
+        stream = cls(
+            rig,
+            rig.add(ManipulationNetwork, controller=str(bundle)),
+            GATE_WEIGHTS,
+            lambda message: decode_weights(message, SKILLS),
+        )
+        stream.tick, stream.step = -2, 2  # at its own rate
+        return stream
+
+    @property
+    def name(self) -> str:
+        return self.node.get_name()
+
+    def next(self) -> np.ndarray:
+        self.tick += self.step
+        return self.again()
+
+    def again(self) -> np.ndarray:
+        before = len(self.rig.heard[self.topic.name])
+        self.rig.send(SCENE, CODEC.scene(state_at(self.tick)))
+        return self.decode(self.rig.last(self.topic, before + 1))
+
+    def run(self, ticks: int) -> np.ndarray:
+        return np.array([self.next() for _ in range(ticks)])
+
+    def set(self, model: Path | str) -> SetParametersResult:
+        return self.rig.set(self.name, MODEL, str(model))
+
+    def runs(self, model: Path, swaps: int) -> None:
+        """Parameter, diagnostics and node agree on what runs."""
+        assert self.rig.get(self.name, MODEL) == str(model)
+        self.rig.spin_until(lambda: self.rig.fact(self.name, MODEL) == str(model))
+        self.rig.spin_until(lambda: self.rig.fact(self.name, SWAPS) == str(swaps))
+        assert len(self.rig.fact(self.name, SHA256)) == 64
+
+
+def test_a_swap_takes_over_at_the_next_scene_without_a_jump(rig: Rig, bundle: Path, other: Path) -> None:
+    stream = Stream.of_expert(rig, bundle)
+    old, new = action_of(bundle, "push"), action_of(other, "push")
+    np.testing.assert_array_equal(stream.next(), old)
+    assert stream.set(other / "push.onnx").successful
+    answers = stream.run(RAMP_TICKS + 2)
+    np.testing.assert_allclose(answers[0], old, atol=1e-12)
+    steps = np.abs(np.diff(answers, axis=0))
+    assert (steps <= 1.001 * np.abs(new - old) / RAMP_TICKS + 1e-12).all()
+    np.testing.assert_array_equal(answers[RAMP_TICKS], new)
+    np.testing.assert_array_equal(answers[-1], new)
+    stream.runs(other / "push.onnx", swaps=1)
+    assert rig.reported("expert_push", REFUSED) == 0
+
+
+def damaged(folder: Path, kind: str) -> tuple[Path, str]:
+    """A file that must be refused as push's expert, and a word of the reason."""
+    file = folder / "model.onnx"
+    good = tiny_network("push", seed=9)
+    if kind == "missing":
+        return folder / "none.onnx", "no such file"
+    if kind == "no network":
+        file.write_bytes(b"x" * 100)
+        return file, "not an ONNX file"
+    if kind == "cut off":
+        file.write_bytes(good[: len(good) // 2])
+        return file, "not an ONNX file"
+    if kind == "another skill's":
+        file.write_bytes(tiny_network("pull", seed=9))
+        return file, "skill pull"
+    if kind == "the gate":
+        file.write_bytes(tiny_network(GATE, seed=9))
+        return file, "skill gate"
+    other = file.with_suffix(".txt")
+    other.write_bytes(good)
+    return other, "ending in .onnx"
+
+
+@pytest.mark.parametrize("kind", ["missing", "no network", "cut off", "another skill's", "the gate", "another suffix"])
+def test_a_refused_model_leaves_the_old_one_running(rig: Rig, bundle: Path, tmp_path: Path, kind: str) -> None:
+    stream = Stream.of_expert(rig, bundle)
+    before = stream.next()
+    file, reason = damaged(tmp_path, kind)
+    result = stream.set(file)
+    assert not result.successful
+    assert reason in result.reason
+    assert str(file) in result.reason
+    rig.spin_until(lambda: rig.reported("expert_push", REFUSED) == 1)
+    assert reason in rig.fact("expert_push", "last_fault")
+    assert rig.get("expert_push", MODEL) == ""
+    for answer in stream.run(3):
+        np.testing.assert_array_equal(answer, before)
+    assert rig.fact("expert_push", SWAPS) == "0"
+
+
+def test_the_same_network_again_changes_nothing_at_all(rig: Rig, bundle: Path) -> None:
+    stream = Stream.of_expert(rig, bundle)
+    before = stream.next()
+    assert stream.set(bundle / "push.onnx").successful
+    for answer in stream.run(RAMP_TICKS + 2):
+        np.testing.assert_array_equal(answer, before)
+    stream.runs(bundle / "push.onnx", swaps=1)
+    assert stream.set("").successful  # the bundle's own
+    np.testing.assert_array_equal(stream.next(), before)
+
+
+def test_a_swap_in_the_middle_of_another_does_not_jump_either(rig: Rig, bundle: Path, other: Path, third: Path) -> None:
+    stream = Stream.of_expert(rig, bundle)
+    answers = [stream.next()]
+    assert stream.set(other / "push.onnx").successful
+    answers += list(stream.run(RAMP_TICKS // 2))
+    assert stream.set(third / "push.onnx").successful
+    answers += list(stream.run(RAMP_TICKS + 1))
+    actions = [action_of(path, "push") for path in (bundle, other, third)]
+    widest = max(np.abs(a - b).max() for a in actions for b in actions)
+    assert np.abs(np.diff(answers, axis=0)).max() <= 1.001 * widest / RAMP_TICKS
+    np.testing.assert_array_equal(answers[-1], actions[2])
+    stream.runs(third / "push.onnx", swaps=2)
+
+
+def test_of_two_that_come_before_a_scene_the_later_one_runs(rig: Rig, bundle: Path, other: Path, third: Path) -> None:
+    stream = Stream.of_expert(rig, bundle, ramp=0.0)
+    stream.next()
+    for folder in (other, third):
+        assert stream.set(folder / "push.onnx").successful
+    np.testing.assert_array_equal(stream.run(2)[-1], action_of(third, "push"))
+    stream.runs(third / "push.onnx", swaps=1)
+
+
+def test_a_scene_that_comes_again_is_answered_by_the_same_network(rig: Rig, bundle: Path, other: Path) -> None:
+    stream = Stream.of_expert(rig, bundle)
+    before = stream.next()
+    assert stream.set(other / "push.onnx").successful
+    np.testing.assert_array_equal(stream.again(), before)
+    first = stream.next()
+    np.testing.assert_array_equal(stream.again(), first)
+
+
+def test_requests_at_the_same_time_are_all_answered_and_the_truth_is_told(
+    rig: Rig, bundle: Path, other: Path, third: Path
+) -> None:
+    streams = [Stream.of_expert(rig, bundle, skill, ramp=0.0) for skill in SKILLS[:3]]
+    for stream in streams:
+        stream.next()
+    futures = [
+        [rig.begin_to_set(stream.name, MODEL, str(file)) for stream in streams]
+        for file in (other / "none.onnx", other / "push.onnx", third / "push.onnx", "")
+    ]
+    verdicts = [[rig.answer(future).results[0].successful for future in row] for row in futures]
+    mine = [stream.name == "expert_push" for stream in streams]
+    assert verdicts == [[False] * 3, mine, mine, [True] * 3]
+    for stream in streams:
+        skill = stream.name.removeprefix("expert_")
+        np.testing.assert_array_equal(stream.run(2)[-1], action_of(bundle, skill))
+        assert rig.get(stream.name, MODEL) == ""
+
+
+def test_what_is_refused_with_something_else_does_not_take_over_later(rig: Rig, bundle: Path, other: Path) -> None:
+    stream = Stream.of_expert(rig, bundle)
+    before = stream.next()
+    wishes = [Parameter(MODEL, value=str(other / "push.onnx")), Parameter("use_sim_time", value="yes")]
+    request = SetParametersAtomically.Request(parameters=[wish.to_parameter_msg() for wish in wishes])
+    name = "expert_push/set_parameters_atomically"
+    assert not rig.answer(rig.call(SetParametersAtomically, name, request)).result.successful
+    assert rig.set("expert_push", "use_sim_time", False).successful
+    for answer in stream.run(3):
+        np.testing.assert_array_equal(answer, before)
+    assert rig.get("expert_push", MODEL) == ""
+
+
+def test_a_fixed_parameter_is_not_set(rig: Rig, bundle: Path) -> None:
+    stream = Stream.of_expert(rig, bundle)
+    assert not rig.set(stream.name, "skill", "pull").successful
+    assert rig.get(stream.name, "skill") == "push"
+
+
+class SlowLoader:
+    """Loads as ever, but no sooner than it is told to."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.begun.set()
+        assert self.go_on.wait(60.0)
+        return load_model(*arguments)
+
+
+@pytest.fixture
+def slow_loader(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowLoader]:
+    loader = SlowLoader()
+    yield loader
+    loader.go_on.set()
+
+
+def test_no_tick_waits_for_a_slow_load(
+    rig: Rig, bundle: Path, other: Path, slow_loader: SlowLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream.of_expert(rig, bundle, ramp=0.0)
+    before = stream.next()
+    monkeypatch.setattr(model_slot, "load_model", slow_loader)
+    future = rig.begin_to_set("expert_push", MODEL, str(other / "push.onnx"))
+    rig.spin_until(slow_loader.begun.is_set)
+    for answer in stream.run(20):
+        np.testing.assert_array_equal(answer, before)
+    assert not future.done()
+    slow_loader.go_on.set()
+    assert rig.answer(future).results[0].successful
+    np.testing.assert_array_equal(stream.run(2)[-1], action_of(other, "push"))
+
+
+def test_a_node_that_goes_through_its_states_while_a_network_loads_runs_what_its_parameter_says(
+    rig: Rig, bundle: Path, other: Path, slow_loader: SlowLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream.of_expert(rig, bundle, ramp=0.0)
+    stream.next()
+    with monkeypatch.context() as patch:
+        patch.setattr(model_slot, "load_model", slow_loader)
+        future = rig.begin_to_set("expert_push", MODEL, str(other / "push.onnx"))
+        rig.spin_until(slow_loader.begun.is_set)
+    for transition in ("deactivate", "cleanup"):
+        assert rig.change_state("expert_push", transition)
+    slow_loader.go_on.set()
+    assert rig.answer(future).results[0].successful
+    for transition in ("configure", "activate"):
+        assert rig.change_state("expert_push", transition)
+    np.testing.assert_array_equal(stream.next(), action_of(other, "push"))
+    stream.runs(other / "push.onnx", swaps=0)
+
+
+def test_a_loader_that_fails_in_an_unknown_way_is_a_refusal(
+    rig: Rig, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("too large")
+
+    stream = Stream.of_expert(rig, bundle)
+    monkeypatch.setattr(model_slot, "load_model", fail)
+    result = stream.set("any.onnx")
+    assert not result.successful
+    assert result.reason == "any.onnx: MemoryError: too large"
+
+
+def test_a_model_set_while_inactive_answers_the_first_scene(rig: Rig, bundle: Path, other: Path) -> None:
+    stream = Stream.of_expert(rig, bundle, ramp=0.0)
+    assert rig.change_state("expert_push", "deactivate")
+    assert not stream.set(other / "pull.onnx").successful
+    assert stream.set(other / "push.onnx").successful
+    assert rig.change_state("expert_push", "activate")
+    np.testing.assert_array_equal(stream.run(2)[-1], action_of(other, "push"))
+
+
+def test_a_model_set_before_the_configuration_is_checked_by_it(rig: Rig, bundle: Path, other: Path) -> None:
+    stream = Stream.of_expert(rig, bundle, autostart=False)
+    assert stream.set(other / "pull.onnx").successful
+    assert not rig.change_state("expert_push", "configure")
+    rig.spin_until(lambda: rig.said("expert_push", "skill pull"))
+    assert stream.set(other / "push.onnx").successful
+    for transition in ("configure", "activate"):
+        assert rig.change_state("expert_push", transition)
+    np.testing.assert_array_equal(stream.next(), action_of(other, "push"))
+
+
+def test_the_gates_weights_stay_weights_throughout_a_swap(rig: Rig, bundle: Path, other: Path, third: Path) -> None:
+    stream = Stream.of_gate(rig, bundle)
+    all_weights = [stream.next()]
+    for folder in (other, third):
+        assert stream.set(folder / "gate.onnx").successful
+        all_weights += list(stream.run(3))
+    all_weights += list(stream.run(RAMP_TICKS))
+    assert np.min(all_weights) >= 0.0
+    np.testing.assert_allclose(np.sum(all_weights, axis=1), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(all_weights[-1], load_gate(third).weights(feature_vector(state_at(0))))
+    stream.runs(third / "gate.onnx", swaps=2)
+    assert not stream.set(other / "push.onnx").successful
+
+
+class Mixture:
+    """Gate, experts and blender, all real, in lockstep with scenes that are sent one by one."""
+
+    def __init__(self, rig: Rig, bundle: Path, **parameters: Any) -> None:
+        self.rig = rig
+        limits = str(write_loose_limits(bundle.parent))
+        self.gate = rig.add(ManipulationNetwork, controller=str(bundle))
+        self.experts = {s: rig.add(ExpertNode, f"expert_{s}", controller=str(bundle), skill=s) for s in SKILLS}
+        self.blender = rig.add(Blender, controller=str(bundle), lockstep=True, limits=limits, **parameters)
+        self.nodes = [self.gate, *self.experts.values(), self.blender]
+        rig.serve(*self.nodes)
+        rig.listen(TWIST_COMMAND)
+        self.scale = load_manifest(bundle).action_scale
+        self.tick = -1
+        features = feature_vector(state_at(0))
+        self.weights = load_gate(bundle).weights(features)
+        self.actions = np.array([action_of(bundle, skill) for skill in SKILLS])
+        self.weakest = SKILLS[int(np.argmin(self.weights))]
+
+    def next(self) -> np.ndarray:
+        self.tick += 1
+        before = len(self.rig.heard[TWIST_COMMAND.name])
+        self.rig.send(SCENE, CODEC.scene(state_at(self.tick)))
+        return decode_twist(self.rig.last(TWIST_COMMAND, before + 1))
+
+    def without(self, *out: str) -> np.ndarray:
+        """Velocity of the mixture of all others, (3,) [m/s]."""
+        share = self.weights * [skill not in out for skill in SKILLS]
+        return self.scale.command(0, share @ self.actions / share.sum(), 0.0).linear_velocity
+
+    def take_out(self, *skills: str) -> SetParametersResult:
+        return self.rig.set("blender", TAKEN_OUT, ",".join(skills))
+
+
+def test_a_whole_graph_swaps_without_a_missed_tick_or_a_jump(rig: Rig, bundle: Path, other: Path) -> None:
+    mixture = Mixture(rig, bundle)
+    velocities = [mixture.next() for _ in range(3)]
+    files = {f"expert_{skill}": other / f"{skill}.onnx" for skill in SKILLS}
+    files["manipulation_network"] = other / "gate.onnx"
+    for node, file in files.items():
+        future = rig.begin_to_set(node, MODEL, str(file))
+        velocities += [mixture.next() for _ in range(2)]
+        assert rig.answer(future).results[0].successful
+    velocities += [mixture.next() for _ in range(2 * RAMP_TICKS)]
+    reach = 2.0 * 0.2  # [m/s] from one extreme of an action to the other
+    assert np.abs(np.diff(velocities, axis=0)).max() <= 2.0 * reach / RAMP_TICKS  # experts and gate at once
+    expected = Mixture.without(_of(mixture, other))
+    np.testing.assert_allclose(velocities[-1], expected, atol=1e-9)
+    for kind in (MISSED_TICKS, CONFLICTS, FAULTS):
+        assert not any(node.diagnostics.counts[kind] for node in mixture.nodes)
+
+
+def _of(mixture: Mixture, bundle: Path) -> Mixture:
+    mixture.weights = load_gate(bundle).weights(feature_vector(state_at(0)))
+    mixture.actions = np.array([action_of(bundle, skill) for skill in SKILLS])
+    return mixture
+
+
+def test_an_expert_is_taken_out_gently_and_put_back(rig: Rig, bundle: Path) -> None:
+    mixture = Mixture(rig, bundle)
+    before, after = mixture.next(), mixture.without(mixture.weakest)
+    np.testing.assert_allclose(before, mixture.without(), atol=1e-12)
+    assert mixture.take_out(mixture.weakest).successful
+    velocities = [before, *(mixture.next() for _ in range(RAMP_TICKS + 2))]
+    np.testing.assert_allclose(velocities[-1], after, atol=1e-12)
+    assert np.abs(np.diff(velocities, axis=0)).max() <= 2.0 * np.abs(after - before).max() / RAMP_TICKS + 1e-12
+    rig.remove(mixture.experts[mixture.weakest])  # nobody waits for it now
+    np.testing.assert_array_equal(mixture.next(), velocities[-1])
+    rig.add(ExpertNode, f"expert_{mixture.weakest}", controller=str(bundle), skill=mixture.weakest)
+    assert mixture.take_out().successful
+    for _ in range(RAMP_TICKS + 2):
+        last = mixture.next()
+    np.testing.assert_array_equal(last, before)
+    assert mixture.blender.diagnostics.counts[MISSED_TICKS] == 0
+
+
+def test_without_the_leading_experts_the_arm_rests(rig: Rig, bundle: Path) -> None:
+    mixture = Mixture(rig, bundle, ramp=0.0)
+    assert mixture.next().any()
+    assert mixture.take_out(*SKILLS).successful
+    mixture.next()
+    assert not mixture.next().any()
+    assert mixture.take_out().successful
+    mixture.next()
+    np.testing.assert_allclose(mixture.next(), mixture.without(), atol=1e-12)
+
+
+def test_an_unknown_skill_is_not_taken_out(rig: Rig, bundle: Path) -> None:
+    node = rig.add(Blender, controller=str(bundle))
+    rig.serve(node)
+    result = rig.set("blender", TAKEN_OUT, "push,dance")
+    assert not result.successful
+    assert "unknown skill 'dance': expected some of" in result.reason
+    assert rig.get("blender", TAKEN_OUT) == ""
+    assert rig.set("blender", TAKEN_OUT, "push,pull").successful
+    assert rig.get("blender", TAKEN_OUT) == "push,pull"
+
+
+def test_a_wrong_start_value_is_mended_by_the_parameter(rig: Rig, bundle: Path) -> None:
+    node = rig.add(Blender, controller=str(bundle), autostart=False, taken_out="dance")
+    rig.serve(node)
+    assert not rig.change_state("blender", "configure")
+    rig.spin_until(lambda: rig.said("blender", "unknown skill 'dance'"))
+    assert rig.set("blender", TAKEN_OUT, "push").successful
+    assert rig.change_state("blender", "configure")
