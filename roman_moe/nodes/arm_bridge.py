@@ -102,7 +102,7 @@ class ArmBridge(RomanNode):
         self._robot = RobotState(config)
         self._grid = StampGrid(self._period_ns)
         self._watch.reset()
-        self._rivals: list[str] = []
+        self._speakers: list[str] = []
         self._servo = ""  # its last warning
         self._next_send = 0.0  # [s]
         self._opening: float | None = None  # last allowed for the gripper [m]
@@ -121,7 +121,7 @@ class ArmBridge(RomanNode):
         self.trigger_service("stop", self._stop)
         self.trigger_service("rearm", self._rearm)
         self.timer(POLL_PERIOD, self._on_poll)
-        self.timer(SPEAKERS_PERIOD, self._look_for_rivals)
+        self.timer(SPEAKERS_PERIOD, self._look_who_commands)
         self.diagnostics.fact(
             {
                 "arm": self._settings.config,
@@ -223,11 +223,11 @@ class ArmBridge(RomanNode):
         if not self._gripper.repeats:
             self._next_gripper = math.inf
 
-    def _look_for_rivals(self) -> None:
+    def _look_who_commands(self) -> None:
         """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""
         beside = [name for name in self.speakers(self._to_servo) if name != self.get_fully_qualified_name().lstrip("/")]
-        self._rivals = sorted({*self.speakers(TWIST_COMMAND), *beside})
-        self._watch.meet(self._rivals)
+        self._speakers = sorted({*self.speakers(TWIST_COMMAND), *beside})
+        self._watch.meet(self._speakers)
 
     def _on_poll(self) -> None:
         now_ns, now = self._now()
@@ -271,7 +271,7 @@ class ArmBridge(RomanNode):
         if status is GuardStatus.STOPPED:
             self.diagnostics.state(ERROR, status.name)
         elif status is GuardStatus.HALT_TWO_COMMANDERS:
-            self.diagnostics.state(ERROR, f"{status.name}: {', '.join(self._rivals) or 'two commands for one scene'}")
+            self.diagnostics.state(ERROR, f"{status.name}: {', '.join(self._speakers) or 'two commands for one scene'}")
         elif missing:
             self.diagnostics.state(WARN, missing)
         elif not self._watch.heard:

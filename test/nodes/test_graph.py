@@ -37,17 +37,32 @@ def test_the_shipped_graph_has_one_expert_a_skill(bundle: Path) -> None:
     assert bound == 0.0
 
 
-def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path) -> None:
-    for spec in resolve(load_description(), {"controller": str(bundle)}):
+@pytest.mark.parametrize("arm", ["lab", "mock", "servo"])
+def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path, arm: str) -> None:
+    for spec in resolve(load_description(), {"controller": str(bundle), "arm": arm}):
         module = importlib.import_module(f"roman_moe.nodes.{spec.executable}")
         node = getattr(module, NODE_CLASSES[spec.executable])
         declared = {field.name for field in dataclasses.fields(node.PARAMETERS)} | {"use_sim_time"}
         assert set(spec.parameters) <= declared, spec.name
 
 
+@pytest.mark.parametrize(("arm", "node"), [("lab", "lab"), ("mock", "mock_arm"), ("servo", "arm_bridge")])
+def test_the_chosen_arm_starts_alone_and_last(bundle: Path, arm: str, node: str) -> None:
+    arguments = {"controller": str(bundle), "arm": arm, "arm_config": "config/arms/franka.yaml", "read_only": True}
+    specs = resolve(load_description(), arguments)
+    assert {spec.name for spec in specs} & {"lab", "mock_arm", "arm_bridge"} == {node}
+    assert specs[-1].name == node
+    observer = next(spec for spec in specs if spec.name == "observer")
+    assert observer.parameters["await_poses"] is (arm != "servo")
+    if arm == "servo":
+        assert specs[-1].parameters["read_only"] is True
+        assert specs[-1].parameters["config"] == str(config_path("arms/franka.yaml").resolve())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
+        ("when: $(arm == mock)", "when: $(leg == mock)", r"nodes\.mock_arm: \$\(leg\): expected one of"),
         ("executable: observer", "exekutable: observer", "graph.yaml: nodes.observer: unknown key 'exekutable'"),
         ("seed: $(seed)", "seed: $(sead)", r"nodes\.pose_source: \$\(sead\): expected one of"),
         ("default: 1.0", "defualt: 1.0", "arguments.speed: unknown key 'defualt': did you mean 'default'"),
@@ -66,6 +81,8 @@ def test_arguments_are_checked(bundle: Path, tmp_path: Path) -> None:
         resolve(description, {"controller": str(bundle), "sed": 1})
     with pytest.raises(ConfigError, match="argument 'seed' is 'x': expected int"):
         resolve(description, {"controller": str(bundle), "seed": "x"})
+    with pytest.raises(ConfigError, match="argument 'arm' is 'leg': expected lab or mock or servo"):
+        resolve(description, {"controller": str(bundle), "arm": "leg"})
     with pytest.raises(ConfigError, match="argument 'lockstep' is 1: expected bool"):
         resolve(description, {"controller": str(bundle), "lockstep": 1})
     with pytest.raises(BundleError, match="no such folder"):

@@ -1,0 +1,167 @@
+"""The contract of an arm (roman_moe/arms/__init__.py), kept by the lab, the mock, and the bridge to a robot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from bundles import write_loose_limits
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.node import Node
+from rclpy.time import Time
+from ros_rig import Rig
+from sensor_msgs.msg import JointState
+
+from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN, Command
+from roman_moe.core.features import HOME_POSITION
+from roman_moe.core.messages import decode_hand_state, message_stamp
+from roman_moe.core.paths import config_path
+from roman_moe.nodes.arm_bridge import ArmBridge
+from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.lab_node import LabNode
+from roman_moe.nodes.mock_arm import MockArmNode
+from roman_moe.nodes.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TRUTH_POSES, TWIST_COMMAND, Topic
+
+TICK_NS = 50_000_000
+FORWARD = np.array([0.05, 0.0, 0.0])
+PATIENCE = 0.5  # [s] of Servo, and of the limits: this machine may be busy
+GRIPPER = Topic("/hand", JointState)
+
+
+class Commander(Node):
+    """Answers each hand state with the same command, as long as it is willing."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__("blender", context=context)
+        self.willing = True
+        self.velocity, self.opening = FORWARD, GRIPPER_OPEN
+        self.hands: list[Any] = []
+        self._twist, self._gripper = (
+            self.create_publisher(topic.kind, topic.name, topic.qos) for topic in (TWIST_COMMAND, GRIPPER_COMMAND)
+        )
+        self.create_subscription(HAND_STATE.kind, HAND_STATE.name, self._on_hand, HAND_STATE.qos)
+
+    def _on_hand(self, message: Any) -> None:
+        self.hands.append(decode_hand_state(message))
+        if self.willing:
+            command = Command(message_stamp(message), self.velocity, self.opening)
+            self._gripper.publish(CODEC.gripper(command))
+            self._twist.publish(CODEC.twist(command))
+
+
+class Servo(Node):
+    """As little of a robot behind MoveIt Servo as moves."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__("servo_node", context=context)
+        self._position, self._opening, self._command = np.array(HOME_POSITION), GRIPPER_OPEN, TwistStamped()
+        self._pose = self.create_publisher(PoseStamped, "/franka_robot_state_broadcaster/current_pose", 1)
+        self._joints = self.create_publisher(JointState, "/joint_states", 1)
+        self.create_subscription(TwistStamped, "/servo_node/delta_twist_cmds", self._on_twist, 1)
+        self.create_subscription(JointState, GRIPPER.name, self._on_gripper, 1)
+        self._period = 0.01  # [s]
+        self.create_timer(self._period, self._move)
+
+    def _on_twist(self, message: TwistStamped) -> None:
+        self._command = message
+
+    def _on_gripper(self, message: JointState) -> None:
+        self._opening = 2.0 * message.position[0]
+
+    def _move(self) -> None:
+        now = self.get_clock().now()
+        if (now - Time.from_msg(self._command.header.stamp)).nanoseconds < PATIENCE * 1e9:
+            linear = self._command.twist.linear
+            self._position = self._position + self._period * np.array([linear.x, linear.y, linear.z])
+        pose = PoseStamped()
+        pose.header.stamp, pose.header.frame_id = now.to_msg(), "base"
+        p = pose.pose.position
+        p.x, p.y, p.z = self._position.tolist()
+        self._pose.publish(pose)
+        finger = self._opening / 2.0
+        self._joints.publish(JointState(name=["fr3_finger_joint1", "fr3_finger_joint2"], position=[finger, finger]))
+
+
+def lab(rig: Rig, bundle: Path) -> RomanNode:
+    return rig.add(LabNode, start="push")
+
+
+def mock(rig: Rig, bundle: Path) -> RomanNode:
+    return rig.add(MockArmNode, controller=str(bundle))
+
+
+def servo(rig: Rig, bundle: Path) -> RomanNode:
+    content = yaml.safe_load(config_path("arms/franka.yaml").read_text())
+    content["pose"]["max_age"] = content["fingers"]["max_age"] = 10.0
+    content["gripper"].update(topic=GRIPPER.name, topic_type="JointState")
+    del content["gripper"]["action"]
+    file, limits = bundle.parent / "kept.yaml", bundle.parent / "patient.yaml"
+    file.write_text(yaml.safe_dump(content))
+    loose = write_loose_limits(bundle.parent).read_text()
+    limits.write_text(loose.replace("command_age: 60.0", f"command_age: {PATIENCE}"))
+    rig.join(Servo)
+    return rig.add(ArmBridge, controller=str(bundle), config=str(file), limits=str(limits))
+
+
+Make = Callable[[Rig, Path], RomanNode]
+ARMS = pytest.mark.parametrize("make", [lab, mock, servo])
+
+
+def moved(commander: Commander) -> float:
+    """How far the hand has gone along x since the first state [m]."""
+    return float(commander.hands[-1].hand_position[0] - commander.hands[0].hand_position[0])
+
+
+@ARMS
+def test_states_are_stamped_on_an_exact_grid(rig: Rig, bundle: Path, make: Make) -> None:
+    commander = rig.join(Commander)
+    make(rig, bundle)
+    rig.spin_until(lambda: len(commander.hands) >= 10)
+    stamps = np.array([hand.stamp_ns for hand in commander.hands])
+    assert not (stamps % TICK_NS).any()
+    assert (np.diff(stamps) >= 0).all()
+    assert len(set(stamps.tolist())) >= 8
+
+
+@ARMS
+def test_it_follows_commands_and_stands_still_without(rig: Rig, bundle: Path, make: Make) -> None:
+    commander = rig.join(Commander)
+    arm = make(rig, bundle)
+    rig.spin_until(lambda: commander.hands and moved(commander) > 0.02)
+    assert np.abs(commander.hands[-1].hand_position - commander.hands[0].hand_position)[1:].max() < 0.005
+    commander.willing = False
+    rig.spin_until(lambda: stands_still(commander))
+    reasons = ("held the arm", "standing still", "HALT_COMMAND_STALE")
+    rig.spin_until(lambda: any(rig.said(arm.get_name(), reason) for reason in reasons))
+    commander.willing = True
+    before = moved(commander)
+    rig.spin_until(lambda: moved(commander) > before + 0.01)
+
+
+def stands_still(commander: Commander) -> bool:
+    recent = [hand.hand_position for hand in commander.hands[-12:]]
+    return len(recent) == 12 and float(np.ptp(recent, axis=0).max()) < 0.0005
+
+
+@ARMS
+def test_its_gripper_opens_and_closes(rig: Rig, bundle: Path, make: Make) -> None:
+    commander = rig.join(Commander)
+    commander.velocity = np.zeros(3)
+    make(rig, bundle)
+    rig.spin_until(lambda: commander.hands and commander.hands[-1].finger_opening > 0.075)
+    commander.opening = GRIPPER_CLOSED
+    rig.spin_until(lambda: commander.hands[-1].finger_opening < 0.005)
+
+
+def test_the_mock_has_objects_of_each_tick(rig: Rig, bundle: Path) -> None:
+    rig.listen(TRUTH_POSES)
+    commander = rig.join(Commander)
+    mock(rig, bundle)
+    rig.last(TRUTH_POSES, 3)
+    rig.spin_until(lambda: len(commander.hands) >= 3)
+    stamps = {message_stamp(message) for message in rig.heard[TRUTH_POSES.name]}
+    assert {hand.stamp_ns for hand in commander.hands} & stamps

@@ -1,0 +1,101 @@
+"""End to end: the shipped bundle solves scenario 2 through MoveIt Servo's conventions, and a robot behind them.
+
+The robot is a process that speaks nothing but Servo's topics (test/servo_stand_in.py), with its timeouts and limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roman_moe.control.limits import load_limits
+from roman_moe.core.paths import models_path
+from roman_moe.nodes.bringup import running_graph
+from roman_moe.nodes.environment import DOMAIN
+from roman_moe.nodes.graph import load_description, resolve
+
+STAND_IN = Path(__file__).parents[1] / "servo_stand_in.py"
+START = 60.0  # [s] on a busy machine
+SCENARIO_TIME = 100.0  # [s] of wall time; it takes 13 to 22 s on an idle machine
+
+
+class StandIn:
+    """The robot's process, and what it says."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.reports: list[dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.reports.append(json.loads(line))
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.reports[-1] if self.reports else {"state": "starting"}
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def stand_in(*options: str) -> Iterator[StandIn]:
+    command = [sys.executable, str(STAND_IN), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        robot = StandIn(process)
+        try:
+            yield robot
+        finally:
+            robot.end()
+
+
+@pytest.fixture(autouse=True)
+def _own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().randint(1, 100)))
+
+
+def specs(**arguments: Any) -> Any:
+    chosen = {"arm": "servo", "arm_config": "config/arms/franka.yaml", "controller": str(models_path("roman"))}
+    return resolve(load_description(), {**chosen, **arguments})
+
+
+def test_the_bundle_solves_scenario_2_behind_servo() -> None:
+    with stand_in("--scenario", "2", "--seed", "0") as robot, running_graph(specs(), private=False) as graph:
+        assert graph.spin_until(lambda: robot.last["state"] == "done", SCENARIO_TIME), (
+            robot.last,
+            graph.monitor.troubles(),
+        )
+        facts = {value.key: value.value for value in graph.monitor.statuses["arm_bridge"].values}
+    assert robot.last["outcome"] == "success", robot.last
+    assert robot.last["top_speed"] <= load_limits().speed + 1e-6
+    assert "dropped" not in robot.last
+    assert "cut" not in robot.last
+    assert facts["servo_status"] == "NO_WARNING"
+
+
+def test_read_only_the_graph_decides_and_the_robot_hears_nothing() -> None:
+    with stand_in("--scenario", "2") as robot, running_graph(specs(read_only=True), private=False) as graph:
+        ticks = set()
+
+        def decided() -> bool:
+            if graph.monitor.tick is not None:
+                ticks.add(graph.monitor.tick.stamp_ns)
+            return len(ticks) >= 20
+
+        assert graph.spin_until(decided, START), graph.monitor.troubles()
+        assert robot.last == {"state": "ready"}  # its time begins with the first twist that it gets
