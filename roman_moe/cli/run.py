@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.report.palette import label
@@ -48,6 +49,9 @@ class Run:
     read_only: bool = False
     """With --arm servo: listen to the robot and compute everything, but tell it nothing."""
 
+    limits: Path | None = None
+    """File of the guard's limits on speed, acceleration, workspace and ages; config/limits.yaml if not given."""
+
     poses: str = "truth"
     """Where object poses come from: truth, the lab's own, with noise."""
 
@@ -74,6 +78,8 @@ class Run:
         check_choice("--arm", self.arm, ARMS)
         check_choice("--poses", self.poses, POSES)
         self._check_arm()
+        if self.limits is not None:
+            load_limits(self.limits)
         from roman_moe.nodes.bringup import running_graph
         from roman_moe.nodes.graph import load_description, resolve
 
@@ -82,6 +88,7 @@ class Run:
             "arm": self.arm,
             "arm_config": str(self.config or ""),
             "read_only": self.read_only,
+            "limits": str(self.limits or ""),
             "start": self.start,
             "seed": self.seed,
             "episodes": 0,

@@ -22,7 +22,7 @@ Value = Any
 
 _REFERENCE = re.compile(r"\$\((\w+)(?: (==|!=) (\w+))?\)")
 _SKILL = "skill"
-_PATHS = ("controller", "arm_config")
+_PATHS = ("controller", "arm_config", "limits")
 """Arguments that are paths: nodes run in folders of their own, and get the whole one, of what is shipped if it is not
 here."""
 

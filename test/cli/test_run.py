@@ -24,6 +24,13 @@ monitor = pytest.importorskip("roman_moe.nodes.monitor")
     ("run", "complaint"),
     [
         (Run(arm="ur5"), "--arm ur5: there is only lab"),
+        (Run(arm="servo"), "--arm servo needs --config: .* such as config/arms/franka.yaml"),
+        (Run(arm="servo", config=Path("nowhere.yaml")), "nowhere.yaml: no such file"),
+        (Run(config=Path("config/arms/ur.yaml")), "--config is for --arm servo"),
+        (Run(arm="mock", read_only=True), "--read-only is for --arm servo"),
+        (Run(arm="mock", viewer=True), "--viewer is for --arm lab"),
+        (Run(arm="mock", disturb=True), "--disturb is for --arm lab"),
+        (Run(limits=Path("nowhere.yaml")), "nowhere.yaml: no such file"),
         (Run(poses="camera"), "--poses camera: there is only truth"),
         (Run(start="dance"), "unknown skill 'dance'"),
         (Run(start="7"), "unknown scenario 7"),
@@ -54,6 +61,7 @@ def test_the_status_says_who_leads_and_who_is_not_well() -> None:
     tick = monitor.Tick(12_300_000_000, SKILLS, np.eye(len(SKILLS))[5] * 0.98, "push", 3)
     assert status_line(Standing(None, []), 0.0).plain == "starting"
     assert status_line(Standing(tick, []), 0.1).plain == "  12.3 s   Push leads with 0.98   missed ticks 3"
+    assert status_line(Standing(tick, []), 0.1, 12_000_000_000).plain.startswith("   0.3 s")
     line = status_line(Standing(tick, ["blender: no weights", "lab: held"]), 7.0).plain
     assert line.endswith("missed ticks 3   no tick for 7 s   blender: no weights")
 
@@ -63,9 +71,10 @@ def test_outcomes_are_told_in_words() -> None:
     assert outcome_line(monitor.Standing("scenario_6", 1, "time_limit", 240.0)).endswith("time limit after 240.0 s")
 
 
-def test_it_runs_until_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [("--start", "button"), ("--arm", "mock")])
+def test_it_runs_until_ctrl_c(tmp_path: Path, options: tuple[str, ...]) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny")
-    command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), "--start", "button"]
+    command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), *options]
     environment = {**os.environ, "TTY_COMPATIBLE": "1", "FORCE_COLOR": "1", "COLUMNS": "120"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
