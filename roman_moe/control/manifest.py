@@ -168,10 +168,11 @@ def read_network(path: Path) -> bytes:
         if not os.path.isfile(path):  # a pipe or a device would keep us waiting
             raise BundleError(f"{path}: no such file")
         with path.open("rb") as file:
-            data = file.read(MAX_NETWORK_BYTES + 1)  # whatever size it claims to have
+            large = os.fstat(file.fileno()).st_size > MAX_NETWORK_BYTES
+            data = b"" if large else file.read(MAX_NETWORK_BYTES + 1)  # it may grow
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error}") from None
-    if not 0 < len(data) <= MAX_NETWORK_BYTES:
-        found = "more" if data else "none"
+    if large or not 0 < len(data) <= MAX_NETWORK_BYTES:
+        found = "more" if large or data else "none"
         raise BundleError(f"{path}: expected 1 to {MAX_NETWORK_BYTES} bytes, found {found}")
     return data

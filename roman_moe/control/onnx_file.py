@@ -13,7 +13,7 @@ import numpy as np
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_DEPTH = 8  # of graphs inside attributes inside graphs
-_MAX_FIELDS = 200_000  # a policy has hundreds; each costs a microsecond of the control loop's process
+_MAX_FIELDS = 20_000  # a policy has hundreds; each takes a microsecond or two from the control loop
 _MAX_FIELD_NUMBER = (1 << 29) - 1
 _FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}  # TensorProto.DataType to numpy's
 
