@@ -1,6 +1,6 @@
 """A stand-in for a robot behind MoveIt Servo, as a process of its own: the lab's arm, moved by Servo's topics alone.
 
-It listens to Servo's twists and a gripper's topic, as config/arms/franka.yaml has them, and to nothing of the graph. It
+It listens to Servo's twists and a gripper's topic, as a file of config/arms/ has them, and to nothing of the graph. It
 is as strict as Servo: a twist in another frame or with numbers that are not finite is dropped, one whose header is
 older than incoming_command_timeout leads to a smooth halt, speeds beyond the limit are cut. It plays the camera, too.
 Each report is a line of JSON on its standard output; the last one is the judge's.
@@ -148,12 +148,14 @@ class ServoStandIn(Node):
         pose = PoseStamped()
         pose.header.stamp, pose.header.frame_id = stamp.to_msg(), self._config.twist.frame
         p, q = pose.pose.position, pose.pose.orientation
-        p.x, p.y, p.z = (float(x) for x in state.hand_position)
-        q.x, q.y, q.z, q.w = 1.0, 0.0, 0.0, 0.0  # the hand looks down
+        tool = np.array(self._config.pose.tool_offset) * (1.0, -1.0, -1.0)  # the hand looks down
+        p.x, p.y, p.z = (state.hand_position - tool).tolist()
+        q.x, q.y, q.z, q.w = 1.0, 0.0, 0.0, 0.0
         self._pose.publish(pose)
-        arm = [f"fr3_joint{i + 1}" for i in range(len(lab.joint_positions))]
-        joints = JointState(name=[*arm, *self._config.fingers.joints])
-        joints.position = [*lab.joint_positions.tolist(), state.finger_opening / 2.0, state.finger_opening / 2.0]
+        arm, fingers = [f"joint{i + 1}" for i in range(len(lab.joint_positions))], self._config.fingers
+        share = (state.finger_opening - fingers.offset) / len(fingers.joints)
+        joints = JointState(name=[*arm, *fingers.joints])
+        joints.position = [*lab.joint_positions.tolist(), *(share / factor for factor in fingers.joints.values())]
         joints.header.stamp = stamp.to_msg()
         self._joints.publish(joints)
         self._button.publish(Bool(data=state.flag("button_pressed")))

@@ -74,8 +74,14 @@ def specs(**arguments: Any) -> Any:
     return resolve(load_description(), {**chosen, **arguments})
 
 
-def test_the_bundle_solves_scenario_2_behind_servo() -> None:
-    with stand_in("--scenario", "2", "--seed", "0") as robot, running_graph(specs(), private=False) as graph:
+@pytest.mark.parametrize("arm", ["franka", pytest.param("ur", marks=pytest.mark.slow)])
+def test_the_bundle_solves_scenario_2_behind_servo(arm: str) -> None:
+    """UR's file is in other units: unitless twists, one finger joint in radians, a pose at the flange."""
+    file = f"config/arms/{arm}.yaml"
+    with (
+        stand_in("--scenario", "2", "--seed", "0", "--config", file) as robot,
+        running_graph(specs(arm_config=file), private=False) as graph,
+    ):
         assert graph.spin_until(lambda: robot.last["state"] == "done", SCENARIO_TIME), (
             robot.last,
             graph.monitor.troubles(),
