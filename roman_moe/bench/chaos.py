@@ -217,7 +217,7 @@ def _swap_to_damaged(
     bundle_path: str | Path, folder: Path, others: Path, start: str, count: int, seed: int
 ) -> dict[str, Any]:
     """Ask an expert in motion for one damaged network after the other."""
-    from roman_moe.learning.damage import damaged_models
+    from roman_moe.bench.damage import damaged_models
 
     bundle = load_bundle(bundle_path)
     skill = bundle.skills[0]

@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from roman_moe.cli.keys import Keys
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.skills import SCENARIOS
@@ -104,7 +105,8 @@ class Demo:
         from roman_moe.nodes.bringup import run_episode
         from roman_moe.report.live import LiveView
 
-        with LiveView(console, f"Scenario {self.scenario}, {self.controller}, seed {self.seed}") as view:
+        title = f"Scenario {self.scenario}, {self.controller}, seed {self.seed}"
+        with Keys() as keys, LiveView(console, title) as view:
 
             def show(tick: Tick) -> None:
                 view.update(tick.stamp_ns / NANOSECONDS, tick.skills, tick.weights, tick.missed_ticks)
@@ -119,6 +121,7 @@ class Demo:
                 lockstep=not self.realtime,
                 viewer=self.viewer,
                 on_tick=show,
+                on_spin=keys.obey,
             )
 
     def _report(self, record: EpisodeRecord, trace: Trace, wall: float) -> dict[str, Any]:

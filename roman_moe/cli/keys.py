@@ -7,7 +7,10 @@ import sys
 import termios
 import tty
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.bringup import Graph
 
 STOP, REARM = " ", "r"
 HINT = "space stops the arm (software, no safety-rated emergency stop), r re-arms it"
@@ -41,3 +44,11 @@ class Keys:
                 break
             keys += key
         return keys
+
+    def obey(self, graph: Graph) -> None:
+        """Stop or re-arm a graph's arm if that key was pressed."""
+        from roman_moe.nodes.operator import BLENDER
+
+        for key in self.pressed():
+            if key in (STOP, REARM):
+                graph.trigger(BLENDER, "stop" if key == STOP else "rearm")

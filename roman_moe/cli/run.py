@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from roman_moe.cli.keys import HINT, Keys
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import NANOSECONDS
@@ -100,7 +101,14 @@ class Run:
         console = Console()
         silent = ", read only" if self.read_only else ""
         console.print(f"{self.controller} on {ARMS[self.arm]}{silent}: Ctrl-C ends it", highlight=False)
-        with running_graph(specs, separate=self.separate, private=False) as graph:
+        with (
+            Keys() as keys,
+            running_graph(
+                specs, separate=self.separate, private=False, respawn=self.separate, on_spin=keys.obey
+            ) as graph,
+        ):
+            if keys.there:
+                console.print(HINT, highlight=False)
             self._watch(graph, console)
         return 0
 
@@ -126,7 +134,7 @@ class Run:
     def _watch(self, graph: Graph, console: Console) -> None:
         """Show the status until a signal comes; each episode's outcome stays on the screen."""
         monitor = graph.monitor
-        told, tick, moved = 0, None, time.monotonic()
+        told, restarts, tick, moved = 0, 0, None, time.monotonic()
         began = None if self.arm == SERVO else 0  # [ns] a robot's scenes have the time of day
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
@@ -135,6 +143,9 @@ class Run:
                     if standing.outcome != "running":
                         console.print(outcome_line(standing), highlight=False)
                 told = len(monitor.standings)
+                for line in graph.restarts[restarts:]:
+                    console.print(line, style="yellow", highlight=False, soft_wrap=True)
+                restarts = len(graph.restarts)
                 if monitor.tick is not tick:
                     tick, moved = monitor.tick, time.monotonic()
                     began = monitor.tick.stamp_ns if began is None and monitor.tick else began

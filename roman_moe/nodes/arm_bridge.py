@@ -82,6 +82,7 @@ class ArmBridge(RomanNode):
 
     _twist: Any = None  # publisher to the robot
     _gripper: Gripper | None = None
+    _stopped = False  # outlives the watch, which a node that is configured again makes anew
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
@@ -95,6 +96,8 @@ class ArmBridge(RomanNode):
         limits = load_limits(self._settings.limits)
         self._period_ns = round(NANOSECONDS / load_manifest(self._settings.controller).rates.control_rate)
         self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, self._config.twist.halt_messages)
+        if self._stopped:
+            self._watch.guard.stop()
 
     def activate(self) -> None:
         """Begin to listen to the robot and the graph."""
@@ -155,11 +158,12 @@ class ArmBridge(RomanNode):
             self._gripper = None
 
     def _stop(self) -> str:
+        self._stopped = True
         self._watch.guard.stop()
         return "stopped until rearm; this is software, and no safety-rated emergency stop"
 
     def _rearm(self) -> str:
-        was = self._watch.guard.stopped
+        was, self._stopped = self._stopped, False
         self._watch.guard.rearm()
         return "armed again, from rest" if was else "was not stopped"
 
@@ -187,6 +191,7 @@ class ArmBridge(RomanNode):
         self.diagnostics.fact({"servo_status": name})
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        self._look_who_commands()  # before a second commander's first command is followed
         now_ns, now = self._now()
         refused = self._watch.take(*stamped, self._robot.position(now_ns, now), now_ns, now)
         if refused is not None:

@@ -76,6 +76,7 @@ class Graph:
         children: Children,
         signals: StopSignals,
         on_tick: Callable[[Tick], None] | None,
+        on_spin: Callable[[Graph], None] | None,
     ) -> None:
         self._context = context
         self._services = services
@@ -83,6 +84,7 @@ class Graph:
         self._children = children
         self._signals = signals
         self._on_tick = on_tick
+        self._on_spin = on_spin
         self._nodes: list[Node] = []
         self._triggers: dict[str, Client[Any, Any]] = {}
         self.monitor = self.add(partial(Monitor, rates=rates, skills=skills))
@@ -124,6 +126,8 @@ class Graph:
         for tick in self.monitor.take_ticks():
             if self._on_tick is not None:
                 self._on_tick(tick)
+        if self._on_spin is not None:
+            self._on_spin(self)
         self._children.check(self.monitor.heard)
 
     def close(self) -> None:
@@ -150,6 +154,7 @@ def running_graph(
     private: bool = True,
     respawn: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
+    on_spin: Callable[[Graph], None] | None = None,
 ) -> Iterator[Graph]:
     """Start the nodes; when the block ends, however it ends, nothing of them is left.
 
@@ -159,6 +164,7 @@ def running_graph(
         private: closed to everybody else, see `ros_environment`.
         respawn: start a process that has ended or is frozen again, but for the lab's: it holds the world.
         on_tick: called after every tick.
+        on_spin: called every `SPIN_PERIOD` or sooner, such as to look at the keyboard.
 
     Raises:
         RomanError: if a node cannot start.
@@ -172,7 +178,7 @@ def running_graph(
             context = stack.enter_context(ros_context())
             services = ParameterServices(context, make_executor(context))
             rates, skills = _rates_and_skills(specs)
-            graph = Graph(context, rates, skills, make_executor(context), services, children, signals, on_tick)
+            graph = Graph(context, rates, skills, make_executor(context), services, children, signals, on_tick, on_spin)
             stack.callback(graph.close)
             stack.callback(children.end)
             stack.enter_context(services)
@@ -238,6 +244,7 @@ def run_episode(
     speed: float = 1.0,
     viewer: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
+    on_spin: Callable[[Graph], None] | None = None,
 ) -> EpisodeRecord:
     """Run one episode through the real graph and return its record.
 
@@ -252,6 +259,7 @@ def run_episode(
         speed: simulated seconds per second when not in lockstep.
         viewer: open MuJoCo's viewer.
         on_tick: called in this thread after every tick; must return quickly.
+        on_spin: likewise, every `SPIN_PERIOD` or sooner.
 
     Raises:
         RomanError: if the bundle, the start or the graph cannot be used, a process dies, or the graph stands still.
@@ -274,7 +282,7 @@ def run_episode(
             "viewer": viewer,
         }
         specs = resolve(load_description(), arguments)
-        with running_graph(specs, separate=separate, on_tick=on_tick) as graph:
+        with running_graph(specs, separate=separate, on_tick=on_tick, on_spin=on_spin) as graph:
             _spin_to_outcome(graph)
             missed = graph.monitor.missed_ticks
         return dataclasses.replace(EpisodeRecord.load(file), missed_ticks=missed)

@@ -151,6 +151,7 @@ class LabNode(RomanNode):
         if not np.isfinite(stamped[1]).all():
             self.diagnostics.count(NOT_FINITE, f"delta_twist_cmds at {stamped[0]} ns")
             return
+        self._look_for_rivals()  # 33 us: before a second commander's first command is followed
         last = self._velocity
         # rest contradicts nobody: a commander that falls silent takes back what it sent last
         if last and last[0] == stamped[0] and stamped[1].any() and (last[1] != stamped[1]).any():

@@ -313,7 +313,10 @@ def test_a_stop_halts_until_it_is_rearmed(rig: Rig, bundle: Path) -> None:
     assert "no safety-rated emergency stop" in harness.node._stop()
     assert harness.until_silent() == [(0.0, 0.0, 0.0)] * 4
     rig.spin_until(lambda: rig.said("arm_bridge", "STOPPED"))
-    harness.node._rearm()
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        assert rig.change_state("arm_bridge", transition)
+    assert "armed again" in harness.node._rearm()
+    harness.know_hand()
     harness.command(2.0 * FORWARD)
     harness.until_told(2.0 * FORWARD)
 

@@ -1,4 +1,4 @@
-"""Supervision: what dies or freezes is started again and the graph goes on, but for the world and for hopeless cases."""
+"""Supervision: what dies or freezes is started again and the graph goes on; the world and hopeless cases are not."""
 
 from __future__ import annotations
 
@@ -57,12 +57,16 @@ def test_what_dies_again_and_again_is_an_error() -> None:
     end = time.monotonic() + START
     try:
         with pytest.raises(RomanError, match=rf"out of range.*; {RESTART_LIMIT} nodes were started again in 30 s"):
-            while time.monotonic() < end:
-                children.check({})
+            _check_until(children, end)
         assert len(children.restarts) == RESTART_LIMIT
     finally:
         children.end()
         children.clear_up()
+
+
+def _check_until(children: Children, end: float) -> None:
+    while time.monotonic() < end:
+        children.check({})
 
 
 def test_a_node_that_starts_is_not_taken_for_a_frozen_one(monkeypatch: pytest.MonkeyPatch) -> None:
