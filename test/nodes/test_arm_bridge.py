@@ -313,12 +313,17 @@ def test_a_stop_halts_until_it_is_rearmed(rig: Rig, bundle: Path) -> None:
     assert "no safety-rated emergency stop" in harness.node._stop()
     assert harness.until_silent() == [(0.0, 0.0, 0.0)] * 4
     rig.spin_until(lambda: rig.said("arm_bridge", "STOPPED"))
-    for transition in ("deactivate", "cleanup", "configure", "activate"):
-        assert rig.change_state("arm_bridge", transition)
-    assert "armed again" in harness.node._rearm()
-    harness.know_hand()
+    harness.node._rearm()
     harness.command(2.0 * FORWARD)
     harness.until_told(2.0 * FORWARD)
+
+
+def test_a_stop_outlives_another_configuration(rig: Rig, bundle: Path) -> None:
+    Harness(rig, bundle)
+    assert rig.trigger("arm_bridge/stop").success
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        assert rig.change_state("arm_bridge", transition)
+    assert "armed again" in rig.trigger("arm_bridge/rearm").message
 
 
 def test_what_cannot_be_bridged_is_refused_at_the_start(rig: Rig, bundle: Path, tmp_path: Path) -> None:
