@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chaos:
-    """Kill, freeze, flood and deceive the nodes of a graph in motion: does the arm stop, does the task go on?"""
+    """Kill, freeze, flood and deceive the nodes of a graph in motion, and count what it withstands."""
 
     controller: Path = Path("models/roman")
     """Folder of the controller bundle."""

@@ -47,8 +47,9 @@ class Keys:
 
     def obey(self, graph: Graph) -> None:
         """Stop or re-arm a graph's arm if that key was pressed."""
-        from roman_moe.nodes.operator import BLENDER
+        from roman_moe.nodes.operator import COMMANDERS
 
         for key in self.pressed():
             if key in (STOP, REARM):
-                graph.trigger(BLENDER, "stop" if key == STOP else "rearm")
+                for node in COMMANDERS:
+                    graph.trigger(node, "stop" if key == STOP else "rearm")

@@ -16,9 +16,9 @@ class Stop:
 
     def main(self) -> int:
         """0 when the graph has done it."""
-        from roman_moe.nodes.operator import BLENDER, operator
+        from roman_moe.nodes.operator import operator
 
         with operator() as person:
-            said = person.trigger(BLENDER, "rearm" if self.rearm else "stop")
-        Console().print(said, highlight=False)
+            said = person.command("rearm" if self.rearm else "stop")
+        Console().print(*said, sep="\n", highlight=False)
         return 0

@@ -110,7 +110,9 @@ class Graph:
         return self._children.ids
 
     def trigger(self, node: str, service: str) -> None:
-        """Call a node's std_srvs/Trigger service, without waiting for what it says."""
+        """Call a node's std_srvs/Trigger service, without waiting for what it says; nothing without such a node."""
+        if node not in self.monitor.statuses:
+            return
         name = f"{node}/{service}"
         if name not in self._triggers:
             self._triggers[name] = self.monitor.create_client(Trigger, name)

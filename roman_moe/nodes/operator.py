@@ -28,6 +28,9 @@ from roman_moe.nodes.process import make_executor, ros_context
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
 
 BLENDER = "blender"
+COMMANDERS = (BLENDER, "arm_bridge")
+"""Nodes that have a software stop, in the order of the commands' way."""
+SETTLE = 0.3  # [s] from the first of them that is found to the rest
 FIND_PATIENCE = 5.0  # [s] for a node to be found: discovery takes up to a second
 ANSWER_PATIENCE = 10.0  # [s] for its answer: a network is read, checked and warmed up in 20 ms
 
@@ -92,16 +95,33 @@ class Operator:
         if not result.successful:
             raise RomanError(f"{node} refuses: {result.reason}")
 
-    def trigger(self, node: str, service: str) -> str:
-        """Call a node's std_srvs/Trigger service; what it says it did.
+    def command(self, service: str) -> list[str]:
+        """Call the std_srvs/Trigger service of all that command the arm: the blender, and a robot's bridge if any.
+
+        A blender that is dead or deaf does not keep the bridge from stopping the robot.
+
+        Returns:
+            What each says it did.
 
         Raises:
-            RomanError: if there is no such node, or why it refuses.
+            RomanError: if none of them is there, or why one refuses.
         """
-        response = self._call(Trigger, f"{node}/{service}", Trigger.Request(), node)
-        if not response.success:
-            raise RomanError(f"{node} refuses: {response.message}")
-        return str(response.message)
+        clients = {node: self._client(Trigger, f"{node}/{service}") for node in COMMANDERS}
+        if not self._spin_until(lambda: any(c.service_is_ready() for c in clients.values()), FIND_PATIENCE):
+            raise RomanError(_absent(BLENDER))
+        self._spin_until(lambda: all(c.service_is_ready() for c in clients.values()), SETTLE)
+        there = [node for node, client in clients.items() if client.service_is_ready()]
+        futures = {node: clients[node].call_async(Trigger.Request()) for node in there}
+        self._spin_until(lambda: all(future.done() for future in futures.values()), ANSWER_PATIENCE)
+        said = {node: future.result() if future.done() else None for node, future in futures.items()}
+        wrong = [
+            f"{node} {f'refuses: {answer.message}' if answer else 'does not answer'}"
+            for node, answer in said.items()
+            if not (answer and answer.success)
+        ]
+        if wrong:
+            raise RomanError("; ".join(wrong))
+        return [f"{node}: {answer.message}" for node, answer in said.items() if answer]
 
     def watch(self, seconds: float) -> Sight:
         """Look at the graph for a while [s], once anything of it has been found."""
@@ -141,18 +161,18 @@ class Operator:
         return sight
 
     def _call(self, kind: Any, name: str, request: Any, node: str) -> Any:
-        if name not in self._clients:
-            self._clients[name] = self._node.create_client(kind, name)
-        client = self._clients[name]
+        client = self._client(kind, name)
         if not self._spin_until(client.service_is_ready, FIND_PATIENCE):
-            raise RomanError(
-                f"node {node} is not running, or not to be seen from here: start the graph with roman-moe run, and "
-                "use its ROS_DOMAIN_ID"
-            )
+            raise RomanError(_absent(node))
         future: Future = client.call_async(request)
         if not self._spin_until(future.done, ANSWER_PATIENCE):
             raise RomanError(f"node {node} does not answer within {ANSWER_PATIENCE:.0f} s")
         return future.result()
+
+    def _client(self, kind: Any, name: str) -> Any:
+        if name not in self._clients:
+            self._clients[name] = self._node.create_client(kind, name)
+        return self._clients[name]
 
     def _spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
         end = time.monotonic() + timeout
@@ -161,6 +181,13 @@ class Operator:
                 return False
             self._executor.spin_once(timeout_sec=0.02)
         return True
+
+
+def _absent(node: str) -> str:
+    return (
+        f"node {node} is not running, or not to be seen from here: start the graph with roman-moe run, and use its "
+        "ROS_DOMAIN_ID"
+    )
 
 
 def _named(name: str, value: Any) -> Any:
