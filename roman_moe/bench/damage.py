@@ -191,6 +191,12 @@ def _other_models(good: Path) -> Iterator[tuple[str, Writer]]:
     skill = told["skill"]
     place = int(_places(data, _property("skill", skill), skill)[0])
     yield "metadata that are no UTF-8", _content(_flip(data, place, 7))
+    wanted = model.graph.node[-1].input[0]
+    place = int(_places(data, _field(1, wanted), wanted)[0])
+    yield "an input whose name is no UTF-8", _content(_flip(data, place, 7))
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    place = int(_places(data, _field(2, batch), batch)[0])
+    yield "a dimension whose name is no UTF-8", _content(_flip(data, place, 7))
 
 
 def _manifest(good: Path) -> bytes:

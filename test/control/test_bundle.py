@@ -179,6 +179,13 @@ def test_a_plain_network_of_another_maker_is_accepted(tmp_path: Path):
     load_bundle(with_push(tmp_path, simple_network("Tanh")))
 
 
+def test_a_network_that_looks_like_the_runtimes_own_format_is_read_as_onnx(tmp_path: Path):
+    """That format's mark is where the producer's name begins; read as such, nothing of it would have been checked."""
+    data = edited(simple_network("Tanh"), lambda model: setattr(model, "producer_name", "ORTM"))
+    assert data[4:8] == b"ORTM"
+    load_bundle(with_push(tmp_path, data))
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [

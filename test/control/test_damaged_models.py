@@ -53,7 +53,7 @@ def load_each(bundle: Path, paths: list[Path]) -> list[dict[str, object]]:
         text=True,
         timeout=120,
     )
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]  # nobody else has printed anything
     assert done.returncode == 0, f"ended with {done.returncode} at {lines[-1] if lines else 'once'}: {done.stderr}"
     assert done.stderr == ""
     return [line for line in lines if "path" in line]
@@ -144,10 +144,10 @@ def test_the_corpus_is_the_same_for_the_same_seed_and_without_repetition(
 
 
 def test_fewer_are_spread_over_all_kinds(bundle: Path, tmp_path: Path):
-    few = damaged_models(bundle / "push.onnx", tmp_path / "few", 30)
-    assert len(few) == 30
+    few = damaged_models(bundle / "push.onnx", tmp_path / "few", 60)
+    assert len(few) == 60
     assert damaged_models(bundle / "push.onnx", tmp_path / "none", 0) == []
-    for part in ("a bundle", "metadata", "opset", "weights", "GB", "an output"):
+    for part in ("bundle", "metadata", "opset", "weights", "output"):
         assert any(part in kind for kind, _ in few)
     with pytest.raises(ConfigError, match="in the folder of a bundle"):
         damaged_models(few[0][1], tmp_path / "lone", 1)

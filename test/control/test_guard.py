@@ -373,6 +373,16 @@ def test_a_halt_brakes_straight_to_rest_within_the_limit_and_stays_there(acceler
         assert guard.status is GuardStatus.HALT_OBJECTS_STALE
 
 
+@pytest.mark.parametrize("rate", [20.0, 100.0])
+def test_told_to_rest_after_a_halt_the_arm_stays_at_rest(rate: float):
+    """Held to the jerk, the end of braking would take it through rest and back."""
+    guard = moving([0.3, 0.0, 0.0], AMPLE, rate)
+    while guard.halt(0, GuardStatus.HALT_EXPERTS_SILENT).linear_velocity.any():
+        pass
+    for _ in range(20):
+        assert not guard.allow(command([0.0, 0.0, 0.0]), MIDDLE).linear_velocity.any()
+
+
 def test_a_stop_lasts_until_it_is_rearmed_whatever_comes():
     guard = moving([0.2, 0.0, 0.0])
     guard.stop()

@@ -82,3 +82,34 @@ def test_truncated_files_are_refused(share: float):
     data = tiny_network("push")
     with pytest.raises(ValueError):
         summarize(data[: int(share * len(data))])
+
+
+@pytest.mark.parametrize("number", [0, 7 + (1 << 29), 1 << 40])
+def test_a_field_that_others_may_read_as_another_is_refused(number: int):
+    """Readers cut such a number down to 29 bits: what is a graph to them must not be skipped here."""
+    key, tag = number << 3 | 2, bytearray()
+    while key >= 128:
+        tag.append(key & 127 | 128)
+        key >>= 7
+    with pytest.raises(ValueError, match=f"field {number} cannot be"):
+        summarize(tiny_network("push") + bytes([*tag, key, 0]))
+
+
+def test_sees_numbers_that_are_not_finite_wherever_a_tensor_may_keep_them():
+    values = np.array([1.0, np.nan, 2.0])
+    kept = [
+        numpy_helper.from_array(values.astype(np.float32), "raw"),
+        numpy_helper.from_array(values.astype(np.float16), "half"),
+        helper.make_tensor("listed", TensorProto.FLOAT, [3], values),
+        helper.make_tensor("double", TensorProto.DOUBLE, [3], np.array([1.0, np.inf, 2.0])),
+        numpy_helper.from_array(np.full(3, -1, np.int32), "whole"),  # whose bits would be no number
+        numpy_helper.from_array(np.ones(3, np.float32), "fine"),
+    ]
+    constant = helper.make_node("Constant", [], ["y"], value=numpy_helper.from_array(values, "constant"))
+    found = summarize(model([constant], weights=kept).SerializeToString()).not_finite
+    assert sorted(found) == ["constant", "double", "half", "listed", "raw"]
+
+
+def test_sees_which_operators_there_are():
+    data = model([helper.make_node("Tanh", ["x"], ["z"]), helper.make_node("Loop", ["z"], ["y"])]).SerializeToString()
+    assert summarize(data).operators == {"Tanh", "Loop"}
