@@ -20,6 +20,8 @@ from roman_moe.core.state import NANOSECONDS
 
 N = TypeVar("N")
 
+Bound = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[N]):
@@ -46,9 +48,16 @@ class Slot(Generic[N]):
         swaps: changeovers so far.
     """
 
-    def __init__(self, first: Loaded[N], ramp: float) -> None:
-        """`ramp`: from the old network's answer to the new one's [s]."""
+    def __init__(self, first: Loaded[N], ramp: float, bound: Bound = lambda answer: answer) -> None:
+        """Begin with a network.
+
+        Args:
+            first: to run.
+            ramp: from the old network's answer to the new one's [s].
+            bound: brings an eased answer back to what such a network may answer.
+        """
         self.running = first
+        self._bound = bound
         self.swaps = 0
         self._next: Loaded[N] | None = None
         self._lock = threading.Lock()
@@ -95,7 +104,7 @@ class Slot(Generic[N]):
         if not 0.0 <= done < 1.0:  # over, or another episode
             self._difference = None
             return answer
-        return answer + (1.0 - done) * self._difference
+        return self._bound(answer + (1.0 - done) * self._difference)
 
 
 def as_action(answer: NDArray[np.float64]) -> NDArray[np.float64]:

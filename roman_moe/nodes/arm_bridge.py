@@ -271,7 +271,7 @@ class ArmBridge(RomanNode):
     def _tell(self, now_ns: int, now: float) -> None:
         """How things stand, the gravest first."""
         status = self._watch.status
-        self.diagnostics.fact({STATUS: f"{status.value} {status.name}"})
+        self.diagnostics.fact({STATUS: f"{status.value} {status.name}"}, at_once=status.halts)
         missing = self._robot.missing(now_ns, now)
         if status is GuardStatus.STOPPED:
             self.diagnostics.state(ERROR, status.name)

@@ -180,6 +180,7 @@ class Blender(RomanNode):
         if stamp < self._stamp:
             self._begin_episode()
         self._scene, self._stamp, self._open = seen.scene, stamp, True
+        self._share, self._needed = self._mask.share(stamp), self._mask.counting
         self._forget_the_past()
         if not self._settings.lockstep:
             self._deadline.reset()
@@ -260,11 +261,11 @@ class Blender(RomanNode):
             return ["manipulation_network"]
         answers = self._answers.get(self._stamp, {})
         # plain numbers: this runs at every message, and numpy takes ten times as long for seven of them
-        counting = self._mask.counting
+        needed = self._needed
         return [
             f"expert_{self._skills[i]}"
             for i, w in enumerate(weights.tolist())
-            if w > 0.0 and i not in answers and counting[i]
+            if w > 0.0 and i not in answers and needed[i]
         ]
 
     def _decide(self) -> None:
@@ -273,8 +274,7 @@ class Blender(RomanNode):
         actions = np.full((len(self._skills), ACTION_SIZE), np.nan)
         for expert, action in self._answers.get(self._stamp, {}).items():
             actions[expert] = action
-        share = self._mask.share(self._stamp)
-        decision = self._commander.decide(self._scene, weights, actions, share)
+        decision = self._commander.decide(self._scene, weights, actions, self._share)
         fault = f"held the arm: {decision.fault}" if decision.fault else "blended the others" if missing else ""
         if fault:
             absent = f"no answer from {', '.join(missing)}: " if missing else ""
@@ -286,7 +286,8 @@ class Blender(RomanNode):
         self._tell(self._commander.guard.status)
 
     def _tell(self, status: GuardStatus) -> None:
-        self.diagnostics.fact({STATUS: f"{status.value} {status.name}"})
+        # a limit may come and go with every tick: what halts the arm is told at once, below
+        self.diagnostics.fact({STATUS: f"{status.value} {status.name}"}, at_once=False)
         level = ERROR if status is GuardStatus.STOPPED else WARN if status.halts else OK
         self.diagnostics.state(level, status.name if status.halts else "giving commands")
 

@@ -58,11 +58,12 @@ class Diagnostics:
         """Publish it now, however young the last report is."""
         self._publish(at_once=True)
 
-    def fact(self, facts: Mapping[str, str]) -> None:
-        """What is true of the node until it says otherwise."""
+    def fact(self, facts: Mapping[str, str], at_once: bool = True) -> None:
+        """What is true of the node until it says otherwise; with `at_once`, a change is told at once."""
         if any(self.facts.get(key) != value for key, value in facts.items()):
             self.facts.update(facts)
-            self._publish(at_once=True)  # no burst: they change when a person or a fault wants it
+            if at_once:
+                self._publish(at_once=True)
 
     def count(self, kind: str, detail: str) -> None:
         """Count one case of trouble; the node warns until a second has passed without any."""

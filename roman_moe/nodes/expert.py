@@ -39,7 +39,7 @@ class ExpertNode(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = settings = declare(self, ExpertParameters)
-        self._slot: ModelSlot[Expert] = ModelSlot(self, settings.controller, settings.skill, settings.ramp)
+        self._slot: ModelSlot[Expert] = ModelSlot(self, settings.controller, settings.skill, settings.ramp, as_action)
 
     def configure(self) -> None:
         """Load the network."""
@@ -61,9 +61,8 @@ class ExpertNode(RomanNode):
         if features is None:
             self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
-        usable = seen.scene.usable(self._limits.max_pose_age)
-        action = as_action(self._slot.answer(stamp, lambda expert: expert.answer(features, usable)))
-        numbers = action.tolist()
+        usable = seen.usable(self._limits.max_pose_age)
+        numbers = self._slot.answer(stamp, lambda expert: expert.answer(features, usable)).tolist()
         if numbers[0] != numbers[0]:
             self.diagnostics.count(STALE, f"no answer for {stamp} ns: an object is invalid or too old")
         self._publish(stamp, numbers)

@@ -35,7 +35,7 @@ class ManipulationNetwork(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         settings = declare(self, ManipulationNetworkParameters)
-        self._slot: ModelSlot[Gate] = ModelSlot(self, settings.controller, GATE, settings.ramp)
+        self._slot: ModelSlot[Gate] = ModelSlot(self, settings.controller, GATE, settings.ramp, as_weights)
 
     def configure(self) -> None:
         """Load the network."""
@@ -62,8 +62,7 @@ class ManipulationNetwork(RomanNode):
             self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
         if self._rates.gate_due(stamp):
-            weights = self._slot.answer(stamp, lambda gate: gate.weights(features))
-            self._weighed = stamp, as_weights(weights).tolist()
+            self._weighed = stamp, self._slot.answer(stamp, lambda gate: gate.weights(features)).tolist()
         elif not repeated or self._weighed is None:
             return
         # a repeated scene between gate ticks: the blender may have missed the weights that still hold

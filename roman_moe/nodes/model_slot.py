@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import Manifest, load_manifest
 from roman_moe.control.metadata import GATE
-from roman_moe.control.swap import Loaded, Slot
+from roman_moe.control.swap import Bound, Loaded, Slot
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.base import RomanNode
 
@@ -37,14 +37,15 @@ class ModelSlot(Generic[N]):
         controller: folder of the bundle that runs: what a network must fit, and where the first one is from.
         name: skill of the expert, or "gate".
         ramp: from the old network's answer to the new one's [s].
+        bound: brings an eased answer back to what such a network may answer.
 
     Attributes:
         manifest: of the bundle.
     """
 
-    def __init__(self, node: RomanNode, controller: str, name: str, ramp: float) -> None:
+    def __init__(self, node: RomanNode, controller: str, name: str, ramp: float, bound: Bound) -> None:
         self._node = node
-        self._controller, self._name, self._ramp = controller, name, ramp
+        self._controller, self._name, self._ramp, self._bound = controller, name, ramp, bound
         self._slot: Slot[N] | None = None
         self._told = ""  # sha256 of the model last reported
         self._wish: tuple[str, Loaded[Any]] | None = None  # checked; the next one when the parameter has that value
@@ -60,7 +61,7 @@ class ModelSlot(Generic[N]):
         """
         with self._lock:
             self.manifest: Manifest = load_manifest(self._controller)
-            self._slot = Slot(self._load(str(self._node.get_parameter(MODEL).value)), self._ramp)
+            self._slot = Slot(self._load(str(self._node.get_parameter(MODEL).value)), self._ramp, self._bound)
             self._tell()
 
     def unload(self) -> None:

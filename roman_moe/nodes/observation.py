@@ -27,6 +27,7 @@ class Observation:
         self.scene = scene
         self._features: NDArray[np.float64] | None = None
         self._finite: bool | None = None
+        self._usable: dict[float, NDArray[np.bool_]] = {}
 
     @property
     def features(self) -> NDArray[np.float64] | None:
@@ -37,6 +38,13 @@ class Observation:
                 self._features = feature_vector(self.scene)
                 self._features.setflags(write=False)
         return self._features
+
+    def usable(self, max_age: float) -> NDArray[np.bool_]:
+        """Which objects are valid and no older than `max_age` [s], (len(OBJECTS),)."""
+        usable = self._usable.get(max_age)
+        if usable is None:
+            usable = self._usable[max_age] = self.scene.usable(max_age)
+        return usable
 
 
 @lru_cache(maxsize=1)
