@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,20 @@ def load_manifest(path: str | Path) -> Manifest:
     return build(Manifest, content, str(file), BundleError)
 
 
+def _manifest_once(folder: Path) -> Manifest:
+    """As `load_manifest`, but a file that is as it was is not read again: it takes longer than all else in a swap."""
+    try:
+        found = (folder / MANIFEST_NAME).stat()
+    except OSError:
+        return load_manifest(folder)  # which says why not
+    return _manifest_of(folder, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=8)
+def _manifest_of(folder: Path, _: tuple[int, int, int]) -> Manifest:
+    return load_manifest(folder)
+
+
 def read_network(path: Path) -> bytes:
     """Content of a network's file, its size checked; and its sha256, if its folder is a bundle that names it.
 
@@ -160,7 +175,7 @@ def read_network(path: Path) -> bytes:
     if path.suffix != ".onnx":
         raise BundleError(f"{path}: expected a network's file, ending in .onnx")
     if os.path.isfile(path.parent / MANIFEST_NAME):
-        manifest = load_manifest(path.parent)
+        manifest = _manifest_once(path.parent)
         for entry in (manifest.gate, *manifest.experts.values()):
             if entry.file == path.name:
                 return entry.read(path.parent)

@@ -245,9 +245,12 @@ class Blender(RomanNode):
             self._open = False
         if self._sent is not None:
             command = self._commander.guard.halt(self._stamp, GuardStatus.HALT_OBSERVER_SILENT)
-            self._commander.guard.reset(command.gripper_opening)
             self._sent = command
             self._publish(command)
+            if command.linear_velocity.any():  # limits that do not let it stop at once: again, until it rests
+                self._watchdog.reset()
+            else:
+                self._commander.guard.reset(command.gripper_opening)
         self._tell(GuardStatus.STOPPED if self._stopped else GuardStatus.HALT_OBSERVER_SILENT)
 
     def _gate_tick(self) -> int:
