@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.limits import Limits
-from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN, Command
 
 _TINY = 1e-12
 _HUGE = 1e100  # lengths from which products with them may overflow
@@ -39,6 +39,7 @@ class GuardStatus(enum.IntEnum):
     LIMITED_JERK = 4
     SLOWED_AT_WORKSPACE_EDGE = 5
     EXPERTS_MASKED = 6
+    LIMITED_GRIPPER = 7
     HALT_EXPERTS_SILENT = 10
     HALT_GATE_SILENT = 11
     HALT_OBSERVER_SILENT = 12
@@ -139,7 +140,10 @@ class Guard:
             velocity, late = self._within_workspace(velocity, position)
             velocity, over = _shortened(velocity, most)
             slowed, capped = slowed or late, capped or over
+        opening = min(max(command.gripper_opening, GRIPPER_CLOSED), GRIPPER_OPEN)
+        gripped = opening != command.gripper_opening
         for limited, reason in (
+            (gripped, GuardStatus.LIMITED_GRIPPER),
             (capped and ramping, GuardStatus.RAMPING_IN),
             (capped and not ramping, GuardStatus.LIMITED_SPEED),
             (pushed, GuardStatus.LIMITED_ACCELERATION),
@@ -150,11 +154,11 @@ class Guard:
                 status = max(status, reason)
         self._moved_to(velocity)
         self._lags = jerked or pushed
-        self.gripper_opening = command.gripper_opening
+        self.gripper_opening = opening
         self.status = status
-        if not (capped or slowed or jerked or pushed):
+        if not (capped or slowed or jerked or pushed or gripped):
             return command
-        return Command(command.stamp_ns, np.array(velocity), command.gripper_opening)
+        return Command(command.stamp_ns, np.array(velocity), opening)
 
     def halt(self, stamp_ns: int, status: GuardStatus) -> Command:
         """The command that brings the arm to rest, as fast as the limit on acceleration allows.

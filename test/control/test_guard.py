@@ -436,3 +436,12 @@ def test_the_same_commands_give_the_same_bits():
     first, second = walk(SLUGGISH, 3, faults=True), walk(SLUGGISH, 3, faults=True)
     np.testing.assert_array_equal(first.velocities, second.velocities)
     assert first.statuses == second.statuses
+
+
+def test_the_gripper_is_told_no_opening_that_it_does_not_have():
+    for asked, told in ((10.0, GRIPPER_OPEN), (-1.0, GRIPPER_CLOSED), (0.03, 0.03)):
+        guard = Guard(load_limits(), 0.05)
+        allowed = guard.allow(Command(0, np.zeros(3), asked), np.array([0.46, 0.0, 0.31]))
+        assert allowed.gripper_opening == guard.gripper_opening == told
+        assert (guard.status is GuardStatus.LIMITED_GRIPPER) == (asked != told)
+        assert guard.halt(1, GuardStatus.STOPPED).gripper_opening == told
