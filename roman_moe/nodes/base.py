@@ -224,6 +224,16 @@ class RomanNode(LifecycleNode):
         names = {f"{end.node_namespace.rstrip('/')}/{end.node_name}".lstrip("/") for end in ends}
         return sorted(name for name in names if UNKNOWN not in name)
 
+    def claim(self, topic: Topic) -> None:
+        """Make sure that nobody else publishes a topic that has one speaker at a time.
+
+        Raises:
+            RomanError: naming who does.
+        """
+        others = [name for name in self.speakers(topic) if name != self.get_fully_qualified_name().lstrip("/")]
+        if others:
+            raise RomanError(f"{self.get_name()}: {topic.name} is commanded by {', '.join(others)}: deactivate it first")
+
     def listen(
         self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None], serialized: bool = False
     ) -> None:

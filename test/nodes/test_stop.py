@@ -277,3 +277,17 @@ def test_a_blender_that_is_started_again_keeps_the_gripper_closed_on_what_it_hol
     harness.tick = 40
     harness.step(**holding)  # its action says nothing about the gripper
     assert harness.gripper == GRIPPER_CLOSED
+
+
+def test_a_second_commander_does_not_become_active_until_the_first_gives_the_arm_away(rig: Rig, bundle: Path) -> None:
+    first = rig.add(Blender, controller=str(bundle))
+    second = rig.add(Blender, "teleop", controller=str(bundle), autostart=False)
+    assert rig.change_state("teleop", "configure")
+    rig.spin_until(lambda: second.speakers(TWIST_COMMAND) == ["blender"])
+    assert not rig.change_state("teleop", "activate")
+    rig.spin_until(lambda: rig.said("teleop", "delta_twist_cmds is commanded by blender: deactivate it first"))
+    assert rig.change_state("blender", "deactivate")
+    rig.spin_until(lambda: second.speakers(TWIST_COMMAND) == [])
+    assert rig.change_state("teleop", "activate")
+    rig.spin_until(lambda: first.speakers(TWIST_COMMAND) == ["teleop"])
+    assert not rig.change_state("blender", "activate")
