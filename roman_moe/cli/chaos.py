@@ -95,7 +95,7 @@ def faults_table(report: dict[str, Any]) -> Table:
         stops = fault["needs_stop"]
         table.add_row(
             name,
-            f"{fault['task_successes']}/{fault['runs']}",
+            f"{fault['task_successes']}/{fault['runs']}" if fault["runs"] else "not tried here",
             f"{fault['stopped_in_time']}/{fault['runs']}" if stops else "",
             f"{fault['slowest_stop_s']:.2f} s" if stops else "",
             str(fault["restarts"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import sys
 import termios
 import tty
@@ -24,11 +26,14 @@ class Keys:
         if sys.stdin is not None and sys.stdin.isatty():
             self._before = termios.tcgetattr(sys.stdin)
             tty.setcbreak(sys.stdin)  # Ctrl-C stays a signal
+            # Ctrl-Z would halt the keyboard and the supervision, and not the arm
+            self._suspend = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._before is not None:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+            signal.signal(signal.SIGTSTP, self._suspend)
 
     @property
     def there(self) -> bool:
@@ -37,13 +42,10 @@ class Keys:
 
     def pressed(self) -> str:
         """The keys that were pressed since this was last asked, in order."""
-        keys = ""
-        while self.there and select.select([sys.stdin], [], [], 0.0)[0]:
-            key = sys.stdin.read(1)
-            if not key:
-                break
-            keys += key
-        return keys
+        if not self.there or not select.select([sys.stdin], [], [], 0.0)[0]:
+            return ""
+        # not through sys.stdin: what it reads ahead into its own buffer, select does not see
+        return os.read(sys.stdin.fileno(), 1024).decode(errors="ignore")
 
     def obey(self, graph: Graph) -> None:
         """Stop or re-arm a graph's arm if that key was pressed."""
@@ -51,5 +53,5 @@ class Keys:
 
         for key in self.pressed():
             if key in (STOP, REARM):
-                for node in COMMANDERS:
+                for node in set(COMMANDERS) & set(graph.names):
                     graph.trigger(node, "stop" if key == STOP else "rearm")

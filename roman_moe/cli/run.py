@@ -146,6 +146,8 @@ class Run:
                 for line in graph.restarts[restarts:]:
                     console.print(line, style="yellow", highlight=False, soft_wrap=True)
                 restarts = len(graph.restarts)
+                while graph.said:
+                    console.print(graph.said.pop(0), highlight=False, soft_wrap=True)
                 if monitor.tick is not tick:
                     tick, moved = monitor.tick, time.monotonic()
                     began = monitor.tick.stamp_ns if began is None and monitor.tick else began

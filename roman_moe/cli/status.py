@@ -50,12 +50,18 @@ class Status:
 
 
 def report_of(sight: Sight) -> dict[str, Any]:
-    """What was seen, ready for JSON."""
+    """What was seen, ready for JSON; a node that every graph has and that said nothing is stale."""
+    from roman_moe.control.metadata import GATE
+    from roman_moe.nodes.operator import BLENDER, node_of
+
     nodes = {}
     for name, status in sorted(sight.statuses.items()):
         said = {value.key: value.value for value in status.values}
         level = LEVELS[min(status.level[0], len(LEVELS) - 1)]
         nodes[name] = {"level": level, "message": status.message, **said}
+    if nodes:
+        for name in ("observer", BLENDER, *(node_of(network) for network in (GATE, *sight.skills))):
+            nodes.setdefault(name, {"level": LEVELS[-1], "message": "not heard of"})
     return {
         "nodes": nodes,
         "leading": {"skill": sight.leading[0], "weight": sight.leading[1]} if sight.leading else None,

@@ -68,23 +68,29 @@ class Swap:
     def _swap_bundle(self, person: Operator, bundle: Path) -> str:
         """All networks or none: what has changed over changes back if a later one is refused."""
         from roman_moe.control.bundle import load_bundle
+        from roman_moe.control.manifest import load_manifest
         from roman_moe.control.metadata import GATE
-        from roman_moe.nodes.operator import node_of
+        from roman_moe.nodes.operator import BLENDER, node_of
 
         folder = find_shipped(bundle).resolve()
         loaded = load_bundle(folder)  # says what is wrong with it before anything changes
-        files = {skill: loaded.manifest.experts[skill].file for skill in loaded.skills}
-        files[GATE] = loaded.manifest.gate.file
+        running = load_manifest(str(person.get(BLENDER, "controller")))
+        for what in ("skills", "rates", "action_scale"):
+            found, expected = getattr(loaded.manifest, what), getattr(running, what)
+            if found != expected:
+                raise RomanError(f"{bundle}: {what} {found}: the graph that runs has {expected}")
+        files = {GATE: loaded.manifest.gate.file}
+        files.update({skill: loaded.manifest.experts[skill].file for skill in loaded.skills})
         before = {network: str(person.get(node_of(network), "model")) for network in files}
-        changed: list[str] = []
+        asked: list[str] = []  # one that does not answer may still change over
         try:
             for network, file in files.items():
+                asked.append(network)
                 person.set(node_of(network), "model", str(folder / file))
-                changed.append(network)
-        except RomanError as error:
-            left = [network for network in changed if not _set_back(person, node_of(network), before[network])]
+        except (RomanError, KeyboardInterrupt) as error:
+            left = [network for network in asked if not _set_back(person, node_of(network), before[network])]
             now = f"could not be set back: {', '.join(left)}" if left else "all networks are as they were"
-            raise RomanError(f"{error}; {now}") from None
+            raise RomanError(f"{error or 'interrupted'}; {now}") from None
         return f"all {len(files)} networks run {bundle}"
 
     def _set_taken_out(self, person: Operator) -> str:

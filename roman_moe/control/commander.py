@@ -69,6 +69,7 @@ class Commander:
         weights: NDArray[np.float64] | None,
         actions: NDArray[np.float64],
         share: NDArray[np.float64] | None = None,
+        missing: bool = False,
     ) -> Decision:
         """Decide a tick.
 
@@ -76,6 +77,7 @@ class Commander:
             scene: that it answers.
             weights: of the experts, (n,); None if there are none.
             actions: of the experts, (n, 4); a row that is not finite is an expert without an answer.
+            missing: whether an expert without an answer has not answered at all, and not only declined to.
             share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
         """
         self.begin(scene)
@@ -100,7 +102,7 @@ class Commander:
             action = blend(weights, actions, ~silent if some else None, total)
             command = self._scale.command(scene.stamp_ns, action, self.guard.gripper_opening)
         except ValueError as error:
-            stale = not scene.usable(self.guard.limits.max_pose_age).all()
+            stale = not missing and not scene.usable(self.guard.limits.max_pose_age).all()
             return self._halt(
                 scene,
                 GuardStatus.HALT_OBJECTS_STALE if stale else GuardStatus.HALT_EXPERTS_SILENT,

@@ -30,6 +30,10 @@ class Expert:
         """Action, (4,) in [-1, 1], for all features of a scene (`core.features.feature_vector`), (F,)."""
         return self.network(features)
 
+    def sees(self, usable: NDArray[np.bool_]) -> bool:
+        """Whether all objects that it observes may be acted on; `usable`: which may, (len(OBJECTS),)."""
+        return bool(usable[self._objects].all())
+
     def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Action, or NaN for "no answer" if an object that it observes is not usable, (4,).
 
@@ -37,4 +41,4 @@ class Expert:
             features: of a scene, (F,).
             usable: which objects may be acted on, (len(OBJECTS),).
         """
-        return self.action(features) if usable[self._objects].all() else _NO_ANSWER
+        return self.action(features) if self.sees(usable) else _NO_ANSWER

@@ -232,7 +232,8 @@ class RomanNode(LifecycleNode):
         """
         others = [name for name in self.speakers(topic) if name != self.get_fully_qualified_name().lstrip("/")]
         if others:
-            raise RomanError(f"{self.get_name()}: {topic.name} is commanded by {', '.join(others)}: deactivate it first")
+            who = ", ".join(others)
+            raise RomanError(f"{self.get_name()}: {topic.name} is commanded by {who}: deactivate it first")
 
     def listen(
         self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None], serialized: bool = False

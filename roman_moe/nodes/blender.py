@@ -46,6 +46,7 @@ SKIPPED_TICKS = "skipped_ticks"
 CONFLICTS = "conflicting_messages"
 STATUS = "guard"
 TAKEN_OUT = "taken_out"
+STOPPED = "stopped"
 
 PENDING_LIMIT = 8
 """Ticks kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""
@@ -61,6 +62,7 @@ class BlenderParameters:
     speed: float = parameter("simulated seconds per second: what slower scenes are not to be taken for silence", 1.0)
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
     taken_out: str = parameter("skills whose experts do not count, separated by commas", "", fixed=False)
+    stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
     ramp: float = parameter("in which an expert is taken out or put back [s]", 0.5, (0.0, 10.0))
 
 
@@ -79,6 +81,8 @@ class Blender(RomanNode):
         self._settings = declare(self, BlenderParameters)
         self._skills: tuple[str, ...] = ()
         self._mask = Mask(self._counting(), self._settings.ramp)
+        self._set_stopped(self._settings.stopped)
+        self._tell_taken_out()
         self.trigger_service("stop", self._stop)  # here: one that comes before the activation counts, too
         self.trigger_service("rearm", self._rearm)
         self.add_on_set_parameters_callback(self._check)
@@ -117,6 +121,8 @@ class Blender(RomanNode):
         self._deadline.cancel()
         self._watchdog = self.timer(self._silence, self._on_silence)
         self._watchdog.cancel()
+        self._braking = self.timer(1.0 / self._rates.control_rate, self._on_silence)
+        self._braking.cancel()
         self.listen(SCENE, observation, self._on_scene, serialized=True)
         self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
@@ -126,26 +132,35 @@ class Blender(RomanNode):
     def deactivate(self) -> None:
         """Tell the arm to rest: who falls silent in mid-motion leaves that to the arm's own patience."""
         sent, self._sent = self._sent, None
-        if sent is not None:
-            self._publish(self._commander.guard.halt(sent.stamp_ns, GuardStatus.HALT_COMMAND_STALE))
+        while sent is not None:  # no time is left for steps: what counts is that the last word is rest
+            sent = self._commander.guard.halt(sent.stamp_ns, GuardStatus.HALT_COMMAND_STALE)
+            self._publish(sent)
+            if not sent.linear_velocity.any():
+                break
 
     def _begin_episode(self) -> None:
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._answers: dict[int, dict[int, NDArray[np.float64]]] = {}  # by stamp, then expert; NaN for "no answer"
         self._commander.reset()
 
-    def _stop(self) -> str:
-        self._stopped = True
+    def _set_stopped(self, stopped: bool) -> None:
+        self._stopped = stopped
         if self._guard is not None:
-            self._guard.stop()
+            (self._guard.stop if stopped else self._guard.rearm)()
+        self.diagnostics.fact({STOPPED: str(stopped)})
+
+    def _tell_taken_out(self) -> None:
+        self.diagnostics.fact({TAKEN_OUT: str(self.get_parameter(TAKEN_OUT).value)})
+
+    def _stop(self) -> str:
+        self._set_stopped(True)
         if self._sent is not None:  # a scene that comes again must not get the motion again
             self._sent = hold(self._sent.stamp_ns, self._sent.gripper_opening)
         return "stopped until rearm; this is software, and no safety-rated emergency stop"
 
     def _rearm(self) -> str:
-        was, self._stopped = self._stopped, False
-        if self._guard is not None:
-            self._guard.rearm()
+        was = self._stopped
+        self._set_stopped(False)
         return "armed again, from rest" if was else "was not stopped"
 
     def _check(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
@@ -164,6 +179,7 @@ class Blender(RomanNode):
     def _take(self, parameters: list[Parameter[Any]]) -> None:
         if any(wanted.name == TAKEN_OUT for wanted in parameters):
             self._mask.set(self._counting())
+            self._tell_taken_out()
 
     def _counting(self) -> NDArray[np.float64]:
         """1 for each expert that counts, 0 for those taken out, (n,)."""
@@ -186,6 +202,7 @@ class Blender(RomanNode):
         if not self._settings.lockstep:
             self._deadline.reset()
             self._watchdog.reset()
+            self._braking.cancel()
         self._decide_if_complete()
 
     def _on_weights(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
@@ -240,6 +257,7 @@ class Blender(RomanNode):
     def _on_silence(self) -> None:
         """No scene for too long: whoever still listens is told to rest."""
         self._watchdog.cancel()
+        self._braking.cancel()
         self._deadline.cancel()
         if self._open and self._armed:
             self.diagnostics.count(MISSED_TICKS, f"at {self._stamp} ns: no time was left to answer: held the arm")
@@ -249,7 +267,7 @@ class Blender(RomanNode):
             self._sent = command
             self._publish(command)
             if command.linear_velocity.any():  # limits that do not let it stop at once: again, until it rests
-                self._watchdog.reset()
+                self._braking.reset()
             else:
                 self._commander.guard.reset(command.gripper_opening)
         self._tell(GuardStatus.STOPPED if self._stopped else GuardStatus.HALT_OBSERVER_SILENT)
@@ -278,7 +296,7 @@ class Blender(RomanNode):
         actions = np.full((len(self._skills), ACTION_SIZE), np.nan)
         for expert, action in self._answers.get(self._stamp, {}).items():
             actions[expert] = action
-        decision = self._commander.decide(self._scene, weights, actions, self._share)
+        decision = self._commander.decide(self._scene, weights, actions, self._share, bool(missing))
         fault = f"held the arm: {decision.fault}" if decision.fault else "blended the others" if missing else ""
         if fault:
             absent = f"no answer from {', '.join(missing)}: " if missing else ""

@@ -42,6 +42,7 @@ __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
 N = TypeVar("N", bound=Node)
 
 SPIN_PERIOD = 0.05  # [s]
+ANSWER_PATIENCE = 1.0  # [s] for a node to say that it has stopped
 START_PATIENCE = 60.0  # [s] until the first tick: loading on a busy machine
 STALL_PATIENCE = 20.0  # [s] without a tick after that
 LAST_WORDS = 0.1  # [s] after an episode for what was sent before its outcome on other topics
@@ -64,6 +65,8 @@ class Graph:
 
     Attributes:
         monitor: what is known of it.
+        names: of its nodes.
+        said: what nodes answered to `trigger`.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Graph:
         on_tick: Callable[[Tick], None] | None,
         on_spin: Callable[[Graph], None] | None,
     ) -> None:
+        self.names: tuple[str, ...] = ()
         self._context = context
         self._services = services
         self._executor = executor
@@ -87,6 +91,8 @@ class Graph:
         self._on_spin = on_spin
         self._nodes: list[Node] = []
         self._triggers: dict[str, Client[Any, Any]] = {}
+        self._asked: list[tuple[str, Any, float]] = []
+        self.said: list[str] = []
         self.monitor = self.add(partial(Monitor, rates=rates, skills=skills))
 
     def add(self, make: Callable[[Context], N]) -> N:
@@ -110,13 +116,23 @@ class Graph:
         return self._children.ids
 
     def trigger(self, node: str, service: str) -> None:
-        """Call a node's std_srvs/Trigger service, without waiting for what it says; nothing without such a node."""
-        if node not in self.monitor.statuses:
-            return
+        """Call a node's std_srvs/Trigger service; what it says, or that it says nothing, goes to `said`."""
         name = f"{node}/{service}"
         if name not in self._triggers:
             self._triggers[name] = self.monitor.create_client(Trigger, name)
-        self._triggers[name].call_async(Trigger.Request())
+        self._asked.append((name, self._triggers[name].call_async(Trigger.Request()), time.monotonic()))
+
+    def _hear_answers(self) -> None:
+        """Keep what was answered to `trigger`; an answer that does not come is told as well."""
+        for asked in list(self._asked):
+            name, future, when = asked
+            if future.done():
+                self.said.append(f"{name}: {future.result().message}")
+            elif time.monotonic() - when > ANSWER_PATIENCE:
+                self.said.append(f"{name}: no answer")
+            else:
+                continue
+            self._asked.remove(asked)
 
     def spin_once(self) -> None:
         """Let it run for a moment.
@@ -130,7 +146,8 @@ class Graph:
                 self._on_tick(tick)
         if self._on_spin is not None:
             self._on_spin(self)
-        self._children.check(self.monitor.heard)
+        self._hear_answers()
+        self._children.check(self.monitor.heard, self.monitor.kept)
 
     def close(self) -> None:
         """End the nodes of this process."""
@@ -181,6 +198,7 @@ def running_graph(
             services = ParameterServices(context, make_executor(context))
             rates, skills = _rates_and_skills(specs)
             graph = Graph(context, rates, skills, make_executor(context), services, children, signals, on_tick, on_spin)
+            graph.names = tuple(spec.name for spec in specs)
             stack.callback(graph.close)
             stack.callback(children.end)
             stack.enter_context(services)

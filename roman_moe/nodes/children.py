@@ -5,16 +5,17 @@ One that ends by itself, or is silent for too long, is an error, or is started a
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import yaml
 
@@ -62,7 +63,8 @@ class Children:
         self._restarted: deque[float] = deque(maxlen=RESTART_LIMIT)  # when [s]
         self._children: list[_Child] = []
         self._crashed = False
-        self._next_check = self._next_note = 0.0
+        self._next_check = self._next_note = time.monotonic()
+        self._patient_until = 0.0
         self._shared_memory: set[Path] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="roman_moe-")
 
@@ -90,11 +92,13 @@ class Children:
         )
         self._children.append(_Child(spec, process, errors, time.monotonic()))
 
-    def check(self, heard: Mapping[str, float]) -> None:
+    def check(self, heard: Mapping[str, float], kept: Callable[[str], Mapping[str, Any]] = lambda name: {}) -> None:
         """Look after them, now and then however often it is called.
 
         Args:
             heard: when each node was last heard of [s], `time.monotonic`, by name.
+            kept: parameters that a node's successor begins with instead of its own: what was set meanwhile, such as
+                another model, or that it was stopped.
 
         Raises:
             RomanError: if a process has ended, with its last words, and is not to be started again.
@@ -102,6 +106,8 @@ class Children:
         now = time.monotonic()
         if now < self._next_check:
             return
+        if now - self._next_check > SILENCE / 2.0:  # we did not look, or were suspended: it is not they who were silent
+            self._patient_until = now + SILENCE
         self._next_check = now + CHECK_PERIOD
         if now >= self._next_note:
             self._next_note = now + NOTE_PERIOD
@@ -109,13 +115,13 @@ class Children:
         for child in list(self._children):
             if child.process.poll() is not None:
                 reason = f"ended with exit code {child.process.returncode}: {_last_line(child)}"
-            elif self._respawn and now > _latest_word(child, heard):
+            elif self._respawn and now > max(self._patient_until, _latest_word(child, heard)):
                 reason = "was silent for too long"
             else:
                 continue
-            self._replace(child, reason, now)
+            self._replace(child, reason, now, kept(child.name))
 
-    def _replace(self, child: _Child, reason: str, now: float) -> None:
+    def _replace(self, child: _Child, reason: str, now: float, kept: Mapping[str, Any]) -> None:
         reason = f"node {child.name} {reason}"
         if not self._respawn or child.spec.executable == WORLD:
             raise RomanError(reason)
@@ -127,7 +133,7 @@ class Children:
         child.errors.close()
         self._crashed = True
         self._children.remove(child)
-        self.start(child.spec)
+        self.start(dataclasses.replace(child.spec, parameters={**child.spec.parameters, **kept}))
         self.restarts.append(f"{reason}: started again")
 
     def end(self) -> None:

@@ -64,7 +64,10 @@ class ExpertNode(RomanNode):
         usable = seen.usable(self._limits.max_pose_age)
         numbers = self._slot.answer(stamp, lambda expert: expert.answer(features, usable)).tolist()
         if numbers[0] != numbers[0]:
-            self.diagnostics.count(STALE, f"no answer for {stamp} ns: an object is invalid or too old")
+            if self._slot.running.sees(usable):
+                self.diagnostics.count(NOT_FINITE, f"the network's answer for {stamp} ns: it is not finite, or failed")
+            else:
+                self.diagnostics.count(STALE, f"no answer for {stamp} ns: an object is invalid or too old")
         self._publish(stamp, numbers)
         self.diagnostics.state(OK, "giving actions")
 

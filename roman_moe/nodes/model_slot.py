@@ -64,6 +64,12 @@ class ModelSlot(Generic[N]):
             self._slot = Slot(self._load(str(self._node.get_parameter(MODEL).value)), self._ramp, self._bound)
             self._tell()
 
+    @property
+    def running(self) -> N:
+        """The network whose answers are given."""
+        assert self._slot is not None, "asked for between load and unload"
+        return self._slot.running.network
+
     def unload(self) -> None:
         """Let go of the network."""
         self._slot = None

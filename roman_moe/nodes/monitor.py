@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -15,7 +16,8 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.bodies import MessageError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
-from roman_moe.nodes.blender import MISSED_TICKS
+from roman_moe.nodes.blender import MISSED_TICKS, STOPPED, TAKEN_OUT
+from roman_moe.nodes.model_slot import MODEL
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
 from roman_moe.nodes.wire import NumbersReader, serialized_stamp
 
@@ -98,6 +100,15 @@ class Monitor(Node):
             (OUTCOME, self._on_outcome, False),
         ):
             self.create_subscription(topic.kind, topic.name, handle, topic.qos, raw=serialized)
+
+    def kept(self, node: str) -> dict[str, Any]:
+        """What a node has said of parameters that its successor is to begin with."""
+        status = self.statuses.get(node)
+        said = {value.key: value.value for value in status.values} if status else {}
+        kept: dict[str, Any] = {key: said[key] for key in (MODEL, TAKEN_OUT) if key in said}
+        if STOPPED in said:
+            kept[STOPPED] = said[STOPPED] == str(True)
+        return kept
 
     @property
     def missed_ticks(self) -> int:

@@ -30,7 +30,7 @@ from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMA
 BLENDER = "blender"
 COMMANDERS = (BLENDER, "arm_bridge")
 """Nodes that have a software stop, in the order of the commands' way."""
-SETTLE = 0.3  # [s] from the first of them that is found to the rest
+SETTLE = 1.0  # [s] from the first of them that is found to the rest
 FIND_PATIENCE = 5.0  # [s] for a node to be found: discovery takes up to a second
 ANSWER_PATIENCE = 10.0  # [s] for its answer: a network is read, checked and warmed up in 20 ms
 
@@ -48,12 +48,14 @@ class Sight:
         statuses: last report of each node, by name.
         rates: of each topic's messages [Hz].
         ages: since the last message of each topic [s].
+        skills: that the gate weighs.
         leading: skill of the largest weight, and that weight; empty if no weights came.
     """
 
     statuses: dict[str, DiagnosticStatus] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     ages: dict[str, float] = field(default_factory=dict)
+    skills: tuple[str, ...] = ()
     leading: tuple[str, float] | None = None
 
 
@@ -137,6 +139,7 @@ class Operator:
         def on_weights(message: Any) -> None:
             with contextlib.suppress(MessageError):
                 weights = decode_weights(message, message.name)
+                sight.skills = tuple(message.name)
                 leading = int(np.argmax(weights))
                 sight.leading = message.name[leading], float(weights[leading])
 

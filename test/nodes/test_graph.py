@@ -12,7 +12,7 @@ import yaml
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.core.skills import SKILLS
-from roman_moe.nodes.bringup import NODE_CLASSES
+from roman_moe.nodes.bringup import NODE_CLASSES, node_class
 from roman_moe.nodes.graph import load_description, parse_arguments, resolve
 
 
@@ -104,3 +104,18 @@ def test_every_argument_is_used_and_described() -> None:
     for name, argument in content["arguments"].items():
         assert f"$({name})" in text or f"$({name} " in text
         assert argument["description"].endswith(".")
+
+
+def test_whoever_has_limits_gets_those_of_the_graph(bundle: Path) -> None:
+    for arm in ("lab", "servo"):
+        specs = resolve(
+            load_description(), {"controller": str(bundle), "arm": arm, "limits": "mine.yaml", "arm_config": "x.yaml"}
+        )
+        having = [
+            spec
+            for spec in specs
+            if any(field.name == "limits" for field in dataclasses.fields(node_class(spec.executable).PARAMETERS))
+        ]
+        assert len(having) >= len(SKILLS) + 1
+        for spec in having:
+            assert Path(str(spec.parameters["limits"])).name == "mine.yaml", spec.name

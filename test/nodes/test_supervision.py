@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bundles import write_tiny_bundle
 
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup import Graph, running_graph
-from roman_moe.nodes.children import RESTART_LIMIT, SILENCE, START_PATIENCE, Children
+from roman_moe.nodes.children import RESTART_LIMIT, START_PATIENCE, Children
 from roman_moe.nodes.environment import DOMAIN
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
-from roman_moe.nodes.shared_memory import mapped_by
+from roman_moe.nodes.probe import Probe
 
 START = 60.0  # [s] for a dozen processes on a busy machine
 
@@ -41,8 +42,50 @@ def test_what_is_killed_or_frozen_is_started_again_and_the_graph_goes_on(graph: 
     assert {name for name in before if before[name] != after[name]} == {"blender", "observer"}
     there = graph.monitor.tick
     assert graph.spin_until(lambda: graph.monitor.tick is not there, START), graph.monitor.troubles()
-    files = mapped_by(after.values())
-    assert files
+
+
+def facts(graph: Graph, node: str) -> dict[str, str]:
+    status = graph.monitor.statuses.get(node)
+    return {value.key: value.value for value in status.values} if status else {}
+
+
+def test_a_successor_begins_where_its_predecessor_was_stopped_taken_out_and_swapped(
+    graph: Graph, bundle: Path, tmp_path: Path
+) -> None:
+    other = write_tiny_bundle(tmp_path / "other", seed=9) / "push.onnx"
+    probe = graph.add(lambda context: Probe("probe", context))
+    assert graph.spin_until(lambda: probe.finds("push"), START)
+    future = probe.set_model("push", other)
+    assert graph.spin_until(lambda: facts(graph, "expert_push").get("model") == str(other), START), future.result()
+    graph.trigger("blender", "stop")
+    assert graph.spin_until(lambda: facts(graph, "blender").get("stopped") == "True", START)
+    assert graph.spin_until(lambda: len(graph.said) == 1, START)
+    assert "stopped until rearm" in graph.said[0]
+    for node in ("blender", "expert_push"):
+        before = graph.processes[node]
+        os.kill(before, signal.SIGKILL)
+        assert graph.spin_until(lambda node=node, before=before: graph.processes[node] != before, START)  # type: ignore[misc]
+        graph.monitor.statuses.pop(node)
+        assert graph.spin_until(lambda node=node: node in graph.monitor.statuses, START)  # type: ignore[misc]
+    assert facts(graph, "blender")["stopped"] == "True"
+    assert graph.spin_until(lambda: facts(graph, "blender").get("guard") == "20 STOPPED", START)
+    assert facts(graph, "expert_push")["model"] == str(other)
+
+
+def test_a_supervisor_that_was_suspended_takes_nobody_for_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    children = Children(respawn=True)
+    children.start(NodeSpec("pose_source", "pose_source", {}))
+    began = time.monotonic()
+    heard = {"pose_source": began + 1.0}
+    try:
+        for later, restarts in ((2.0, 0), (20.0, 0), (22.0, 0), (23.0, 0), (24.5, 1)):
+            monkeypatch.setattr(time, "monotonic", lambda later=later: began + later)
+            children.check(heard)
+            assert len(children.restarts) == restarts, later
+    finally:
+        monkeypatch.undo()
+        children.end()
+        children.clear_up()
 
 
 def test_the_world_is_not_started_again(graph: Graph) -> None:
@@ -74,13 +117,10 @@ def test_a_node_that_starts_is_not_taken_for_a_frozen_one(monkeypatch: pytest.Mo
     children.start(NodeSpec("pose_source", "pose_source", {}))
     began = time.monotonic()
     try:
-        for later, last_heard, restarts in (
-            (SILENCE + 1.0, began - 100.0, 0),  # its predecessor's last word
-            (START_PATIENCE + 1.0, began - 100.0, 1),
-        ):
+        for later in range(round(START_PATIENCE) + 2):  # it has to look often, or it doubts itself
             monkeypatch.setattr(time, "monotonic", lambda later=later: began + later)
-            children.check({"pose_source": last_heard})
-            assert len(children.restarts) == restarts
+            children.check({"pose_source": began - 100.0})  # its predecessor's last word
+            assert len(children.restarts) == (later >= START_PATIENCE), later
     finally:
         monkeypatch.undo()
         children.end()
