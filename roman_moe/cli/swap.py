@@ -70,7 +70,7 @@ class Swap:
         from roman_moe.control.bundle import load_bundle
         from roman_moe.control.manifest import load_manifest
         from roman_moe.control.metadata import GATE
-        from roman_moe.nodes.operator import BLENDER, node_of
+        from roman_moe.nodes.operator import BLENDER, Refusal, node_of
 
         folder = find_shipped(bundle).resolve()
         loaded = load_bundle(folder)  # says what is wrong with it before anything changes
@@ -88,6 +88,8 @@ class Swap:
                 asked.append(network)
                 person.set(node_of(network), "model", str(folder / file))
         except (RomanError, KeyboardInterrupt) as error:
+            if isinstance(error, Refusal):
+                asked.pop()
             left = [network for network in asked if not _set_back(person, node_of(network), before[network])]
             now = f"could not be set back: {', '.join(left)}" if left else "all networks are as they were"
             raise RomanError(f"{error or 'interrupted'}; {now}") from None

@@ -40,6 +40,10 @@ def node_of(network: str) -> str:
     return "manipulation_network" if network == GATE else f"expert_{network}"
 
 
+class Refusal(RomanError):
+    """A node has said no, and is as it was."""
+
+
 @dataclass
 class Sight:
     """What was seen of a graph for a while.
@@ -88,14 +92,15 @@ class Operator:
         """Set a node's parameter.
 
         Raises:
-            RomanError: if there is no such node, or why it refuses the value.
+            Refusal: why the node refuses the value.
+            RomanError: if there is no such node, or it does not answer.
         """
         message = Parameter(parameter, value=value).to_parameter_msg()
         request = SetParameters.Request(parameters=[message])
         response = self._call(SetParameters, f"{node}/set_parameters", request, node)
         result = response.results[0]
         if not result.successful:
-            raise RomanError(f"{node} refuses: {result.reason}")
+            raise Refusal(f"{node} refuses: {result.reason}")
 
     def command(self, service: str) -> list[str]:
         """Call the std_srvs/Trigger service of all that command the arm: the blender, and a robot's bridge if any.

@@ -63,18 +63,19 @@ class Graph:
         refuses: nodes that refuse, from how many requests on.
     """
 
-    def __init__(self, refuses: dict[str, int]) -> None:
+    def __init__(self, bundle: Path, refuses: dict[str, int]) -> None:
+        self.bundle = bundle
         self.models = {operator.node_of(network): "" for network in (*SKILLS, "gate")}
         self.refuses = refuses
 
-    def get(self, node: str, _: str) -> str:
-        return self.models[node]
+    def get(self, node: str, parameter: str) -> str:
+        return str(self.bundle) if parameter == "controller" else self.models[node]
 
     def set(self, node: str, _: str, value: str) -> None:
         if node in self.refuses:
             self.refuses[node] -= 1
             if self.refuses[node] < 0:
-                raise RomanError(f"{node} refuses: no")
+                raise operator.Refusal(f"{node} refuses: no")
         self.models[node] = value
 
 
@@ -83,24 +84,37 @@ def swap_bundle(graph: Graph, bundle: Path) -> str:
 
 
 def test_a_bundle_changes_over_as_a_whole(tmp_path: Path) -> None:
-    bundle, graph = write_tiny_bundle(tmp_path / "tiny"), Graph({})
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    graph = Graph(bundle, {})
     swap_bundle(graph, bundle)
     assert graph.models["manipulation_network"] == str(bundle / "gate.onnx")
     assert graph.models["expert_push"] == str(bundle / "push.onnx")
 
 
 def test_a_bundle_that_is_refused_in_part_changes_nothing(tmp_path: Path) -> None:
-    bundle, graph = write_tiny_bundle(tmp_path / "tiny"), Graph({"manipulation_network": 0})
-    with pytest.raises(RomanError, match="manipulation_network refuses: no; all networks are as they were"):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    graph = Graph(bundle, {"expert_button": 0})  # the last that is asked
+    with pytest.raises(RomanError, match="expert_button refuses: no; all networks are as they were"):
         swap_bundle(graph, bundle)
     assert set(graph.models.values()) == {""}
 
 
 def test_what_cannot_be_set_back_is_named_and_the_others_are(tmp_path: Path) -> None:
-    bundle, graph = write_tiny_bundle(tmp_path / "tiny"), Graph({"manipulation_network": 0, "expert_push": 1})
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    graph = Graph(bundle, {"expert_button": 0, "expert_push": 1})
     with pytest.raises(RomanError, match="refuses: no; could not be set back: push$"):
         swap_bundle(graph, bundle)
     assert {node for node, model in graph.models.items() if model} == {"expert_push"}
+
+
+def test_a_bundle_that_means_something_else_by_an_action_is_refused_before_anything_changes(tmp_path: Path) -> None:
+    running, other = write_tiny_bundle(tmp_path / "tiny"), write_tiny_bundle(tmp_path / "other")
+    manifest = other / "controller.yaml"
+    manifest.write_text(manifest.read_text().replace("gripper_threshold: 0.5", "gripper_threshold: 0.9"))
+    graph = Graph(running, {})
+    with pytest.raises(RomanError, match=r"action_scale .*gripper_threshold=0.9.*: the graph that runs has"):
+        swap_bundle(graph, other)
+    assert set(graph.models.values()) == {""}
 
 
 @pytest.fixture
