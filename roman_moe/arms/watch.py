@@ -19,8 +19,24 @@ from roman_moe.core.action import Command
 from roman_moe.core.state import NANOSECONDS
 
 CONFLICT_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
+_ROUNDING = 1e-9
 ANY_JERK = 1e9
 """[m/s^3] The sender's guard limits the jerk, but not of its stops: a second limit would soften them."""
+
+
+def contradicts(newer: NDArray[np.float64], older: NDArray[np.float64]) -> bool:
+    """Whether a velocity is no later word of whoever gave another for the same scene; both (3,) [m/s].
+
+    Rest, or the same way but slower, takes the older one back: so a commander brings an arm softly to rest.
+    """
+    most = float(np.abs(older).max())
+    if float(np.abs(newer).max()) > most * (1.0 + _ROUNDING):
+        return True
+    if most == 0.0:
+        return False
+    new, old = newer / most, older / most  # or products of huge numbers would overflow
+    share = float(new @ old) / float(old @ old)
+    return not (-_ROUNDING <= share and float(np.abs(new - share * old).max()) <= _ROUNDING)
 
 
 class CommandWatch:
@@ -38,6 +54,8 @@ class CommandWatch:
 
     def __init__(self, limits: Limits, period: float, halt_messages: int) -> None:
         self.guard = Guard(dataclasses.replace(limits, jerk=ANY_JERK), period)
+        self._period = period
+        self._period_ns = round(period * NANOSECONDS)
         self._max_age = limits.max_command_age
         self._halt_messages = halt_messages
         self.reset()
@@ -49,6 +67,9 @@ class CommandWatch:
         self._allowed = np.zeros(3)
         self._last: tuple[int, NDArray[np.float64]] | None = None  # last good command as it came, with its stamp
         self._received = 0.0  # [s]
+        self._tick: int | None = None  # of the stamps' grid, for which the guard has let a command through
+        self._waiting: tuple[Command, NDArray[np.float64]] | None = None  # for the next tick, with the hand's position
+        self._next_brake = 0.0  # [s] before which it is not told to go slower once more
         self._last_opening: tuple[int, float] | None = None
         self._fault: GuardStatus | None = None  # of the last command
         self._rivals: tuple[str, ...] = ()
@@ -87,17 +108,27 @@ class CommandWatch:
         if self._last is not None:
             if stamp_ns == self._last[0] and np.array_equal(velocity, self._last[1]):
                 return None
-            # rest contradicts nobody: a commander that falls silent takes back what it sent last
-            if stamp_ns == self._last[0] and velocity.any():
+            if stamp_ns == self._last[0] and contradicts(velocity, self._last[1]):
                 return self._contradicted(now)
             if stamp_ns < self._last[0] and now - self._received <= self._max_age:
                 return None  # overtaken on its way: what came last is newer, and still good
+        taken_back = self._last is not None and stamp_ns == self._last[0]
         self._last, self._received = (stamp_ns, velocity), now
         if not self._resting(now):
-            self._allowed = self.guard.allow(
-                Command(stamp_ns, velocity, self.guard.gripper_opening), hand
-            ).linear_velocity
+            self._waiting = Command(stamp_ns, velocity, self.guard.gripper_opening), hand
+            if stamp_ns // self._period_ns != self._tick:
+                self._step(stamp_ns)
+            elif taken_back and now >= self._next_brake:
+                self._next_brake = now + self._period
+                self._step(stamp_ns)
         return None
+
+    def _step(self, at_ns: int) -> None:
+        """The guard's step for the control period of `at_ns` [ns]: it counts on one a period, however many come."""
+        assert self._waiting is not None
+        self._tick = at_ns // self._period_ns
+        self._allowed = self.guard.allow(*self._waiting).linear_velocity
+        self._waiting = None
 
     def take_gripper(self, stamp_ns: int, opening: float, now_ns: int, now: float) -> float | GuardStatus | None:
         """A gripper's opening [m] has come: what to tell the gripper, why it is refused, or None for nothing to do."""
@@ -116,14 +147,20 @@ class CommandWatch:
         """What to tell the robot now, (3,) [m/s]; None for nothing."""
         reason = self._reason(now_ns, now)
         if reason is None:
+            if self._waiting is not None and now_ns // self._period_ns != self._tick:
+                self._step(now_ns)
             self.status = self.guard.status
             self._halts_left = self._halt_messages
             return self._allowed
         self.status = reason
+        self._waiting = None
         if self._halts_left == 0:
             return None
         # kept, so that whatever ends the halt, no velocity from before it goes out again
-        velocity = self._allowed = self.guard.halt(0, reason).linear_velocity
+        if now >= self._next_brake:
+            self._next_brake = now + self._period
+            self._allowed = self.guard.halt(0, reason).linear_velocity
+        velocity = self._allowed
         if not velocity.any():
             self._halts_left -= 1
         return velocity

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from roman_moe.arms.watch import CONFLICT_REST, CommandWatch
+from roman_moe.arms.watch import CONFLICT_REST, CommandWatch, contradicts
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.action import Command
@@ -132,7 +132,7 @@ def test_numbers_that_are_not_finite_halt_until_a_good_command(bad: float) -> No
     assert harness.take(np.array([0.05, bad, 0.0])) is GuardStatus.HALT_COMMAND_NOT_FINITE
     assert not np.any(harness.output())
     assert harness.watch.status is GuardStatus.HALT_COMMAND_NOT_FINITE
-    harness.wait(0.02)
+    harness.wait(PERIOD)
     assert harness.take() is None
     assert np.any(harness.output())
 
@@ -201,6 +201,73 @@ def test_a_commander_may_take_back_what_it_sent_last() -> None:
     assert not harness.watch.status.halts
 
 
+def test_a_commander_may_bring_the_arm_softly_to_rest() -> None:
+    harness = Harness()
+    harness.move()
+    for share in (0.6, 0.2, 0.0):
+        stamp = START_NS + 20 * TICK_NS
+        harness.wait(0.03)
+        harness.now_ns = stamp + 10_000_000
+        assert harness.watch.take(stamp, share * FORWARD, HOME_POSITION, harness.now_ns, harness.now) is None
+    harness.wait(PERIOD)
+    assert not np.any(harness.output())
+    assert not harness.watch.status.halts
+
+
+@pytest.mark.parametrize(
+    ("newer", "expected"),
+    [
+        ((0.0, 0.0, 0.0), False),
+        ((0.05, 0.1, 0.0), False),
+        ((0.1, 0.2, 0.0), False),
+        ((0.2, 0.4, 0.0), True),
+        ((-0.05, -0.1, 0.0), True),
+        ((0.05, 0.05, 0.0), True),
+        ((0.0, 0.0, 0.1), True),
+        ((1e300, 1e300, 1e300), True),
+    ],
+)
+def test_slower_the_same_way_contradicts_nobody(newer: tuple[float, ...], expected: bool) -> None:
+    assert contradicts(np.array(newer), np.array([0.1, 0.2, 0.0])) is expected
+    assert contradicts(np.array(newer), np.zeros(3)) is any(newer)
+
+
+def test_many_messages_a_period_are_one_step_of_the_guard() -> None:
+    """A lone commander at 1 kHz meets ramp and acceleration per control period, as one in step does."""
+    limits = dataclasses.replace(load_limits(), acceleration=4.0)
+    harness, speeds = Harness(limits), []
+    for millisecond in range(500):
+        harness.wait(0.001)
+        assert harness.take(np.array([0.0, 9.0, 0.0])) is None
+        output = harness.output()
+        assert output is not None
+        speeds.append(float(np.linalg.norm(output)))
+        most = limits.speed * (millisecond // 50 + 1) * PERIOD / limits.ramp
+        assert speeds[-1] <= most * 1.1 + 0.036  # the first period has begun before the first message
+    steps = np.diff(speeds)
+    assert np.count_nonzero(steps) <= 10
+    for _ in range(5):  # the other way at once: no more than the acceleration in any one period
+        before = speeds[-1]
+        for _ in range(50):
+            harness.wait(0.001)
+            harness.take(np.array([0.0, -9.0, 0.0]))
+            output = harness.output()
+            assert output is not None
+            speeds.append(float(output[1]))
+        assert abs(speeds[-1] - before) <= limits.acceleration * PERIOD + 1e-9
+
+
+def test_the_newest_of_a_period_is_followed_in_the_next() -> None:
+    harness = Harness()
+    harness.move()
+    for share in (0.9, 0.8, 0.7):
+        harness.wait(0.01)
+        harness.take(share * FORWARD)
+        np.testing.assert_array_equal(harness.output(), FORWARD)
+    harness.wait(0.02)
+    np.testing.assert_allclose(harness.output(), 0.7 * FORWARD)
+
+
 def test_a_stop_lasts_until_it_is_rearmed() -> None:
     harness = Harness()
     harness.move()
@@ -225,8 +292,9 @@ def test_a_fast_arm_is_halted_no_harder_than_its_limit() -> None:
         harness.take(np.array([0.0, 0.0, 0.3]))
         last = harness.output()
     harness.wait(0.2)
-    speeds = [float(np.linalg.norm(v)) for v in [last, *harness.halt()]]
+    speeds = [float(np.linalg.norm(v)) for v in [last, *harness.halt()]]  # two messages a control period
     assert all(a - b <= limits.acceleration * PERIOD + 1e-9 for a, b in itertools.pairwise(speeds))
+    assert all(a - b <= limits.acceleration * PERIOD + 1e-9 for a, b in zip(speeds[1:], speeds[3:], strict=False))
     assert speeds[-3:] == [0.0] * 3
 
 
