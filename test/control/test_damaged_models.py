@@ -39,7 +39,9 @@ for path in sys.stdin.read().splitlines():
         refusal = str(error)
     except BaseException as error:
         refusal = f"NO REFUSAL: {error!r}"
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    # not ru_maxrss: it begins at what the process that started us had in use
+    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    memory = int(peak.split()[1]) >> 10
     print(json.dumps({"path": path, "refusal": refusal, "took": time.perf_counter() - began, "memory": memory}))
 """
 
