@@ -36,7 +36,50 @@ def contradicts(newer: NDArray[np.float64], older: NDArray[np.float64]) -> bool:
         return False
     new, old = newer / most, older / most  # or products of huge numbers would overflow
     share = float(new @ old) / float(old @ old)
-    return not (-_ROUNDING <= share and float(np.abs(new - share * old).max()) <= _ROUNDING)
+    return not (share >= -_ROUNDING and float(np.abs(new - share * old).max()) <= _ROUNDING)
+
+
+class OneCommander:
+    """Whether one commander alone commands an arm, by who is there and by what is said.
+
+    Attributes:
+        rivals: all that command at present, if they are more than one.
+    """
+
+    def __init__(self) -> None:
+        self.rivals: tuple[str, ...] = ()
+        self._rest_until = 0.0  # [s]
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing has been said yet: stamps come anew."""
+        self._last: dict[str, tuple[int, NDArray[np.float64]]] = {}
+
+    def meet(self, speakers: Sequence[str]) -> None:
+        """Names of all that command at present: more than one is one too many."""
+        self.rivals = tuple(speakers) if len(speakers) > 1 else ()
+
+    def contradicted(self, what: str, stamp_ns: int, numbers: NDArray[np.float64], now: float) -> bool:
+        """Whether a finite command contradicts the one before, of which there are then two for one scene.
+
+        Args:
+            what: the topic that it came on.
+            stamp_ns: of the scene that it answers [ns].
+            numbers: velocity, (3,) [m/s], or the gripper's opening, (1,) [m], which nobody has to take back.
+            now: a steady clock [s].
+        """
+        last = self._last.get(what)
+        if last is not None and last[0] == stamp_ns:
+            differs = contradicts(numbers, last[1]) if len(numbers) > 1 else bool((numbers != last[1]).any())
+            if differs:
+                self._rest_until = now + CONFLICT_REST
+                return True
+        self._last[what] = stamp_ns, numbers
+        return False
+
+    def fighting(self, now: float) -> bool:
+        """Whether there are two, or were less than `CONFLICT_REST` ago, at `now` [s], a steady clock."""
+        return bool(self.rivals) or now < self._rest_until
 
 
 class CommandWatch:
@@ -72,8 +115,7 @@ class CommandWatch:
         self._next_brake = 0.0  # [s] before which it is not told to go slower once more
         self._last_opening: tuple[int, float] | None = None
         self._fault: GuardStatus | None = None  # of the last command
-        self._rivals: tuple[str, ...] = ()
-        self._rest_until = 0.0  # [s]
+        self._one = OneCommander()
         self._halts_left = 0  # a robot that was told nothing needs no halt
 
     @property
@@ -83,7 +125,7 @@ class CommandWatch:
 
     def meet(self, speakers: Sequence[str]) -> None:
         """Names of all that command at present: more than one is one too many."""
-        self._rivals = tuple(speakers) if len(speakers) > 1 else ()
+        self._one.meet(speakers)
 
     def take(
         self, stamp_ns: int, velocity: NDArray[np.float64], hand: NDArray[np.float64] | None, now_ns: int, now: float
@@ -108,10 +150,10 @@ class CommandWatch:
         if self._last is not None:
             if stamp_ns == self._last[0] and np.array_equal(velocity, self._last[1]):
                 return None
-            if stamp_ns == self._last[0] and contradicts(velocity, self._last[1]):
-                return self._contradicted(now)
             if stamp_ns < self._last[0] and now - self._received <= self._max_age:
                 return None  # overtaken on its way: what came last is newer, and still good
+        if self._one.contradicted("twist", stamp_ns, velocity, now):
+            return GuardStatus.HALT_TWO_COMMANDERS
         taken_back = self._last is not None and stamp_ns == self._last[0]
         self._last, self._received = (stamp_ns, velocity), now
         if not self._resting(now):
@@ -135,11 +177,10 @@ class CommandWatch:
         fault = self._wrong(stamp_ns, np.array([opening]), now_ns)
         if fault is not None:
             return fault
-        if self._last_opening is not None:
-            if stamp_ns == self._last_opening[0] and opening != self._last_opening[1]:
-                return self._contradicted(now)
-            if stamp_ns < self._last_opening[0] and now_ns >= self._last_opening[0]:
-                return None  # overtaken
+        if self._last_opening is not None and stamp_ns < self._last_opening[0] <= now_ns:
+            return None  # overtaken
+        if self._one.contradicted("gripper", stamp_ns, np.array([opening]), now):
+            return GuardStatus.HALT_TWO_COMMANDERS
         self._last_opening = stamp_ns, opening
         return None if self._resting(now) else opening
 
@@ -174,18 +215,14 @@ class CommandWatch:
             return GuardStatus.HALT_COMMAND_STALE
         return None
 
-    def _contradicted(self, now: float) -> GuardStatus:
-        self._rest_until = now + CONFLICT_REST
-        return GuardStatus.HALT_TWO_COMMANDERS
-
     def _resting(self, now: float) -> bool:
-        return bool(self.guard.stopped or self._rivals or now < self._rest_until)
+        return bool(self.guard.stopped or self._one.fighting(now))
 
     def _reason(self, now_ns: int, now: float) -> GuardStatus | None:
         """Why the arm is halted; None if it is not."""
         if self.guard.stopped:
             return GuardStatus.STOPPED
-        if self._rivals or now < self._rest_until:
+        if self._one.fighting(now):
             return GuardStatus.HALT_TWO_COMMANDERS
         if self._fault is not None:
             return self._fault

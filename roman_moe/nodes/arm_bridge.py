@@ -38,6 +38,7 @@ from roman_moe.core.messages import message_stamp
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.arm_gripper import Gripper, make_gripper
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.commanders import commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
@@ -200,6 +201,7 @@ class ArmBridge(RomanNode):
         self._output(now_ns, now)  # at once: the arm has waited for it
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        self._look_who_commands()
         now_ns, now = self._now()
         opening = self._watch.take_gripper(stamped[0], float(stamped[1][0]), now_ns, now)
         if isinstance(opening, GuardStatus):
@@ -231,7 +233,7 @@ class ArmBridge(RomanNode):
     def _look_who_commands(self) -> None:
         """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""
         beside = [name for name in self.speakers(self._to_servo) if name != self.get_fully_qualified_name().lstrip("/")]
-        self._speakers = sorted({*self.speakers(TWIST_COMMAND), *beside})
+        self._speakers = sorted({*commanders(self), *beside})
         self._watch.meet(self._speakers)
 
     def _on_poll(self) -> None:

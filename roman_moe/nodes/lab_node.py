@@ -19,7 +19,6 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 
 from roman_moe.control.controller import hold
-from roman_moe.control.guard import GuardStatus
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
 from roman_moe.core.errors import RomanError
@@ -29,7 +28,8 @@ from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import CONTROL_RATE, Lab
 from roman_moe.lab.starts import Start, scenario_start, skill_start
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.commanders import Commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
@@ -53,11 +53,6 @@ from roman_moe.nodes.viewer import Viewer
 
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
-
-RIVAL_PERIOD = 0.1  # [s] between two looks at who commands
-RIVAL_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
-
-CONFLICTS = "conflicting_messages"
 
 
 @dataclass(frozen=True)
@@ -111,9 +106,7 @@ class LabNode(RomanNode):
         self.listen(
             GATE_WEIGHTS, lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)), self._on_weights
         )
-        self._rivals: list[str] = []
-        self._rest_until = 0.0  # [s]
-        self.timer(RIVAL_PERIOD, self._look_for_rivals)
+        self._commanders = Commanders(self)
         self.timer(RESEND_PERIOD, self._on_resend)
         if not settings.lockstep:
             self.timer(1.0 / (CONTROL_RATE * settings.speed), self._on_period)
@@ -137,6 +130,7 @@ class LabNode(RomanNode):
             self._disturbance.reset(self._lab, np.random.default_rng([seed, 3]))
         self._result = Outcome.RUNNING.value
         self._recorder = EpisodeRecorder(self._start.name, seed)
+        self._commanders.forget()
         self._velocity: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
         self._opening: tuple[int, float] | None = None  # likewise
         self._target = GRIPPER_OPEN  # gripper opening last commanded [m]
@@ -148,33 +142,14 @@ class LabNode(RomanNode):
         self._publish_state()
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if not np.isfinite(stamped[1]).all():
-            self.diagnostics.count(NOT_FINITE, f"delta_twist_cmds at {stamped[0]} ns")
-            return
-        self._look_for_rivals()  # 33 us: before a second commander's first command is followed
-        last = self._velocity
-        # rest contradicts nobody: a commander that falls silent takes back what it sent last
-        if last and last[0] == stamped[0] and stamped[1].any() and (last[1] != stamped[1]).any():
-            self._rest_until = time.monotonic() + RIVAL_REST
-            self.diagnostics.count(CONFLICTS, f"two commands for {stamped[0]} ns: is there a second commander?")
-        self._velocity = stamped
-        self._follow_if_whole()
+        if self._commanders.hear("delta_twist_cmds", stamped):
+            self._velocity = stamped
+            self._follow_if_whole()
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if not np.isfinite(stamped[1]).all():
-            self.diagnostics.count(NOT_FINITE, f"gripper_cmd at {stamped[0]} ns")
-            return
-        self._opening = stamped[0], float(stamped[1][0])
-        self._follow_if_whole()
-
-    def _look_for_rivals(self) -> None:
-        """A second commander is an error: the arm follows neither while both are there."""
-        speakers = self.speakers(TWIST_COMMAND)
-        if len(speakers) > 1:
-            self.diagnostics.state(ERROR, f"{GuardStatus.HALT_TWO_COMMANDERS.name}: {', '.join(speakers)}")
-        elif self._rivals:
-            self.diagnostics.state(OK, "one commander again")
-        self._rivals = speakers if len(speakers) > 1 else []
+        if self._commanders.hear("gripper_cmd", stamped):
+            self._opening = stamped[0], float(stamped[1][0])
+            self._follow_if_whole()
 
     def _follow_if_whole(self) -> None:
         if (
@@ -187,7 +162,7 @@ class LabNode(RomanNode):
 
     def _is_fresh(self, stamp: int) -> bool:
         """Whether a command of this stamp is for the present tick, and the only commander's."""
-        if self._rivals or time.monotonic() < self._rest_until:
+        if self._commanders.fighting:
             return False
         return self._running and 0 <= stamp - self._state.stamp_ns < self._period_ns and not self._answered
 

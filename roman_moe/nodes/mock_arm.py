@@ -14,7 +14,8 @@ from roman_moe.control.manifest import load_manifest
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects
 from roman_moe.core.state import NANOSECONDS, OBJECTS
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.commanders import Commanders
 from roman_moe.nodes.diagnostics import OK, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
@@ -47,6 +48,7 @@ class MockArmNode(RomanNode):
         self._arm = MockArm(self._period_ns)
         self._velocity: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
         self._target = GRIPPER_OPEN
+        self._commanders = Commanders(self)
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
         self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
@@ -54,24 +56,24 @@ class MockArmNode(RomanNode):
         self.timer(self._period_ns / NANOSECONDS, self._on_period)
         self.diagnostics.state(WARN, "waiting for a command")
 
-    def _is_for_now(self, stamp: int, numbers: NDArray[np.float64]) -> bool:
-        if not np.isfinite(numbers).all():
-            self.diagnostics.count(NOT_FINITE, f"a command at {stamp} ns")
-            return False
-        return stamp == self._arm.stamp_ns
+    def _is_for_now(self, what: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
+        good = self._commanders.hear(what, stamped)
+        return good and not self._commanders.fighting and stamped[0] == self._arm.stamp_ns
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._is_for_now(*stamped):
+        if self._is_for_now("delta_twist_cmds", stamped):
             self._velocity = stamped
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._is_for_now(*stamped):
+        if self._is_for_now("gripper_cmd", stamped):
             self._target = float(stamped[1][0])
 
     def _on_period(self) -> None:
         """A period is over: the arm moves as commanded, or stands still, and says where it is."""
         stamp = self._arm.stamp_ns
-        if self._velocity is not None and self._velocity[0] == stamp:
+        if self._commanders.fighting:
+            self._arm.step(hold(stamp, self._target))  # who they are, the commanders' watch has said
+        elif self._velocity is not None and self._velocity[0] == stamp:
             self._arm.step(Command(stamp, self._velocity[1], self._target))
             self.diagnostics.state(OK, "following commands")
         else:

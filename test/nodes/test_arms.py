@@ -21,7 +21,7 @@ from roman_moe.core.features import HOME_POSITION
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
 from roman_moe.nodes.arm_bridge import ArmBridge
-from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.mock_arm import MockArmNode
 from roman_moe.nodes.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TRUTH_POSES, TWIST_COMMAND, Topic
@@ -39,6 +39,7 @@ class Commander(Node):
         super().__init__("blender", context=context)
         self.willing = True
         self.velocity, self.opening = FORWARD, GRIPPER_OPEN
+        self.opinions: tuple[float, ...] = (1.0,)  # shares of the velocity, told one after the other
         self.hands: list[Any] = []
         self._twist, self._gripper = (
             self.create_publisher(topic.kind, topic.name, topic.qos) for topic in (TWIST_COMMAND, GRIPPER_COMMAND)
@@ -48,9 +49,10 @@ class Commander(Node):
     def _on_hand(self, message: Any) -> None:
         self.hands.append(decode_hand_state(message))
         if self.willing:
-            command = Command(message_stamp(message), self.velocity, self.opening)
-            self._gripper.publish(CODEC.gripper(command))
-            self._twist.publish(CODEC.twist(command))
+            for share in self.opinions:
+                command = Command(message_stamp(message), share * self.velocity, self.opening)
+                self._gripper.publish(CODEC.gripper(command))
+                self._twist.publish(CODEC.twist(command))
 
 
 class Servo(Node):
@@ -138,6 +140,50 @@ def test_it_follows_commands_and_stands_still_without(rig: Rig, bundle: Path, ma
     reasons = ("held the arm", "standing still", "HALT_COMMAND_STALE")
     rig.spin_until(lambda: any(rig.said(arm.get_name(), reason) for reason in reasons))
     commander.willing = True
+    before = moved(commander)
+    rig.spin_until(lambda: moved(commander) > before + 0.01)
+
+
+@ARMS
+def test_it_stands_still_while_numbers_are_not_finite(rig: Rig, bundle: Path, make: Make) -> None:
+    commander = rig.join(Commander)
+    arm = make(rig, bundle)
+    rig.spin_until(lambda: commander.hands and moved(commander) > 0.02)
+    commander.velocity, commander.opening = np.array([0.05, np.nan, 0.0]), np.nan
+    rig.spin_until(lambda: stands_still(commander))
+    rig.spin_until(lambda: rig.reported(arm.get_name(), NOT_FINITE) >= 2)
+    commander.velocity, commander.opening = FORWARD, GRIPPER_OPEN
+    before = moved(commander)
+    rig.spin_until(lambda: moved(commander) > before + 0.01)
+
+
+@ARMS
+@pytest.mark.parametrize("topic", [TWIST_COMMAND, GRIPPER_COMMAND], ids=["hand", "gripper"])
+def test_it_stands_still_between_two_commanders(rig: Rig, bundle: Path, make: Make, topic: Topic) -> None:
+    commander = rig.join(Commander)
+    arm = make(rig, bundle)
+    rig.spin_until(lambda: commander.hands and moved(commander) > 0.02)
+    other = rig.join(lambda context: Node("joystick", context=context))
+    other.create_publisher(topic.kind, topic.name, topic.qos)  # says nothing: that it may is enough
+    rig.spin_until(lambda: rig.said(arm.get_name(), "HALT_TWO_COMMANDERS: blender, joystick"))
+    rig.spin_until(lambda: stands_still(commander))
+    before = moved(commander)
+    rig.remove(other)
+    rig.spin_until(lambda: moved(commander) > before + 0.01)
+
+
+@ARMS
+def test_it_stands_still_when_two_commands_for_one_scene_differ(rig: Rig, bundle: Path, make: Make) -> None:
+    """Even if both come from one node, as after a hand-over that was too quick."""
+    commander = rig.join(Commander)
+    make(rig, bundle)
+    rig.spin_until(lambda: commander.hands and moved(commander) > 0.02)
+    commander.opinions = (1.0, -1.0)
+    rig.spin_until(lambda: stands_still(commander))
+    commander.opinions = (1.0, 0.5, 0.0)  # softly to rest is no contradiction
+    seen = len(commander.hands)
+    rig.spin_until(lambda: len(commander.hands) > seen + 15)
+    commander.opinions = (1.0,)
     before = moved(commander)
     rig.spin_until(lambda: moved(commander) > before + 0.01)
 

@@ -1,0 +1,59 @@
+"""Who commands an arm: one alone, or it stands still. Lab and mock, which have no other watch, use `Commanders`."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.arms.watch import OneCommander
+from roman_moe.control.guard import GuardStatus
+from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.diagnostics import ERROR, OK
+from roman_moe.nodes.topics import GRIPPER_COMMAND, TWIST_COMMAND
+
+LOOK_PERIOD = 0.1  # [s] between two looks at who commands
+CONFLICTS = "conflicting_messages"
+
+
+def commanders(node: RomanNode) -> list[str]:
+    """Names of the nodes that publish commands for an arm: for its hand, its gripper or both."""
+    return sorted({*node.speakers(TWIST_COMMAND), *node.speakers(GRIPPER_COMMAND)})
+
+
+class Commanders:
+    """Sees to it that an active node follows one commander alone, and has it say so where there are two."""
+
+    def __init__(self, node: RomanNode) -> None:
+        self._node, self._one = node, OneCommander()
+        node.timer(LOOK_PERIOD, self._look)
+
+    @property
+    def fighting(self) -> bool:
+        """Whether there are two now, or were a moment ago."""
+        return self._one.fighting(time.monotonic())
+
+    def forget(self) -> None:
+        """An episode begins: its stamps come anew."""
+        self._one.forget()
+
+    def hear(self, what: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
+        """A command of the topic `what` with its stamp [ns]; whether it is finite, and contradicts nobody."""
+        stamp, numbers = stamped
+        if not np.isfinite(numbers).all():
+            self._node.diagnostics.count(NOT_FINITE, f"{what} at {stamp} ns")
+            return False
+        self._look()  # 50 us: before a second commander's first command is followed
+        if self._one.contradicted(what, stamp, numbers, time.monotonic()):
+            self._node.diagnostics.count(CONFLICTS, f"two of {what} for {stamp} ns: is there a second commander?")
+            return False
+        return True
+
+    def _look(self) -> None:
+        names, before = commanders(self._node), self._one.rivals
+        self._one.meet(names)
+        if self._one.rivals:
+            self._node.diagnostics.state(ERROR, f"{GuardStatus.HALT_TWO_COMMANDERS.name}: {', '.join(names)}")
+        elif before:
+            self._node.diagnostics.state(OK, "one commander again")
