@@ -120,6 +120,8 @@ class Run:
             from roman_moe.arms.config import load_arm_config
 
             load_arm_config(self.config)
+            if self.noise_bound != Run.noise_bound:
+                raise ConfigError("--noise-bound is for a simulated arm: a robot's poses have noise of their own")
         elif self.config is not None or self.read_only:
             option = "--config" if self.config is not None else "--read-only"
             raise ConfigError(f"{option} is for --arm servo: with --arm {self.arm} there is no robot")

@@ -39,7 +39,7 @@ from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.arm_gripper import Gripper, make_gripper
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import commanders
-from roman_moe.nodes.diagnostics import ERROR, OK, WARN
+from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import (
@@ -59,7 +59,6 @@ EXAMPLE = "config/arms/franka.yaml"
 REFUSED = "refused_commands"
 SKIPPED = "skipped_ticks"
 GRIPPER_TROUBLE = "gripper_not_reached"
-STATUS = "guard"
 
 _SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # takes what any driver offers (REP 2003)
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # a twist that was overtaken is not wanted
@@ -73,6 +72,7 @@ class ArmBridgeParameters:
     config: str = parameter("file that describes the robot, such as config/arms/franka.yaml")
     read_only: bool = parameter("whether the robot is listened to, but told nothing", False)
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
+    stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
 
 
 class ArmBridge(RomanNode):
@@ -88,6 +88,7 @@ class ArmBridge(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, ArmBridgeParameters)
+        self._set_stopped(self._settings.stopped)
 
     def configure(self) -> None:
         """Read the robot's description, the limits and the control rate."""
@@ -158,13 +159,18 @@ class ArmBridge(RomanNode):
             self._gripper.close()
             self._gripper = None
 
+    def _set_stopped(self, stopped: bool) -> None:
+        self._stopped = stopped
+        self.diagnostics.fact({STOPPED: str(stopped)})
+
     def _stop(self) -> str:
-        self._stopped = True
+        self._set_stopped(True)
         self._watch.guard.stop()
         return "stopped until rearm; this is software, and no safety-rated emergency stop"
 
     def _rearm(self) -> str:
-        was, self._stopped = self._stopped, False
+        was = self._stopped
+        self._set_stopped(False)
         self._watch.guard.rearm()
         return "armed again, from rest" if was else "was not stopped"
 

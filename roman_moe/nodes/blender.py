@@ -25,7 +25,7 @@ from roman_moe.control.swap import Mask
 from roman_moe.core.action import ACTION_SIZE, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import ERROR, OK, WARN
+from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WARN
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
@@ -44,9 +44,7 @@ from roman_moe.nodes.topics import (
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
 CONFLICTS = "conflicting_messages"
-STATUS = "guard"
 TAKEN_OUT = "taken_out"
-STOPPED = "stopped"
 
 PENDING_LIMIT = 8
 """Ticks kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""

@@ -24,6 +24,10 @@ SPREAD = 0.2  # by which share of it a node may be faster
 MIN_PERIOD = 0.02  # [s]
 
 LAST_FAULT = "last_fault"
+STATUS = "guard"
+"""Fact: code and name of what the guard does."""
+STOPPED = "stopped"
+"""Fact, and parameter: whether the software stop holds."""
 """Key of what was counted last, for as long as the node lives."""
 
 

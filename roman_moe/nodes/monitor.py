@@ -16,7 +16,8 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.bodies import MessageError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
-from roman_moe.nodes.blender import MISSED_TICKS, STOPPED, TAKEN_OUT
+from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
+from roman_moe.nodes.diagnostics import STOPPED
 from roman_moe.nodes.model_slot import MODEL
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
 from roman_moe.nodes.wire import NumbersReader, serialized_stamp

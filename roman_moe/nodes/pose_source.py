@@ -29,6 +29,7 @@ _NO_HAND = HandState(0, np.zeros(3), np.zeros(3), 0.0, np.zeros(2), np.zeros(len
 class PoseSourceParameters:
     """Parameters of the pose source."""
 
+    noisy: bool = parameter("whether poses are made noisy at all: a real estimator's have noise of their own", True)
     noise_bound: float = parameter("clip bound of the noise on each coordinate, three sigma [m]", 0.005, (0.0, 1.0))
     seed: int = parameter("of the first episode's noise; later episodes count up", 0, (0, 2**31 - 1))
 
@@ -42,7 +43,7 @@ class PoseSource(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, PoseSourceParameters)
-        self._noise = PoseNoise(self._settings.noise_bound)
+        self._noise = PoseNoise(self._settings.noise_bound if self._settings.noisy else 0.0)
 
     def activate(self) -> None:
         """Begin with the first episode."""

@@ -119,3 +119,10 @@ def test_whoever_has_limits_gets_those_of_the_graph(bundle: Path) -> None:
         assert len(having) >= len(SKILLS) + 1
         for spec in having:
             assert Path(str(spec.parameters["limits"])).name == "mine.yaml", spec.name
+
+
+@pytest.mark.parametrize(("arm", "noisy"), [("lab", True), ("mock", True), ("servo", False)])
+def test_no_noise_is_added_to_a_robots_poses(arm: str, noisy: bool, bundle: Path) -> None:
+    specs = resolve(load_description(), {"controller": str(bundle), "arm": arm, "arm_config": "x.yaml"})
+    (source,) = [spec for spec in specs if spec.name == "pose_source"]
+    assert source.parameters["noisy"] is noisy

@@ -20,8 +20,8 @@ from roman_moe.core.messages import decode_gripper, message_stamp
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 from roman_moe.nodes.base import FAULTS
-from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, STATUS, Blender
-from roman_moe.nodes.diagnostics import ERROR, OK, WARN
+from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender
+from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, WARN
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
 
 TICK_NS = 50_000_000
