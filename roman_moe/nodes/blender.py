@@ -25,6 +25,7 @@ from roman_moe.control.swap import Mask
 from roman_moe.core.action import ACTION_SIZE, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.commanders import CONFLICTS
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WARN
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
@@ -43,7 +44,6 @@ from roman_moe.nodes.topics import (
 
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
-CONFLICTS = "conflicting_messages"
 TAKEN_OUT = "taken_out"
 
 PENDING_LIMIT = 8
