@@ -5,7 +5,7 @@ from __future__ import annotations
 from roman_moe.core.state import NANOSECONDS
 
 STEP_BACK_NS = NANOSECONDS // 2
-"""[ns] by which a clock must be set back for the grid to begin anew; after less, none is due until it has caught up."""
+"""[ns] by which a clock must be set back for stamps to begin anew; after less, they wait until it has caught up."""
 
 
 class StampGrid:

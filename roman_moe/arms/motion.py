@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.arms.clock import STEP_BACK_NS
 from roman_moe.core.features import FORCE_SCALE
 from roman_moe.core.state import NANOSECONDS
 
@@ -22,14 +23,21 @@ class VelocityEstimate:
         self._window_ns = round(window * NANOSECONDS)
         self._samples: deque[tuple[int, NDArray[np.float64]]] = deque()
 
-    def add(self, stamp_ns: int, position: NDArray[np.float64]) -> None:
-        """A position, (3,) [m]. One that is no later than the last begins anew: the clock was set back."""
+    def add(self, stamp_ns: int, position: NDArray[np.float64]) -> bool:
+        """A position, (3,) [m], and whether it counts.
+
+        One that comes again, or that was overtaken, does not. One from well before the last begins anew: the clock was
+        set back.
+        """
         if self._samples and stamp_ns <= self._samples[-1][0]:
+            if stamp_ns >= self._samples[-1][0] - STEP_BACK_NS:
+                return False
             self._samples.clear()
         self._samples.append((stamp_ns, position))
         # two at least: a robot that tells its pose less often than the window has a velocity, too
         while len(self._samples) > 2 and stamp_ns - self._samples[0][0] > self._window_ns:
             self._samples.popleft()
+        return True
 
     def velocity(self) -> NDArray[np.float64]:
         """(3,) [m/s]; zero as long as there is one position alone."""

@@ -52,11 +52,12 @@ class RobotState:
         if fault:
             raise MessageError(f"{topic}: pose {fault}")
         try:
-            self._position = tool_position(position, quaternion, self._config.pose.tool_offset)
+            tool = tool_position(position, quaternion, self._config.pose.tool_offset)
         except ValueError as error:
             raise MessageError(f"{topic}: {error}") from None
-        self._velocity.add(stamp_ns, self._position)
-        self._pose_age.note(stamp_ns, now)
+        if self._velocity.add(stamp_ns, tool):
+            self._position = tool
+            self._pose_age.note(stamp_ns, now)
 
     def see_joints(
         self, names: Sequence[str], positions: Sequence[float], efforts: Sequence[float], now: float

@@ -79,21 +79,13 @@ def load_bundle(path: str | Path) -> Bundle:
     """
     folder = Path(path)
     manifest = load_manifest(folder)
-    experts = tuple(_open_expert(folder, manifest, skill) for skill in manifest.skills)
-    return Bundle(folder, manifest, _open_gate(folder, manifest), experts)
-
-
-def load_gate(path: str | Path) -> Gate:
-    """Load and check only the gate of the bundle in folder `path`. Raises as `load_bundle`."""
-    return _open_gate(Path(path), load_manifest(path))
-
-
-def load_expert(path: str | Path, skill: str) -> Expert:
-    """Load and check only the expert of one skill of the bundle in folder `path`. Raises as `load_bundle`."""
-    manifest = load_manifest(path)
-    if skill not in manifest.skills:
-        raise BundleError(f"{path}: has no expert for {skill!r}: its skills are {', '.join(manifest.skills)}")
-    return _open_expert(Path(path), manifest, skill)
+    entries = [manifest.experts[skill] for skill in manifest.skills]
+    experts = tuple(
+        _expert_of(entry.read(folder), str(folder / entry.file), skill, manifest)
+        for skill, entry in zip(manifest.skills, entries, strict=True)
+    )
+    gate = _gate_of(manifest.gate.read(folder), str(folder / manifest.gate.file), GATE, manifest)
+    return Bundle(folder, manifest, gate, experts)
 
 
 def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Any]:
@@ -114,15 +106,6 @@ def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Any]:
     data = read_network(path)
     open_ = _gate_of if name == GATE else _expert_of
     return Loaded(open_(data, str(path), name, running), str(path), hashlib.sha256(data).hexdigest())
-
-
-def _open_gate(folder: Path, manifest: Manifest) -> Gate:
-    return _gate_of(manifest.gate.read(folder), str(folder / manifest.gate.file), GATE, manifest)
-
-
-def _open_expert(folder: Path, manifest: Manifest, skill: str) -> Expert:
-    entry = manifest.experts[skill]
-    return _expert_of(entry.read(folder), str(folder / entry.file), skill, manifest)
 
 
 def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Gate:

@@ -119,7 +119,7 @@ class ArmBridge(RomanNode):
         self._listen_to_robot(config)
         if not self._settings.read_only:
             self._twist = self.advertise(self._to_servo)
-            self._gripper = make_gripper(self, config.gripper)
+            self._gripper = make_gripper(self, config.gripper, self._on_gripper_failure)
             self._undo.append(self._let_go_of_gripper)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
@@ -235,6 +235,10 @@ class ArmBridge(RomanNode):
         self._robot.told(self._opening, now)
         if not self._gripper.repeats:
             self._next_gripper = math.inf
+
+    def _on_gripper_failure(self, reason: str) -> None:
+        self.diagnostics.count(GRIPPER_TROUBLE, reason)
+        self._next_gripper = time.monotonic() + GRIPPER_PERIOD
 
     def _look_who_commands(self) -> None:
         """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
+from action_msgs.msg import GoalStatus
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -33,8 +35,13 @@ class Gripper(Protocol):
         ...
 
 
-def make_gripper(node: Node, config: GripperConfig) -> Gripper:
+def make_gripper(node: Node, config: GripperConfig, on_failure: Callable[[str], None]) -> Gripper:
     """The way that the configuration wishes and this installation has.
+
+    Args:
+        node: to speak as.
+        config: of the gripper.
+        on_failure: told why what was sent last has come to nothing, where that is known.
 
     Raises:
         MissingDependencyError: if there is none.
@@ -42,7 +49,7 @@ def make_gripper(node: Node, config: GripperConfig) -> Gripper:
     if config.action:
         try:
             kind = getattr(importlib.import_module("control_msgs.action"), config.action_type)
-            return ActionGripper(node, config, kind)
+            return ActionGripper(node, config, kind, on_failure)
         except (ImportError, AttributeError):
             if not config.topic:
                 raise MissingDependencyError(
@@ -86,13 +93,19 @@ class ActionGripper:
     repeats = False
 
     def __init__(
-        self, node: Node, config: GripperConfig, kind: Any, make_client: Callable[[Node, Any, str], Any] | None = None
+        self,
+        node: Node,
+        config: GripperConfig,
+        kind: Any,
+        on_failure: Callable[[str], None],
+        make_client: Callable[[Node, Any, str], Any] | None = None,
     ) -> None:
         if make_client is None:
             from rclpy.action import ActionClient
 
             make_client = ActionClient
-        self._config, self._kind = config, kind
+        self._config, self._kind, self._on_failure = config, kind, on_failure
+        self._last: Any = None  # goal that was sent
         self._client: Any = make_client(node, kind, config.action)
         self.how = f"action {config.action} ({config.action_type})"
 
@@ -108,9 +121,24 @@ class ActionGripper:
             goal.command.name = list(self._config.joints)
             goal.command.position = [position] * len(self._config.joints)
             goal.command.effort = [self._config.max_effort] * len(self._config.joints)
-        self._client.send_goal_async(goal)
+        self._last = goal
+        self._client.send_goal_async(goal).add_done_callback(partial(self._on_answer, goal))
         return ""
+
+    def _on_answer(self, goal: Any, future: Any) -> None:
+        handle = future.result()
+        if handle.accepted:
+            handle.get_result_async().add_done_callback(partial(self._on_result, goal))
+        elif goal is self._last:
+            self._on_failure(f"{self._config.action} rejected the goal")
+
+    def _on_result(self, goal: Any, future: Any) -> None:
+        answer = future.result()
+        # fingers that stall hold something: some controllers call that aborted, and they hold it all the same
+        if goal is self._last and answer.status == GoalStatus.STATUS_ABORTED and not answer.result.stalled:
+            self._on_failure(f"{self._config.action} aborted the goal")
 
     def close(self) -> None:
         """End it."""
+        self._last = None
         self._client.destroy()

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 MALFORMED = "malformed_messages"
 NOT_FINITE = "non_finite_messages"
-FAULTS = "faults"
+CALLBACK_FAULTS = "faults"
 UNKNOWN = "_UNKNOWN_"  # in rclpy's name for the node of an end whose own news has not come yet
 ILLEGAL = "illegal_transitions"
 
@@ -290,7 +290,7 @@ class RomanNode(LifecycleNode):
                 response.success, response.message = False, str(error)
             except Exception as error:  # noqa: BLE001 (out of a callback it would end the executor)
                 response.success, response.message = False, f"{type(error).__name__}: {error}"
-                self.diagnostics.count(FAULTS, f"{name}: {response.message}")
+                self.diagnostics.count(CALLBACK_FAULTS, f"{name}: {response.message}")
             return response
 
         self._trigger_services[name] = self.create_service(Trigger, f"~/{name}", answer)
@@ -313,4 +313,4 @@ class RomanNode(LifecycleNode):
         try:
             handle(*arguments)
         except Exception as error:  # noqa: BLE001 (whatever it is, a control node must go on)
-            self.diagnostics.count(FAULTS, f"{type(error).__name__}: {error}")
+            self.diagnostics.count(CALLBACK_FAULTS, f"{type(error).__name__}: {error}")

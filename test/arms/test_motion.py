@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roman_moe.arms.clock import STEP_BACK_NS
 from roman_moe.arms.motion import StallEstimate, VelocityEstimate
 from roman_moe.core.features import FORCE_SCALE
 
@@ -37,9 +38,18 @@ def test_slow_poses_have_a_velocity_too_and_one_alone_has_none() -> None:
 
 def test_a_clock_that_is_set_back_makes_no_wild_velocity() -> None:
     estimate = VelocityEstimate(0.04)
-    estimate.add(10**9, np.zeros(3))
-    estimate.add(10**9 - 1, np.ones(3))
+    assert estimate.add(10**9, np.zeros(3))
+    assert estimate.add(10**9 - STEP_BACK_NS - 1, np.ones(3))
     np.testing.assert_array_equal(estimate.velocity(), np.zeros(3))
+
+
+@pytest.mark.parametrize("late_by", [0, 10 * MS])
+def test_a_pose_that_comes_twice_or_too_late_changes_nothing(late_by: int) -> None:
+    estimate, velocity = VelocityEstimate(0.04), np.array([0.1, -0.2, 0.3])
+    for i in range(5):
+        assert estimate.add(i * 10 * MS, velocity * (i * 0.01))
+    assert not estimate.add(40 * MS - late_by, np.ones(3))
+    np.testing.assert_allclose(estimate.velocity(), velocity, rtol=1e-9)
 
 
 class Fingers:

@@ -14,7 +14,8 @@ import pytest
 from bundles import tiny_metadata, tiny_network, write_networks, write_tiny_bundle
 from onnx import TensorProto, helper, numpy_helper
 
-from roman_moe.control.bundle import load_bundle, load_expert, load_gate
+from roman_moe.control.bundle import load_bundle, load_model
+from roman_moe.control.manifest import load_manifest
 from roman_moe.control.metadata import GATE
 from roman_moe.control.network import Network
 from roman_moe.core.errors import BundleError, MissingDependencyError
@@ -58,17 +59,18 @@ def test_a_whole_bundle_loads_and_answers(bundle: Path):
 
 
 def test_single_networks_load_without_the_others(bundle: Path):
-    for name in SKILLS[1:]:
+    running = load_manifest(bundle)
+    for name in set(SKILLS) - {"pull"}:
         (bundle / f"{name}.onnx").unlink()
     features = np.full(len(FEATURES), 0.3)
-    assert load_expert(bundle, "pull").action(features).shape == (4,)
-    assert load_gate(bundle).weights(features).shape == (7,)
-    with pytest.raises(BundleError, match="has no expert for 'pul'"):
-        load_expert(bundle, "pul")
+    assert load_model(bundle / "pull.onnx", "pull", running).network.action(features).shape == (4,)
+    assert load_model(bundle / "gate.onnx", "gate", running).network.weights(features).shape == (7,)
+    with pytest.raises(BundleError, match="skill pull: the manifest expects push"):
+        load_model(bundle / "pull.onnx", "push", running)
 
 
 def test_answers_are_new_arrays(bundle: Path):
-    expert = load_expert(bundle, "push")
+    expert = load_model(bundle / "push.onnx", "push", load_manifest(bundle)).network
     first = expert.action(np.zeros(len(FEATURES)))
     before = first.copy()
     expert.action(np.ones(len(FEATURES)))

@@ -13,7 +13,7 @@ import pytest
 from bundles import tiny_network, write_tiny_bundle
 
 from roman_moe.bench.damage import damaged_models
-from roman_moe.control.bundle import load_expert, load_model
+from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.features import FEATURES
@@ -183,7 +183,7 @@ def test_a_flipped_bit_anywhere_is_refused_or_leaves_a_network_that_answers_with
 def test_a_network_that_fails_while_it_runs_has_no_answer_and_raises_nothing(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    expert = load_expert(bundle, "push")
+    expert = load_model(bundle / "push.onnx", "push", load_manifest(bundle)).network
 
     class Broken:
         def run_with_iobinding(self, binding: object) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from action_msgs.msg import GoalStatus
 from bundles import write_loose_limits
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
 from ros_rig import Rig
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray, Int8
@@ -270,8 +272,11 @@ def test_a_robot_that_falls_silent_is_halted(rig: Rig, bundle: Path) -> None:
     rig.remove(harness.robot)
     rig.spin_until(lambda: rig.said("arm_bridge", "no pose on"))
     rig.spin_until(lambda: (0.0, 0.0, 0.0) in harness.twists)
-    harness.command(stamp_ns=stamp)
-    assert harness.twists[-1] == (0.0, 0.0, 0.0)
+    told = len(harness.twists)
+    for velocity in (FORWARD, np.full(3, np.nan)):
+        rig.send(TWIST_COMMAND, CODEC.twist(Command(stamp, velocity, GRIPPER_OPEN)))
+    rig.spin_until(lambda: rig.reported("arm_bridge", NOT_FINITE) == 1)  # so the one before has come, too
+    assert not np.any(harness.twists[told:])
 
 
 def test_read_only_does_everything_but_speak_to_the_robot(rig: Rig, bundle: Path) -> None:
@@ -319,11 +324,18 @@ def test_a_stop_halts_until_it_is_rearmed(rig: Rig, bundle: Path) -> None:
 
 
 def test_a_stop_outlives_another_configuration(rig: Rig, bundle: Path) -> None:
-    Harness(rig, bundle)
+    harness = Harness(rig, bundle)
     assert rig.trigger("arm_bridge/stop").success
     for transition in ("deactivate", "cleanup", "configure", "activate"):
         assert rig.change_state("arm_bridge", transition)
+    for _ in range(3):
+        harness.know_hand(len(rig.heard[HAND_STATE.name]) + 1)
+        harness.command()
+    rig.spin_until(lambda: rig.said("arm_bridge", "STOPPED"))
+    assert not np.any(harness.twists)
     assert "armed again" in rig.trigger("arm_bridge/rearm").message
+    harness.command()
+    harness.until_told(FORWARD)
 
 
 def test_what_cannot_be_bridged_is_refused_at_the_start(rig: Rig, bundle: Path, tmp_path: Path) -> None:
@@ -343,17 +355,27 @@ def test_what_cannot_be_bridged_is_refused_at_the_start(rig: Rig, bundle: Path, 
 
 
 class Client:
-    """As much of an action client as the gripper uses."""
+    """As much of an action client as the gripper uses; goals wait until the test answers them."""
 
     def __init__(self, node: Node, kind: Any, name: str) -> None:
         self.kind, self.name, self.ready, self.closed = kind, name, False, False
         self.goals: list[Any] = []
+        self.answers: list[Future[Any]] = []
 
     def server_is_ready(self) -> bool:
         return self.ready
 
-    def send_goal_async(self, goal: Any) -> None:
+    def send_goal_async(self, goal: Any) -> Future[Any]:
         self.goals.append(goal)
+        self.answers.append(Future())
+        return self.answers[-1]
+
+    def answer(self, number: int, accepted: bool) -> Future[Any]:
+        """Accept or reject a goal; what its result goes into."""
+        result: Future[Any] = Future()
+        handle = types.SimpleNamespace(accepted=accepted, get_result_async=lambda: result)
+        self.answers[number].set_result(handle)
+        return result
 
     def destroy(self) -> None:
         self.closed = True
@@ -364,16 +386,44 @@ def action() -> Any:
     return types.SimpleNamespace(Goal=lambda: types.SimpleNamespace(command=types.SimpleNamespace()))
 
 
+def ended(status: int, stalled: bool) -> Any:
+    """An action's last word."""
+    return types.SimpleNamespace(status=status, result=types.SimpleNamespace(stalled=stalled))
+
+
+@pytest.mark.parametrize(
+    ("status", "stalled", "failures"),
+    [
+        (GoalStatus.STATUS_SUCCEEDED, False, []),
+        (GoalStatus.STATUS_ABORTED, True, []),  # it holds something
+        (GoalStatus.STATUS_ABORTED, False, ["/g aborted the goal"]),
+        (GoalStatus.STATUS_CANCELED, False, []),  # another goal took its place
+    ],
+)
+def test_a_goal_that_comes_to_nothing_is_told(rig: Rig, status: int, stalled: bool, failures: list[str]) -> None:
+    told: list[str] = []
+    gripper = ActionGripper(rig._probe, GripperConfig(joints=("a",), action="/g"), action(), told.append, Client)
+    client = gripper._client
+    client.ready = True
+    for _ in range(3):
+        gripper.send(0.06)
+    client.answer(0, accepted=False)
+    client.answer(1, accepted=True).set_result(ended(GoalStatus.STATUS_ABORTED, stalled=False))
+    assert not told  # both are history
+    client.answer(2, accepted=True).set_result(ended(status, stalled))
+    assert told == failures
+
+
 def test_a_gripper_action_gets_goals_of_its_kind(rig: Rig) -> None:
     single = GripperConfig(joints=("a", "b"), action="/g", action_type="GripperCommand", scale=0.5, max_effort=7.0)
-    gripper = ActionGripper(rig._probe, single, action(), Client)
+    gripper = ActionGripper(rig._probe, single, action(), pytest.fail, Client)
     assert gripper.send(0.06) == "no action server /g"
     gripper._client.ready = True
     assert gripper.send(0.06) == ""
     goal = gripper._client.goals[0]
     assert (goal.command.position, goal.command.max_effort) == (0.03, 7.0)
     parallel = GripperConfig(joints=("a",), action="/g", scale=10.0, offset=0.1)
-    gripper = ActionGripper(rig._probe, parallel, action(), Client)
+    gripper = ActionGripper(rig._probe, parallel, action(), pytest.fail, Client)
     gripper._client.ready = True
     gripper.send(0.0)
     goal = gripper._client.goals[0]
@@ -387,12 +437,12 @@ def test_an_action_is_taken_where_control_msgs_is_and_a_topic_elsewhere(
 ) -> None:
     both = GripperConfig(joints=("a",), action="/g", topic="/t")
     monkeypatch.setitem(sys.modules, "control_msgs.action", None)
-    assert make_gripper(rig._probe, both).how == "topic /t (Float64MultiArray)"
+    assert make_gripper(rig._probe, both, pytest.fail).how == "topic /t (Float64MultiArray)"
     with pytest.raises(MissingDependencyError, match="gripper action /g needs control_msgs"):
-        make_gripper(rig._probe, GripperConfig(joints=("a",), action="/g"))
+        make_gripper(rig._probe, GripperConfig(joints=("a",), action="/g"), pytest.fail)
     monkeypatch.setitem(sys.modules, "control_msgs.action", types.SimpleNamespace(ParallelGripperCommand=action()))
     monkeypatch.setattr("rclpy.action.ActionClient", Client)
-    assert make_gripper(rig._probe, both).how == "action /g (ParallelGripperCommand)"
+    assert make_gripper(rig._probe, both, pytest.fail).how == "action /g (ParallelGripperCommand)"
 
 
 def test_a_gripper_that_is_not_reached_is_told_again(rig: Rig, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,4 +456,9 @@ def test_a_gripper_that_is_not_reached_is_told_again(rig: Rig, bundle: Path, mon
     client.ready = True
     rig.spin_until(lambda: client.goals)
     harness.know_hand(len(rig.heard[HAND_STATE.name]) + 15)
-    assert len(client.goals) == 1  # it has taken it: the same again would interrupt it
+    assert len(client.goals) == 1  # it has it: the same again would interrupt it
+    client.answer(0, accepted=False)
+    rig.spin_until(lambda: len(client.goals) == 2)
+    client.answer(1, accepted=True).set_result(ended(GoalStatus.STATUS_SUCCEEDED, stalled=False))
+    harness.know_hand(len(rig.heard[HAND_STATE.name]) + 15)
+    assert len(client.goals) == 2

@@ -20,7 +20,7 @@ from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.features import HOME_POSITION
 from roman_moe.core.paths import config_path
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
-from roman_moe.nodes.base import FAULTS, ILLEGAL, RomanNode
+from roman_moe.nodes.base import CALLBACK_FAULTS, ILLEGAL, RomanNode
 from roman_moe.nodes.blender import Blender
 from roman_moe.nodes.bringup import NODE_CLASSES, node_class, running_graph
 from roman_moe.nodes.diagnostics import ERROR, OK
@@ -107,7 +107,7 @@ def test_only_an_active_node_speaks_and_every_transition_is_made_in_time(
     managed.goes("shutdown", "finalized")
     managed.is_silent()
     assert rig.report("managed").message == "shut down"
-    assert rig.reported("managed", FAULTS) == 0
+    assert rig.reported("managed", CALLBACK_FAULTS) == 0
 
 
 @pytest.mark.parametrize("state", ["unconfigured", "inactive"])
@@ -227,7 +227,7 @@ def test_a_fault_on_the_way_out_keeps_no_node_active(rig: Rig, monkeypatch: pyte
     managed.is_silent()
     managed.goes("cleanup", "unconfigured")
     managed.goes("shutdown", "finalized")
-    assert managed.node.diagnostics.counts[FAULTS] == 4
+    assert managed.node.diagnostics.counts[CALLBACK_FAULTS] == 4
 
 
 def test_a_node_starts_by_itself_or_says_why_not(rig: Rig, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_nodes_come_and_go_while_the_graph_ticks(rig: Rig, bundle: Path) -> None
         for transition in ("deactivate", "activate"):
             assert rig.change_state(name, transition), (name, transition)
         rig.last(TWIST_COMMAND, before + 3)
-    assert not any(node.diagnostics.counts[FAULTS] for node in nodes.values())
+    assert not any(node.diagnostics.counts[CALLBACK_FAULTS] for node in nodes.values())
 
 
 def open_files_of_dds() -> set[Path]:

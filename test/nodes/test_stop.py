@@ -19,7 +19,7 @@ from roman_moe.core.features import HOME_POSITION
 from roman_moe.core.messages import decode_gripper, message_stamp
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
-from roman_moe.nodes.base import FAULTS
+from roman_moe.nodes.base import CALLBACK_FAULTS
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, WARN
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
@@ -264,7 +264,7 @@ def test_a_second_gate_and_a_second_expert_are_counted_and_not_followed(rig: Rig
     before = harness.commands
     harness.answer()
     assert harness.speed(before + 1) == pytest.approx(full)
-    assert counts[FAULTS] == 0
+    assert counts[CALLBACK_FAULTS] == 0
 
 
 def test_a_blender_that_is_started_again_keeps_the_gripper_closed_on_what_it_holds(rig: Rig, bundle: Path) -> None:

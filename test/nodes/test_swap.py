@@ -15,7 +15,7 @@ from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from ros_rig import Rig
 
-from roman_moe.control.bundle import load_expert, load_gate, load_model
+from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.metadata import GATE
 from roman_moe.core.features import HOME_POSITION, feature_vector
@@ -23,7 +23,7 @@ from roman_moe.core.messages import decode_action, decode_twist, decode_weights
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 from roman_moe.nodes import model_slot
-from roman_moe.nodes.base import FAULTS, RomanNode
+from roman_moe.nodes.base import CALLBACK_FAULTS, RomanNode
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, TAKEN_OUT, Blender
 from roman_moe.nodes.expert import ExpertNode
 from roman_moe.nodes.manipulation_network import ManipulationNetwork
@@ -57,7 +57,14 @@ def state_at(tick: int) -> SceneState:
 def action_of(bundle: Path, skill: str) -> np.ndarray:
     """What a bundle's expert does in that scene."""
     state = state_at(0)
-    return load_expert(bundle, skill).answer(feature_vector(state), state.usable(1.0))
+    expert = load_model(bundle / f"{skill}.onnx", skill, load_manifest(bundle)).network
+    return np.asarray(expert.answer(feature_vector(state), state.usable(1.0)))
+
+
+def weights_of(bundle: Path) -> np.ndarray:
+    """What a bundle's gate says of that scene."""
+    gate = load_model(bundle / "gate.onnx", "gate", load_manifest(bundle)).network
+    return np.asarray(gate.weights(feature_vector(state_at(0))))
 
 
 class Stream:
@@ -344,7 +351,7 @@ def test_the_gates_weights_stay_weights_throughout_a_swap(rig: Rig, bundle: Path
     all_weights += list(stream.run(RAMP_TICKS))
     assert np.min(all_weights) >= 0.0
     np.testing.assert_allclose(np.sum(all_weights, axis=1), 1.0, atol=1e-5)
-    np.testing.assert_array_equal(all_weights[-1], load_gate(third).weights(feature_vector(state_at(0))))
+    np.testing.assert_array_equal(all_weights[-1], weights_of(third))
     stream.runs(third / "gate.onnx", swaps=2)
     assert not stream.set(other / "push.onnx").successful
 
@@ -363,8 +370,7 @@ class Mixture:
         rig.listen(TWIST_COMMAND)
         self.scale = load_manifest(bundle).action_scale
         self.tick = -1
-        features = feature_vector(state_at(0))
-        self.weights = load_gate(bundle).weights(features)
+        self.weights = weights_of(bundle)
         self.actions = np.array([action_of(bundle, skill) for skill in SKILLS])
         self.weakest = SKILLS[int(np.argmin(self.weights))]
 
@@ -397,12 +403,12 @@ def test_a_whole_graph_swaps_without_a_missed_tick_or_a_jump(rig: Rig, bundle: P
     assert np.abs(np.diff(velocities, axis=0)).max() <= 2.0 * reach / RAMP_TICKS  # experts and gate at once
     expected = Mixture.without(_of(mixture, other))
     np.testing.assert_allclose(velocities[-1], expected, atol=1e-9)
-    for kind in (MISSED_TICKS, CONFLICTS, FAULTS):
+    for kind in (MISSED_TICKS, CONFLICTS, CALLBACK_FAULTS):
         assert not any(node.diagnostics.counts[kind] for node in mixture.nodes)
 
 
 def _of(mixture: Mixture, bundle: Path) -> Mixture:
-    mixture.weights = load_gate(bundle).weights(feature_vector(state_at(0)))
+    mixture.weights = weights_of(bundle)
     mixture.actions = np.array([action_of(bundle, skill) for skill in SKILLS])
     return mixture
 

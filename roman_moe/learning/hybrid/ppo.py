@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from torch import Tensor, nn
 
@@ -148,6 +149,7 @@ class HybridPPO:
             policy_kwargs={"actor": policy, "log_std": ppo.log_std},
             device="cpu",
         )
+        self.ppo.set_logger(Logger(None, []))  # its own one would make a folder in /tmp
         self.actor_critic: ActorCritic = self.ppo.policy  # type: ignore[assignment]
         self._cloning_optimiser = torch.optim.Adam(policy.parameters(), lr=recipe.cloning.learning_rate)
         self._callback = _Silent()
