@@ -23,7 +23,7 @@ from rclpy.node import Node
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.action import GRIPPER_OPEN, TOP_SPEED, Command
-from roman_moe.core.bodies import HAND_NAMES, MessageError
+from roman_moe.core.bodies import HAND_NAMES, Bodies, MessageError
 from roman_moe.core.errors import RomanError
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import NANOSECONDS
@@ -74,8 +74,8 @@ class Saboteur(Probe):
     def __init__(self, context: Context, graph: Graph, others: Path, rng: np.random.Generator) -> None:
         super().__init__("saboteur", context)
         self.graph, self.others, self.rng = graph, others, rng
-        self.hand: list[tuple[int, float]] = []  # stamp [ns], speed [m/s]
-        self.commands: list[tuple[int, float]] = []  # likewise
+        self.hand: list[Bodies] = []  # of this episode
+        self.commands: list[tuple[int, float]] = []  # likewise: stamp [ns], speed [m/s]
         self.scene = b""
         self._read_hand = BodiesReader(HAND_STATE.name, HAND_STATE.kind, HAND_NAMES)
         self._read_twist = NumbersReader(TWIST_COMMAND.kind, TWIST)
@@ -87,9 +87,9 @@ class Saboteur(Probe):
     def _on_hand(self, data: bytes) -> None:
         with contextlib.suppress(MessageError):
             bodies = self._read_hand(data)
-            if self.hand and bodies.stamp_ns < self.hand[-1][0]:
+            if self.hand and bodies.stamp_ns < self.hand[-1].stamp_ns:
                 self.begin_episode()
-            self.hand.append((bodies.stamp_ns, float(np.linalg.norm(bodies.velocities[0]))))
+            self.hand.append(bodies)
 
     def _on_command(self, data: bytes) -> None:
         with contextlib.suppress(MessageError):
@@ -107,7 +107,7 @@ class Saboteur(Probe):
     @property
     def stamp(self) -> int:
         """Of the newest hand state [ns]; -1 before there was one."""
-        return self.hand[-1][0] if self.hand else -1
+        return self.hand[-1].stamp_ns if self.hand else -1
 
     @property
     def leading(self) -> str:
@@ -124,7 +124,7 @@ class Saboteur(Probe):
             and float(tick.weights.max()) > 0.9
             and len(self.commands) > 3
             and min(speed for _, speed in self.commands[-3:]) > MOVING
-            and self.hand[-1][1] > MOVING
+            and float(np.linalg.norm(self.hand[-1].velocities[0])) > MOVING
         )
 
     def kill(self, node: str, number: signal.Signals = signal.SIGKILL) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
@@ -32,3 +33,15 @@ def test_a_report_is_judged_by_all_that_it_counts():
     assert not survived({"faults": {"x": {**good, "stopped_in_time": 9}}})
     assert not survived({"faults": {"x": good}, "damaged_models": {**damaged, "refused": 4}})
     assert not survived({"faults": {"x": good}, "damaged_models": {**damaged, "crashes": 1}})
+
+
+def test_rest_is_where_the_hand_stays_and_not_where_it_is_slow():
+    def track(xs):
+        return [(i * 50_000_000, np.array([x, 0.0, 0.0])) for i, x in enumerate(xs)]
+
+    stopped = [0.0, 0.01, 0.02, 0.025, 0.0265, 0.025, 0.0251]  # it swings back
+    assert chaos.at_rest_from(track(stopped)) == 150_000_000
+    creeping = [0.001 * i for i in range(20)]  # at 2 cm/s, without end
+    assert chaos.at_rest_from(track(creeping)) == 16 * 50_000_000
+    returning = [0.0, 0.01, 0.01, 0.01, 0.01, 0.0]
+    assert chaos.at_rest_from(track(returning)) == 250_000_000
