@@ -57,7 +57,7 @@ class Fault:
         name: of it.
         inject: puts it in.
         needs_stop: whether the arm cannot go on meanwhile.
-        lasts: how often `inject` is called again, each `SPIN` [s], after the first time.
+        lasts: for how many more control periods `inject` is called in each.
         graph: "usual", "lossy" (scenes are dropped and delayed) or "full_shm".
     """
 
