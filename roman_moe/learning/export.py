@@ -30,6 +30,21 @@ PARITY_TOLERANCE = 1e-5
 PARITY_SAMPLES = 256
 
 
+def policy_content(policy: MLPPolicy, rates: Rates, scale: ActionScale) -> bytes:
+    """Content of the .onnx file of a policy, compared with nothing: for what is judged by what it does.
+
+    Args:
+        policy: trained.
+        rates: at which the controller will run.
+        scale: what its actions mean.
+    """
+    if policy.name == GATE:
+        metadata = NetworkMetadata.of_gate(policy.features, rates.gate_rate, policy.outputs)
+    else:
+        metadata = NetworkMetadata.of_expert(policy.name, policy.features, rates.control_rate, scale.top_speed)
+    return policy_model(_parameters(policy), metadata)
+
+
 def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates: Rates, scale: ActionScale) -> bytes:
     """Content of the .onnx file of a policy, compared with torch on recorded and random observations.
 
@@ -42,11 +57,7 @@ def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates:
     Raises:
         BundleError: if the largest difference exceeds 1e-5.
     """
-    if policy.name == GATE:
-        metadata = NetworkMetadata.of_gate(policy.features, rates.gate_rate, policy.outputs)
-    else:
-        metadata = NetworkMetadata.of_expert(policy.name, policy.features, rates.control_rate, scale.top_speed)
-    data = policy_model(_parameters(policy), metadata)
+    data = policy_content(policy, rates, scale)
     difference = parity(policy, data, _probes(policy, recorded))
     if not difference <= PARITY_TOLERANCE:
         raise BundleError(

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from roman_moe.core.action import ActionScale
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.skills import SCENARIO_TIME_LIMIT, SKILLS
@@ -25,7 +23,7 @@ from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.evaluate import Evaluation, evaluate
-from roman_moe.learning.export import export_policy
+from roman_moe.learning.export import policy_content
 from roman_moe.learning.hybrid.recipe import HybridRecipe, recipe_of
 from roman_moe.learning.hybrid.run import BUNDLE, Run, train_run
 from roman_moe.learning.hybrid.trainer import TrainingJob, load_best, train_network
@@ -237,7 +235,5 @@ def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: in
     policy = load_best(job.folder)
     file = folder / f"{MONOLITHIC}.onnx"
     with atomic_path(file) as temporary:
-        temporary.write_bytes(
-            export_policy(policy, np.zeros((1, len(policy.features)), np.float32), recipe.rates, ActionScale())
-        )
+        temporary.write_bytes(policy_content(policy, recipe.rates, ActionScale()))
     return file, row["steps"] + row["validation_steps"]

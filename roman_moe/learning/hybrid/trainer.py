@@ -37,7 +37,7 @@ from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning import bc
 from roman_moe.learning.episode import EpisodeResult, episode_seed
 from roman_moe.learning.evaluate import EpisodeJob, run_job
-from roman_moe.learning.export import export_policy, write_bundle
+from roman_moe.learning.export import policy_content, write_bundle
 from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice, GatePractice, Practice
 from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe
@@ -326,15 +326,12 @@ class _Trainer:
     def _exported(self, policy: MLPPolicy, folder: Path) -> Path:
         """Where in `folder` the policy is now ready to run: alone, or a gate in a bundle with its experts."""
         job, scale = self._job, ActionScale()
-        data = export_policy(policy, self._samples.observations, job.rates, scale)
+        data = policy_content(policy, job.rates, scale)
         if job.network != GATE:
             file = folder / f"{job.network}.onnx"
             file.write_bytes(data)
             return file
-        experts = {
-            expert.name: export_policy(expert, np.zeros((1, len(expert.features)), np.float32), job.rates, scale)
-            for expert in self._experts
-        }
+        experts = {expert.name: policy_content(expert, job.rates, scale) for expert in self._experts}
         write_bundle(folder / "bundle", {**experts, GATE: data}, job.rates, scale, {})
         return folder / "bundle"
 
