@@ -22,6 +22,7 @@ EXTRAS = {
     # rclpy and the messages as wheels, for machines without a ROS installation; both Jazzy's and Kilted's will do
     "ros": [
         "ros-rclpy[fastrtps]>=7.1.6",
+        "ros-action-msgs",
         "ros-diagnostic-msgs",
         "ros-geometry-msgs",
         "ros-rcl-interfaces",

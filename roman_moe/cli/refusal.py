@@ -31,6 +31,7 @@ REQUIRED = ("numpy", "rich", "tyro", "yaml")
 """Modules that no command does without."""
 
 ROS_MODULES = (
+    "action_msgs",
     "diagnostic_msgs",
     "geometry_msgs",
     "rcl_interfaces",
