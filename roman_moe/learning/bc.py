@@ -2,9 +2,11 @@
 same weights, bit for bit, on the same machine.
 
 An expert's velocity is fitted by mean squared error. Its gripper is not: demonstrators open or close and seldom
-anything between, and least squares have almost no gradient left where tanh is saturated on the wrong side. Read as a
-probability of opening, (1 + tanh z) / 2 = sigmoid(2 z), the gripper is fitted by cross-entropy; an answer that stays
-unsure falls inside the gripper's threshold and holds.
+anything between. With sigmoid(`GRIPPER_GAIN` z) as the probability of opening it is fitted by cross-entropy; an answer
+that stays unsure falls inside the gripper's threshold and holds.
+
+Losses read the raw outputs z, which the policy clips to [-1, 1]: a clip has no gradient outside. So that none of them
+goes far beyond, where PPO's exploration would not show, what the gripper has there is penalised, as the gate's is.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from roman_moe.learning.samples import Samples
 WARMUP_SHARE = 0.02
 GRADIENT_LIMIT = 1.0
 """Largest norm of a step's gradient; ordinary ones stay below, and a rare large one does no harm."""
+GRIPPER_GAIN = 2.0 * math.log(3.0)
+"""Three demonstrated answers to one reach the gripper's threshold, z = 0.5."""
 LEAST_WEIGHT = math.exp(-GATE_GAIN) / (1.0 + 6.0 * math.exp(-GATE_GAIN))
 """The smallest weight that ROMAN's gate of seven skills can give."""
 
@@ -79,9 +83,10 @@ def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_we
         wanted = wanted / wanted.sum(dim=1, keepdim=True)
         cross_entropy = -(wanted * functional.log_softmax(GATE_GAIN * raw, dim=1)).sum(dim=1).mean()
         return cross_entropy + (raw - raw.clamp(0.0, 1.0)).square().sum(dim=1).mean()
-    velocity = functional.mse_loss(torch.tanh(raw[:, :3]), answers[:, :3])
-    gripper = functional.binary_cross_entropy_with_logits(2.0 * raw[:, 3], 0.5 * (1.0 + answers[:, 3]))
-    return velocity + gripper_weight * gripper
+    velocity, gripper = raw[:, :3], raw[:, 3]
+    opening = functional.binary_cross_entropy_with_logits(GRIPPER_GAIN * gripper, 0.5 * (1.0 + answers[:, 3]))
+    outside = (gripper - gripper.clamp(-1.0, 1.0)).square().mean()
+    return functional.mse_loss(velocity, answers[:, :3]) + gripper_weight * (opening + outside)
 
 
 def _optimise(

@@ -89,19 +89,23 @@ class MLPPolicy(nn.Module):
         self.head = nn.Linear(sizes[-1], len(self.outputs))
 
     def raw(self, observation: Tensor) -> Tensor:
-        """Output of the head before it is squashed, (B, k)."""
+        """Output of the head before it is limited, (B, k)."""
         x = self.observation(observation)
         for layer in self.body:
             x = nn.functional.silu(layer(x))
         result: Tensor = self.head(x)
         return result
 
-    def squash(self, raw: Tensor) -> Tensor:
-        """What the controller reads: an action, or weights, (B, k)."""
-        return gate_weights(raw) if self.name == GATE else torch.tanh(raw)
+    def limit(self, raw: Tensor) -> Tensor:
+        """What the controller reads: an action, or weights, (B, k).
+
+        An action is clipped, as ml-agents does it, not squashed by tanh: a cloned gripper's raw output went to 9 there,
+        where PPO's gradient is nothing.
+        """
+        return gate_weights(raw) if self.name == GATE else raw.clamp(-1.0, 1.0)
 
     def forward(self, observation: Tensor) -> Tensor:
-        return self.squash(self.raw(observation))
+        return self.limit(self.raw(observation))
 
 
 def gate_weights(raw: Tensor) -> Tensor:

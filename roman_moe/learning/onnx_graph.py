@@ -81,7 +81,7 @@ def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> byt
             axis=1,
         )
     else:
-        output = graph.add("Tanh", [raw], "action")
+        output = graph.add("Clip", [raw, graph.constant("least", -1.0), graph.constant("most", 1.0)], "action")
 
     model = helper.make_model(
         helper.make_graph(

@@ -102,7 +102,7 @@ def test_a_single_episode_is_kept_for_training():
 
 
 def test_an_expert_learns_velocity_and_gripper():
-    errors = bc.train(samples(count=60), replace(QUICK, noise_bound=0.0), seed=0).errors
+    errors = bc.train(samples(count=60), replace(QUICK, steps=900, noise_bound=0.0), seed=0).errors
     assert errors["validation_velocity_rms"] < 0.15
     assert errors["train_velocity_rms"] < 0.1
     assert errors["train_gripper_wrong"] < 0.15  # of half; the last ticks are at the very edge
@@ -156,7 +156,7 @@ def test_noise_moves_objects_within_the_bound_and_nothing_else(monkeypatch: pyte
 
 
 def test_an_unsure_gripper_answers_in_between_and_a_sure_one_at_the_end():
-    """Cross-entropy reads tanh(z) as a probability: half of each asks for z = 0, one kind alone for a far z."""
+    """Half of each asks for z = 0, one kind alone for a z near 1."""
     policy = MLPPolicy("button", hidden=(4,))
     observation = torch.zeros(2, len(OBSERVATIONS["button"]))
     half = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, -1]])
@@ -167,6 +167,14 @@ def test_an_unsure_gripper_answers_in_between_and_a_sure_one_at_the_end():
     policy.zero_grad()
     bc.loss_of(policy, observation, half.abs(), 1.0).backward()
     assert float(policy.head.bias.grad[3]) < -0.5
+
+
+def test_a_sure_gripper_stays_where_ppo_can_change_it():
+    """Far outside [-1, 1] a clip, like tanh, would hide from PPO what its exploration does."""
+    policy = bc.train(samples(count=2), replace(QUICK, steps=300), seed=0).policy
+    gripper = policy.raw(torch.from_numpy(samples(count=2).observations))[:, 3].detach()
+    assert gripper.abs().min() > 0.8
+    assert gripper.abs().max() < 1.3
 
 
 def test_a_diverged_training_says_so():

@@ -11,15 +11,14 @@ from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from roman_moe.control.metadata import GATE
 from roman_moe.learning.networks import MLPPolicy
 
 
 class ActorCritic(ActorCriticPolicy):
     """Gaussian actions about a policy's answer, with a standard deviation that does not depend on the state.
 
-    The mean of an expert is its action; the mean of a gate is its raw output, before clipping and softmax, which are
-    part of its environment.
+    The mean is the policy's raw output: the clip of an expert's action, and the gate's clip and softmax, are part of
+    the environment, so that no gradient is lost in them.
 
     There is one value head: with the same discount for both signals, generalised advantages are linear in rewards and
     values, so the advantages of one head per signal would add up to those of one head for their weighted sum.
@@ -44,13 +43,9 @@ class ActorCritic(ActorCriticPolicy):
         self._gaussian = DiagGaussianDistribution(len(policy.outputs))
         self.optimizer = torch.optim.Adam(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
-    def mean(self, observation: Tensor) -> Tensor:
-        """Mean action, (B, k)."""
-        return self.actor.raw(observation) if self.actor.name == GATE else self.actor(observation)
-
     def get_distribution(self, obs: Any) -> DiagGaussianDistribution:
         """Distribution of actions for observations, (B, n)."""
-        return self._gaussian.proba_distribution(self.mean(obs), self.log_std)
+        return self._gaussian.proba_distribution(self.actor.raw(obs), self.log_std)
 
     def predict_values(self, obs: Any) -> Tensor:
         """Values, (B, 1)."""

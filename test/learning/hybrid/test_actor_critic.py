@@ -1,4 +1,4 @@
-"""Actor and critic: the mean is the policy's own answer, and probabilities are those of a Gaussian about it."""
+"""Actor and critic: the mean is the policy's raw output, and probabilities are those of a Gaussian about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roman_moe.learning.networks import MLPPolicy
 
 
 @pytest.mark.parametrize("name", ("push", "gate"))
-def test_the_mean_is_the_policys_answer_and_the_density_is_gaussian(name):
+def test_the_mean_is_the_policys_raw_output_and_the_density_is_gaussian(name):
     torch.manual_seed(0)
     actor = MLPPolicy(name, (8,))
     count, size = len(actor.features), len(actor.outputs)
@@ -22,7 +22,7 @@ def test_the_mean_is_the_policys_answer_and_the_density_is_gaussian(name):
     )
     observations = torch.randn(5, count)
     mean, values, _ = model(observations, deterministic=True)
-    expected = actor.raw(observations) if name == "gate" else actor(observations)
+    expected = actor.raw(observations)
     torch.testing.assert_close(mean, expected)
     assert values.shape == (5, 1)
 
