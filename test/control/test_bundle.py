@@ -207,13 +207,14 @@ def test_graphs_that_must_not_run(tmp_path: Path, data: bytes, expected: str):
 def test_actions_out_of_range_and_weights_that_do_not_sum_to_one(tmp_path: Path):
     networks = {name: tiny_network(name) for name in (*SKILLS, GATE)}
 
-    def unsquash(model: onnx.ModelProto) -> None:
+    def unlimited(model: onnx.ModelProto) -> None:
         node = next(node for node in model.graph.node if "action" in node.output or "weights" in node.output)
         node.op_type = "Exp"
         del node.attribute[:]
+        del node.input[1:]
 
-    push = edited(networks["push"], unsquash)
-    gate = edited(networks[GATE], unsquash)
+    push = edited(networks["push"], unlimited)
+    gate = edited(networks[GATE], unlimited)
     assert "expected actions in [-1, 1]" in refusal(write_networks(tmp_path / "a", networks | {"push": push}))
     assert "expected weights that sum to 1" in refusal(write_networks(tmp_path / "b", networks | {GATE: gate}))
 
