@@ -100,7 +100,7 @@ class MLPPolicy(nn.Module):
         """What the controller reads: an action, or weights, (B, k).
 
         An action is clipped, as ml-agents does it, not squashed by tanh: a cloned gripper's raw output went to 9 there,
-        where PPO's gradient is nothing.
+        where tanh has no slope for PPO.
         """
         return gate_weights(raw) if self.name == GATE else raw.clamp(-1.0, 1.0)
 
