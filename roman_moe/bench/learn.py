@@ -18,7 +18,7 @@ from roman_moe.lab.reward import TaskReward
 from roman_moe.lab.starts import skill_start
 from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice
-from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
+from roman_moe.learning.hybrid.recipe import links_of, load_hybrid_recipe
 from roman_moe.learning.networks import MLPPolicy
 
 SKILL = "pick_and_insert"
@@ -38,10 +38,10 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
     features = OBSERVATIONS[SKILL]
     noises = [PoseNoise(bound) for bound in recipe.practice.noise_bounds]
     reward = TaskReward(recipe.reward.success, recipe.reward.progress)
-    share, limit = recipe.practice.disturbed_share, recipe.practice.time_limit
+    share, limit, links = recipe.practice.disturbed_share, recipe.practice.time_limit, links_of(recipe.practice)
     start = skill_start(SKILL)
     envs = [
-        LabEnv(start, features, noises, reward=reward, disturbed_share=share, time_limit=limit)
+        LabEnv(start, features, noises, reward=reward, disturbed_share=share, time_limit=limit, links=links)
         for _ in range(recipe.ppo.environments)
     ]
     practice = ExpertPractice(envs, threads=1)

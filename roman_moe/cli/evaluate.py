@@ -48,6 +48,12 @@ class Evaluate:
     """Also run everything under the first noise with one disturbance per episode: the rack is shoved, drawer or door
     half closed, what is held knocked out of the gripper, or the vial moved back."""
 
+    delay: int = 0
+    """Control ticks by which every command reaches the arm late."""
+
+    lost_share: float = 0.0
+    """Share of the commands that never reach the arm, which rests at such a tick."""
+
     seed: int = 0
     """Seed of the starts and of the noise."""
 
@@ -59,6 +65,7 @@ class Evaluate:
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
+        from roman_moe.lab.link import LinkQuality
         from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.controllers import make_controller
         from roman_moe.learning.evaluate import Evaluation, evaluate
@@ -82,6 +89,7 @@ class Evaluate:
             disturbed=self.disturb,
             seed=self.seed,
             workers=self.workers,
+            link=LinkQuality(self.delay, self.lost_share),
         )
         for skill in (None, *skills):  # a controller that cannot run is refused here, before any worker starts
             make_controller(self.controller, skill)
@@ -160,17 +168,23 @@ def parse_bounds(text: str) -> list[float]:
 
 def report_tables(report: dict[str, Any]) -> list[Table]:
     """The report as tables, one a condition."""
-    kind, seed = report["noise_kind"], report["seed"]
+    kind, ending = report["noise_kind"], _link(report) + f", seed {report['seed']}"
     conditions = report.get("noise", {f"{report['noise_bound_m']:g}": report})
     tables = [
-        report_table(f"{report['controller']}, {kind} noise of {float(bound) * 100:g} cm, seed {seed}", content)
+        report_table(f"{report['controller']}, {kind} noise of {float(bound) * 100:g} cm{ending}", content)
         for bound, content in conditions.items()
     ]
     if "disturbed" in report:
         noise = f"{kind} noise of {report['noise_bound_m'] * 100:g} cm"
-        title = f"{report['controller']}, {noise}, one disturbance per episode, seed {seed}"
+        title = f"{report['controller']}, {noise}, one disturbance per episode{ending}"
         tables.append(report_table(title, report["disturbed"]))
     return tables
+
+
+def _link(report: dict[str, Any]) -> str:
+    """How the commands got through, where not all of them did at once."""
+    late, lost = report["delay_ticks"], report["lost_share"]
+    return (f", commands {late} ticks late" if late else "") + (f", {lost:.0%} of them lost" if lost else "")
 
 
 def report_table(title: str, report: dict[str, Any]) -> Table:

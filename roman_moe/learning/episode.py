@@ -19,6 +19,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import Lab
+from roman_moe.lab.link import CommandLink, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import Start
 
@@ -26,6 +27,9 @@ START_STREAM = 0
 NOISE_STREAM = 1
 PERTURBATION_STREAM = 2
 DISTURBANCE_STREAM = 3
+LINK_STREAM = 4
+
+GOOD_LINK = LinkQuality()
 
 
 class Step(Protocol):
@@ -95,6 +99,7 @@ def run_episode(
     noise: PoseNoise,
     disturbed: bool = False,
     time_limit: float = math.inf,
+    link: LinkQuality = GOOD_LINK,
     on_tick: Callable[[SceneState, Any], None] | None = None,
 ) -> EpisodeResult:
     """Run one episode to its outcome.
@@ -102,6 +107,7 @@ def run_episode(
     Args:
         disturbed: whether it meets a disturbance, drawn from `default_rng([seed, 3])`.
         time_limit: after which it ends as lost [s], if that is sooner than the task's own.
+        link: how well the commands get through to the arm; what gets lost is drawn from `default_rng([seed, 4])`.
         on_tick: called each tick with the scene as the controller's noise leaves it and the controller's answer.
     """
     judge = Judge(start)
@@ -111,6 +117,8 @@ def run_episode(
     disturbance = Disturbance(start)
     if disturbed:
         disturbance.reset(lab, generator(seed, DISTURBANCE_STREAM))
+    commands = CommandLink()
+    commands.reset(link, generator(seed, LINK_STREAM))
     controller.reset()
     outcome = Outcome.RUNNING
     while outcome is Outcome.RUNNING:
@@ -120,7 +128,7 @@ def run_episode(
             on_tick(scene, step)
         if disturbed:
             disturbance.update(lab, state)
-        state = lab.step(step.command)
+        state = lab.step(commands.carry(step.command))
         outcome = judge.update(lab)
         if outcome is Outcome.RUNNING and state.stamp >= time_limit:
             outcome = Outcome.TIME_LIMIT

@@ -15,10 +15,11 @@ from typing import Any
 
 from roman_moe.demos.dataset import git_commit
 from roman_moe.lab.lab import Lab
+from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning.controllers import make_controller
-from roman_moe.learning.episode import EpisodeResult, StepController, episode_seed, run_episode
+from roman_moe.learning.episode import GOOD_LINK, EpisodeResult, StepController, episode_seed, run_episode
 from roman_moe.learning.statistics import summarize
 from roman_moe.learning.workers import run_jobs
 
@@ -34,6 +35,7 @@ class EpisodeJob:
         noise: of the scenes.
         disturbed: whether it meets a disturbance.
         time_limit: after which it ends as lost [s], if that is sooner than the task's own.
+        link: how well its commands get through to the arm.
     """
 
     controller: str
@@ -42,6 +44,7 @@ class EpisodeJob:
     noise: PoseNoise
     disturbed: bool = False
     time_limit: float = math.inf
+    link: LinkQuality = GOOD_LINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Evaluation:
         workers: processes.
         disturbed: whether all starts are tried again under the first noise with one disturbance per episode.
         time_limit: after which an episode ends as lost [s], if that is sooner than the task's own.
+        link: how well the commands get through to the arm, in all episodes.
     """
 
     controller: str
@@ -69,6 +73,7 @@ class Evaluation:
     workers: int = 1
     disturbed: bool = False
     time_limit: float = math.inf
+    link: LinkQuality = GOOD_LINK
 
     def starts(self) -> list[Start]:
         """Scenarios first, then skills."""
@@ -89,6 +94,7 @@ class Evaluation:
                 noise,
                 disturbed,
                 self.time_limit,
+                self.link,
             )
             for noise, disturbed in self.conditions()
             for start in self.starts()
@@ -127,6 +133,8 @@ def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str
         **conditions[0],
         "noise_bound_m": evaluation.noises[0].bound,
         "noise_kind": evaluation.noises[0].kind,
+        "delay_ticks": evaluation.link.delay,
+        "lost_share": evaluation.link.lost_share,
         "seed": evaluation.seed,
         "episodes": evaluation.episodes,
         "git_commit": git_commit(),
@@ -154,7 +162,9 @@ def _summaries(evaluation: Evaluation, results: Sequence[EpisodeResult]) -> dict
 def run_job(job: EpisodeJob) -> EpisodeResult:
     """Run one episode; lab and controllers are made once a process."""
     controller = _controller(job.controller, job.start.skill)
-    return run_episode(shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, job.time_limit)
+    return run_episode(
+        shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, job.time_limit, job.link
+    )
 
 
 @functools.lru_cache(maxsize=1)

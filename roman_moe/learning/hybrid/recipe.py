@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from roman_moe.control.rates import Rates
+from roman_moe.core.errors import ConfigError
+from roman_moe.lab.link import LinkQuality
+from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.recipe import NetworkRecipe, load_networks, networks_of
 
 SCHEDULES = ("together", "gail_after_cloning")
@@ -143,12 +147,16 @@ class PracticeRecipe:
     Attributes:
         noise_bounds: levels L of the noise on object positions [m]; one is drawn for each episode.
         disturbed_share: of the episodes that meet a disturbance.
+        delays: control ticks by which commands reach the arm late; one is drawn for each episode.
+        lost_shares: of the commands that never reach it; one is drawn for each episode.
         time_limit: after which an episode is cut short [s].
         scenarios: that the gate's episodes start from, in turn.
     """
 
     noise_bounds: tuple[float, ...] = (0.005,)
     disturbed_share: float = 0.0
+    delays: tuple[int, ...] = (0,)
+    lost_shares: tuple[float, ...] = (0.0,)
     time_limit: float = 30.0
     scenarios: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
 
@@ -156,6 +164,7 @@ class PracticeRecipe:
         _check(self, "time_limit", share="disturbed_share")
         if not self.noise_bounds or min(self.noise_bounds) < 0.0:
             raise ValueError(f"noise_bounds is {list(self.noise_bounds)}: expected metres, 0 or more")
+        links_of(self)
         if not self.scenarios or not all(0 <= number <= 6 for number in self.scenarios):
             raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers from 0 to 6")
 
@@ -169,6 +178,7 @@ class ValidationRecipe:
         episodes: deterministic ones, the same for every checkpoint; for the gate spread over the scenarios.
         noise_bounds: levels of the noise, in turn [m].
         disturbed_share: of the episodes that meet a disturbance.
+        delays, lost_shares: as in practice, in turn.
         time_limit: after which an episode counts as lost [s].
         enough: checkpoints in a row that solve all episodes and end the training early; 0 for never.
     """
@@ -177,6 +187,8 @@ class ValidationRecipe:
     episodes: int = 100
     noise_bounds: tuple[float, ...] = (0.005,)
     disturbed_share: float = 0.0
+    delays: tuple[int, ...] = (0,)
+    lost_shares: tuple[float, ...] = (0.0,)
     time_limit: float = 80.0
     enough: int = 0
 
@@ -184,6 +196,25 @@ class ValidationRecipe:
         _check(self, "updates episodes time_limit", "enough", "disturbed_share")
         if not self.noise_bounds or min(self.noise_bounds) < 0.0:
             raise ValueError(f"noise_bounds is {list(self.noise_bounds)}: expected metres, 0 or more")
+        links_of(self)
+
+    def conditions(self) -> list[tuple[LinkQuality, PoseNoise]]:
+        """What the episodes meet, in turn."""
+        return list(itertools.product(links_of(self), map(PoseNoise, self.noise_bounds)))
+
+
+def links_of(recipe: PracticeRecipe | ValidationRecipe) -> list[LinkQuality]:
+    """Every delay with every lost share, the delays in turn.
+
+    Raises:
+        ValueError: if there is none, or one is out of its range.
+    """
+    if not recipe.delays or not recipe.lost_shares:
+        raise ValueError("delays or lost_shares is empty: expected at least one of each")
+    try:
+        return [LinkQuality(delay, share) for share, delay in itertools.product(recipe.lost_shares, recipe.delays)]
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from roman_moe.learning.evaluate import EpisodeJob, run_job
 from roman_moe.learning.export import policy_content, write_bundle
 from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice, GatePractice, Practice
-from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe
+from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe, links_of
 from roman_moe.learning.networks import MLPPolicy
 from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.learning.statistics import summarize
@@ -300,6 +300,7 @@ class _Trainer:
                 reward=reward,
                 disturbed_share=recipe.practice.disturbed_share,
                 time_limit=recipe.practice.time_limit,
+                links=links_of(recipe.practice),
             )
 
         starts = itertools.islice(itertools.cycle(job.starts), recipe.ppo.environments)
@@ -312,13 +313,13 @@ class _Trainer:
         job, recipe = self._job, self._job.recipe.validation
         with tempfile.TemporaryDirectory(prefix=".validation-", dir=job.folder) as scratch:
             controller = self._exported(policy, Path(scratch))
-            jobs = []
+            jobs, conditions = [], recipe.conditions()
             for index in range(recipe.episodes):
                 start = job.starts[index % len(job.starts)]
-                noise = PoseNoise(recipe.noise_bounds[index % len(recipe.noise_bounds)])
+                link, noise = conditions[index % len(conditions)]
                 disturbed = int((index + 1) * recipe.disturbed_share) > int(index * recipe.disturbed_share)
                 seed = episode_seed(job.seed, f"validate/{start.name}", index)
-                jobs.append(EpisodeJob(str(controller), start, seed, noise, disturbed, recipe.time_limit))
+                jobs.append(EpisodeJob(str(controller), start, seed, noise, disturbed, recipe.time_limit, link))
             results = dict(run_jobs(run_job, jobs, job.workers))
         ticks = sum(round(result.time_s * job.rates.control_rate) for result in results.values())
         return [results[index] for index in range(len(jobs))], ticks

@@ -47,6 +47,8 @@ def test_a_network_changes_single_numbers_of_a_section():
         ({"defaults": {"ppo": {"gamma": 1.5}}}, "gamma is 1.5: expected 0 to 1"),
         ({"defaults": {"practice": {"scenarios": [7]}}}, "scenarios is [7]: expected numbers from 0 to 6"),
         ({"defaults": {"practice": {"noise_bounds": []}}}, "noise_bounds is []: expected metres"),
+        ({"defaults": {"practice": {"delays": [-1]}}}, "delay is -1: expected control ticks"),
+        ({"defaults": {"validation": {"lost_shares": []}}}, "delays or lost_shares is empty"),
         ({"defaults": {"ppo": {"learning_rate": "fast"}}}, "learning_rate is 'fast': expected a number"),
     ),
 )

@@ -1,0 +1,63 @@
+"""The link from controller to arm: commands that come late, or not at all, as on a busy machine or a poor network.
+
+In lockstep, and in process, every command moves the arm in the very tick whose scene it answers. No real robot does
+that: cameras, planners' threads and drivers take their time. What is to work there has to be tried, and to practise,
+with such a link.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class LinkQuality:
+    """How well commands get through to the arm.
+
+    Attributes:
+        delay: control ticks by which each command is late.
+        lost_share: of the commands that never come; at such a tick the arm is told to rest, as the lab's arm does, and
+            its gripper stays as it was told.
+    """
+
+    delay: int = 0
+    lost_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.delay < 0:
+            raise ConfigError(f"delay is {self.delay}: expected control ticks, 0 or more")
+        if not 0.0 <= self.lost_share <= 1.0:
+            raise ConfigError(f"lost share is {self.lost_share}: expected 0 to 1")
+
+
+class CommandLink:
+    """Carries one episode's commands."""
+
+    def __init__(self) -> None:
+        self.reset(LinkQuality(), np.random.default_rng(0))
+
+    def reset(self, quality: LinkQuality, rng: np.random.Generator) -> None:
+        """Begin an episode: nothing is under way, the gripper is open. Draws from `rng` only if commands get lost."""
+        self._quality = quality
+        self._rng = rng
+        self._under_way: deque[Command] = deque()
+        self._opening = GRIPPER_OPEN
+
+    def carry(self, command: Command) -> Command:
+        """Send the tick's command; answers what the arm is told in this tick."""
+        quality = self._quality
+        self._under_way.append(command)
+        arrived = self._under_way.popleft() if len(self._under_way) > quality.delay else None
+        if quality.lost_share and self._rng.random() < quality.lost_share:
+            arrived = None
+        if arrived is None:
+            return Command(command.stamp_ns, np.zeros(3), self._opening)
+        self._opening = arrived.gripper_opening
+        return dataclasses.replace(arrived, stamp_ns=command.stamp_ns) if quality.delay else arrived

@@ -1,0 +1,98 @@
+"""The link to the arm: what comes late comes late by so many ticks, and where nothing comes the arm is told to rest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.errors import ConfigError
+from roman_moe.lab.env import SkillEnv
+from roman_moe.lab.lab import Lab
+from roman_moe.lab.link import CommandLink, LinkQuality
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.lab.starts import skill_start
+from roman_moe.learning.controllers import make_controller
+from roman_moe.learning.episode import run_episode
+
+TICK_NS = 50_000_000
+
+
+def carried(quality: LinkQuality, count: int, seed: int = 0) -> list[Command]:
+    """What arrives of commands whose speed and opening are their number."""
+    link = CommandLink()
+    link.reset(quality, np.random.default_rng(seed))
+    return [link.carry(Command(i * TICK_NS, np.full(3, 1.0 + i), 0.001 * i)) for i in range(count)]
+
+
+def test_a_good_link_changes_nothing():
+    link, command = CommandLink(), Command(TICK_NS, np.ones(3), 0.02)
+    assert link.carry(command) is command
+
+
+@pytest.mark.parametrize("delay", (1, 2, 5))
+def test_a_late_command_arrives_whole_and_in_order(delay):
+    arrived = carried(LinkQuality(delay), 8)
+    assert [c.stamp_ns for c in arrived] == [i * TICK_NS for i in range(8)]
+    assert [c.linear_velocity[0] for c in arrived] == [0.0] * delay + [1.0 + i for i in range(8 - delay)]
+    assert [c.gripper_opening for c in arrived] == [GRIPPER_OPEN] * delay + [0.001 * i for i in range(8 - delay)]
+
+
+def test_a_lost_command_is_rest_and_leaves_the_gripper_as_it_was():
+    arrived, opening = carried(LinkQuality(0, 0.3), 2000), GRIPPER_OPEN
+    lost = 0
+    for i, command in enumerate(arrived):
+        if command.linear_velocity.any():
+            opening = command.gripper_opening
+            assert (command.linear_velocity == 1.0 + i).all()  # what was lost never comes later
+        else:
+            lost += 1
+            assert command.gripper_opening == opening
+    assert lost / len(arrived) == pytest.approx(0.3, abs=0.03)
+    assert [c.gripper_opening for c in carried(LinkQuality(0, 0.3), 50)] == [c.gripper_opening for c in arrived[:50]]
+
+
+@pytest.mark.parametrize(
+    ("delay", "share", "expected"),
+    ((-1, 0.0, "delay is -1"), (0, -0.1, "lost share is -0.1"), (0, 1.1, "1.1"), (0, float("nan"), "nan")),
+)
+def test_a_link_that_cannot_be_is_refused(delay, share, expected):
+    with pytest.raises(ConfigError, match=expected):
+        LinkQuality(delay, share)
+
+
+def test_an_environment_draws_one_link_for_a_whole_episode():
+    """The hand follows the first command at once, or three ticks later."""
+    env, kinds = SkillEnv("push", noise=PoseNoise(0.0), links=(LinkQuality(0), LinkQuality(3))), set()
+    for seed in range(12):
+        env.reset(seed=seed)
+        moved = []
+        for _ in range(5):
+            env.step(np.array([0.0, 0.0, 1.0, 1.0], np.float32))
+            moved.append(bool(env.lab.state.hand_velocity[2] > 0.02))
+        assert moved in ([True] * 5, [False] * 3 + [True] * 2)
+        kinds.add(moved[0])
+    assert kinds == {True, False}
+
+
+def test_an_episode_over_a_poor_link_follows_from_its_seed():
+    def episode(link: LinkQuality):
+        seen = []
+        result = run_episode(
+            Lab(),
+            make_controller("oracle", "button"),
+            skill_start("button"),
+            5,
+            PoseNoise(0.005),
+            link=link,
+            on_tick=lambda scene, step: seen.append(scene.object_positions[0]),
+        )
+        return result, np.array(seen)
+
+    good, poor, again = episode(LinkQuality()), episode(LinkQuality(1, 0.3)), episode(LinkQuality(1, 0.3))
+    assert poor[0] == again[0]
+    np.testing.assert_array_equal(poor[1], again[1])
+    assert poor[0].success
+    assert poor[0].time_s > good[0].time_s
+    count = min(len(good[1]), len(poor[1]))
+    np.testing.assert_array_equal(good[1][:count], poor[1][:count])  # no number of the noise's is drawn for the link
