@@ -12,7 +12,13 @@ SMALL = {
     "ppo": {"steps": 640, "environments": 2, "rollout": 32, "batch_size": 32, "epochs": 2, "critic_updates": 1},
     "cloning": {"steps": 400, "batch_size": 32, "epochs": 0.2},
     "gail": {"hidden": [16], "batch_size": 32},
-    "practice": {"noise_bounds": [0.005, 0.02], "disturbed_share": 0.5, "delays": [0, 1], "time_limit": 9.0, "scenarios": [0]},
+    "practice": {
+        "noise_bounds": [0.005, 0.02],
+        "disturbed_share": 0.5,
+        "delays": [0, 1],
+        "time_limit": 9.0,
+        "scenarios": [0],
+    },
     "validation": {"updates": 3, "episodes": 2, "time_limit": 9.0},
 }
 
