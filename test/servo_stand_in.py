@@ -174,6 +174,11 @@ class ServoStandIn(Node):
             "time_s": self._period / RATE,
             "top_speed": self.top_speed,
             "moved_while_halted": self.moved,
+            "hand": self._hand.round(3).tolist(),
+            "fingers": round(self._lab.state.finger_opening, 4),
+            "rack_distance": round(self._judge.rack_distance(self._lab), 4),
+            "inserted": self._judge.skill_achieved(self._lab, "pick_and_insert"),
+            "button_pressed": self._lab.state.flag("button_pressed"),
             **self.counts,
         }
 

@@ -40,8 +40,11 @@ class Collect:
     disturbed_share: float = 1.0
     """Share of the episodes in which something is moved in mid-episode, so that a skill has to be done again."""
 
+    poor_link_share: float = 0.5
+    """Share of the episodes whose commands reach the arm a tick late, and three of ten not at all."""
+
     seed: int = 0
-    """Seed of the starts, the noise, the bursts and the disturbances."""
+    """Seed of the starts, the noise, the bursts, the disturbances and what gets lost."""
 
     workers: int = 2
     """Processes; the demonstrations do not depend on it."""
@@ -59,8 +62,9 @@ class Collect:
         for name, lowest in least.items():
             if not getattr(self, name) >= lowest:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {lowest} or more")
-        if not 0.0 <= self.disturbed_share <= 1.0:
-            raise ConfigError(f"--disturbed-share {self.disturbed_share}: expected 0 to 1")
+        for name in ("disturbed_share", "poor_link_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")
         collection = Collection(
             out=self.out,
             episodes=self.episodes,
@@ -68,6 +72,7 @@ class Collect:
             noise=PoseNoise(self.noise_bound, self.noise_kind),
             perturbation=self.perturbation,
             disturbed_share=self.disturbed_share,
+            poor_link_share=self.poor_link_share,
             seed=self.seed,
             workers=self.workers,
         )

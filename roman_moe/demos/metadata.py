@@ -14,7 +14,7 @@ from pathlib import Path
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.skills import SKILLS
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 GATE = "gate"
 NETWORKS: tuple[str, ...] = (*SKILLS, GATE)
 MONOLITHIC = "monolithic"
@@ -35,6 +35,8 @@ class EpisodeMeta:
         perturbation: standard deviation of the bursts added to the executed (not to the recorded) actions, in units
             of a full action.
         disturbance: kind of the disturbance that the lab met in mid-episode, e.g. "close_drawer"; "" for none.
+        delay: control ticks by which commands reached the arm late.
+        lost_share: of the commands that never reached it.
         seed: seed of the episode.
         rate: scenes per second [Hz].
         git_commit: of the code that recorded it.
@@ -49,6 +51,8 @@ class EpisodeMeta:
     noise_kind: str
     perturbation: float
     disturbance: str
+    delay: int
+    lost_share: float
     seed: int
     rate: float
     git_commit: str

@@ -37,6 +37,10 @@ class LinkQuality:
             raise ConfigError(f"lost share is {self.lost_share}: expected 0 to 1")
 
 
+POOR_LINK = LinkQuality(delay=1, lost_share=0.3)
+"""As poor as the graph is asked to withstand: older commands are refused (`max_command_age` of config/limits.yaml)."""
+
+
 class CommandLink:
     """Carries one episode's commands."""
 

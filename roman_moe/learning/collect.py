@@ -2,8 +2,9 @@
 
 The oracle acts on the true state; the recorded scene carries the pose source's noise. Optionally short bursts disturb
 what is executed while the recorded answer stays the oracle's own, so that demonstrations show the way back from
-mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Only solved episodes are
-kept.
+mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Some are given over a poor
+link: where the hand now and then rests for no reason, its velocity does not tell what to do next, and a clone does not
+learn to take it for that. Only solved episodes are kept.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from roman_moe.demos.dataset import git_commit
 from roman_moe.demos.metadata import GATE, MONOLITHIC, EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.lab.lab import CONTROL_RATE
+from roman_moe.lab.link import POOR_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning.controllers import ORACLE, make_controller
 from roman_moe.learning.episode import (
+    GOOD_LINK,
     PERTURBATION_STREAM,
     EpisodeResult,
     StepController,
@@ -57,6 +60,7 @@ class Collection:
         noise: of the recorded scenes.
         perturbation: standard deviation of the bursts, in units of a full action; 0 for none.
         disturbed_share: of the attempts that meet a disturbance of the lab.
+        poor_link_share: of the attempts whose commands come late or get lost (`lab.link.POOR_LINK`).
         seed: of the collection.
         workers: processes.
         monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
@@ -68,6 +72,7 @@ class Collection:
     noise: PoseNoise
     perturbation: float
     disturbed_share: float
+    poor_link_share: float
     seed: int
     workers: int = 1
     monolithic: bool = False
@@ -84,6 +89,7 @@ class DemonstrationJob:
     noise: PoseNoise
     perturbation: float
     disturbed: bool
+    link: LinkQuality
     git_commit: str
 
 
@@ -105,9 +111,15 @@ class Group:
             seed=episode_seed(collection.seed, f"collect/{self.start.name}", index),
             noise=collection.noise,
             perturbation=collection.perturbation,
-            disturbed=int((index + 1) * collection.disturbed_share) > int(index * collection.disturbed_share),
+            disturbed=_falls_on(index, collection.disturbed_share),
+            link=POOR_LINK if _falls_on(index, collection.poor_link_share) else GOOD_LINK,
             git_commit=commit,
         )
+
+
+def _falls_on(index: int, share: float) -> bool:
+    """Whether attempt `index` is one of that share, spread evenly."""
+    return int((index + 1) * share) > int(index * share)
 
 
 def groups(collection: Collection) -> list[Group]:
@@ -174,7 +186,9 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
         def record(scene: SceneState, step: ControlStep) -> None:
             writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
 
-        result = run_episode(shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, on_tick=record)
+        result = run_episode(
+            shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, link=job.link, on_tick=record
+        )
         if result.success:
             writer.close(
                 EpisodeMeta(
@@ -186,6 +200,8 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     noise_kind=job.noise.kind,
                     perturbation=job.perturbation,
                     disturbance=result.disturbance,
+                    delay=job.link.delay,
+                    lost_share=job.link.lost_share,
                     seed=job.seed,
                     rate=CONTROL_RATE,
                     git_commit=job.git_commit,

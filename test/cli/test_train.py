@@ -17,7 +17,7 @@ from roman_moe.learning.collect import Collection, Group, demonstrate
 @pytest.fixture
 def arguments(tmp_path):
     """Options of a training of seconds, with real demonstrations."""
-    collection = Collection(tmp_path / "demos", 2, 0, PoseNoise(0.005), 0.0, 0.0, seed=0)
+    collection = Collection(tmp_path / "demos", 2, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0)
     group = Group("button", skill_start("button"), 2)
     assert all(demonstrate(group.attempt(collection, index, "0123abc")).success for index in range(2))
     recipe = tmp_path / "recipe.yaml"

@@ -31,6 +31,8 @@ def make_meta(network: str, **changes: object) -> EpisodeMeta:
         "noise_kind": "clipped",
         "perturbation": 0.1,
         "disturbance": "knock_out",
+        "delay": 0,
+        "lost_share": 0.0,
         "seed": 17,
         "rate": 20.0,
         "git_commit": "0123abc",
@@ -153,7 +155,7 @@ def test_another_network_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 1}, "format_version 1: expected 2"),
+        ({"format_version": 1}, "format_version 1: expected 3"),
         ({"noise_bound": float("nan")}, "noise_bound is 'nan'"),
         ({"seed": "x"}, "seed is 'x': expected a finite int"),
         ({"rate": 0.0}, "rate 0.0 Hz"),

@@ -49,6 +49,8 @@ def episode(network: str, seed: int, ticks: int = 40, **meta: object) -> Episode
         "noise_kind": "clipped",
         "perturbation": 0.0,
         "disturbance": "",
+        "delay": 0,
+        "lost_share": 0.0,
         "seed": seed,
         "rate": 20.0,
         "git_commit": "0123abc",

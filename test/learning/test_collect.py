@@ -24,7 +24,9 @@ from roman_moe.learning.episode import EpisodeResult
 
 
 def small(out: Path, **changes: object) -> Collection:
-    collection = Collection(out, 2, 1, PoseNoise(0.005), perturbation=0.0, disturbed_share=0.0, seed=4, workers=1)
+    collection = Collection(
+        out, 2, 1, PoseNoise(0.005), perturbation=0.0, disturbed_share=0.0, poor_link_share=0.0, seed=4, workers=1
+    )
     return dataclasses.replace(collection, **changes)  # type: ignore[arg-type]
 
 
@@ -99,6 +101,18 @@ def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
     assert kept == {"push/push": {"kept": 2, "failed": []}}
     episodes = [read_episode(tmp_path / "push" / f"episode_00{index}") for index in range(2)]
     assert [episode.meta.disturbance for episode in episodes] == ["", "shove_rack"]
+
+
+def test_an_episode_over_a_poor_link_says_so_and_keeps_the_oracles_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "groups", lambda collection: [Group("push", skill_start("push"), collection.episodes)])
+    collect(small(tmp_path, poor_link_share=0.5, noise=PoseNoise(0.0)))
+    good, poor = (read_episode(tmp_path / "push" / f"episode_00{index}") for index in range(2))
+    assert [(e.meta.delay, e.meta.lost_share) for e in (good, poor)] == [(0, 0.0), (1, 0.3)]
+    oracle, rests = SkillOracle("push"), 0
+    for state, answer in zip(poor.states, poor.answers, strict=True):
+        np.testing.assert_allclose(answer, oracle.action(state), atol=1e-6)
+        rests += bool(np.linalg.norm(answer[:3]) > 0.3 and np.linalg.norm(state.hand_velocity) < 0.01)
+    assert rests > 5  # the hand stands still, and the answer is to go on
 
 
 @pytest.mark.parametrize(("share", "disturbed"), [(0.0, 0), (0.3, 6), (0.5, 10), (1.0, 20)])

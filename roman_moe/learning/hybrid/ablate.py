@@ -142,6 +142,7 @@ def _demonstrate(study: Study) -> None:
         noise=PoseNoise(0.005),
         perturbation=0.5,
         disturbed_share=1.0,
+        poor_link_share=0.5,
         seed=0,
         workers=study.workers,
     )

@@ -28,7 +28,7 @@ def quick_recipe(**changes: object) -> HybridRecipe:
 @pytest.fixture(scope="module")
 def whole_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demos")
-    collect(Collection(folder, 1, 1, PoseNoise(0.005), 0.0, 0.0, seed=0))
+    collect(Collection(folder, 1, 1, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0))
     return folder
 
 
@@ -79,7 +79,7 @@ def test_a_run_is_neither_overwritten_nor_continued_as_another(run, changes, res
 
 
 def test_a_run_is_not_continued_with_other_demonstrations(run, tmp_path):
-    collect(Collection(tmp_path / "demos", 1, 0, PoseNoise(0.005), 0.0, 0.0, seed=1))
+    collect(Collection(tmp_path / "demos", 1, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=1))
     other = Run(run.folder, run.recipe, tmp_path / "demos", run.seed)
     with pytest.raises(ConfigError, match="was begun with other demonstrations of button"):
         train_run(other, ["button"], resume=True)
