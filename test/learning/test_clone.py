@@ -47,7 +47,9 @@ def record(dataset: Path, network: str, episodes: int = 2, ticks: int = 4) -> No
                 answer = np.eye(7)[tick % 7] if network == GATE else rng.uniform(-1, 1, 4)
                 writer.add(scene, answer, Command(scene.stamp_ns, np.zeros(3), GRIPPER_OPEN))
             writer.close(
-                EpisodeMeta(network, network, "success", "test", 0.0, "clipped", 0.0, "", 0, 0.0, number, 20.0, "0123abc")
+                EpisodeMeta(
+                    network, network, "success", "test", 0.0, "clipped", 0.0, "", 0, 0.0, number, 20.0, "0123abc"
+                )
             )
 
 
