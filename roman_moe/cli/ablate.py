@@ -45,6 +45,12 @@ class Ablate:
     noise_bound: float = 0.005
     """Clip bound of the noise on object positions in the evaluation [m]; sigma is a third of it."""
 
+    delay: int = 0
+    """Control ticks by which every command reaches the arm late, in the evaluation."""
+
+    lost_share: float = 0.0
+    """Share of the commands that never reach the arm, in the evaluation."""
+
     time_limit: float = 240.0
     """After which an episode of the evaluation counts as lost [s], if sooner than the task's own limit."""
 
@@ -56,6 +62,7 @@ class Ablate:
 
     def main(self) -> int:
         """Run the study; 0 when it is complete."""
+        from roman_moe.lab.link import LinkQuality
         from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.hybrid.ablate import METHODS, Study, ablate
         from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
@@ -76,6 +83,7 @@ class Ablate:
             episodes=self.episodes,
             scenarios=parse_numbers(self.scenarios, SCENARIOS, "--scenarios"),
             noise=PoseNoise(self.noise_bound),
+            link=LinkQuality(self.delay, self.lost_share),
             time_limit=self.time_limit,
             budget=self.budget,
             workers=self.workers,

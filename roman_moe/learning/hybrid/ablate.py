@@ -1,8 +1,8 @@
 """Ablations: the shipped recipe with one part changed at a time, the same seeds and demonstrations for all.
 
 Every method is trained anew for every seed and then evaluated on scenarios. What is done is kept in the folder, method
-by method and seed by seed, so that a study that was cut off goes on where it was; other episodes or scenarios than
-before are evaluated without training again.
+by method and seed by seed, so that a study that was cut off goes on where it was; other episodes, scenarios or links
+than before are evaluated without training again.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.skills import SCENARIO_TIME_LIMIT, SKILLS
 from roman_moe.demos.dataset import git_commit
 from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS
+from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
+from roman_moe.learning.episode import GOOD_LINK
 from roman_moe.learning.evaluate import Evaluation, evaluate
 from roman_moe.learning.export import policy_content
 from roman_moe.learning.hybrid.recipe import HybridRecipe, recipe_of
@@ -67,6 +69,7 @@ class Study:
         episodes: of each scenario, for each seed.
         scenarios: to evaluate.
         noise: of the evaluation.
+        link: of the evaluation: how well commands get through to the arm.
         time_limit: after which an episode of the evaluation counts as lost [s].
         budget: share of the recipe's environment steps, and of the annealing, that every method gets.
         workers: processes.
@@ -79,6 +82,7 @@ class Study:
     episodes: int
     scenarios: Sequence[int]
     noise: PoseNoise
+    link: LinkQuality = GOOD_LINK
     time_limit: float = SCENARIO_TIME_LIMIT
     budget: float = 1.0
     workers: int = 1
@@ -110,6 +114,8 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
         "seeds": study.seeds,
         "episodes": study.episodes,
         "noise_bound_m": study.noise.bound,
+        "delay_ticks": study.link.delay,
+        "lost_share": study.link.lost_share,
         "time_limit_s": study.time_limit,
         "budget": study.budget,
         "git_commit": git_commit(),
@@ -191,7 +197,8 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
 def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
     folder = study.folder / method / f"seed_{seed}"
     done = folder / "evaluation.json"
-    asked = [list(study.scenarios), study.episodes, study.noise.bound, study.time_limit]
+    link = study.link
+    asked = [list(study.scenarios), study.episodes, study.noise.bound, link.delay, link.lost_share, study.time_limit]
     if done.exists():
         report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
         if report["asked"] == asked:
@@ -212,6 +219,7 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
         seed=seed + EVALUATION_SEED,
         workers=study.workers,
         time_limit=study.time_limit,
+        link=link,
     )
     report = {**evaluate(evaluation), "environment_steps": steps, "asked": asked}
     write_json(done, report)

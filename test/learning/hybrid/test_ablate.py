@@ -10,6 +10,7 @@ from small_recipe import small_recipe
 
 from roman_moe.core.paths import config_path
 from roman_moe.demos.reader import read_episodes
+from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.hybrid import ablate
 from roman_moe.learning.hybrid.ablate import Study
@@ -85,3 +86,6 @@ def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was
 
     more = ablate.ablate(dataclasses.replace(study, methods=["bc"], episodes=2), lambda *_: None)
     assert more["methods"]["bc"]["scenarios"]["0"]["episodes"] == 2
+    dead = ablate.ablate(dataclasses.replace(study, methods=["bc"], link=LinkQuality(0, 1.0)), lambda *_: None)
+    assert dead["methods"]["bc"]["scenarios"]["0"]["successes"] == 0
+    assert dead["lost_share"] == 1.0
