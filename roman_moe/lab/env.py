@@ -24,7 +24,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import CONTROL_RATE, Lab
-from roman_moe.lab.link import CommandLink, LinkQuality
+from roman_moe.lab.link import GOOD_LINK, CommandLink, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.render import Renderer
 from roman_moe.lab.reward import TaskReward, potential
@@ -55,7 +55,7 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         reward: TaskReward | None = None,
         disturbed_share: float = 0.0,
         time_limit: float | None = None,
-        links: Sequence[LinkQuality] = (LinkQuality(),),
+        links: LinkQuality | Sequence[LinkQuality] = GOOD_LINK,
     ) -> None:
         """Make an environment.
 
@@ -78,7 +78,7 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.reward = TaskReward() if reward is None else reward
         self.disturbed_share = disturbed_share
         self.time_limit = math.inf if time_limit is None else time_limit
-        self.links = tuple(links)
+        self.links = (links,) if isinstance(links, LinkQuality) else tuple(links)
         self.render_mode = render_mode
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.features),), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
@@ -104,8 +104,8 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._disturbed = bool(self.np_random.random() < self.disturbed_share)
         if self._disturbed:
             self._disturbance.reset(self.lab, self.np_random)
-        quality = self.links[self.np_random.integers(len(self.links))] if len(self.links) > 1 else self.links[0]
-        self._link.reset(quality, self.np_random)
+        quality = self.links[self.np_random.integers(len(self.links))]
+        self._link.reset(quality, state.finger_opening, self.np_random)
         if self.reward.progress:
             self._potential = potential(state, self.start.skill)
         return self._observe(state), {"outcome": Outcome.RUNNING.value}

@@ -31,31 +31,38 @@ class LinkQuality:
     lost_share: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.delay < 0:
+        if not (isinstance(self.delay, int) and self.delay >= 0):
             raise ConfigError(f"delay is {self.delay}: expected control ticks, 0 or more")
         if not 0.0 <= self.lost_share <= 1.0:
             raise ConfigError(f"lost share is {self.lost_share}: expected 0 to 1")
 
 
+GOOD_LINK = LinkQuality()
 POOR_LINK = LinkQuality(delay=1, lost_share=0.3)
-"""As poor as the graph is asked to withstand: older commands are refused (`max_command_age` of config/limits.yaml)."""
+"""A delay of two ticks would be `max_command_age` of config/limits.yaml; of the scenes, chaos drops as many."""
 
 
 class CommandLink:
     """Carries one episode's commands."""
 
     def __init__(self) -> None:
-        self.reset(LinkQuality(), np.random.default_rng(0))
+        self.reset(GOOD_LINK, GRIPPER_OPEN, np.random.default_rng(0))
 
-    def reset(self, quality: LinkQuality, rng: np.random.Generator) -> None:
-        """Begin an episode: nothing is under way, the gripper is open. Draws from `rng` only if commands get lost."""
+    def reset(self, quality: LinkQuality, gripper_opening: float, rng: np.random.Generator) -> None:
+        """Begin an episode: nothing is under way.
+
+        Args:
+            quality: for the whole episode.
+            gripper_opening: at which the gripper stays until a command comes [m].
+            rng: is drawn from only if commands get lost.
+        """
         self._quality = quality
         self._rng = rng
         self._under_way: deque[Command] = deque()
-        self._opening = GRIPPER_OPEN
+        self._opening = gripper_opening
 
     def carry(self, command: Command) -> Command:
-        """Send the tick's command; answers what the arm is told in this tick."""
+        """Send the tick's command; answers what the arm is told in this tick, stamped as this tick's."""
         quality = self._quality
         self._under_way.append(command)
         arrived = self._under_way.popleft() if len(self._under_way) > quality.delay else None

@@ -3,8 +3,8 @@
 The oracle acts on the true state; the recorded scene carries the pose source's noise. Optionally short bursts disturb
 what is executed while the recorded answer stays the oracle's own, so that demonstrations show the way back from
 mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Some are given over a poor
-link: where the hand now and then rests for no reason, its velocity does not tell what to do next, and a clone does not
-learn to take it for that. Only solved episodes are kept.
+link: where the hand now and then rests for no reason, its velocity does not tell what comes next. Only solved episodes
+are kept.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from roman_moe.demos.dataset import git_commit
 from roman_moe.demos.metadata import GATE, MONOLITHIC, EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.lab.lab import CONTROL_RATE
-from roman_moe.lab.link import POOR_LINK, LinkQuality
+from roman_moe.lab.link import GOOD_LINK, POOR_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning.controllers import ORACLE, make_controller
 from roman_moe.learning.episode import (
-    GOOD_LINK,
     PERTURBATION_STREAM,
     EpisodeResult,
     StepController,
     episode_seed,
+    falls_on,
     generator,
     run_episode,
 )
@@ -111,15 +111,12 @@ class Group:
             seed=episode_seed(collection.seed, f"collect/{self.start.name}", index),
             noise=collection.noise,
             perturbation=collection.perturbation,
-            disturbed=_falls_on(index, collection.disturbed_share),
-            link=POOR_LINK if _falls_on(index, collection.poor_link_share) else GOOD_LINK,
+            disturbed=falls_on(index, collection.disturbed_share),
+            link=POOR_LINK
+            if falls_on(index // 2, collection.poor_link_share)
+            else GOOD_LINK,  # // 2: whether disturbed or not
             git_commit=commit,
         )
-
-
-def _falls_on(index: int, share: float) -> bool:
-    """Whether attempt `index` is one of that share, spread evenly."""
-    return int((index + 1) * share) > int(index * share)
 
 
 def groups(collection: Collection) -> list[Group]:
@@ -159,7 +156,7 @@ def collect(
             if index >= MOST_ATTEMPTS * group.wanted:
                 raise DemonstrationError(
                     f"{group.start.name}: the oracle solved {kept[group]} of {tried[group]} attempts: too few for "
-                    f"{group.wanted} demonstrations; lower the perturbation"
+                    f"{group.wanted} demonstrations; lower the perturbation or the share of poor links"
                 )
             tried[group] += 1
         jobs = [group.attempt(collection, index, commit) for group, index in attempts]

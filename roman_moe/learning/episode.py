@@ -1,7 +1,8 @@
 """One episode, in process: the loop that evaluation, collection and tests share.
 
-The trajectory follows from (controller, start, seed, noise) alone: the start is drawn from `default_rng([seed, 0])`,
-the noise from `default_rng([seed, 1])`, one draw a scene in tick order. The ROS graph in lockstep draws the same.
+The trajectory follows from (controller, start, seed, noise, disturbed or not, link) alone: the start is drawn from
+`default_rng([seed, 0])`, the noise from `default_rng([seed, 1])`, one draw a scene in tick order. The ROS graph in
+lockstep draws the same; it knows no link.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import Lab
-from roman_moe.lab.link import CommandLink, LinkQuality
+from roman_moe.lab.link import GOOD_LINK, CommandLink, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import Start
 
@@ -28,8 +29,6 @@ NOISE_STREAM = 1
 PERTURBATION_STREAM = 2
 DISTURBANCE_STREAM = 3
 LINK_STREAM = 4
-
-GOOD_LINK = LinkQuality()
 
 
 class Step(Protocol):
@@ -86,9 +85,15 @@ def episode_seed(seed: int, purpose: str, index: int) -> int:
     """Seed of episode `index` of a run for `purpose` (e.g. "evaluate/push"), below 2**31 as the graph's parameters are.
 
     It depends on nothing else, so neither the number of workers nor the other starts of a run change an episode, and
-    `roman-moe demo --seed` shows any episode of a report again.
+    `roman-moe demo --seed` shows any episode over a good
+    link again.
     """
     return int(np.random.SeedSequence([seed, index, *purpose.encode()]).generate_state(1)[0]) >> 1
+
+
+def falls_on(index: int, share: float) -> bool:
+    """Whether episode `index` is one of that share of them, which is spread evenly."""
+    return int((index + 1) * share) > int(index * share)
 
 
 def run_episode(
@@ -118,7 +123,7 @@ def run_episode(
     if disturbed:
         disturbance.reset(lab, generator(seed, DISTURBANCE_STREAM))
     commands = CommandLink()
-    commands.reset(link, generator(seed, LINK_STREAM))
+    commands.reset(link, state.finger_opening, generator(seed, LINK_STREAM))
     controller.reset()
     outcome = Outcome.RUNNING
     while outcome is Outcome.RUNNING:

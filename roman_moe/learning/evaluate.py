@@ -15,11 +15,11 @@ from typing import Any
 
 from roman_moe.demos.dataset import git_commit
 from roman_moe.lab.lab import Lab
-from roman_moe.lab.link import LinkQuality
+from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning.controllers import make_controller
-from roman_moe.learning.episode import GOOD_LINK, EpisodeResult, StepController, episode_seed, run_episode
+from roman_moe.learning.episode import EpisodeResult, StepController, episode_seed, run_episode
 from roman_moe.learning.statistics import summarize
 from roman_moe.learning.workers import run_jobs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.action import GRIPPER_CLOSED, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.lab.env import SkillEnv
 from roman_moe.lab.lab import Lab
@@ -21,7 +21,7 @@ TICK_NS = 50_000_000
 def carried(quality: LinkQuality, count: int, seed: int = 0) -> list[Command]:
     """What arrives of commands whose speed and opening are their number."""
     link = CommandLink()
-    link.reset(quality, np.random.default_rng(seed))
+    link.reset(quality, GRIPPER_CLOSED, np.random.default_rng(seed))
     return [link.carry(Command(i * TICK_NS, np.full(3, 1.0 + i), 0.001 * i)) for i in range(count)]
 
 
@@ -35,11 +35,11 @@ def test_a_late_command_arrives_whole_and_in_order(delay):
     arrived = carried(LinkQuality(delay), 8)
     assert [c.stamp_ns for c in arrived] == [i * TICK_NS for i in range(8)]
     assert [c.linear_velocity[0] for c in arrived] == [0.0] * delay + [1.0 + i for i in range(8 - delay)]
-    assert [c.gripper_opening for c in arrived] == [GRIPPER_OPEN] * delay + [0.001 * i for i in range(8 - delay)]
+    assert [c.gripper_opening for c in arrived] == [GRIPPER_CLOSED] * delay + [0.001 * i for i in range(8 - delay)]
 
 
 def test_a_lost_command_is_rest_and_leaves_the_gripper_as_it_was():
-    arrived, opening = carried(LinkQuality(0, 0.3), 2000), GRIPPER_OPEN
+    arrived, opening = carried(LinkQuality(0, 0.3), 2000), GRIPPER_CLOSED
     lost = 0
     for i, command in enumerate(arrived):
         if command.linear_velocity.any():
@@ -54,7 +54,13 @@ def test_a_lost_command_is_rest_and_leaves_the_gripper_as_it_was():
 
 @pytest.mark.parametrize(
     ("delay", "share", "expected"),
-    ((-1, 0.0, "delay is -1"), (0, -0.1, "lost share is -0.1"), (0, 1.1, "1.1"), (0, float("nan"), "nan")),
+    (
+        (-1, 0.0, "delay is -1"),
+        (0, -0.1, "lost share is -0.1"),
+        (0, 1.1, "1.1"),
+        (0, float("nan"), "nan"),
+        (1.5, 0.0, "delay is 1.5"),
+    ),
 )
 def test_a_link_that_cannot_be_is_refused(delay, share, expected):
     with pytest.raises(ConfigError, match=expected):

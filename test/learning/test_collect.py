@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from roman_moe.core.action import TOP_SPEED, ActionScale
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.demos.metadata import GATE
 from roman_moe.demos.reader import episode_folders, read_episode
+from roman_moe.lab.link import GOOD_LINK, POOR_LINK
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.oracle import SkillOracle
 from roman_moe.lab.starts import scenario_start, skill_start
@@ -104,15 +106,18 @@ def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
 
 
 def test_an_episode_over_a_poor_link_says_so_and_keeps_the_oracles_answers(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "groups", lambda collection: [Group("push", skill_start("push"), collection.episodes)])
-    collect(small(tmp_path, poor_link_share=0.5, noise=PoseNoise(0.0)))
-    good, poor = (read_episode(tmp_path / "push" / f"episode_00{index}") for index in range(2))
-    assert [(e.meta.delay, e.meta.lost_share) for e in (good, poor)] == [(0, 0.0), (1, 0.3)]
-    oracle, rests = SkillOracle("push"), 0
-    for state, answer in zip(poor.states, poor.answers, strict=True):
-        np.testing.assert_allclose(answer, oracle.action(state), atol=1e-6)
-        rests += bool(np.linalg.norm(answer[:3]) > 0.3 and np.linalg.norm(state.hand_velocity) < 0.01)
-    assert rests > 5  # the hand stands still, and the answer is to go on
+    monkeypatch.setattr(module, "groups", lambda collection: [Group("push", skill_start("push"), 1)])
+    oracle, rests = SkillOracle("push"), []
+    for share, link in ((0.0, (0, 0.0)), (1.0, (1, 0.3))):
+        collect(small(tmp_path / f"{share}", poor_link_share=share, noise=PoseNoise(0.0)))
+        episode = read_episode(tmp_path / f"{share}" / "push" / "episode_000")
+        assert (episode.meta.delay, episode.meta.lost_share) == link
+        for state, answer in zip(episode.states, episode.answers, strict=True):
+            np.testing.assert_allclose(answer, oracle.action(state), atol=1e-6)
+        # The hand stands still, and the answer is to go on.
+        pairs = zip(episode.states, episode.answers, strict=True)
+        rests.append(sum(np.linalg.norm(a[:3]) > 0.3 and np.linalg.norm(s.hand_velocity) < 0.01 for s, a in pairs))
+    assert rests[0] <= 2 < 10 < rests[1]
 
 
 @pytest.mark.parametrize(("share", "disturbed"), [(0.0, 0), (0.3, 6), (0.5, 10), (1.0, 20)])
@@ -121,6 +126,14 @@ def test_attempts_are_disturbed_at_even_steps(tmp_path, share, disturbed):
     flags = [group.attempt(collection, index, "").disturbed for index in range(20)]
     assert sum(flags) == disturbed
     assert abs(sum(flags[:10]) - disturbed / 2) <= 0.5
+
+
+def test_poor_links_and_disturbances_meet_in_every_combination(tmp_path):
+    collection = small(tmp_path, disturbed_share=0.5, poor_link_share=0.5)
+    attempts = [Group("push", skill_start("push"), 20).attempt(collection, index, "") for index in range(20)]
+    assert Counter((attempt.disturbed, attempt.link) for attempt in attempts) == {
+        (disturbed, link): 5 for disturbed in (False, True) for link in (GOOD_LINK, POOR_LINK)
+    }
 
 
 def test_bursts_take_their_share_and_then_end():

@@ -20,10 +20,9 @@ from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.skills import SCENARIO_TIME_LIMIT, SKILLS
 from roman_moe.demos.dataset import git_commit
 from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS
-from roman_moe.lab.link import LinkQuality
+from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
-from roman_moe.learning.episode import GOOD_LINK
 from roman_moe.learning.evaluate import Evaluation, evaluate
 from roman_moe.learning.export import policy_content
 from roman_moe.learning.hybrid.recipe import HybridRecipe, recipe_of

@@ -35,7 +35,7 @@ from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.reward import TaskReward
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning import bc
-from roman_moe.learning.episode import EpisodeResult, episode_seed
+from roman_moe.learning.episode import EpisodeResult, episode_seed, falls_on
 from roman_moe.learning.evaluate import EpisodeJob, run_job
 from roman_moe.learning.export import policy_content, write_bundle
 from roman_moe.learning.hybrid.ppo import HybridPPO
@@ -316,8 +316,8 @@ class _Trainer:
             jobs, conditions = [], recipe.conditions()
             for index in range(recipe.episodes):
                 start = job.starts[index % len(job.starts)]
-                link, noise = conditions[index % len(conditions)]
-                disturbed = int((index + 1) * recipe.disturbed_share) > int(index * recipe.disturbed_share)
+                link, noise = conditions[index // len(job.starts) % len(conditions)]
+                disturbed = falls_on(index, recipe.disturbed_share)
                 seed = episode_seed(job.seed, f"validate/{start.name}", index)
                 jobs.append(EpisodeJob(str(controller), start, seed, noise, disturbed, recipe.time_limit, link))
             results = dict(run_jobs(run_job, jobs, job.workers))
