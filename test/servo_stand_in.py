@@ -167,11 +167,16 @@ class ServoStandIn(Node):
             message.header.stamp = stamp.to_msg()
             self._camera.publish(message)
 
+    @property
+    def time(self) -> float:
+        """Of the episode [s]."""
+        return self._period / RATE
+
     def report(self) -> dict[str, Any]:
         """What there is to say."""
         return {
             "outcome": self.outcome.value,
-            "time_s": self._period / RATE,
+            "time_s": self.time,
             "top_speed": self.top_speed,
             "moved_while_halted": self.moved,
             "hand": self._hand.round(3).tolist(),
@@ -195,7 +200,7 @@ def run(make: Callable[[Any], ServoStandIn], parent: int) -> int:
                 due = max(due + 1.0 / RATE, time.monotonic() - 1.0 / RATE)
                 while (left := due - time.monotonic()) > 0.0:
                     executor.spin_once(timeout_sec=left)
-                if int(node.report()["time_s"]) > told:
+                if int(node.time) > told:
                     told += 1
                     print(json.dumps({"state": "running", **node.report()}), flush=True)
                 if os.getppid() != parent:

@@ -13,12 +13,11 @@ import numpy as np
 from roman_moe.core.features import OBSERVATIONS
 from roman_moe.core.paths import config_path
 from roman_moe.lab.env import LabEnv
-from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.reward import TaskReward
 from roman_moe.lab.starts import skill_start
 from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice
-from roman_moe.learning.hybrid.recipe import links_of, load_hybrid_recipe
+from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
 from roman_moe.learning.networks import MLPPolicy
 
 SKILL = "pick_and_insert"
@@ -36,12 +35,19 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     recipe = load_hybrid_recipe(config_path("training/fast.yaml")).networks[SKILL]
     features = OBSERVATIONS[SKILL]
-    noises = [PoseNoise(bound) for bound in recipe.practice.noise_bounds]
+    practised = recipe.practice
     reward = TaskReward(recipe.reward.success, recipe.reward.progress)
-    share, limit, links = recipe.practice.disturbed_share, recipe.practice.time_limit, links_of(recipe.practice)
     start = skill_start(SKILL)
     envs = [
-        LabEnv(start, features, noises, reward=reward, disturbed_share=share, time_limit=limit, links=links)
+        LabEnv(
+            start,
+            features,
+            practised.noises,
+            reward=reward,
+            disturbed_share=practised.disturbed_share,
+            time_limit=practised.time_limit,
+            links=practised.links,
+        )
         for _ in range(recipe.ppo.environments)
     ]
     practice = ExpertPractice(envs, threads=1)

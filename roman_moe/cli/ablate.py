@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.evaluate import link_title
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -71,6 +72,10 @@ class Ablate:
         for name, value in (("episodes", self.episodes), ("seeds", self.seeds), ("workers", self.workers)):
             if value < 1:
                 raise ConfigError(f"--{name} {value}: expected 1 or more")
+        if self.delay < 0:
+            raise ConfigError(f"--delay {self.delay}: expected 0 or more")
+        if not 0.0 <= self.lost_share <= 1.0:
+            raise ConfigError(f"--lost-share {self.lost_share}: expected 0 to 1")
         if not self.time_limit > 0.0:
             raise ConfigError(f"--time-limit {self.time_limit}: expected a positive number of seconds")
         if not 0.0 < self.budget <= 1.0:
@@ -104,7 +109,8 @@ class Ablate:
 
 def ablation_table(report: dict[str, Any]) -> Table:
     """One row a method, with its rate and interval in each scenario."""
-    table = Table(title=f"{report['seeds']} seeds of {report['episodes']} episodes", title_justify="left")
+    title = f"{report['seeds']} seeds of {report['episodes']} episodes" + link_title(report)
+    table = Table(title=title, title_justify="left")
     numbers = list(next(iter(report["methods"].values()))["scenarios"])
     table.add_column("method", no_wrap=True)
     for number in numbers:

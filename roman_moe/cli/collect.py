@@ -41,7 +41,7 @@ class Collect:
     """Share of the episodes in which something is moved in mid-episode, so that a skill has to be done again."""
 
     poor_link_share: float = 0.5
-    """Share of the episodes whose commands reach the arm a tick late, and three of ten not at all."""
+    """Share of the attempts whose commands reach the arm a tick late, and three of ten not at all."""
 
     seed: int = 0
     """Seed of the starts, the noise, the bursts, the disturbances and what gets lost."""

@@ -55,7 +55,7 @@ class Evaluate:
     """Share of the commands that never reach the arm, which rests at such a tick."""
 
     seed: int = 0
-    """Seed of the starts and of the noise."""
+    """Seed of the starts, the noise, the disturbances and what gets lost."""
 
     workers: int = 2
     """Processes; the results do not depend on it."""
@@ -74,9 +74,12 @@ class Evaluate:
             ("episodes", self.episodes, 1),
             ("workers", self.workers, 1),
             ("seed", self.seed, 0),
+            ("delay", self.delay, 0),
         ):
             if value < least:
                 raise ConfigError(f"--{name} {value}: expected {least} or more")
+        if not 0.0 <= self.lost_share <= 1.0:
+            raise ConfigError(f"--lost-share {self.lost_share}: expected 0 to 1")
         skills = parse_names(self.skills, SKILLS, "--skills") if self.skills else ()
         chosen = self.scenarios or ("" if skills else ALL)
         scenarios = parse_numbers(chosen, SCENARIOS, "--scenarios") if chosen else ()
@@ -168,7 +171,7 @@ def parse_bounds(text: str) -> list[float]:
 
 def report_tables(report: dict[str, Any]) -> list[Table]:
     """The report as tables, one a condition."""
-    kind, ending = report["noise_kind"], _link(report) + f", seed {report['seed']}"
+    kind, ending = report["noise_kind"], link_title(report) + f", seed {report['seed']}"
     conditions = report.get("noise", {f"{report['noise_bound_m']:g}": report})
     tables = [
         report_table(f"{report['controller']}, {kind} noise of {float(bound) * 100:g} cm{ending}", content)
@@ -181,10 +184,11 @@ def report_tables(report: dict[str, Any]) -> list[Table]:
     return tables
 
 
-def _link(report: dict[str, Any]) -> str:
+def link_title(report: dict[str, Any]) -> str:
     """How the commands got through, where not all of them did at once."""
     late, lost = report["delay_ticks"], report["lost_share"]
-    return (f", commands {late} ticks late" if late else "") + (f", {lost:.0%} of them lost" if lost else "")
+    ticks = f"{late} tick" + ("s" if late > 1 else "")
+    return (f", commands {ticks} late" if late else "") + (f", {100 * lost:g} % of the commands lost" if lost else "")
 
 
 def report_table(title: str, report: dict[str, Any]) -> Table:

@@ -86,6 +86,10 @@ class EpisodeMeta:
             raise DemonstrationError(f"{path}: network {meta.network!r}: expected one of {', '.join(NETWORKS)}")
         if meta.rate <= 0:
             raise DemonstrationError(f"{path}: rate {meta.rate} Hz: expected more than 0")
+        if meta.delay < 0 or not 0.0 <= meta.lost_share <= 1.0:
+            raise DemonstrationError(
+                f"{path}: delay {meta.delay}, lost_share {meta.lost_share}: expected ticks, 0 or more, and 0 to 1"
+            )
         return meta
 
 

@@ -35,7 +35,9 @@ RACK_HEIGHT = 0.084  # of the point on its handle above its underside
 TRANSIT = 0.13  # height at which an empty hand passes over everything
 POSITION_GAIN = 6.0  # [1/s]
 GRASP_FORCE = 1.0  # [N] on both fingers: something is held
-PRESS_SPEED = 0.10  # [m/s] down onto the button, until it is pressed
+PRESS_SPEED = 0.10  # [m/s] down onto the button, from PRESS_HEIGHT above the target until it is pressed
+PRESS_HEIGHT = 0.04
+PRESS_RADIUS = 0.008
 
 
 class SkillOracle:
@@ -222,7 +224,7 @@ def button(state: SceneState) -> tuple[Vector, float]:
         return _go_home(hand), CLOSE
     target = state.position("button") + [0.0, 0.0, FINGERTIP - 0.012]
     velocity = _approach(hand, target, radius=0.006)
-    if math.hypot(*(target - hand)[:2]) < 0.008 and hand[2] < target[2] + 0.04:
+    if math.hypot(*(target - hand)[:2]) < PRESS_RADIUS and hand[2] < target[2] + PRESS_HEIGHT:
         # One speed until it is pressed: a clone of what slows down to where the button gives way stops there.
         velocity[2] = -PRESS_SPEED
     return velocity, CLOSE

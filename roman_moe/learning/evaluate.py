@@ -1,7 +1,7 @@
 """Evaluation: how often, and how fast, a controller solves scenarios and each skill alone.
 
-The report follows from (controller, starts, episodes, noise, seed) alone: neither the number of workers nor the other
-starts change an episode.
+The report follows from (controller, starts, episodes, noise, link, seed) alone: neither the number of workers nor the
+other starts change an episode.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import ConfigError
 from roman_moe.learning.export import write_bundle
 
-_CONDITIONS = ("noise_bound_m", "noise_kind", "seed", "git_commit")
+_CONDITIONS = ("noise_bound_m", "noise_kind", "delay_ticks", "lost_share", "seed", "git_commit")
 _RESULTS = ("episodes", "successes", "rate", "ci95", "median_time_s")
 
 

@@ -1,13 +1,17 @@
 """The oracle solves every skill and the whole task, from its seed alone, and takes up its work from anywhere."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from roman_moe.core.action import TOP_SPEED
 from roman_moe.core.skills import SCENARIOS, SKILLS
+from roman_moe.core.state import FLAGS
 from roman_moe.lab.judge import Outcome
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.oracle import SkillOracle
+from roman_moe.lab.oracle import PRESS_SPEED, SkillOracle
 from roman_moe.lab.oracle_gate import leading_skill
 from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning.controllers import OracleController
@@ -85,3 +89,14 @@ def test_outcomes_other_than_success_are_told_apart(lab):
 
     result = run_episode(lab, Sweep("push"), skill_start("push"), 0, PoseNoise(0.0))
     assert result.outcome in (Outcome.OBJECT_DROPPED.value, Outcome.OUT_OF_REACH.value)
+
+
+def test_the_button_is_pressed_at_one_speed_from_above_until_it_gives_way(lab):
+    """What is learned from it must not come to rest on the button."""
+    scene = lab.reset(skill_start("button"), np.random.default_rng(0))
+    button, oracle = scene.position("button"), SkillOracle("button")
+    for height in np.arange(-0.02, 0.035, 0.005):
+        action = oracle.action(dataclasses.replace(scene, hand_position=button + [0.002, 0.0, height]))
+        assert action[2] == pytest.approx(-PRESS_SPEED / TOP_SPEED)
+    pressed = scene.flags | (np.array(FLAGS) == "button_pressed")
+    assert oracle.action(dataclasses.replace(scene, hand_position=button, flags=pressed))[2] > 0.0

@@ -145,11 +145,12 @@ def test_the_command_trains_reports_and_exports_with_the_evaluation(
 
     row = {"episodes": 10, "successes": 9, "rate": 0.9, "ci95": [0.6, 0.98], "median_time_s": 9.0, "seeds": [1] * 10}
     report = {"scenarios": {"6": row}, "skills": {}, "noise_bound_m": 0.005, "seed": 1, "git_commit": "0123abc"}
+    report |= {"delay_ticks": 1, "lost_share": 0.3}
     (tmp_path / "report.json").write_text(json.dumps(report))
     assert Export(trained, shipped, tmp_path / "report.json").main() == 0
     kept = load_bundle(shipped).manifest.provenance["evaluation"]
     assert kept["scenarios"]["6"]["successes"] == 9
-    assert kept["noise_bound_m"] == 0.005
+    assert (kept["noise_bound_m"], kept["delay_ticks"], kept["lost_share"]) == (0.005, 1, 0.3)
     assert "seeds" not in kept["scenarios"]["6"]
     assert (shipped / "push.onnx").read_bytes() == (trained / "push.onnx").read_bytes()
     assert Export(shipped, shipped).main() == 0

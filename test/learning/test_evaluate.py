@@ -8,13 +8,14 @@ import json
 import numpy as np
 import pytest
 
-from roman_moe.cli.evaluate import Evaluate, parse_bounds, report_table
+from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import OBJECT_INDEX
 from roman_moe.lab.lab import Lab
+from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import skill_start
 from roman_moe.learning.controllers import OracleController, make_controller
@@ -196,6 +197,27 @@ def test_every_condition_is_reported_under_its_own_key():
     }
     assert successes(content["disturbed"]) == (1, 0)
     assert content["noise_bound_m"] == 0.005
+
+
+def test_the_commands_go_over_the_link_that_was_asked_for_and_the_report_says_so():
+    evaluation = Evaluation("oracle", [], ["button"], 2, [PoseNoise(0.005)], seed=3, time_limit=12.0)
+    for link, solved in ((GOOD_LINK, 2), (LinkQuality(2, 0.1), 2), (LinkQuality(0, 1.0), 0), (LinkQuality(300), 0)):
+        content = evaluate(dataclasses.replace(evaluation, link=link))
+        assert content["skills"]["button"]["successes"] == solved, link
+        assert (content["delay_ticks"], content["lost_share"]) == (link.delay, link.lost_share)
+
+
+@pytest.mark.parametrize(
+    ("late", "lost", "title"),
+    [
+        (0, 0.0, ""),
+        (1, 0.0, ", commands 1 tick late"),
+        (0, 0.3, ", 30 % of the commands lost"),
+        (2, 0.004, ", commands 2 ticks late, 0.4 % of the commands lost"),
+    ],
+)
+def test_a_tables_title_says_how_the_commands_got_through(late, lost, title):
+    assert link_title({"delay_ticks": late, "lost_share": lost}) == title
 
 
 def test_the_report_does_not_depend_on_the_number_of_workers():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from roman_moe.control.rates import Rates
-from roman_moe.core.errors import ConfigError
 from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.recipe import NetworkRecipe, load_networks, networks_of
@@ -141,16 +141,15 @@ class RewardRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class PracticeRecipe:
-    """The episodes to learn from.
+class EpisodesRecipe:
+    """What episodes meet, to learn from or to be judged by.
 
     Attributes:
-        noise_bounds: levels L of the noise on object positions [m]; one is drawn for each episode.
+        noise_bounds: levels L of the noise on object positions [m].
         disturbed_share: of the episodes that meet a disturbance.
-        delays: control ticks by which commands reach the arm late; one is drawn for each episode.
-        lost_shares: of the commands that never reach it; one is drawn for each episode.
-        time_limit: after which an episode is cut short [s].
-        scenarios: that the gate's episodes start from, in turn.
+        delays: control ticks by which commands reach the arm late.
+        lost_shares: of the commands that never reach it.
+        time_limit: after which an episode is cut short, and counts as lost [s].
     """
 
     noise_bounds: tuple[float, ...] = (0.005,)
@@ -158,63 +157,68 @@ class PracticeRecipe:
     delays: tuple[int, ...] = (0,)
     lost_shares: tuple[float, ...] = (0.0,)
     time_limit: float = 30.0
-    scenarios: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
 
     def __post_init__(self) -> None:
         _check(self, "time_limit", share="disturbed_share")
-        if not self.noise_bounds or min(self.noise_bounds) < 0.0:
-            raise ValueError(f"noise_bounds is {list(self.noise_bounds)}: expected metres, 0 or more")
-        links_of(self)
+        for name, fits, expected in (
+            ("noise_bounds", lambda bound: 0.0 <= bound < math.inf, "metres, 0 or more"),
+            ("delays", lambda ticks: ticks >= 0, "control ticks, 0 or more"),
+            ("lost_shares", lambda share: 0.0 <= share <= 1.0, "shares, 0 to 1"),
+        ):
+            values = getattr(self, name)
+            if not values or not all(map(fits, values)):
+                raise ValueError(f"{name} is {list(values)}: expected {expected}")
+
+    @property
+    def noises(self) -> list[PoseNoise]:
+        """One a noise bound."""
+        return [PoseNoise(bound) for bound in self.noise_bounds]
+
+    @property
+    def links(self) -> list[LinkQuality]:
+        """Every delay with every lost share."""
+        return [LinkQuality(delay, share) for share, delay in itertools.product(self.lost_shares, self.delays)]
+
+
+@dataclass(frozen=True, slots=True)
+class PracticeRecipe(EpisodesRecipe):
+    """The episodes to learn from; noise and link are drawn for each of them.
+
+    Attributes:
+        scenarios: that the gate's episodes start from, in turn.
+    """
+
+    scenarios: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+
+    def __post_init__(self) -> None:
+        EpisodesRecipe.__post_init__(self)
         if not self.scenarios or not all(0 <= number <= 6 for number in self.scenarios):
             raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers from 0 to 6")
 
 
 @dataclass(frozen=True, slots=True)
-class ValidationRecipe:
-    """How checkpoints are judged: by what they solve, not by their loss.
+class ValidationRecipe(EpisodesRecipe):
+    """How checkpoints are judged: by what they solve, not by their loss. Noises and links come in turn.
 
     Attributes:
         updates: from one checkpoint to the next.
         episodes: deterministic ones, the same for every checkpoint; for the gate spread over the scenarios.
-        noise_bounds: levels of the noise, in turn [m].
-        disturbed_share: of the episodes that meet a disturbance.
-        delays, lost_shares: as in practice, in turn.
-        time_limit: after which an episode counts as lost [s].
         enough: checkpoints in a row that solve all episodes and end the training early; 0 for never.
     """
 
+    time_limit: float = 80.0
     updates: int = 5
     episodes: int = 100
-    noise_bounds: tuple[float, ...] = (0.005,)
-    disturbed_share: float = 0.0
-    delays: tuple[int, ...] = (0,)
-    lost_shares: tuple[float, ...] = (0.0,)
-    time_limit: float = 80.0
     enough: int = 0
 
     def __post_init__(self) -> None:
-        _check(self, "updates episodes time_limit", "enough", "disturbed_share")
-        if not self.noise_bounds or min(self.noise_bounds) < 0.0:
-            raise ValueError(f"noise_bounds is {list(self.noise_bounds)}: expected metres, 0 or more")
-        links_of(self)
+        EpisodesRecipe.__post_init__(self)
+        _check(self, "updates episodes", "enough")
 
-    def conditions(self) -> list[tuple[LinkQuality, PoseNoise]]:
-        """What the episodes meet, in turn."""
-        return list(itertools.product(links_of(self), map(PoseNoise, self.noise_bounds)))
-
-
-def links_of(recipe: PracticeRecipe | ValidationRecipe) -> list[LinkQuality]:
-    """Every delay with every lost share, the delays in turn.
-
-    Raises:
-        ValueError: if there is none, or one is out of its range.
-    """
-    if not recipe.delays or not recipe.lost_shares:
-        raise ValueError("delays or lost_shares is empty: expected at least one of each")
-    try:
-        return [LinkQuality(delay, share) for share, delay in itertools.product(recipe.lost_shares, recipe.delays)]
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
+    def conditions(self, index: int) -> tuple[PoseNoise, LinkQuality]:
+        """What the start's episode `index` meets: every noise over every link in turn."""
+        combinations = [(noise, link) for link in self.links for noise in self.noises]
+        return combinations[index % len(combinations)]
 
 
 @dataclass(frozen=True, slots=True)

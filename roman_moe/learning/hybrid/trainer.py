@@ -31,7 +31,6 @@ from roman_moe.core.skills import SKILLS
 from roman_moe.demos.metadata import MONOLITHIC
 from roman_moe.demos.reader import read_episodes
 from roman_moe.lab.env import LabEnv
-from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.reward import TaskReward
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning import bc
@@ -40,7 +39,7 @@ from roman_moe.learning.evaluate import EpisodeJob, run_job
 from roman_moe.learning.export import policy_content, write_bundle
 from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice, GatePractice, Practice
-from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe, links_of
+from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe
 from roman_moe.learning.networks import MLPPolicy
 from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.learning.statistics import summarize
@@ -289,18 +288,17 @@ class _Trainer:
 
     def _make_practice(self) -> Practice:
         job, recipe = self._job, self._job.recipe
-        noises = [PoseNoise(bound) for bound in recipe.practice.noise_bounds]
         reward = TaskReward(recipe.reward.success, recipe.reward.progress)
 
         def env(start: Start, features: Sequence[str]) -> LabEnv:
             return LabEnv(
                 start,
                 features,
-                noises,
+                recipe.practice.noises,
                 reward=reward,
                 disturbed_share=recipe.practice.disturbed_share,
                 time_limit=recipe.practice.time_limit,
-                links=links_of(recipe.practice),
+                links=recipe.practice.links,
             )
 
         starts = itertools.islice(itertools.cycle(job.starts), recipe.ppo.environments)
@@ -313,10 +311,10 @@ class _Trainer:
         job, recipe = self._job, self._job.recipe.validation
         with tempfile.TemporaryDirectory(prefix=".validation-", dir=job.folder) as scratch:
             controller = self._exported(policy, Path(scratch))
-            jobs, conditions = [], recipe.conditions()
+            jobs = []
             for index in range(recipe.episodes):
                 start = job.starts[index % len(job.starts)]
-                link, noise = conditions[index // len(job.starts) % len(conditions)]
+                noise, link = recipe.conditions(index // len(job.starts))
                 disturbed = falls_on(index, recipe.disturbed_share)
                 seed = episode_seed(job.seed, f"validate/{start.name}", index)
                 jobs.append(EpisodeJob(str(controller), start, seed, noise, disturbed, recipe.time_limit, link))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,7 @@ def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was
 
     more = ablate.ablate(dataclasses.replace(study, methods=["bc"], episodes=2), lambda *_: None)
     assert more["methods"]["bc"]["scenarios"]["0"]["episodes"] == 2
-    dead = ablate.ablate(dataclasses.replace(study, methods=["bc"], link=LinkQuality(0, 1.0)), lambda *_: None)
-    assert dead["methods"]["bc"]["scenarios"]["0"]["successes"] == 0
-    assert dead["lost_share"] == 1.0
+    link = LinkQuality(1, 1.0)
+    over = ablate.ablate(dataclasses.replace(study, methods=["bc"], link=link), lambda *_: None)
+    kept = json.loads((tmp_path / "bc" / "seed_0" / "evaluation.json").read_text())  # evaluated anew
+    assert (kept["delay_ticks"], kept["lost_share"]) == (over["delay_ticks"], over["lost_share"]) == (1, 1.0)

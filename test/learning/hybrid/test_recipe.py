@@ -9,7 +9,9 @@ import yaml
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
-from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
+from roman_moe.lab.link import LinkQuality
+from roman_moe.lab.noise import PoseNoise
+from roman_moe.learning.hybrid.recipe import ValidationRecipe, load_hybrid_recipe
 from roman_moe.learning.recipe import merged
 
 
@@ -47,8 +49,10 @@ def test_a_network_changes_single_numbers_of_a_section():
         ({"defaults": {"ppo": {"gamma": 1.5}}}, "gamma is 1.5: expected 0 to 1"),
         ({"defaults": {"practice": {"scenarios": [7]}}}, "scenarios is [7]: expected numbers from 0 to 6"),
         ({"defaults": {"practice": {"noise_bounds": []}}}, "noise_bounds is []: expected metres"),
-        ({"defaults": {"practice": {"delays": [-1]}}}, "delay is -1: expected control ticks"),
-        ({"defaults": {"validation": {"lost_shares": []}}}, "delays or lost_shares is empty"),
+        ({"defaults": {"practice": {"noise_bounds": [float("nan")]}}}, "noise_bounds is [nan]: expected metres"),
+        ({"defaults": {"practice": {"delays": [0, -1]}}}, "delays is [0, -1]: expected control ticks"),
+        ({"defaults": {"validation": {"lost_shares": []}}}, "lost_shares is []: expected shares"),
+        ({"defaults": {"validation": {"lost_shares": [float("nan")]}}}, "lost_shares is [nan]: expected shares"),
         ({"defaults": {"ppo": {"learning_rate": "fast"}}}, "learning_rate is 'fast': expected a number"),
     ),
 )
@@ -59,3 +63,11 @@ def test_what_cannot_be_meant_is_refused_by_name(changes, expected, tmp_path):
         load_hybrid_recipe(file)
     assert str(refusal.value).startswith(str(file))
     assert expected in str(refusal.value)
+
+
+def test_validation_has_every_noise_over_every_link_in_turn():
+    validation = ValidationRecipe(noise_bounds=(0.005, 0.02), delays=(0, 1), lost_shares=(0.0, 0.3))
+    met = [validation.conditions(index) for index in range(16)]
+    assert met[:8] == met[8:]
+    assert len({(noise.bound, link.delay, link.lost_share) for noise, link in met}) == 8
+    assert met[0] == (PoseNoise(0.005), LinkQuality(0, 0.0))
