@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.evaluate import link_title
+from roman_moe.cli.evaluate import link_title, parse_link
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -63,7 +63,6 @@ class Ablate:
 
     def main(self) -> int:
         """Run the study; 0 when it is complete."""
-        from roman_moe.lab.link import LinkQuality
         from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.hybrid.ablate import METHODS, Study, ablate
         from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
@@ -72,10 +71,6 @@ class Ablate:
         for name, value in (("episodes", self.episodes), ("seeds", self.seeds), ("workers", self.workers)):
             if value < 1:
                 raise ConfigError(f"--{name} {value}: expected 1 or more")
-        if self.delay < 0:
-            raise ConfigError(f"--delay {self.delay}: expected 0 or more")
-        if not 0.0 <= self.lost_share <= 1.0:
-            raise ConfigError(f"--lost-share {self.lost_share}: expected 0 to 1")
         if not self.time_limit > 0.0:
             raise ConfigError(f"--time-limit {self.time_limit}: expected a positive number of seconds")
         if not 0.0 < self.budget <= 1.0:
@@ -88,7 +83,7 @@ class Ablate:
             episodes=self.episodes,
             scenarios=parse_numbers(self.scenarios, SCENARIOS, "--scenarios"),
             noise=PoseNoise(self.noise_bound),
-            link=LinkQuality(self.delay, self.lost_share),
+            link=parse_link(self.delay, self.lost_share),
             time_limit=self.time_limit,
             budget=self.budget,
             workers=self.workers,

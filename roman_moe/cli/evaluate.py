@@ -19,6 +19,7 @@ from roman_moe.core.files import write_json
 from roman_moe.core.skills import SCENARIOS, SKILLS
 
 if TYPE_CHECKING:
+    from roman_moe.lab.link import LinkQuality
     from roman_moe.learning.episode import EpisodeResult
 
 
@@ -65,7 +66,6 @@ class Evaluate:
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
-        from roman_moe.lab.link import LinkQuality
         from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.controllers import make_controller
         from roman_moe.learning.evaluate import Evaluation, evaluate
@@ -74,12 +74,9 @@ class Evaluate:
             ("episodes", self.episodes, 1),
             ("workers", self.workers, 1),
             ("seed", self.seed, 0),
-            ("delay", self.delay, 0),
         ):
             if value < least:
                 raise ConfigError(f"--{name} {value}: expected {least} or more")
-        if not 0.0 <= self.lost_share <= 1.0:
-            raise ConfigError(f"--lost-share {self.lost_share}: expected 0 to 1")
         skills = parse_names(self.skills, SKILLS, "--skills") if self.skills else ()
         chosen = self.scenarios or ("" if skills else ALL)
         scenarios = parse_numbers(chosen, SCENARIOS, "--scenarios") if chosen else ()
@@ -92,7 +89,7 @@ class Evaluate:
             disturbed=self.disturb,
             seed=self.seed,
             workers=self.workers,
-            link=LinkQuality(self.delay, self.lost_share),
+            link=parse_link(self.delay, self.lost_share),
         )
         for skill in (None, *skills):  # a controller that cannot run is refused here, before any worker starts
             make_controller(self.controller, skill)
@@ -182,6 +179,21 @@ def report_tables(report: dict[str, Any]) -> list[Table]:
         title = f"{report['controller']}, {noise}, one disturbance per episode{ending}"
         tables.append(report_table(title, report["disturbed"]))
     return tables
+
+
+def parse_link(delay: int, lost_share: float) -> LinkQuality:
+    """The link that --delay and --lost-share ask for.
+
+    Raises:
+        ConfigError: naming the option that is out of its range.
+    """
+    from roman_moe.lab.link import LinkQuality
+
+    if delay < 0:
+        raise ConfigError(f"--delay {delay}: expected 0 or more")
+    if not 0.0 <= lost_share <= 1.0:
+        raise ConfigError(f"--lost-share {lost_share}: expected 0 to 1")
+    return LinkQuality(delay, lost_share)
 
 
 def link_title(report: dict[str, Any]) -> str:

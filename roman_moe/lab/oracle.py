@@ -36,8 +36,8 @@ TRANSIT = 0.13  # height at which an empty hand passes over everything
 POSITION_GAIN = 6.0  # [1/s]
 GRASP_FORCE = 1.0  # [N] on both fingers: something is held
 PRESS_SPEED = 0.10  # [m/s] down onto the button, from PRESS_HEIGHT above the target until it is pressed
-PRESS_HEIGHT = 0.04
-PRESS_RADIUS = 0.008
+PRESS_HEIGHT = 0.04  # [m]
+PRESS_RADIUS = 0.008  # [m] from its axis
 
 
 class SkillOracle:

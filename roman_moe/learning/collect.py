@@ -103,6 +103,7 @@ class Group:
 
     def attempt(self, collection: Collection, index: int, commit: str) -> DemonstrationJob:
         """Attempt `index`; its episode carries that number, so a failed one leaves a gap."""
+        poor = falls_on(index // 2, collection.poor_link_share)  # // 2: with and without a disturbance
         prefix = "" if self.network == self.start.name else f"{self.start.name}_"
         return DemonstrationJob(
             path=collection.out / self.network / f"{prefix}episode_{index:03d}",
@@ -112,9 +113,7 @@ class Group:
             noise=collection.noise,
             perturbation=collection.perturbation,
             disturbed=falls_on(index, collection.disturbed_share),
-            link=POOR_LINK
-            if falls_on(index // 2, collection.poor_link_share)
-            else GOOD_LINK,  # // 2: whether disturbed or not
+            link=POOR_LINK if poor else GOOD_LINK,
             git_commit=commit,
         )
 
