@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from roman_moe.nodes.environment import this_machine
+
 # Tests' own processes import this checkout, installed or not, and a sourced ROS where there is one.
 ROOT = str(Path(__file__).parents[1])
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
@@ -15,7 +17,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("P
 # Before the libraries that read them are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.update(this_machine())
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 
 # A shell that starts us in the background has Ctrl-C ignored, and our own children with us: tests send it, too.

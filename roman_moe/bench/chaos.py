@@ -37,7 +37,6 @@ from roman_moe.nodes.bringup import Graph, running_graph
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import RUNNING
 from roman_moe.nodes.saboteur import FAULTS, PERIOD_NS, Fault, LossyRelay, Saboteur
-from roman_moe.nodes.shared_memory import FOLDER
 from roman_moe.nodes.topics import SCENE
 
 AT_REST = 0.003  # [m] the hand swings by up to 2.7 mm on the arm's servos when its command stops
@@ -48,6 +47,7 @@ WATCHED = 0.5  # [s] of simulated time after a fault; a pose source was seen bac
 EPISODE_PATIENCE = 120.0  # [s] from a fault to the episode's end; without one, scenario 2 takes 13 s
 EARLIEST, LATEST = 1.0, 9.0  # [s] of an episode at which a fault may come
 STARTS = ("2", "3", "4", "5", "6")
+SHARED_MEMORY = "/dev/shm"
 SEGMENT_BYTES = 1 << 20
 
 
@@ -122,7 +122,7 @@ def measure(
 
 def _shared_memory_is_full() -> bool:
     """Whether /dev/shm has no room for Fast DDS' segments of half a megabyte each."""
-    room = os.statvfs(FOLDER)
+    room = os.statvfs(SHARED_MEMORY)
     return room.f_bavail * room.f_frsize < SEGMENT_BYTES
 
 
@@ -133,7 +133,7 @@ def _in_full_shared_memory(bundle_path: str | Path, runs: int, start: str, seed:
         words = [sys.executable, "-m", "roman_moe", "chaos", "--controller", str(bundle_path), "--runs", str(runs)]
         words += ["--start", start, "--seed", str(seed), "--faults", "full_shared_memory", "--damaged", "0"]
         words += ["--json", str(file)]
-        mount = f"mount -t tmpfs -o size=64k tmpfs {FOLDER} && exec {shlex.join(words)}"
+        mount = f"mount -t tmpfs -o size=64k tmpfs {SHARED_MEMORY} && exec {shlex.join(words)}"
         ended = subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True, text=True, check=False)
         if not file.exists():
             last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]

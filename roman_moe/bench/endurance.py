@@ -16,7 +16,6 @@ from typing import Any
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup import running_graph
 from roman_moe.nodes.graph import load_description, resolve
-from roman_moe.nodes.shared_memory import FOLDER, PATTERN
 
 PATIENCE = 90.0  # [s]
 
@@ -72,7 +71,7 @@ def _held() -> dict[str, int]:
         "threads": len(os.listdir("/proc/self/task")),
         "python_threads": threading.active_count(),
         "files": len(os.listdir("/proc/self/fd")),
-        "shared_memory": len(list(FOLDER.glob(PATTERN))),
+        "shared_memory": len(os.listdir("/dev/shm")),
     }
 
 

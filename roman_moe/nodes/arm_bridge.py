@@ -39,7 +39,7 @@ from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.arm_gripper import Gripper, make_gripper
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import commanders
-from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WARN
+from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import (
@@ -134,7 +134,7 @@ class ArmBridge(RomanNode):
                 "gripper": self._gripper.how if self._gripper else "not commanded",
             }
         )
-        self.diagnostics.state(WARN, "waiting for the robot")
+        self.diagnostics.state(WARN, f"{WAITING}the robot")
 
     def _listen_to_robot(self, config: ArmConfig) -> None:
         def same(message: Any) -> Any:
@@ -292,7 +292,7 @@ class ArmBridge(RomanNode):
         elif missing:
             self.diagnostics.state(WARN, missing)
         elif not self._watch.heard:
-            self.diagnostics.state(WARN, "waiting for commands")
+            self.diagnostics.state(WARN, f"{WAITING}commands")
         elif status.halts:
             self.diagnostics.state(WARN, status.name)
         elif self._servo:

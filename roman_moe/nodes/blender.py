@@ -26,7 +26,7 @@ from roman_moe.core.action import ACTION_SIZE, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import CONFLICTS
-from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WARN
+from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
@@ -125,7 +125,7 @@ class Blender(RomanNode):
         self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
             self.listen_numbers(expert_action(skill), ACTION, partial(self._on_action, i))
-        self.diagnostics.state(WARN, "waiting for scene")
+        self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def deactivate(self) -> None:
         """Tell the arm to rest: who falls silent in mid-motion leaves that to the arm's own patience."""
@@ -250,7 +250,7 @@ class Blender(RomanNode):
         if self._armed:
             self._decide()
         else:
-            self.diagnostics.state(WARN, f"waiting for {', '.join(self._missing())}")
+            self.diagnostics.state(WARN, f"{WAITING}{', '.join(self._missing())}")
 
     def _on_silence(self) -> None:
         """No scene for too long: whoever still listens is told to rest."""

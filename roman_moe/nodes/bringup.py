@@ -147,11 +147,12 @@ class Graph:
         if self._on_spin is not None:
             self._on_spin(self)
         self._hear_answers()
-        self._children.check(self.monitor.heard, self.monitor.kept)
+        missing = self.monitor.missing if self.monitor.finished is None else {}  # a lab that rests sends nothing
+        self._children.check(self.monitor.heard, self.monitor.kept, missing)
 
     def close(self) -> None:
         """End the nodes of this process."""
-        self._executor.shutdown()  # first: as long as it holds them, they keep their shared memory
+        self._executor.shutdown()  # first: as long as it holds them, they keep their sockets
         for node in self._nodes:
             node.destroy_node()
 
@@ -193,7 +194,6 @@ def running_graph(
     try:
         with StopSignals() as signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
             children = Children(respawn)
-            stack.callback(children.clear_up)
             context = stack.enter_context(ros_context())
             services = ParameterServices(context, make_executor(context))
             rates, skills = _rates_and_skills(specs)

@@ -1,6 +1,8 @@
 """Nodes as child processes: started quietly, watched, and ended together; none outlives the block that holds them.
 
 One that ends by itself, or is silent for too long, is an error, or is started again if that is wished and can help.
+So is a successor with which the graph does not come together: DDS discovery now and then (in one of some hundred starts
+on a busy machine) leaves two processes deaf to each other for ever, and another start makes it try anew.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import yaml
@@ -22,17 +25,17 @@ import yaml
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.graph import NodeSpec
 from roman_moe.nodes.process import PARENT_VARIABLE
-from roman_moe.nodes.shared_memory import mapped_by, remove_unused
 
 CHECK_PERIOD = 0.1  # [s]
-NOTE_PERIOD = 5.0  # [s] between two looks at their shared memory: what one has that dies unseen is then known
 SILENCE = 4.0  # [s] without a report (there is one every second), after which a node counts as frozen: as nav2 has it
 START_PATIENCE = 30.0  # [s] until the first report
+DEAF_PATIENCE = 10.0  # [s] for a successor to be heard and to hear: on a busy machine it took up to 3 s
+DEAF_LIMIT = 3  # times a successor is started anew for that: there may be another reason, such as a robot that is off
 RESTART_LIMIT = 5  # within RESTART_PERIOD: what fails more often than that does not fail by accident
 RESTART_PERIOD = 30.0  # [s]
 WORLD = "lab_node"
 """Executable that holds the world: one that is started again would be another one."""
-END_PATIENCE = 3.0  # [s] from SIGTERM to SIGKILL: a node takes 0.2 s, and one that is killed leaves its shared memory
+END_PATIENCE = 3.0  # [s] from SIGTERM to SIGKILL: a node takes 0.2 s
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class _Child:
 
 
 class Children:
-    """The processes of one graph. Whoever starts them calls `end`, and at last `clear_up`.
+    """The processes of one graph. Whoever starts them calls `end`.
 
     Args:
         respawn: start a node that has ended or is frozen again.
@@ -62,10 +65,9 @@ class Children:
         self.restarts: list[str] = []
         self._restarted: deque[float] = deque(maxlen=RESTART_LIMIT)  # when [s]
         self._children: list[_Child] = []
-        self._crashed = False
-        self._next_check = self._next_note = time.monotonic()
-        self._patient_until = 0.0
-        self._shared_memory: set[Path] = set()
+        self._next_check = time.monotonic()
+        self._patient_until = self._replaced = 0.0
+        self._on_trial: dict[str, int] = {}  # successors since all was well: how often each was started for being deaf
         self._folder = tempfile.TemporaryDirectory(prefix="roman_moe-")
 
     @property
@@ -92,13 +94,19 @@ class Children:
         )
         self._children.append(_Child(spec, process, errors, time.monotonic()))
 
-    def check(self, heard: Mapping[str, float], kept: Callable[[str], Mapping[str, Any]] = lambda name: {}) -> None:
+    def check(
+        self,
+        heard: Mapping[str, float],
+        kept: Callable[[str], Mapping[str, Any]] = lambda name: {},
+        missing: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         """Look after them, now and then however often it is called.
 
         Args:
             heard: when each node was last heard of [s], `time.monotonic`, by name.
             kept: parameters that a node's successor begins with instead of its own: what was set meanwhile, such as
                 another model, or that it was stopped.
+            missing: since when [s] nodes have missed what another should send them.
 
         Raises:
             RomanError: if a process has ended, with its last words, and is not to be started again.
@@ -109,9 +117,6 @@ class Children:
         if now - self._next_check > SILENCE / 2.0:  # we did not look, or were suspended: it is not they who were silent
             self._patient_until = now + SILENCE
         self._next_check = now + CHECK_PERIOD
-        if now >= self._next_note:
-            self._next_note = now + NOTE_PERIOD
-            self._note_shared_memory()
         for child in list(self._children):
             if child.process.poll() is not None:
                 reason = f"ended with exit code {child.process.returncode}: {_last_line(child)}"
@@ -119,7 +124,26 @@ class Children:
                 reason = "was silent for too long"
             else:
                 continue
+            self._on_trial[child.name] = 0
             self._replace(child, reason, now, kept(child.name))
+        if now - self._replaced > DEAF_PATIENCE:
+            self._judge_successors(missing, now, kept)
+
+    def _judge_successors(
+        self, missing: Mapping[str, float], now: float, kept: Callable[[str], Mapping[str, Any]]
+    ) -> None:
+        """With all well, they have come together with the rest; with a node left out since then, try the next anew."""
+        if not missing:
+            self._on_trial.clear()
+        left_out = [name for name, since in missing.items() if now - since > DEAF_PATIENCE]
+        tries = {name: count for name, count in self._on_trial.items() if count < DEAF_LIMIT}
+        if not (left_out and tries):
+            return
+        name = min(tries, key=lambda name: tries[name])
+        self._on_trial[name] += 1
+        (child,) = (child for child in self._children if child.name == name)
+        reason = f"did not come together with the others ({', '.join(sorted(left_out))} heard nothing)"
+        self._replace(child, reason, now, kept(name))
 
     def _replace(self, child: _Child, reason: str, now: float, kept: Mapping[str, Any]) -> None:
         reason = f"node {child.name} {reason}"
@@ -128,17 +152,16 @@ class Children:
         if len(self._restarted) == RESTART_LIMIT and now - self._restarted[0] < RESTART_PERIOD:
             raise RomanError(f"{reason}; {RESTART_LIMIT} nodes were started again in {RESTART_PERIOD:.0f} s already")
         self._restarted.append(now)
+        self._replaced = now
         child.process.kill()
         child.process.wait()
         child.errors.close()
-        self._crashed = True
         self._children.remove(child)
         self.start(dataclasses.replace(child.spec, parameters={**child.spec.parameters, **kept}))
         self.restarts.append(f"{reason}: started again")
 
     def end(self) -> None:
-        """End them all, politely first: a node that shuts down itself leaves no shared memory behind."""
-        self._note_shared_memory()
+        """End them all, politely first: a node that shuts down itself tells the others that it goes."""
         for child in self._children:
             child.process.terminate()
         deadline = time.monotonic() + END_PATIENCE
@@ -150,18 +173,6 @@ class Children:
                 child.process.wait()
             child.errors.close()
         self._folder.cleanup()
-
-    def _note_shared_memory(self) -> None:
-        self._shared_memory |= mapped_by(self.ids.values())
-
-    def clear_up(self) -> None:
-        """After `end`, and after everything else that spoke to them: remove what they left behind.
-
-        Those that were killed leave much, and now and then one of a dozen that end at once leaves a port's file.
-        """
-        crashed = self._crashed or any(child.process.returncode != 0 for child in self._children)
-        if crashed or any(file.exists() for file in self._shared_memory):
-            remove_unused(self._shared_memory, orphans=crashed)
 
 
 def _latest_word(child: _Child, heard: Mapping[str, float]) -> float:

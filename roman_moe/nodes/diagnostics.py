@@ -24,11 +24,13 @@ SPREAD = 0.2  # by which share of it a node may be faster
 MIN_PERIOD = 0.02  # [s]
 
 LAST_FAULT = "last_fault"
+"""Key of what was counted last, for as long as the node lives."""
 STATUS = "guard"
 """Fact: code and name of what the guard does."""
 STOPPED = "stopped"
 """Fact, and parameter: whether the software stop holds."""
-"""Key of what was counted last, for as long as the node lives."""
+WAITING = "waiting for "
+"""How the state of a node begins that has not heard what it needs, followed by what that is."""
 
 
 class Diagnostics:

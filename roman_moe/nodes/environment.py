@@ -1,19 +1,42 @@
-"""What ROS reads from the environment: discovery, domain, log folder; set for a graph's life unless the user did."""
+"""What ROS reads from the environment: range, transport, domain, log folder; set for a graph's life.
+
+A graph stays on this machine and does without Fast DDS' shared memory. There, a node that is started again takes the
+port file of the one that was killed; a peer that still writes to the dead one may remove that file at the same moment
+as a leftover, and then the new node is deaf for ever (about one of 150 restarts on a busy machine, Fast DDS 3.2.2; its
+issues 2811, 4728 and 6485 are of this kind). What a killed process held there is never given back, either.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import random
+import socket
 import tempfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
+from roman_moe.core.paths import config_path
+
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # from Kilted on; Jazzy
 DOMAIN = "ROS_DOMAIN_ID"
 LOG_DIR = "ROS_LOG_DIR"
 
 HIGHEST_DOMAIN = 101  # above it, DDS ports run into Linux' ephemeral ones
+
+
+def this_machine() -> dict[str, str]:
+    """Keeps ROS on this machine and out of shared memory; empty where the user has chosen transports or range.
+
+    Not the range LOCALHOST, with which ROS chooses the transports itself, shared memory among them: the profile, whose
+    one interface is the loopback, limits SUBNET to as much.
+    """
+    if any(os.environ.get(name) for name in (DISCOVERY, *PROFILES)):
+        return {}
+    kilted = int(metadata.version("rclpy").split(".")[0]) >= 9  # it warns of Jazzy's name
+    return {DISCOVERY: "SUBNET", PROFILES[0 if kilted else 1]: str(config_path("dds.xml"))}
 
 
 @contextlib.contextmanager
@@ -23,11 +46,13 @@ def ros_environment(separate: bool, private: bool) -> Iterator[None]:
     Args:
         separate: the nodes are processes, which must find each other on this machine.
         private: nobody else is to see the graph, nor the graph anybody else: one process closes discovery, several take
-            a random domain of their own. Otherwise the graph is open to this machine on the usual domain.
+            a domain of their own, at random. Otherwise the graph is open to this machine on the usual domain.
     """
-    wanted = {DISCOVERY: "OFF" if private and not separate else "LOCALHOST"}
+    wanted = {DISCOVERY: "LOCALHOST", **this_machine()}
+    if private and not separate:
+        wanted = {DISCOVERY: "OFF"}
     if private and separate:
-        wanted[DOMAIN] = str(random.SystemRandom().randint(1, HIGHEST_DOMAIN))
+        wanted[DOMAIN] = str(_free_domain())
     if not _log_folder_is_usable():
         wanted[LOG_DIR] = str(Path(tempfile.gettempdir()) / f"roman_moe-{os.getuid()}" / "log")
     added = [name for name in wanted if not os.environ.get(name)]
@@ -37,6 +62,22 @@ def ros_environment(separate: bool, private: bool) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def _free_domain() -> int:
+    """A domain at random that nobody on this machine is in."""
+    domains = random.SystemRandom().sample(range(1, HIGHEST_DOMAIN + 1), HIGHEST_DOMAIN)
+    return next((domain for domain in domains if not _is_used(domain)), domains[0])
+
+
+def _is_used(domain: int) -> bool:
+    """Whether the port is taken on which the first participant of a domain is asked for (RTPS 2.5, 9.6.2.4)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
+        try:
+            first.bind(("", 7400 + 250 * domain + 10))
+        except OSError:
+            return True
+    return False
 
 
 def _log_folder_is_usable() -> bool:

@@ -9,7 +9,7 @@ from roman_moe.control.expert import Expert
 from roman_moe.control.limits import load_limits
 from roman_moe.control.swap import as_action
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.model_slot import ModelSlot
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
@@ -54,7 +54,7 @@ class ExpertNode(RomanNode):
         """Begin to answer."""
         self._publish = self.advertise_numbers(expert_action(self._settings.skill), ACTION)
         self.listen(SCENE, observation, self._on_scene, serialized=True)
-        self.diagnostics.state(WARN, "waiting for scene")
+        self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def _on_scene(self, seen: Observation) -> None:
         stamp, features = seen.scene.stamp_ns, seen.features

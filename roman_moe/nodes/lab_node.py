@@ -30,7 +30,7 @@ from roman_moe.lab.lab import CONTROL_RATE, Lab
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.commanders import Commanders
-from roman_moe.nodes.diagnostics import ERROR, OK, WARN
+from roman_moe.nodes.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.record import EpisodeRecorder
@@ -158,6 +158,7 @@ class LabNode(RomanNode):
             and self._velocity[0] == self._opening[0]
             and self._is_fresh(self._velocity[0])
         ):
+            self.diagnostics.state(OK, "following commands")
             self._follow(Command(self._state.stamp_ns, self._velocity[1], self._opening[1]))
 
     def _is_fresh(self, stamp: int) -> bool:
@@ -214,7 +215,7 @@ class LabNode(RomanNode):
     def _on_resend(self) -> None:
         waiting = self._running and not self._answered
         if waiting and time.monotonic() - self._sent_at >= RESEND_PERIOD:
-            self.diagnostics.state(WARN, f"waiting for a command for {self._state.stamp_ns} ns")
+            self.diagnostics.state(WARN, f"{WAITING}a command for {self._state.stamp_ns} ns")
             self._publish_state()
 
     def _publish_state(self) -> None:

@@ -9,7 +9,7 @@ from roman_moe.control.gate import Gate
 from roman_moe.control.metadata import GATE
 from roman_moe.control.swap import as_weights
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.model_slot import ModelSlot
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
@@ -52,7 +52,7 @@ class ManipulationNetwork(RomanNode):
         self._weighed: tuple[int, list[float]] | None = None  # last weights sent, with their stamp
         self._publish = self.advertise_numbers(GATE_WEIGHTS, weights_of(self._slot.manifest.skills))
         self.listen(SCENE, observation, self._on_scene, serialized=True)
-        self.diagnostics.state(WARN, "waiting for scene")
+        self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def _on_scene(self, seen: Observation) -> None:
         stamp, features = seen.scene.stamp_ns, seen.features

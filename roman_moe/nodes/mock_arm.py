@@ -16,7 +16,7 @@ from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects
 from roman_moe.core.state import NANOSECONDS, OBJECTS
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.commanders import Commanders
-from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, HAND_STATE, TRUTH_POSES, TWIST, TWIST_COMMAND
@@ -54,7 +54,7 @@ class MockArmNode(RomanNode):
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.timer(self._period_ns / NANOSECONDS, self._on_period)
-        self.diagnostics.state(WARN, "waiting for a command")
+        self.diagnostics.state(WARN, f"{WAITING}a command")
 
     def _is_for_now(self, what: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
         good = self._commanders.hear(what, stamped)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from rclpy.context import Context
 from rclpy.node import Node
 
+from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
 from roman_moe.core.bodies import MessageError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
-from roman_moe.nodes.diagnostics import STOPPED
+from roman_moe.nodes.diagnostics import STATUS, STOPPED, WAITING
 from roman_moe.nodes.model_slot import MODEL
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
 from roman_moe.nodes.wire import NumbersReader, serialized_stamp
@@ -43,6 +44,17 @@ class Tick:
 
 
 RUNNING = Outcome.RUNNING.value
+
+SILENCES = tuple(
+    f"{status.value} {status.name}"
+    for status in (
+        GuardStatus.HALT_EXPERTS_SILENT,
+        GuardStatus.HALT_GATE_SILENT,
+        GuardStatus.HALT_OBSERVER_SILENT,
+        GuardStatus.HALT_OBJECTS_STALE,
+    )
+)
+"""What the blender tells of its guard while somebody is not heard."""
 
 WEIGHTS_PATIENCE = 5.0
 """For how long a command waits for its weights [s], which come on another topic: a gate that has died sends none. ROS
@@ -79,6 +91,7 @@ class Monitor(Node):
         standings: of the lab's episodes, twice each: when it begins and when it ends.
         statuses: last report of each node, by its name.
         heard: when it came [s], `time.monotonic`.
+        missing: since when [s] each node has said in all its reports that it misses what another should send.
     """
 
     def __init__(self, context: Context, rates: Rates, skills: tuple[str, ...]) -> None:
@@ -89,6 +102,7 @@ class Monitor(Node):
         self.standings: list[Standing] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
         self.heard: dict[str, float] = {}
+        self.missing: dict[str, float] = {}
         self._new_ticks: list[Tick] = []
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._last_weights: NDArray[np.float64] | None = None
@@ -185,7 +199,11 @@ class Monitor(Node):
         for status in message.status:
             if status.hardware_id == "roman_moe":
                 self.statuses[status.name] = status
-                self.heard[status.name] = time.monotonic()
+                self.heard[status.name] = now = time.monotonic()
+                if _misses(status):
+                    self.missing.setdefault(status.name, now)
+                else:
+                    self.missing.pop(status.name, None)
 
     def _on_outcome(self, message: DiagnosticStatus) -> None:
         values = {value.key: value.value for value in message.values}
@@ -194,3 +212,9 @@ class Monitor(Node):
         except (KeyError, ValueError):  # not the lab's
             return
         self.standings.append(Standing(message.name, seed, message.message, time_s))
+
+
+def _misses(status: DiagnosticStatus) -> bool:
+    """Whether a node says that it does not hear what it needs."""
+    guard = next((value.value for value in status.values if value.key == STATUS), "")
+    return status.message.startswith(WAITING) or guard in SILENCES

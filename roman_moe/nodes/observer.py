@@ -14,7 +14,7 @@ from typing import Any
 from roman_moe.core.bodies import HAND_NAMES, SCENE_NAMES, HandState, ObjectPoses, bodies_of_scene, hand_of, objects_of
 from roman_moe.core.state import OBJECTS
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, WARN
+from roman_moe.nodes.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import HAND_STATE, OBJECT_POSES, SCENE
@@ -53,7 +53,7 @@ class Observer(RomanNode):
         self._deadline.cancel()
         self.listen_bodies(HAND_STATE, HAND_NAMES, hand_of, self._on_hand)
         self.listen_bodies(OBJECT_POSES, OBJECTS, objects_of, self._on_poses)
-        self.diagnostics.state(WARN, "waiting for hand_state")
+        self.diagnostics.state(WARN, f"{WAITING}hand_state")
 
     def _on_hand(self, hand: HandState) -> None:
         if hand.stamp_ns == self._scene_stamp:  # the arm asks again: someone missed this scene
@@ -81,14 +81,14 @@ class Observer(RomanNode):
         if seen:
             self._publish(hand, max(seen, key=lambda poses: poses.stamp_ns))
         else:
-            self.diagnostics.state(WARN, "waiting for object_poses")
+            self.diagnostics.state(WARN, f"{WAITING}object_poses")
 
     def _on_deadline(self) -> None:
         self._deadline.cancel()
         if self._hand is None:
             return
         if self._poses is None or self._poses.stamp_ns > self._hand.stamp_ns:  # none, or of an earlier episode
-            self.diagnostics.state(WARN, "waiting for object_poses")
+            self.diagnostics.state(WARN, f"{WAITING}object_poses")
             return
         self.diagnostics.count(LATE_POSES, f"none for {self._hand.stamp_ns} ns within {self._settings.pose_wait} s")
         self._publish(self._hand, self._poses)

@@ -25,7 +25,7 @@ from roman_moe.learning.episode import run_episode as run_in_process
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.blender import MISSED_TICKS
 from roman_moe.nodes.bringup import Tick, node_class, run_episode, running_graph
-from roman_moe.nodes.environment import DISCOVERY, DOMAIN
+from roman_moe.nodes.environment import DISCOVERY, DOMAIN, PROFILES
 from roman_moe.nodes.graph import load_description, resolve
 from roman_moe.nodes.lab_node import start_named
 from roman_moe.nodes.record import EpisodeRecord
@@ -120,12 +120,12 @@ def test_what_cannot_run_is_refused_at_once(bundle: Path, controller: Any, start
 
 
 def test_the_environment_is_as_it_was(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(DISCOVERY)
-    monkeypatch.delenv(DOMAIN)
+    names = (DISCOVERY, DOMAIN, *PROFILES)
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
     with running_graph(resolve(load_description(), {"controller": str(bundle)})):
         assert os.environ[DISCOVERY] == "OFF"
-    assert DISCOVERY not in os.environ
-    assert DOMAIN not in os.environ
+    assert not set(names) & set(os.environ)
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])

@@ -65,7 +65,6 @@ def stand_in(*options: str) -> Iterator[StandIn]:
 
 @pytest.fixture(autouse=True)
 def _own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv(DOMAIN, str(random.SystemRandom().randint(1, 100)))
 
 

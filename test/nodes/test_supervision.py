@@ -13,7 +13,7 @@ from bundles import write_tiny_bundle
 
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup import Graph, running_graph
-from roman_moe.nodes.children import RESTART_LIMIT, START_PATIENCE, Children
+from roman_moe.nodes.children import DEAF_LIMIT, RESTART_LIMIT, START_PATIENCE, Children
 from roman_moe.nodes.environment import DOMAIN
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.probe import Probe
@@ -72,6 +72,50 @@ def test_a_successor_begins_where_its_predecessor_was_stopped_taken_out_and_swap
     assert facts(graph, "expert_push")["model"] == str(other)
 
 
+def test_a_successor_that_does_not_come_together_with_the_others_is_started_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    children = Children(respawn=True)
+    children.start(NodeSpec("pose_source", "pose_source", {}))
+    children.start(NodeSpec("observer", "observer", {}))
+    began = time.monotonic()
+    restarts: list[str] = []
+
+    def look(first: float, last: float, missing: dict[str, float]) -> None:
+        for tenths in range(round(10 * first), round(10 * last)):  # it has to look often, or it doubts itself
+            now = began + tenths / 10.0
+            monkeypatch.setattr(time, "monotonic", lambda now=now: now)
+            heard = dict.fromkeys(("pose_source", "observer"), now)
+            children.check(heard, missing={name: began + since for name, since in missing.items()})
+        restarts[:] = children.restarts
+
+    try:
+        look(0.0, 40.0, {"observer": 1.0})  # from the first start on: whatever it is, no successor is to blame
+        assert not restarts
+        os.kill(children.ids["observer"], signal.SIGKILL)
+        os.waitid(os.P_PID, children.ids["observer"], os.WEXITED | os.WNOWAIT)
+        look(40.0, 42.0, {})
+        assert len(restarts) == 1
+        look(42.0, 45.0, {"observer": 42.0})  # it starts, waits, and hears: all well
+        look(45.0, 60.0, {})
+        look(60.0, 90.0, {"observer": 60.0})  # later trouble is not of its start
+        assert len(restarts) == 1
+        os.kill(children.ids["observer"], signal.SIGKILL)
+        os.waitid(os.P_PID, children.ids["observer"], os.WEXITED | os.WNOWAIT)
+        look(90.0, 102.0, {"blender": 92.0})
+        assert len(restarts) == 2
+        look(102.0, 103.0, {"blender": 92.0})
+        assert restarts[2:] == [
+            "node observer did not come together with the others (blender heard nothing): started again"
+        ]
+        look(103.0, 300.0, {"blender": 92.0})
+        assert len(restarts) == 2 + DEAF_LIMIT  # then it must have another reason
+        assert all("observer" in restart for restart in restarts)
+    finally:
+        monkeypatch.undo()
+        children.end()
+
+
 def test_a_supervisor_that_was_suspended_takes_nobody_for_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     children = Children(respawn=True)
     children.start(NodeSpec("pose_source", "pose_source", {}))
@@ -85,7 +129,6 @@ def test_a_supervisor_that_was_suspended_takes_nobody_for_frozen(monkeypatch: py
     finally:
         monkeypatch.undo()
         children.end()
-        children.clear_up()
 
 
 def test_the_world_is_not_started_again(graph: Graph) -> None:
@@ -104,7 +147,6 @@ def test_what_dies_again_and_again_is_an_error() -> None:
         assert len(children.restarts) == RESTART_LIMIT
     finally:
         children.end()
-        children.clear_up()
 
 
 def _check_until(children: Children, end: float) -> None:
@@ -124,4 +166,3 @@ def test_a_node_that_starts_is_not_taken_for_a_frozen_one(monkeypatch: pytest.Mo
     finally:
         monkeypatch.undo()
         children.end()
-        children.clear_up()
