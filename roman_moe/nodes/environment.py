@@ -35,8 +35,7 @@ def this_machine() -> dict[str, str]:
     """
     if any(os.environ.get(name) for name in (DISCOVERY, *PROFILES)):
         return {}
-    kilted = int(metadata.version("rclpy").split(".")[0]) >= 9  # it warns of Jazzy's name
-    return {DISCOVERY: "SUBNET", PROFILES[0 if kilted else 1]: str(config_path("dds.xml"))}
+    return {DISCOVERY: "SUBNET", PROFILES[1 if _is_jazzy() else 0]: str(config_path("dds.xml"))}
 
 
 @contextlib.contextmanager
@@ -62,6 +61,14 @@ def ros_environment(separate: bool, private: bool) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def _is_jazzy() -> bool:
+    """Whether rclpy is Jazzy's; Kilted's Fast DDS warns of the older name of its variable."""
+    try:
+        return int(metadata.version("rclpy").split(".")[0]) < 9
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _free_domain() -> int:
