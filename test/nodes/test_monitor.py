@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ros_rig import Rig
 
+from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
-from roman_moe.core.action import Command
+from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.skills import SKILLS
+from roman_moe.nodes.diagnostics import STATUS
+from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.monitor import Monitor
-from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, TWIST_COMMAND
+from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, GATE_WEIGHTS, GRIPPER_COMMAND, TWIST_COMMAND
 
 TICK_NS = 50_000_000
 ONE = np.eye(len(SKILLS))
@@ -103,3 +109,33 @@ def test_a_new_episode_does_not_show_an_old_ones_weights(rig: Rig, monitor: Moni
     assert told(rig, monitor, 1) == [(0, SKILLS[6])]
     weights(rig, monitor, 4, 3)
     assert told(rig, monitor, 1) == [(4, SKILLS[3])]
+
+
+def test_who_hears_nothing_is_known_from_then_until_it_hears(rig: Rig, monitor: Monitor) -> None:
+    began = time.monotonic()
+    rig.add(LabNode, start="push", lockstep=True)
+    rig.spin_until(lambda: "lab" in monitor.missing)
+    assert began < monitor.missing["lab"] < time.monotonic()
+    command = Command(0, np.zeros(3), GRIPPER_OPEN)
+    rig.send(TWIST_COMMAND, CODEC.twist(command))
+    rig.send(GRIPPER_COMMAND, CODEC.gripper(command))
+    rig.spin_until(lambda: "lab" not in monitor.missing)
+
+
+@pytest.mark.parametrize(
+    ("status", "silence"),
+    [
+        (GuardStatus.HALT_EXPERTS_SILENT, True),
+        (GuardStatus.HALT_OBSERVER_SILENT, True),
+        (GuardStatus.HALT_TWO_COMMANDERS, False),
+        (GuardStatus.STOPPED, False),
+    ],
+)
+def test_a_guard_that_halts_for_want_of_an_answer_misses_something(
+    rig: Rig, monitor: Monitor, status: GuardStatus, silence: bool
+) -> None:
+    facts = [KeyValue(key=STATUS, value=f"{status.value} {status.name}")]
+    report = DiagnosticStatus(name="blender", message="held_ticks: 3", hardware_id="roman_moe", values=facts)
+    rig.send(DIAGNOSTICS, DiagnosticArray(status=[report]))
+    rig.spin_until(lambda: "blender" in monitor.statuses)
+    assert ("blender" in monitor.missing) == silence
