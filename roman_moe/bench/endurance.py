@@ -71,7 +71,7 @@ def _held() -> dict[str, int]:
         "threads": len(os.listdir("/proc/self/task")),
         "python_threads": threading.active_count(),
         "files": len(os.listdir("/proc/self/fd")),
-        "shared_memory": len(os.listdir("/dev/shm")),
+        "shared_memory": len(list(Path("/dev/shm").glob("fast*"))),
     }
 
 
