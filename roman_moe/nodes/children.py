@@ -1,8 +1,9 @@
 """Nodes as child processes: started quietly, watched, and ended together; none outlives the block that holds them.
 
 One that ends by itself, or is silent for too long, is an error, or is started again if that is wished and can help.
-So is a successor with which the graph does not come together: DDS discovery now and then (in one of some hundred starts
-on a busy machine) leaves two processes deaf to each other for ever, and another start makes it try anew.
+So is a successor with which the graph does not come together: DDS discovery now and then (in one of some 420
+starts on a busy machine, by a script that is not kept) leaves two processes deaf to each other for ever, and another
+start makes it try anew.
 """
 
 from __future__ import annotations
