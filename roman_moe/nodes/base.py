@@ -24,7 +24,7 @@ from std_srvs.srv import Trigger
 from roman_moe.core.bodies import Bodies, MessageError
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.diagnostics import ERROR, OK, Diagnostics
-from roman_moe.nodes.parameters import declare_autostart
+from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
 from roman_moe.nodes.topics import CODEC, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
@@ -71,6 +71,7 @@ class RomanNode(LifecycleNode):
         self._trigger_services: dict[str, object] = {}
         self._refusal: RomanError | None = None
         self._activities = 0  # ended so far: an executor may still bring what was meant for one of them
+        self._lasting: frozenset[str] = frozenset()  # keys of facts from before it was configured, such as a stop
         super().__init__(
             name or self.NAME,
             context=context,
@@ -113,6 +114,7 @@ class RomanNode(LifecycleNode):
         """Let go of what `configure` loaded."""
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._lasting = frozenset(self.diagnostics.facts)
         return self._transition(self.configure, "inactive", self.clean_up)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -158,7 +160,9 @@ class RomanNode(LifecycleNode):
 
     def _forget(self) -> None:
         self.protect(self.clean_up)
-        self.diagnostics.facts.clear()
+        facts = self.diagnostics.facts
+        for key in facts.keys() - self._lasting:
+            del facts[key]
 
     def _end(self) -> None:
         self._end_activity()
@@ -180,6 +184,8 @@ class RomanNode(LifecycleNode):
             if not response.success and self._refusal is None:
                 wanted = request.transition.label or request.transition.id
                 self.diagnostics.count(ILLEGAL, f"{wanted} asked for while {before}")
+            if response.success:  # a successor of this process is not to begin what somebody has ended
+                self.diagnostics.fact({AUTOSTART: str(self.active)})
             return response
 
         self._service_change_state.callback = guarded

@@ -147,8 +147,9 @@ class Graph:
         if self._on_spin is not None:
             self._on_spin(self)
         self._hear_answers()
-        missing = self.monitor.missing if self.monitor.finished is None else {}  # a lab that rests sends nothing
-        self._children.check(self.monitor.heard, self.monitor.kept, missing)
+        # what rests sends nothing: a lab after its episode, a node that somebody has deactivated
+        rests = self.monitor.finished is not None or self.monitor.rests
+        self._children.check(self.monitor.heard, self.monitor.kept, {} if rests else self.monitor.missing)
 
     def close(self) -> None:
         """End the nodes of this process."""

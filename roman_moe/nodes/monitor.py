@@ -20,6 +20,7 @@ from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
 from roman_moe.nodes.diagnostics import STATUS, STOPPED, WAITING
 from roman_moe.nodes.model_slot import MODEL
+from roman_moe.nodes.parameters import AUTOSTART
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
 from roman_moe.nodes.wire import NumbersReader, serialized_stamp
 
@@ -118,12 +119,18 @@ class Monitor(Node):
 
     def kept(self, node: str) -> dict[str, Any]:
         """What a node has said of parameters that its successor is to begin with."""
+        said = self._said(node)
+        texts = {key: said[key] for key in (MODEL, TAKEN_OUT) if key in said}
+        return {**texts, **{key: said[key] == str(True) for key in (STOPPED, AUTOSTART) if key in said}}
+
+    @property
+    def rests(self) -> bool:
+        """Whether somebody has deactivated a node, so that others may miss what it would send them."""
+        return any(self._said(node).get(AUTOSTART) == str(False) for node in self.statuses)
+
+    def _said(self, node: str) -> dict[str, str]:
         status = self.statuses.get(node)
-        said = {value.key: value.value for value in status.values} if status else {}
-        kept: dict[str, Any] = {key: said[key] for key in (MODEL, TAKEN_OUT) if key in said}
-        if STOPPED in said:
-            kept[STOPPED] = said[STOPPED] == str(True)
-        return kept
+        return {value.key: value.value for value in status.values} if status else {}
 
     @property
     def missed_ticks(self) -> int:

@@ -22,6 +22,9 @@ from roman_moe.core.errors import ConfigError
 
 T = TypeVar("T")
 
+AUTOSTART = "autostart"
+"""Parameter that every node has, and fact, once somebody has moved it through its life cycle: whether it is active."""
+
 _TYPES = {
     "bool": (Parameter.Type.BOOL, "true or false"),
     "int": (Parameter.Type.INTEGER, "a whole number"),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from bundles import write_tiny_bundle
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup import Graph, running_graph
@@ -70,6 +72,41 @@ def test_a_successor_begins_where_its_predecessor_was_stopped_taken_out_and_swap
     assert facts(graph, "blender")["stopped"] == "True"
     assert graph.spin_until(lambda: facts(graph, "blender").get("guard") == "20 STOPPED", START)
     assert facts(graph, "expert_push")["model"] == str(other)
+
+
+def test_the_successor_of_a_deactivated_node_waits_until_it_is_activated(graph: Graph) -> None:
+    def change(transition: int) -> None:
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        assert graph.spin_until(future.done, START)
+        assert future.result().success
+
+    def successor_of(node: str) -> None:
+        before = graph.processes[node]
+        os.kill(before, signal.SIGKILL)
+        assert graph.spin_until(lambda: graph.processes[node] != before, START)
+        graph.monitor.statuses.pop(node)
+        assert graph.spin_until(lambda: node in graph.monitor.statuses, START)
+
+    client = graph.monitor.create_client(ChangeState, "blender/change_state")
+    assert graph.spin_until(client.service_is_ready, START)
+    graph.trigger("blender", "stop")
+    assert graph.spin_until(lambda: facts(graph, "blender").get("stopped") == "True", START)
+    change(Transition.TRANSITION_DEACTIVATE)
+    assert graph.spin_until(lambda: facts(graph, "blender").get("autostart") == "False", START)
+    change(Transition.TRANSITION_CLEANUP)
+    successor_of("blender")
+    graph.spin_until(lambda: False, 1.0)
+    there = graph.monitor.tick
+    assert not graph.spin_until(lambda: graph.monitor.tick is not there, 2.0)
+    assert graph.spin_until(client.service_is_ready, START)
+    change(Transition.TRANSITION_CONFIGURE)
+    change(Transition.TRANSITION_ACTIVATE)
+    assert graph.spin_until(lambda: graph.monitor.tick is not there, START), graph.monitor.troubles()
+    assert facts(graph, "blender")["stopped"] == "True"
+    assert graph.spin_until(lambda: facts(graph, "blender").get("autostart") == "True", START)
+    successor_of("blender")
+    again = graph.monitor.tick
+    assert graph.spin_until(lambda: graph.monitor.tick is not again, START), graph.monitor.troubles()
 
 
 def test_a_successor_that_does_not_come_together_with_the_others_is_started_anew(
