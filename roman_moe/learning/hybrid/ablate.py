@@ -86,11 +86,6 @@ class Study:
     budget: float = 1.0
     workers: int = 1
 
-    @property
-    def demonstrations(self) -> Path:
-        """The dataset that all methods draw from."""
-        return self.folder / "demos"
-
 
 def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) -> dict[str, Any]:
     """Train and evaluate all methods; answers the report.
@@ -101,7 +96,6 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
     Raises:
         ConfigError: if the folder holds a study with other settings.
     """
-    _demonstrate(study)
     reports: dict[str, list[dict[str, Any]]] = {}
     for seed in range(study.seeds):  # seed by seed: a study that is cut off has compared all methods at least once
         for method in study.methods:
@@ -137,46 +131,45 @@ def _pooled(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"scenarios": scenarios, "environment_steps": [report["environment_steps"] for report in reports]}
 
 
-def _demonstrate(study: Study) -> None:
-    """Collect what the largest of the methods needs, once; the others take the first of them."""
-    most = max(_recipe(study, method).networks[SKILLS[0]].demonstrations for method in study.methods)
-    everything = Collection(
-        out=study.demonstrations,
-        episodes=most,
-        gate_episodes=_of_gate(most),
-        noise=PoseNoise(0.005),
-        perturbation=0.5,
-        disturbed_share=1.0,
-        poor_link_share=0.5,
-        seed=0,
-        workers=study.workers,
-    )
-    _collected(everything)
-    if MONOLITHIC in study.methods:
-        # The very episodes that the hierarchy learns from, by their seeds, with the action as the answer throughout.
-        networks = study.recipe.networks
-        one = dataclasses.replace(
-            everything,
-            out=study.folder / f"demos_{MONOLITHIC}",
-            episodes=networks[SKILLS[0]].demonstrations,
-            gate_episodes=networks[GATE].demonstrations,
-            monolithic=True,
+def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False) -> Path:
+    """The dataset of a method, collected if it is not there yet.
+
+    All methods draw from the one that the study's own recipe needs, fewer of them or as many; one that needs more has
+    a dataset of its own, whose first are the same episodes. So are the monolithic network's, by their seeds, with the
+    action as the answer throughout.
+    """
+    networks = study.recipe.networks
+    more = recipe.networks[SKILLS[0]].demonstrations
+    name = "demos"
+    if monolithic:
+        name = f"demos_{MONOLITHIC}"
+    elif more > networks[SKILLS[0]].demonstrations:
+        name, networks = f"demos_{more}", recipe.networks
+    out = study.folder / name
+    if not out.exists():  # it is whole or not there at all
+        scratch = out.with_name(f".{name}")
+        shutil.rmtree(scratch, ignore_errors=True)
+        collect(
+            Collection(
+                out=scratch,
+                episodes=networks[SKILLS[0]].demonstrations,
+                gate_episodes=networks[GATE].demonstrations,
+                noise=PoseNoise(0.005),
+                perturbation=0.5,
+                disturbed_share=1.0,
+                poor_link_share=0.5,
+                seed=0,
+                monolithic=monolithic,
+                workers=study.workers,
+            )
         )
-        _collected(one)
+        scratch.rename(out)
+    return out
 
 
 def _of_gate(demonstrations: int) -> int:
     """Demonstrations of the gate from each scenario, for so many of each skill."""
     return max(1, round(GATE_SHARE * demonstrations))
-
-
-def _collected(collection: Collection) -> None:
-    """Collect, whole or not at all."""
-    if not collection.out.exists():
-        scratch = collection.out.with_name(f".{collection.out.name}")
-        shutil.rmtree(scratch, ignore_errors=True)
-        collect(dataclasses.replace(collection, out=scratch))
-        scratch.rename(collection.out)
 
 
 def _recipe(study: Study, method: str) -> HybridRecipe:
@@ -206,7 +199,7 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     if method == MONOLITHIC:
         controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
     else:
-        run = Run(folder / "run", recipe, study.demonstrations, seed, study.workers)
+        run = Run(folder / "run", recipe, _demonstrations(study, recipe), seed, study.workers)
         record = train_run(run, NETWORKS, resume=(folder / "run").exists())
         controller, steps = run.folder / BUNDLE, record["environment_steps"]
     evaluation = Evaluation(
@@ -238,7 +231,7 @@ def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: in
         practice=gate.practice,
         validation=dataclasses.replace(gate.validation, updates=4 * gate.validation.updates),
     )
-    demonstrations = study.folder / f"demos_{MONOLITHIC}"
+    demonstrations = _demonstrations(study, recipe, monolithic=True)
     job = TrainingJob(folder, MONOLITHIC, whole, recipe.rates, demonstrations, seed, study.workers)
     row = train_network(job)
     policy = load_best(job.folder)

@@ -67,10 +67,10 @@ def test_a_budget_scales_steps_and_annealing_alike(tmp_path):
 @pytest.mark.slow
 def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was_cut_off(tmp_path):
     tiny = small_recipe(demonstrations=1, clone={"steps": 5}, ppo={"steps": 64}, validation={"episodes": 1})
-    study = study_of(tmp_path, tiny, methods=["bc", "hybrid", "monolithic"], workers=2)
+    study = study_of(tmp_path, tiny, methods=["bc", "hybrid", "bc_5_demos", "monolithic"], workers=2)
     told: list[str] = []
     report = ablate.ablate(study, lambda method, seed, found: told.append(method))
-    assert told == list(report["methods"]) == ["bc", "hybrid", "monolithic"]
+    assert told == list(report["methods"]) == ["bc", "hybrid", "bc_5_demos", "monolithic"]
     assert all(found["scenarios"]["0"]["episodes"] == 1 for found in report["methods"].values())
 
     # The same episodes, whoever learns from them.
@@ -78,6 +78,9 @@ def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was
     whole = [e for e in read_episodes(tmp_path / "demos_monolithic", "monolithic") if e.meta.start == "push"]
     assert [e.meta.seed for e in whole] == [e.meta.seed for e in skill]
     assert all((a.answers == b.answers).all() for a, b in zip(skill, whole, strict=True))
+    more = read_episodes(tmp_path / "demos_5", "push")
+    assert (len(more), len(skill)) == (5, 1)
+    assert (more[0].answers == skill[0].answers).all()
 
     (tmp_path / "hybrid" / "seed_0" / "evaluation.json").unlink()
     before = (tmp_path / "bc" / "seed_0" / "evaluation.json").stat().st_mtime_ns
@@ -85,8 +88,8 @@ def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was
     assert again["methods"] == report["methods"]
     assert (tmp_path / "bc" / "seed_0" / "evaluation.json").stat().st_mtime_ns == before
 
-    more = ablate.ablate(dataclasses.replace(study, methods=["bc"], episodes=2), lambda *_: None)
-    assert more["methods"]["bc"]["scenarios"]["0"]["episodes"] == 2
+    further = ablate.ablate(dataclasses.replace(study, methods=["bc"], episodes=2), lambda *_: None)
+    assert further["methods"]["bc"]["scenarios"]["0"]["episodes"] == 2
     link = LinkQuality(1, 1.0)
     over = ablate.ablate(dataclasses.replace(study, methods=["bc"], link=link), lambda *_: None)
     kept = json.loads((tmp_path / "bc" / "seed_0" / "evaluation.json").read_text())  # evaluated anew
