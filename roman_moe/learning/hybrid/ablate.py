@@ -44,6 +44,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "bc_5_demos": {"demonstrations": 5, "ppo": {"steps": 0}},
     "bc_ppo_5_demos": {"demonstrations": 5, "gail": {"strength": 0.0}},
     "hybrid_5_demos": {"demonstrations": 5},
+    "bc_10_demos": {"demonstrations": 10, "ppo": {"steps": 0}},
     "hybrid_10_demos": {"demonstrations": 10},
     "hybrid_40_demos": {"demonstrations": 40},
     MONOLITHIC: {},
