@@ -6,6 +6,7 @@ imported; `gymnasium.make("roman_moe.lab.env:roman_moe/push-v0")` does both.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,7 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         disturbed_share: float = 0.0,
         time_limit: float | None = None,
         links: LinkQuality | Sequence[LinkQuality] = GOOD_LINK,
+        handed_over_share: float = 0.0,
     ) -> None:
         """Make an environment.
 
@@ -69,6 +71,7 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             disturbed_share: of the episodes that meet a disturbance.
             time_limit: after which an episode is truncated [s]; the task's own, longer one if None.
             links: of the commands to the arm; one of several is drawn for each episode.
+            handed_over_share: of the episodes that begin with the hand where the skill before leaves it.
         """
         self.lab = Lab()
         self.start = start
@@ -77,6 +80,7 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.noises = (noise,) if isinstance(noise, PoseNoise) else tuple(noise)
         self.reward = TaskReward() if reward is None else reward
         self.disturbed_share = disturbed_share
+        self.handed_over_share = handed_over_share
         self.time_limit = math.inf if time_limit is None else time_limit
         self.links = (links,) if isinstance(links, LinkQuality) else tuple(links)
         self.render_mode = render_mode
@@ -97,7 +101,9 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
-        state = self._state = self.lab.reset(self.start, self.np_random)
+        handed_over = self.handed_over_share > 0.0 and self.np_random.random() < self.handed_over_share
+        start = dataclasses.replace(self.start, handed_over=handed_over)
+        state = self._state = self.lab.reset(start, self.np_random)
         self._judge.reset(self.lab)
         self._gripper_opening = GRIPPER_OPEN
         self._noise = self.noises[self.np_random.integers(len(self.noises))]

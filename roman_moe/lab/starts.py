@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 _REST_GAP = 0.0005  # [m] above the surface on which a thing is put, so that it starts without overlap
 
+_LEFT_AT = ("drawer_handle", "cover", "door_handle", "rack", "vial", "rack")
+"""Site at which each skill but the last leaves the hand."""
+_LEFT_WITHIN = np.array([[-0.03, -0.03, 0.03], [0.03, 0.03, 0.15]])
+"""How far from it [m], lowest and highest: it has let go, and begun to rise."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -33,11 +38,14 @@ class Start:
         name: "push", or "scenario_6".
         stage: how many skills are already done, 0 to 6.
         skill: the skill to do, or None for the whole task from here on.
+        handed_over: the hand is where the skill before has left it, not near home: ours, for practice. Starts of the
+            first skill have none before.
     """
 
     name: str
     stage: int
     skill: str | None
+    handed_over: bool = False
 
     @property
     def skills(self) -> tuple[str, ...]:
@@ -82,6 +90,10 @@ class Start:
         place = f"slot_{slot}" if stage < 5 else f"hole_{hole}"
         half_height = float(model.geom("vial").size[2])
         _put(data, "vial", data.site(place).xpos + [0.0, 0.0, half_height + _REST_GAP])
+        if self.handed_over and stage > 0:
+            mujoco.mj_kinematics(model, data)
+            left_at = data.site(_LEFT_AT[stage - 1]).xpos + rng.uniform(*_LEFT_WITHIN)
+            lab.arm.place(data, left_at, GRIPPER_OPEN)
 
 
 def _put(data: mujoco.MjData, joint: str, position: NDArray[np.float64]) -> None:

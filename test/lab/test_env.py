@@ -84,6 +84,13 @@ def test_the_share_of_disturbed_episodes_is_the_one_asked_for(share, least, most
     assert least <= shoved <= most
 
 
+def test_the_share_of_handed_over_episodes_is_the_one_asked_for():
+    env = gymnasium.make("roman_moe/pick_and_place-v0", handed_over_share=0.5).unwrapped
+    states = [(env.reset(seed=seed), env.lab.state)[1] for seed in range(20)]
+    at_door = [np.linalg.norm(state.hand_position - state.position("door_handle")) < 0.16 for state in states]
+    assert 4 <= sum(at_door) <= 16
+
+
 def test_side_by_side_gives_what_one_by_one_gives_for_any_number_of_threads():
     actions = np.random.default_rng(0).uniform(-1, 1, (30, 3, 4)).astype(np.float32)
     runs = []

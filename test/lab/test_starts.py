@@ -1,5 +1,7 @@
 """Starts: ROMAN's distributions at the lab's scale, nothing in collision, the same for the same seed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,30 @@ def test_a_start_is_not_solved_already_and_nothing_overlaps(lab, start):
         assert not judge.achieved(lab)
         assert lab.data.contact.dist.min(initial=0.0) > -0.002
         assert np.abs(lab.data.qvel).max() < 0.5  # nothing was shot away
+
+
+@pytest.mark.parametrize("skill", SKILLS[1:])
+def test_handed_over_the_hand_is_where_the_skill_before_leaves_it_and_all_else_as_ever(lab, skill):
+    before = dict(zip(SKILLS, ("drawer_handle", "cover", "door_handle", "rack", "vial", "rack"), strict=False))
+    left = before[SKILLS[SKILLS.index(skill) - 1]]
+    start = skill_start(skill)
+    handed_over = dataclasses.replace(start, handed_over=True)
+    for seed in range(8):
+        near_home = lab.reset(start, np.random.default_rng(seed))
+        state = lab.reset(handed_over, np.random.default_rng(seed))
+        offset = state.hand_position - state.position(left)
+        assert np.all(np.abs(offset[:2]) < 0.035)
+        assert 0.025 < offset[2] < 0.155
+        np.testing.assert_allclose(state.object_positions, near_home.object_positions, atol=0.003)
+        assert lab.data.contact.dist.min(initial=0.0) > -0.002
+
+
+def test_the_first_skill_is_handed_over_by_none(lab):
+    start = skill_start(SKILLS[0])
+    lab.reset(start, np.random.default_rng(0))
+    physics = lab.physics_state()
+    lab.reset(dataclasses.replace(start, handed_over=True), np.random.default_rng(0))
+    np.testing.assert_array_equal(lab.physics_state(), physics)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

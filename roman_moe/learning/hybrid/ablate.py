@@ -33,6 +33,8 @@ from roman_moe.learning.statistics import wilson_interval
 
 _FROM_SCRATCH = {"warm_start": False, "cloning": {"strength": 0.0}}
 
+_HANDED_OVER = {"handed_over_share": 0.5}
+
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "bc": {"ppo": {"steps": 0}},
     "ppo_sparse": {**_FROM_SCRATCH, "gail": {"strength": 0.0}, "reward": {"progress": 0.0}},
@@ -45,6 +47,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "bc_ppo_5_demos": {"demonstrations": 5, "gail": {"strength": 0.0}},
     "hybrid_5_demos": {"demonstrations": 5},
     "bc_10_demos": {"demonstrations": 10, "ppo": {"steps": 0}},
+    "hybrid_handed_over_5_demos": {"demonstrations": 5, "practice": _HANDED_OVER, "validation": _HANDED_OVER},
     "hybrid_10_demos": {"demonstrations": 10},
     "hybrid_40_demos": {"demonstrations": 40},
     MONOLITHIC: {},

@@ -147,6 +147,7 @@ class EpisodesRecipe:
     Attributes:
         noise_bounds: levels L of the noise on object positions [m].
         disturbed_share: of the episodes that meet a disturbance.
+        handed_over_share: of the episodes that begin where the skill before leaves the hand, not near home.
         delays: control ticks by which commands reach the arm late.
         lost_shares: of the commands that never reach it.
         time_limit: after which an episode is cut short, and counts as lost [s].
@@ -154,12 +155,13 @@ class EpisodesRecipe:
 
     noise_bounds: tuple[float, ...] = (0.005,)
     disturbed_share: float = 0.0
+    handed_over_share: float = 0.0
     delays: tuple[int, ...] = (0,)
     lost_shares: tuple[float, ...] = (0.0,)
     time_limit: float = 30.0
 
     def __post_init__(self) -> None:
-        _check(self, "time_limit", share="disturbed_share")
+        _check(self, "time_limit", share="disturbed_share handed_over_share")
         for name, fits, expected in (
             ("noise_bounds", lambda bound: 0.0 <= bound < math.inf, "metres, 0 or more"),
             ("delays", lambda ticks: ticks >= 0, "control ticks, 0 or more"),
@@ -215,10 +217,10 @@ class ValidationRecipe(EpisodesRecipe):
         EpisodesRecipe.__post_init__(self)
         _check(self, "updates episodes", "enough")
 
-    def conditions(self, index: int) -> tuple[PoseNoise, LinkQuality]:
-        """What the start's episode `index` meets: every noise over every link in turn."""
-        combinations = [(noise, link) for link in self.links for noise in self.noises]
-        return combinations[index % len(combinations)]
+    @property
+    def combinations(self) -> list[tuple[PoseNoise, LinkQuality]]:
+        """Every noise over every link; a start's episodes meet them in turn."""
+        return [(noise, link) for link in self.links for noise in self.noises]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ taken up at a checkpoint is the same run, number for number, as one that was nev
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -299,6 +300,7 @@ class _Trainer:
                 disturbed_share=recipe.practice.disturbed_share,
                 time_limit=recipe.practice.time_limit,
                 links=recipe.practice.links,
+                handed_over_share=recipe.practice.handed_over_share,
             )
 
         starts = itertools.islice(itertools.cycle(job.starts), recipe.ppo.environments)
@@ -314,8 +316,10 @@ class _Trainer:
             jobs = []
             for index in range(recipe.episodes):
                 start = job.starts[index % len(job.starts)]
-                noise, link = recipe.conditions(index // len(job.starts))
+                noise, link = recipe.combinations[index // len(job.starts) % len(recipe.combinations)]
                 disturbed = falls_on(index, recipe.disturbed_share)
+                turn = index // len(job.starts) // len(recipe.combinations)  # each meets every noise, link, disturbance
+                start = dataclasses.replace(start, handed_over=falls_on(turn, recipe.handed_over_share))
                 seed = episode_seed(job.seed, f"validate/{start.name}", index)
                 jobs.append(EpisodeJob(str(controller), start, seed, noise, disturbed, recipe.time_limit, link))
             results = dict(run_jobs(run_job, jobs, job.workers))
