@@ -19,6 +19,7 @@ from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice
 from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
 from roman_moe.learning.networks import MLPPolicy
+from roman_moe.learning.samples import Samples
 
 SKILL = "pick_and_insert"
 DEMONSTRATED = 3200  # [samples] 20 episodes of 8 s: as many as an expert is trained with
@@ -51,9 +52,12 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
         for _ in range(recipe.ppo.environments)
     ]
     practice = ExpertPractice(envs, threads=1)
-    demonstrations = (
+    demonstrations = Samples(
+        SKILL,
         rng.normal(size=(DEMONSTRATED, len(features))).astype(np.float32),
         rng.uniform(-1.0, 1.0, (DEMONSTRATED, 4)).astype(np.float32),
+        np.zeros(DEMONSTRATED, np.intp),
+        min(practised.noise_bounds),
     )
     learner = HybridPPO(MLPPolicy(SKILL, recipe.clone.hidden), practice, recipe, demonstrations, seed)
     learner.begin(seed)

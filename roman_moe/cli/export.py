@@ -24,8 +24,10 @@ class Export:
 
     def main(self) -> int:
         """Export; 0 when the bundle is written."""
-        from roman_moe.learning.shipping import ship_bundle
+        from roman_moe.learning.shipping import ship_bundle, summary_of
 
+        if self.evaluation is not None:
+            summary_of(self.evaluation)  # before anything is replaced
         if (self.source / "run.json").is_file():
             from roman_moe.learning.hybrid.run import bundle_of
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,12 +25,14 @@ class Samples:
         observations: raw features, (N, n).
         answers: actions (N, 4) or weights (N, 7).
         episodes: index of the episode that each sample is from, (N,).
+        noise_bound: least L that an episode was recorded with [m].
     """
 
     network: str
     observations: NDArray[np.float32]
     answers: NDArray[np.float32]
     episodes: NDArray[np.intp]
+    noise_bound: float
 
     def split(self, validation_share: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
         """Training and validation samples, of different episodes: ticks of one episode are all alike.
@@ -42,7 +45,9 @@ class Samples:
         return self._where(~chosen), self._where(chosen)
 
     def _where(self, rows: NDArray[np.bool_]) -> Samples:
-        return Samples(self.network, self.observations[rows], self.answers[rows], self.episodes[rows])
+        return dataclasses.replace(
+            self, observations=self.observations[rows], answers=self.answers[rows], episodes=self.episodes[rows]
+        )
 
 
 def samples_of(network: str, episodes: Sequence[Episode], rates: Rates) -> Samples:
@@ -68,5 +73,9 @@ def samples_of(network: str, episodes: Sequence[Episode], rates: Rates) -> Sampl
     if not observations:
         raise DemonstrationError(f"no demonstration for {network!r}: collect some first")
     return Samples(
-        network, np.array(observations, np.float32), np.array(answers, np.float32), np.array(numbers, np.intp)
+        network,
+        np.array(observations, np.float32),
+        np.array(answers, np.float32),
+        np.array(numbers, np.intp),
+        min(episode.meta.noise_bound for episode in episodes),
     )

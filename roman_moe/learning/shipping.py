@@ -9,6 +9,7 @@ from typing import Any
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import ConfigError
+from roman_moe.learning.controllers import ORACLE
 from roman_moe.learning.export import write_bundle
 
 _CONDITIONS = ("noise_bound_m", "noise_kind", "delay_ticks", "lost_share", "seed", "git_commit")
@@ -45,6 +46,8 @@ def summary_of(report: Path) -> dict[str, Any]:
             kind: {name: {key: row[key] for key in _RESULTS} for name, row in content[kind].items()}
             for kind in ("scenarios", "skills")
         }
+        if content.get("controller") == ORACLE:
+            raise ConfigError(f"{report}: is of the oracle, not of a bundle")
     except OSError as error:
         raise ConfigError(f"{report}: cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -157,7 +157,16 @@ def test_the_command_trains_reports_and_exports_with_the_evaluation(
     assert load_bundle(shipped).manifest.provenance["evaluation"] == kept
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"scenarios": {}}', '{"scenarios": {"6": 3}, "skills": {}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"scenarios": {}}',
+        '{"scenarios": {"6": 3}, "skills": {}}',
+        '{"controller": "oracle", "scenarios": {}, "skills": {}}',
+    ],
+)
 def test_a_report_that_is_none_is_refused_by_name(demonstrations: Path, recipe: Path, tmp_path: Path, content: str):
     clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe), 0, 1)
     (tmp_path / "report.json").write_text(content)

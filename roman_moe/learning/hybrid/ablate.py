@@ -15,18 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from roman_moe.core.action import ActionScale
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.skills import SCENARIO_TIME_LIMIT, SKILLS
-from roman_moe.demos.dataset import git_commit
+from roman_moe.demos.dataset import dataset_hash, git_commit
 from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS
 from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.evaluate import Evaluation, evaluate
 from roman_moe.learning.export import policy_content
-from roman_moe.learning.hybrid.recipe import HybridRecipe, recipe_of
-from roman_moe.learning.hybrid.run import BUNDLE, Run, train_run
+from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe, recipe_of
+from roman_moe.learning.hybrid.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run
 from roman_moe.learning.hybrid.trainer import TrainingJob, load_best, train_network
 from roman_moe.learning.recipe import merged
 from roman_moe.learning.statistics import wilson_interval
@@ -98,7 +101,7 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
         on_method: called with method, seed and evaluation as each is done.
 
     Raises:
-        ConfigError: if the folder holds a study with other settings.
+        ConfigError: if the folder holds networks that were trained by another recipe or with another budget.
     """
     reports: dict[str, list[dict[str, Any]]] = {}
     for seed in range(study.seeds):  # seed by seed: a study that is cut off has compared all methods at least once
@@ -142,13 +145,11 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
     a dataset of its own, whose first are the same episodes. So are the monolithic network's, by their seeds, with the
     action as the answer throughout.
     """
-    networks = study.recipe.networks
-    more = recipe.networks[SKILLS[0]].demonstrations
-    name = "demos"
+    networks, name = study.recipe.networks, "demos"
     if monolithic:
         name = f"demos_{MONOLITHIC}"
-    elif more > networks[SKILLS[0]].demonstrations:
-        name, networks = f"demos_{more}", recipe.networks
+    elif (more := recipe.networks[SKILLS[0]].demonstrations) > networks[SKILLS[0]].demonstrations:
+        networks, name = recipe.networks, f"demos_{more}"
     out = study.folder / name
     if not out.exists():  # it is whole or not there at all
         scratch = out.with_name(f".{name}")
@@ -195,11 +196,16 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     done = folder / "evaluation.json"
     link = study.link
     asked = [list(study.scenarios), study.episodes, study.noise.bound, link.delay, link.lost_share, study.time_limit]
+    recipe = _recipe(study, method)
+    if method == MONOLITHIC:
+        recipe = _monolithic(recipe)
+    kept = folder / "run" / RECIPE
+    if kept.exists() and load_hybrid_recipe(kept) != recipe:
+        raise ConfigError(f"{folder}: was trained by another recipe or with another --budget: choose another --out")
     if done.exists():
         report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
         if report["asked"] == asked:
             return report
-    recipe = _recipe(study, method)
     if method == MONOLITHIC:
         controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
     else:
@@ -222,8 +228,11 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     return report
 
 
-def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: int) -> tuple[Path, int]:
-    """One network for the whole task, with all demonstrations and as many environment steps as all others together."""
+def _monolithic(recipe: HybridRecipe) -> HybridRecipe:
+    """One network for the whole task, with all demonstrations and as many environment steps as all others together.
+
+    It stands under every name, so that the file has a recipe's layout.
+    """
     networks = recipe.networks
     steps = sum(network.ppo.steps for network in networks.values())
     base, gate = networks[SKILLS[0]], networks[GATE]
@@ -235,8 +244,18 @@ def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: in
         practice=gate.practice,
         validation=dataclasses.replace(gate.validation, updates=4 * gate.validation.updates),
     )
+    return HybridRecipe(recipe.rates, dict.fromkeys(NETWORKS, whole))
+
+
+def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: int) -> tuple[Path, int]:
+    """Train the monolithic network, or go on with it; answers its ONNX file and the environment steps that it took."""
     demonstrations = _demonstrations(study, recipe, monolithic=True)
-    job = TrainingJob(folder, MONOLITHIC, whole, recipe.rates, demonstrations, seed, study.workers)
+    if not (folder / RECIPE).exists():
+        record = {**new_record(seed), "demonstrations": {MONOLITHIC: dataset_hash(demonstrations, MONOLITHIC)}}
+        write_json(folder / RECORD, record)
+        with atomic_path(folder / RECIPE) as temporary:
+            temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
+    job = TrainingJob(folder, MONOLITHIC, recipe.networks[GATE], recipe.rates, demonstrations, seed, study.workers)
     row = train_network(job)
     policy = load_best(job.folder)
     file = folder / f"{MONOLITHIC}.onnx"

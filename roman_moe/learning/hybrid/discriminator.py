@@ -1,7 +1,10 @@
 """GAIL's discriminator: tells a demonstrator's states from the learner's, and so rewards being where it would be.
 
 Ho and Ermon, "Generative adversarial imitation learning", NeurIPS 2016; on states alone, with the gradient penalty of
-Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017, as ROMAN's trainer (ml-agents 0.15) does it.
+Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017. ROMAN's trainer (ml-agents, `gail/model.py`)
+penalises the slope of D itself, behind its sigmoid, and draws a share for each number of an input. Behind the
+sigmoid a slope of one takes one of four or more before it: on D's logit, the other choice, the same weight holds D far
+smoother.
 """
 
 from __future__ import annotations
@@ -56,19 +59,22 @@ class Discriminator(nn.Module):
 
 
 def discriminator_loss(
-    discriminator: Discriminator, expert: Tensor, learner: Tensor, gradient_penalty: float
+    discriminator: Discriminator, expert: Tensor, learner: Tensor, gradient_penalty: float, penalty_of: str = "logit"
 ) -> tuple[Tensor, Tensor]:
     """Loss of a batch of inputs from each side, (B, size), a scalar; and the share that D gets right.
 
-    Cross-entropy, plus `gradient_penalty` times the mean of (|gradient of D's logit| - 1)^2 at random points between
-    the two sides.
+    Cross-entropy, plus `gradient_penalty` times the mean of (|gradient| - 1)^2 at random points between the two sides,
+    the gradient of D's "logit" or, as in ROMAN's trainer, of its "probability".
     """
     expert_logits, learner_logits = discriminator(expert), discriminator(learner)
     loss = functional.softplus(-expert_logits).mean() + functional.softplus(learner_logits).mean()
     if gradient_penalty:
-        share = torch.rand(len(expert), 1)
+        of_probability = penalty_of == "probability"
+        share = torch.rand(expert.shape if of_probability else (len(expert), 1))
         between = (share * expert + (1.0 - share) * learner).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+        logits = discriminator(between)
+        judged = torch.sigmoid(logits) if of_probability else logits
+        (gradient,) = torch.autograd.grad(judged.sum(), between, create_graph=True)
         loss = loss + gradient_penalty * (gradient.norm(dim=1) - 1.0).square().mean()
     right = 0.5 * ((expert_logits > 0.0).float().mean() + (learner_logits < 0.0).float().mean())
     return loss, right.detach()

@@ -24,6 +24,7 @@ from roman_moe.learning.hybrid.discriminator import Discriminator, discriminator
 from roman_moe.learning.hybrid.practice import Practice
 from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe
 from roman_moe.learning.networks import MLPPolicy
+from roman_moe.learning.samples import Samples
 
 
 class DivergedError(RomanError):
@@ -42,7 +43,7 @@ class RewardParts:
 
 
 class MixedReward(VecEnvWrapper):
-    """r = scale (w_I r_I + w_E r_E); r_I is of the state that an action led to.
+    """r = scale (w_I r_I + w_E r_E); r_I is of the state that an action led to, or of the action in the state before.
 
     Attributes:
         parts: what the rewards since the last reading were made of, unscaled.
@@ -53,12 +54,18 @@ class MixedReward(VecEnvWrapper):
         super().__init__(practice)
         self._recipe = recipe
         self._discriminator = discriminator
-        self._taken: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._before = self._taken = np.zeros(0, np.float32)
         self.parts = RewardParts()
         self.imitation = False
 
+    def begin(self, seed: int) -> NDArray[np.float32]:
+        """Begin new episodes everywhere from one seed; answers their observations."""
+        practice: Practice = self.venv  # type: ignore[assignment]
+        self._before = practice.begin(seed)
+        return self._before
+
     def reset(self) -> Any:
-        return self.venv.reset()
+        return self.begin(0)
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         self._taken = actions
@@ -71,12 +78,15 @@ class MixedReward(VecEnvWrapper):
         rewards = recipe.reward.strength * extrinsic
         parts.extrinsic += float(extrinsic.sum())
         if self._discriminator is not None and self.imitation:
-            reached = observations.copy()
-            for i in np.flatnonzero(done):
-                reached[i] = infos[i]["terminal_observation"]
-            imitation = self._discriminator.reward(reached, self._taken)
+            judged = self._before  # with actions: what D learns from are a scene and the answer to it
+            if not recipe.gail.use_actions:
+                judged = observations.copy()
+                for i in np.flatnonzero(done):
+                    judged[i] = infos[i]["terminal_observation"]
+            imitation = self._discriminator.reward(judged, self._taken)
             parts.imitation += float(imitation.sum())
             rewards = rewards + recipe.gail.strength * imitation
+        self._before = observations
         parts.decisions += len(done)
         parts.ended += int(done.sum())
         parts.solved += sum(infos[i]["outcome"] == "success" for i in np.flatnonzero(done))
@@ -104,20 +114,20 @@ class HybridPPO:
         policy: MLPPolicy,
         practice: Practice,
         recipe: HybridNetworkRecipe,
-        demonstrations: tuple[NDArray[np.float32], NDArray[np.float32]],
+        demonstrations: Samples,
         seed: int,
     ) -> None:
-        """`demonstrations`: raw observations (N, n) and answers (N, k)."""
         self.policy = policy
         self.recipe = recipe
         self.practice = practice
         self.steps = self.updates = 0
         torch.set_num_threads(1)  # these networks are too small to share
-        self._observations, self._answers = map(torch.from_numpy, demonstrations)
+        self._observations = torch.from_numpy(demonstrations.observations)
+        self._answers = torch.from_numpy(demonstrations.answers)
         self._noisy = torch.from_numpy(object_columns(policy.features))
         # What is practised is seen through more noise than what was demonstrated: a discriminator must not tell them
         # apart by that.
-        recorded = min(recipe.practice.noise_bounds)
+        recorded = demonstrations.noise_bound
         self._more_noise = torch.tensor(
             [np.sqrt(max(bound**2 - recorded**2, 0.0)) / 3.0 for bound in recipe.practice.noise_bounds],
             dtype=torch.float32,
@@ -176,7 +186,7 @@ class HybridPPO:
         if not self._started:
             ppo._setup_learn(self.recipe.ppo.steps, self._callback)
             self._started = True
-        ppo._last_obs = self.practice.begin(seed)
+        ppo._last_obs = self.rewards.begin(seed)
         ppo._last_episode_starts = np.ones(self.practice.num_envs, bool)
 
     def update(self) -> dict[str, float]:
@@ -189,7 +199,10 @@ class HybridPPO:
         # No reward from a discriminator that has seen nothing yet, as in ml-agents.
         self.rewards.imitation = self.imitates and self.updates > 0
         before = self.practice.ticks
-        ppo.collect_rollouts(self.rewards, self._callback, ppo.rollout_buffer, recipe.ppo.rollout)
+        try:
+            ppo.collect_rollouts(self.rewards, self._callback, ppo.rollout_buffer, recipe.ppo.rollout)
+        except ValueError as error:  # what torch's distributions say to a mean that is not finite
+            raise self._diverged() from error
         self.steps += self.practice.ticks - before
         ppo._current_progress_remaining = max(0.0, 1.0 - self.steps / recipe.ppo.steps)
         rollout = torch.from_numpy(ppo.rollout_buffer.observations.reshape(-1, len(self.policy.features)).copy())
@@ -199,7 +212,7 @@ class HybridPPO:
             parameter.requires_grad_(learns)
         try:
             ppo.train()
-        except ValueError as error:  # what torch's distributions say to a mean that is not finite
+        except ValueError as error:
             raise self._diverged() from error
         self.policy.requires_grad_(True)
         log = {name: float(value) for name, value in ppo.logger.name_to_value.items() if name.startswith("train/")}
@@ -226,7 +239,7 @@ class HybridPPO:
     def _diverged(self) -> DivergedError:
         return DivergedError(
             f"{self.policy.name}: diverged at step {self.steps}: the last good checkpoint is kept; "
-            "lower the recipe's learning_rate"
+            "begin another run with a lower learning_rate in the recipe"
         )
 
     def _clone(self) -> float:
@@ -259,7 +272,7 @@ class HybridPPO:
                 expert = discriminator.inputs(self._noised(self._observations[shown]), answers)
                 low = 0.0 if self.policy.name == GATE else -1.0
                 learner = discriminator.inputs(rollout[rows], actions[rows].clamp(low, 1.0))
-            loss, share = discriminator_loss(discriminator, expert, learner, recipe.gradient_penalty)
+            loss, share = discriminator_loss(discriminator, expert, learner, recipe.gradient_penalty, recipe.penalty_of)
             self._discriminator_optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self._discriminator_optimiser.step()

@@ -16,6 +16,7 @@ from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.recipe import NetworkRecipe, load_networks, networks_of
 
 SCHEDULES = ("together", "gail_after_cloning")
+PENALTIES = ("logit", "probability")
 
 
 def _check(owner: Any, positive: str = "", not_negative: str = "", share: str = "") -> None:
@@ -103,6 +104,7 @@ class GailRecipe:
         hidden: sizes of the discriminator's hidden layers.
         learning_rate: of its Adam.
         gradient_penalty: weight of the gradient penalty.
+        penalty_of: the slope of what it holds near one: of D's "logit", or of its "probability" as in ROMAN's trainer.
         batch_size: of each side, a step.
         epochs: over a rollout after each update.
         use_actions: whether D sees the action as well; ROMAN's sees states only.
@@ -112,12 +114,15 @@ class GailRecipe:
     hidden: tuple[int, ...] = (128, 128)
     learning_rate: float = 3e-4
     gradient_penalty: float = 10.0
+    penalty_of: str = "logit"
     batch_size: int = 512
     epochs: float = 1.0
     use_actions: bool = False
 
     def __post_init__(self) -> None:
         _check(self, "learning_rate batch_size", "strength gradient_penalty epochs")
+        if self.penalty_of not in PENALTIES:
+            raise ValueError(f"penalty_of is {self.penalty_of!r}: expected {' or '.join(PENALTIES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +256,12 @@ class HybridNetworkRecipe:
         _check(self, "demonstrations")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule is {self.schedule!r}: expected {' or '.join(SCHEDULES)}")
+        waits = self.schedule == "gail_after_cloning" and self.gail.strength and self.cloning.strength
+        if waits and 0 < self.ppo.steps <= self.cloning.steps:
+            raise ValueError(
+                f"schedule is {self.schedule!r}, but cloning.steps ({self.cloning.steps}) do not end before ppo.steps "
+                f"({self.ppo.steps}): GAIL would never begin"
+            )
 
 
 @dataclass(frozen=True, slots=True)

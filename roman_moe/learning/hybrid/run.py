@@ -81,7 +81,7 @@ def train_run(run: Run, networks: Sequence[str], resume: bool = False) -> dict[s
 
     Raises:
         ConfigError: if the folder holds a run with another recipe, seed or demonstrations, or a network that is there
-            already while `resume` is false, or the gate's experts are missing.
+            already while `resume` is false, or the gate's experts are missing or were cut off.
         DemonstrationError: if demonstrations cannot be used.
         DivergedError: if training diverges; the last good checkpoint stays.
     """
@@ -132,19 +132,29 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
     else:
         if resume:
             raise ConfigError(f"{folder}: no run to resume")
-        record = {
-            "seed": run.seed,
-            "git_commit": git_commit(),
-            "demonstrations": {},
-            "python": platform.python_version(),
-            "packages": {name: metadata.version(name) for name in ("torch", "stable-baselines3", "mujoco", "numpy")},
-            "seconds": 0.0,
-        }
+        record = new_record(run.seed)
         with atomic_path(folder / RECIPE) as temporary:
             temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
+    if GATE in networks:
+        begun = {skill: rows for skill, rows in curves(folder).items() if skill in SKILLS and skill not in networks}
+        cut_off = [skill for skill, rows in begun.items() if not finished(rows, recipe.networks[skill])]
+        if cut_off:
+            raise ConfigError(f"{folder}: training of {', '.join(cut_off)} was cut off: --resume it before the gate")
     record["demonstrations"] |= hashes
     write_json(path, record)
     return record
+
+
+def new_record(seed: int) -> dict[str, Any]:
+    """What a run says about itself when it begins."""
+    return {
+        "seed": seed,
+        "git_commit": git_commit(),
+        "demonstrations": {},
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in ("torch", "stable-baselines3", "mujoco", "numpy")},
+        "seconds": 0.0,
+    }
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ taken up at a checkpoint is the same run, number for number, as one that was nev
 from __future__ import annotations
 
 import dataclasses
+import io
 import itertools
 import json
 import math
@@ -144,7 +145,8 @@ def demonstrated(job: TrainingJob) -> Samples:
     by_start: dict[str, list[Any]] = {}
     for episode in episodes:
         by_start.setdefault(episode.meta.start, []).append(episode)
-    for start, found in by_start.items():
+    for start in dict.fromkeys([*by_start, *(start.name for start in job.starts)]):
+        found = by_start.get(start, [])
         if len(found) < wanted:
             raise DemonstrationError(
                 f"{job.demonstrations / job.network}: {len(found)} demonstrations of {start}: the recipe wants {wanted}"
@@ -184,8 +186,7 @@ class _Trainer:
         checkpoint = load_checkpoint(job.folder)
         policy = self._new_policy(cloned=checkpoint is None and recipe.warm_start)
         self._practice = self._make_practice()
-        demonstrations = (self._samples.observations, self._samples.answers)
-        learner = HybridPPO(policy, self._practice, recipe, demonstrations, job.stream(1))
+        learner = HybridPPO(policy, self._practice, recipe, self._samples, job.stream(1))
         if checkpoint is not None:
             learner.load_state(checkpoint["learner"])
             self._rows, self._best = checkpoint["rows"], checkpoint["best"]
@@ -256,8 +257,10 @@ class _Trainer:
             "hidden": list(network.hidden),
             "near_scales": list(network.near_scales),
         }
+        buffer = io.BytesIO()  # to a full disk, torch's own file raises something that says nothing
+        torch.save(content, buffer)
         with atomic_path(self._job.folder / CHECKPOINT) as path:
-            torch.save(content, path)
+            path.write_bytes(buffer.getvalue())
         write_json(self._job.folder / CURVE, self._rows)
 
     def _progress(self, learner: HybridPPO, log: dict[str, float], done: bool = False) -> None:

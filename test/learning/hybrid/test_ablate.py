@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from small_recipe import small_recipe
 
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.demos.reader import read_episodes
 from roman_moe.lab.link import LinkQuality
@@ -66,6 +68,39 @@ def test_only_the_number_of_demonstrations_differs_where_the_name_says_so(tmp_pa
 def test_a_budget_scales_steps_and_annealing_alike(tmp_path):
     whole, half = (ablate._recipe(study_of(tmp_path, budget=share), "hybrid").networks["gate"] for share in (1.0, 0.5))
     assert (half.ppo.steps, half.cloning.steps) == (whole.ppo.steps // 2, whole.cloning.steps // 2)
+
+
+def test_another_budget_or_recipe_is_another_study(tmp_path):
+    whole = study_of(tmp_path, methods=["bc", "monolithic"])
+    for method in whole.methods:
+        recipe = ablate._recipe(whole, method)
+        kept = ablate._monolithic(recipe) if method == "monolithic" else recipe
+        file = tmp_path / method / "seed_0" / "run" / "recipe.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(yaml.safe_dump(kept.to_dict()))
+        done = {"asked": [[0], 1, 0.005, 0, 0.0, whole.time_limit], "scenarios": {"0": {"episodes": 1, "successes": 1}}}
+        done |= {"environment_steps": 7}
+        done["scenarios"]["0"]["rate"] = 1.0
+        (tmp_path / method / "seed_0" / "evaluation.json").write_text(json.dumps(done))
+    assert ablate.ablate(whole, lambda *_: None)["methods"]["monolithic"]["environment_steps"] == [7]
+    other = load_hybrid_recipe(config_path("training/paper.yaml"))
+    for changed in (dataclasses.replace(whole, budget=0.5), dataclasses.replace(whole, recipe=other)):
+        for method in whole.methods:
+            one = dataclasses.replace(changed, methods=[method])
+            with pytest.raises(ConfigError, match="was trained by another recipe or with another --budget"):
+                ablate.ablate(one, lambda *_: None)
+
+
+def test_seeds_are_pooled_with_the_interval_of_all_their_episodes():
+    reports = [
+        {"scenarios": {"6": {"episodes": 200, "successes": found, "rate": found / 200}}, "environment_steps": found}
+        for found in (4, 16)
+    ]
+    pooled = ablate._pooled(reports)
+    row = pooled["scenarios"]["6"]
+    assert (row["episodes"], row["successes"], row["rate"], row["by_seed"]) == (400, 20, 0.05, [0.02, 0.08])
+    assert row["ci95"] == pytest.approx([0.0326, 0.0759], abs=1e-4)
+    assert pooled["environment_steps"] == [4, 16]
 
 
 @pytest.mark.slow

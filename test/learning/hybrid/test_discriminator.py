@@ -64,6 +64,23 @@ def test_the_gradient_penalty_is_zero_for_a_slope_of_one_and_grows_with_the_dist
     assert penalty(3.0) == pytest.approx(10.0 * 4.0, rel=1e-5)
 
 
+def test_the_penalty_on_the_probability_wants_four_times_the_slope(layer):
+    discriminator = Discriminator(layer, ())
+    weights = torch.zeros(1, layer.size)
+
+    def penalty(slope: float) -> float:
+        weights[0, 0] = slope  # D is a half at 0, where its own slope is a quarter of its logit's
+        discriminator.body[0].weight.data.copy_(weights)
+        torch.nn.init.zeros_(discriminator.body[0].bias)
+        zeros = torch.zeros(4, layer.size)
+        both = (discriminator_loss(discriminator, zeros, zeros, weight, "probability") for weight in (10.0, 0.0))
+        with_it, without = (loss.item() for loss, _ in both)
+        return with_it - without
+
+    assert penalty(4.0) == pytest.approx(0.0, abs=1e-6)
+    assert penalty(1.0) == pytest.approx(10.0 * 0.75**2, rel=1e-5)
+
+
 @pytest.mark.parametrize("action_size", (0, 4))
 def test_actions_count_only_where_they_are_asked_for(layer, action_size):
     discriminator = Discriminator(layer, (8,), action_size)

@@ -46,6 +46,12 @@ def test_a_network_changes_single_numbers_of_a_section():
         ),
         ({"networks": {"pusch": {}}}, "networks: unknown network 'pusch'"),
         ({"defaults": {"schedule": "never"}}, "schedule is 'never': expected together or gail_after_cloning"),
+        (
+            {"defaults": {"schedule": "gail_after_cloning", "ppo": {"steps": 500}, "cloning": {"steps": 500}}},
+            "GAIL would never begin",
+        ),
+        ({"defaults": {"gail": {"penalty_of": "d"}}}, "penalty_of is 'd': expected logit or probability"),
+        ({"defaults": {"practice": {"handed_over_share": 2}}}, "handed_over_share is 2.0: expected 0 to 1"),
         ({"defaults": {"ppo": {"gamma": 1.5}}}, "gamma is 1.5: expected 0 to 1"),
         ({"defaults": {"practice": {"scenarios": [7]}}}, "scenarios is [7]: expected numbers from 0 to 6"),
         ({"defaults": {"practice": {"noise_bounds": []}}}, "noise_bounds is []: expected metres"),

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from small_recipe import small_recipe
 
+from roman_moe.cli.export import Export
 from roman_moe.control.bundle import load_bundle
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.core.files import write_json
 from roman_moe.core.skills import SKILLS
 from roman_moe.demos.metadata import NETWORKS
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.hybrid.recipe import HybridRecipe
-from roman_moe.learning.hybrid.run import Run, bundle_of, curves, train_run
+from roman_moe.learning.hybrid.run import Run, bundle_of, curves, new_record, train_run
+from roman_moe.learning.hybrid.trainer import train_network
 
 
 def quick_recipe(**changes: object) -> HybridRecipe:
@@ -58,6 +63,14 @@ def test_a_whole_run_leaves_a_bundle_its_recipe_and_where_everything_came_from(r
     assert {path.name for path in (run.folder / "tensorboard").iterdir()} == set(NETWORKS)
 
 
+def test_a_report_that_cannot_be_used_leaves_the_bundle_that_was_there(run, tmp_path):
+    Export(run.folder, tmp_path / "shipped").main()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "shipped").iterdir()}
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Export(run.folder, tmp_path / "shipped", tmp_path / "typo.json").main()
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "shipped").iterdir()} == before
+
+
 def test_resuming_a_finished_run_changes_nothing(run):
     before = {path.name: path.read_bytes() for path in (run.folder / "bundle").glob("*.onnx")}
     train_run(run, NETWORKS, resume=True)
@@ -89,6 +102,30 @@ def test_the_gate_wants_its_experts_first(whole_dataset, tmp_path):
     with pytest.raises(ConfigError, match="has no expert for pull, .*: train the experts before the gate"):
         train_run(Run(tmp_path / "run", quick_recipe(), whole_dataset, 0), ["gate"])
     assert not (tmp_path / "run").exists()
+
+
+def test_the_gate_does_not_practise_over_an_expert_that_was_cut_off(whole_dataset, tmp_path):
+    run = Run(tmp_path / "run", quick_recipe(ppo={"steps": 640}), whole_dataset, 0)
+    for skill in SKILLS:
+        (tmp_path / "run" / skill).mkdir(parents=True)
+    train_network(dataclasses.replace(run.job("push"), run=tmp_path, steps_limit=64))
+    for skill in SKILLS:  # not one of them is finished
+        shutil.copytree(tmp_path / "push", tmp_path / "run" / skill, dirs_exist_ok=True)
+    write_json(run.folder / "run.json", new_record(0))
+    (run.folder / "recipe.yaml").write_text(yaml.safe_dump(run.recipe.to_dict()))
+    with pytest.raises(ConfigError, match="training of pull, .* was cut off: --resume it before the gate"):
+        train_run(run, ["gate"])
+    assert not (run.folder / "gate").exists()
+
+
+def test_a_start_without_any_demonstration_is_named(whole_dataset, tmp_path):
+    shutil.copytree(whole_dataset, tmp_path / "demos")
+    for folder in (tmp_path / "demos" / "gate").glob("scenario_5_*"):
+        shutil.rmtree(folder)
+    run = Run(tmp_path / "run", quick_recipe(practice={"scenarios": [0, 5]}), tmp_path / "demos", 0)
+    with pytest.raises(DemonstrationError, match="gate: 0 demonstrations of scenario_5: the recipe wants 1"):
+        train_run(run, NETWORKS)
+    assert not run.folder.exists()
 
 
 def test_there_must_be_a_run_to_resume(whole_dataset, tmp_path):

@@ -120,11 +120,13 @@ def test_a_full_disk_during_a_save_leaves_the_last_good_checkpoint(tmp_path, dem
     train_network(job_of(tmp_path, demonstrations, steps_limit=150))
     before = (tmp_path / "button" / CHECKPOINT).read_bytes()
 
-    def full(content, path):
-        Path(path).write_bytes(b"half")
+    write_bytes = Path.write_bytes
+
+    def full(path, content):
+        write_bytes(path, content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trainer.torch, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         train_network(job_of(tmp_path, demonstrations))
     assert (tmp_path / "button" / CHECKPOINT).read_bytes() == before
