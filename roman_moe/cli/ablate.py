@@ -103,17 +103,16 @@ class Ablate:
 
 
 def ablation_table(report: dict[str, Any]) -> Table:
-    """One row a method, with its rate and interval in each scenario."""
+    """One row a method and scenario, with rate and interval."""
     title = f"{report['seeds']} seeds of {report['episodes']} episodes" + link_title(report)
     table = Table(title=title, title_justify="left")
-    numbers = list(next(iter(report["methods"].values()))["scenarios"])
     table.add_column("method", no_wrap=True)
-    for number in numbers:
-        table.add_column(f"scenario {number}", justify="right", no_wrap=True)
+    for column in ("scenario", "solved", "95 % interval"):
+        table.add_column(column, justify="right", no_wrap=True)
     for method, found in report["methods"].items():
-        cells = (
-            f"{row['rate']:.1%} ({100 * row['ci95'][0]:.1f} to {100 * row['ci95'][1]:.1f})"
-            for row in (found["scenarios"][number] for number in numbers)
-        )
-        table.add_row(method, *cells)
+        for number, row in found["scenarios"].items():
+            low, high = row["ci95"]
+            table.add_row(method, number, f"{row['rate']:.1%}", f"{100 * low:.1f} to {100 * high:.1f} %")
+        if len(found["scenarios"]) > 1:
+            table.add_section()
     return table

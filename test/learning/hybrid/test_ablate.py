@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 from small_recipe import small_recipe
 
+from roman_moe.cli.ablate import ablation_table
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.demos.reader import read_episodes
@@ -101,6 +104,21 @@ def test_seeds_are_pooled_with_the_interval_of_all_their_episodes():
     assert (row["episodes"], row["successes"], row["rate"], row["by_seed"]) == (400, 20, 0.05, [0.02, 0.08])
     assert row["ci95"] == pytest.approx([0.0326, 0.0759], abs=1e-4)
     assert pooled["environment_steps"] == [4, 16]
+
+
+def test_the_table_of_all_scenarios_fits_a_terminal():
+    row = {"episodes": 100, "successes": 31, "rate": 0.31, "ci95": [0.228, 0.406]}
+    scenarios = {str(number): row for number in range(7)}
+    report = {"seeds": 1, "episodes": 100, "noise_bound_m": 0.005, "delay_ticks": 0, "lost_share": 0.0}
+    report["methods"] = {name: {"scenarios": scenarios} for name in ("hybrid_handed_over_5_demos", "monolithic")}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(ablation_table(report))
+    lines = console.export_text().splitlines()
+    for name in report["methods"]:
+        found = [line.split("│")[1:-1] for line in lines if name in line]
+        assert [[cell.strip() for cell in cells] for cells in found] == [
+            [name, str(number), "31.0%", "22.8 to 40.6 %"] for number in range(7)
+        ]
 
 
 @pytest.mark.slow
