@@ -82,6 +82,8 @@ class RomanNode(LifecycleNode):
         self.diagnostics = Diagnostics(self)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._autostart = declare_autostart(self)
+        if not self._autostart:
+            self.diagnostics.fact({AUTOSTART: str(False)})
         self._survive_illegal_transitions()
 
     def start(self) -> None:

@@ -23,7 +23,8 @@ from roman_moe.core.errors import ConfigError
 T = TypeVar("T")
 
 AUTOSTART = "autostart"
-"""Parameter that every node has, and fact, once somebody has moved it through its life cycle: whether it is active."""
+"""Parameter that every node has, and fact: whether a successor is to begin active. Told where it is false, and once
+somebody has moved the node through its life cycle."""
 
 _TYPES = {
     "bool": (Parameter.Type.BOOL, "true or false"),

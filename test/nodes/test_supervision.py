@@ -95,6 +95,7 @@ def test_the_successor_of_a_deactivated_node_waits_until_it_is_activated(graph: 
     assert graph.spin_until(lambda: facts(graph, "blender").get("autostart") == "False", START)
     change(Transition.TRANSITION_CLEANUP)
     successor_of("blender")
+    assert graph.monitor.rests  # so that nobody who misses it is taken for deaf
     graph.spin_until(lambda: False, 1.0)
     there = graph.monitor.tick
     assert not graph.spin_until(lambda: graph.monitor.tick is not there, 2.0)
