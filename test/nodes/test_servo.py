@@ -89,7 +89,7 @@ def test_the_bundle_solves_scenario_2_behind_servo(arm: str) -> None:
     assert robot.last["outcome"] == "success", robot.last
     assert robot.last["top_speed"] <= load_limits().speed + 1e-6
     assert "dropped" not in robot.last
-    assert "cut" not in robot.last
+    assert "other_type" not in robot.last
     assert facts["servo_status"] == "NO_WARNING"
 
 
