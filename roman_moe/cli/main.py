@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import importlib
 import io
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe import __version__
+from roman_moe.cli.reach import ROS_ARGS, split
 from roman_moe.cli.refusal import one_line, reason
 from roman_moe.core.errors import ConfigError
 
@@ -71,8 +73,15 @@ def _dispatch(arguments: list[str]) -> int:
     if verb not in VERBS:
         raise ConfigError(unknown_verb(verb))
     command = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
-    parsed = parse(command, f"{PROGRAM} {verb}", rest)
-    return 0 if parsed is None else int(parsed.main())
+    own, ros_args = split(rest)
+    if ROS_ARGS in rest and not hasattr(command, "ros_args"):
+        raise ConfigError(f"{verb} takes no ROS arguments: its graph is private, or there is none")
+    parsed = parse(command, f"{PROGRAM} {verb}", own)
+    if parsed is None:
+        return 0
+    if ros_args:
+        parsed = dataclasses.replace(parsed, ros_args=tuple(ros_args))
+    return int(parsed.main())
 
 
 def class_name(verb: str) -> str:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from roman_moe.cli.keys import HINT, Keys
+from roman_moe.cli.reach import Reach
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import NANOSECONDS
@@ -35,7 +36,7 @@ SILENCE = 5.0  # [s] without a tick after which the status says so
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Reach):
     """Run a controller in real time as a ROS 2 graph; one episode follows the other until Ctrl-C."""
 
     controller: Path = Path("models/roman")
@@ -79,6 +80,7 @@ class Run:
         check_choice("--arm", self.arm, ARMS)
         check_choice("--poses", self.poses, POSES)
         self._check_arm()
+        ros_arguments = self.ros_arguments
         if self.limits is not None:
             load_limits(self.limits)
         from roman_moe.nodes.bringup import running_graph
@@ -104,7 +106,12 @@ class Run:
         with (
             Keys() as keys,
             running_graph(
-                specs, separate=self.separate, private=False, respawn=self.separate, on_spin=keys.obey
+                specs,
+                separate=self.separate,
+                private=False,
+                respawn=self.separate,
+                on_spin=keys.obey,
+                ros_arguments=ros_arguments,
             ) as graph,
         ):
             if keys.there:

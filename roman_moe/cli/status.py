@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import write_json
 
@@ -21,7 +22,7 @@ LEVELS = ("ok", "warning", "error", "stale")
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(Reach):
     """Show which models run in the running graph, who leads, rates, ages, and what is wrong."""
 
     seconds: float = 2.0
@@ -34,13 +35,13 @@ class Status:
         """0 if every node is well, 1 if one is not."""
         if not 1.0 <= self.seconds <= 3600.0:
             raise ConfigError(f"--seconds {self.seconds}: expected 1 to 3600")
-        from roman_moe.nodes.operator import operator
+        from roman_moe.nodes.operator import BLENDER, operator
 
-        with operator() as person:
+        with operator(self.ros_arguments) as person:
             sight = person.watch(self.seconds)
+            if not sight.statuses:
+                raise RomanError(person.absent(BLENDER))
         report = report_of(sight)
-        if not report["nodes"]:
-            raise RomanError("no node of roman_moe is running, or to be seen from here: start one with roman-moe run")
         console = Console()
         console.print(nodes_table(report))
         console.print(streams_line(report), highlight=False, soft_wrap=True)

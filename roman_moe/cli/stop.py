@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from roman_moe.cli.reach import Reach
+
 
 @dataclass(frozen=True)
-class Stop:
+class Stop(Reach):
     """Bring the arm of the running graph to rest until it is re-armed. Software: no safety-rated emergency stop."""
 
     rearm: bool = False
@@ -18,7 +20,7 @@ class Stop:
         """0 when the graph has done it."""
         from roman_moe.nodes.operator import operator
 
-        with operator() as person:
+        with operator(self.ros_arguments) as person:
             said = person.command("rearm" if self.rearm else "stop")
         Console().print(*said, sep="\n", highlight=False)
         return 0

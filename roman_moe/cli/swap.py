@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
+from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.skills import SKILLS
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Swap:
+class Swap(Reach):
     """Replace a network of the running graph, or take an expert out of it and put it back."""
 
     network: Annotated[str, tyro.conf.Positional] = ""
@@ -49,7 +50,7 @@ class Swap:
         from roman_moe.nodes.operator import operator
 
         console = Console()
-        with operator() as person:
+        with operator(self.ros_arguments) as person:
             if self.bundle is not None:
                 said = self._swap_bundle(person, self.bundle)
             elif self.model is not None:

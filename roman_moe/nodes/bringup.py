@@ -176,6 +176,7 @@ def running_graph(
     respawn: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
     on_spin: Callable[[Graph], None] | None = None,
+    ros_arguments: Sequence[str] = (),
 ) -> Iterator[Graph]:
     """Start the nodes; when the block ends, however it ends, nothing of them is left.
 
@@ -186,6 +187,7 @@ def running_graph(
         respawn: start a process that has ended or is frozen again, but for the lab's: it holds the world.
         on_tick: called after every tick.
         on_spin: called every `SPIN_PERIOD` or sooner, such as to look at the keyboard.
+        ros_arguments: `--ros-args` and what follows it, for every node: such as their namespace.
 
     Raises:
         RomanError: if a node cannot start.
@@ -194,8 +196,8 @@ def running_graph(
     classes = [node_class(spec.executable) for spec in specs]
     try:
         with StopSignals() as signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
-            children = Children(respawn)
-            context = stack.enter_context(ros_context())
+            children = Children(respawn, ros_arguments)
+            context = stack.enter_context(ros_context(ros_arguments))
             services = ParameterServices(context, make_executor(context))
             rates, skills = _rates_and_skills(specs)
             graph = Graph(context, rates, skills, make_executor(context), services, children, signals, on_tick, on_spin)

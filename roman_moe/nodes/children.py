@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -56,13 +56,15 @@ class Children:
 
     Args:
         respawn: start a node that has ended or is frozen again.
+        ros_arguments: `--ros-args` and what follows it, for every node.
 
     Attributes:
         restarts: what was started again, and why, in order.
     """
 
-    def __init__(self, respawn: bool = False) -> None:
+    def __init__(self, respawn: bool = False, ros_arguments: Sequence[str] = ()) -> None:
         self._respawn = respawn
+        self._ros_arguments = ros_arguments
         self.restarts: list[str] = []
         self._restarted: deque[float] = deque(maxlen=RESTART_LIMIT)  # when [s]
         self._children: list[_Child] = []
@@ -82,6 +84,7 @@ class Children:
         # a file, since text such as "6" would become a number on the command line
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}), encoding="utf-8")
         command = [sys.executable, "-m", f"roman_moe.nodes.{spec.executable}"]
+        command += self._ros_arguments  # before the file: what it sets holds, as in one process
         command += ["--ros-args", "-r", f"__node:={spec.name}", "--params-file", str(file)]
         command += [part for old, new in spec.remaps.items() for part in ("-r", f"{old}:={new}")]
         errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)

@@ -25,12 +25,24 @@ MIN_PERIOD = 0.02  # [s]
 
 LAST_FAULT = "last_fault"
 """Key of what was counted last, for as long as the node lives."""
+HARDWARE = "roman_moe"
+"""Of every report, by which a reader of the topic tells ours from others'."""
 STATUS = "guard"
 """Fact: code and name of what the guard does."""
 STOPPED = "stopped"
 """Fact, and parameter: whether the software stop holds."""
 WAITING = "waiting for "
 """How the state of a node begins that has not heard what it needs, followed by what that is."""
+
+
+def local_name(status: DiagnosticStatus, namespace: str) -> str | None:
+    """Name of the node of this graph that reports, without its namespace; None if it belongs to another graph.
+
+    The topic is the same for all namespaces.
+    """
+    prefix = namespace.strip("/")
+    space, _, name = status.name.rpartition("/")
+    return name if status.hardware_id == HARDWARE and space == prefix else None
 
 
 class Diagnostics:
@@ -97,7 +109,7 @@ class Diagnostics:
             said[LAST_FAULT] = self._last_fault
         values = [KeyValue(key=key, value=value) for key, value in said.items()]
         name = self._node.get_fully_qualified_name().lstrip("/")
-        status = DiagnosticStatus(level=level, name=name, message=message, hardware_id="roman_moe", values=values)
+        status = DiagnosticStatus(level=level, name=name, message=message, hardware_id=HARDWARE, values=values)
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)

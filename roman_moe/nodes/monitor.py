@@ -18,7 +18,7 @@ from roman_moe.core.bodies import MessageError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
-from roman_moe.nodes.diagnostics import STATUS, STOPPED, WAITING
+from roman_moe.nodes.diagnostics import STATUS, STOPPED, WAITING, local_name
 from roman_moe.nodes.model_slot import MODEL
 from roman_moe.nodes.parameters import AUTOSTART
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
@@ -204,13 +204,14 @@ class Monitor(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.hardware_id == "roman_moe":
-                self.statuses[status.name] = status
-                self.heard[status.name] = now = time.monotonic()
+            name = local_name(status, self.get_namespace())
+            if name is not None:
+                self.statuses[name] = status
+                self.heard[name] = now = time.monotonic()
                 if _misses(status):
-                    self.missing.setdefault(status.name, now)
+                    self.missing.setdefault(name, now)
                 else:
-                    self.missing.pop(status.name, None)
+                    self.missing.pop(name, None)
 
     def _on_outcome(self, message: DiagnosticStatus) -> None:
         values = {value.key: value.value for value in message.values}

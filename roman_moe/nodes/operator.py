@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from roman_moe.control.metadata import GATE
 from roman_moe.core.bodies import MessageError
 from roman_moe.core.errors import RomanError
 from roman_moe.core.messages import decode_weights
+from roman_moe.nodes.diagnostics import local_name
 from roman_moe.nodes.environment import ros_environment
 from roman_moe.nodes.process import make_executor, ros_context
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
@@ -72,6 +73,22 @@ class Operator:
         self._executor.add_node(self._node)
         self._clients: dict[str, Any] = {}  # by service; kept, since an answer may come after our patience has ended
 
+    @property
+    def namespace(self) -> str:
+        """Of the graph that it talks to."""
+        return str(self._node.get_namespace())
+
+    def absent(self, node: str) -> str:
+        """What to say of a node that is not found: where else there is one of its name."""
+        there = {space for name, space in self._node.get_node_names_and_namespaces() if name == node}
+        if there - {self.namespace}:
+            graphs = f"{'graphs run' if len(there) > 1 else 'a graph runs'} in {', '.join(sorted(there))}"
+            return f"node {node} is not running in {self.namespace}: {graphs}: add --namespace {min(there)}"
+        return (
+            f"node {node} is not running in {self.namespace}, or not to be seen from here: start the graph with "
+            "roman-moe run, and use its ROS_DOMAIN_ID"
+        )
+
     def close(self) -> None:
         """End it."""
         self._executor.shutdown()
@@ -115,7 +132,7 @@ class Operator:
         """
         clients = {node: self._client(Trigger, f"{node}/{service}") for node in COMMANDERS}
         if not self._spin_until(lambda: any(c.service_is_ready() for c in clients.values()), FIND_PATIENCE):
-            raise RomanError(_absent(BLENDER))
+            raise RomanError(self.absent(BLENDER))
         self._spin_until(lambda: all(c.service_is_ready() for c in clients.values()), SETTLE)
         there = [node for node, client in clients.items() if client.service_is_ready()]
         futures = {node: clients[node].call_async(Trigger.Request()) for node in there}
@@ -149,7 +166,10 @@ class Operator:
                 sight.leading = message.name[leading], float(weights[leading])
 
         def on_diagnostics(message: DiagnosticArray) -> None:
-            sight.statuses.update({s.name: s for s in message.status if s.hardware_id == "roman_moe"})
+            for status in message.status:
+                name = local_name(status, self.namespace)
+                if name is not None:
+                    sight.statuses[name] = status
 
         subscriptions = [
             listen(SCENE, lambda _: None, True),
@@ -171,7 +191,7 @@ class Operator:
     def _call(self, kind: Any, name: str, request: Any, node: str) -> Any:
         client = self._client(kind, name)
         if not self._spin_until(client.service_is_ready, FIND_PATIENCE):
-            raise RomanError(_absent(node))
+            raise RomanError(self.absent(node))
         future: Future = client.call_async(request)
         if not self._spin_until(future.done, ANSWER_PATIENCE):
             raise RomanError(f"node {node} does not answer within {ANSWER_PATIENCE:.0f} s")
@@ -191,13 +211,6 @@ class Operator:
         return True
 
 
-def _absent(node: str) -> str:
-    return (
-        f"node {node} is not running, or not to be seen from here: start the graph with roman-moe run, and use its "
-        "ROS_DOMAIN_ID"
-    )
-
-
 def _named(name: str, value: Any) -> Any:
     from rcl_interfaces.msg import Parameter as Message
 
@@ -205,9 +218,9 @@ def _named(name: str, value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def operator() -> Iterator[Operator]:
-    """An operator beside the graph of this machine and ROS_DOMAIN_ID."""
-    with ros_environment(separate=True, private=False), ros_context() as context:
+def operator(ros_arguments: Sequence[str] = ()) -> Iterator[Operator]:
+    """An operator beside the graph of this machine and ROS_DOMAIN_ID; ROS arguments may say which namespace."""
+    with ros_environment(separate=True, private=False), ros_context(ros_arguments) as context:
         person = Operator(context)
         try:
             yield person

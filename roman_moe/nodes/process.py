@@ -53,7 +53,11 @@ def make_executor(context: Context) -> Executor:
 
 @contextlib.contextmanager
 def ros_context(arguments: Sequence[str] = ()) -> Iterator[Context]:
-    """A context of our own, shut down at the end; signals stay Python's."""
+    """A context of our own, shut down at the end; signals stay Python's.
+
+    Args:
+        arguments: of a command line, of which ROS takes what follows `--ros-args`; they hold for every node.
+    """
     context = Context()
     try:
         rclpy.init(args=list(arguments), context=context, signal_handler_options=SignalHandlerOptions.NO)

@@ -77,6 +77,6 @@ def test_without_a_graph_it_says_so(
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
     assert entry.main(["status", "--seconds", "1", "--json", str(tmp_path / "none.json")]) == 2
     captured = capfd.readouterr()
-    assert captured.err.startswith("roman-moe: no node of roman_moe is running")
+    assert captured.err.startswith("roman-moe: node blender is not running in /, ")
     assert captured.err.count("\n") == 1
     assert not (tmp_path / "none.json").exists()

@@ -13,7 +13,7 @@ from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.skills import SKILLS
-from roman_moe.nodes.diagnostics import STATUS
+from roman_moe.nodes.diagnostics import HARDWARE, STATUS, local_name
 from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.monitor import Monitor
 from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, GATE_WEIGHTS, GRIPPER_COMMAND, TWIST_COMMAND
@@ -139,3 +139,19 @@ def test_a_guard_that_halts_for_want_of_an_answer_misses_something(
     rig.send(DIAGNOSTICS, DiagnosticArray(status=[report]))
     rig.spin_until(lambda: "blender" in monitor.statuses)
     assert ("blender" in monitor.missing) == silence
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "local"),
+    [
+        ("blender", "/", "blender"),
+        ("left/blender", "/left", "blender"),
+        ("left/blender", "/", None),
+        ("blender", "/left", None),
+        ("a/left/blender", "/left", None),
+        ("leftover/blender", "/left", None),
+    ],
+)
+def test_reports_of_another_namespace_are_not_ours(name: str, namespace: str, local: str | None) -> None:
+    assert local_name(DiagnosticStatus(name=name, hardware_id=HARDWARE), namespace) == local
+    assert local_name(DiagnosticStatus(name=name, hardware_id="other"), namespace) is None

@@ -68,6 +68,14 @@ def first_tick(graph: Graph) -> Tick:
     return graph.monitor.tick
 
 
+def test_processes_are_in_the_namespace_of_the_graph(bundle: Path) -> None:
+    some = [spec for spec in specs(bundle, arm="mock") if spec.name in ("pose_source", "observer", "mock_arm")]
+    namespace = ("--ros-args", "-r", "__ns:=/left")
+    with running_graph(some, separate=True, ros_arguments=namespace) as graph:
+        graph.spin_until(lambda: set(graph.monitor.statuses) == {spec.name for spec in some}, START)
+        assert {status.name for status in graph.monitor.statuses.values()} == {f"left/{spec.name}" for spec in some}
+
+
 def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -> None:
     count = 40
     ticks: dict[int, Tick] = {}
