@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,32 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def ros_logs(tmp_path_factory: pytest.TempPathFactory) -> None:
     """ROS needs a folder for its logs, and a home may not be writable."""
     os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
+
+
+@pytest.fixture(scope="session")
+def control_msgs_folder() -> Path | None:
+    """Where control_msgs lies that had to be generated; None if it is installed."""
+    pytest.importorskip("rclpy")
+    from control_msgs_types import NotPossibleError, import_folder
+
+    try:
+        return import_folder()
+    except NotPossibleError as error:
+        pytest.skip(str(error))
+
+
+_control_msgs: dict[str, object] = {}  # its modules: a library with classes in it cannot be loaded twice
+
+
+@pytest.fixture
+def control_msgs(control_msgs_folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """control_msgs is installed, for this test and the processes that it starts."""
+    if control_msgs_folder is None:
+        yield
+        return
+    monkeypatch.syspath_prepend(str(control_msgs_folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(control_msgs_folder), os.environ["PYTHONPATH"]]))
+    sys.modules.update(_control_msgs)  # type: ignore[arg-type]
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "control_msgs"]:
+        _control_msgs[name] = sys.modules.pop(name)

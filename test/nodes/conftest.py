@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,21 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     from roman_moe.nodes.process import ros_context
 
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
+    with ros_context() as context:
+        rig = Rig(context)
+        yield rig
+        rig.close()
+
+
+@pytest.fixture
+def shared_rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """A rig whose graph the processes that the test starts are part of, and nobody else."""
+    from ros_rig import Rig
+
+    from roman_moe.nodes.environment import DOMAIN
+    from roman_moe.nodes.process import ros_context
+
+    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().randint(1, 100)))
     with ros_context() as context:
         rig = Rig(context)
         yield rig
