@@ -4,6 +4,7 @@
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
+JAZZY  := .venv-jazzy
 PYTHON ?=# a Python 3.10 to 3.13; found by itself if not given
 ARGS   ?=# more arguments for the command of demo, test and test-slow
 
@@ -27,7 +28,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint
 DEMO := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint bench format clean
+.PHONY: help install demo test test-slow test-jazzy lint bench format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -43,6 +44,9 @@ test: $(STAMPS)/all ## run the tests, but for the slow ones
 
 test-slow: $(STAMPS)/all ## run the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-jazzy: $(JAZZY)/.stamps/jazzy ## run the graph's tests on ROS 2 Jazzy's wheels, in .venv-jazzy/
+	$(JAZZY)/bin/python -m pytest -m "not slow" test/nodes $(ARGS)
 
 lint: $(STAMPS)/all ## check style, types and who imports whom
 	$(BIN)/ruff check .
@@ -78,4 +82,12 @@ $(STAMPS)/all: $(STAMPS)/venv-$(ROS) setup.py constraints.txt
 	@echo "installing everything into $(VENV)/ (some minutes: PyTorch is large)"
 	@$(PIP) --editable '.[$(ALL_EXTRAS)]'
 	@sh tools/install_gl.sh $(BIN)/python
+	@touch $@
+
+$(JAZZY)/.stamps/jazzy: tools/make_venv.sh setup.py constraints.txt constraints-jazzy.txt
+	@PYTHON="$(PYTHON)" sh tools/make_venv.sh $(JAZZY) wheels
+	@echo "installing everything on Jazzy's wheels into $(JAZZY)/ (some minutes: PyTorch is large)"
+	@{ grep -v '^ros-' constraints.txt; cat constraints-jazzy.txt; } > $(JAZZY)/constraints.txt
+	@$(JAZZY)/bin/python -m pip install -qq --disable-pip-version-check --constraint $(JAZZY)/constraints.txt --editable '.[all,dev]'
+	@sh tools/install_gl.sh $(JAZZY)/bin/python
 	@touch $@

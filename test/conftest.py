@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from roman_moe.nodes.environment import this_machine
@@ -21,6 +22,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.update(this_machine())
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+# How long an example takes depends on the machine and on what else it does; a hang meets pytest's timeout.
+hypothesis.settings.register_profile(
+    "any_machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any_machine")
 
 # A shell that starts us in the background has Ctrl-C ignored, and our own children with us: tests send it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,7 +22,7 @@ from roman_moe.nodes.process import make_executor
 from roman_moe.nodes.services import ParameterServices
 from roman_moe.nodes.topics import DIAGNOSTICS, Topic
 
-TIMEOUT = 20.0  # [s] for what takes milliseconds: only a hang reaches it
+TIMEOUT = 300.0  # [s] for what takes milliseconds: only a hang reaches it
 
 N = TypeVar("N", bound=Node)
 R = TypeVar("R", bound=RomanNode)

@@ -6,7 +6,6 @@ import ast
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ HEAVY = ("mujoco", "torch", "rclpy", "onnxruntime", "matplotlib", "tyro", "rich"
 def python(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """A Python process that can import the checkout, installed or not."""
     command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT, env=env)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env)
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -53,16 +52,12 @@ def test_every_module_of_a_verb_is_registered():
     assert modules == set(entry.VERBS)
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
-    began = time.monotonic()
-    done = run("--help")
-    elapsed = time.monotonic() - began
-    assert done.returncode == 0
+def test_help_imports_nothing_heavy():
+    assert run("--help").returncode == 0
     code = (
         f"import sys; from roman_moe.cli.main import help_text; help_text(); print(set({HEAVY!r}) & set(sys.modules))"
     )
     assert python("-c", code).stdout.strip() == "set()"
-    assert elapsed < 5.0  # 0.1 s on an idle machine; importing everything takes longer than this on a busy one
 
 
 @pytest.mark.parametrize("verb", entry.VERBS)

@@ -187,6 +187,6 @@ def test_a_running_graph_from_the_command_line(
     assert "from rest" in said(capfd, "stop", "--rearm")
 
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=20)
+    _, errors = running.communicate(timeout=300)
     assert running.returncode == 130
     assert "Traceback" not in errors

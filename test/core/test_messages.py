@@ -90,14 +90,14 @@ HAND_FIELDS = ("stamp_ns", "hand_position", "hand_velocity", "finger_opening", "
 SCENE_FIELDS = (*HAND_FIELDS, "object_positions", "object_valid", "object_ages")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(state=STATES)
 def test_scene_survives_the_wire(family: tuple[MessageCodec, Wire], state: SceneState) -> None:
     codec, wire = family
     _assert_same(decode_scene(wire(codec.scene(state))), state, SCENE_FIELDS)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(state=STATES)
 def test_hand_and_poses_of_one_stamp_make_the_scene_again(family: tuple[MessageCodec, Wire], state: SceneState) -> None:
     codec, wire = family
@@ -107,7 +107,7 @@ def test_hand_and_poses_of_one_stamp_make_the_scene_again(family: tuple[MessageC
     _assert_same(hand.with_poses(poses), state, SCENE_FIELDS)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(stamp=STAMPS, weights=_array(len(SKILLS)), action=_array(4), velocity=_array(3), opening=DOUBLES)
 def test_weights_actions_and_commands_survive_the_wire(
     family: tuple[MessageCodec, Wire],

