@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import Command
-from roman_moe.core.state import NANOSECONDS
+from roman_moe.core.state import NANOSECONDS, VELOCITY_BOUND, within
 
 CONFLICT_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
 _ROUNDING = 1e-9
@@ -207,7 +207,7 @@ class CommandWatch:
         return velocity
 
     def _wrong(self, stamp_ns: int, numbers: NDArray[np.float64], now_ns: int) -> GuardStatus | None:
-        if not np.isfinite(numbers).all():
+        if not within(numbers, VELOCITY_BOUND):
             return GuardStatus.HALT_COMMAND_NOT_FINITE
         if stamp_ns > now_ns:
             return GuardStatus.HALT_COMMAND_FROM_THE_FUTURE

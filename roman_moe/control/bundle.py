@@ -20,12 +20,9 @@ from roman_moe.control.metadata import GATE
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.control.swap import Loaded
-from roman_moe.core.action import ACTION_LAYOUT, ActionScale
+from roman_moe.core.action import ACTION_BOUND, ACTION_LAYOUT, ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import FEATURES
-
-OUTPUT_TOLERANCE = 1e-3
-"""By which an action may miss its range: float32 rounding stays far below, a wrong head far above."""
 
 _PROBES = np.vstack(
     [
@@ -124,7 +121,7 @@ def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Exper
             f"{manifest.action_scale.top_speed}"
         )
     for action in map(network, _PROBES):
-        if not np.abs(action).max() <= 1.0 + OUTPUT_TOLERANCE:
+        if not np.abs(action).max() <= ACTION_BOUND:
             raise BundleError(f"{where}: answers {np.round(action, 3).tolist()}: expected actions in [-1, 1]")
     return Expert(network)
 

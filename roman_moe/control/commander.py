@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roman_moe.control.blend import WEIGHT_TOLERANCE, blend
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
-from roman_moe.core.action import ACTION_SIZE, GRIPPER_CLOSED, GRIPPER_OPEN, ActionScale, Command
+from roman_moe.core.action import ACTION_BOUND, ACTION_SIZE, GRIPPER_CLOSED, GRIPPER_OPEN, ActionScale, Command
 from roman_moe.core.state import SceneState
 
 GRASP_FORCE = 0.5
@@ -75,8 +75,8 @@ class Commander:
 
         Args:
             scene: that it answers.
-            weights: of the experts, (n,); None if there are none.
-            actions: of the experts, (n, 4); a row that is not finite is an expert without an answer.
+            weights: of the experts, (n,); None if there are none, NaN if the gate has no answer to the scene.
+            actions: of the experts, (n, 4); a row that is not finite or out of range is an expert without an answer.
             missing: whether an expert without an answer has not answered at all, and not only declined to.
             share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
         """
@@ -85,6 +85,8 @@ class Commander:
             return self._halt(scene, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
         if weights is None:
             return self._halt(scene, GuardStatus.HALT_GATE_SILENT, "no weights")
+        if np.isnan(weights).all():
+            return self._halt_without_answer(scene, GuardStatus.HALT_GATE_SILENT, "the gate has no answer")
         if not np.isfinite(weights).all():
             return self._halt(scene, GuardStatus.HALT_GATE_SILENT, f"weights are not finite: {weights.tolist()}")
         total = weights.sum()
@@ -93,7 +95,7 @@ class Commander:
             return self._halt(scene, GuardStatus.HALT_GATE_SILENT, fault)
         if share is not None:
             weights = weights * share
-        absent = np.logical_not(np.isfinite(actions).all(axis=1))
+        absent = np.logical_not((np.abs(actions) <= ACTION_BOUND).all(axis=1))  # NaN and infinity, too
         silent = absent & (weights != 0.0)  # nobody misses those of no weight
         some = bool(silent.any())
         if absent.any():
@@ -102,14 +104,17 @@ class Commander:
             action = blend(weights, actions, ~silent if some else None, total)
             command = self._scale.command(scene.stamp_ns, action, self.guard.gripper_opening)
         except ValueError as error:
-            stale = not missing and not scene.usable(self.guard.limits.max_pose_age).all()
-            return self._halt(
-                scene,
-                GuardStatus.HALT_OBJECTS_STALE if stale else GuardStatus.HALT_EXPERTS_SILENT,
-                f"{error}{' (objects are invalid or too old)' if stale else ''}",
-            )
+            if missing:
+                return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
+            return self._halt_without_answer(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
         status = GuardStatus.EXPERTS_MASKED if some else GuardStatus.NO_WARNING
         return Decision(action, self.guard.allow(command, scene.hand_position, status))
+
+    def _halt_without_answer(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
+        """Networks that were asked and gave no answer: because of the objects, unless all of them are usable."""
+        if scene.usable(self.guard.limits.max_pose_age).all():
+            return self._halt(scene, status, fault)
+        return self._halt(scene, GuardStatus.HALT_OBJECTS_STALE, f"{fault} (objects are invalid or too old)")
 
     def _halt(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
         return Decision(np.zeros(ACTION_SIZE), self.guard.halt(scene.stamp_ns, status), fault)

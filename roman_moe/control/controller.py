@@ -83,7 +83,7 @@ class Controller:
         if state.is_finite():
             features, usable = feature_vector(state), state.usable(self.guard.limits.max_pose_age)
             if self._weights is None or self.bundle.rates.gate_due(state.stamp_ns):
-                self._weights = self.bundle.gate.weights(features)
+                self._weights = self.bundle.gate.answer(features, usable)
             for i, expert in enumerate(self.bundle.experts):
                 actions[i] = expert.answer(features, usable)
         decision = self._commander.decide(state, self._weights, actions)

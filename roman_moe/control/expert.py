@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from roman_moe.control.network import Network
 from roman_moe.core.action import ACTION_SIZE
-from roman_moe.core.state import OBJECTS
 
 _NO_ANSWER = np.full(ACTION_SIZE, np.nan)
 
@@ -23,16 +22,10 @@ class Expert:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.skill = network.metadata.name
-        observed = {name.partition(".")[0] for name in network.features}
-        self._objects = np.array([i for i, name in enumerate(OBJECTS) if name in observed], dtype=np.intp)
 
     def action(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Action, (4,) in [-1, 1], for all features of a scene (`core.features.feature_vector`), (F,)."""
         return self.network(features)
-
-    def sees(self, usable: NDArray[np.bool_]) -> bool:
-        """Whether all objects that it observes may be acted on; `usable`: which may, (len(OBJECTS),)."""
-        return bool(usable[self._objects].all())
 
     def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Action, or NaN for "no answer" if an object that it observes is not usable, (4,).
@@ -41,4 +34,4 @@ class Expert:
             features: of a scene, (F,).
             usable: which objects may be acted on, (len(OBJECTS),).
         """
-        return self.action(features) if self.sees(usable) else _NO_ANSWER
+        return self.action(features) if self.network.sees(usable) else _NO_ANSWER

@@ -20,6 +20,15 @@ class Gate:
         self.network = network
         self.skills = network.metadata.outputs
 
+    def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Weights, or NaN for "no answer" if an object that it observes is not usable, (n,).
+
+        Args:
+            features: of a scene, (F,).
+            usable: which objects may be acted on, (len(OBJECTS),).
+        """
+        return self.weights(features) if self.network.sees(usable) else np.full(len(self.skills), np.nan)
+
     def weights(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights, (n,) summing to 1, for all features of a scene (`core.features.feature_vector`), (F,)."""
         return self.network(features)

@@ -17,6 +17,7 @@ from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.onnx_file import summarize
 from roman_moe.core.errors import BundleError, MissingDependencyError
 from roman_moe.core.features import FEATURES, feature_indices
+from roman_moe.core.state import OBJECTS
 
 MIN_OPSET = 13
 MAX_OPSET = 21  # what the oldest supported onnxruntime (1.18) runs; exports use 17
@@ -87,6 +88,8 @@ class Network:
         self.metadata = NetworkMetadata.from_properties(properties, where)
         self.features = self.metadata.features
         self._indices = feature_indices(self.features)
+        observed = {name.partition(".")[0] for name in self.features}
+        self._objects = np.array([i for i, name in enumerate(OBJECTS) if name in observed], dtype=np.intp)
         self._bind(ports[0], ports[1], where)
         self._warm_up(where)
 
@@ -99,6 +102,10 @@ class Network:
             return self._run(feature_vector)
         except Exception:  # noqa: BLE001 (likewise)
             return np.full(self._output.shape[1], np.nan)
+
+    def sees(self, usable: NDArray[np.bool_]) -> bool:
+        """Whether all objects that it observes may be acted on; `usable`: which may, (len(OBJECTS),)."""
+        return bool(usable[self._objects].all())
 
     def _run(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
         self._input[0] = feature_vector[self._indices]

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 ACTION_LAYOUT: tuple[str, ...] = ("x", "y", "z", "gripper")
 ACTION_SIZE = len(ACTION_LAYOUT)
 
+ACTION_BOUND = 1.001
+"""Largest absolute value of an action's numbers. Float32 rounding stays far below, a wrong network far above."""
+
 TOP_SPEED = 0.20  # [m/s] of a full action; ROMAN's hand saturates at 0.133 m/s in a world 1/0.6 times larger
 GRIPPER_OPEN = 0.08  # [m] Franka Hand data sheet: 80 mm between the pads
 GRIPPER_CLOSED = 0.0  # [m]

@@ -6,9 +6,10 @@ In a sensor_msgs/MultiDOFJointState each has a transform, a twist and a wrench; 
 |---|---|
 | `hand` | transform.translation = position [m], twist.linear = velocity [m/s] |
 | `fingers` | transform.translation.x = opening [m]; wrench.force.x, .y = forces on the left and right pad [N] |
-| an object | transform.translation = position [m]; wrench.force.x = validity (0 or 1), wrench.force.y = age [s] |
+| an object | transform.translation = position [m]; wrench.force.x = validity (0 or 1), .y = age [s], 0 or more |
 | `flag/<name>` | transform.translation.x = 0 or 1 |
 
+The other numbers of an object whose validity is 0 mean nothing and may be anything, NaN included.
 `scene` has all of them in the order of `SCENE_NAMES`, `hand_state` hand, fingers and flags, `object_poses` the objects.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import RomanError
-from roman_moe.core.state import FLAGS, NANOSECONDS, OBJECTS, SceneState
+from roman_moe.core.state import FLAGS, NANOSECONDS, OBJECTS, SceneState, positions_are_finite
 
 _FLAG_NAMES = tuple(f"flag/{name}" for name in FLAGS)
 HAND_NAMES: tuple[str, ...] = ("hand", "fingers", *_FLAG_NAMES)
@@ -29,7 +30,7 @@ SCENE_NAMES: tuple[str, ...] = ("hand", "fingers", *OBJECTS, *_FLAG_NAMES)
 
 
 class MessageError(RomanError):
-    """A message whose names, lengths or stamp are not what its topic demands."""
+    """A message whose names, lengths, stamp, validities or ages are not what its topic demands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +77,8 @@ class ObjectPoses:
     ages: NDArray[np.float64]
 
     def is_finite(self) -> bool:
-        """Whether every position is finite."""
-        return bool(np.isfinite(self.positions).all())
+        """Whether every valid object's position is finite and within its bound."""
+        return positions_are_finite(self.positions, self.valid)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +132,7 @@ def scene_of(bodies: Bodies) -> SceneState:
     """SceneState of the bodies of `SCENE_NAMES`.
 
     Raises:
-        MessageError: if a flag or validity is neither 0 nor 1.
+        MessageError: if a flag or validity is neither 0 nor 1, or a valid object's age is negative.
     """
     poses = _objects_of("scene", bodies, slice(2, 2 + len(OBJECTS)))
     return _hand_of("scene", bodies, slice(2 + len(OBJECTS), None)).with_poses(poses)
@@ -150,7 +151,7 @@ def objects_of(bodies: Bodies) -> ObjectPoses:
     """ObjectPoses of the bodies of `OBJECTS`.
 
     Raises:
-        MessageError: if a validity is neither 0 nor 1.
+        MessageError: if a validity is neither 0 nor 1, or a valid object's age is negative.
     """
     return _objects_of("object_poses", bodies, slice(None))
 
@@ -189,9 +190,9 @@ def _hand_of(topic: str, bodies: Bodies, flags: slice) -> HandState:
 
 
 def _objects_of(topic: str, bodies: Bodies, rows: slice) -> ObjectPoses:
-    return ObjectPoses(
-        stamp_ns=bodies.stamp_ns,
-        positions=bodies.translations[rows],
-        valid=_bools(topic, "validity", OBJECTS, bodies.forces[rows, 0]),
-        ages=bodies.forces[rows, 1],
-    )
+    valid, ages = _bools(topic, "validity", OBJECTS, bodies.forces[rows, 0]), bodies.forces[rows, 1]
+    wrong = valid & ~(ages >= 0.0)  # NaN is wrong, too
+    if wrong.any():
+        index = int(wrong.argmax())
+        raise MessageError(f"{topic}: age of {OBJECTS[index]} is {ages[index]} s: expected 0 or more")
+    return ObjectPoses(bodies.stamp_ns, bodies.translations[rows], valid, ages)

@@ -30,6 +30,12 @@ FLAGS: tuple[str, ...] = ("button_pressed",)
 
 NANOSECONDS = 1_000_000_000
 
+POSITION_BOUND = 10.0  # [m] on each coordinate, from the base
+VELOCITY_BOUND = 10.0  # [m/s] likewise
+OPENING_BOUND = 1.0  # [m] of the fingers
+FORCE_BOUND = 1e4  # [N] on a finger
+"""Beyond these a number is a sender's mistake: far outside of any tabletop arm's, and within a network's reach."""
+
 
 def _all_valid() -> NDArray[np.bool_]:
     return np.ones(len(OBJECTS), dtype=bool)
@@ -79,22 +85,35 @@ class SceneState:
         return bool(self.flags[FLAG_INDEX[name]])
 
     def is_finite(self) -> bool:
-        """Whether every number that a network could read is finite."""
+        """Whether every number that a network could read is finite and within its bound; see `positions_are_finite`."""
         return bool(
-            np.isfinite(self.hand_position).all()
-            and np.isfinite(self.hand_velocity).all()
-            and np.isfinite(self.finger_opening)
-            and np.isfinite(self.finger_forces).all()
-            and np.isfinite(self.object_positions).all()
+            within(self.hand_position, POSITION_BOUND)
+            and within(self.hand_velocity, VELOCITY_BOUND)
+            and abs(self.finger_opening) <= OPENING_BOUND
+            and within(self.finger_forces, FORCE_BOUND)
+            and positions_are_finite(self.object_positions, self.object_valid)
         )
 
     def usable(self, max_age: float) -> NDArray[np.bool_]:
-        """Which objects are valid and no older than `max_age` [s], (len(OBJECTS),)."""
-        return self.object_valid & (self.object_ages <= max_age)
+        """Which objects are valid and of an age from 0 to `max_age` [s], (len(OBJECTS),)."""
+        return self.object_valid & (self.object_ages >= 0.0) & (self.object_ages <= max_age)
 
     def with_objects(self, positions: NDArray[np.float64]) -> SceneState:
         """The same snapshot with other object positions (noise, an estimator's output)."""
         return replace(self, object_positions=positions)
+
+
+def within(numbers: NDArray[np.float64], bound: float) -> bool:
+    """Whether all numbers are finite and no larger than `bound`."""
+    return bool((np.abs(numbers) <= bound).all())  # a comparison with NaN is false
+
+
+def positions_are_finite(positions: NDArray[np.float64], valid: NDArray[np.bool_]) -> bool:
+    """Whether the valid objects' positions, (len(OBJECTS), 3) [m], are finite and within `POSITION_BOUND`.
+
+    An invalid object's numbers mean nothing, NaN included: no network that observes it is run.
+    """
+    return within(positions, POSITION_BOUND) or within(positions[valid], POSITION_BOUND)
 
 
 OBJECT_INDEX: Mapping[str, int] = {name: i for i, name in enumerate(OBJECTS)}

@@ -97,6 +97,9 @@ def read_episode(path: Path, network: str | None = None) -> Episode:
         if stamps[index] <= stamps[index - 1]:
             raise DemonstrationError(f"{path}: stamp of {SCENE_TOPIC} {index} is not later than the one before")
     _check_finite(path, SCENE_TOPIC, [state.is_finite() for state in states])
+    valid = [bool(state.object_valid.all()) for state in states]
+    if not all(valid):
+        raise DemonstrationError(f"{path}: {SCENE_TOPIC} {valid.index(False)} has an object that is not valid")
 
     taught = _aligned(path, messages, topic, stamps)
     answers = np.array(_decode(path, topic, taught, decode_action if meta.network != GATE else _decode_gate))

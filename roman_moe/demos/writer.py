@@ -70,12 +70,13 @@ class EpisodeWriter:
                 f"{self._path}: answer {self._ticks} has shape {answer.shape}: expected ({size},) for {self._network}"
             )
         for what, finite in (
-            (SCENE_TOPIC, scene.is_finite()),
+            (SCENE_TOPIC, scene.is_finite() and bool(scene.object_valid.all())),
             (answer_topic(self._network), bool(np.isfinite(answer).all())),
             ("command", command.is_finite()),
         ):
             if not finite:
-                raise DemonstrationError(f"{self._path}: {what} {self._ticks} is not finite: nothing to learn from")
+                wrong = "is not finite, or has an object that is not valid"
+                raise DemonstrationError(f"{self._path}: {what} {self._ticks} {wrong}: nothing to learn from")
         messages = codec()
         if self._network == GATE:
             taught = messages.weights(scene.stamp_ns, SKILLS, answer)

@@ -26,7 +26,7 @@ ORACLE = "oracle"
 class _OnlyGate:
     """A gate with nothing to choose."""
 
-    def weights(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(1,), whatever the features."""
         return np.ones(1)
 

@@ -22,7 +22,7 @@ from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.swap import Mask
-from roman_moe.core.action import ACTION_SIZE, Command
+from roman_moe.core.action import ACTION_BOUND, ACTION_SIZE, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import CONFLICTS
@@ -57,7 +57,7 @@ class BlenderParameters:
     controller: str = parameter("folder of the controller bundle")
     lockstep: bool = parameter("whether a tick waits for its experts for as long as it takes", False)
     deadline: float = parameter("from a scene until its command must leave, otherwise [s]", 0.03, (0.001, 1.0))
-    speed: float = parameter("simulated seconds per second: what slower scenes are not to be taken for silence", 1.0)
+    speed: float = parameter("simulated seconds per second; scales the scene timeout", 1.0, (0.001, 100.0))
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
     taken_out: str = parameter("skills whose experts do not count, separated by commas", "", fixed=False)
     stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
@@ -205,7 +205,8 @@ class Blender(RomanNode):
 
     def _on_weights(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         stamp, weights = stamped
-        if not np.isfinite(weights).all():
+        declined = bool(np.isnan(weights).all())  # the gate has no answer to this scene
+        if not declined and not np.isfinite(weights).all():
             self.diagnostics.count(NOT_FINITE, f"weights for {stamp} ns")
             if not self._settings.lockstep:  # a good one may still come before the deadline
                 return
@@ -213,7 +214,7 @@ class Blender(RomanNode):
         if tick < self._gate_tick():
             return
         known = self._weights.get(tick)
-        if known is not None and not np.array_equal(known, weights, equal_nan=True):
+        if known is not None and np.isfinite(known).all() and not np.array_equal(known, weights):
             self.diagnostics.count(CONFLICTS, f"different weights for {stamp} ns: is there a second gate?")
             return
         self._weights[tick] = weights
@@ -222,10 +223,10 @@ class Blender(RomanNode):
 
     def _on_action(self, expert: int, stamped: tuple[int, NDArray[np.float64]]) -> None:
         stamp, action = stamped
-        finite = np.isfinite(action)
-        if not finite.all():
-            if finite.any():
-                self.diagnostics.count(NOT_FINITE, f"action of {self._skills[expert]} for {stamp} ns")
+        if not (np.abs(action) <= ACTION_BOUND).all():
+            if not np.isnan(action).all():  # which is how an expert says that it has no answer
+                wrong = f"action {action.tolist()} of {self._skills[expert]} for {stamp} ns: expected -1 to 1"
+                self.diagnostics.count(NOT_FINITE, wrong)
             action = np.full(ACTION_SIZE, np.nan)
         if stamp < self._stamp or (stamp == self._stamp and not self._open):
             return
@@ -274,9 +275,19 @@ class Blender(RomanNode):
         tick = self._rates.tick(self._stamp)
         return tick - tick % self._rates.gate_divider
 
+    def _present_weights(self) -> NDArray[np.float64] | None:
+        """Those of the gate tick; where the gate had no answer then, its first one since, or its last word."""
+        present = self._rates.tick(self._stamp)
+        weights = None
+        for tick in range(self._gate_tick(), present + 1):
+            weights = self._weights.get(tick)
+            if weights is not None and np.isfinite(weights).all():
+                return weights
+        return weights
+
     def _missing(self) -> list[str]:
         """Who has not answered the present scene."""
-        weights = self._weights.get(self._gate_tick())
+        weights = self._present_weights()
         if weights is None:
             return ["manipulation_network"]
         answers = self._answers.get(self._stamp, {})
@@ -290,7 +301,7 @@ class Blender(RomanNode):
 
     def _decide(self) -> None:
         missing = self._missing()
-        weights = self._weights.get(self._gate_tick())
+        weights = self._present_weights()
         actions = np.full((len(self._skills), ACTION_SIZE), np.nan)
         for expert, action in self._answers.get(self._stamp, {}).items():
             actions[expert] = action

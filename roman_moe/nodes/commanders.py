@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roman_moe.arms.watch import OneCommander
 from roman_moe.control.guard import GuardStatus
+from roman_moe.core.state import VELOCITY_BOUND, within
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import ERROR, OK
 from roman_moe.nodes.topics import GRIPPER_COMMAND, TWIST_COMMAND
@@ -39,10 +40,11 @@ class Commanders:
         self._one.forget()
 
     def hear(self, what: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
-        """A command of the topic `what` with its stamp [ns]; whether it is finite, and contradicts nobody."""
+        """A command of the topic `what` with its stamp [ns]; whether it is within bounds, and contradicts nobody."""
         stamp, numbers = stamped
-        if not np.isfinite(numbers).all():
-            self._node.diagnostics.count(NOT_FINITE, f"{what} at {stamp} ns")
+        if not within(numbers, VELOCITY_BOUND):
+            wrong = f"{what} at {stamp} ns: {numbers.tolist()}: expected numbers of at most {VELOCITY_BOUND}"
+            self._node.diagnostics.count(NOT_FINITE, wrong)
             return False
         self._look()  # 50 us: before a second commander's first command is followed
         if self._one.contradicted(what, stamp, numbers, time.monotonic()):

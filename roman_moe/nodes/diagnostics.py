@@ -31,6 +31,8 @@ STATUS = "guard"
 """Fact: code and name of what the guard does."""
 STOPPED = "stopped"
 """Fact, and parameter: whether the software stop holds."""
+STALE = "stale_objects"
+"""Kind of trouble: a scene that a network does not answer, since an object that it observes is not usable."""
 WAITING = "waiting for "
 """How the state of a node begins that has not heard what it needs, followed by what that is."""
 

@@ -9,14 +9,12 @@ from roman_moe.control.expert import Expert
 from roman_moe.control.limits import load_limits
 from roman_moe.control.swap import as_action
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, WAITING, WARN
+from roman_moe.nodes.diagnostics import OK, STALE, WAITING, WARN
 from roman_moe.nodes.model_slot import ModelSlot
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import ACTION, SCENE, expert_action
-
-STALE = "stale_objects"
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class ExpertNode(RomanNode):
         usable = seen.usable(self._limits.max_pose_age)
         numbers = self._slot.answer(stamp, lambda expert: expert.answer(features, usable)).tolist()
         if numbers[0] != numbers[0]:
-            if self._slot.running.sees(usable):
+            if self._slot.running.network.sees(usable):
                 self.diagnostics.count(NOT_FINITE, f"the network's answer for {stamp} ns: it is not finite, or failed")
             else:
                 self.diagnostics.count(STALE, f"no answer for {stamp} ns: an object is invalid or too old")

@@ -1,15 +1,23 @@
-"""The gate's node: weighs the experts at its own rate, every second scene by default, chosen by the scene's stamp."""
+"""The gate's node: weighs the experts at its own rate, every second scene by default, chosen by the scene's stamp.
+
+A gate that had no answer, since an object that it observes was not usable, answers each scene until it has one again.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from roman_moe.control.gate import Gate
+from roman_moe.control.limits import load_limits
 from roman_moe.control.metadata import GATE
 from roman_moe.control.swap import as_weights
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, WAITING, WARN
+from roman_moe.nodes.diagnostics import OK, STALE, WAITING, WARN
 from roman_moe.nodes.model_slot import ModelSlot
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter
@@ -24,6 +32,7 @@ class ManipulationNetworkParameters:
     controller: str = parameter("folder of the controller bundle")
     model: str = parameter("file (.onnx) of the network; the bundle's own if empty", "", fixed=False)
     ramp: float = parameter("from the old network's weights to the new one's [s]", 0.5, (0.0, 10.0))
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
 
 
 class ManipulationNetwork(RomanNode):
@@ -34,11 +43,12 @@ class ManipulationNetwork(RomanNode):
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
-        settings = declare(self, ManipulationNetworkParameters)
+        self._settings = settings = declare(self, ManipulationNetworkParameters)
         self._slot: ModelSlot[Gate] = ModelSlot(self, settings.controller, GATE, settings.ramp, as_weights)
 
     def configure(self) -> None:
         """Load the network."""
+        self._max_age = load_limits(self._settings.limits).max_pose_age
         self._slot.load()
 
     def clean_up(self) -> None:
@@ -61,13 +71,26 @@ class ManipulationNetwork(RomanNode):
         if features is None:
             self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
-        if self._rates.gate_due(stamp):
-            self._weighed = stamp, self._slot.answer(stamp, lambda gate: gate.weights(features)).tolist()
-        elif not repeated or self._weighed is None:
+        if self._rates.gate_due(stamp) or self._weighed is None or not _finite(self._weighed[1]):
+            self._weighed = stamp, self._weigh(stamp, features, seen.usable(self._max_age))
+        elif not repeated:
             return
         # a repeated scene between gate ticks: the blender may have missed the weights that still hold
         self._publish(*self._weighed)
         self.diagnostics.state(OK, "giving weights")
+
+    def _weigh(self, stamp: int, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> list[float]:
+        weights = self._slot.answer(stamp, lambda gate: gate.answer(features, usable)).tolist()
+        if not _finite(weights):
+            if self._slot.running.network.sees(usable):
+                self.diagnostics.count(NOT_FINITE, f"the network's answer for {stamp} ns: it is not finite, or failed")
+            else:
+                self.diagnostics.count(STALE, f"no weights for {stamp} ns: an object is invalid or too old")
+        return weights
+
+
+def _finite(weights: list[float]) -> bool:
+    return all(map(math.isfinite, weights))
 
 
 def main() -> int:

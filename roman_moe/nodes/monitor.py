@@ -188,7 +188,9 @@ class Monitor(Node):
             tick = self._rates.tick(stamp)
             gate_tick = tick - tick % self._rates.gate_divider
             weights = self._weights.get(gate_tick)
-            if weights is None:
+            if weights is not None and not np.isfinite(weights).all():
+                weights = self._last_weights  # the gate had no answer: the arm rests, and who led last is shown
+            elif weights is None:
                 never = self._last_weights is None and max(self._weights, default=-1) > gate_tick  # we came later
                 if not (never or at_once or time.monotonic() - came >= WEIGHTS_PATIENCE):
                     return

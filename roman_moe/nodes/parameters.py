@@ -7,6 +7,7 @@ those that say otherwise.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -79,11 +80,17 @@ def declare(node: Node, kind: type[T]) -> T:
         except InvalidParameterTypeException:
             raise ConfigError(f"{where} has the wrong type: expected {expected}") from None
         except InvalidParameterValueException:
-            low, high = field.metadata["bounds"]
-            raise ConfigError(f"{where} is out of range: expected {low} to {high}") from None
+            raise _out_of_range(where, field) from None
         except ParameterUninitializedException:
             raise ConfigError(f"{where} is not set: expected {field.metadata['description']}") from None
+        if isinstance(values[field.name], float) and not math.isfinite(values[field.name]):
+            raise _out_of_range(where, field)  # rclpy takes NaN to be within any range
     return kind(**values)
+
+
+def _out_of_range(where: str, field: dataclasses.Field[Any]) -> ConfigError:
+    low, high = field.metadata["bounds"]
+    return ConfigError(f"{where} is out of range: expected {low} to {high}")
 
 
 def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,13 +140,81 @@ def test_a_leading_expert_that_answers_nan_holds_the_arm(
 def test_the_leading_expert_does_not_act_on_an_object_that_is_lost_or_long_unseen(bundle: Bundle, field: str):
     controller = Controller(bundle)
     leading = int(np.argmax(controller.step(scene(0)).weights))
-    observed = {name.partition(".")[0] for name in bundle.experts[leading].network.features} & set(OBJECTS)
     for name in OBJECTS:
         value = np.zeros(len(OBJECTS)) if field == "object_ages" else np.ones(len(OBJECTS), dtype=bool)
         value[OBJECTS.index(name)] = 0.11 if field == "object_ages" else False
-        step = controller.step(replace(scene(1), **{field: value}))
-        assert bool(step.fault) == (name in observed)
-        assert (controller.guard.status is GuardStatus.HALT_OBJECTS_STALE) == (name in observed)
+        step = controller.step(replace(scene(1), **{field: value}))  # at which the gate's weights are held
+        stale = name in observed(bundle.experts[leading].network)
+        assert bool(step.fault) == stale
+        assert (controller.guard.status is GuardStatus.HALT_OBJECTS_STALE) == stale
+
+
+def observed(network: Any) -> set[str]:
+    return {name.partition(".")[0] for name in network.features} & set(OBJECTS)
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"), [("object_valid", False), ("object_ages", 0.11), ("object_ages", -0.01), ("object_ages", np.nan)]
+)
+def test_the_gate_does_not_choose_by_an_object_that_is_lost_or_long_unseen(bundle: Bundle, field: str, bad: float):
+    for name in OBJECTS:
+        value = np.ones(len(OBJECTS), dtype=bool) if field == "object_valid" else np.zeros(len(OBJECTS))
+        value[OBJECTS.index(name)] = bad
+        controller = Controller(bundle)
+        step = controller.step(replace(scene(0), **{field: value}))
+        halted = name in observed(bundle.gate.network)
+        assert (controller.guard.status is GuardStatus.HALT_OBJECTS_STALE) == halted
+        if halted:
+            assert step.fault == "the gate has no answer (objects are invalid or too old)"
+            np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
+        assert controller.step(scene(1)).fault == ""  # asked again at once, between its own ticks, too
+
+
+@pytest.mark.parametrize("wild", [np.nan, np.inf, 1e300, 0.0])
+def test_the_numbers_of_an_invalid_object_do_not_matter(bundle: Bundle, wild: float):
+    """rack_target is observed by one expert alone; what is in its place changes nothing of any tick."""
+    seen, other = Controller(bundle), Controller(bundle)
+    for tick in range(4):
+        state = scene(tick)
+        valid = np.array([name != "rack_target" for name in OBJECTS])
+        positions, ages = state.object_positions.copy(), np.zeros(len(OBJECTS))
+        positions[~valid], ages[~valid] = wild, wild
+        mine = seen.step(replace(state, object_valid=valid))
+        its = other.step(replace(state, object_valid=valid, object_positions=positions, object_ages=ages))
+        for part in ("action", "weights", "expert_actions"):
+            np.testing.assert_array_equal(getattr(its, part), getattr(mine, part), err_msg=part)
+        np.testing.assert_array_equal(its.command.linear_velocity, mine.command.linear_velocity)
+        assert its.fault == mine.fault
+        assert other.guard.status is seen.guard.status
+
+
+@pytest.mark.parametrize(
+    ("field", "huge"),
+    [
+        ("hand_position", 1e3),
+        ("hand_velocity", -1e3),
+        ("finger_opening", 1e3),
+        ("finger_forces", 1e5),
+        ("object_positions", 1e300),
+    ],
+)
+def test_a_scene_with_a_number_out_of_bounds_holds_the_arm(bundle: Bundle, field: str, huge: float):
+    controller = Controller(bundle)
+    controller.step(scene(0))
+    step = controller.step(replace(scene(1), **{field: np.asarray(getattr(scene(1), field)) * 0.0 + huge}))
+    assert controller.guard.status is GuardStatus.HALT_SCENE_NOT_FINITE
+    np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
+    assert controller.step(scene(2)).fault == ""
+
+
+def test_an_expert_that_answers_out_of_range_is_masked(bundle: Bundle, loose: Limits, monkeypatch: pytest.MonkeyPatch):
+    """It would be full speed: a huge action is no wish to go fast, it is a mistake."""
+    controller = Controller(bundle, loose)
+    least = int(np.argmin(controller.step(scene(0)).weights))
+    monkeypatch.setattr(bundle.experts[least], "action", lambda features: np.array([1e300, 0.0, 0.0, 0.0]))
+    step = controller.step(scene(1))
+    assert step.fault == ""
+    assert controller.guard.status is GuardStatus.EXPERTS_MASKED
 
 
 def test_a_gate_that_answers_nan_holds_the_arm_and_is_asked_again(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
@@ -153,6 +222,7 @@ def test_a_gate_that_answers_nan_holds_the_arm_and_is_asked_again(bundle: Bundle
     with monkeypatch.context() as broken:
         broken.setattr(bundle.gate, "weights", lambda features: np.full(7, np.nan))
         step = controller.step(scene(0))
-    assert "not finite" in step.fault
+    assert step.fault == "the gate has no answer"
+    assert controller.guard.status is GuardStatus.HALT_GATE_SILENT
     np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
     assert controller.step(scene(1)).fault == ""

@@ -77,7 +77,7 @@ STATES = st.builds(
     object_positions=_array(len(OBJECTS), 3),
     flags=arrays(np.bool_, len(FLAGS)),
     object_valid=arrays(np.bool_, len(OBJECTS)),
-    object_ages=_array(len(OBJECTS)),
+    object_ages=arrays(np.float64, len(OBJECTS), elements=st.floats(min_value=0.0)),
 )
 
 
@@ -158,6 +158,14 @@ def _odd_validity(message: Any) -> None:
     message.wrench[2].force.x = float("nan")
 
 
+def _negative_age(message: Any) -> None:
+    message.wrench[3].force.y = -1e6
+
+
+def _unknown_age(message: Any) -> None:
+    message.wrench[3].force.y = float("nan")
+
+
 def _odd_flag(message: Any) -> None:
     message.transforms[SCENE_NAMES.index("flag/button_pressed")].translation.x = 0.5
 
@@ -172,6 +180,8 @@ def _empty(message: Any) -> None:
         (_swap_names, "name 0 is 'fingers': expected 'hand'"),
         (_drop_wrench, "11 entries in wrench: expected 12"),
         (_odd_validity, "validity of drawer_handle is nan: expected 0 or 1"),
+        (_negative_age, "age of cover is -1000000.0 s: expected 0 or more"),
+        (_unknown_age, "age of cover is nan s: expected 0 or more"),
         (_odd_flag, "value of flag/button_pressed is 0.5: expected 0 or 1"),
         (_empty, "0 names: expected 12"),
     ],
@@ -184,6 +194,19 @@ def test_a_malformed_scene_is_named(
     damage(message)
     with pytest.raises(MessageError, match=complaint):
         decode_scene(message)
+
+
+@pytest.mark.parametrize("wild", [float("nan"), float("inf"), -1e300])
+def test_the_numbers_of_an_invalid_object_are_not_judged(family: tuple[MessageCodec, Wire], wild: float) -> None:
+    codec, _ = family
+    message = codec.scene(_state())
+    place, force = message.transforms[3].translation, message.wrench[3].force
+    place.x, place.y, force.x, force.y = wild, wild, 0.0, wild
+    state = decode_scene(message)
+    assert state.is_finite()
+    np.testing.assert_array_equal(state.usable(1e9), [name != "cover" for name in OBJECTS])
+    force.x, force.y = 1.0, 0.0
+    assert not decode_scene(message).is_finite()
 
 
 def test_malformed_vectors_are_named(family: tuple[MessageCodec, Wire]) -> None:

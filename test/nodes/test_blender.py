@@ -186,10 +186,40 @@ def test_in_lockstep_a_refused_action_or_weight_does_not_stop_the_graph(rig: Rig
     harness.action(1, 2)
     np.testing.assert_array_equal(harness.command(2).linear_velocity, np.zeros(3))
     harness.scene(2)
-    harness.weights(2, np.full(7, np.nan))
+    harness.weights(2, np.array([-np.inf, *np.full(6, np.nan)]))
     np.testing.assert_array_equal(harness.command(3).linear_velocity, np.zeros(3))
-    assert harness.counts[NOT_FINITE] == 1  # an action of nothing but NaN is the expert's own word for "no answer"
-    assert harness.counts[MISSED_TICKS] == 2
+    assert harness.counts[NOT_FINITE] == 1  # nothing but NaN is how experts and gate say that they have no answer
+    harness.scene(4)
+    harness.weights(4, np.full(7, np.nan))
+    np.testing.assert_array_equal(harness.command(4).linear_velocity, np.zeros(3))
+    assert harness.counts[NOT_FINITE] == 1
+    assert harness.counts[MISSED_TICKS] == 3
+
+
+def test_where_the_gate_had_no_answer_its_next_one_serves(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    harness.whole_tick(0)
+    harness.scene(2)
+    harness.weights(2, np.full(7, np.nan))
+    np.testing.assert_array_equal(harness.command(2).linear_velocity, np.zeros(3))
+    harness.scene(3)
+    for expert in ACTIVE:
+        harness.action(3, expert)
+    harness.weights(3)
+    assert np.linalg.norm(harness.command(3).linear_velocity) > 0.0
+
+
+@pytest.mark.parametrize("huge", [1.1, -1e300])
+def test_an_action_out_of_range_is_dropped_and_counted(rig: Rig, bundle: Path, huge: float) -> None:
+    harness = Harness(rig, bundle, lockstep=True)
+    harness.whole_tick(0)
+    harness.scene(2)
+    harness.weights(2)
+    harness.action(2, 0, np.array([huge, 0.0, 0.0, 0.0]))
+    harness.action(2, 1)
+    harness.action(2, 2)
+    np.testing.assert_array_equal(harness.command(2).linear_velocity, np.zeros(3))
+    assert harness.counts[NOT_FINITE] == 1
 
 
 def test_malformed_messages_are_dropped_and_counted(rig: Rig, bundle: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,31 @@ from roman_moe.nodes.pose_source import PoseSource
 def test_bad_values_are_named(rig: Rig, kind: Any, parameters: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         rig.add(kind, **parameters)
+
+
+NUMBERS = [
+    (executable, name)
+    for executable in NODE_CLASSES
+    for name, field in node_class(executable).PARAMETERS.__dataclass_fields__.items()
+    if field.type in ("int", "float")
+]
+
+
+@pytest.mark.parametrize(("executable", "name"), NUMBERS)
+def test_every_number_has_bounds_and_none_beyond_them_is_taken(
+    rig: Rig, bundle: Path, executable: str, name: str
+) -> None:
+    kind = node_class(executable)
+    fields = kind.PARAMETERS.__dataclass_fields__
+    low, high = fields[name].metadata["bounds"]
+    wrong = (
+        [low - 1, high + 1] if fields[name].type == "int" else [low - 1.0, 2.0 * high, math.nan, math.inf, -math.inf]
+    )
+    needed = {"controller": str(bundle), "skill": "push"}
+    others = {key: value for key, value in needed.items() if key in fields}
+    for value in wrong:
+        with pytest.raises(ConfigError, match=f"parameter '{name}' is out of range: expected {low} to {high}"):
+            rig.add(kind, **others, **{name: value})
 
 
 def test_a_missing_value_is_named(rig: Rig) -> None:

@@ -18,7 +18,7 @@ from roman_moe.nodes.pose_source import PoseSource
 from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
 
 TICK_NS = 50_000_000
-POSITIONS = np.arange(3.0 * len(OBJECTS)).reshape(-1, 3)
+POSITIONS = np.arange(3.0 * len(OBJECTS)).reshape(-1, 3) / 32.0
 
 
 def poses(tick: int, positions: np.ndarray = POSITIONS) -> Any:

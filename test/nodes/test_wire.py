@@ -66,7 +66,7 @@ def reader() -> BodiesReader:
     stamp=st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1),
     hand=arrays(np.float64, (2, 3), elements=NUMBERS),
     objects=arrays(np.float64, (len(OBJECTS), 3), elements=NUMBERS),
-    ages=arrays(np.float64, len(OBJECTS), elements=NUMBERS),
+    ages=arrays(np.float64, len(OBJECTS), elements=st.floats(min_value=0.0)),
     valid=arrays(np.bool_, len(OBJECTS)),
     pressed=st.booleans(),
     in_place=st.booleans(),

@@ -1,0 +1,102 @@
+"""Objects that may not be acted on, from their message to the arm: neither gate nor expert uses their numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ros_rig import Rig
+
+from roman_moe.arms.mock import NOMINAL_POSITIONS
+from roman_moe.control.guard import GuardStatus
+from roman_moe.core.bodies import HandState, ObjectPoses
+from roman_moe.core.features import HOME_POSITION
+from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import FLAGS, OBJECTS
+from roman_moe.nodes.base import MALFORMED, NOT_FINITE
+from roman_moe.nodes.blender import Blender
+from roman_moe.nodes.diagnostics import STALE, STATUS
+from roman_moe.nodes.expert import ExpertNode
+from roman_moe.nodes.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.observer import Observer
+from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TWIST_COMMAND
+
+TICK_NS = 50_000_000
+POSITIONS = np.array([NOMINAL_POSITIONS[name] for name in OBJECTS])
+
+
+class Harness:
+    """The control graph in lockstep; arm and camera are played by hand."""
+
+    def __init__(self, rig: Rig, bundle: Path) -> None:
+        self.rig, self.ticks = rig, 0
+        rig.listen(TWIST_COMMAND)
+        rig.listen(SCENE)
+        rig.add(Observer, lockstep=True)
+        rig.add(ManipulationNetwork, controller=str(bundle))
+        for skill in SKILLS:
+            rig.add(ExpertNode, f"expert_{skill}", controller=str(bundle), skill=skill)
+        rig.add(Blender, controller=str(bundle), lockstep=True)
+
+    def show(self, unusable: str = "", position: float = 0.0, valid: bool = True, age: float = 0.0) -> None:
+        """Hand and poses of the next tick; one object is as it is said."""
+        stamp, flags = self.ticks * TICK_NS, np.zeros(len(FLAGS), dtype=bool)
+        positions, are_valid, ages = POSITIONS.copy(), np.ones(len(OBJECTS), dtype=bool), np.zeros(len(OBJECTS))
+        if unusable:
+            row = OBJECTS.index(unusable)
+            positions[row], are_valid[row], ages[row] = position, valid, age
+        self.ticks += 1
+        self.rig.send(OBJECT_POSES, CODEC.object_poses(ObjectPoses(stamp, positions, are_valid, ages)))
+        hand = HandState(stamp, HOME_POSITION, np.zeros(3), 0.08, np.zeros(2), flags)
+        self.rig.send(HAND_STATE, CODEC.hand_state(hand))
+
+    def step(self, *what: Any, **how: Any) -> float:
+        """Speed [m/s] of the command for it."""
+        before = len(self.rig.heard[TWIST_COMMAND.name])
+        self.show(*what, **how)
+        linear = self.rig.last(TWIST_COMMAND, before + 1).twist.linear
+        return float(np.linalg.norm([linear.x, linear.y, linear.z]))
+
+    def status(self, status: GuardStatus) -> None:
+        self.rig.spin_until(lambda: self.rig.fact("blender", STATUS) == f"{status.value} {status.name}")
+
+
+@pytest.mark.parametrize("position", [0.0, float("nan"), float("inf"), 1e300])
+def test_an_invalid_object_that_the_gate_observes_rests_the_arm(rig: Rig, bundle: Path, position: float) -> None:
+    harness = Harness(rig, bundle)
+    assert max(harness.step() for _ in range(4)) > 0.0
+    for _ in range(3):  # gate ticks and those in between
+        speed = harness.step("drawer_handle", position, valid=False, age=-1.0)
+    assert speed == 0.0
+    harness.status(GuardStatus.HALT_OBJECTS_STALE)
+    rig.spin_until(lambda: rig.reported("manipulation_network", STALE) >= 1)
+    assert rig.reported("observer", NOT_FINITE) == 0
+    assert max(harness.step() for _ in range(3)) > 0.0
+
+
+def test_an_object_that_is_too_old_rests_the_arm_and_the_gate_answers_again_at_once(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle)
+    assert harness.step("rack", age=0.2) == 0.0
+    harness.status(GuardStatus.HALT_OBJECTS_STALE)
+    assert harness.step() > 0.0  # a tick at which the gate would not run
+
+
+def test_an_invalid_object_that_one_expert_observes_does_not_rest_the_others(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle)
+    harness.step()
+    for _ in range(2):
+        assert harness.step("rack_target", float("nan"), valid=False) > 0.0
+    rig.spin_until(lambda: rig.reported("expert_pick_and_place", STALE) >= 1)
+    assert rig.reported("manipulation_network", STALE) == 0
+
+
+@pytest.mark.parametrize("age", [-1e6, float("nan")])
+def test_an_age_that_cannot_be_is_refused_by_name(rig: Rig, bundle: Path, age: float) -> None:
+    harness = Harness(rig, bundle)
+    harness.show("rack", age=age)
+    rig.spin_until(lambda: rig.reported("observer", MALFORMED) == 1)
+    assert f"age of rack is {age} s: expected 0 or more" in rig.fact("observer", "last_fault")
+    assert not rig.heard[SCENE.name]
+    harness.step()
