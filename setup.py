@@ -35,7 +35,7 @@ EXTRAS = {
     "cpu": ["onnxruntime>=1.18"],
     "gpu": ["onnxruntime-gpu>=1.18"],
     "lab": ["glfw>=2.5", "gymnasium>=1.0", "mujoco>=3.3,<4.1"],
-    "demos": ["rosbags>=0.10.7"],
+    "demos": ["mcap>=1.2.1", "rosbags>=0.10.7"],
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
     "train": ["onnx>=1.16", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],
     "dev": [

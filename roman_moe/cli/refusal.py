@@ -17,6 +17,7 @@ EXTRAS: Mapping[str, str] = {
     "gymnasium": "lab",
     "imageio_ffmpeg": "report",
     "matplotlib": "report",
+    "mcap": "demos",
     "mujoco": "lab",
     "onnx": "train",
     "onnxruntime": "cpu",

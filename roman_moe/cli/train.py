@@ -128,7 +128,11 @@ class Train:
                 errors = (
                     f"{name.replace('_', ' ')} {value:.3f}" for name, value in cloned.provenance["errors"].items()
                 )
-                progress.console.print(f"{cloned.network:16} {', '.join(errors)}", highlight=False, soft_wrap=True)
+                left_out = cloned.provenance["demonstrations"].get("left_out_scenes")
+                note = f", {left_out} scenes without an answer or command left out" if left_out else ""
+                progress.console.print(
+                    f"{cloned.network:16} {', '.join(errors)}{note}", highlight=False, soft_wrap=True
+                )
                 progress.advance(bar)
 
             clone_bundle(self.demos, out, recipe, self.seed, self.workers, names, done)

@@ -1,6 +1,7 @@
 """EpisodeMeta: what a demonstration says about itself, kept as the bag's custom data (string to string).
 
-Every field is written and every field is demanded back, so a demonstration of unknown origin is never trained on.
+Every field is written. What training depends on is demanded back, so a demonstration of unknown origin is never trained
+on; `ros2 bag record --custom-data KEY=VALUE ...` gives it to a recording of a running graph.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ MONOLITHIC = "monolithic"
 """One network for the whole task, to compare the others with."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeMeta:
     """Origin of one demonstration.
 
     Attributes:
         network: which network it teaches: a skill, or "gate".
-        start: name of the start, e.g. "push" or "scenario_6".
         outcome: how it ended, e.g. "success".
         source: who gave it, e.g. "oracle".
         noise_bound: level of the observation noise in the recorded scenes [m].
+        rate: scenes per second [Hz].
+        start: name of the start, e.g. "push" or "scenario_6"; the network's name if it is not given. This and all that
+            follows is known in the lab alone.
         noise_kind: "clipped" or "gaussian".
         perturbation: standard deviation of the bursts added to the executed (not to the recorded) actions, in units
             of a full action.
@@ -38,24 +41,23 @@ class EpisodeMeta:
         delay: control ticks by which commands reached the arm late.
         lost_share: of the commands that never reached it.
         seed: seed of the episode.
-        rate: scenes per second [Hz].
         git_commit: of the code that recorded it.
         format_version: of this format.
     """
 
     network: str
-    start: str
     outcome: str
     source: str
     noise_bound: float
-    noise_kind: str
-    perturbation: float
-    disturbance: str
-    delay: int
-    lost_share: float
-    seed: int
     rate: float
-    git_commit: str
+    start: str = ""
+    noise_kind: str = "clipped"
+    perturbation: float = 0.0
+    disturbance: str = ""
+    delay: int = 0
+    lost_share: float = 0.0
+    seed: int = 0
+    git_commit: str = "unknown"
     format_version: int = FORMAT_VERSION
 
     def to_custom_data(self) -> dict[str, str]:
@@ -69,21 +71,31 @@ class EpisodeMeta:
         Raises:
             DemonstrationError: on another format version, a missing field or a value that cannot be meant.
         """
-        version = data.get("format_version")
-        if version is None:
-            raise DemonstrationError(f"{path}: no format_version in its custom data: not a demonstration of roman_moe")
+        required = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
+        missing = [name for name in ("format_version", *required) if name not in data]
+        if missing:
+            raise DemonstrationError(
+                f"{path}: no {', '.join(missing)} in its custom data: record with `ros2 bag record --custom-data "
+                f"format_version={FORMAT_VERSION} network=... ...`, or add them to its metadata.yaml (docs/training.md)"
+            )
+        version = data["format_version"]
         if version != str(FORMAT_VERSION):
             raise DemonstrationError(
                 f"{path}: format_version {version}: expected {FORMAT_VERSION}; record it again with this version"
             )
-        values: dict[str, str | int | float] = {}
-        for field in dataclasses.fields(cls):
-            if field.name not in data:
-                raise DemonstrationError(f"{path}: no field {field.name!r} in its custom data")
-            values[field.name] = _parse(field.name, str(field.type), data[field.name], path)
+        values: dict[str, str | int | float] = {
+            field.name: _parse(field.name, str(field.type), data[field.name], path)
+            for field in dataclasses.fields(cls)
+            if field.name in data
+        }
+        values.setdefault("start", data["network"])
         meta = cls(**values)  # type: ignore[arg-type]  # parsed by each field's own type
         if meta.network not in (*NETWORKS, MONOLITHIC):
             raise DemonstrationError(f"{path}: network {meta.network!r}: expected one of {', '.join(NETWORKS)}")
+        if meta.noise_bound < 0 or meta.perturbation < 0:
+            raise DemonstrationError(
+                f"{path}: noise_bound {meta.noise_bound}, perturbation {meta.perturbation}: expected 0 or more"
+            )
         if meta.rate <= 0:
             raise DemonstrationError(f"{path}: rate {meta.rate} Hz: expected more than 0")
         if meta.delay < 0 or not 0.0 <= meta.lost_share <= 1.0:

@@ -1,26 +1,58 @@
 """EpisodeWriter: records one demonstration as a rosbag2 folder with MCAP storage.
 
-The folder appears under its name complete, or not at all: it is written beside its place and renamed when closed.
+The folder appears under its name complete, or not at all: it is written beside its place and renamed when closed. Every
+checksum that MCAP knows is written. Message headers carry episode time, which begins at 0; log and publish times are
+the wall time at which the recording began plus episode time, so that a bag plays at the episode's own rate.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+import yaml
+from mcap.writer import Writer
 from numpy.typing import NDArray
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from roman_moe.core.action import ACTION_SIZE, Command
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.messages import JOINT_STATE
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import SceneState
-from roman_moe.demos.bag import GRIPPER_TOPIC, SCENE_TOPIC, TOPIC_TYPES, TWIST_TOPIC, answer_topic, codec, typestore
+from roman_moe.demos.bag import (
+    GRIPPER_TOPIC,
+    MCAP_SUFFIX,
+    METADATA_FILE,
+    SCENE_TOPIC,
+    TICKS,
+    TWIST_TOPIC,
+    answer_topic,
+    codec,
+    episode_types,
+    typestore,
+)
+from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
 from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS, EpisodeMeta
+
+
+class _Quoted(str):
+    """Text that YAML must not take for something else, such as the commit 1234e56 for a number."""
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_representer(
+    _Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="'")
+)
 
 
 class EpisodeWriter:
@@ -29,28 +61,45 @@ class EpisodeWriter:
     Args:
         path: the episode's folder, not there yet.
         network: what is taught: a skill, or "gate".
+        clock: wall time [ns].
 
     Raises:
         DemonstrationError: if the folder exists or there is no such network.
     """
 
-    def __init__(self, path: Path, network: str) -> None:
+    def __init__(self, path: Path, network: str, clock: Callable[[], int] = time.time_ns) -> None:
         if network not in (*NETWORKS, MONOLITHIC):
             raise DemonstrationError(f"{path}: network {network!r}: expected one of {', '.join(NETWORKS)}")
         if path.exists():
             raise DemonstrationError(f"{path}: exists already: remove it or record into another folder")
         self._path = path
         self._network = network
-        self._ticks = 0
+        self._types = episode_types(network)
+        self._began = clock()
+        self._stamps: list[int] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The bag's file carries its folder's name, hence a folder within a temporary one.
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        self._bag = Writer(self._temporary / path.name, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._bag.open()
-        topics = {**TOPIC_TYPES, answer_topic(network): JOINT_STATE}
-        self._connections = {
-            topic: self._bag.add_connection(topic, kind, typestore=typestore()) for topic, kind in topics.items()
+        folder = self._temporary / path.name  # within a temporary one: mkdtemp makes it private, a bag is not
+        folder.mkdir()
+        self._file = (folder / f"{path.name}{MCAP_SUFFIX}").open("wb")
+        self._mcap = Writer(self._file, enable_data_crcs=True)
+        self._mcap.start(profile="ros2")
+        self._channels = self._register()
+
+    def _register(self) -> dict[str, int]:
+        schemas = {
+            kind: self._mcap.register_schema(kind, "ros2msg", definition.encode())
+            for kind in dict.fromkeys(self._types.values())
+            for definition, _ in [typestore().generate_msgdef(kind, ros_version=2)]
+        }
+        return {
+            topic: self._mcap.register_channel(
+                f"/{topic}",
+                "cdr",
+                schemas[kind],
+                {"offered_qos_profiles": "", "topic_type_hash": typestore().hash_rihs01(kind)},
+            )
+            for topic, kind in self._types.items()
         }
 
     def add(self, scene: SceneState, answer: NDArray[np.float64], command: Command) -> None:
@@ -64,10 +113,11 @@ class EpisodeWriter:
         Raises:
             DemonstrationError: if anything is not finite, or the answer has another length; nothing is written then.
         """
+        tick = len(self._stamps)
         size = len(SKILLS) if self._network == GATE else ACTION_SIZE
         if answer.shape != (size,):
             raise DemonstrationError(
-                f"{self._path}: answer {self._ticks} has shape {answer.shape}: expected ({size},) for {self._network}"
+                f"{self._path}: answer {tick} has shape {answer.shape}: expected ({size},) for {self._network}"
             )
         for what, finite in (
             (SCENE_TOPIC, scene.is_finite() and bool(scene.object_valid.all())),
@@ -76,7 +126,7 @@ class EpisodeWriter:
         ):
             if not finite:
                 wrong = "is not finite, or has an object that is not valid"
-                raise DemonstrationError(f"{self._path}: {what} {self._ticks} {wrong}: nothing to learn from")
+                raise DemonstrationError(f"{self._path}: {what} {tick} {wrong}: nothing to learn from")
         messages = codec()
         if self._network == GATE:
             taught = messages.weights(scene.stamp_ns, SKILLS, answer)
@@ -86,7 +136,7 @@ class EpisodeWriter:
         self._write(answer_topic(self._network), scene.stamp_ns, taught)
         self._write(TWIST_TOPIC, scene.stamp_ns, messages.twist(command))
         self._write(GRIPPER_TOPIC, scene.stamp_ns, messages.gripper(command))
-        self._ticks += 1
+        self._stamps.append(scene.stamp_ns)
 
     def close(self, meta: EpisodeMeta) -> None:
         """Complete the episode and give it its name.
@@ -98,17 +148,56 @@ class EpisodeWriter:
             raise DemonstrationError(
                 f"{self._path}: network {meta.network!r} in its metadata: expected {self._network!r}"
             )
-        if self._ticks == 0:
+        if not self._stamps:
             raise DemonstrationError(f"{self._path}: no tick was recorded")
-        for key, value in meta.to_custom_data().items():
-            self._bag.set_custom_data(key, value)
-        self._bag.close()
-        (self._temporary / self._path.name).rename(self._path)
+        information = self._information(meta)
+        self._mcap.add_metadata("rosbag2", {"serialized_metadata": _yaml(information)})
+        self._mcap.finish()
+        self._file.close()
+        folder = self._temporary / self._path.name
+        (folder / METADATA_FILE).write_text(_yaml({"rosbag2_bagfile_information": information}), encoding="utf-8")
+        folder.rename(self._path)
         self._temporary.rmdir()
+
+    def _information(self, meta: EpisodeMeta) -> dict[str, Any]:
+        """Content of rosbag2's metadata.yaml, version 9 (Jazzy)."""
+        custom = {**meta.to_custom_data(), TICKS: str(len(self._stamps))}
+        custom[CUSTOM_CHECKSUM] = custom_checksum(custom)
+        file = f"{self._path.name}{MCAP_SUFFIX}"
+        extent = {
+            "duration": {"nanoseconds": max(self._stamps) - min(self._stamps)},
+            "starting_time": {"nanoseconds_since_epoch": self._began + min(self._stamps)},
+            "message_count": len(self._types) * len(self._stamps),
+        }
+        topics = [
+            {
+                "topic_metadata": {
+                    "name": f"/{topic}",
+                    "type": kind,
+                    "serialization_format": "cdr",
+                    "offered_qos_profiles": [],
+                    "type_description_hash": typestore().hash_rihs01(kind),
+                },
+                "message_count": len(self._stamps),
+            }
+            for topic, kind in self._types.items()
+        ]
+        return {
+            "version": 9,
+            "storage_identifier": "mcap",
+            **extent,
+            "topics_with_message_count": topics,
+            "compression_format": "",
+            "compression_mode": "",
+            "relative_file_paths": [file],
+            "files": [{"path": file, **extent}],
+            "custom_data": {key: _Quoted(value) for key, value in custom.items()},
+            "ros_distro": os.environ.get("ROS_DISTRO", ""),  # empty without one, as rosbag2 has it
+        }
 
     def discard(self) -> None:
         """Drop what was recorded; nothing to do once closed."""
-        self._bag.abort()
+        self._file.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __enter__(self) -> EpisodeWriter:
@@ -120,5 +209,10 @@ class EpisodeWriter:
         self.discard()
 
     def _write(self, topic: str, stamp_ns: int, message: object) -> None:
-        connection = self._connections[topic]
-        self._bag.write(connection, stamp_ns, typestore().serialize_cdr(message, connection.msgtype))
+        data = bytes(typestore().serialize_cdr(message, self._types[topic]))
+        time_ns = self._began + stamp_ns
+        self._mcap.add_message(self._channels[topic], time_ns, data, time_ns, sequence=len(self._stamps))
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

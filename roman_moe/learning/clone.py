@@ -1,6 +1,7 @@
 """From a folder of demonstrations to a bundle: clones the networks, one worker process each, and writes them together.
 
-Nothing is written before all networks are trained and proven; an interruption leaves an older bundle as it was.
+All demonstrations are read before the first network is trained. Nothing is written before all networks are trained and
+proven; an interruption leaves an older bundle as it was.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.metadata import GATE
@@ -21,6 +22,9 @@ from roman_moe.demos.metadata import NETWORKS
 from roman_moe.demos.reader import read_episodes
 from roman_moe.learning.recipe import NetworkRecipe, Recipe
 from roman_moe.learning.workers import run_jobs
+
+if TYPE_CHECKING:
+    from roman_moe.learning.samples import Samples
 
 METHOD = "bc"
 
@@ -41,9 +45,16 @@ class ClonedNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _Reading:
     network: str
     demonstrations: Path
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    samples: Samples
+    demonstrations: dict[str, Any]
     recipe: NetworkRecipe
     rates: Rates
     seed: int
@@ -80,7 +91,9 @@ def clone_bundle(
     data, provenance = _kept(out, [name for name in NETWORKS if name not in networks], recipe.rates, scale)
     # The largest first, so that no worker is left with it at the end.
     order = sorted(networks, key=lambda name: -recipe.networks[name].steps * sum(recipe.networks[name].hidden))
-    jobs = [_Job(name, demonstrations, recipe.networks[name], recipe.rates, seed) for name in order]
+    readings = [_Reading(name, demonstrations, recipe.rates) for name in order]
+    read = dict(run_jobs(_read, readings, workers))  # a damaged demonstration is found before minutes of training
+    jobs = [_Job(*read[index], recipe.networks[name], recipe.rates, seed) for index, name in enumerate(order)]
     for _, cloned in run_jobs(_clone, jobs, workers):
         data[cloned.network] = cloned.data
         provenance[cloned.network] = cloned.provenance
@@ -94,28 +107,37 @@ def clone_bundle(
     write_bundle(out, data, recipe.rates, scale, origin)
 
 
-def _clone(job: _Job) -> ClonedNetwork:
-    """What a worker does."""
-    from roman_moe.learning import bc  # torch: only where it trains
-    from roman_moe.learning.export import export_policy
+def _read(job: _Reading) -> tuple[Samples, dict[str, Any]]:
+    """Samples of a network's demonstrations, and their provenance; what a worker does first."""
     from roman_moe.learning.samples import samples_of
 
-    samples = samples_of(job.network, read_episodes(job.demonstrations, job.network), job.rates)
-    trained = bc.train(samples, job.recipe, job.seed)
-    data = export_policy(trained.policy, samples.observations, job.rates, ActionScale())
+    episodes = read_episodes(job.demonstrations, job.network)
+    samples = samples_of(job.network, episodes, job.rates)
+    provenance: dict[str, Any] = {
+        "sha256": dataset_hash(job.demonstrations, job.network),
+        "episodes": len(set(samples.episodes.tolist())),
+        "samples": len(samples.observations),
+    }
+    left_out = sum(episode.left_out for episode in episodes)
+    return samples, provenance | ({"left_out_scenes": left_out} if left_out else {})
+
+
+def _clone(job: _Job) -> ClonedNetwork:
+    """What a worker does then."""
+    from roman_moe.learning import bc  # torch: only where it trains
+    from roman_moe.learning.export import export_policy
+
+    trained = bc.train(job.samples, job.recipe, job.seed)
+    data = export_policy(trained.policy, job.samples.observations, job.rates, ActionScale())
     recipe = {
         key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(job.recipe).items()
     }
     return ClonedNetwork(
-        job.network,
+        job.samples.network,
         data,
         {
             "seed": job.seed,
-            "demonstrations": {
-                "sha256": dataset_hash(job.demonstrations, job.network),
-                "episodes": len(set(samples.episodes.tolist())),
-                "samples": len(samples.observations),
-            },
+            "demonstrations": job.demonstrations,
             "recipe": recipe,
             "errors": {name: round(value, 5) for name, value in trained.errors.items()},
         },

@@ -7,63 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from episodes import BEGAN, make_meta, make_ticks, record
+from mcap.reader import NonSeekingReader
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.messages import JOINT_STATE
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 from roman_moe.demos.bag import TOPIC_TYPES, answer_topic, codec, typestore
 from roman_moe.demos.dataset import dataset_hash, git_commit
-from roman_moe.demos.metadata import GATE, EpisodeMeta
+from roman_moe.demos.metadata import GATE
 from roman_moe.demos.reader import episode_folders, read_episode, read_episodes
 from roman_moe.demos.writer import EpisodeWriter
-
-
-def make_meta(network: str, **changes: object) -> EpisodeMeta:
-    values = {
-        "network": network,
-        "start": "scenario_6" if network == GATE else network,
-        "outcome": "success",
-        "source": "oracle",
-        "noise_bound": 0.005,
-        "noise_kind": "clipped",
-        "perturbation": 0.1,
-        "disturbance": "knock_out",
-        "delay": 0,
-        "lost_share": 0.0,
-        "seed": 17,
-        "rate": 20.0,
-        "git_commit": "0123abc",
-    }
-    return EpisodeMeta(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def make_ticks(network: str, count: int = 5, seed: int = 0) -> list[tuple[SceneState, np.ndarray, Command]]:
-    rng = np.random.default_rng(seed)
-    ticks = []
-    for index in range(count):
-        stamp = index * 50_000_000
-        scene = SceneState(
-            stamp_ns=stamp,
-            hand_position=rng.normal(size=3),
-            hand_velocity=rng.normal(size=3),
-            finger_opening=float(rng.uniform(0, 0.08)),
-            finger_forces=rng.uniform(0, 5, size=2),
-            object_positions=rng.normal(size=(len(OBJECTS), 3)),
-            flags=rng.integers(0, 2, size=len(FLAGS)).astype(bool),
-        )
-        answer = rng.dirichlet(np.ones(len(SKILLS))) if network == GATE else rng.uniform(-1, 1, size=4)
-        ticks.append((scene, answer, Command(stamp, rng.normal(size=3), float(rng.uniform(0, 0.08)))))
-    return ticks
-
-
-def record(path: Path, network: str, data_seed: int = 0, **changes: object) -> None:
-    with EpisodeWriter(path, network) as writer:
-        for tick in make_ticks(network, seed=data_seed):
-            writer.add(*tick)
-        writer.close(make_meta(network, **changes))
 
 
 @pytest.mark.parametrize("network", ["push", GATE])
@@ -89,14 +44,39 @@ def test_an_episode_is_a_rosbag2_folder_with_the_graphs_topics(tmp_path):
     with Reader(tmp_path / "episode_000") as bag:
         topics = {connection.topic: connection.msgtype for connection in bag.connections}
     assert topics == {
-        "scene": "sensor_msgs/msg/MultiDOFJointState",
-        "expert/push/action": "sensor_msgs/msg/JointState",
-        "delta_twist_cmds": "geometry_msgs/msg/TwistStamped",
-        "gripper_cmd": "sensor_msgs/msg/JointState",
+        "/scene": "sensor_msgs/msg/MultiDOFJointState",
+        "/expert/push/action": "sensor_msgs/msg/JointState",
+        "/delta_twist_cmds": "geometry_msgs/msg/TwistStamped",
+        "/gripper_cmd": "sensor_msgs/msg/JointState",
     }
 
 
-def test_recording_twice_gives_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("distribution", ["", "jazzy"])
+def test_an_independent_reader_validates_the_file_and_finds_wall_times(tmp_path, monkeypatch, distribution):
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    if distribution:
+        monkeypatch.setenv("ROS_DISTRO", distribution)
+    record(tmp_path / "episode_000", "push")
+    with (tmp_path / "episode_000" / "episode_000.mcap").open("rb") as file:
+        messages = list(NonSeekingReader(file, validate_crcs=True).iter_messages())
+    assert {channel.topic for _, channel, _ in messages} == {
+        "/scene", "/expert/push/action", "/delta_twist_cmds", "/gripper_cmd",
+    }  # fmt: skip
+    expected = [BEGAN + stamp for _, _, message in messages for stamp in [message.sequence * 50_000_000]]
+    assert [message.log_time for *_, message in messages] == expected
+    assert [message.publish_time for *_, message in messages] == expected
+    with Reader(tmp_path / "episode_000") as bag:
+        assert (bag.start_time, bag.message_count) == (BEGAN, 20)
+        assert bag.ros_distro == distribution
+
+
+@pytest.mark.parametrize("text", ["1234e56", "0123456", "no", "1_000", "0x12", "a: b", "ü # '\"", "null", ""])
+def test_text_of_the_metadata_stays_text(tmp_path, text):
+    record(tmp_path / "episode_000", "push", git_commit=text)
+    assert read_episode(tmp_path / "episode_000").meta.git_commit == text
+
+
+def test_recording_twice_at_one_time_gives_the_same_bytes(tmp_path):
     for folder in ("first", "second"):
         record(tmp_path / folder / "episode_000", "pull")
     for name in ("episode_000.mcap", "metadata.yaml"):
@@ -159,6 +139,7 @@ def test_another_network_is_refused(tmp_path):
         ({"noise_bound": float("nan")}, "noise_bound is 'nan'"),
         ({"seed": "x"}, "seed is 'x': expected a finite int"),
         ({"rate": 0.0}, "rate 0.0 Hz"),
+        ({"noise_bound": -0.1}, "noise_bound -0.1"),
     ],
 )
 def test_metadata_that_cannot_be_meant_is_refused(tmp_path, changes, message):
@@ -221,16 +202,8 @@ def test_bags_that_others_wrote_are_checked(tmp_path):
     with pytest.raises(DemonstrationError, match="expert/push/action 2 is not finite"):
         read_episode(tmp_path / "nan_action")
 
-    write_raw(tmp_path / "short", ticks, answers=[(0, answer)])
-    with pytest.raises(DemonstrationError, match="1 messages on 'expert/push/action': expected one a scene, 3"):
-        read_episode(tmp_path / "short")
-
-    write_raw(tmp_path / "late", ticks, answers=[(0, answer), (50_000_001, answer), (100_000_000, answer)])
-    with pytest.raises(DemonstrationError, match="stamp of expert/push/action 1"):
-        read_episode(tmp_path / "late")
-
     write_raw(tmp_path / "without", ticks, skip_topic="gripper_cmd")
-    with pytest.raises(DemonstrationError, match="no topic 'gripper_cmd'"):
+    with pytest.raises(DemonstrationError, match="no topic '/?gripper_cmd'"):
         read_episode(tmp_path / "without")
 
     write_raw(tmp_path / "twice", [ticks[0], ticks[0]])
@@ -255,9 +228,15 @@ def test_the_dataset_hash_covers_content_but_not_the_commit(tmp_path):
     record(tmp_path / "b" / "push" / "episode_000", "push", git_commit="2")
     record(tmp_path / "c" / "push" / "episode_000", "push", data_seed=1)
     record(tmp_path / "d" / "push" / "episode_000", "push", noise_bound=0.01)
-    same, also, other_data, other_meta = (dataset_hash(tmp_path / name, "push") for name in "abcd")
-    assert same == also
+    record(tmp_path / "e" / "push" / "episode_000", "push", began=0)
+    same, also, other_data, other_meta, other_time = (dataset_hash(tmp_path / name, "push") for name in "abcde")
+    assert same == also == other_time
     assert len({same, other_data, other_meta}) == 3
+    assert same == HASH_OF_VERSION_3
+
+
+HASH_OF_VERSION_3 = "1f67ebf4040c070a185621134392e84cceade9d09f0c22625d38cd6f69aac011"
+"""Of the same demonstration as rosbags wrote it with relative topics: provenance in bundles stays comparable."""
 
 
 def test_the_commit_is_known_or_said_to_be_unknown():

@@ -47,9 +47,7 @@ def record(dataset: Path, network: str, episodes: int = 2, ticks: int = 4) -> No
                 answer = np.eye(7)[tick % 7] if network == GATE else rng.uniform(-1, 1, 4)
                 writer.add(scene, answer, Command(scene.stamp_ns, np.zeros(3), GRIPPER_OPEN))
             writer.close(
-                EpisodeMeta(
-                    network, network, "success", "test", 0.0, "clipped", 0.0, "", 0, 0.0, number, 20.0, "0123abc"
-                )
+                EpisodeMeta(network=network, outcome="success", source="test", noise_bound=0.0, rate=20.0, seed=number)
             )
 
 
@@ -131,6 +129,20 @@ def test_missing_demonstrations_are_named_and_nothing_is_written(demonstrations:
     shutil.copytree(demonstrations / "push", tmp_path / "demos" / "push")
     with pytest.raises(DemonstrationError, match="no demonstration there"):
         clone_bundle(tmp_path / "demos", tmp_path / "out", load_recipe(recipe), 0, 1)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_damaged_demonstration_is_found_before_anything_is_trained(
+    demonstrations: Path, recipe: Path, tmp_path: Path, workers: int
+):
+    shutil.copytree(demonstrations, tmp_path / "demos")
+    damaged = tmp_path / "demos" / NETWORKS[0] / "episode_001" / "episode_001.mcap"  # trained last
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    done: list[object] = []
+    with pytest.raises(DemonstrationError, match=f"{NETWORKS[0]}/episode_001: cannot be read as a bag"):
+        clone_bundle(tmp_path / "demos", tmp_path / "out", load_recipe(recipe), 0, workers, on_cloned=done.append)
+    assert not done
     assert not (tmp_path / "out").exists()
 
 

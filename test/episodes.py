@@ -1,0 +1,61 @@
+"""Demonstrations for tests: random ticks, recorded as the writer does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from roman_moe.core.action import Command
+from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.demos.metadata import GATE, EpisodeMeta
+from roman_moe.demos.writer import EpisodeWriter
+
+
+def make_meta(network: str, **changes: object) -> EpisodeMeta:
+    values = {
+        "network": network,
+        "start": "scenario_6" if network == GATE else network,
+        "outcome": "success",
+        "source": "oracle",
+        "noise_bound": 0.005,
+        "noise_kind": "clipped",
+        "perturbation": 0.1,
+        "disturbance": "knock_out",
+        "delay": 0,
+        "lost_share": 0.0,
+        "seed": 17,
+        "rate": 20.0,
+        "git_commit": "0123abc",
+    }
+    return EpisodeMeta(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def make_ticks(network: str, count: int = 5, seed: int = 0) -> list[tuple[SceneState, np.ndarray, Command]]:
+    rng = np.random.default_rng(seed)
+    ticks = []
+    for index in range(count):
+        stamp = index * 50_000_000
+        scene = SceneState(
+            stamp_ns=stamp,
+            hand_position=rng.normal(size=3),
+            hand_velocity=rng.normal(size=3),
+            finger_opening=float(rng.uniform(0, 0.08)),
+            finger_forces=rng.uniform(0, 5, size=2),
+            object_positions=rng.normal(size=(len(OBJECTS), 3)),
+            flags=rng.integers(0, 2, size=len(FLAGS)).astype(bool),
+        )
+        answer = rng.dirichlet(np.ones(len(SKILLS))) if network == GATE else rng.uniform(-1, 1, size=4)
+        ticks.append((scene, answer, Command(stamp, rng.normal(size=3), float(rng.uniform(0, 0.08)))))
+    return ticks
+
+
+BEGAN = 1_700_000_000_123_456_789
+
+
+def record(path: Path, network: str, data_seed: int = 0, began: int = BEGAN, ticks: int = 5, **changes: object) -> None:
+    with EpisodeWriter(path, network, clock=lambda: began) as writer:
+        for tick in make_ticks(network, ticks, data_seed):
+            writer.add(*tick)
+        writer.close(make_meta(network, **changes))
