@@ -34,7 +34,7 @@ EXTRAS = {
     # never both in one environment: they install the same module
     "cpu": ["onnxruntime>=1.18"],
     "gpu": ["onnxruntime-gpu>=1.18"],
-    "lab": ["glfw>=2.5", "gymnasium>=1.0", "mujoco>=3.3,<4.1"],
+    "lab": ["glfw>=2.5", "gymnasium>=1.1", "mujoco>=3.3,<4.1"],
     "demos": ["mcap>=1.2.1", "rosbags>=0.10.7"],
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
     "train": ["onnx>=1.16", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],

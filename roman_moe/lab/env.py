@@ -1,24 +1,24 @@
 """Gymnasium environments: each skill alone and the whole task, behind the lab that everything else uses.
 
 Registered as `roman_moe/<skill>-v0` and `roman_moe/scenario-v0` (keyword `scenario`, 6 by default) when this module is
-imported; `gymnasium.make("roman_moe.lab.env:roman_moe/push-v0")` does both.
+imported; `gymnasium.make("roman_moe.lab.env:roman_moe/push-v0")` does both. Their specs are plain data: they go
+through JSON and pickle, and so do the environments themselves through pickle.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from roman_moe.core.action import ACTION_SIZE, GRIPPER_OPEN, ActionScale
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.features import FEATURES, OBSERVATIONS, feature_indices, feature_vector
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import SceneState
@@ -30,8 +30,10 @@ from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.render import Renderer
 from roman_moe.lab.reward import TaskReward, potential
 from roman_moe.lab.starts import Start, scenario_start, skill_start
+from roman_moe.lab.viewer import Viewer
 
 Observation = NDArray[np.float32]
+Quality = TypeVar("Quality", PoseNoise, LinkQuality, TaskReward)
 
 NOISE_BOUND = 0.005  # [m] the level of ROMAN's shipped scenes
 PICTURE_SIZE = (640, 480)
@@ -42,10 +44,11 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     Observations are raw features in SI units through the pose noise, (n,); actions are `core.action`'s, (4,). The
     reward is 1 when the episode is solved, else 0, unless another one is asked for. An episode is terminated when it is
-    solved or lost and truncated at its time limit; `info["outcome"]` says which. The true scene is `env.lab.state`.
+    solved or lost and truncated at its time limit. `info["outcome"]` says which, and `info["is_success"]` whether it is
+    solved. The true scene is `env.lab.state`.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": round(CONTROL_RATE)}  # noqa: RUF012 (as Gymnasium declares it)
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": round(CONTROL_RATE)}  # noqa: RUF012 (as Gymnasium declares it)
 
     def __init__(
         self,
@@ -66,23 +69,28 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             features: observed ones, in order.
             noise: of the observed object positions; one of several is drawn for each episode; ROMAN's 5 mm bound if
                 None.
-            render_mode: "rgb_array" for pictures.
+            render_mode: "rgb_array" for pictures, "human" for MuJoCo's viewer, which needs a display.
             reward: what a step earns; 1 for success if None.
             disturbed_share: of the episodes that meet a disturbance.
             time_limit: after which an episode is truncated [s]; the task's own, longer one if None.
             links: of the commands to the arm; one of several is drawn for each episode.
             handed_over_share: of the episodes that begin with the hand where the skill before leaves it.
+
+        Raises:
+            ConfigError: if there is no such render mode.
+            RomanError: if the viewer finds no display.
         """
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ConfigError(f"unknown render mode {render_mode!r}: expected one of human, rgb_array, None")
         self.lab = Lab()
         self.start = start
         self.features = tuple(features)
-        noise = PoseNoise(NOISE_BOUND) if noise is None else noise
-        self.noises = (noise,) if isinstance(noise, PoseNoise) else tuple(noise)
-        self.reward = TaskReward() if reward is None else reward
+        self.noises = _kinds(PoseNoise, PoseNoise(NOISE_BOUND) if noise is None else noise)
+        (self.reward,) = _kinds(TaskReward, TaskReward() if reward is None else reward)
         self.disturbed_share = disturbed_share
         self.handed_over_share = handed_over_share
         self.time_limit = math.inf if time_limit is None else time_limit
-        self.links = (links,) if isinstance(links, LinkQuality) else tuple(links)
+        self.links = _kinds(LinkQuality, links)
         self.render_mode = render_mode
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.features),), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
@@ -90,6 +98,7 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._scale = ActionScale()
         self._judge = Judge(start)
         self._renderer: Renderer | None = None
+        self._viewer = Viewer(self.lab) if render_mode == "human" else None
         self._gripper_opening = GRIPPER_OPEN
         self._noise = self.noises[0]
         self._disturbance = Disturbance(start)
@@ -114,7 +123,8 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._link.reset(quality, state.finger_opening, self.np_random)
         if self.reward.progress:
             self._potential = potential(state, self.start.skill)
-        return self._observe(state), {"outcome": Outcome.RUNNING.value}
+        self._show()
+        return self._observe(state), _info(Outcome.RUNNING)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         command = self._scale.command(self.lab.stamp_ns, np.asarray(action, np.float64), self._gripper_opening)
@@ -131,24 +141,40 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         if self.reward.progress:
             before, self._potential = self._potential, potential(state, self.start.skill)
             reward += self.reward.progress * (self._potential - before)
-        return self._observe(state), reward, terminated, truncated, {"outcome": outcome.value}
+        self._show()
+        return self._observe(state), reward, terminated, truncated, _info(outcome)
 
     def render(self) -> Any:
         """RGB picture of the overview camera, (480, 640, 3), in render mode `rgb_array`; else None."""
-        if self.render_mode is None:
+        if self.render_mode != "rgb_array":
             return None
         if self._renderer is None:
             self._renderer = Renderer(self.lab, "overview", *PICTURE_SIZE)
         return self._renderer.frame(self.lab.physics_state())
 
     def close(self) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        for shown in (self._renderer, self._viewer):
+            if shown is not None:
+                shown.close()
+        self._renderer = self._viewer = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the drawing: a copy goes on from the same moment, without a window."""
+        mode = None if self.render_mode == "human" else self.render_mode
+        return {**self.__dict__, "_renderer": None, "_viewer": None, "render_mode": mode}
+
+    def _show(self) -> None:
+        if self._viewer is not None:
+            self._viewer.update()
+            time.sleep(1.0 / self.metadata["render_fps"])
 
     def _observe(self, state: SceneState) -> Observation:
         noisy = self._noise.apply(state, self.np_random)
         return feature_vector(noisy)[self._indices].astype(np.float32)
+
+
+def _info(outcome: Outcome) -> dict[str, Any]:
+    return {"outcome": outcome.value, "is_success": outcome is Outcome.SUCCESS}
 
 
 class SkillEnv(LabEnv):
@@ -165,94 +191,21 @@ class ScenarioEnv(LabEnv):
         super().__init__(scenario_start(scenario), FEATURES, **kwargs)
 
 
-class LabVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
-    """Several environments of one kind, stepped in threads: MuJoCo releases the interpreter while it steps.
-
-    An environment that has ended starts anew within the same step: its row of the observations is the new episode's
-    first, its last one stands in `infos["final_obs"]`. The result does not depend on the number of threads.
-    """
-
-    metadata: dict[str, Any] = {**LabEnv.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
-
-    def __init__(self, envs: Sequence[LabEnv], threads: int = 2) -> None:
-        self.envs = list(envs)
-        self.num_envs = len(self.envs)
-        self.single_observation_space = self.envs[0].observation_space
-        self.single_action_space = self.envs[0].action_space
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._pool = ThreadPoolExecutor(min(threads, self.num_envs), thread_name_prefix="lab")
-        self._share = -(-self.num_envs // min(threads, self.num_envs))
-        self._last: Observation = np.zeros((self.num_envs, len(self.envs[0].features)), np.float32)
-
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """A single seed gives environment i `seed + i`."""
-        seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
-        results = list(self._pool.map(lambda env, s: env.reset(seed=s, options=options), self.envs, seeds))
-        self._last = np.stack([observation for observation, _ in results])
-        return self._last.copy(), _collect([info for _, info in results])
-
-    def step(
-        self, actions: NDArray[np.float32], active: NDArray[np.bool_] | None = None
-    ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """As Gymnasium's; of environments that are not `active` nothing moves: their rows are the last ones, no reward.
-
-        All of them are active if None.
-        """
-        rows = range(self.num_envs) if active is None else np.flatnonzero(active)
-        shares = [rows[i : i + self._share] for i in range(0, len(rows), self._share)]
-        stepped = self._pool.map(lambda share: [_step(self.envs[i], actions[i]) for i in share], shares)
-        results: list[Any] = [(self._last[i], 0.0, False, False, {}) for i in range(self.num_envs)]
-        for share, answers in zip(shares, stepped, strict=True):
-            for i, answer in zip(share, answers, strict=True):
-                results[i] = answer
-        observations, rewards, terminated, truncated, infos = zip(*results, strict=True)
-        self._last = np.stack(observations)
-        return (
-            self._last.copy(),
-            np.array(rewards),
-            np.array(terminated),
-            np.array(truncated),
-            _collect(list(infos)),
-        )
-
-    def close_extras(self, **kwargs: Any) -> None:
-        self._pool.shutdown()
-        for env in self.envs:
-            env.close()
-
-
-def _step(env: LabEnv, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-    observation, reward, terminated, truncated, info = env.step(action)
-    if terminated or truncated:
-        info["final_obs"] = observation
-        observation, _ = env.reset()
-    return observation, reward, terminated, truncated, info
-
-
-def _collect(infos: list[dict[str, Any]]) -> dict[str, Any]:
-    """One array of objects a key; where a key is missing, None."""
-    keys = dict.fromkeys(key for info in infos for key in info)
-    collected = {}
-    for key in keys:
-        column = np.empty(len(infos), dtype=object)
-        column[:] = [info.get(key) for info in infos]
-        collected[key] = column
-    return collected
-
-
-def _register(name: str, env_class: type[LabEnv], **fixed: Any) -> None:
-    def one(**kwargs: Any) -> LabEnv:
-        return env_class(**fixed, **kwargs)
-
-    def several(num_envs: int = 1, threads: int = 2, **kwargs: Any) -> LabVectorEnv:
-        return LabVectorEnv([one(**kwargs) for _ in range(num_envs)], threads)
-
-    gymnasium.register(f"roman_moe/{name}-v0", entry_point=one, vector_entry_point=several)
+def _kinds(kind: type[Quality], given: Quality | Mapping[str, Any] | Sequence[Any]) -> tuple[Quality, ...]:
+    """One or several of a dataclass, each of which may be a mapping, as in an EnvSpec that comes from JSON."""
+    several = given if isinstance(given, Sequence) else (given,)
+    return tuple(kind(**one) if isinstance(one, Mapping) else one for one in several)
 
 
 for _skill in SKILLS:
-    _register(_skill, SkillEnv, skill=_skill)
-_register("scenario", ScenarioEnv)
+    gymnasium.register(
+        f"roman_moe/{_skill}-v0",
+        entry_point="roman_moe.lab.env:SkillEnv",
+        vector_entry_point="roman_moe.lab.vector_env:skill_envs",
+        kwargs={"skill": _skill},
+    )
+gymnasium.register(
+    "roman_moe/scenario-v0",
+    entry_point="roman_moe.lab.env:ScenarioEnv",
+    vector_entry_point="roman_moe.lab.vector_env:scenario_envs",
+)

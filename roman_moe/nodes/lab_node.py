@@ -28,6 +28,7 @@ from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import CONTROL_RATE, Lab
 from roman_moe.lab.starts import Start, scenario_start, skill_start
+from roman_moe.lab.viewer import Viewer
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.commanders import Commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, WAITING, WARN
@@ -49,7 +50,6 @@ from roman_moe.nodes.topics import (
     TWIST,
     TWIST_COMMAND,
 )
-from roman_moe.nodes.viewer import Viewer
 
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command

@@ -1,17 +1,42 @@
-"""Gymnasium environments: registered, checked by Gymnasium, repeatable, alike one by one and side by side."""
+"""Gymnasium environments: registered as plain data, checked by Gymnasium, repeatable, copied by pickle."""
+
+import pickle
+import subprocess
+import sys
 
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
 import roman_moe.lab.env
+from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.features import FEATURES, OBSERVATIONS, feature_indices, feature_vector
 from roman_moe.core.skills import SKILLS
+from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.oracle import SkillOracle
+from roman_moe.lab.reward import TaskReward
 
 assert roman_moe.lab.env  # imported for its registrations
+
+CHOSEN = {
+    "noise": [PoseNoise(0.0), PoseNoise(0.01, "gaussian")],
+    "reward": TaskReward(2.0, 1.0),
+    "links": LinkQuality(1, 0.2),
+    "disturbed_share": 1.0,
+    "time_limit": 5.0,
+}
+
+
+def same_steps(one, other, ticks=30):
+    """Whether two environments answer alike from here on."""
+    actions = np.random.default_rng(0).uniform(-1, 1, (ticks, 4)).astype(np.float32)
+    for action in actions:
+        (seen, *rest), (seen_too, *rest_too) = one.step(action), other.step(action)
+        np.testing.assert_array_equal(seen, seen_too)
+        assert rest == rest_too
 
 
 @pytest.mark.filterwarnings("ignore:.*Box observation space (min|max)imum value is")
@@ -27,6 +52,70 @@ def test_make_imports_by_module_name():
     assert gymnasium.make("roman_moe.lab.env:roman_moe/button-v0").unwrapped.start.skill == "button"
 
 
+@pytest.mark.parametrize(("name", "chosen"), [*((name, {}) for name in (*SKILLS, "scenario")), ("push", CHOSEN)])
+def test_a_spec_goes_through_json_and_pickle(name, chosen):
+    env = gymnasium.make(f"roman_moe/{name}-v0", **chosen)
+    for spec in (EnvSpec.from_json(env.spec.to_json()), pickle.loads(pickle.dumps(env.spec))):
+        again = gymnasium.make(spec)
+        np.testing.assert_array_equal(env.reset(seed=3)[0], again.reset(seed=3)[0])
+        same_steps(env, again)
+    vector = gymnasium.make_vec(f"roman_moe/{name}-v0", num_envs=2, **chosen)
+    for spec in (EnvSpec.from_json(vector.spec.to_json()), pickle.loads(pickle.dumps(vector.spec))):
+        again = gymnasium.make_vec(spec)
+        np.testing.assert_array_equal(vector.reset(seed=3)[0], again.reset(seed=3)[0])
+        again.close()
+    vector.close()
+
+
+def test_a_pickled_environment_goes_on_from_the_same_moment():
+    env = gymnasium.make("roman_moe/push-v0", **CHOSEN)
+    env.reset(seed=5)
+    for _ in range(10):
+        env.step(np.full(4, 0.3, np.float32))
+    same_steps(env, pickle.loads(pickle.dumps(env)))
+
+
+@pytest.mark.filterwarnings("ignore:.*render_mode='depth'")
+def test_an_unknown_render_mode_and_a_missing_display_are_one_line_at_once(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match="^unknown render mode 'depth': expected one of human, rgb_array, None$"):
+        gymnasium.make("roman_moe/push-v0", render_mode="depth")
+    with pytest.raises(RomanError, match="viewer cannot open: .*it needs a display$"):
+        gymnasium.make("roman_moe/push-v0", render_mode="human")
+
+
+def test_the_viewer_shows_every_step_and_closes_with_the_environment(monkeypatch):
+    seen = []
+
+    class Window:
+        def __init__(self, lab):
+            self.lab = lab
+
+        def update(self):
+            seen.append(self.lab.stamp_ns)
+
+        def close(self):
+            seen.append("closed")
+
+    monkeypatch.setattr("roman_moe.lab.env.Viewer", Window)
+    env = gymnasium.make("roman_moe/push-v0", render_mode="human")
+    env.reset(seed=0)
+    env.step(np.zeros(4, np.float32))
+    env.step(np.zeros(4, np.float32))
+    copy = pickle.loads(pickle.dumps(env))  # without a window of its own
+    copy.step(np.zeros(4, np.float32))
+    env.close()
+    assert seen == [0, 50_000_000, 100_000_000, "closed"]
+
+
+def test_an_import_alone_registers():
+    program = "import gymnasium, roman_moe.lab.env as envs; gymnasium.register_envs(envs)\n"
+    program += "print(gymnasium.make('roman_moe/push-v0').unwrapped.start.skill)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "push\n"
+
+
 def test_the_oracle_earns_the_reward_once_at_the_end():
     env = gymnasium.make("roman_moe/button-v0", noise=PoseNoise(0.0)).unwrapped
     env.reset(seed=3)
@@ -35,7 +124,8 @@ def test_the_oracle_earns_the_reward_once_at_the_end():
         _, reward, terminated, truncated, info = env.step(oracle.action(env.lab.state))
         rewards.append(reward)
         done = terminated or truncated
-    assert (sum(rewards), rewards[-1], terminated, truncated, info["outcome"]) == (1.0, 1.0, True, False, "success")
+    assert (sum(rewards), rewards[-1], terminated, truncated) == (1.0, 1.0, True, False)
+    assert info == {"outcome": "success", "is_success": True}
 
 
 def test_an_episode_is_truncated_at_its_time_limit():
@@ -45,7 +135,7 @@ def test_an_episode_is_truncated_at_its_time_limit():
         _, reward, terminated, truncated, info = env.step(np.zeros(4, np.float32))
         assert (terminated, reward) == (False, 0.0)
         assert truncated == (tick == 1600)
-    assert info["outcome"] == "time_limit"
+    assert info == {"outcome": "time_limit", "is_success": False}
 
 
 def test_an_episode_is_truncated_at_a_shorter_time_limit_too():
@@ -89,51 +179,3 @@ def test_the_share_of_handed_over_episodes_is_the_one_asked_for():
     states = [(env.reset(seed=seed), env.lab.state)[1] for seed in range(20)]
     at_door = [np.linalg.norm(state.hand_position - state.position("door_handle")) < 0.16 for state in states]
     assert 4 <= sum(at_door) <= 16
-
-
-def test_side_by_side_gives_what_one_by_one_gives_for_any_number_of_threads():
-    actions = np.random.default_rng(0).uniform(-1, 1, (30, 3, 4)).astype(np.float32)
-    runs = []
-    for threads in (1, 3):
-        envs = gymnasium.make_vec("roman_moe/pick_and_place-v0", num_envs=3, threads=threads)
-        first, _ = envs.reset(seed=10)
-        runs.append(np.array([first, *(envs.step(action)[0] for action in actions)]))
-        envs.close()
-    np.testing.assert_array_equal(runs[0], runs[1])
-    for i in range(3):
-        env = gymnasium.make("roman_moe/pick_and_place-v0").unwrapped
-        single = [env.reset(seed=10 + i)[0], *(env.step(action[i])[0] for action in actions)]
-        np.testing.assert_array_equal(runs[0][:, i], np.array(single))
-
-
-def test_side_by_side_what_is_not_active_does_not_move():
-    envs = gymnasium.make_vec("roman_moe/push-v0", num_envs=3).unwrapped
-    resting = gymnasium.make("roman_moe/push-v0").unwrapped
-    first, _ = envs.reset(seed=10)
-    resting.reset(seed=11)
-    actions = np.random.default_rng(0).uniform(-1, 1, (6, 3, 4)).astype(np.float32)
-    before = envs.envs[1].lab.physics_state()
-    for action in actions[:4]:
-        observations, rewards, terminated, truncated, infos = envs.step(action, np.array([True, False, True]))
-        np.testing.assert_array_equal(observations[1], first[1])
-        assert (rewards[1], terminated[1], truncated[1], infos["outcome"][1]) == (0.0, False, False, None)
-        assert infos["outcome"][0] == infos["outcome"][2] == "running"
-    np.testing.assert_array_equal(envs.envs[1].lab.physics_state(), before)
-    assert np.all(observations[[0, 2], :3] != first[[0, 2], :3])
-    np.testing.assert_array_equal(envs.step(actions[4], np.zeros(3, bool))[0], observations)
-    for action in actions[4:]:  # once active again it goes on as if it had never rested
-        np.testing.assert_array_equal(envs.step(action)[0][1], resting.step(action[1])[0])
-    envs.close()
-
-
-def test_side_by_side_an_ended_episode_starts_anew_and_keeps_its_last_observation():
-    envs = gymnasium.make_vec("roman_moe/button-v0", num_envs=2)
-    envs.reset(seed=0)
-    envs.unwrapped.envs[1].lab.data.joint("rack").qpos[:3] = [1.5, 0.0, 0.5]
-    observations, _, terminated, truncated, infos = envs.step(np.zeros((2, 4), np.float32))
-    assert (terminated.tolist(), truncated.tolist()) == ([False, True], [False, False])
-    assert infos["final_obs"][0] is None
-    assert infos["final_obs"][1].shape == observations[1].shape
-    assert not np.array_equal(infos["final_obs"][1], observations[1])
-    assert infos["outcome"].tolist() == ["running", "out_of_reach"]
-    envs.close()

@@ -16,7 +16,8 @@ from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
 from roman_moe.core.features import OBSERVATIONS, feature_indices
 from roman_moe.core.skills import SKILLS
-from roman_moe.lab.env import LabEnv, LabVectorEnv
+from roman_moe.lab.env import LabEnv
+from roman_moe.lab.vector_env import LabVectorEnv
 from roman_moe.learning.networks import GATE_GAIN, MLPPolicy
 
 Array = NDArray[Any]
@@ -74,7 +75,8 @@ class Practice(VecEnv):
             rows[i] = {
                 "terminal_observation": final,
                 "TimeLimit.truncated": bool(infos["truncated"][i]),
-                "outcome": infos["outcome"][i],
+                "outcome": infos["final_info"]["outcome"][i],
+                "is_success": infos["final_info"]["is_success"][i],
             }
         return rows
 

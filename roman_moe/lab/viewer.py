@@ -28,7 +28,7 @@ class Viewer:
             warnings.simplefilter("always")
             if not glfw.init():
                 reason = str(complaints[-1].message) if complaints else "GLFW does not start"
-                raise RomanError(f"MuJoCo's viewer cannot open: {reason}: it needs a display; leave out --viewer")
+                raise RomanError(f"MuJoCo's viewer cannot open: {reason}: it needs a display")
         before = set(threading.enumerate())
         self._handle = mujoco.viewer.launch_passive(lab.model, lab.data, show_left_ui=False, show_right_ui=False)
         self._threads = set(threading.enumerate()) - before
