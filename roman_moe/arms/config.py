@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.action import GRIPPER_OPEN
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.state import FLAGS
@@ -103,7 +104,7 @@ class FingersConfig:
 
 @dataclass(frozen=True)
 class GripperConfig:
-    """How the gripper is told to open: by an action where control_msgs is installed, else by a topic.
+    """How the gripper is commanded: by an action where control_msgs is installed, else by a topic.
 
     A joint's position is `offset` + `scale` times the opening [m].
 
@@ -115,7 +116,10 @@ class GripperConfig:
         joints: names for a JointState or a ParallelGripperCommand; as many numbers go into a Float64MultiArray.
         scale: units of the joints per metre of opening.
         offset: of a closed gripper, in units of the joints.
+        largest_opening: that is ever commanded [m]; what is beyond a calibrated width is refused by some grippers.
         max_effort: with an action [N].
+        answer_timeout: within which the gripper must take a goal or reject it [s].
+        timeout: within which it must be reachable at the start, and end a goal [s].
     """
 
     joints: tuple[str, ...]
@@ -125,7 +129,10 @@ class GripperConfig:
     topic_type: str = "Float64MultiArray"
     scale: float = 1.0
     offset: float = 0.0
+    largest_opening: float = GRIPPER_OPEN
     max_effort: float = 20.0
+    answer_timeout: float = 1.0
+    timeout: float = 5.0
 
     def __post_init__(self) -> None:
         _one_of("gripper.action_type", self.action_type, "GripperCommand", "ParallelGripperCommand")
@@ -134,7 +141,15 @@ class GripperConfig:
             raise ValueError("gripper: neither action nor topic: expected at least one")
         if not self.joints:
             raise ValueError("gripper.joints is empty: expected at least one name")
-        _positive("gripper.max_effort", self.max_effort)
+        if self.action and self.action_type == "ParallelGripperCommand" and len(self.joints) > 1:
+            found = len(self.joints)
+            raise ValueError(f"gripper.joints: {found} names: expected one: a ParallelGripperCommand server takes one")
+        for name in ("max_effort", "answer_timeout", "timeout"):
+            _positive(f"gripper.{name}", getattr(self, name))
+        if not 0.0 < self.largest_opening <= GRIPPER_OPEN:
+            raise ValueError(
+                f"gripper.largest_opening {self.largest_opening} m: expected more than 0, at most {GRIPPER_OPEN}"
+            )
         if not (math.isfinite(self.scale) and self.scale != 0.0 and math.isfinite(self.offset)):
             raise ValueError(f"gripper.scale {self.scale}, offset {self.offset}: expected finite numbers, scale not 0")
 

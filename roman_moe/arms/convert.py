@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.arms.config import FingersConfig, GripperConfig, TwistConfig
-from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN
+from roman_moe.core.action import GRIPPER_CLOSED
 
 UNIT_TOLERANCE = 1e-2
 """By which a quaternion's norm may differ from 1: drivers send what they measure."""
@@ -65,4 +65,9 @@ def finger_opening(positions: Mapping[str, float], config: FingersConfig) -> flo
 
 def gripper_position(opening: float, config: GripperConfig) -> float:
     """Position of a gripper's joint, in its own unit, for a wanted opening [m]."""
-    return config.offset + config.scale * min(max(opening, GRIPPER_CLOSED), GRIPPER_OPEN)
+    return config.offset + config.scale * reachable(opening, config)
+
+
+def reachable(opening: float, config: GripperConfig) -> float:
+    """The opening that a gripper can be commanded to [m], nearest to a wanted one."""
+    return min(max(opening, GRIPPER_CLOSED), config.largest_opening)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -58,9 +59,12 @@ class StallEstimate:
     networks see of them, else zero.
     """
 
-    def __init__(self, stall_time: float) -> None:
-        """`stall_time`: for which the fingers must have stood still, and have been told to close [s]."""
-        self._time = stall_time
+    def __init__(self, stall_time: float, widest: float = math.inf) -> None:
+        """`stall_time`: for which the fingers must have stood still, and have been told to close [s].
+
+        `widest`: that they open to [m]: fingers that have not closed from there hold nothing.
+        """
+        self._time, self._widest = stall_time, widest
         self._told: float | None = None
         self._told_at = 0.0
         self._seen: deque[tuple[float, float]] = deque()
@@ -80,11 +84,24 @@ class StallEstimate:
         """On the left and right pad, (2,) [N]."""
         return np.full(2, FORCE_SCALE if self._holds() else 0.0)
 
-    def _holds(self) -> bool:
+    def standing(self) -> float | None:
+        """Where the fingers have stood still, for `stall_time` and since they were told [m]; None if they move."""
         if self._told is None or not self._seen:
-            return False
+            return None
         (oldest, _), (newest, opening) = self._seen[0], self._seen[-1]
         if min(newest - oldest, newest - self._told_at) < self._time:
-            return False
+            return None
         openings = [seen for _, seen in self._seen]
-        return max(openings) - min(openings) <= STILL and opening - self._told >= HELD_APART
+        return opening if max(openings) - min(openings) <= STILL else None
+
+    def _holds(self) -> bool:
+        standing = self.standing()
+        return standing is not None and self._told is not None and holds(standing, self._told, self._widest)
+
+
+def holds(standing: float, told: float, widest: float) -> bool:
+    """Whether fingers that stand still hold something, from where they stand and were told to go [m].
+
+    Fingers that stand as wide open as they go, `widest` [m], have closed on nothing: they have not moved yet.
+    """
+    return told + HELD_APART <= standing <= widest - HELD_APART

@@ -23,7 +23,7 @@ class RobotState:
         self._flags = np.zeros(len(FLAGS), dtype=bool)
         self._pose_age = Freshness(config.pose.max_age, config.pose.clock_tolerance)
         self._velocity = VelocityEstimate(config.pose.velocity_window)
-        self._stall = StallEstimate(config.fingers.stall_time)
+        self._stall = StallEstimate(config.fingers.stall_time, config.gripper.largest_opening)
         self._position: NDArray[np.float64] | None = None
         self._opening: float | None = None
         self._forces = np.zeros(2)
@@ -94,6 +94,11 @@ class RobotState:
     def told(self, opening: float, now: float) -> None:
         """The gripper was told to open so far [m]."""
         self._stall.tell(opening, now)
+
+    def standing(self, now: float) -> float | None:
+        """Where the fingers have come to stand since they were told [m]; None if they move, or are not known."""
+        fresh = now - self._fingers_came <= self._config.fingers.max_age
+        return self._stall.standing() if fresh else None
 
     def missing(self, now_ns: int, now: float) -> str:
         """What is not there, or too old to be used; empty if the robot is known."""

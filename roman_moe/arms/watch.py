@@ -93,6 +93,7 @@ class CommandWatch:
     Attributes:
         guard: that every twist goes through.
         status: what is done to the commands at present, and why.
+        gripper_fault: why the gripper does not do what it is commanded; empty if it does.
     """
 
     def __init__(self, limits: Limits, period: float, halt_messages: int) -> None:
@@ -106,6 +107,7 @@ class CommandWatch:
     def reset(self) -> None:
         """Nothing has come, and the robot rests. A stop stays."""
         self.guard.reset()
+        self.gripper_fault = ""
         self.status = self.guard.status
         self._allowed = np.zeros(3)
         self._last: tuple[int, NDArray[np.float64]] | None = None  # last good command as it came, with its stamp
@@ -156,7 +158,7 @@ class CommandWatch:
             return GuardStatus.HALT_TWO_COMMANDERS
         taken_back = self._last is not None and stamp_ns == self._last[0]
         self._last, self._received = (stamp_ns, velocity), now
-        if not self._resting(now):
+        if not (self._resting(now) or self.gripper_fault):
             self._waiting = Command(stamp_ns, velocity, self.guard.gripper_opening), hand
             if stamp_ns // self._period_ns != self._tick:
                 self._step(stamp_ns)
@@ -226,6 +228,8 @@ class CommandWatch:
             return GuardStatus.HALT_TWO_COMMANDERS
         if self._fault is not None:
             return self._fault
+        if self.gripper_fault:
+            return GuardStatus.HALT_GRIPPER
         if self._last is None:
             return GuardStatus.HALT_COMMAND_STALE
         if now_ns < self._last[0]:  # the clock was set back

@@ -28,7 +28,7 @@ _HUGE = 1e100  # lengths from which products with them may overflow
 class GuardStatus(enum.IntEnum):
     """What the guard does to the commands, and why. The larger the code, the graver.
 
-    0: all goes through. From 1: it goes through, limited. From 10: the arm comes to rest, and goes on as soon as the
+    0: all goes through. From 1: it goes through, limited. From 9: the arm comes to rest, and goes on as soon as the
     reason is gone. 20: it rests until it is re-armed.
     """
 
@@ -40,6 +40,7 @@ class GuardStatus(enum.IntEnum):
     SLOWED_AT_WORKSPACE_EDGE = 5
     EXPERTS_MASKED = 6
     LIMITED_GRIPPER = 7
+    HALT_GRIPPER = 9
     HALT_EXPERTS_SILENT = 10
     HALT_GATE_SILENT = 11
     HALT_OBSERVER_SILENT = 12
@@ -54,7 +55,7 @@ class GuardStatus(enum.IntEnum):
     @property
     def halts(self) -> bool:
         """Whether the arm is brought to rest."""
-        return self >= GuardStatus.HALT_EXPERTS_SILENT
+        return self >= GuardStatus.HALT_GRIPPER
 
 
 class Guard:

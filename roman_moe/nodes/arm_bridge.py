@@ -10,7 +10,6 @@ This is software: it stops a robot that works. It is no safety-rated emergency s
 from __future__ import annotations
 
 import importlib
-import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from std_msgs.msg import Bool, Int8
 
 from roman_moe.arms.clock import StampGrid
 from roman_moe.arms.config import ArmConfig, load_arm_config
-from roman_moe.arms.convert import twist_numbers
+from roman_moe.arms.convert import reachable, twist_numbers
 from roman_moe.arms.robot import RobotState
 from roman_moe.arms.servo_status import CLEAR, status_name
 from roman_moe.arms.watch import CommandWatch
@@ -36,7 +35,7 @@ from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.nodes.arm_gripper import Gripper, make_gripper
+from roman_moe.nodes.arm_gripper import Gripper, make_gripper, require
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
@@ -53,12 +52,12 @@ from roman_moe.nodes.topics import (
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 SPEAKERS_PERIOD = 0.25  # [s] between two looks at who commands
-GRIPPER_PERIOD = 0.5  # [s] after which a gripper is told again: on a topic always, by an action if nobody took it
+GRIPPER_PERIOD = 0.25  # [s] between two looks at whether the gripper can be reached
 EXAMPLE = "config/arms/franka.yaml"
 
 REFUSED = "refused_commands"
 SKIPPED = "skipped_ticks"
-GRIPPER_TROUBLE = "gripper_not_reached"
+GRIPPER_TROUBLE = "gripper_failures"
 
 _SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # takes what any driver offers (REP 2003)
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # a twist that was overtaken is not wanted
@@ -111,7 +110,6 @@ class ArmBridge(RomanNode):
         self._servo = ""  # its last warning
         self._next_send = 0.0  # [s]
         self._opening: float | None = None  # last allowed for the gripper [m]
-        self._next_gripper = 0.0  # [s]
         self._to_servo = Topic(config.twist.topic, TwistStamped, _NEWEST)
         if self.resolve_topic_name(config.twist.topic) == self.resolve_topic_name(TWIST_COMMAND.name):
             raise ConfigError(f"{self._settings.config}: twist.topic {config.twist.topic!r} is the graph's own topic")
@@ -119,8 +117,10 @@ class ArmBridge(RomanNode):
         self._listen_to_robot(config)
         if not self._settings.read_only:
             self._twist = self.advertise(self._to_servo)
-            self._gripper = make_gripper(self, config.gripper, self._on_gripper_failure)
+            self._gripper = make_gripper(self, config.gripper, partial(self.diagnostics.count, GRIPPER_TROUBLE))
             self._undo.append(self._let_go_of_gripper)
+            require(self._gripper, config.gripper.timeout)
+            self.timer(GRIPPER_PERIOD, self._look_for_gripper)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.trigger_service("stop", self._stop)
@@ -172,6 +172,8 @@ class ArmBridge(RomanNode):
         was = self._stopped
         self._set_stopped(False)
         self._watch.guard.rearm()
+        if self._gripper is not None:
+            self._gripper.retry()
         return "armed again, from rest" if was else "was not stopped"
 
     def _now(self) -> tuple[int, float]:
@@ -214,7 +216,10 @@ class ArmBridge(RomanNode):
             self._count(opening, f"gripper_cmd at {stamped[0]} ns", now_ns, now)
         elif opening is not None and opening != self._opening:
             self._opening = opening
-            self._tell_gripper()
+            self._robot.told(reachable(opening, self._config.gripper), now)
+            if self._gripper is not None:
+                self._gripper.command(opening)
+                self._gripper.step(None, now)
 
     def _count(self, reason: GuardStatus, what: str, now_ns: int, now: float) -> None:
         if reason is GuardStatus.HALT_COMMAND_STALE and self._robot.missing(now_ns, now):
@@ -223,22 +228,11 @@ class ArmBridge(RomanNode):
             self.diagnostics.count(NOT_FINITE, what)
         self.diagnostics.count(REFUSED, f"{reason.name}: {what}")
 
-    def _tell_gripper(self) -> None:
-        now = time.monotonic()
-        self._next_gripper = now + GRIPPER_PERIOD
-        if self._gripper is None or self._opening is None:
-            return
-        trouble = self._gripper.send(self._opening)
-        if trouble:
-            self.diagnostics.count(GRIPPER_TROUBLE, trouble)
-            return
-        self._robot.told(self._opening, now)
-        if not self._gripper.repeats:
-            self._next_gripper = math.inf
-
-    def _on_gripper_failure(self, reason: str) -> None:
-        self.diagnostics.count(GRIPPER_TROUBLE, reason)
-        self._next_gripper = time.monotonic() + GRIPPER_PERIOD
+    def _look_for_gripper(self) -> None:
+        """The arm rests as long as the gripper cannot be reached, or does not do what it is commanded."""
+        assert self._gripper is not None
+        self._watch.gripper_fault = self._gripper.absent() or self._gripper.trouble()
+        self.diagnostics.fact({"gripper_state": self._gripper.state()})
 
     def _look_who_commands(self) -> None:
         """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""
@@ -253,8 +247,9 @@ class ArmBridge(RomanNode):
             self._tick(stamp, now_ns, now)
         if now >= self._next_send:
             self._output(now_ns, now)
-        if now >= self._next_gripper and not self._watch.status.halts:
-            self._tell_gripper()
+        status = self._watch.status
+        if self._gripper is not None and (status is GuardStatus.HALT_GRIPPER or not status.halts):
+            self._gripper.step(self._robot.standing(now), now)
 
     def _tick(self, stamp: int, now_ns: int, now: float) -> None:
         if self._grid.skipped:
@@ -291,6 +286,8 @@ class ArmBridge(RomanNode):
             self.diagnostics.state(ERROR, f"{status.name}: {', '.join(self._speakers) or 'two commands for one scene'}")
         elif missing:
             self.diagnostics.state(WARN, missing)
+        elif self._watch.gripper_fault:
+            self.diagnostics.state(ERROR, f"{GuardStatus.HALT_GRIPPER.name}: {self._watch.gripper_fault}")
         elif not self._watch.heard:
             self.diagnostics.state(WARN, f"{WAITING}commands")
         elif status.halts:

@@ -1,33 +1,65 @@
-"""How a real arm's gripper is told to open: through control_msgs' actions where they are installed, else by a topic."""
+"""How a real arm's gripper is commanded: through control_msgs' actions where they are installed, else by a topic.
+
+A gripper that cannot be reached, or that does not do what it is commanded, is named: the arm must not go on without it.
+"""
 
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol
 
 from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import GripperConfig
-from roman_moe.arms.convert import gripper_position
-from roman_moe.core.errors import MissingDependencyError
+from roman_moe.arms.convert import gripper_position, reachable
+from roman_moe.arms.gripping import GripperTask, Stage
+from roman_moe.core.errors import MissingDependencyError, RomanError
+
+REPEAT_PERIOD = 0.5  # [s] after which a topic's opening is published again: a subscriber may have come later
+LOOK_PERIOD = 0.02  # [s] between two looks for a gripper at the start
+
+_STATUS = {
+    GoalStatus.STATUS_SUCCEEDED: "SUCCEEDED",
+    GoalStatus.STATUS_ABORTED: "ABORTED",
+    GoalStatus.STATUS_CANCELED: "CANCELED: by another client of the action?",
+}
+_UNKNOWN = "UNKNOWN: was the action server restarted?"
 
 
 class Gripper(Protocol):
-    """A way to a gripper."""
+    """A way to a gripper. Times are of a steady clock [s]."""
 
     how: str
     """In words, for diagnostics."""
 
-    repeats: bool
-    """Whether it may be told the same again and again: a topic's listener may have come later."""
+    def absent(self) -> str:
+        """Why the gripper cannot be reached at present; empty if it can."""
+        ...
 
-    def send(self, opening: float) -> str:
-        """Tell it to open so far [m]; why that cannot be done now, or nothing."""
+    def command(self, opening: float) -> None:
+        """From now on this opening is wanted [m]."""
+        ...
+
+    def step(self, standing: float | None, now: float) -> None:
+        """Go on: send what is due. `standing`: where the fingers have come to stand [m]; None while they move."""
+        ...
+
+    def trouble(self) -> str:
+        """Why the gripper does not do what it is commanded; empty as far as it does."""
+        ...
+
+    def retry(self) -> None:
+        """Begin again with what a gripper has given up."""
+        ...
+
+    def state(self) -> str:
+        """What it does, in words."""
         ...
 
     def close(self) -> None:
@@ -36,12 +68,12 @@ class Gripper(Protocol):
 
 
 def make_gripper(node: Node, config: GripperConfig, on_failure: Callable[[str], None]) -> Gripper:
-    """The way that the configuration wishes and this installation has.
+    """The way that the configuration names and this installation has.
 
     Args:
-        node: to speak as.
+        node: whose client or publisher it is.
         config: of the gripper.
-        on_failure: told why what was sent last has come to nothing, where that is known.
+        on_failure: called with the reason whenever a goal comes to nothing.
 
     Raises:
         MissingDependencyError: if there is none.
@@ -59,28 +91,64 @@ def make_gripper(node: Node, config: GripperConfig, on_failure: Callable[[str], 
     return TopicGripper(node, config)
 
 
-class TopicGripper:
-    """Publishes a JointState or a Float64MultiArray."""
+def require(gripper: Gripper, timeout: float) -> None:
+    """Wait until a gripper can be reached, for up to `timeout` [s]: discovery takes a moment.
 
-    repeats = True
+    Raises:
+        RomanError: if it cannot.
+    """
+    end = time.monotonic() + timeout
+    while gripper.absent():
+        if time.monotonic() >= end:
+            raise RomanError(
+                f"{gripper.absent()} within {timeout} s: start the gripper's driver, or correct `gripper` in the arm's "
+                "file; --read-only needs no gripper"
+            )
+        time.sleep(LOOK_PERIOD)
+
+
+class TopicGripper:
+    """Publishes a JointState or a Float64MultiArray, again and again; what it comes to, only the fingers show."""
 
     def __init__(self, node: Node, config: GripperConfig) -> None:
         self._node, self._config = node, config
         kind = JointState if config.topic_type == "JointState" else Float64MultiArray
         self._publisher = node.create_publisher(kind, config.topic, 10)
+        self._opening: float | None = None
+        self._next = 0.0
         self.how = f"topic {config.topic} ({config.topic_type})"
 
-    def send(self, opening: float) -> str:
-        """Tell it to open so far [m]."""
-        position = gripper_position(opening, self._config)
-        positions = [position] * len(self._config.joints)
+    def absent(self) -> str:
+        """Why the gripper cannot be reached at present."""
+        return "" if self._publisher.get_subscription_count() else f"nobody subscribes to {self._config.topic}"
+
+    def command(self, opening: float) -> None:
+        """From now on this opening is wanted [m]."""
+        self._opening, self._next = opening, 0.0
+
+    def step(self, standing: float | None, now: float) -> None:
+        """Publish it if it is due."""
+        if self._opening is None or now < self._next:
+            return
+        self._next = now + REPEAT_PERIOD
+        positions = [gripper_position(self._opening, self._config)] * len(self._config.joints)
         if self._config.topic_type == "JointState":
             message: Any = JointState(name=list(self._config.joints), position=positions)
             message.header.stamp = self._node.get_clock().now().to_msg()
         else:
             message = Float64MultiArray(data=positions)
         self._publisher.publish(message)
+
+    def trouble(self) -> str:
+        """A topic has no answer."""
         return ""
+
+    def retry(self) -> None:
+        """It never gives up."""
+
+    def state(self) -> str:
+        """What it does, in words."""
+        return "not commanded yet" if self._opening is None else f"published: {1e3 * self._opening:.1f} mm"
 
     def close(self) -> None:
         """End it."""
@@ -88,57 +156,88 @@ class TopicGripper:
 
 
 class ActionGripper:
-    """Sends goals, each of which replaces the one before, even if it wants the same."""
+    """Sends a goal for each opening, and follows it; goals that fail are sent again, a few times and no more."""
 
-    repeats = False
-
-    def __init__(
-        self,
-        node: Node,
-        config: GripperConfig,
-        kind: Any,
-        on_failure: Callable[[str], None],
-        make_client: Callable[[Node, Any, str], Any] | None = None,
-    ) -> None:
-        if make_client is None:
-            from rclpy.action import ActionClient
-
-            make_client = ActionClient
+    def __init__(self, node: Node, config: GripperConfig, kind: Any, on_failure: Callable[[str], None]) -> None:
         self._config, self._kind, self._on_failure = config, kind, on_failure
-        self._last: Any = None  # goal that was sent
-        self._client: Any = make_client(node, kind, config.action)
+        self._task: GripperTask | None = None
+        self._client: Any = ActionClient(node, kind, config.action)
         self.how = f"action {config.action} ({config.action_type})"
 
-    def send(self, opening: float) -> str:
-        """Tell it to open so far [m]; what it comes to is seen in the joint states."""
-        if not self._client.server_is_ready():
-            return f"no action server {self._config.action}"
-        goal = self._kind.Goal()
-        position = gripper_position(opening, self._config)
-        if self._config.action_type == "GripperCommand":
-            goal.command.position, goal.command.max_effort = position, self._config.max_effort
+    def absent(self) -> str:
+        """Why the gripper cannot be reached at present; whatever it was doing, it begins again when it is back."""
+        if self._client.server_is_ready():
+            return ""
+        if self._task is not None and self._task.stage is not Stage.TO_SEND:
+            self.command(self._task.opening)
+        return f"no action server {self._config.action}"
+
+    def command(self, opening: float) -> None:
+        """From now on this opening is wanted [m]."""
+        self._task = GripperTask(reachable(opening, self._config), self._config, self._on_failure)
+
+    def step(self, standing: float | None, now: float) -> None:
+        """Follow the goal, and send one if it is due."""
+        task = self._task
+        if task is None:
+            return
+        task.look(standing, now)
+        if task.due(now) and self._client.server_is_ready():
+            task.sent(now)
+            answer = self._client.send_goal_async(self._goal(task.opening))
+            answer.add_done_callback(self._done(task, self._on_answer))
+
+    def _goal(self, opening: float) -> Any:
+        config, goal = self._config, self._kind.Goal()
+        position = gripper_position(opening, config)
+        if config.action_type == "GripperCommand":
+            goal.command.position, goal.command.max_effort = position, config.max_effort
         else:
-            goal.command.name = list(self._config.joints)
-            goal.command.position = [position] * len(self._config.joints)
-            goal.command.effort = [self._config.max_effort] * len(self._config.joints)
-        self._last = goal
-        self._client.send_goal_async(goal).add_done_callback(partial(self._on_answer, goal))
-        return ""
+            goal.command.name = list(config.joints)
+            goal.command.position = [position]
+            goal.command.effort = [config.max_effort]
+        return goal
 
-    def _on_answer(self, goal: Any, future: Any) -> None:
-        handle = future.result()
-        if handle.accepted:
-            handle.get_result_async().add_done_callback(partial(self._on_result, goal))
-        elif goal is self._last:
-            self._on_failure(f"{self._config.action} rejected the goal")
+    def _done(self, task: GripperTask, handle: Callable[[GripperTask, Any], None]) -> Callable[[Any], None]:
+        """A future's callback for the present goal; whatever the future or `handle` raises is the goal's failure."""
+        number = task.tries
 
-    def _on_result(self, goal: Any, future: Any) -> None:
-        answer = future.result()
-        # fingers that stall hold something: some controllers call that aborted, and they hold it all the same
-        if goal is self._last and answer.status == GoalStatus.STATUS_ABORTED and not answer.result.stalled:
-            self._on_failure(f"{self._config.action} aborted the goal")
+        def done(future: Any) -> None:
+            if task is not self._task or number != task.tries:
+                return  # of a goal that another has replaced
+            try:
+                handle(task, future.result())
+            except Exception as error:  # noqa: BLE001 (out of a callback it would end the executor)
+                task.failed(f"{type(error).__name__}: {error}", time.monotonic())
+
+        return done
+
+    def _on_answer(self, task: GripperTask, handle: Any) -> None:
+        now = time.monotonic()
+        if not handle.accepted:
+            task.failed("goal rejected", now)
+            return
+        task.accepted(now)
+        handle.get_result_async().add_done_callback(self._done(task, self._on_result))
+
+    def _on_result(self, task: GripperTask, answer: Any) -> None:
+        result = answer.result
+        task.ended(_STATUS.get(answer.status, _UNKNOWN), result.reached_goal, result.stalled, time.monotonic())
+
+    def trouble(self) -> str:
+        """Why the gripper does not do what it is commanded."""
+        return f"{self._config.action}: {self._task.trouble}" if self._task is not None and self._task.trouble else ""
+
+    def retry(self) -> None:
+        """Begin again with what it has given up."""
+        if self._task is not None and self._task.stage is Stage.FAILED:
+            self.command(self._task.opening)
+
+    def state(self) -> str:
+        """What it does, in words."""
+        return "not commanded yet" if self._task is None else str(self._task)
 
     def close(self) -> None:
         """End it."""
-        self._last = None
+        self._task = None
         self._client.destroy()

@@ -28,7 +28,7 @@ def test_their_grippers_measure_what_they_are_told(name: str) -> None:
     for opening in (GRIPPER_CLOSED, 0.03, GRIPPER_OPEN):
         told = gripper_position(opening, config.gripper)
         seen = finger_opening(dict.fromkeys(config.fingers.joints, told), config.fingers)
-        assert seen == pytest.approx(opening, abs=1e-5)
+        assert seen == pytest.approx(min(opening, config.gripper.largest_opening), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,15 @@ def test_their_grippers_measure_what_they_are_told(name: str) -> None:
         ("forces: stall", "forces: guess", "fingers.forces 'guess': expected 'effort' or 'stall'"),
         ("scale: 0.5", "scale: 0.0", "gripper.scale 0.0"),
         ("joints: [fr3_finger_joint1, fr3_finger_joint2]", "joints: []", "gripper.joints is empty"),
+        (
+            "action_type: GripperCommand",
+            "action_type: Grip",
+            "gripper.action_type 'Grip': expected 'Gripper",
+        ),
+        ("action_type: GripperCommand", "action_type: ParallelGripperCommand", "gripper.joints: 2 names: expected one"),
+        ("largest_opening: 0.078", "largest_opening: 0.09", "gripper.largest_opening 0.09 m: expected more than 0, at"),
+        ("largest_opening: 0.078", "largest_opening: .nan", "gripper.largest_opening nan m: expected more than 0, at"),
+        ("max_effort: 20.0", "answer_timeout: 0.0", "gripper.answer_timeout 0.0: expected a positive"),
         ("button_pressed: /button", "door_open: /button", "flags: name 'door_open': expected 'button_pressed'"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roman_moe.arms.config import FingersConfig, GripperConfig, TwistConfig
-from roman_moe.arms.convert import finger_opening, gripper_position, tool_position, twist_numbers
+from roman_moe.arms.convert import finger_opening, gripper_position, reachable, tool_position, twist_numbers
 
 UNITLESS = TwistConfig(command_in_type="unitless", scale=0.25)
 
@@ -58,3 +58,11 @@ def test_a_gripper_is_never_told_more_than_open_or_less_than_closed() -> None:
     assert gripper_position(0.04, config) == pytest.approx(0.4)
     assert gripper_position(7.0, config) == pytest.approx(0.0)
     assert gripper_position(-7.0, config) == pytest.approx(0.8)
+
+
+def test_nor_more_than_its_largest_opening() -> None:
+    """franka_gripper aborts what is beyond the width that homing found, which is less than 80 mm."""
+    config = GripperConfig(joints=("left",), topic="/g", scale=0.5, largest_opening=0.0797)
+    assert gripper_position(0.08, config) == pytest.approx(0.03985)
+    assert reachable(0.08, config) == 0.0797
+    assert reachable(0.05, config) == 0.05

@@ -113,3 +113,17 @@ def test_servos_codes_have_the_names_of_their_message() -> None:
     assert status_name(3, "Int8") == "DECELERATE_FOR_COLLISION"
     assert status_name(0, "Int8") == status_name(0, "ServoStatus") == "NO_WARNING"
     assert status_name(42, "Int8") == "UNKNOWN_42"
+
+
+def test_fingers_that_have_not_closed_hold_nothing() -> None:
+    """A gripper that does not move, or not yet, stands wide open, however long ago it was told to close."""
+    state = robot()
+    see_pose(state)
+    state.told(0.0, NOW - 1.0)
+    for i in range(30):
+        state.see_joints(["left", "right"], [0.0395, 0.0395], [], NOW - 0.3 + 0.01 * i)
+    hand = state.hand_state(NOW_NS, NOW_NS, NOW)
+    assert hand is not None
+    assert not hand.finger_forces.any()
+    assert state.standing(NOW) == pytest.approx(0.079)
+    assert state.standing(NOW + 1.0) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from action_msgs.msg import GoalStatus
 from bundles import write_loose_limits
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.task import Future
 from ros_rig import Rig
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray, Int8
 
-from roman_moe.arms.config import GripperConfig
 from roman_moe.control.limits import load_limits
 from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN, Command
-from roman_moe.core.errors import ConfigError, MissingDependencyError, RomanError
+from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.nodes.arm_bridge import GRIPPER_TROUBLE, REFUSED, ArmBridge
-from roman_moe.nodes.arm_gripper import ActionGripper, make_gripper
+from roman_moe.nodes.arm_bridge import REFUSED, ArmBridge
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
 
@@ -155,7 +150,7 @@ def test_unitless_twists_are_of_servos_scale(rig: Rig, bundle: Path) -> None:
     assert harness.twists[0] == pytest.approx((0.25, 0.0, 0.0))
 
 
-@pytest.mark.parametrize(("kind", "positions"), [("Float64MultiArray", [0.04, 0.04]), ("JointState", [0.04, 0.04])])
+@pytest.mark.parametrize(("kind", "positions"), [("Float64MultiArray", [0.039, 0.039]), ("JointState", [0.039, 0.039])])
 def test_the_gripper_is_told_in_its_own_units(rig: Rig, bundle: Path, kind: str, positions: list[float]) -> None:
     topic = Topic("/hand", JointState if kind == "JointState" else Float64MultiArray)
     rig.listen(topic)
@@ -352,113 +347,3 @@ def test_what_cannot_be_bridged_is_refused_at_the_start(rig: Rig, bundle: Path, 
     if "moveit_msgs" not in sys.modules:
         with pytest.raises(RomanError, match="type ServoStatus needs moveit_msgs"):
             rig.add(ArmBridge, "four", controller=str(bundle), config=str(tmp_path / "typed.yaml"))
-
-
-class Client:
-    """As much of an action client as the gripper uses; goals wait until the test answers them."""
-
-    def __init__(self, node: Node, kind: Any, name: str) -> None:
-        self.kind, self.name, self.ready, self.closed = kind, name, False, False
-        self.goals: list[Any] = []
-        self.answers: list[Future[Any]] = []
-
-    def server_is_ready(self) -> bool:
-        return self.ready
-
-    def send_goal_async(self, goal: Any) -> Future[Any]:
-        self.goals.append(goal)
-        self.answers.append(Future())
-        return self.answers[-1]
-
-    def answer(self, number: int, accepted: bool) -> Future[Any]:
-        """Accept or reject a goal; what its result goes into."""
-        result: Future[Any] = Future()
-        handle = types.SimpleNamespace(accepted=accepted, get_result_async=lambda: result)
-        self.answers[number].set_result(handle)
-        return result
-
-    def destroy(self) -> None:
-        self.closed = True
-
-
-def action() -> Any:
-    """An action type like control_msgs'."""
-    return types.SimpleNamespace(Goal=lambda: types.SimpleNamespace(command=types.SimpleNamespace()))
-
-
-def ended(status: int, stalled: bool) -> Any:
-    """An action's last word."""
-    return types.SimpleNamespace(status=status, result=types.SimpleNamespace(stalled=stalled))
-
-
-@pytest.mark.parametrize(
-    ("status", "stalled", "failures"),
-    [
-        (GoalStatus.STATUS_SUCCEEDED, False, []),
-        (GoalStatus.STATUS_ABORTED, True, []),  # it holds something
-        (GoalStatus.STATUS_ABORTED, False, ["/g aborted the goal"]),
-        (GoalStatus.STATUS_CANCELED, False, []),  # another goal took its place
-    ],
-)
-def test_a_goal_that_comes_to_nothing_is_told(rig: Rig, status: int, stalled: bool, failures: list[str]) -> None:
-    told: list[str] = []
-    gripper = ActionGripper(rig._probe, GripperConfig(joints=("a",), action="/g"), action(), told.append, Client)
-    client = gripper._client
-    client.ready = True
-    for _ in range(3):
-        gripper.send(0.06)
-    client.answer(0, accepted=False)
-    client.answer(1, accepted=True).set_result(ended(GoalStatus.STATUS_ABORTED, stalled=False))
-    assert not told  # both are history
-    client.answer(2, accepted=True).set_result(ended(status, stalled))
-    assert told == failures
-
-
-def test_a_gripper_action_gets_goals_of_its_kind(rig: Rig) -> None:
-    single = GripperConfig(joints=("a", "b"), action="/g", action_type="GripperCommand", scale=0.5, max_effort=7.0)
-    gripper = ActionGripper(rig._probe, single, action(), pytest.fail, Client)
-    assert gripper.send(0.06) == "no action server /g"
-    gripper._client.ready = True
-    assert gripper.send(0.06) == ""
-    goal = gripper._client.goals[0]
-    assert (goal.command.position, goal.command.max_effort) == (0.03, 7.0)
-    parallel = GripperConfig(joints=("a",), action="/g", scale=10.0, offset=0.1)
-    gripper = ActionGripper(rig._probe, parallel, action(), pytest.fail, Client)
-    gripper._client.ready = True
-    gripper.send(0.0)
-    goal = gripper._client.goals[0]
-    assert (goal.command.name, goal.command.position, goal.command.effort) == (["a"], [0.1], [20.0])
-    gripper.close()
-    assert gripper._client.closed
-
-
-def test_an_action_is_taken_where_control_msgs_is_and_a_topic_elsewhere(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    both = GripperConfig(joints=("a",), action="/g", topic="/t")
-    monkeypatch.setitem(sys.modules, "control_msgs.action", None)
-    assert make_gripper(rig._probe, both, pytest.fail).how == "topic /t (Float64MultiArray)"
-    with pytest.raises(MissingDependencyError, match="gripper action /g needs control_msgs"):
-        make_gripper(rig._probe, GripperConfig(joints=("a",), action="/g"), pytest.fail)
-    monkeypatch.setitem(sys.modules, "control_msgs.action", types.SimpleNamespace(ParallelGripperCommand=action()))
-    monkeypatch.setattr("rclpy.action.ActionClient", Client)
-    assert make_gripper(rig._probe, both, pytest.fail).how == "action /g (ParallelGripperCommand)"
-
-
-def test_a_gripper_that_is_not_reached_is_told_again(rig: Rig, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "control_msgs.action", types.SimpleNamespace(GripperCommand=action()))
-    monkeypatch.setattr("rclpy.action.ActionClient", Client)
-    harness = Harness(rig, bundle)
-    harness.know_hand()
-    harness.command(opening=GRIPPER_CLOSED)
-    rig.spin_until(lambda: rig.reported("arm_bridge", GRIPPER_TROUBLE) >= 1)
-    client = harness.node._gripper._client  # type: ignore[union-attr]
-    client.ready = True
-    rig.spin_until(lambda: client.goals)
-    harness.know_hand(len(rig.heard[HAND_STATE.name]) + 15)
-    assert len(client.goals) == 1  # it has it: the same again would interrupt it
-    client.answer(0, accepted=False)
-    rig.spin_until(lambda: len(client.goals) == 2)
-    client.answer(1, accepted=True).set_result(ended(GoalStatus.STATUS_SUCCEEDED, stalled=False))
-    harness.know_hand(len(rig.heard[HAND_STATE.name]) + 15)
-    assert len(client.goals) == 2
