@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -60,8 +61,10 @@ class Collect:
 
         least = {"episodes": 0, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}
         for name, lowest in least.items():
-            if not getattr(self, name) >= lowest:
-                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected {lowest} or more")
+            if not lowest <= getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)}: expected a number, {lowest} or more"
+                )
         for name in ("disturbed_share", "poor_link_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe import __version__
+from roman_moe.cli.outputs import check_outputs
 from roman_moe.cli.reach import ROS_ARGS, split
 from roman_moe.cli.refusal import one_line, reason
 from roman_moe.core.errors import ConfigError
@@ -81,6 +82,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if ros_args:
         parsed = dataclasses.replace(parsed, ros_args=tuple(ros_args))
+    check_outputs(parsed)
     return int(parsed.main())
 
 

@@ -46,6 +46,9 @@ class Train:
     recipe: Path | None = None
     """YAML file with every number of the training; config/training/fast.yaml (bc: bc.yaml) if not given."""
 
+    budget: float = 1.0
+    """Share of the recipe's environment steps that every network gets; not for bc, which takes none."""
+
     resume: bool = False
     """Take up a run that was cut off: what comes out is what would have come out."""
 
@@ -66,6 +69,8 @@ class Train:
         for name, value, least in (("seed", self.seed, 0), ("workers", self.workers, 1)):
             if value < least:
                 raise ConfigError(f"--{name} {value}: expected {least} or more")
+        if not 0.0 < self.budget <= 1.0:
+            raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
         if self.skill and self.what != "expert":
             raise ConfigError(f"train {self.what} {self.skill}: only train expert takes a skill")
         if self.what == "expert" and self.skill not in SKILLS:
@@ -84,7 +89,7 @@ class Train:
 
         path = self.recipe or config_path("training/fast.yaml")
         folder = self.out or Path("runs") / path.stem
-        run = Run(folder, load_hybrid_recipe(path), self.demos, self.seed, self.workers)
+        run = Run(folder, load_hybrid_recipe(path).with_budget(self.budget), self.demos, self.seed, self.workers)
         console = Console()
         began = time.monotonic()
         with RunProgress(console, folder, networks):
@@ -103,6 +108,10 @@ class Train:
         from roman_moe.learning.clone import clone_bundle
         from roman_moe.learning.recipe import load_recipe
 
+        if self.budget != 1.0:
+            raise ConfigError(
+                "--budget: is for environment steps, and cloning alone takes none: see the recipe's steps"
+            )
         if self.resume:
             raise ConfigError("--resume: cloning alone takes minutes and is not taken up: run it again")
         out = self.out or Path("models/roman")

@@ -6,6 +6,7 @@ it without talking to each other.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from roman_moe.core.state import NANOSECONDS
@@ -27,7 +28,7 @@ class Rates:
     gate_rate: float = 10.0
 
     def __post_init__(self) -> None:
-        if not (self.control_rate > 0.0 and self.gate_rate > 0.0):
+        if not (0.0 < self.control_rate < math.inf and 0.0 < self.gate_rate < math.inf):
             raise ValueError(f"rates {self.control_rate} and {self.gate_rate} Hz: expected positive numbers")
         ratio = self.control_rate / self.gate_rate
         if ratio < 1.0 or abs(ratio - round(ratio)) > 1e-9:

@@ -11,6 +11,7 @@ from roman_moe.control.rates import Rates
 from roman_moe.control.strict import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.demos.metadata import NETWORKS
+from roman_moe.learning.ranges import BATCH, LAYER, RATE, SHARE, STEPS, STRENGTH, Range, check_ranges
 
 T = TypeVar("T")
 
@@ -46,14 +47,21 @@ class NetworkRecipe:
     validation_share: float = 0.1
 
     def __post_init__(self) -> None:
-        if min((self.steps, self.batch_size, *self.hidden)) < 1:
-            raise ValueError("steps, batch_size and hidden: expected 1 or more")
-        if min((self.learning_rate, *self.near_scales)) <= 0.0:
-            raise ValueError("learning_rate and near_scales: expected positive numbers")
-        if min(self.weight_decay, self.noise_bound, self.gripper_weight) < 0.0:
-            raise ValueError("weight_decay, noise_bound and gripper_weight: expected 0 or more")
-        if not (0.0 <= self.ema_decay < 1.0 and 0.0 <= self.validation_share < 1.0):
-            raise ValueError("ema_decay and validation_share: expected 0 or more and less than 1")
+        check_ranges(
+            self,
+            {
+                "hidden": LAYER,
+                "near_scales": Range(0, 10, above=True),
+                "steps": STEPS,
+                "batch_size": BATCH,
+                "learning_rate": RATE,
+                "weight_decay": SHARE,
+                "ema_decay": Range(0, 1, below=True),
+                "noise_bound": SHARE,
+                "gripper_weight": STRENGTH,
+                "validation_share": Range(0, 1, below=True),
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,3 +65,26 @@ def test_what_cannot_be_trained_is_refused_in_one_line(given, expected, tmp_path
     assert expected in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_budget_is_a_share_of_the_steps(arguments, tmp_path, capsys):
+    report = tmp_path / "report.json"
+    assert main(["train", "expert", "button", *arguments, "--budget", "0.5", "--json", str(report)]) == 0
+    assert json.loads(report.read_text())["curves"]["button"][-1]["steps"] == SMALL["ppo"]["steps"] // 2
+    capsys.readouterr()
+    for refused in (["all", "--budget", "0"], ["all", "--budget", "nan"], ["bc", "--budget", "0.5"]):
+        assert main(["train", *refused]) == 2
+        assert "--budget" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("key", "value"), [("learning_rate", ".nan"), ("batch_size", "1000000000000")])
+@pytest.mark.parametrize("what", ["bc", "all"])
+def test_numbers_of_a_recipe_that_cannot_be_used_are_one_line(tmp_path, capsys, key, value, what):
+    recipe = tmp_path / "recipe.yaml"
+    section = f"{key}: {value}" if what == "bc" else f"ppo: {{{key}: {value}}}"
+    recipe.write_text(f"rates: {{}}\ndefaults: {{{section}}}\nnetworks: {{}}\n", encoding="utf-8")
+    assert main(["train", what, "--recipe", str(recipe), "--out", str(tmp_path / "run")]) == 2
+    complaint = capsys.readouterr().err
+    assert f"{key} is {float(value) if key == 'learning_rate' else value}: expected" in complaint
+    assert "Traceback" not in complaint
+    assert len(complaint.splitlines()) == 1

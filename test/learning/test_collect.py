@@ -178,3 +178,11 @@ def test_the_command_reports_what_it_kept(tmp_path, quick, capsys):
     assert "gate/scenario_0" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="--gate-episodes -1"):
         Collect(tmp_path, gate_episodes=-1).main()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+@pytest.mark.parametrize("option", ["perturbation", "noise_bound", "disturbed_share", "poor_link_share"])
+def test_numbers_that_training_would_refuse_are_refused_before_collecting(tmp_path, option, value):
+    with pytest.raises(ConfigError, match=f"{option.replace('_', '.')}.* {value}: expected"):
+        Collect(tmp_path / "demos", **{option: value}).main()
+    assert not (tmp_path / "demos").exists()

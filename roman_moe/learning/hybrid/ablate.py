@@ -104,6 +104,8 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
         ConfigError: if the folder holds networks that were trained by another recipe or with another budget.
     """
     reports: dict[str, list[dict[str, Any]]] = {}
+    for method in study.methods:
+        _recipe(study, method)  # what cannot be trained is refused before the first training
     for seed in range(study.seeds):  # seed by seed: a study that is cut off has compared all methods at least once
         for method in study.methods:
             report = _trained_and_evaluated(study, method, seed)
@@ -186,9 +188,8 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
         network.update(merged(network, changes))
         if demonstrations is not None:
             network["demonstrations"] = _of_gate(demonstrations) if name == GATE else demonstrations
-        network["ppo"]["steps"] = round(study.budget * network["ppo"]["steps"])
-        network["cloning"]["steps"] = max(1, round(study.budget * network["cloning"]["steps"]))
-    return recipe_of(study.recipe.rates, {}, plain, method)
+    recipe = recipe_of(study.recipe.rates, {}, plain, method).with_budget(study.budget)
+    return _monolithic(recipe) if method == MONOLITHIC else recipe
 
 
 def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
@@ -197,8 +198,6 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     link = study.link
     asked = [list(study.scenarios), study.episodes, study.noise.bound, link.delay, link.lost_share, study.time_limit]
     recipe = _recipe(study, method)
-    if method == MONOLITHIC:
-        recipe = _monolithic(recipe)
     kept = folder / "run" / RECIPE
     if kept.exists() and load_hybrid_recipe(kept) != recipe:
         raise ConfigError(f"{folder}: was trained by another recipe or with another --budget: choose another --out")

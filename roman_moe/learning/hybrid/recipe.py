@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,21 +12,24 @@ from typing import Any
 from roman_moe.control.rates import Rates
 from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
+from roman_moe.learning.ranges import (
+    BATCH,
+    COUNT,
+    LAYER,
+    MOST_NUMBERS,
+    RATE,
+    SHARE,
+    STEPS,
+    STRENGTH,
+    Range,
+    check_ranges,
+)
 from roman_moe.learning.recipe import NetworkRecipe, load_networks, networks_of
 
 SCHEDULES = ("together", "gail_after_cloning")
 PENALTIES = ("logit", "probability")
-
-
-def _check(owner: Any, positive: str = "", not_negative: str = "", share: str = "") -> None:
-    for names, fits, expected in (
-        (positive, lambda value: value > 0, "more than 0"),
-        (not_negative, lambda value: value >= 0, "0 or more"),
-        (share, lambda value: 0 <= value <= 1, "0 to 1"),
-    ):
-        for name in names.split():
-            if not fits(getattr(owner, name)):
-                raise ValueError(f"{name} is {getattr(owner, name)}: expected {expected}")
+MOST_SAMPLES = 1 << 22
+"""Largest rollout of all environments: about a gigabyte of observations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class PPORecipe:
         steps: environment steps, that is control ticks, over all environments; 0 leaves the cloned policy as it is.
         environments: stepped side by side.
         rollout: decisions per environment and update.
-        batch_size, epochs: of an update.
+        batch_size, epochs: of an update; a rollout of all environments divides into whole batches.
         learning_rate: of Adam; falls linearly to 0 over the steps if `decay` is true, and so does the clip range, to
             half of it.
         clip: range of the probability ratio.
@@ -69,8 +71,37 @@ class PPORecipe:
     decay: bool = True
 
     def __post_init__(self) -> None:
-        _check(self, "environments rollout batch_size epochs learning_rate clip value max_gradient")
-        _check(self, not_negative="steps entropy target_kl critic_updates", share="gamma gae_lambda")
+        check_ranges(
+            self,
+            {
+                "steps": Range(0, STEPS.most),
+                "environments": Range(1, 1024),
+                "rollout": BATCH,
+                "batch_size": Range(2, BATCH.most),  # advantages are normalised over a batch
+                "epochs": Range(1, 1000),
+                "learning_rate": RATE,
+                "clip": RATE,
+                "gamma": SHARE,
+                "gae_lambda": SHARE,
+                "entropy": STRENGTH,
+                "value": Range(0, 1000, above=True),
+                "max_gradient": Range(0, 1000, above=True),
+                "target_kl": STRENGTH,
+                "log_std": Range(-20, 2),
+                "critic_updates": Range(0, COUNT.most),
+            },
+        )
+        if self.samples > MOST_SAMPLES:
+            raise ValueError(f"environments x rollout is {self.samples}: expected at most {MOST_SAMPLES}")
+        if self.samples % self.batch_size:
+            raise ValueError(
+                f"batch_size is {self.batch_size}: expected a divisor of environments x rollout, {self.samples}"
+            )
+
+    @property
+    def samples(self) -> int:
+        """Decisions of all environments in one update."""
+        return self.environments * self.rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +123,16 @@ class CloningRecipe:
     batch_size: int = 256
 
     def __post_init__(self) -> None:
-        _check(self, "learning_rate steps batch_size", "strength epochs")
+        check_ranges(
+            self,
+            {
+                "strength": STRENGTH,
+                "learning_rate": RATE,
+                "steps": STEPS,
+                "epochs": Range(0, 1000),
+                "batch_size": BATCH,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +160,17 @@ class GailRecipe:
     use_actions: bool = False
 
     def __post_init__(self) -> None:
-        _check(self, "learning_rate batch_size", "strength gradient_penalty epochs")
+        check_ranges(
+            self,
+            {
+                "strength": STRENGTH,
+                "hidden": LAYER,
+                "learning_rate": RATE,
+                "gradient_penalty": STRENGTH,
+                "batch_size": BATCH,
+                "epochs": Range(0, 1000),
+            },
+        )
         if self.penalty_of not in PENALTIES:
             raise ValueError(f"penalty_of is {self.penalty_of!r}: expected {' or '.join(PENALTIES)}")
 
@@ -142,7 +192,11 @@ class RewardRecipe:
     scale: float = 0.01
 
     def __post_init__(self) -> None:
-        _check(self, "scale", "strength success progress")
+        reward = Range(0, 1_000_000)
+        check_ranges(
+            self,
+            {"strength": STRENGTH, "success": reward, "progress": reward, "scale": Range(0, 1000, above=True)},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +220,17 @@ class EpisodesRecipe:
     time_limit: float = 30.0
 
     def __post_init__(self) -> None:
-        _check(self, "time_limit", share="disturbed_share handed_over_share")
+        check_ranges(
+            self,
+            {"time_limit": Range(0, 3600, above=True), "disturbed_share": SHARE, "handed_over_share": SHARE},
+        )
         for name, fits, expected in (
-            ("noise_bounds", lambda bound: 0.0 <= bound < math.inf, "metres, 0 or more"),
-            ("delays", lambda ticks: ticks >= 0, "control ticks, 0 or more"),
+            ("noise_bounds", lambda bound: 0.0 <= bound <= 1.0, "metres, 0 to 1"),
+            ("delays", lambda ticks: 0 <= ticks <= 100, "control ticks, 0 to 100"),
             ("lost_shares", lambda share: 0.0 <= share <= 1.0, "shares, 0 to 1"),
         ):
             values = getattr(self, name)
-            if not values or not all(map(fits, values)):
+            if not 0 < len(values) <= MOST_NUMBERS or not all(map(fits, values)):
                 raise ValueError(f"{name} is {list(values)}: expected {expected}")
 
     @property
@@ -220,7 +277,7 @@ class ValidationRecipe(EpisodesRecipe):
 
     def __post_init__(self) -> None:
         EpisodesRecipe.__post_init__(self)
-        _check(self, "updates episodes", "enough")
+        check_ranges(self, {"updates": COUNT, "episodes": COUNT, "enough": Range(0, COUNT.most)})
 
     @property
     def combinations(self) -> list[tuple[PoseNoise, LinkQuality]]:
@@ -253,7 +310,7 @@ class HybridNetworkRecipe:
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
 
     def __post_init__(self) -> None:
-        _check(self, "demonstrations")
+        check_ranges(self, {"demonstrations": COUNT})
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule is {self.schedule!r}: expected {' or '.join(SCHEDULES)}")
         waits = self.schedule == "gail_after_cloning" and self.gail.strength and self.cloning.strength
@@ -261,6 +318,12 @@ class HybridNetworkRecipe:
             raise ValueError(
                 f"schedule is {self.schedule!r}, but cloning.steps ({self.cloning.steps}) do not end before ppo.steps "
                 f"({self.ppo.steps}): GAIL would never begin"
+            )
+        shown = self.gail.epochs * self.ppo.samples
+        if self.ppo.steps and self.gail.strength and self.gail.epochs and not round(shown / self.gail.batch_size):
+            raise ValueError(
+                f"gail.batch_size is {self.gail.batch_size}: expected at most {shown:g}, gail.epochs x "
+                "ppo.environments x ppo.rollout: its discriminator would never be trained"
             )
 
 
@@ -275,6 +338,18 @@ class HybridRecipe:
 
     rates: Rates
     networks: Mapping[str, HybridNetworkRecipe]
+
+    def with_budget(self, share: float) -> HybridRecipe:
+        """The same with a share of all environment steps, and of those over which cloning is annealed.
+
+        Raises:
+            ConfigError: if too few are left for the recipe.
+        """
+        plain = self.to_dict()["networks"]
+        for network in plain.values():
+            network["ppo"]["steps"] = round(share * network["ppo"]["steps"])
+            network["cloning"]["steps"] = max(1, round(share * network["cloning"]["steps"]))
+        return recipe_of(self.rates, {}, plain, f"--budget {share:g}")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain YAML types, in the layout of a recipe file, every number spelled out."""

@@ -11,8 +11,17 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
-from roman_moe.learning.hybrid.recipe import ValidationRecipe, load_hybrid_recipe
-from roman_moe.learning.recipe import merged
+from roman_moe.learning.hybrid.recipe import (
+    CloningRecipe,
+    GailRecipe,
+    HybridNetworkRecipe,
+    PPORecipe,
+    PracticeRecipe,
+    RewardRecipe,
+    ValidationRecipe,
+    load_hybrid_recipe,
+)
+from roman_moe.learning.recipe import NetworkRecipe, merged
 
 
 @pytest.mark.parametrize("name", ("fast", "paper"))
@@ -59,6 +68,15 @@ def test_a_network_changes_single_numbers_of_a_section():
         ({"defaults": {"practice": {"delays": [0, -1]}}}, "delays is [0, -1]: expected control ticks"),
         ({"defaults": {"validation": {"lost_shares": []}}}, "lost_shares is []: expected shares"),
         ({"defaults": {"validation": {"lost_shares": [float("nan")]}}}, "lost_shares is [nan]: expected shares"),
+        ({"defaults": {"ppo": {"batch_size": 1}}}, "batch_size is 1: expected 2 to"),
+        ({"defaults": {"ppo": {"batch_size": 1000}}}, "expected a divisor of environments x rollout, 4096"),
+        ({"defaults": {"ppo": {"batch_size": 8192}}}, "expected a divisor of environments x rollout, 4096"),
+        ({"defaults": {"ppo": {"environments": 1, "rollout": 1, "batch_size": 2}}}, "environments x rollout, 1"),
+        ({"defaults": {"ppo": {"environments": 1024, "rollout": 1048576}}}, "expected at most 4194304"),
+        ({"defaults": {"gail": {"batch_size": 9000}}}, "gail.batch_size is 9000: expected at most 4096"),
+        ({"defaults": {"gail": {"epochs": 0.01}}}, "its discriminator would never be trained"),
+        ({"defaults": {"clone": {"hidden": [8] * 17}}}, "hidden is [8, 8"),
+        ({"rates": {"control_rate": float("inf")}}, "expected positive numbers"),
         ({"defaults": {"ppo": {"learning_rate": "fast"}}}, "learning_rate is 'fast': expected a number"),
     ),
 )
@@ -69,6 +87,40 @@ def test_what_cannot_be_meant_is_refused_by_name(changes, expected, tmp_path):
         load_hybrid_recipe(file)
     assert str(refusal.value).startswith(str(file))
     assert expected in str(refusal.value)
+
+
+NUMBERS = [
+    (kind, field.name)
+    for kind in (
+        NetworkRecipe, PPORecipe, CloningRecipe, GailRecipe, RewardRecipe, PracticeRecipe, ValidationRecipe,
+        HybridNetworkRecipe,
+    )
+    for field in dataclasses.fields(kind)
+    if field.type.startswith(("int", "float", "tuple"))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), NUMBERS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0e30, 1.0e30], ids=str)
+def test_every_number_of_a_recipe_has_a_range(kind, name, value):
+    kind(**{name: getattr(kind(), name)})
+    with pytest.raises(ValueError, match=f"^{name} is .*: expected "):
+        kind(**{name: (value,) if isinstance(getattr(kind(), name), tuple) else value})
+
+
+def test_a_budget_scales_the_steps_of_every_network_alone():
+    recipe = load_hybrid_recipe(config_path("training/fast.yaml"))
+    quarter = recipe.with_budget(0.25)
+    assert {name: network.ppo.steps for name, network in quarter.networks.items()} == {
+        name: round(0.25 * network.ppo.steps) for name, network in recipe.networks.items()
+    }
+    assert quarter.networks["push"].cloning.steps == 80_000
+    assert recipe.with_budget(1.0) == recipe
+    unscaled = merged(quarter.to_dict(), {"networks": {}})
+    for name, network in recipe.to_dict()["networks"].items():
+        unscaled["networks"][name]["ppo"]["steps"] = network["ppo"]["steps"]
+        unscaled["networks"][name]["cloning"]["steps"] = network["cloning"]["steps"]
+    assert unscaled == recipe.to_dict()
 
 
 def test_validation_has_every_noise_over_every_link():

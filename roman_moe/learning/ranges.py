@@ -1,0 +1,53 @@
+"""Ranges of a recipe's numbers: what no training can use is refused when the recipe is read, NaN included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MOST_NUMBERS = 16
+"""Longest list in a recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers from `least` to `most`; without `least` itself if `above`, without `most` if `below`."""
+
+    least: float
+    most: float
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        low = value > self.least if self.above else value >= self.least
+        return low and (value < self.most if self.below else value <= self.most)
+
+    def __str__(self) -> str:
+        return (
+            f"{'more than ' if self.above else ''}{self.least:g} to {'less than ' if self.below else ''}{self.most:g}"
+        )
+
+
+SHARE = Range(0, 1)
+COUNT = Range(1, 1_000_000)
+STEPS = Range(1, 10_000_000_000)
+BATCH = Range(1, 1 << 20)
+LAYER = Range(1, 4096)
+RATE = Range(0, 1, above=True)
+STRENGTH = Range(0, 1000)
+
+
+def check_ranges(owner: Any, ranges: Mapping[str, Range]) -> None:
+    """Check fields of a dataclass: numbers, or tuples of them.
+
+    Raises:
+        ValueError: naming the field, what was found and what was expected.
+    """
+    for name, allowed in ranges.items():
+        value = getattr(owner, name)
+        if isinstance(value, tuple):
+            if len(value) > MOST_NUMBERS or not all(number in allowed for number in value):
+                raise ValueError(f"{name} is {list(value)}: expected up to {MOST_NUMBERS} numbers, each {allowed}")
+        elif value not in allowed:
+            raise ValueError(f"{name} is {value}: expected {allowed}")
