@@ -4,61 +4,68 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.evaluate import link_title, parse_link
+from roman_moe.cli.options import Folder, Metres, Names, Number, Numbers, OptionalFile, Seconds, Share, announce
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
 from roman_moe.core.skills import SCENARIOS
 
+if TYPE_CHECKING:
+    from roman_moe.learning.hybrid.ablate import Study
+
+
+# [s] about what one takes on two idle cores.
+CLONING, TRAINING, EPISODE = 120.0, 1300.0, 1.0
+
 
 @dataclass(frozen=True)
 class Ablate:
-    """Train variants of the recipe with the same seeds and demonstrations, evaluate and compare them."""
+    """Train variants of the recipe from the same demonstrations, and compare them."""
 
-    methods: str = ALL
-    """Which: all, or some such as bc,hybrid,monolithic."""
+    methods: Names = ALL
+    """All, or some such as bc,hybrid,monolithic."""
 
-    episodes: int = 200
+    episodes: Number = 200
     """Episodes of each scenario, for each seed."""
 
-    seeds: int = 3
+    seeds: Number = 3
     """How many trainings of each method."""
 
-    scenarios: str = "6"
+    scenarios: Numbers = "6"
     """Scenarios to evaluate, such as 6 or 0-6."""
 
-    budget: float = 1.0
+    budget: Share = 1.0
     """Share of the recipe's environment steps that every method gets."""
 
-    recipe: Path | None = None
+    recipe: OptionalFile = None
     """YAML file of the recipe; config/training/fast.yaml if not given."""
 
-    out: Path = Path("runs/ablation")
+    out: Folder = Path("runs/ablation")
     """Folder for demonstrations, runs and the plot; a study that was cut off goes on where it was."""
 
-    noise_bound: float = 0.005
-    """Clip bound of the noise on object positions in the evaluation [m]; sigma is a third of it."""
+    noise_bound: Metres = 0.005
+    """Clip bound of the noise on object positions in the evaluation; sigma is a third of it."""
 
-    delay: int = 0
+    delay: Number = 0
     """Control ticks by which every command reaches the arm late, in the evaluation."""
 
-    lost_share: float = 0.0
+    lost_share: Share = 0.0
     """Share of the commands that never reach the arm, in the evaluation."""
 
-    time_limit: float = 240.0
-    """After which an episode of the evaluation counts as lost [s], if sooner than the task's own limit."""
+    time_limit: Seconds = 240.0
+    """After which an episode of the evaluation counts as lost, if sooner than the task's own limit."""
 
-    workers: int = 2
+    workers: Number = 2
     """Processes; the results do not depend on it."""
 
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: OptionalFile = None
     """Write the report to this file."""
 
     def main(self) -> int:
@@ -89,6 +96,7 @@ class Ablate:
             workers=self.workers,
         )
         console = Console()
+        announce(console, *estimate(study))
 
         def done(method: str, seed: int, report: dict[str, Any]) -> None:
             rates = ", ".join(f"scenario {number} {row['rate']:.1%}" for number, row in report["scenarios"].items())
@@ -100,6 +108,17 @@ class Ablate:
         if self.json:
             write_json(self.json, report)
         return 0
+
+
+def estimate(study: Study) -> tuple[str, float]:
+    """What a study is, and about how long it takes if nothing of it is there yet [s]."""
+    from roman_moe.learning.hybrid.ablate import METHODS
+
+    cloned = sum(METHODS[method].get("ppo") == {"steps": 0} for method in study.methods)
+    trainings = cloned * CLONING + (len(study.methods) - cloned) * TRAINING
+    episodes = len(study.methods) * len(study.scenarios) * study.episodes
+    what = f"{len(study.methods)} methods, {study.seeds} trainings and {study.seeds * study.episodes} episodes of each"
+    return what, study.seeds * (study.budget * trainings + episodes * EPISODE) * 2.0 / study.workers
 
 
 def ablation_table(report: dict[str, Any]) -> Table:

@@ -2,94 +2,189 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, ClassVar
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.options import Folder, Minutes, Number, OptionalFile, Seconds, announce, show_controller
+from roman_moe.control.identity import Identity
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
-from roman_moe.core.paths import find_shipped
+
+# What an idle machine of two cores takes, for the estimate before a long run.
+SWAP = 0.7  # [s] ramp included
+START, SEPARATE_START = 1.5, 6.0  # [s]
+FASTER = 15.0  # simulated seconds a second in lockstep
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Measure the simulation, the controller, the ROS graph or the training, on an otherwise idle machine."""
+class Part:
+    """What every part of `bench` does: measure, print, and write if asked to."""
 
-    part: tyro.conf.Positional[Literal["sim", "control", "graph", "learn", "swap", "endurance"]]
-    """sim: the lab's speed; control: one tick of the controller; graph: delay and CPU from scene to command; learn:
-    hybrid learning and how much of it is physics; swap: replacing networks while the arm moves;
-    endurance: what is left behind by bringing the graph up and down, and by running it for long."""
-
-    controller: Path = Path("models/roman")
-    """Folder of the controller bundle, for control, graph and swap."""
-
-    swaps: int = 1000
-    """How many networks to replace, for swap."""
-
-    bringups: int = 200
-    """How often to bring the graph up and down in one process, for endurance."""
-
-    separate_bringups: int = 10
-    """How often to do so with a process a node."""
-
-    minutes: float = 60.0
-    """Of simulated time to run for, for endurance."""
-
-    seconds: float = 10.0
-    """About how long each measurement of sim, graph and learn lasts [s]."""
-
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: OptionalFile = None
     """Write the figures to this file."""
 
     def main(self) -> int:
         """Measure and print; 0 when done."""
-        if not 0 < self.seconds < float("inf"):
-            raise ConfigError(f"--seconds {self.seconds}: expected more than 0")
-        for name, count in (("swaps", self.swaps), ("bringups", self.bringups)):
-            if count < 1:
-                raise ConfigError(f"--{name} {count}: expected 1 or more")
-        if self.separate_bringups < 0 or not 0 < self.minutes < float("inf"):
-            raise ConfigError("--separate-bringups and --minutes: expected 0 or more, and more than 0")
-        figures = self.measure()
-        Console().print(figures_table(f"bench {self.part}", figures))
+        self.check()
+        console = Console()
+        figures = self.measure(console)
+        shown = {name: value for name, value in figures.items() if not name.startswith("controller")}
+        console.print(figures_table(f"bench {type(self).__name__.lower()}", shown))
         if self.json:
             write_json(self.json, figures)
         return 0
 
-    def measure(self) -> dict[str, Any]:
-        """The figures of the chosen part, as they go into the JSON file."""
-        if self.part == "sim":
-            from roman_moe.bench import sim
+    def check(self) -> None:
+        """Refuse options that cannot be used."""
 
-            return sim.measure(seconds=self.seconds)
-        if self.part == "control":
-            from roman_moe.bench import control
+    def measure(self, console: Console) -> dict[str, Any]:
+        """The figures, as they go into the JSON file."""
+        raise NotImplementedError
 
-            return control.measure(find_shipped(self.controller))
-        if self.part == "swap":
-            from roman_moe.bench import swap
 
-            return swap.measure(find_shipped(self.controller), swaps=self.swaps)
-        if self.part == "endurance":
-            from roman_moe.bench import endurance
+@dataclass(frozen=True)
+class Timed(Part):
+    """A part that measures for some time."""
 
-            return endurance.measure(
-                find_shipped(self.controller),
-                bringups=self.bringups,
-                separate_bringups=self.separate_bringups,
-                minutes=self.minutes,
-            )
-        if self.part == "learn":
-            from roman_moe.bench import learn
+    seconds: Seconds = 10.0
+    """About how long each measurement lasts."""
 
-            return learn.measure(seconds=self.seconds)
+    def check(self) -> None:
+        """Refuse a time that cannot be used."""
+        if not 0 < self.seconds < float("inf"):
+            raise ConfigError(f"--seconds {self.seconds}: expected more than 0")
+
+
+@dataclass(frozen=True)
+class Controlled(Part):
+    """A part that runs a controller."""
+
+    controller: Folder = Path("models/roman")
+    """Folder of the controller bundle."""
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """The figures, with the controller's identity."""
+        identity = show_controller(console, self.controller)
+        return identity.to_dict() | self.measure_of(identity, console)
+
+    def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
+        """The figures of this controller."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Sim(Timed):
+    """How fast the lab is."""
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """Of the simulation."""
+        from roman_moe.bench import sim
+
+        return sim.measure(seconds=self.seconds)
+
+
+@dataclass(frozen=True)
+class Control(Controlled):
+    """How long one tick of the controller takes."""
+
+    def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
+        """Of the controller in process."""
+        from roman_moe.bench import control
+
+        return control.measure(identity.path)
+
+
+@dataclass(frozen=True)
+class Graph(Timed, Controlled):
+    """Delay and CPU of the ROS graph from scene to command."""
+
+    def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
+        """Of the graph, composed and separate."""
         from roman_moe.bench import graph
 
-        return graph.measure(find_shipped(self.controller), seconds=self.seconds)
+        return graph.measure(identity.path, seconds=self.seconds)
+
+
+@dataclass(frozen=True)
+class Learn(Timed):
+    """How fast hybrid learning is, and how much of it is physics."""
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """Of the training."""
+        from roman_moe.bench import learn
+
+        return learn.measure(seconds=self.seconds)
+
+
+@dataclass(frozen=True)
+class Swap(Controlled):
+    """What replacing networks costs while the arm moves."""
+
+    swaps: Number = 1000
+    """How many networks to replace."""
+
+    def check(self) -> None:
+        """Refuse a number that cannot be used."""
+        if self.swaps < 1:
+            raise ConfigError(f"--swaps {self.swaps}: expected 1 or more")
+
+    def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
+        """Of the graph in real time."""
+        from roman_moe.bench import swap
+
+        announce(console, f"{self.swaps} swaps", self.swaps * SWAP)
+        return swap.measure(identity.path, swaps=self.swaps)
+
+
+@dataclass(frozen=True)
+class Endurance(Controlled):
+    """What starting and stopping the graph many times, or a long run, leaves behind."""
+
+    bringups: Number = 200
+    """How often to start and stop the graph in one process."""
+
+    separate_bringups: Number = 10
+    """How often to do so with a process for each node."""
+
+    minutes: Minutes = 60.0
+    """Simulated time to run for."""
+
+    def check(self) -> None:
+        """Refuse numbers that cannot be used."""
+        if self.bringups < 1:
+            raise ConfigError(f"--bringups {self.bringups}: expected 1 or more")
+        if self.separate_bringups < 0:
+            raise ConfigError(f"--separate-bringups {self.separate_bringups}: expected 0 or more")
+        if not 0 < self.minutes < float("inf"):
+            raise ConfigError(f"--minutes {self.minutes}: expected more than 0")
+
+    def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
+        """Of the graph in lockstep."""
+        from roman_moe.bench import endurance
+
+        what = f"{self.bringups} starts in one process, {self.separate_bringups} as processes, "
+        what += f"{self.minutes:g} simulated minutes"
+        seconds = self.bringups * START + self.separate_bringups * SEPARATE_START + self.minutes * 60.0 / FASTER
+        announce(console, what, seconds)
+        return endurance.measure(
+            identity.path,
+            bringups=self.bringups,
+            separate_bringups=self.separate_bringups,
+            minutes=self.minutes,
+        )
+
+
+class Bench:
+    """Measure simulation, controller, ROS graph or training, on an idle machine."""
+
+    PARTS: ClassVar[Mapping[str, type]] = {
+        part.__name__.lower(): part for part in (Sim, Control, Graph, Learn, Swap, Endurance)
+    }
 
 
 def figures_table(title: str, figures: dict[str, Any]) -> Table:

@@ -5,52 +5,53 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.evaluate import EpisodeProgress
+from roman_moe.cli.options import Folder, Metres, Number, OptionalFile, Share
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 
 
 @dataclass(frozen=True)
 class Collect:
-    """Record demonstrations of the scripted oracle for every skill and for the gate; only solved episodes are kept."""
+    """Record solved episodes of the scripted oracle, for every skill and for the gate."""
 
-    out: Path = Path("demos")
+    out: Folder = Path("demos")
     """Folder for the demonstrations, a subfolder a network."""
 
-    episodes: int = 20
+    episodes: Number = 20
     """Demonstrations per skill."""
 
-    gate_episodes: int = 6
+    gate_episodes: Number = 6
     """Demonstrations for the gate per scenario; there are seven scenarios."""
 
-    noise_bound: float = 0.005
-    """Clip bound of the noise on the recorded object positions [m]; its sigma is a third of that."""
+    noise_bound: Metres = 0.005
+    """Clip bound of the noise on the recorded object positions; its sigma is a third of that."""
 
-    noise_kind: str = "clipped"
-    """"clipped" as in ROMAN, or "gaussian" without the clipping."""
+    noise_kind: Literal["clipped", "gaussian"] = "clipped"
+    """Clipped as in ROMAN, or gaussian without the clipping."""
 
-    perturbation: float = 0.5
+    perturbation: Annotated[float, tyro.conf.arg(metavar="DEVIATION")] = 0.5
     """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action."""
 
-    disturbed_share: float = 1.0
+    disturbed_share: Share = 1.0
     """Share of the episodes in which something is moved in mid-episode, so that a skill has to be done again."""
 
-    poor_link_share: float = 0.5
+    poor_link_share: Share = 0.5
     """Share of the attempts whose commands reach the arm a tick late, and three of ten not at all."""
 
-    seed: int = 0
+    seed: Number = 0
     """Seed of the starts, the noise, the bursts, the disturbances and what gets lost."""
 
-    workers: int = 2
+    workers: Number = 2
     """Processes; the demonstrations do not depend on it."""
 
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: OptionalFile = None
     """Write what was kept and what failed to this file."""
 
     def main(self) -> int:
@@ -59,7 +60,7 @@ class Collect:
         from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.collect import Collection, collect, total_wanted
 
-        least = {"episodes": 0, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}
+        least = {"episodes": 1, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < math.inf:
                 raise ConfigError(
@@ -81,7 +82,7 @@ class Collect:
         )
         console = Console()
         with EpisodeProgress(console, str(self.out), total_wanted(collection)) as progress:
-            kept = collect(collection, progress.count)
+            kept = collect(collection, lambda result: progress.count(result) if result.success else None)
 
         table = Table(title=f"Demonstrations in {self.out}", title_justify="left")
         for column in ("demonstrations", "kept", "failed attempts"):

@@ -15,53 +15,56 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from roman_moe.cli.keys import Keys
+from roman_moe.cli.options import Flag, Folder, Metres, Number, show_controller
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import write_json
+from roman_moe.core.files import scratch_folder, write_json
 from roman_moe.core.skills import SCENARIOS
 from roman_moe.core.state import NANOSECONDS
 
 if TYPE_CHECKING:
+    from roman_moe.control.identity import Identity
     from roman_moe.nodes.bringup import Tick
     from roman_moe.nodes.record import EpisodeRecord
     from roman_moe.report.trace import Trace
 
 VIDEO_SIZE = (1280, 720)
 PREVIEW_SIZE = (64, 48)
+REPORT, PLOT, VIDEO = "report.json", "gate_weights.png", "demo.mp4"
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Solve a scenario in the simulated lab with the real ROS 2 graph; leave a video, a plot and a report."""
+    """Solve a scenario in the lab through the ROS 2 graph; leave a video and report."""
 
-    scenario: int = 6
-    """Scenario, 0 to 6: how many skills before the last one it starts; 6 needs all seven."""
+    scenario: Number = 6
+    """Scenario, 0 to 6: it starts so many skills before the last one; 6 needs all seven."""
 
-    seed: int = 0
+    seed: Number = 0
     """Seed of the start and of the noise."""
 
-    out: Path = Path("out/demo")
-    """Folder for demo.mp4, gate_weights.png and report.json."""
+    out: Folder = Path("out/demo")
+    """Folder for demo.mp4, gate_weights.png and report.json; a finished run replaces those of an earlier one."""
 
-    controller: Path = Path("models/roman")
+    controller: Folder = Path("models/roman")
     """Folder of the controller bundle."""
 
-    noise_bound: float = 0.005
-    """Clip bound of the noise on object positions [m]; its sigma is a third of that."""
+    noise_bound: Metres = 0.005
+    """Clip bound of the noise on object positions; its sigma is a third of that."""
 
-    disturb: bool = False
+    disturb: Flag = False
     """Move something in mid-episode, once, so that a skill has to be done again; the seed decides what."""
 
-    viewer: bool = False
+    viewer: Flag = False
     """Open MuJoCo's viewer as well; needs a display."""
 
-    separate: bool = False
-    """Run one process a node instead of all nodes in one."""
+    separate: Flag = False
+    """Run a process for each node instead of all nodes in one."""
 
-    realtime: bool = False
-    """Run at real time and miss what comes late; otherwise the lab waits, so that a seed always gives the same run."""
+    realtime: Flag = False
+    """Run at real time and miss what comes late; otherwise the lab waits, and a seed always gives the same run."""
 
-    video: bool = True
-    """Draw the video after the run."""
+    video: Flag = True
+    """Leave out the video."""
 
     def main(self) -> int:
         """0 if the scenario was solved, 1 if not."""
@@ -69,37 +72,41 @@ class Demo:
             raise ConfigError(f"--scenario {self.scenario}: expected {SCENARIOS[0]} to {SCENARIOS[-1]}")
         if self.seed < 0:
             raise ConfigError(f"--seed {self.seed}: expected 0 or more")
-        self._check_out()
         if self.viewer:
             check_display()
         if self.video:
             check_rendering()
 
         console = Console()
+        identity = show_controller(console, self.controller)
+        try:
+            with scratch_folder(self.out, "new") as new:
+                return self._run_and_draw(console, identity, new)
+        except OSError as error:
+            if error.filename is None or not Path(os.fsdecode(error.filename)).is_relative_to(self.out):
+                raise
+            raise ConfigError(f"--out {self.out}: cannot be written: {error.strerror}") from error
+
+    def _run_and_draw(self, console: Console, identity: Identity, new: Path) -> int:
+        """What an earlier run left in `out` stays until everything of this one is in `new`."""
         began = time.monotonic()
         record = self._run(console)
         wall = time.monotonic() - began
         trace = trace_of(record)
-        report = self._report(record, trace, wall)
+        report = self._report(record, trace, wall) | identity.to_dict()
         ended = f"Solved in {record.time_s:.1f} s" if record.success else f"Not solved: {spoken(record.outcome)}"
         console.print(f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})", highlight=False)
         happened = [(record.disturbed_ns / NANOSECONDS, spoken(record.disturbance))] if record.disturbance else []
-        self._draw(console, trace, ended, happened)
-        # Last, so that a report stands for a complete folder.
-        write_json(self.out / "report.json", report)
-        console.print(f"See {self.out}: {', '.join(sorted(file.name for file in self.out.iterdir()))}", highlight=False)
+        self._draw(console, trace, ended, happened, new)
+        write_json(new / REPORT, report)
+        names = sorted(file.name for file in new.iterdir())
+        for name in (REPORT, PLOT, VIDEO):  # the report goes first and comes last: it stands for a complete folder
+            (self.out / name).unlink(missing_ok=True)
+        for name in (PLOT, VIDEO, REPORT):
+            if name in names:
+                os.replace(new / name, self.out / name)
+        console.print(f"See {self.out}: {', '.join(names)}", highlight=False)
         return 0 if record.success else 1
-
-    def _check_out(self) -> None:
-        """Refuse an output folder that cannot be written before anything runs; remove what an earlier run left."""
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            for name in ("report.json", "gate_weights.png", "demo.mp4"):
-                (self.out / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigError(f"--out {self.out}: cannot be written: {error.strerror}") from error
-        if not os.access(self.out, os.W_OK):
-            raise ConfigError(f"--out {self.out}: cannot be written")
 
     def _run(self, console: Console) -> EpisodeRecord:
         from roman_moe.nodes.bringup import run_episode
@@ -134,7 +141,6 @@ class Demo:
             "outcome": record.outcome,
             "time_s": record.time_s,
             "skills": [asdict(segment) for segment in leading_segments(trace)],
-            "controller": str(self.controller),
             "seed": self.seed,
             "noise_bound_m": self.noise_bound,
             "disturbance": record.disturbance,
@@ -148,11 +154,13 @@ class Demo:
             "git_commit": git_commit(),
         }
 
-    def _draw(self, console: Console, trace: Trace, ended: str, happened: Sequence[tuple[float, str]]) -> None:
+    def _draw(
+        self, console: Console, trace: Trace, ended: str, happened: Sequence[tuple[float, str]], folder: Path
+    ) -> None:
         from roman_moe.report.plots import plot_gate_weights
 
         title = f"Scenario {self.scenario}"
-        plot_gate_weights(trace, self.out / "gate_weights.png", f"{title}: gate weights. {ended}", happened)
+        plot_gate_weights(trace, folder / PLOT, f"{title}: gate weights. {ended}", happened)
         if not self.video:
             return
         from roman_moe.lab.lab import Lab
@@ -168,7 +176,7 @@ class Demo:
             write_video(
                 trace,
                 renderer,
-                self.out / "demo.mp4",
+                folder / VIDEO,
                 VIDEO_SIZE,
                 title,
                 ended,

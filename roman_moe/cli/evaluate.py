@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from roman_moe.cli.options import SILENT, Flag, Number, Numbers, OptionalFile, Share, show_controller
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -25,49 +25,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Run many random episodes in process and report how many are solved, how fast, and why the others are not."""
+    """Run many random episodes in process; report how many are solved, and how fast."""
 
     controller: tyro.conf.Positional[str]
     """Folder of a controller bundle, such as models/roman, or "oracle" for the scripted demonstrator."""
 
-    scenarios: str = ""
+    scenarios: Annotated[str, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint=SILENT)] = ""
     """Scenarios, such as 6, 0-6 or 0,3,6; all of them if neither scenarios nor skills are given."""
 
-    skills: str = ""
+    skills: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)] = ""
     """Skills, each with its expert alone: some such as push,button, or all."""
 
-    episodes: int = 100
+    episodes: Number = 100
     """Episodes per scenario and per skill."""
 
-    noise_bound: str = "0.005"
+    noise_bound: Numbers = "0.005"
     """Clip bound of the noise on object positions [m], or several such as 0,0.005,0.02; sigma is a third of it."""
 
-    noise_kind: str = "clipped"
-    """"clipped" as in ROMAN, or "gaussian" without the clipping."""
+    noise_kind: Literal["clipped", "gaussian"] = "clipped"
+    """Clipped as in ROMAN, or gaussian without the clipping."""
 
-    disturb: bool = False
+    disturb: Flag = False
     """Also run everything under the first noise with one disturbance per episode: the rack is shoved, drawer or door
     half closed, what is held knocked out of the gripper, or the vial moved back."""
 
-    delay: int = 0
+    delay: Number = 0
     """Control ticks by which every command reaches the arm late."""
 
-    lost_share: float = 0.0
+    lost_share: Share = 0.0
     """Share of the commands that never reach the arm, which rests at such a tick."""
 
-    seed: int = 0
+    seed: Number = 0
     """Seed of the starts, the noise, the disturbances and what gets lost."""
 
-    workers: int = 2
+    workers: Number = 2
     """Processes; the results do not depend on it."""
 
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: OptionalFile = None
     """Write the report to this file."""
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
         from roman_moe.lab.noise import PoseNoise
-        from roman_moe.learning.controllers import make_controller
+        from roman_moe.learning.controllers import ORACLE, make_controller
         from roman_moe.learning.evaluate import Evaluation, evaluate
 
         for name, value, least in (
@@ -95,6 +95,8 @@ class Evaluate:
             make_controller(self.controller, skill)
 
         console = Console()
+        if self.controller != ORACLE:
+            show_controller(console, self.controller)
         began = time.monotonic()
         with EpisodeProgress(console, self.controller, len(evaluation.jobs())) as progress:
             report = evaluate(evaluation, progress.count)

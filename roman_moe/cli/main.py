@@ -2,7 +2,7 @@
 
 Nothing but the standard library is imported before a verb is chosen, so `roman-moe --help` answers at once. A verb is
 a dataclass in a module of its own name (`demo.Demo`): its fields with their docstrings are the options, `main` returns
-the exit code.
+the exit code. One that does several things has a dataclass for each in `PARTS` (`train.Train`).
 
 Exit codes: the verb's own (0 done, 1 ran but did not reach its goal), 2 for input that cannot be used, 130 for Ctrl-C.
 """
@@ -10,20 +10,18 @@ Exit codes: the verb's own (0 done, 1 ran but did not reach its goal), 2 for inp
 from __future__ import annotations
 
 import ast
-import contextlib
 import dataclasses
 import importlib
-import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from roman_moe import __version__
 from roman_moe.cli.outputs import check_outputs
+from roman_moe.cli.parsing import HELP, parse, unknown_word
 from roman_moe.cli.reach import ROS_ARGS, split
-from roman_moe.cli.refusal import one_line, reason
+from roman_moe.cli.refusal import reason
 from roman_moe.core.errors import ConfigError
 
 PROGRAM = "roman-moe"
@@ -64,20 +62,33 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         print(help_text())
         return EXIT_REFUSED
+    if arguments[0] == "help":
+        arguments = [*arguments[1:], HELP[-1]]
     verb, *rest = arguments
-    if verb in ("-h", "--help"):
+    if verb in HELP:
         print(help_text())
         return 0
     if verb == "--version":
         print(f"{PROGRAM} {__version__}")
         return 0
     if verb not in VERBS:
-        raise ConfigError(unknown_verb(verb))
-    command = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
+        raise ConfigError(unknown_word("verb", verb, VERBS))
+    command, program = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb)), f"{PROGRAM} {verb}"
+    parts: Mapping[str, type] = getattr(command, "PARTS", {})
+    if parts:
+        if not rest:
+            raise ConfigError(f"{verb}: expected one of {', '.join(parts)} (see {program} --help)")
+        part, *rest = rest
+        if part in HELP:
+            print(parts_text(program, command, parts))
+            return 0
+        if part not in parts:
+            raise ConfigError(f"{unknown_word(f'part of {verb}', part, parts)} (see {program} --help)")
+        command, program = parts[part], f"{program} {part}"
     own, ros_args = split(rest)
     if ROS_ARGS in rest and not hasattr(command, "ros_args"):
         raise ConfigError(f"{verb} takes no ROS arguments: its graph is private, or there is none")
-    parsed = parse(command, f"{PROGRAM} {verb}", own)
+    parsed = parse(command, program, own)
     if parsed is None:
         return 0
     if ros_args:
@@ -91,55 +102,37 @@ def class_name(verb: str) -> str:
     return verb.capitalize()
 
 
-def parse(command: type, program: str, arguments: Sequence[str]) -> Any:
-    """An instance of a verb's dataclass from its arguments; None if they asked for help, which is printed.
-
-    Raises:
-        ConfigError: with what tyro found wrong, less its frame.
-    """
-    import tyro
-
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(command, prog=program, args=arguments)
-    except SystemExit as ended:
-        if not ended.code:
-            return None
-        raise ConfigError(f"{unframed(complaint.getvalue())} (see {program} --help)") from None
-
-
-def unframed(box: str) -> str:
-    """The message in the first section of one of tyro's framed errors, on one line."""
-    message: list[str] = []
-    for line in box.splitlines():
-        text = line.strip("│ \t")
-        if text.startswith("─"):
-            break
-        if text and not text.startswith(("╭", "╰")):
-            message.append(text)
-    return one_line(" ".join(message)) or "the arguments cannot be used"
-
-
-def unknown_verb(verb: str) -> str:
-    """What to say to a verb that there is none of."""
-    import difflib
-
-    close = difflib.get_close_matches(verb, VERBS, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown verb {verb!r}: {hint}expected one of {', '.join(VERBS)}"
-
-
 def help_text() -> str:
     """The help of `roman-moe` itself; every verb has its own."""
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {verb:{width}}  {summary(verb)}" for verb in VERBS)
     return (
         f"usage: {PROGRAM} [--help] [--version] VERB ...\n\n"
         "A robot arm driven by a learned mixture of experts.\n\n"
-        f"verbs:\n{verbs}\n\n"
-        f"{PROGRAM} VERB --help tells a verb's options."
+        f"verbs:\n{listed({verb: summary(verb) for verb in VERBS})}\n\n"
+        f"{PROGRAM} VERB --help, or {PROGRAM} help VERB, tells a verb's options."
     )
+
+
+def parts_text(program: str, command: type, parts: Mapping[str, type]) -> str:
+    """The help of a verb that has parts; every part has its own."""
+    summaries = {part: first_line(options.__doc__) for part, options in parts.items()}
+    what = program.split()[-1]
+    return (
+        f"usage: {program} [--help] PART ...\n\n"
+        f"{first_line(command.__doc__)}\n\n"
+        f"parts:\n{listed(summaries)}\n\n"
+        f"{program} PART --help, or {PROGRAM} help {what} PART, tells a part's options."
+    )
+
+
+def listed(summaries: Mapping[str, str]) -> str:
+    """A line for each name, aligned."""
+    width = max(map(len, summaries))
+    return "\n".join(f"  {name:{width}}  {text}" for name, text in summaries.items())
+
+
+def first_line(docstring: str | None) -> str:
+    """The sentence that a docstring begins with."""
+    return (docstring or "").split("\n", 1)[0]
 
 
 def summary(verb: str) -> str:
@@ -147,7 +140,7 @@ def summary(verb: str) -> str:
     tree = ast.parse(Path(__file__).with_name(f"{verb}.py").read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == class_name(verb):
-            return (ast.get_docstring(node) or "").split("\n", 1)[0]
+            return first_line(ast.get_docstring(node))
     return ""
 
 

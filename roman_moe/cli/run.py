@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from roman_moe.cli.keys import HINT, Keys
+from roman_moe.cli.options import show_controller
 from roman_moe.cli.reach import Reach
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
@@ -102,7 +103,8 @@ class Run(Reach):
         specs = resolve(load_description(), arguments)
         console = Console()
         silent = ", read only" if self.read_only else ""
-        console.print(f"{self.controller} on {ARMS[self.arm]}{silent}: Ctrl-C ends it", highlight=False)
+        show_controller(console, self.controller)
+        console.print(f"On {ARMS[self.arm]}{silent}: Ctrl-C ends it", highlight=False)
         with (
             Keys() as keys,
             running_graph(

@@ -61,14 +61,17 @@ class Swap(Reach):
         return 0
 
     def _swap_model(self, person: Operator, model: Path) -> str:
+        from roman_moe.control.identity import identify
         from roman_moe.nodes.operator import node_of
 
-        person.set(node_of(self.network), "model", str(find_shipped(model).resolve()))
-        return f"{self.network} runs {model}"
+        file = find_shipped(model).resolve()
+        person.set(node_of(self.network), "model", str(file))
+        return f"{self.network} runs {identify(file) if file.exists() else file}"
 
     def _swap_bundle(self, person: Operator, bundle: Path) -> str:
         """All networks or none: what has changed over changes back if a later one is refused."""
         from roman_moe.control.bundle import load_bundle
+        from roman_moe.control.identity import identify
         from roman_moe.control.manifest import load_manifest
         from roman_moe.control.metadata import GATE
         from roman_moe.nodes.operator import BLENDER, Refusal, node_of
@@ -94,7 +97,7 @@ class Swap(Reach):
             left = [network for network in asked if not _set_back(person, node_of(network), before[network])]
             now = f"could not be set back: {', '.join(left)}" if left else "all networks are as they were"
             raise RomanError(f"{error or 'interrupted'}; {now}") from None
-        return f"all {len(files)} networks run {bundle}"
+        return f"all {len(files)} networks run {identify(folder)}"
 
     def _set_taken_out(self, person: Operator) -> str:
         from roman_moe.nodes.operator import BLENDER

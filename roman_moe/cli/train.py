@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import tyro
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share
+from roman_moe.cli.parsing import unknown_word
+from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
@@ -26,67 +29,54 @@ if TYPE_CHECKING:
 NETWORKS = (*SKILLS, "gate")
 
 
-@dataclass(frozen=True)
-class Train:
-    """Train networks from demonstrations: all, one expert, the gate over trained experts, or by cloning alone (bc)."""
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What every part of `train` asks for."""
 
-    what: tyro.conf.Positional[Literal["all", "expert", "gate", "bc"]]
-    """all: every network, then the bundle; expert: the one of SKILL; gate: over the experts in the run's folder; bc:
-    behaviour cloning alone, straight into a bundle."""
+    demos: Folder = Path("demos")
+    """Demonstrations, as `roman-moe collect` makes them."""
 
-    skill: tyro.conf.Positional[str] = ""
-    """The expert's skill, such as push."""
-
-    demos: Path = Path("demos")
-    """Folder with the demonstrations, as `roman-moe collect` makes it."""
-
-    out: Path | None = None
-    """Folder of the run, runs/<name of the recipe> if not given; for bc that of the bundle, models/roman."""
-
-    recipe: Path | None = None
-    """YAML file with every number of the training; config/training/fast.yaml (bc: bc.yaml) if not given."""
-
-    budget: float = 1.0
-    """Share of the recipe's environment steps that every network gets; not for bc, which takes none."""
-
-    resume: bool = False
-    """Take up a run that was cut off: what comes out is what would have come out."""
-
-    networks: str = "all"
-    """For bc: which to train, all or some, such as push,gate; the others stay as they are in the bundle."""
-
-    seed: int = 0
+    seed: Number = 0
     """Seed of everything random."""
 
-    workers: int = 2
+    workers: Number = 2
     """Processes; the result does not depend on it."""
 
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: OptionalFile = None
     """Write what came of it to this file."""
 
-    def main(self) -> int:
-        """Train; 0 when all that was asked for is written."""
+    def check(self) -> None:
+        """Refuse numbers that cannot be used."""
         for name, value, least in (("seed", self.seed, 0), ("workers", self.workers, 1)):
             if value < least:
                 raise ConfigError(f"--{name} {value}: expected {least} or more")
-        if not 0.0 < self.budget <= 1.0:
-            raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
-        if self.skill and self.what != "expert":
-            raise ConfigError(f"train {self.what} {self.skill}: only train expert takes a skill")
-        if self.what == "expert" and self.skill not in SKILLS:
-            found = repr(self.skill) if self.skill else "none"
-            raise ConfigError(f"train expert: the skill is {found}: expected one of {', '.join(SKILLS)}")
-        if self.what == "bc":
-            return self._clone()
-        if self.networks != "all":
-            raise ConfigError("--networks: is for bc; use train expert SKILL or train gate")
-        return self._practise({"all": NETWORKS, "gate": ("gate",)}.get(self.what, (self.skill,)))
 
-    def _practise(self, networks: Sequence[str]) -> int:
+
+@dataclass(frozen=True, kw_only=True)
+class Hybrid(Training):
+    """Hybrid learning: cloning, then GAIL + PPO."""
+
+    out: OptionalFolder = None
+    """Folder of the run; runs/NAME for a recipe NAME.yaml if not given."""
+
+    recipe: OptionalFile = None
+    """YAML file with every number of the training; config/training/fast.yaml if not given."""
+
+    budget: Share = 1.0
+    """Share of the recipe's environment steps that every network gets."""
+
+    resume: Flag = False
+    """Take up a run that was cut off; the result equals that of an uninterrupted run."""
+
+    def practise(self, networks: Sequence[str]) -> int:
+        """Train these networks; 0 when they are written."""
         from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
-        from roman_moe.learning.hybrid.run import Run, curves, train_run
+        from roman_moe.learning.hybrid.run import BUNDLE, Run, curves, train_run
         from roman_moe.report.plots import plot_curves
 
+        self.check()
+        if not 0.0 < self.budget <= 1.0:
+            raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
         path = self.recipe or config_path("training/fast.yaml")
         folder = self.out or Path("runs") / path.stem
         run = Run(folder, load_hybrid_recipe(path).with_budget(self.budget), self.demos, self.seed, self.workers)
@@ -96,27 +86,78 @@ class Train:
             record = train_run(run, networks, self.resume)
         rows = curves(folder)
         plot_curves(rows, folder / "curves.png")
+        bundle = identify((folder / BUNDLE).absolute()) if (folder / BUNDLE).is_dir() else None
+        if bundle is not None:
+            console.print(f"controller: {bundle}", highlight=False, soft_wrap=True)
         steps = record["environment_steps"]
         console.print(
             f"{folder}: {steps / 1e6:.2f} million environment steps, {time.monotonic() - began:.0f} s", soft_wrap=True
         )
         if self.json:
-            write_json(self.json, {"run": str(folder), **record, "curves": {name: rows[name] for name in networks}})
+            written = bundle.to_dict() if bundle is not None else {}
+            chosen = {name: rows[name] for name in networks}
+            write_json(self.json, {"run": str(folder), **written, **record, "curves": chosen})
         return 0
 
-    def _clone(self) -> int:
+
+@dataclass(frozen=True, kw_only=True)
+class All(Hybrid):
+    """Train every network, experts first, then the gate; write the bundle."""
+
+    def main(self) -> int:
+        """0 when the bundle is written."""
+        return self.practise(NETWORKS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expert(Hybrid):
+    """Train the expert of one skill."""
+
+    skill: tyro.conf.Positional[str]
+    """The expert's skill, such as push."""
+
+    def main(self) -> int:
+        """0 when it is trained."""
+        if self.skill not in SKILLS:
+            raise ConfigError(unknown_word("skill", self.skill, SKILLS))
+        return self.practise((self.skill,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate(Hybrid):
+    """Train the gate over the experts in the run's folder."""
+
+    def main(self) -> int:
+        """0 when it is trained."""
+        return self.practise(("gate",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bc(Training):
+    """Train by behaviour cloning alone, straight into a bundle."""
+
+    out: OptionalFolder = None
+    """Folder of the bundle; runs/NAME for a recipe NAME.yaml if not given."""
+
+    force: Flag = False
+    """Replace the bundle that is in the folder already."""
+
+    recipe: OptionalFile = None
+    """YAML file with every number of the training; config/training/bc.yaml if not given."""
+
+    networks: Names = "all"
+    """All, or some, such as push,gate: with --force the others stay as they are in the bundle."""
+
+    def main(self) -> int:
+        """0 when the bundle is written."""
         from roman_moe.learning.clone import clone_bundle
         from roman_moe.learning.recipe import load_recipe
 
-        if self.budget != 1.0:
-            raise ConfigError(
-                "--budget: is for environment steps, and cloning alone takes none: see the recipe's steps"
-            )
-        if self.resume:
-            raise ConfigError("--resume: cloning alone takes minutes and is not taken up: run it again")
-        out = self.out or Path("models/roman")
+        self.check()
         names = parse_networks(self.networks)
-        recipe = load_recipe(self.recipe or config_path("training/bc.yaml"))
+        path = self.recipe or config_path("training/bc.yaml")
+        out = self.out or Path("runs") / path.stem
+        recipe = load_recipe(path)
         console = Console()
         began = time.monotonic()
         report: dict[str, object] = {}
@@ -144,11 +185,18 @@ class Train:
                 )
                 progress.advance(bar)
 
-            clone_bundle(self.demos, out, recipe, self.seed, self.workers, names, done)
-        console.print(f"{out}: written after {time.monotonic() - began:.0f} s", soft_wrap=True)
+            clone_bundle(self.demos, out, recipe, self.seed, self.workers, names, done, self.force)
+        identity = identify(out.absolute())
+        console.print(f"{identity}: written after {time.monotonic() - began:.0f} s", highlight=False, soft_wrap=True)
         if self.json:
-            write_json(self.json, {"bundle": str(out), "networks": report})
+            write_json(self.json, {**identity.to_dict(), "networks": report})
         return 0
+
+
+class Train:
+    """Train networks from demonstrations, by hybrid learning or cloning alone."""
+
+    PARTS: ClassVar[Mapping[str, type]] = {"all": All, "expert": Expert, "gate": Gate, "bc": Bc}
 
 
 class RunProgress:

@@ -23,6 +23,7 @@ from roman_moe.control.swap import Loaded
 from roman_moe.core.action import ACTION_BOUND, ACTION_LAYOUT, ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import FEATURES
+from roman_moe.core.paths import find_shipped
 
 _PROBES = np.vstack(
     [
@@ -68,13 +69,13 @@ class Bundle:
 
 
 def load_bundle(path: str | Path) -> Bundle:
-    """Load and check all networks of the bundle in folder `path`.
+    """Load and check all networks of the bundle in folder `path`; the shipped one, if there is none here.
 
     Raises:
         BundleError: naming the file, what is wrong with it, and what to do.
         MissingDependencyError: if there is no onnxruntime.
     """
-    folder = Path(path)
+    folder = find_shipped(path)
     manifest = load_manifest(folder)
     entries = [manifest.experts[skill] for skill in manifest.skills]
     experts = tuple(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from roman_moe.control.rates import Rates
 from roman_moe.control.strict import build, read_yaml
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
+from roman_moe.core.paths import find_shipped
 from roman_moe.core.skills import SKILLS
 
 MANIFEST_NAME = "controller.yaml"
@@ -127,6 +129,11 @@ class Manifest:
         if not self.action_scale.top_speed > 0.0 or not 0.0 <= self.action_scale.gripper_threshold < 1.0:
             raise ValueError(f"{self.action_scale}: expected a positive top_speed and a threshold from 0 to below 1")
 
+    def digest(self) -> str:
+        """sha256 over everything that runs: networks, rates and scale, but not the provenance, in hexadecimal."""
+        content = dataclasses.asdict(dataclasses.replace(self, provenance={}))
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
     def to_yaml(self) -> str:
         """Content of the file."""
         content = dataclasses.asdict(self)
@@ -135,12 +142,12 @@ class Manifest:
 
 
 def load_manifest(path: str | Path) -> Manifest:
-    """Manifest of the bundle in folder `path`.
+    """Manifest of the bundle in folder `path`; of the shipped one, such as models/roman, if there is none here.
 
     Raises:
         BundleError: naming the file and key that cannot be used.
     """
-    folder = Path(path)
+    folder = find_shipped(path)
     if not os.path.isdir(folder):  # unlike Path's, it never raises: whatever the reason, there is none for us
         raise BundleError(f"{folder}: no such folder: expected a controller bundle (a folder with {MANIFEST_NAME})")
     file = folder / MANIFEST_NAME

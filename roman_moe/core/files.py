@@ -1,4 +1,7 @@
-"""Files that are either complete or not there: written beside their place, flushed, then renamed."""
+"""Files and folders that are either complete or not there: written beside their place, flushed, then renamed.
+
+What stood in their place stays until then, whatever error or Ctrl-C comes.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,35 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a new, empty folder beside `folder`; put it in its place when the block ends without an exception."""
+    target = Path(folder).absolute()
+    with scratch_folder(target.parent, target.name) as scratch:
+        new, old = scratch / "new", scratch / "old"
+        new.mkdir()
+        yield new
+        for path in new.rglob("*"):
+            if path.is_file():
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
+        try:
+            if target.exists():
+                os.replace(target, old)
+            os.replace(new, target)
+        finally:
+            if old.exists() and not target.exists():
+                os.replace(old, target)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield a hidden folder in `parent` for what is not complete yet; it is gone when the block ends."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=parent, ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch)
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -68,6 +68,7 @@ def clone_bundle(
     workers: int,
     networks: Sequence[str] = NETWORKS,
     on_cloned: Callable[[ClonedNetwork], None] | None = None,
+    force: bool = False,
 ) -> None:
     """Clone networks from a dataset folder and write them as a bundle.
 
@@ -78,15 +79,16 @@ def clone_bundle(
         workers: how many networks train at a time, one process and one core each.
         networks: which ones to clone.
         on_cloned: called as each network is done.
+        force: whether a bundle that is there already may be replaced.
 
     Raises:
         DemonstrationError: if a network's demonstrations cannot be used.
-        BundleError: if `out` cannot be written to, or lacks networks that are not cloned.
+        BundleError: if `out` holds a bundle already, cannot be written to, or lacks networks that are not cloned.
         ConfigError: if training diverges.
     """
     from roman_moe.learning.export import check_replaceable, write_bundle
 
-    check_replaceable(out)  # before minutes of training
+    check_replaceable(out, force)  # before minutes of training
     scale = ActionScale()
     data, provenance = _kept(out, [name for name in NETWORKS if name not in networks], recipe.rates, scale)
     # The largest first, so that no worker is left with it at the end.
@@ -148,7 +150,7 @@ def _kept(out: Path, names: Sequence[str], rates: Rates, scale: ActionScale) -> 
     """Content and provenance of the networks of an existing bundle that stay as they are."""
     if not names:
         return {}, {}
-    bundle = load_bundle(out)
+    bundle = load_bundle(out.absolute())  # never the shipped one in place of one that is not there
     if (bundle.rates, bundle.action_scale) != (rates, scale):
         raise BundleError(f"{out}: has other rates or another action scale than the recipe: train all networks")
     files = {GATE: bundle.manifest.gate, **bundle.manifest.experts}

@@ -9,7 +9,8 @@ are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import TOP_SPEED
 from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.files import scratch_folder
 from roman_moe.core.skills import SCENARIOS, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import git_commit
@@ -132,6 +134,8 @@ def collect(
 ) -> dict[str, dict[str, Any]]:
     """Record the demonstrations and return, per start, how many were kept and how many failed, and why.
 
+    They are in the folder when all of them are there: one that is cut off leaves it as it was.
+
     Args:
         on_result: called in this process after each attempt, in the order in which they end.
 
@@ -144,6 +148,20 @@ def collect(
             raise DemonstrationError(
                 f"{collection.out / network}: exists already: remove it or collect into another folder"
             )
+    with scratch_folder(collection.out.absolute().parent, collection.out.name) as scratch:
+        new = scratch / "new"
+        kept = _collect(replace(collection, out=new), wanted, on_result)
+        if collection.out.exists():  # with demonstrations of other networks
+            for network in {group.network for group in wanted}:
+                os.replace(new / network, collection.out / network)
+        else:
+            os.replace(new, collection.out)
+    return kept
+
+
+def _collect(
+    collection: Collection, wanted: Sequence[Group], on_result: Callable[[EpisodeResult], None]
+) -> dict[str, dict[str, Any]]:
     commit = git_commit()
     kept = dict.fromkeys(wanted, 0)
     tried = dict.fromkeys(wanted, 0)

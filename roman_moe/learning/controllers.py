@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller, ControlStep
 from roman_moe.control.expert import Expert
+from roman_moe.control.identity import identify
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import GRIPPER_OPEN, ActionScale
@@ -80,6 +81,15 @@ class OracleController:
         command = self._scale.command(state.stamp_ns, action, self._gripper_opening)
         self._gripper_opening = command.gripper_opening
         return ControlStep(action, self._weights, self._weights[:, None] * action, command)
+
+
+def identity_of(name: str) -> dict[str, str]:
+    """Which controller `name` is, as reports have it: path and sha256, of the oracle its name alone.
+
+    Raises:
+        BundleError: if there is none.
+    """
+    return {"controller": ORACLE} if name == ORACLE else identify(name).to_dict()
 
 
 def make_controller(name: str, skill: str | None = None) -> Any:

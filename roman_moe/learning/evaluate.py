@@ -18,7 +18,7 @@ from roman_moe.lab.lab import Lab
 from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import Start, scenario_start, skill_start
-from roman_moe.learning.controllers import make_controller
+from roman_moe.learning.controllers import identity_of, make_controller
 from roman_moe.learning.episode import EpisodeResult, StepController, episode_seed, run_episode
 from roman_moe.learning.statistics import summarize
 from roman_moe.learning.workers import run_jobs
@@ -113,12 +113,13 @@ def evaluate(
     Raises:
         BundleError: if the controller cannot be used.
     """
+    identity = identity_of(evaluation.controller)  # of what runs, whatever stands there at the end
     jobs = evaluation.jobs()
     results: dict[int, EpisodeResult] = {}
     for index, result in run_jobs(run_job, jobs, evaluation.workers):
         results[index] = result
         on_result(result)
-    return report(evaluation, [results[index] for index in range(len(jobs))])
+    return {**report(evaluation, [results[index] for index in range(len(jobs))]), **identity}
 
 
 def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str, Any]:

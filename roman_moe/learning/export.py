@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import FEATURES, feature_indices
+from roman_moe.core.files import atomic_folder
 from roman_moe.core.skills import SKILLS
 from roman_moe.learning.networks import GATE_GAIN, NORMALISED_LIMIT, MLPPolicy
 from roman_moe.learning.onnx_graph import PolicyParameters, policy_model
@@ -100,49 +97,32 @@ def write_bundle(
     files = {name: NetworkFile.of(f"{name}.onnx", networks[name]) for name in (GATE, *skills)}
     experts = {skill: files[skill] for skill in skills}
     manifest = Manifest(BUNDLE_FORMAT, KIND, skills, files[GATE], experts, rates, scale, provenance)
-    with _replaced_bundle(folder) as temporary:
+    check_replaceable(folder, force=True)
+    with atomic_folder(folder) as temporary:
         for name, file in files.items():
             (temporary / file.file).write_bytes(networks[name])
         (temporary / MANIFEST_NAME).write_text(manifest.to_yaml(), encoding="utf-8")
         load_bundle(temporary)
 
 
-def check_replaceable(folder: Path) -> None:
-    """Refuse to overwrite what is no bundle: a slip in a path must not cost anyone their files.
+def check_replaceable(folder: Path, force: bool = False) -> None:
+    """Refuse to overwrite a bundle unasked, and anything else in any case: a slip in a path must not cost files.
+
+    Args:
+        force: whether a bundle in `folder` may be replaced.
 
     Raises:
-        BundleError: naming the first thing in `folder` that a bundle does not have.
+        BundleError: naming the first thing in `folder` that a bundle does not have, or the bundle.
     """
     if folder.is_dir():
-        for entry in sorted(folder.iterdir()):
+        entries = sorted(folder.iterdir())
+        for entry in entries:
             if entry.name != MANIFEST_NAME and entry.suffix != ".onnx":
                 raise BundleError(f"{folder}: holds {entry.name}, which is no part of a bundle: choose another folder")
+        if entries and not force:
+            raise BundleError(f"{folder}: holds a bundle already: choose another folder, or replace it with --force")
     elif folder.exists():
         raise BundleError(f"{folder}: is no folder: choose another name")
-
-
-@contextlib.contextmanager
-def _replaced_bundle(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; put it in its place when the block ends without an exception."""
-    check_replaceable(folder)
-    target = folder.absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-        new, old = Path(scratch) / "new", Path(scratch) / "old"
-        new.mkdir()
-        yield new
-        for file in new.iterdir():
-            with open(file, "rb") as opened:
-                os.fsync(opened.fileno())
-        if target.exists():
-            os.replace(target, old)
-        try:
-            os.replace(new, target)
-        except OSError:
-            if old.exists():
-                os.replace(old, target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _parameters(policy: MLPPolicy) -> PolicyParameters:

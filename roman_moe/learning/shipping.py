@@ -12,7 +12,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.learning.controllers import ORACLE
 from roman_moe.learning.export import write_bundle
 
-_CONDITIONS = ("noise_bound_m", "noise_kind", "delay_ticks", "lost_share", "seed", "git_commit")
+_CONDITIONS = ("controller_sha256", "noise_bound_m", "noise_kind", "delay_ticks", "lost_share", "seed", "git_commit")
 _RESULTS = ("episodes", "successes", "rate", "ci95", "median_time_s")
 
 
@@ -29,7 +29,7 @@ def ship_bundle(source: Path, out: Path, evaluation: Path | None = None) -> None
     if evaluation is not None:
         provenance["evaluation"] = summary_of(evaluation)
     files = {GATE: manifest.gate, **manifest.experts}
-    networks = {name: file.read(source) for name, file in files.items()}
+    networks = {name: file.read(bundle.path) for name, file in files.items()}
     write_bundle(out, networks, manifest.rates, manifest.action_scale, provenance)
 
 

@@ -8,13 +8,16 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from bundles import write_tiny_bundle
 
 from roman_moe.cli import demo as module
 from roman_moe.cli.demo import Demo
-from roman_moe.core.errors import ConfigError, MissingDependencyError
+from roman_moe.control.identity import identify
+from roman_moe.core.errors import ConfigError, MissingDependencyError, RomanError
 from roman_moe.core.skills import SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import scenario_start
+from roman_moe.report import plots
 
 pytest.importorskip("rclpy")
 bringup = pytest.importorskip("roman_moe.nodes.bringup")
@@ -83,17 +86,45 @@ def test_a_run_that_is_not_solved_exits_1_and_still_reports(tmp_path, graph, sma
     assert "object dropped" in capsys.readouterr().out
 
 
-def test_what_an_earlier_run_left_never_stands_beside_a_broken_one(tmp_path, graph, monkeypatch):
-    for name in ("report.json", "gate_weights.png", "demo.mp4"):
-        (tmp_path / name).write_text("old")
+def left_by_an_earlier_run(folder: Path) -> dict[str, str]:
+    for name in ("report.json", "gate_weights.png", "demo.mp4", "notes.txt"):
+        (folder / name).write_text(f"earlier {name}")
+    return contents(folder)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(errors="replace") for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("where", [(bringup, "run_episode"), (plots, "plot_gate_weights")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RomanError])
+def test_a_run_that_is_cut_off_leaves_what_an_earlier_one_left(tmp_path, graph, monkeypatch, where, error):
+    before = left_by_an_earlier_run(tmp_path)
 
     def fail(*args, **options):
-        raise KeyboardInterrupt
+        raise error
 
-    monkeypatch.setattr(bringup, "run_episode", fail)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(*where, fail)
+    with pytest.raises(error):
         Demo(out=tmp_path, video=False).main()
-    assert list(tmp_path.iterdir()) == []
+    assert contents(tmp_path) == before
+
+
+def test_a_finished_run_replaces_all_that_an_earlier_one_left_and_nothing_else(tmp_path, graph):
+    left_by_an_earlier_run(tmp_path)
+    assert Demo(scenario=1, out=tmp_path, video=False).main() == 0
+    assert sorted(contents(tmp_path)) == ["gate_weights.png", "notes.txt", "report.json"]
+    assert json.loads((tmp_path / "report.json").read_text())["scenario"] == 1
+    assert (tmp_path / "notes.txt").read_text() == "earlier notes.txt"
+
+
+def test_the_report_says_which_controller_ran(tmp_path, graph, capsys):
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    identity = identify(bundle)
+    assert Demo(scenario=1, out=tmp_path / "out", controller=bundle, video=False).main() == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["controller"], report["controller_sha256"]) == (str(bundle), identity.sha256)
+    assert f"controller: {bundle} (sha256 {identity.sha256[:12]})" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("changes", "message"), [({"scenario": 7}, "--scenario 7"), ({"seed": -1}, "--seed -1")])

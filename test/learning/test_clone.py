@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from roman_moe.cli.export import Export
+from roman_moe.cli.main import main
 from roman_moe.cli.train import Train, parse_networks
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.action import GRIPPER_OPEN, Command
@@ -96,7 +97,7 @@ def test_single_networks_are_trained_anew_and_the_others_stay(demonstrations: Pa
     out = tmp_path / "out"
     clone_bundle(demonstrations, out, load_recipe(recipe), 0, 1)
     before = files(out)
-    clone_bundle(demonstrations, out, load_recipe(recipe), 1, 1, networks=("push",))
+    clone_bundle(demonstrations, out, load_recipe(recipe), 1, 1, networks=("push",), force=True)
     after = files(out)
     assert {name for name in before if before[name] != after[name]} == {"push.onnx", "controller.yaml"}
     networks = load_bundle(out).manifest.provenance["networks"]
@@ -120,9 +121,42 @@ def test_an_interrupted_training_leaves_the_older_bundle_as_it_was(
         raise interruption
 
     with pytest.raises(interruption):
-        clone_bundle(demonstrations, out, load_recipe(recipe), 1, 1, on_cloned=interrupt)
+        clone_bundle(demonstrations, out, load_recipe(recipe), 1, 1, on_cloned=interrupt, force=True)
     assert files(out) == before
     assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_a_bundle_is_never_overwritten_unasked(
+    demonstrations: Path,
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """As README lists it, in a folder of one's own: into runs/, and only once."""
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "bc", "--demos", str(demonstrations), "--recipe", str(recipe), "--workers", "1"]
+    assert main(command) == 0
+    out = tmp_path / "runs" / "recipe"
+    before = files(out)
+    sha256 = load_bundle(out).manifest.digest()
+    assert f"{out} (sha256 {sha256[:12]}): written" in capsys.readouterr().out
+    assert not (tmp_path / "models").exists()
+    assert main([*command, "--seed", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "runs/recipe: holds a bundle already: choose another folder, or replace it with --force" in error
+    assert error.count("\n") == 1
+    assert files(out) == before
+    assert main([*command, "--seed", "1", "--force"]) == 0
+    assert files(out) != before
+
+
+def test_the_shipped_bundle_lends_no_networks_to_one_that_is_not_there(
+    demonstrations: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match="models/roman: no such folder"):
+        clone_bundle(demonstrations, Path("models/roman"), load_recipe(recipe), 0, 1, networks=("push",))
 
 
 def test_missing_demonstrations_are_named_and_nothing_is_written(demonstrations: Path, recipe: Path, tmp_path: Path):
@@ -165,7 +199,9 @@ def test_the_command_trains_reports_and_exports_with_the_evaluation(
     assert (kept["noise_bound_m"], kept["delay_ticks"], kept["lost_share"]) == (0.005, 1, 0.3)
     assert "seeds" not in kept["scenarios"]["6"]
     assert (shipped / "push.onnx").read_bytes() == (trained / "push.onnx").read_bytes()
-    assert Export(shipped, shipped).main() == 0
+    with pytest.raises(BundleError, match="holds a bundle already: choose another folder, or replace it with --force"):
+        Export(shipped, shipped).main()
+    assert Export(shipped, shipped, force=True).main() == 0
     assert load_bundle(shipped).manifest.provenance["evaluation"] == kept
 
 

@@ -8,8 +8,8 @@ than before are evaluated without training again.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +137,11 @@ def _pooled(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "ci95": list(wilson_interval(successes, episodes)),
             "by_seed": [row["rate"] for row in rows],
         }
-    return {"scenarios": scenarios, "environment_steps": [report["environment_steps"] for report in reports]}
+    return {
+        "scenarios": scenarios,
+        "environment_steps": [report["environment_steps"] for report in reports],
+        "controllers": [{key: report.get(key) for key in ("controller", "controller_sha256")} for report in reports],
+    }
 
 
 def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False) -> Path:
@@ -154,11 +158,9 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
         networks, name = recipe.networks, f"demos_{more}"
     out = study.folder / name
     if not out.exists():  # it is whole or not there at all
-        scratch = out.with_name(f".{name}")
-        shutil.rmtree(scratch, ignore_errors=True)
         collect(
             Collection(
-                out=scratch,
+                out=out,
                 episodes=networks[SKILLS[0]].demonstrations,
                 gate_episodes=networks[GATE].demonstrations,
                 noise=PoseNoise(0.005),
@@ -170,7 +172,6 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
                 workers=study.workers,
             )
         )
-        scratch.rename(out)
     return out
 
 
@@ -194,17 +195,16 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
 
 def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
     folder = study.folder / method / f"seed_{seed}"
-    done = folder / "evaluation.json"
     link = study.link
     asked = [list(study.scenarios), study.episodes, study.noise.bound, link.delay, link.lost_share, study.time_limit]
     recipe = _recipe(study, method)
     kept = folder / "run" / RECIPE
     if kept.exists() and load_hybrid_recipe(kept) != recipe:
         raise ConfigError(f"{folder}: was trained by another recipe or with another --budget: choose another --out")
+    done = _evaluation_file(folder, asked)
     if done.exists():
         report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        if report["asked"] == asked:
-            return report
+        return report
     if method == MONOLITHIC:
         controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
     else:
@@ -225,6 +225,14 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     report = {**evaluate(evaluation), "environment_steps": steps, "asked": asked}
     write_json(done, report)
     return report
+
+
+def _evaluation_file(folder: Path, asked: list[Any]) -> Path:
+    """evaluation.json; what is asked anew after that has a file of its own, so that no evaluation is lost."""
+    first = folder / "evaluation.json"
+    if not first.exists() or json.loads(first.read_text(encoding="utf-8"))["asked"] == asked:
+        return first
+    return folder / f"evaluation_{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]}.json"
 
 
 def _monolithic(recipe: HybridRecipe) -> HybridRecipe:

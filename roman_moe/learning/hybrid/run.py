@@ -26,7 +26,7 @@ from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.skills import SKILLS
 from roman_moe.demos.dataset import dataset_hash, git_commit
 from roman_moe.demos.metadata import NETWORKS
-from roman_moe.learning.export import check_replaceable, export_policy, write_bundle
+from roman_moe.learning.export import export_policy, write_bundle
 from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe
 from roman_moe.learning.hybrid.trainer import (
     CHECKPOINT,
@@ -37,6 +37,7 @@ from roman_moe.learning.hybrid.trainer import (
     load_checkpoint,
 )
 from roman_moe.learning.hybrid.trainer import train_network as _train_network
+from roman_moe.learning.shipping import summary_of
 from roman_moe.learning.workers import run_jobs
 
 RECIPE = "recipe.yaml"
@@ -177,14 +178,13 @@ def curves(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {name: checkpoint["rows"] for name, checkpoint in checkpoints.items() if checkpoint}
 
 
-def bundle_of(folder: Path, out: Path) -> None:
-    """Write the best networks of a run as a bundle.
+def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
+    """Write the best networks of a run as a bundle; with a report of `evaluate` in its provenance.
 
     Raises:
-        ConfigError: if a network is missing.
+        ConfigError: if a network is missing, or the report is none.
         BundleError: if `out` holds something that is no bundle.
     """
-    check_replaceable(out)
     record, recipe = read_record(folder), load_hybrid_recipe(folder / RECIPE)
     scale = ActionScale()
     data, networks = {}, {}
@@ -207,4 +207,6 @@ def bundle_of(folder: Path, out: Path) -> None:
         "packages": record["packages"],
         "networks": networks,
     }
+    if evaluation is not None:
+        provenance["evaluation"] = summary_of(evaluation)
     write_bundle(out, data, recipe.rates, scale, provenance)

@@ -1,0 +1,53 @@
+"""What several verbs share: the kinds of their options as the help shows them, and what they say before they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from roman_moe.control.identity import Identity, identify
+
+SILENT = ""  # no "(default: None)" or "(default: False)" behind what says so itself
+
+Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint=SILENT)]
+Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint=SILENT)]
+OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)]
+Number = Annotated[int, tyro.conf.arg(metavar="N")]
+Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS")]
+Minutes = Annotated[float, tyro.conf.arg(metavar="MINUTES")]
+Metres = Annotated[float, tyro.conf.arg(metavar="METRES")]
+Share = Annotated[float, tyro.conf.arg(metavar="SHARE")]
+Names = Annotated[str, tyro.conf.arg(metavar="NAMES")]
+Numbers = Annotated[str, tyro.conf.arg(metavar="NUMBERS")]
+Start = Annotated[str, tyro.conf.arg(metavar="START")]
+
+SHORT = 120.0  # [s] what takes longer is announced
+
+
+def show_controller(console: Console, controller: str | Path) -> Identity:
+    """Print which controller really runs, path and short sha256, and answer it.
+
+    Raises:
+        BundleError: if there is none.
+    """
+    identity = identify(controller)
+    console.print(f"controller: {identity}", highlight=False, soft_wrap=True)
+    return identity
+
+
+def announce(console: Console, what: str, seconds: float) -> None:
+    """Say what is to be done and about how long it takes [s], if that is long."""
+    if seconds > SHORT:
+        console.print(
+            f"{what}: {spoken_duration(seconds)} on an idle machine; Ctrl-C ends it", highlight=False, soft_wrap=True
+        )
+
+
+def spoken_duration(seconds: float) -> str:
+    """A duration [s] as an estimate: "about 40 minutes"."""
+    minutes = seconds / 60.0
+    return f"about {minutes:.0f} minutes" if minutes < 100.0 else f"about {minutes / 60.0:.0f} hours"

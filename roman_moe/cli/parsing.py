@@ -1,0 +1,119 @@
+"""Arguments of a verb: read by tyro, its help made to fit the terminal, its complaints made one plain line."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import os
+import re
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from roman_moe.cli.refusal import one_line
+from roman_moe.core.errors import ConfigError
+
+HELP = ("-h", "--help")
+UNFOLDED = "10000"  # [columns] a message that is folded cannot be put together again: words are cut, too
+
+NUMBERS = {"invalid literal for int()": "a whole number", "could not convert string to float": "a number"}
+"""How Python's complaints about a number begin, and what was expected."""
+
+
+def parse(command: type, program: str, arguments: Sequence[str]) -> Any:
+    """An instance of a verb's dataclass from its arguments; None if they asked for help, which is printed.
+
+    Raises:
+        ConfigError: with what tyro found wrong, less its frame.
+    """
+    import tyro
+
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName)
+    text, complaint = io.StringIO(), io.StringIO()  # which have no encoding: tyro draws no frames into them
+    helps = any(argument in HELP for argument in arguments)
+    try:
+        with (
+            contextlib.redirect_stdout(text),
+            contextlib.redirect_stderr(complaint),
+            _columns(None if helps else UNFOLDED),
+        ):
+            return tyro.cli(command, prog=program, args=arguments, config=config)
+    except SystemExit as ended:
+        if not ended.code:
+            print(fitted(text.getvalue()))
+            return None
+        raise ConfigError(f"{plain(unframed(complaint.getvalue()), command)} (see {program} --help)") from None
+
+
+@contextlib.contextmanager
+def _columns(count: str | None) -> Iterator[None]:
+    """Width of the terminal as tyro sees it; as it is if None."""
+    before = os.environ.get("COLUMNS")
+    if count is not None:
+        os.environ["COLUMNS"] = count
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["COLUMNS"] = before
+        elif count is not None:
+            del os.environ["COLUMNS"]
+
+
+def fitted(text: str) -> str:
+    """A help text with the lines folded that tyro does not fold: the usage and the description."""
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.splitlines():
+        indent = " " * 4 if line.startswith("usage:") else ""
+        folded = textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
+        lines += folded if len(line) > width else [line.rstrip()]
+    return "\n".join(lines).rstrip()
+
+
+def unframed(box: str) -> str:
+    """The message of one of tyro's errors, on one line: title, rule, message, rule, and what else there is to say."""
+    title, *sections = re.split(r"^\s*-{3,}\s*$", box, flags=re.MULTILINE)
+    return one_line(sections[0] if sections else title) or "the arguments cannot be used"
+
+
+def plain(message: str, command: type) -> str:
+    """A message of tyro's as we would have said it."""
+    if found := re.match(r"Unrecognized options: ([^,]+)", message):
+        return unknown_argument(found[1], command)
+    if found := re.match(r"Error parsing (\S+): (.*?)(?: with base 10)?: (.*)", message):
+        option, why, value = found.groups()
+        return f"{option} {value}: expected {NUMBERS.get(why, why)}"
+    if found := re.match(r"Missing value for argument '(.+?)'", message):
+        return f"{found[1]}: expected a value after it"
+    if found := re.match(r"Missing from .+?: (\S+) (.*?) ?\(required\)", message):
+        return f"{found[1]} is missing: {found[2][:1].lower()}{found[2][1:].rstrip('.')}"
+    if found := re.match(r"invalid choice '(.*)' for argument '(.+?)'. Expected one of \((.*?),?\)", message):
+        return f"{found[2]} {found[1]!r}: expected one of {found[3].replace(chr(39), '')}"
+    return message
+
+
+def unknown_argument(token: str, command: type) -> str:
+    """What to say to an argument that the verb does not have."""
+    if not token.startswith("-"):
+        return f"{token!r} is one argument too many"
+    option = token.partition("=")[0]
+    known = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(command)]
+    return f"unknown option {option}{did_you_mean(option, known)}"
+
+
+def unknown_word(what: str, word: str, known: Iterable[str]) -> str:
+    """What to say to a verb, or a part of one, that there is none of."""
+    known = tuple(known)
+    hint = did_you_mean(word, known) or ":"
+    return f"unknown {what} {word!r}{hint} expected one of {', '.join(known)}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ ": did you mean ...?", or nothing if no word is near."""
+    close = difflib.get_close_matches(word, tuple(known), n=1)
+    quoted = close[0] if close and close[0].startswith("-") else repr("".join(close))
+    return f": did you mean {quoted}?" if close else ""
