@@ -27,7 +27,7 @@ CLONING, TRAINING, EPISODE = 120.0, 1300.0, 1.0
 
 @dataclass(frozen=True)
 class Ablate:
-    """Train variants of the recipe from the same demonstrations, and compare them."""
+    """Train variants of the recipe, evaluate and compare them."""
 
     methods: Names = ALL
     """All, or some such as bc,hybrid,monolithic."""

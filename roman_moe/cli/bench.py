@@ -143,7 +143,7 @@ class Swap(Controlled):
 
 @dataclass(frozen=True)
 class Endurance(Controlled):
-    """What starting and stopping the graph many times, or a long run, leaves behind."""
+    """What many starts of the graph, or a long run, leave behind."""
 
     bringups: Number = 200
     """How often to start and stop the graph in one process."""
@@ -180,7 +180,7 @@ class Endurance(Controlled):
 
 
 class Bench:
-    """Measure simulation, controller, ROS graph or training, on an idle machine."""
+    """Measure simulation, controller, ROS graph or training."""
 
     PARTS: ClassVar[Mapping[str, type]] = {
         part.__name__.lower(): part for part in (Sim, Control, Graph, Learn, Swap, Endurance)

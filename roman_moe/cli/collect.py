@@ -19,10 +19,10 @@ from roman_moe.core.files import write_json
 
 @dataclass(frozen=True)
 class Collect:
-    """Record solved episodes of the scripted oracle, for every skill and for the gate."""
+    """Record demonstrations of the scripted oracle, solved ones only."""
 
     out: Folder = Path("demos")
-    """Folder for the demonstrations, a subfolder a network."""
+    """Folder for the demonstrations, with one of each network in it."""
 
     episodes: Number = 20
     """Demonstrations per skill."""

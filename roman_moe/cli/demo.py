@@ -34,7 +34,7 @@ REPORT, PLOT, VIDEO = "report.json", "gate_weights.png", "demo.mp4"
 
 @dataclass(frozen=True)
 class Demo:
-    """Solve a scenario in the lab through the ROS 2 graph; leave a video and report."""
+    """Solve a scenario through the ROS 2 graph; draw a video of it."""
 
     scenario: Number = 6
     """Scenario, 0 to 6: it starts so many skills before the last one; 6 needs all seven."""
@@ -58,7 +58,7 @@ class Demo:
     """Open MuJoCo's viewer as well; needs a display."""
 
     separate: Flag = False
-    """Run a process for each node instead of all nodes in one."""
+    """Run each node as a process of its own."""
 
     realtime: Flag = False
     """Run at real time and miss what comes late; otherwise the lab waits, and a seed always gives the same run."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Run many random episodes in process; report how many are solved, and how fast."""
+    """Run many random episodes; report how many are solved, how fast."""
 
     controller: tyro.conf.Positional[str]
     """Folder of a controller bundle, such as models/roman, or "oracle" for the scripted demonstrator."""
@@ -46,8 +46,7 @@ class Evaluate:
     """Clipped as in ROMAN, or gaussian without the clipping."""
 
     disturb: Flag = False
-    """Also run everything under the first noise with one disturbance per episode: the rack is shoved, drawer or door
-    half closed, what is held knocked out of the gripper, or the vial moved back."""
+    """Run all starts again under the first noise with one disturbance in each episode, such as a drawer half closed."""
 
     delay: Number = 0
     """Control ticks by which every command reaches the arm late."""

@@ -20,7 +20,6 @@ from pathlib import Path
 from roman_moe import __version__
 from roman_moe.cli.outputs import check_outputs
 from roman_moe.cli.parsing import HELP, parse, unknown_word
-from roman_moe.cli.reach import ROS_ARGS, split
 from roman_moe.cli.refusal import reason
 from roman_moe.core.errors import ConfigError
 
@@ -85,6 +84,8 @@ def _dispatch(arguments: list[str]) -> int:
         if part not in parts:
             raise ConfigError(f"{unknown_word(f'part of {verb}', part, parts)} (see {program} --help)")
         command, program = parts[part], f"{program} {part}"
+    from roman_moe.cli.reach import ROS_ARGS, split  # imports tyro
+
     own, ros_args = split(rest)
     if ROS_ARGS in rest and not hasattr(command, "ros_args"):
         raise ConfigError(f"{verb} takes no ROS arguments: its graph is private, or there is none")
@@ -108,19 +109,18 @@ def help_text() -> str:
         f"usage: {PROGRAM} [--help] [--version] VERB ...\n\n"
         "A robot arm driven by a learned mixture of experts.\n\n"
         f"verbs:\n{listed({verb: summary(verb) for verb in VERBS})}\n\n"
-        f"{PROGRAM} VERB --help, or {PROGRAM} help VERB, tells a verb's options."
+        f"Options of a verb: {PROGRAM} VERB --help, or {PROGRAM} help VERB."
     )
 
 
 def parts_text(program: str, command: type, parts: Mapping[str, type]) -> str:
     """The help of a verb that has parts; every part has its own."""
     summaries = {part: first_line(options.__doc__) for part, options in parts.items()}
-    what = program.split()[-1]
     return (
         f"usage: {program} [--help] PART ...\n\n"
         f"{first_line(command.__doc__)}\n\n"
         f"parts:\n{listed(summaries)}\n\n"
-        f"{program} PART --help, or {PROGRAM} help {what} PART, tells a part's options."
+        f"Options of a part: {program} PART --help."
     )
 
 

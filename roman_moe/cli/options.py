@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console
 
-from roman_moe.control.identity import Identity, identify
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from roman_moe.control.identity import Identity
 
 SILENT = ""  # no "(default: None)" or "(default: False)" behind what says so itself
 
@@ -23,6 +25,7 @@ Metres = Annotated[float, tyro.conf.arg(metavar="METRES")]
 Share = Annotated[float, tyro.conf.arg(metavar="SHARE")]
 Names = Annotated[str, tyro.conf.arg(metavar="NAMES")]
 Numbers = Annotated[str, tyro.conf.arg(metavar="NUMBERS")]
+Text = Annotated[str, tyro.conf.arg(metavar="TEXT")]
 Start = Annotated[str, tyro.conf.arg(metavar="START")]
 
 SHORT = 120.0  # [s] what takes longer is announced
@@ -34,6 +37,8 @@ def show_controller(console: Console, controller: str | Path) -> Identity:
     Raises:
         BundleError: if there is none.
     """
+    from roman_moe.control.identity import identify  # not for verbs that run no controller: stop must be quick
+
     identity = identify(controller)
     console.print(f"controller: {identity}", highlight=False, soft_wrap=True)
     return identity

@@ -64,13 +64,13 @@ def _columns(count: str | None) -> Iterator[None]:
 
 
 def fitted(text: str) -> str:
-    """A help text with the lines folded that tyro does not fold: the usage and the description."""
+    """A help text with what tyro does not fold made to fit: the usage and the description."""
     width = shutil.get_terminal_size().columns
-    lines = []
-    for line in text.splitlines():
-        indent = " " * 4 if line.startswith("usage:") else ""
-        folded = textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
-        lines += folded if len(line) > width else [line.rstrip()]
+    lines: list[str] = []
+    for line in map(str.rstrip, text.splitlines()):
+        if line.startswith("usage:") and len(line) > width:
+            line = re.sub(r"(?: \[-[^]]*\])+", " [OPTIONS]", line)
+        lines += textwrap.wrap(line, width) if len(line) > width else [line]
     return "\n".join(lines).rstrip()
 
 

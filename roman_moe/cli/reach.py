@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+import tyro
+
+from roman_moe.cli.options import SILENT
 from roman_moe.core.errors import ConfigError
 
 ROS_ARGS = "--ros-args"
@@ -32,10 +36,10 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 class Reach:
     """Base of the verbs that talk to a running graph, or bring one up."""
 
-    namespace: str = ""
+    namespace: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=SILENT)] = ""
     """Namespace of the graph, such as left; the root namespace if not given."""
 
-    ros_args: tuple[str, ...] = ()
+    ros_args: Annotated[tuple[str, ...], tyro.conf.arg(metavar="...", help_behavior_hint=SILENT)] = ()
     """ROS arguments, up to the end or a --: remaps and parameters, such as -r __ns:=/left."""
 
     @property

@@ -6,14 +6,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import tyro
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from roman_moe.cli.keys import HINT, Keys
-from roman_moe.cli.options import show_controller
+from roman_moe.cli.options import Flag, Folder, Metres, Number, OptionalFile, Start, show_controller
 from roman_moe.cli.reach import Reach
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
@@ -38,42 +39,42 @@ SILENCE = 5.0  # [s] without a tick after which the status says so
 
 @dataclass(frozen=True)
 class Run(Reach):
-    """Run a controller in real time as a ROS 2 graph; one episode follows the other until Ctrl-C."""
+    """Run a controller as a ROS 2 graph, in real time, until Ctrl-C."""
 
-    controller: Path = Path("models/roman")
+    controller: Folder = Path("models/roman")
     """Folder of the controller bundle."""
 
-    arm: str = LAB
+    arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo}")] = LAB
     """What moves: lab, the simulated laboratory; mock, without physics; or servo, a robot behind MoveIt Servo."""
 
-    config: Path | None = None
+    config: OptionalFile = None
     """With --arm servo: file that describes the robot, such as config/arms/franka.yaml (docs/arms.md)."""
 
-    read_only: bool = False
+    read_only: Flag = False
     """With --arm servo: listen to the robot and compute everything, but tell it nothing."""
 
-    limits: Path | None = None
+    limits: OptionalFile = None
     """File of the guard's limits on speed, acceleration, workspace and ages; config/limits.yaml if not given."""
 
-    poses: str = "truth"
+    poses: Annotated[str, tyro.conf.arg(metavar="{truth}")] = "truth"
     """Where object poses come from: truth, the lab's own, with noise."""
 
-    separate: bool = False
-    """Run one process a node instead of all nodes in one."""
+    separate: Flag = False
+    """Run each node as a process of its own."""
 
-    start: str = "6"
+    start: Start = "6"
     """Skill, or number of the scenario, that each episode starts from."""
 
-    seed: int = 0
+    seed: Number = 0
     """Seed of the first episode's start and noise; later episodes count up."""
 
-    noise_bound: float = 0.005
-    """Clip bound of the noise on object poses [m]; its sigma is a third of that."""
+    noise_bound: Metres = 0.005
+    """Clip bound of the noise on object poses; its sigma is a third of that."""
 
-    disturb: bool = False
+    disturb: Flag = False
     """Move something in the middle of each episode, so that a skill has to be done again."""
 
-    viewer: bool = False
+    viewer: Flag = False
     """Open MuJoCo's viewer; needs a display."""
 
     def main(self) -> int:

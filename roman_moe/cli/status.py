@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.options import OptionalFile, Seconds
 from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import write_json
@@ -23,12 +23,12 @@ LEVELS = ("ok", "warning", "error", "stale")
 
 @dataclass(frozen=True)
 class Status(Reach):
-    """Show which models run in the running graph, who leads, rates, ages, and what is wrong."""
+    """Show what runs in the running graph, and what is wrong."""
 
-    seconds: float = 2.0
-    """For how long to look [s]; every node reports once a second."""
+    seconds: Seconds = 2.0
+    """For how long to look; every node reports once a second."""
 
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    json: OptionalFile = None
     """Write the report to this file."""
 
     def main(self) -> int:

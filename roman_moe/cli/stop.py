@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from roman_moe.cli.options import Flag
 from roman_moe.cli.reach import Reach
 
 
 @dataclass(frozen=True)
 class Stop(Reach):
-    """Bring the arm of the running graph to rest until it is re-armed. Software: no safety-rated emergency stop."""
+    """Bring the arm of the running graph to rest until it is re-armed.
 
-    rearm: bool = False
+    It is software, no safety-rated emergency stop.
+    """
+
+    rearm: Flag = False
     """Let it move again, from rest, instead."""
 
     def main(self) -> int:

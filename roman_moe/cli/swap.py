@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
+from roman_moe.cli.options import SILENT, Flag, OptionalFolder
 from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.paths import find_shipped
@@ -17,25 +18,27 @@ from roman_moe.core.skills import SKILLS
 if TYPE_CHECKING:
     from roman_moe.nodes.operator import Operator
 
+MODEL = tyro.conf.arg(metavar="[MODEL]", help_behavior_hint=SILENT)
+
 
 @dataclass(frozen=True)
 class Swap(Reach):
-    """Replace a network of the running graph, or take an expert out of it and put it back."""
+    """Replace a network of the running graph, or take an expert out."""
 
-    network: Annotated[str, tyro.conf.Positional] = ""
+    network: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help_behavior_hint=SILENT)] = ""
     """Which: a skill for its expert, or gate."""
 
-    model: Annotated[Path | None, tyro.conf.Positional] = None
+    model: Annotated[tyro.conf.Positional[Path | None], MODEL] = None
     """File (.onnx) of the network that is to take over."""
 
-    bundle: Path | None = None
+    bundle: OptionalFolder = None
     """Replace all networks by those of this bundle."""
 
-    take_out: bool = False
-    """Let the expert no longer count: the weight of the others makes up for it, or the arm rests while it leads."""
+    take_out: Flag = False
+    """Take the expert out: the others' weights make up for it, or the arm rests while it leads."""
 
-    put_back: bool = False
-    """Let it count again."""
+    put_back: Flag = False
+    """Put it back."""
 
     def main(self) -> int:
         """0 when all has changed over; nothing has if it is refused."""

@@ -194,7 +194,7 @@ class Bc(Training):
 
 
 class Train:
-    """Train networks from demonstrations, by hybrid learning or cloning alone."""
+    """Train networks from demonstrations."""
 
     PARTS: ClassVar[Mapping[str, type]] = {"all": All, "expert": Expert, "gate": Gate, "bc": Bc}
 

@@ -47,7 +47,7 @@ def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["demo", "--out", "demo", "--controller", "nosuch"], "nosuch: no such folder"),
         (["demo", "--out", "demo", "--scenario", "9"], "--scenario 9"),
-        (["demo", "--out", "report.json", "--no-video"], "--out report.json: cannot be written"),
+        (["demo", "--out", "report.json", "--no-video"], "report.json: cannot be written"),
         (["collect", "--out", "demos", "--episodes", "1"], "demos/gate: exists already"),
         (["train", "bc", "--out", "bundle"], "bundle: holds a bundle already: choose another folder, or replace it"),
         (["train", "bc", "--out", "demo", "--force"], "demo: holds demo.mp4, which is no part of a bundle"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from roman_moe.cli.refusal import EXTRAS, REQUIRED, ROS_MODULES, reason
 from roman_moe.core.errors import BundleError
 
 ROOT = Path(__file__).parents[2]
+PARTS = {"train": ("all", "expert", "gate", "bc"), "bench": ("sim", "control", "graph", "learn", "swap", "endurance")}
+COMMANDS = [(verb, *part) for verb in entry.VERBS for part in ([(p,) for p in PARTS[verb]] if verb in PARTS else [()])]
 HEAVY = ("mujoco", "torch", "rclpy", "onnxruntime", "matplotlib", "tyro", "rich", "numpy")
 
 
@@ -47,7 +50,7 @@ def test_help_lists_every_verb_with_what_it_does(capsys: pytest.CaptureFixture[s
 
 
 def test_every_module_of_a_verb_is_registered():
-    helpers = {"__init__", "main", "keys", "ranges", "reach", "refusal"}
+    helpers = {"__init__", "main", "keys", "options", "parsing", "ranges", "reach", "refusal"}
     modules = {path.stem for path in Path(entry.__file__).parent.glob("*.py")} - helpers
     assert modules == set(entry.VERBS)
 
@@ -60,16 +63,51 @@ def test_help_imports_nothing_heavy():
     assert python("-c", code).stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_plain_help_that_fits_a_terminal(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert entry.main([*command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: roman-moe {' '.join(command)} ")
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("STR", "INT", "FLOAT", "PATH", "{None}", "None)", "--no-take", "--no-dis", "False)", "True)", "''"):
+        assert word not in text
+    assert entry.main(["help", *command]) == 0
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("command", [(), *((verb,) for verb in PARTS)], ids=" ".join)
+def test_every_list_of_commands_fits_a_terminal(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+    assert entry.main([*command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    for name in PARTS[command[0]] if command else entry.VERBS:
+        assert f"\n  {name} " in text
+    assert entry.main(["help", *command]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_a_part_shows_its_own_options_only(capsys: pytest.CaptureFixture[str]):
+    shown = {}
+    for part in PARTS["train"]:
+        assert entry.main(["train", part, "--help"]) == 0
+        shown[part] = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    common = {"--demos", "--seed", "--workers", "--json", "--out", "--recipe"}
+    assert common <= shown["bc"] & shown["all"]
+    assert {"--networks", "--force"} <= shown["bc"] - shown["all"]
+    assert "--resume" in shown["all"] - shown["bc"]
+
+
 @pytest.mark.parametrize("verb", entry.VERBS)
-def test_every_verb_has_help_with_each_option_explained(verb: str, capsys: pytest.CaptureFixture[str]):
-    assert entry.main([verb, "--help"]) == 0
-    assert capsys.readouterr().out.startswith(f"usage: roman-moe {verb} ")
+def test_every_option_is_explained(verb: str):
     tree = ast.parse(Path(entry.__file__).with_name(f"{verb}.py").read_text(encoding="utf-8"))
-    (command,) = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == entry.class_name(verb)]
-    for field, after in zip(command.body, command.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign):
-            explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            assert explained, f"{verb}: {ast.unparse(field.target)} has no docstring"
+    for command in (node for node in tree.body if isinstance(node, ast.ClassDef) and "dataclass" in ast.dump(node)):
+        for field, after in zip(command.body, command.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and field.simple:
+                explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                assert explained, f"{verb}: {ast.unparse(field.target)} has no docstring"
 
 
 def test_importing_a_verb_loads_no_simulator_and_no_graph():
@@ -100,9 +138,22 @@ def test_unknown_verb_is_named_with_the_one_meant(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["demo", "--scenario", "six"], "--scenario"),
-        (["demo", "--scenari", "6"], "--scenari"),
-        (["demo", "--scenario"], "--scenario"),
+        (["demo", "--scenario", "six"], "--scenario 'six': expected a whole number (see roman-moe demo --help)"),
+        (["demo", "--scenario", "1.5"], "--scenario '1.5': expected a whole number"),
+        (["demo", "--noise-bound", "a b"], "--noise-bound 'a b': expected a number"),
+        (["demo", "--scenari", "6"], "unknown option --scenari: did you mean --scenario?"),
+        (["demo", "--scenari=6"], "unknown option --scenari: did you mean --scenario?"),
+        (["demo", "--nothing-like-it-" + 200 * "x"], f"unknown option --nothing-like-it-{200 * 'x'} "),
+        (["demo", "--scenario"], "--scenario: expected a value after it"),
+        (["demo", "six"], "'six' is one argument too many"),
+        (["demo", "--no-disturb"], "unknown option --no-disturb"),
+        (["evaluate"], "CONTROLLER is missing: folder of a controller bundle"),
+        (["export"], "SOURCE is missing: folder of a run"),
+        (["export", "x"], "OUT is missing: folder to write"),
+        (["evaluate", "oracle", "--noise-kind", "pink"], "--noise-kind 'pink': expected one of clipped, gaussian"),
+        (["chaos", "--start", "push"], "--start 'push': expected one of 2, 3, 4, 5, 6"),
+        (["collect", "--episodes", "0"], "--episodes 0: expected 1 or more"),
+        (["help", "demoo"], "unknown verb 'demoo': did you mean 'demo'?"),
         (["bench", "arm"], "'arm'"),
         (["bench"], "sim"),
         (["demo", "--scenario", "9"], "9"),

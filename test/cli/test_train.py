@@ -48,11 +48,13 @@ def test_an_expert_is_trained_with_its_progress_told_and_its_curve_drawn(argumen
 @pytest.mark.parametrize(
     ("given", "expected"),
     (
-        (["expert"], "train expert: the skill is none: expected one of pull, "),
-        (["expert", "fly"], "train expert: the skill is 'fly': expected one of pull, "),
-        (["all", "push"], "train all push: only train expert takes a skill"),
-        (["all", "--networks", "push"], "--networks: is for bc"),
-        (["bc", "--resume"], "--resume: cloning alone takes minutes"),
+        ([], "train: expected one of all, expert, gate, bc"),
+        (["exprt", "push"], "unknown part of train 'exprt': did you mean 'expert'?"),
+        (["expert"], "SKILL is missing: the expert's skill, such as push"),
+        (["expert", "fly"], "unknown skill 'fly': expected one of pull, "),
+        (["all", "push"], "'push' is one argument too many"),
+        (["all", "--networks", "push"], "unknown option --networks"),
+        (["bc", "--resume"], "unknown option --resume"),
         (["all", "--seed", "-1"], "--seed -1: expected 0 or more"),
         (["all", "--demos", "nowhere"], "nowhere/pull: no demonstration there: make some with `roman-moe collect"),
         (["all", "--recipe", "no.yaml"], "no.yaml: no such file"),

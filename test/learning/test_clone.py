@@ -12,7 +12,7 @@ import yaml
 
 from roman_moe.cli.export import Export
 from roman_moe.cli.main import main
-from roman_moe.cli.train import Train, parse_networks
+from roman_moe.cli.train import Bc, parse_networks
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.errors import BundleError, ConfigError, DemonstrationError
@@ -184,7 +184,7 @@ def test_the_command_trains_reports_and_exports_with_the_evaluation(
     demonstrations: Path, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     trained, shipped = tmp_path / "trained", tmp_path / "shipped"
-    train = Train("bc", demos=demonstrations, out=trained, recipe=recipe, workers=1, json=tmp_path / "train.json")
+    train = Bc(demos=demonstrations, out=trained, recipe=recipe, workers=1, json=tmp_path / "train.json")
     assert train.main() == 0
     assert "train velocity rms" in capsys.readouterr().out
     assert set(json.loads((tmp_path / "train.json").read_text())["networks"]) == set(NETWORKS)
@@ -241,4 +241,4 @@ def test_networks_are_named_by_skill_or_gate():
 @pytest.mark.parametrize("change", [{"workers": 0}, {"seed": -1}, {"networks": "none"}])
 def test_arguments_out_of_range_are_refused(change: dict[str, object]):
     with pytest.raises(ConfigError, match="--"):
-        Train("bc", **change).main()
+        Bc(**change).main()
