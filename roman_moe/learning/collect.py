@@ -150,10 +150,11 @@ def collect(
             )
     with scratch_folder(collection.out.absolute().parent, collection.out.name) as scratch:
         new = scratch / "new"
+        new.mkdir()
         kept = _collect(replace(collection, out=new), wanted, on_result)
         if collection.out.exists():  # with demonstrations of other networks
-            for network in {group.network for group in wanted}:
-                os.replace(new / network, collection.out / network)
+            for network in new.iterdir():
+                os.replace(network, collection.out / network.name)
         else:
             os.replace(new, collection.out)
     return kept
