@@ -153,8 +153,8 @@ def collect(
         new.mkdir()
         kept = _collect(replace(collection, out=new), wanted, on_result)
         if collection.out.exists():  # with demonstrations of other networks
-            for network in new.iterdir():
-                os.replace(network, collection.out / network.name)
+            for folder in new.iterdir():
+                os.replace(folder, collection.out / folder.name)
         else:
             os.replace(new, collection.out)
     return kept
