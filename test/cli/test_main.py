@@ -152,7 +152,7 @@ def test_unknown_verb_is_named_with_the_one_meant(capsys: pytest.CaptureFixture[
         (["export", "x"], "OUT is missing: folder to write"),
         (["evaluate", "oracle", "--noise-kind", "pink"], "--noise-kind 'pink': expected one of clipped, gaussian"),
         (["chaos", "--start", "push"], "--start 'push': expected one of 2, 3, 4, 5, 6"),
-        (["collect", "--episodes", "0"], "--episodes 0: expected 1 or more"),
+        (["collect", "--episodes", "0"], "--episodes 0: expected a number, 1 or more"),
         (["help", "demoo"], "unknown verb 'demoo': did you mean 'demo'?"),
         (["bench", "arm"], "'arm'"),
         (["bench"], "sim"),
