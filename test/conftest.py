@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from roman_moe.nodes.environment import this_machine
+from roman_moe.nodes.environment import private_settings
 
 # Tests' own processes import this checkout, installed or not, and a sourced ROS where there is one.
 ROOT = str(Path(__file__).parents[1])
@@ -20,8 +20,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("P
 # Before the libraries that read them are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.update(this_machine())
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+# Whatever the shell has exported: a test that joined a running graph would move an arm.
+for name, value in private_settings(separate=True).items():
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 # How long an example takes depends on the machine and on what else it does; a hang meets pytest's timeout.
 hypothesis.settings.register_profile(

@@ -77,7 +77,7 @@ def nodes_table(report: dict[str, Any]) -> Table:
     for title in ("node", "is", "says", "model", "sha256", "counted"):
         table.add_column(title, overflow="fold", no_wrap=title in ("node", "is", "sha256"))
     for name, node in report["nodes"].items():
-        known = {"level", "message", "model", "sha256", LAST_FAULT}
+        known = {"level", "message", "model", "sha256", LAST_FAULT, "process"}
         counted = ", ".join(f"{key} {value}" for key, value in node.items() if key not in known)
         model = Path(node.get("model", ""))
         table.add_row(

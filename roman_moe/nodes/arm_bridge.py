@@ -110,13 +110,16 @@ class ArmBridge(RomanNode):
         self._servo = ""  # its last warning
         self._next_send = 0.0  # [s]
         self._opening: float | None = None  # last allowed for the gripper [m]
-        self._to_servo = Topic(config.twist.topic, TwistStamped, _NEWEST)
+        to_servo = Topic(config.twist.topic, TwistStamped, _NEWEST)
+        to_gripper = [Topic(config.gripper.topic, None)] if config.gripper.topic else []
+        self._to_robot = [to_servo, *to_gripper]
         if self.resolve_topic_name(config.twist.topic) == self.resolve_topic_name(TWIST_COMMAND.name):
             raise ConfigError(f"{self._settings.config}: twist.topic {config.twist.topic!r} is the graph's own topic")
+        self.listen_for_ended()
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
         self._listen_to_robot(config)
         if not self._settings.read_only:
-            self._twist = self.advertise(self._to_servo)
+            self._twist = self.advertise(to_servo)
             self._gripper = make_gripper(self, config.gripper, partial(self.diagnostics.count, GRIPPER_TROUBLE))
             self._undo.append(self._let_go_of_gripper)
             require(self._gripper, config.gripper.timeout)
@@ -236,8 +239,7 @@ class ArmBridge(RomanNode):
 
     def _look_who_commands(self) -> None:
         """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""
-        beside = [name for name in self.speakers(self._to_servo) if name != self.get_fully_qualified_name().lstrip("/")]
-        self._speakers = sorted({*commanders(self), *beside})
+        self._speakers = commanders(self, *self._to_robot)
         self._watch.meet(self._speakers)
 
     def _on_poll(self) -> None:

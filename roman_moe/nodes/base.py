@@ -7,8 +7,9 @@ commands nothing, not even by accident.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -23,9 +24,11 @@ from std_srvs.srv import Trigger
 
 from roman_moe.core.bodies import Bodies, MessageError
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.diagnostics import ERROR, OK, Diagnostics
+from roman_moe.nodes.company import Speaker, own_process, speakers
+from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, Diagnostics
 from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
-from roman_moe.nodes.topics import CODEC, Topic
+from roman_moe.nodes.process import PARENT_VARIABLE
+from roman_moe.nodes.topics import CODEC, ENDED, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
 T = TypeVar("T")
@@ -33,7 +36,6 @@ T = TypeVar("T")
 MALFORMED = "malformed_messages"
 NOT_FINITE = "non_finite_messages"
 CALLBACK_FAULTS = "faults"
-UNKNOWN = "_UNKNOWN_"  # in rclpy's name for the node of an end whose own news has not come yet
 ILLEGAL = "illegal_transitions"
 
 
@@ -71,6 +73,7 @@ class RomanNode(LifecycleNode):
         self._trigger_services: dict[str, object] = {}
         self._refusal: RomanError | None = None
         self._activities = 0  # ended so far: an executor may still bring what was meant for one of them
+        self._ended: set[bytes] = set()  # processes that were killed
         self._lasting: frozenset[str] = frozenset()  # keys of facts from before it was configured, such as a stop
         super().__init__(
             name or self.NAME,
@@ -120,6 +123,7 @@ class RomanNode(LifecycleNode):
         return self._transition(self.configure, "inactive", self.clean_up)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.diagnostics.fact({PROCESS: self._self.process.hex()}, at_once=False)
         self.diagnostics.state(OK, "active")  # until `activate` knows better
         return self._transition(self.activate, None, self._end_activity)
 
@@ -200,7 +204,13 @@ class RomanNode(LifecycleNode):
         self._state_machine.destroy_when_not_in_use()
 
     def advertise(self, topic: Topic) -> Publisher[Any]:
-        """Publisher of a topic of the table."""
+        """Publisher of a topic of the table.
+
+        Raises:
+            RomanError: if another node publishes it, and it is no topic that several nodes share.
+        """
+        if not topic.shared:
+            self._claim(topic)
         publisher: Publisher[Any] = self.create_publisher(topic.kind, topic.name, topic.qos)
         self._undo.append(partial(self.destroy_publisher, publisher))
         return publisher
@@ -223,25 +233,39 @@ class RomanNode(LifecycleNode):
 
         return publish
 
-    def speakers(self, topic: Topic) -> list[str]:
-        """Names of the nodes that publish a topic.
+    @property
+    def full_name(self) -> str:
+        """Namespace and name, without the slash at the beginning."""
+        return str(self.get_fully_qualified_name()).lstrip("/")
 
-        One that was killed counts until DDS has given it up, but its successor has its name.
+    def speakers(self, topic: Topic) -> list[Speaker]:
+        """Who publishes a topic; without the killed ones that this node has been told of."""
+        found = speakers(self, self.resolve_topic_name(topic.name))
+        return [who for who in found if who.process not in self._ended]
+
+    @cached_property
+    def _self(self) -> Speaker:
+        return Speaker(self.full_name, own_process(self))
+
+    def listen_for_ended(self) -> None:
+        """From now on, take no process that the supervisor has killed for a living one."""
+        self.listen(ENDED, _process_id, self._ended.add)
+
+    def others(self, topic: Topic) -> list[Speaker]:
+        """Who else publishes a topic, be it a node of this name in another process."""
+        return [who for who in self.speakers(topic) if who != self._self]
+
+    def _claim(self, topic: Topic) -> None:
+        """Make sure that no other node publishes a topic that has one speaker at a time.
+
+        The bring-up vouches for its own processes: a namesake is the killed predecessor, which DDS gives up later.
         """
-        ends = self.get_publishers_info_by_topic(self.resolve_topic_name(topic.name))
-        names = {f"{end.node_namespace.rstrip('/')}/{end.node_name}".lstrip("/") for end in ends}
-        return sorted(name for name in names if UNKNOWN not in name)
-
-    def claim(self, topic: Topic) -> None:
-        """Make sure that nobody else publishes a topic that has one speaker at a time.
-
-        Raises:
-            RomanError: naming who does.
-        """
-        others = [name for name in self.speakers(topic) if name != self.get_fully_qualified_name().lstrip("/")]
+        vouched = self.full_name if PARENT_VARIABLE in os.environ else None
+        others = sorted({who.node for who in self.speakers(topic) if who.node != vouched})
         if others:
-            who = ", ".join(others)
-            raise RomanError(f"{self.get_name()}: {topic.name} is commanded by {who}: deactivate it first")
+            raise RomanError(
+                f"{self.get_name()}: {topic.name} is published by {', '.join(others)}: deactivate or end it first"
+            )
 
     def listen(
         self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None], serialized: bool = False
@@ -322,3 +346,10 @@ class RomanNode(LifecycleNode):
             handle(*arguments)
         except Exception as error:  # noqa: BLE001 (whatever it is, a control node must go on)
             self.diagnostics.count(CALLBACK_FAULTS, f"{type(error).__name__}: {error}")
+
+
+def _process_id(message: Any) -> bytes:
+    try:
+        return bytes.fromhex(message.data)
+    except ValueError:
+        raise MessageError(f"{ENDED.name}: {message.data!r}: expected hexadecimal digits") from None

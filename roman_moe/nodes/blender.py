@@ -108,7 +108,6 @@ class Blender(RomanNode):
 
     def activate(self) -> None:
         """Begin without any scene, the arm at rest; refused while another node commands it."""
-        self.claim(TWIST_COMMAND)
         self._stamp = -1  # of the last scene
         self._open = False  # whether its command is still to be decided
         self._armed = False

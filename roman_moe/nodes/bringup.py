@@ -29,6 +29,7 @@ from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.skills import SKILLS
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
+from roman_moe.nodes.company import refuse_namesakes
 from roman_moe.nodes.environment import ros_environment
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import Monitor, Tick
@@ -65,6 +66,7 @@ class Graph:
 
     Attributes:
         monitor: what is known of it.
+        children: its processes, if it has any.
         names: of its nodes.
         said: what nodes answered to `trigger`.
     """
@@ -85,7 +87,6 @@ class Graph:
         self._context = context
         self._services = services
         self._executor = executor
-        self._children = children
         self._signals = signals
         self._on_tick = on_tick
         self._on_spin = on_spin
@@ -94,6 +95,8 @@ class Graph:
         self._asked: list[tuple[str, Any, float]] = []
         self.said: list[str] = []
         self.monitor = self.add(partial(Monitor, rates=rates, skills=skills))
+        self.children = children
+        children.on_end = self.monitor.tell_ended
 
     def add(self, make: Callable[[Context], N]) -> N:
         """Take a node into this process, and start it if it is one of ours; it ends with the graph."""
@@ -108,12 +111,12 @@ class Graph:
     @property
     def restarts(self) -> list[str]:
         """Which nodes were started again, and why, in order."""
-        return self._children.restarts
+        return self.children.restarts
 
     @property
     def processes(self) -> dict[str, int]:
         """Process ids by node name; empty when composed."""
-        return self._children.ids
+        return self.children.ids
 
     def trigger(self, node: str, service: str) -> None:
         """Call a node's std_srvs/Trigger service; what it says, or that it says nothing, goes to `said`."""
@@ -134,13 +137,17 @@ class Graph:
                 continue
             self._asked.remove(asked)
 
+    def pass_time(self) -> None:
+        """Let the nodes of this process work for a moment, and do nothing else."""
+        self._signals.spin_once(self._executor, SPIN_PERIOD)
+
     def spin_once(self) -> None:
         """Let it run for a moment.
 
         Raises:
             RomanError: if one of its processes has ended and is not to be started again.
         """
-        self._signals.spin_once(self._executor, SPIN_PERIOD)
+        self.pass_time()
         for tick in self.monitor.take_ticks():
             if self._on_tick is not None:
                 self._on_tick(tick)
@@ -149,7 +156,7 @@ class Graph:
         self._hear_answers()
         # what rests sends nothing: a lab after its episode, a node that somebody has deactivated
         rests = self.monitor.finished is not None or self.monitor.rests
-        self._children.check(self.monitor.heard, self.monitor.kept, {} if rests else self.monitor.missing)
+        self.children.check(self.monitor.heard, self.monitor.kept, {} if rests else self.monitor.missing)
 
     def close(self) -> None:
         """End the nodes of this process."""
@@ -203,10 +210,12 @@ def running_graph(
             graph = Graph(context, rates, skills, make_executor(context), services, children, signals, on_tick, on_spin)
             graph.names = tuple(spec.name for spec in specs)
             stack.callback(graph.close)
-            stack.callback(children.end)
+            stack.callback(graph.children.end)
             stack.enter_context(services)
+            if not private:
+                refuse_namesakes(graph.monitor, graph.names, graph.pass_time, graph.monitor.statuses)
             if separate:
-                _start_processes(specs, graph, children)
+                _start_processes(specs, graph)
             else:
                 for spec, kind in zip(specs, classes, strict=True):
                     graph.add(partial(_make, kind, spec))
@@ -217,16 +226,16 @@ def running_graph(
         raise SystemExit(128 + int(end.args[0])) from None
 
 
-def _start_processes(specs: Sequence[NodeSpec], graph: Graph, children: Children) -> None:
+def _start_processes(specs: Sequence[NodeSpec], graph: Graph) -> None:
     """Start the nodes; the last, the arm, when all others have been heard of, so that it speaks to no empty room."""
     *others, last = specs
     for spec in others:
-        children.start(spec)
+        graph.children.start(spec)
     heard = graph.monitor.statuses
     if not graph.spin_until(lambda: all(spec.name in heard for spec in others), START_PATIENCE):
         silent = ", ".join(spec.name for spec in others if spec.name not in heard)
         raise RomanError(f"graph: not heard of within {START_PATIENCE:.0f} s: {silent}")
-    children.start(last)
+    graph.children.start(last)
 
 
 def _rates_and_skills(specs: Sequence[NodeSpec]) -> tuple[Rates, tuple[str, ...]]:

@@ -59,12 +59,14 @@ class Children:
         ros_arguments: `--ros-args` and what follows it, for every node.
 
     Attributes:
+        on_end: called with the name of a node whose process has ended, before its successor is started.
         restarts: what was started again, and why, in order.
     """
 
     def __init__(self, respawn: bool = False, ros_arguments: Sequence[str] = ()) -> None:
         self._respawn = respawn
         self._ros_arguments = ros_arguments
+        self.on_end: Callable[[str], None] = lambda name: None
         self.restarts: list[str] = []
         self._restarted: deque[float] = deque(maxlen=RESTART_LIMIT)  # when [s]
         self._children: list[_Child] = []
@@ -161,6 +163,7 @@ class Children:
         child.process.wait()
         child.errors.close()
         self._children.remove(child)
+        self.on_end(child.name)
         self.start(dataclasses.replace(child.spec, parameters={**child.spec.parameters, **kept}))
         self.restarts.append(f"{reason}: started again")
 

@@ -11,16 +11,23 @@ from roman_moe.arms.watch import OneCommander
 from roman_moe.control.guard import GuardStatus
 from roman_moe.core.state import VELOCITY_BOUND, within
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.company import names_of
 from roman_moe.nodes.diagnostics import ERROR, OK
-from roman_moe.nodes.topics import GRIPPER_COMMAND, TWIST_COMMAND
+from roman_moe.nodes.topics import GRIPPER_COMMAND, TWIST_COMMAND, Topic
 
 LOOK_PERIOD = 0.1  # [s] between two looks at who commands
 CONFLICTS = "conflicting_messages"
 
 
-def commanders(node: RomanNode) -> list[str]:
-    """Names of the nodes that publish commands for an arm: for its hand, its gripper or both."""
-    return sorted({*node.speakers(TWIST_COMMAND), *node.speakers(GRIPPER_COMMAND)})
+def commanders(node: RomanNode, *past_the_graph: Topic) -> list[str]:
+    """Names of the nodes that command an arm, as `names_of` gives them.
+
+    Args:
+        node: the arm's.
+        past_the_graph: topics that nobody but this node is to publish.
+    """
+    past = [node.others(topic) for topic in past_the_graph]
+    return names_of(node.speakers(TWIST_COMMAND), node.speakers(GRIPPER_COMMAND), *past)
 
 
 class Commanders:
@@ -28,6 +35,7 @@ class Commanders:
 
     def __init__(self, node: RomanNode) -> None:
         self._node, self._one = node, OneCommander()
+        node.listen_for_ended()
         node.timer(LOOK_PERIOD, self._look)
 
     @property

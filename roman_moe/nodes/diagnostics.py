@@ -33,6 +33,8 @@ STOPPED = "stopped"
 """Fact, and parameter: whether the software stop holds."""
 STALE = "stale_objects"
 """Kind of trouble: a scene that a network does not answer, since an object that it observes is not usable."""
+PROCESS = "process"
+"""Fact: id of the node's process, in hexadecimal digits."""
 WAITING = "waiting for "
 """How the state of a node begins that has not heard what it needs, followed by what that is."""
 

@@ -1,4 +1,4 @@
-"""What ROS reads from the environment: range, transport, domain, log folder; set for a graph's life.
+"""What ROS reads from the environment: range, transports, domain, log folder; set for a graph's life.
 
 A graph stays on this machine and does without Fast DDS' shared memory. There, a node that is started again takes the
 port file of the one that was killed; a peer that still writes to the dead one may remove that file at the same moment
@@ -14,10 +14,11 @@ import os
 import random
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -25,7 +26,21 @@ PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  
 DOMAIN = "ROS_DOMAIN_ID"
 LOG_DIR = "ROS_LOG_DIR"
 
+JOINING = (
+    "FASTDDS_BUILTIN_TRANSPORTS",
+    "FASTDDS_ENVIRONMENT_FILE",
+    "RMW_FASTRTPS_USE_QOS_FROM_XML",
+    "ROS_DISCOVERY_SERVER",
+    "ROS_LOCALHOST_ONLY",  # Jazzy: goes before the range
+    "ROS_STATIC_PEERS",
+    "ROS_SUPER_CLIENT",
+)
+"""Whatever else of a user's variables says how graphs find each other: unset for a private one."""
+
+NO_DEFAULT_PROFILES = "SKIP_DEFAULT_XML"  # Fast DDS: of a file of that kind in the working folder
+
 HIGHEST_DOMAIN = 101  # above it, DDS ports run into Linux' ephemeral ones
+LAST_DOMAIN = 232  # above it, DDS has no ports
 
 
 def this_machine() -> dict[str, str]:
@@ -36,32 +51,68 @@ def this_machine() -> dict[str, str]:
     """
     if any(os.environ.get(name) for name in (DISCOVERY, *PROFILES)):
         return {}
+    return _loopback()
+
+
+def _loopback() -> dict[str, str]:
     return {DISCOVERY: "SUBNET", PROFILES[1 if _is_jazzy() else 0]: str(config_path("dds.xml"))}
+
+
+def private_settings(separate: bool) -> dict[str, str | None]:
+    """What closes a graph to all others, whatever the user has exported; None for what is unset.
+
+    Args:
+        separate: its nodes are processes, which share a domain of their own, at random; in one process nobody is found.
+    """
+    private: dict[str, str | None] = dict.fromkeys((*JOINING, *PROFILES))
+    private |= {DOMAIN: str(_free_domain()), NO_DEFAULT_PROFILES: "1"}
+    return private | (_loopback() if separate else {DISCOVERY: "OFF"})
+
+
+def check_domain() -> None:
+    """Refuse a ROS_DOMAIN_ID that ends the process within DDS, or that ROS takes for another number.
+
+    Raises:
+        ConfigError: saying what it may be.
+    """
+    text = os.environ.get(DOMAIN, "")
+    if text and not (text.isascii() and text.isdigit() and int(text) <= LAST_DOMAIN):
+        raise ConfigError(f"{DOMAIN}={text}: expected a whole number from 0 to {HIGHEST_DOMAIN}, or nothing")
 
 
 @contextlib.contextmanager
 def ros_environment(separate: bool, private: bool) -> Iterator[None]:
-    """Set what the user has not set, and take it back at the end.
+    """Set what a graph needs, and take it back at the end.
 
     Args:
         separate: the nodes are processes, which must find each other on this machine.
-        private: nobody else is to see the graph, nor the graph anybody else: one process closes discovery, several take
-            a domain of their own, at random. Otherwise the graph is open to this machine on the usual domain.
+        private: nobody else is to see the graph, nor the graph anybody else, see `private_settings`. Otherwise the
+            graph is open to this machine on the usual domain, unless the user has set something else.
+
+    Raises:
+        ConfigError: for a domain that there cannot be.
     """
-    wanted = {DISCOVERY: "LOCALHOST", **this_machine()}
-    if private and not separate:
-        wanted = {DISCOVERY: "OFF"}
-    if private and separate:
-        wanted[DOMAIN] = str(_free_domain())
+    settings: dict[str, str | None] = {DISCOVERY: "LOCALHOST", **this_machine()}
     if not _log_folder_is_usable():
-        wanted[LOG_DIR] = str(Path(tempfile.gettempdir()) / f"roman_moe-{os.getuid()}" / "log")
-    added = [name for name in wanted if not os.environ.get(name)]
-    os.environ.update({name: wanted[name] for name in added})
+        settings[LOG_DIR] = str(Path(tempfile.gettempdir()) / f"roman_moe-{os.getuid()}" / "log")
+    settings = {name: value for name, value in settings.items() if not os.environ.get(name)}
+    if private:
+        settings |= private_settings(separate)
+    before = {name: os.environ.get(name) for name in settings}
+    _set(settings)
     try:
+        check_domain()
         yield
     finally:
-        for name in added:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
             os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _is_jazzy() -> bool:

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.context import Context
 from rclpy.node import Node
+from std_msgs.msg import String
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
@@ -18,10 +19,10 @@ from roman_moe.core.bodies import MessageError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
-from roman_moe.nodes.diagnostics import STATUS, STOPPED, WAITING, local_name
+from roman_moe.nodes.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local_name
 from roman_moe.nodes.model_slot import MODEL
 from roman_moe.nodes.parameters import AUTOSTART
-from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
+from roman_moe.nodes.topics import DIAGNOSTICS, ENDED, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
 from roman_moe.nodes.wire import NumbersReader, serialized_stamp
 
 
@@ -109,6 +110,7 @@ class Monitor(Node):
         self._last_weights: NDArray[np.float64] | None = None
         self._unsettled: list[tuple[int, float]] = []  # commands without weights yet: stamp, and when they came [s]
         self._stamp: int | None = None  # of the last command
+        self._ended = self.create_publisher(ENDED.kind, ENDED.name, ENDED.qos)
         for topic, handle, serialized in (
             (GATE_WEIGHTS, self._on_weights, True),
             (TWIST_COMMAND, self._on_command, True),
@@ -116,6 +118,12 @@ class Monitor(Node):
             (OUTCOME, self._on_outcome, False),
         ):
             self.create_subscription(topic.kind, topic.name, handle, topic.qos, raw=serialized)
+
+    def tell_ended(self, node: str) -> None:
+        """Tell all that the process of a node has been killed: DDS shows it for a while, as if it lived."""
+        process = self._said(node).get(PROCESS)
+        if process is not None:
+            self._ended.publish(String(data=process))
 
     def kept(self, node: str) -> dict[str, Any]:
         """What a node has said of parameters that its successor is to begin with."""

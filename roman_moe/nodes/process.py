@@ -20,6 +20,8 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from roman_moe.core.errors import RomanError
+from roman_moe.nodes.company import refuse_namesakes
+from roman_moe.nodes.environment import check_domain
 from roman_moe.nodes.services import ParameterServices
 
 PARENT_VARIABLE = "ROMAN_MOE_PARENT"
@@ -58,6 +60,7 @@ def ros_context(arguments: Sequence[str] = ()) -> Iterator[Context]:
     Args:
         arguments: of a command line, of which ROS takes what follows `--ros-args`; they hold for every node.
     """
+    check_domain()
     context = Context()
     try:
         rclpy.init(args=list(arguments), context=context, signal_handler_options=SignalHandlerOptions.NO)
@@ -119,7 +122,7 @@ def run_node(make: Callable[..., Any], arguments: Sequence[str] | None = None) -
     parent = os.environ.get(PARENT_VARIABLE)
     try:
         with StopSignals() as signals, ros_context(sys.argv if arguments is None else arguments) as context:
-            _spin(make, context, signals, lambda: parent is None or os.getppid() == int(parent))
+            _spin(make, context, signals, parent)
     except Terminated:
         return 0
     except RomanError as error:
@@ -139,13 +142,18 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _spin(make: Callable[..., Any], context: Context, signals: StopSignals, wanted: Callable[[], bool]) -> None:
+def _spin(make: Callable[..., Any], context: Context, signals: StopSignals, parent: str | None) -> None:
+    def wanted() -> bool:
+        return parent is None or os.getppid() == int(parent)
+
     node = make(context=context)
     executor = make_executor(context)
     try:
         executor.add_node(node)
         with ParameterServices(context, make_executor(context)) as services:
             services.add(node)
+            if parent is None:  # nobody has looked before
+                refuse_namesakes(node, [node.get_name()], lambda: signals.spin_once(executor, SPIN_PERIOD))
             node.start()
             while context.ok() and wanted():
                 signals.spin_once(executor, SPIN_PERIOD)

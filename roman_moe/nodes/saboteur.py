@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,7 +78,6 @@ class Saboteur(Probe):
         self._read_hand = BodiesReader(HAND_STATE.name, HAND_STATE.kind, HAND_NAMES)
         self._read_twist = NumbersReader(TWIST_COMMAND.kind, TWIST)
         self._sending: dict[str, Any] = {}
-        self._extra: subprocess.Popen[bytes] | None = None
         for topic, handle in ((HAND_STATE, self._on_hand), (TWIST_COMMAND, self._on_command), (SCENE, self._on_scene)):
             self.create_subscription(topic.kind, topic.name, handle, topic.qos, raw=True)
 
@@ -139,21 +136,10 @@ class Saboteur(Probe):
             self._sending[topic.name].publish(message)
 
     def be_silent(self) -> None:
-        """Give up all that was published, and what else was started."""
+        """Give up all that was published."""
         for publisher in self._sending.values():
             self.destroy_publisher(publisher)
         self._sending.clear()
-        if self._extra is not None:
-            self._extra.terminate()
-            self._extra.wait()
-            self._extra = None
-
-    def start_second_gate(self) -> None:
-        """Another gate, with other weights, as somebody's forgotten terminal has it."""
-        if self._extra is None:
-            command = [sys.executable, "-m", "roman_moe.nodes.manipulation_network", "--ros-args"]
-            command += ["-r", "__node:=second_gate", "-p", f"controller:={self.others}"]
-            self._extra = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _future(saboteur: Saboteur) -> int:
@@ -164,6 +150,12 @@ def _second_commander(saboteur: Saboteur) -> None:
     wild = Command(saboteur.stamp, np.array([TOP_SPEED, 0.0, 0.0]), GRIPPER_OPEN)
     saboteur.send(TWIST_COMMAND, CODEC.twist(wild))
     saboteur.send(GRIPPER_COMMAND, CODEC.gripper(wild))
+
+
+def _two_gates(saboteur: Saboteur) -> None:
+    """As a gate of another make has it: ours would not become active beside the first."""
+    other = np.eye(len(SKILLS))[saboteur.rng.integers(len(SKILLS))]
+    saboteur.send(GATE_WEIGHTS, CODEC.weights(saboteur.stamp, SKILLS, other))
 
 
 def _not_finite(saboteur: Saboteur) -> None:
@@ -230,7 +222,7 @@ FAULTS: tuple[Fault, ...] = (
     *(Fault(f"kill_{name}", partial(_kill, find, signal.SIGKILL), True) for name, find in _NODES),
     *(Fault(f"freeze_{name}", partial(_kill, find, signal.SIGSTOP), True) for name, find in _NODES),
     Fault("second_commander", _second_commander, True, lasts=20),
-    Fault("two_gates", Saboteur.start_second_gate, lasts=60),
+    Fault("two_gates", _two_gates, lasts=60),
     Fault("not_finite", _not_finite, lasts=10),
     Fault("malformed", _malformed, lasts=10),
     Fault("unknown_skills", _unknown_skills, lasts=10),

@@ -13,6 +13,7 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, MultiDOFJointState
+from std_msgs.msg import String
 
 from roman_moe.control.controller import hold
 from roman_moe.core.action import ACTION_SIZE, Command
@@ -28,15 +29,16 @@ _LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durabili
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic: its name, the class of its messages, and its quality of service."""
+    """A topic: its name, the class of its messages, its quality of service, and whether several nodes publish it."""
 
     name: str
     kind: Any
     qos: QoSProfile = field(default_factory=lambda: _STREAM)
+    shared: bool = False
 
 
 HAND_STATE = Topic("hand_state", MultiDOFJointState)  # arm -> observer
-JOINT_STATES = Topic("joint_states", JointState)  # arm -> all
+JOINT_STATES = Topic("joint_states", JointState, shared=True)  # arm -> all
 TRUTH_POSES = Topic("truth/object_poses", MultiDOFJointState)  # lab -> pose source
 OBJECT_POSES = Topic("object_poses", MultiDOFJointState)  # pose source or estimator -> observer
 SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender, recorder
@@ -44,8 +46,9 @@ GATE_WEIGHTS = Topic("gate/weights", JointState, _TOLD)  # gate -> blender
 TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped, _TOLD)  # blender or teleop -> arm
 GRIPPER_COMMAND = Topic("gripper_cmd", JointState)  # likewise
 OUTCOME = Topic("lab/outcome", DiagnosticStatus, _LATCHED)  # lab -> whoever asks how it went
-DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray)  # all nodes, 1 Hz and on change
-CLOCK = Topic("/clock", Clock)  # lab -> all, with use_sim_time
+DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, shared=True)  # all nodes, 1 Hz and on change
+ENDED = Topic("supervisor/ended", String, _LATCHED, shared=True)  # bring-up -> arms: ids of killed processes
+CLOCK = Topic("/clock", Clock, shared=True)  # lab -> all, with use_sim_time
 
 HELD_TICKS = "held_ticks"
 """In the lab's reports and outcomes: how many ticks it rested for want of a command."""

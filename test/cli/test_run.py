@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,20 +73,55 @@ def test_outcomes_are_told_in_words() -> None:
     assert outcome_line(monitor.Standing("scenario_6", 1, "time_limit", 240.0)).endswith("time limit after 240.0 s")
 
 
-@pytest.mark.parametrize("options", [("--start", "button"), ("--arm", "mock")])
-def test_it_runs_until_ctrl_c(tmp_path: Path, options: tuple[str, ...]) -> None:
-    bundle = write_tiny_bundle(tmp_path / "tiny")
-    command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), *options]
+def command_of(bundle: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), *options]
+
+
+@contextlib.contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The command's process, once it tells who leads."""
     environment = {**os.environ, "TTY_COMPATIBLE": "1", "FORCE_COLOR": "1", "COLUMNS": "120"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        shown = b""
-        while b"leads with" not in shown:
-            more = process.stdout.read1()
-            assert more, shown
-            shown += more
+        try:
+            until_told(process, b"leads with")
+            yield process
+        finally:
+            process.kill()
+
+
+def until_told(process: subprocess.Popen[bytes], text: bytes) -> None:
+    assert process.stdout is not None
+    shown = b""
+    while text not in shown:
+        more = process.stdout.read1()  # type: ignore[attr-defined]
+        assert more, shown
+        shown += more
+
+
+@pytest.mark.parametrize("options", [("--start", "button"), ("--arm", "mock")])
+def test_it_runs_until_ctrl_c(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with running(command_of(write_tiny_bundle(tmp_path / "tiny"), *options)) as process:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert b"Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(("--arm", "mock"), ()), (("--arm", "mock", "--separate"), ("--arm", "mock", "--separate"))]
+)
+def test_a_second_graph_in_the_domain_is_refused_and_the_first_goes_on(
+    tmp_path: Path, first: tuple[str, ...], second: tuple[str, ...]
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    with running(command_of(bundle, *first)) as process:
+        refused = subprocess.run(command_of(bundle, *second), capture_output=True, text=True, timeout=120, check=False)
+        assert refused.returncode == 2
+        (line,) = refused.stderr.splitlines()
+        assert line.startswith(f"roman-moe: a graph is running in ROS domain {os.environ['ROS_DOMAIN_ID']} already (")
+        until_told(process, b"leads with")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"TWO_COMMANDERS" not in errors
+    assert b"conflicting" not in errors

@@ -212,7 +212,7 @@ def test_old_commands_never_move_the_arm(rig: Rig, bundle: Path) -> None:
     assert not rig.heard[GRIPPER.name]
 
 
-@pytest.mark.parametrize("topic", [TWIST_COMMAND, SERVO])
+@pytest.mark.parametrize("topic", [TWIST_COMMAND, GRIPPER_COMMAND, SERVO, GRIPPER])
 def test_a_second_commander_halts_the_arm_be_it_through_the_graph_or_past_it(
     rig: Rig, bundle: Path, topic: Topic
 ) -> None:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
+from rclpy.node import Node
 
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.paths import config_path
 from roman_moe.nodes import environment
-from roman_moe.nodes.environment import DISCOVERY, DOMAIN, HIGHEST_DOMAIN, LOG_DIR, PROFILES, ros_environment
+from roman_moe.nodes.environment import (
+    DISCOVERY,
+    DOMAIN,
+    HIGHEST_DOMAIN,
+    JOINING,
+    LOG_DIR,
+    NO_DEFAULT_PROFILES,
+    PROFILES,
+    ros_environment,
+)
+from roman_moe.nodes.process import ros_context
+
+PATIENCE = 60.0  # [s] for two participants of a busy machine to find each other
 
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (DISCOVERY, *PROFILES, DOMAIN, LOG_DIR, "ROS_HOME"):
+    for name in (DISCOVERY, *PROFILES, *JOINING, NO_DEFAULT_PROFILES, DOMAIN, LOG_DIR, "ROS_HOME"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -25,15 +42,81 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_private_graph_hears_nobody_else_and_any_stays_on_this_machine(
     separate: bool, private: bool, discovery: str
 ) -> None:
+    before = dict(os.environ)
     with ros_environment(separate, private):
         assert os.environ[DISCOVERY] == discovery
         profiles = [Path(os.environ[name]).read_text() for name in PROFILES if name in os.environ]
         assert ["<address>127.0.0.1</address>" in profile for profile in profiles] == [True] * (discovery == "SUBNET")
-        if separate and private:
+        if private:
             assert 1 <= int(os.environ[DOMAIN]) <= HIGHEST_DOMAIN
         else:
             assert DOMAIN not in os.environ
-    assert not {DISCOVERY, DOMAIN, *PROFILES} & set(os.environ)
+    assert dict(os.environ) == before
+
+
+EXPORTED = {
+    "domain": {},
+    "range": {DISCOVERY: "LOCALHOST"},
+    "Jazzy's range": {"ROS_LOCALHOST_ONLY": "1"},
+    "peers": {"ROS_STATIC_PEERS": "127.0.0.1"},
+    "peers and no range": {"ROS_STATIC_PEERS": "127.0.0.1", DISCOVERY: "SUBNET"},
+    "profile": {name: str(config_path("dds.xml")) for name in PROFILES},
+    "transports": {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"},
+}
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("exported", EXPORTED)
+def test_a_private_graph_joins_no_running_one_whatever_is_exported(
+    monkeypatch: pytest.MonkeyPatch, exported: str, separate: bool
+) -> None:
+    domain = str(environment._free_domain())
+    for name, value in {DOMAIN: domain, **EXPORTED[exported]}.items():
+        monkeypatch.setenv(name, value)
+    names: dict[str, list[str]] = {}
+    with contextlib.ExitStack() as stack:
+        nodes = {}
+
+        def begin(name: str) -> None:
+            nodes[name] = Node(name, context=stack.enter_context(ros_context()))
+            stack.callback(nodes[name].destroy_node)
+
+        begin("running")
+        with ros_environment(separate, private=True):
+            assert os.environ[DOMAIN] != domain
+            begin("private")
+        begin("late")  # finds the first after the private one would have
+        end = time.monotonic() + PATIENCE
+        while not {"running", "late"} <= set(names.get("late", [])) & set(names.get("running", [])):
+            assert time.monotonic() < end, names
+            names = {name: node.get_node_names() for name, node in nodes.items()}
+    assert names == {"running": names["running"], "private": ["private"], "late": names["late"]}
+    assert "private" not in names["running"] + names["late"]
+    assert os.environ[DOMAIN] == domain
+
+
+def test_a_private_graph_has_none_of_the_users_variables_of_discovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*JOINING, *PROFILES):
+        monkeypatch.setenv(name, "127.0.0.1:11811")
+    with ros_environment(separate=False, private=True):
+        assert not {*JOINING, *PROFILES} & set(os.environ)
+        assert os.environ[NO_DEFAULT_PROFILES] == "1"
+    assert {os.environ[name] for name in (*JOINING, *PROFILES)} == {"127.0.0.1:11811"}
+
+
+@pytest.mark.parametrize("domain", ["300", "233", "-1", "junk", "1.5", " 5", "٣"])
+@pytest.mark.parametrize("separate", [False, True])
+def test_a_domain_that_there_cannot_be_is_refused_where_it_counts(
+    monkeypatch: pytest.MonkeyPatch, domain: str, separate: bool
+) -> None:
+    monkeypatch.setenv(DOMAIN, domain)
+    with pytest.raises(ConfigError, match=f"ROS_DOMAIN_ID={domain}: expected a whole number"):
+        ros_environment(separate, private=False).__enter__()
+    with pytest.raises(ConfigError, match="ROS_DOMAIN_ID"):
+        ros_context().__enter__()
+    with ros_environment(separate, private=True):
+        assert os.environ[DOMAIN] != domain
+    assert os.environ[DOMAIN] == domain
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -57,10 +140,10 @@ def test_a_private_graph_takes_no_domain_that_somebody_is_in(monkeypatch: pytest
                 assert os.environ[DOMAIN] == "2"
 
 
-def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_user_set_stays_for_a_graph_that_others_may_see(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {DISCOVERY: "SUBNET", DOMAIN: "42", LOG_DIR: "/somewhere"}.items():
         monkeypatch.setenv(name, value)
-    with ros_environment(separate=True, private=True):
+    with ros_environment(separate=True, private=False):
         assert (os.environ[DISCOVERY], os.environ[DOMAIN], os.environ[LOG_DIR]) == ("SUBNET", "42", "/somewhere")
     assert (os.environ[DISCOVERY], os.environ[DOMAIN], os.environ[LOG_DIR]) == ("SUBNET", "42", "/somewhere")
 

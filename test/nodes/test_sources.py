@@ -83,12 +83,14 @@ def test_a_cameras_poses_serve_at_once_and_are_no_trouble(rig: Rig) -> None:
     late, early = (CODEC.object_poses(dataclasses.replace(zero, stamp_ns=stamp)) for stamp in (90_000_000, 40_000_000))
     rig.send(OBJECT_POSES, poses(0), early, late, poses(3))
     rig.spin_until(lambda: len(observer._recent) == 4)
-    rig.add(Observer, "other", await_poses=False)  # which has missed them
     rig.send(HAND_STATE, hand(2))
     scene = decode_scene(rig.last(SCENE))
     assert scene.stamp_ns == 2 * TICK_NS
     np.testing.assert_allclose(scene.object_ages, 0.01)  # the newest that are not newer than the hand
     assert rig.reported("observer", LATE_POSES) == 0
+    assert rig.change_state("observer", "deactivate")
+    rig.add(Observer, "other", await_poses=False)  # which has missed them
+    rig.send(HAND_STATE, hand(3))
     rig.spin_until(lambda: rig.said("other", "waiting for object_poses"))
 
 

@@ -21,6 +21,7 @@ from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 from roman_moe.nodes.base import CALLBACK_FAULTS
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender
+from roman_moe.nodes.company import names_of
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, WARN
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
 
@@ -273,7 +274,9 @@ def test_a_blender_that_is_started_again_keeps_the_gripper_closed_on_what_it_hol
     harness.step(np.array([0.0, 0.0, 0.0, -1.0]), **holding)
     assert harness.gripper == GRIPPER_CLOSED
     rig.remove(harness.node)
-    harness.node = rig.add(Blender, **harness.parameters)
+    harness.node = rig.join(lambda context: Blender(context=context, parameters=harness.parameters))
+    rig.spin_until(lambda: not harness.node.speakers(TWIST_COMMAND))
+    harness.node.start()
     harness.tick = 40
     harness.step(**holding)  # its action says nothing about the gripper
     assert harness.gripper == GRIPPER_CLOSED
@@ -283,11 +286,11 @@ def test_a_second_commander_does_not_become_active_until_the_first_gives_the_arm
     first = rig.add(Blender, controller=str(bundle))
     second = rig.add(Blender, "teleop", controller=str(bundle), autostart=False)
     assert rig.change_state("teleop", "configure")
-    rig.spin_until(lambda: second.speakers(TWIST_COMMAND) == ["blender"])
+    rig.spin_until(lambda: names_of(second.speakers(TWIST_COMMAND)) == ["blender"])
     assert not rig.change_state("teleop", "activate")
-    rig.spin_until(lambda: rig.said("teleop", "delta_twist_cmds is commanded by blender: deactivate it first"))
+    rig.spin_until(lambda: rig.said("teleop", "gripper_cmd is published by blender: deactivate or end it first"))
     assert rig.change_state("blender", "deactivate")
     rig.spin_until(lambda: second.speakers(TWIST_COMMAND) == [])
     assert rig.change_state("teleop", "activate")
-    rig.spin_until(lambda: first.speakers(TWIST_COMMAND) == ["teleop"])
+    rig.spin_until(lambda: names_of(first.speakers(TWIST_COMMAND)) == ["teleop"])
     assert not rig.change_state("blender", "activate")

@@ -44,6 +44,9 @@ def test_what_is_killed_or_frozen_is_started_again_and_the_graph_goes_on(graph: 
     assert {name for name in before if before[name] != after[name]} == {"blender", "observer"}
     there = graph.monitor.tick
     assert graph.spin_until(lambda: graph.monitor.tick is not there, START), graph.monitor.troubles()
+    # DDS shows the killed commander for 20 s: the arm does not take it for a second one
+    assert not any("HALT_TWO_COMMANDERS" in line for line in graph.monitor.troubles())
+    assert "two" not in facts(graph, "lab").get("last_fault", "")
 
 
 def facts(graph: Graph, node: str) -> dict[str, str]:

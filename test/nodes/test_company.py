@@ -1,0 +1,168 @@
+"""Who else is there: nodes of one name in two processes are two, and a killed one counts until its killer says so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rclpy.node import Node
+from ros_rig import Rig
+from std_msgs.msg import String
+
+from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.errors import RomanError
+from roman_moe.core.paths import config_path
+from roman_moe.nodes.arm_bridge import ArmBridge
+from roman_moe.nodes.base import MALFORMED
+from roman_moe.nodes.company import UNNAMED, Speaker, names_of, own_process
+from roman_moe.nodes.environment import DISCOVERY, DOMAIN, PROFILES, this_machine
+from roman_moe.nodes.mock_arm import MockArmNode
+from roman_moe.nodes.observer import Observer
+from roman_moe.nodes.process import PARENT_VARIABLE, make_executor, ros_context
+from roman_moe.nodes.topics import CODEC, ENDED, GRIPPER_COMMAND, HAND_STATE, SCENE, TWIST_COMMAND, Topic
+
+START = 60.0  # [s] for a process on a busy machine
+ONE, TWO = bytes(11) + b"1", bytes(11) + b"2"
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A domain of our own that processes of this machine share."""
+    for name in (DISCOVERY, *PROFILES):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in this_machine().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().randint(1, 100)))
+
+
+@pytest.fixture
+def open_rig(domain: None) -> Iterator[Rig]:
+    """A rig that processes of its domain see."""
+    with ros_context() as context:
+        rig = Rig(context)
+        yield rig
+        rig.close()
+
+
+@contextlib.contextmanager
+def another(name: str, topic: Topic) -> Iterator[subprocess.Popen[str]]:
+    """A process with a node of this name, which publishes a topic and says nothing."""
+    script = f"""
+import sys
+from rclpy.node import Node
+from roman_moe.nodes import topics
+from roman_moe.nodes.process import ros_context
+with ros_context() as context:
+    node = Node({name!r}, context=context)
+    found = next(t for t in vars(topics).values() if isinstance(t, topics.Topic) and t.name == {topic.name!r})
+    publisher = node.create_publisher(found.kind, found.name, found.qos)
+    sys.stdin.read()
+    node.destroy_node()
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("twists", "grippers", "names"),
+    [
+        ([Speaker("blender", ONE)], [Speaker("blender", ONE)], ["blender"]),
+        ([Speaker("blender", ONE)], [Speaker("blender", TWO)], ["blender", "blender"]),
+        ([Speaker("blender", ONE), Speaker("blender", TWO)], [Speaker("blender", ONE)], ["blender", "blender"]),
+        ([Speaker("blender", ONE), Speaker("blender", ONE)], [], ["blender", "blender"]),
+        ([Speaker("blender", ONE)], [Speaker("teleop", ONE)], ["blender", "teleop"]),
+        ([Speaker("blender", ONE)], [Speaker(UNNAMED, ONE)], ["blender"]),
+        ([Speaker("blender", ONE)], [Speaker(UNNAMED, TWO)], [UNNAMED, "blender"]),
+        ([Speaker(UNNAMED, ONE)], [Speaker(UNNAMED, ONE)], [UNNAMED]),
+        ([], [], []),
+    ],
+)
+def test_nodes_are_counted_by_process_and_name(
+    twists: list[Speaker], grippers: list[Speaker], names: list[str]
+) -> None:
+    assert names_of(twists, grippers) == names
+
+
+def test_nodes_of_one_process_have_its_id_and_those_of_another_have_not(open_rig: Rig) -> None:
+    first = open_rig.join(lambda context: Node("first", context=context))
+    second = open_rig.join(lambda context: Node("second", context=context))
+    with ros_context() as context:
+        third = Node("first", context=context)
+        ids = [own_process(node) for node in (first, second, third)]
+        third.destroy_node()
+    assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize("topic", [TWIST_COMMAND, GRIPPER_COMMAND])
+def test_an_arm_rests_between_two_commanders_of_one_name_until_the_killed_one_is_known(
+    open_rig: Rig, bundle: Path, topic: Topic
+) -> None:
+    rig = open_rig
+    rig.listen(HAND_STATE)
+    arm = rig.add(MockArmNode, controller=str(bundle))
+    rig.send(TWIST_COMMAND, CODEC.twist(Command(0, np.zeros(3), GRIPPER_OPEN)))  # the rig's own node is "probe", too
+    with another("probe", topic) as process:
+        rig.spin_until(lambda: rig.said("mock_arm", "HALT_TWO_COMMANDERS: probe, probe"))
+        assert arm._commanders.fighting
+        process.kill()
+        process.wait()
+        assert arm._commanders.fighting  # nothing tells it from one that lives, but who has killed it
+        (killed,) = {who.process for who in arm.speakers(topic)} - {own_process(arm)}
+        rig.send(ENDED, String(data="not an id"), String(data=killed.hex()))
+        rig.spin_until(lambda: not arm._commanders.fighting)
+        assert rig.reported("mock_arm", MALFORMED) == 1
+
+
+def test_a_robot_that_another_graphs_bridge_commands_is_left_to_it(open_rig: Rig, bundle: Path) -> None:
+    """Namespaces keep two graphs apart, but not what they tell one robot."""
+    settings = {"controller": str(bundle), "config": str(config_path("arms/franka.yaml"))}
+    open_rig.add(ArmBridge, **settings)
+    with ros_context() as context:
+        rig = Rig(context)
+        try:
+            second = rig.join(lambda context: ArmBridge(context=context, namespace="/other", parameters=settings))
+            rig.spin_until(lambda: second.speakers(Topic("/servo_node/delta_twist_cmds", None)))
+            with pytest.raises(RomanError, match="servo_node/delta_twist_cmds is published by arm_bridge"):
+                second.start()
+        finally:
+            rig.close()
+
+
+@pytest.mark.parametrize("parent", [False, True])
+def test_a_second_node_that_says_the_same_is_refused_unless_it_succeeds_a_killed_one(
+    open_rig: Rig, monkeypatch: pytest.MonkeyPatch, parent: bool
+) -> None:
+    with another("observer", SCENE):
+        second = open_rig.join(lambda context: Observer(context=context))
+        open_rig.spin_until(lambda: [who.node for who in second.speakers(SCENE)] == ["observer"])
+        if parent:  # the bring-up has looked around, and has killed the first
+            monkeypatch.setenv(PARENT_VARIABLE, str(os.getpid()))
+            second.start()
+            return
+        with pytest.raises(RomanError, match="scene is published by observer: deactivate or end it first"):
+            second.start()
+
+
+def test_a_node_started_by_hand_is_refused_while_another_has_its_name(domain: None) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != PARENT_VARIABLE}
+    command = [sys.executable, "-m", "roman_moe.nodes.observer"]
+    with ros_context() as context:
+        first, executor = Observer(context=context), make_executor(context)
+        first.start()
+        second = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        _, errors = second.communicate(timeout=START)
+        executor.shutdown()
+        first.destroy_node()
+    assert second.returncode == 2
+    assert errors.splitlines()[-1].startswith("error: a graph is running in ROS domain ")
+    assert "(observer): end it first" in errors
