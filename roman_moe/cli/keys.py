@@ -19,21 +19,27 @@ HINT = "space stops the arm (software, no safety-rated emergency stop), r re-arm
 
 
 class Keys:
-    """A context manager, within which keys come without Enter; where there is no terminal there are none."""
+    """A context manager, within which keys come without Enter.
+
+    There are none without a terminal, nor for a process in the background (`roman-moe run &`): the terminal is the
+    shell's then, and whoever reads from it or sets its mode is halted by the kernel.
+    """
 
     def __enter__(self) -> Keys:
         self._before: list[Any] | None = None
-        if sys.stdin is not None and sys.stdin.isatty():
+        # a terminal (`stty tostop`) would halt the keyboard and the supervision, and not the arm; so would Ctrl-Z
+        self._signals = {signal.SIGTTOU: signal.signal(signal.SIGTTOU, signal.SIG_IGN)}
+        if _foreground():
             self._before = termios.tcgetattr(sys.stdin)
             tty.setcbreak(sys.stdin)  # Ctrl-C stays a signal
-            # Ctrl-Z would halt the keyboard and the supervision, and not the arm
-            self._suspend = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+            self._signals[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._before is not None:
+        if self._before is not None and _foreground():
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
-            signal.signal(signal.SIGTSTP, self._suspend)
+        for number, before in self._signals.items():
+            signal.signal(number, before)
 
     @property
     def there(self) -> bool:
@@ -42,7 +48,7 @@ class Keys:
 
     def pressed(self) -> str:
         """The keys that were pressed since this was last asked, in order."""
-        if not self.there or not select.select([sys.stdin], [], [], 0.0)[0]:
+        if not (self.there and _foreground()) or not select.select([sys.stdin], [], [], 0.0)[0]:
             return ""
         # not through sys.stdin: what it reads ahead into its own buffer, select does not see
         return os.read(sys.stdin.fileno(), 1024).decode(errors="ignore")
@@ -55,3 +61,13 @@ class Keys:
             if key in (STOP, REARM):
                 for node in set(COMMANDERS) & set(graph.names):
                     graph.trigger(node, "stop" if key == STOP else "rearm")
+
+
+def _foreground() -> bool:
+    """Whether standard input is a terminal, and this process not in its background."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # not the terminal of our session: it halts nobody here
+        return True

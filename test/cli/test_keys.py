@@ -1,12 +1,17 @@
-"""The stop key: every key that was pressed is seen, and only where there is a terminal."""
+"""The stop key: every key that was pressed is seen, and only where there is a terminal that is ours."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
+import subprocess
 import sys
+import termios
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +74,92 @@ def test_without_a_terminal_there_are_no_keys(monkeypatch: pytest.MonkeyPatch) -
         with Keys() as keys:
             assert not keys.there
             assert keys.pressed() == ""
+
+
+SESSION = """
+import fcntl, os, signal, sys, termios
+
+def child():  # as a shell starts `command &`: a group of its own, which is not the terminal's
+    os.setpgid(0, 0)
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+mode = termios.tcgetattr(0)
+mode[3] |= termios.TOSTOP
+termios.tcsetattr(0, termios.TCSANOW, mode)
+process = os.fork() or child()
+_, status = os.waitpid(process, os.WUNTRACED)
+same = termios.tcgetattr(0) == mode
+if os.WIFSTOPPED(status):
+    os.kill(process, signal.SIGKILL)
+sys.exit(100 if os.WIFSTOPPED(status) else 101 if not same else os.WEXITSTATUS(status))
+"""
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> list[str]:
+    """What starts a Python command in the background of a terminal that halts whoever writes to it."""
+    file = tmp_path / "session.py"
+    file.write_text(SESSION)
+    return [sys.executable, str(file)]
+
+
+def in_background(session: list[str], *command: str, environment: dict[str, str] | None = None) -> int:
+    """Exit code; 100 if the kernel halted it, 101 if it changed the terminal's mode."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([*session, *command], stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # the last one that had the terminal has gone
+            while os.read(ours, 4096):
+                pass
+    os.close(ours)
+    return process.returncode
+
+
+def test_in_the_background_there_are_no_keys_and_nothing_halts_who_writes(session: list[str], tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+        from roman_moe.cli.keys import Keys
+        with Keys() as keys:
+            print("told", flush=True)
+            assert not keys.there
+            assert keys.pressed() == ""
+        """)
+    )
+    assert in_background(session, str(script)) == 0
+
+
+def test_the_session_of_these_tests_does_halt_who_writes_otherwise(session: list[str]) -> None:
+    assert in_background(session, "-c", "print('told', flush=True)") == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("ROS_DOMAIN_ID", "300", "ROS_DOMAIN_ID=300: expected a whole number from 0 to 101"),
+        ("ROS_DOMAIN_ID", "junk", "ROS_DOMAIN_ID=junk: expected a whole number"),
+        ("RMW_IMPLEMENTATION", "rmw_none_cpp", "RMW_IMPLEMENTATION=rmw_none_cpp: this ROS has only "),
+    ],
+)
+def test_what_ros_cannot_start_with_is_one_line_and_leaves_the_terminal_as_it_was(
+    name: str, value: str, complaint: str
+) -> None:
+    pytest.importorskip("rclpy")
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    finished = subprocess.run(
+        [sys.executable, "-m", "roman_moe", "run", "--arm", "mock"],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        env={**os.environ, name: value},
+        check=False,
+    )
+    assert termios.tcgetattr(theirs) == before
+    os.close(theirs)
+    os.close(ours)
+    assert finished.returncode == 2
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith(f"roman-moe: {complaint}")
