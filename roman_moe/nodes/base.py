@@ -198,6 +198,7 @@ class RomanNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """End whatever the node does, and the node."""
+        self._activities += 1  # what the executor still brings is for nobody
         self.protect(self.deactivate)
         super().destroy_node()
         # rclpy forgets it, and with it keeps the node, its DDS participant and 0.5 MB of shared memory

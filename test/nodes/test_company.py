@@ -131,7 +131,8 @@ def test_a_robot_that_another_graphs_bridge_commands_is_left_to_it(open_rig: Rig
         rig = Rig(context)
         try:
             second = rig.join(lambda context: ArmBridge(context=context, namespace="/other", parameters=settings))
-            rig.spin_until(lambda: second.speakers(Topic("/servo_node/delta_twist_cmds", None)))
+            to_servo = Topic("/servo_node/delta_twist_cmds", None)
+            rig.spin_until(lambda: names_of(second.speakers(to_servo)) == ["arm_bridge"])
             with pytest.raises(RomanError, match="servo_node/delta_twist_cmds is published by arm_bridge"):
                 second.start()
         finally:
