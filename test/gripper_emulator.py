@@ -156,6 +156,10 @@ class FrankaGripper(_Server):
             self._grasps = target < self.width
             self._fingers.target, self._still = target, 0.0
 
+    def joint_states(self) -> dict[str, list[Any]]:
+        """Names and positions of its joints, as old as the state that it has read [m]."""
+        return {"name": ["fr3_finger_joint1", "fr3_finger_joint2"], "position": [self.width / 2.0] * 2}
+
     def step(self, period: float) -> None:
         """Take it on by one period [s]."""
         width = self._fingers.width
@@ -195,6 +199,10 @@ class RobotiqController(_Server):
 
     def _angle(self) -> float:
         return CLOSED * (1.0 - self._fingers.width / STROKE)
+
+    def joint_states(self) -> dict[str, list[Any]]:
+        """Name and position of its joint [rad]."""
+        return {"name": ["robotiq_85_left_knuckle_joint"], "position": [self._angle()]}
 
     def wanted(self, goal: Any) -> float:
         """Angle that a goal asks for [rad]."""

@@ -385,7 +385,11 @@ class PointRobot(Node):
         p.x, p.y, p.z = (self.position - tool).tolist()
         q.x, q.w = 1.0, 0.0
         self._pose.publish(pose)
-        self._joints.publish(JointState(**finger_joints(config, self.opening)))
+        self._joints.publish(JointState(**self.finger_states()))
+
+    def finger_states(self) -> dict[str, list[Any]]:
+        """Names and positions of the finger joints."""
+        return finger_joints(self._config, self.opening)
 
 
 def finger_joints(config: ArmConfig, opening: float) -> dict[str, list[Any]]:

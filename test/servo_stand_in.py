@@ -1,8 +1,8 @@
 """A robot behind MoveIt Servo, as a process of its own: the lab's arm, moved by the emulator of Servo alone.
 
 It takes Servo's twists (`servo_emulator.py`) and a gripper's topic, as a file of config/arms/ has them, and nothing of
-the graph. It publishes the driver's topics and the camera's. Each report is a line of JSON on its standard output; the
-last one is the judge's.
+the graph. With `--gripper` it takes goals of the gripper's action (`gripper_emulator.py`), and no topic. It publishes
+the driver's topics and the camera's. Each report is a line of JSON on its standard output; the last is the judge's.
 
     python test/servo_stand_in.py --config config/arms/ur.yaml --servo humble --scenario 2 --seed 1
 
@@ -12,6 +12,7 @@ Parts for other emulators: `LabRobot` (set `opening`, read `lab.state`), `Driver
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import time
@@ -42,6 +43,7 @@ from roman_moe.nodes.topics import CODEC
 RATE = 100.0  # [Hz] of Servo and of the robot's state, for both arms: 1 / publish_period
 CAMERA_DIVIDER = 3  # periods from one image to the next
 CATCH_UP = 5  # periods at most that are made up for at once, on a busy machine
+GRIPPERS = ("FrankaGripper", "RobotiqController", "HumbleRobotiqController")  # of gripper_emulator, needs control_msgs
 SERVO_PARAMETERS = {"franka": FRANKA, "ur": UR}
 
 
@@ -66,6 +68,7 @@ class LabRobot:
         self.periods, self.top_speed, self.moved = 0, 0.0, 0.0
         self.position_limits = self.lab.model.jnt_range[:ARM_JOINTS]
         self.velocity_limits = VELOCITY_LIMITS
+        self.gripper: Any = None  # an emulated one, which goes on with the arm
         self._scratch = mujoco.MjData(self.lab.model)
         self._hand = self.lab.state.hand_position
 
@@ -93,7 +96,11 @@ class LabRobot:
         if not linear.any():
             self.moved += float(np.linalg.norm(state.hand_position - self._hand))
         self._hand = state.hand_position
-        self.outcome = self.judge.update(self.lab)
+        if self.gripper is not None:
+            self.gripper.step(1.0 / RATE)
+        outcome = self.judge.update(self.lab)
+        # the wall clock drives it: how long it takes is the machine's affair, and the test's deadline
+        self.outcome = Outcome.RUNNING if outcome is Outcome.TIME_LIMIT else outcome
 
     def report(self) -> dict[str, Any]:
         """What has become of it."""
@@ -108,7 +115,29 @@ class LabRobot:
             "rack_distance": round(self.judge.rack_distance(lab), 4),
             "inserted": self.judge.skill_achieved(lab, "pick_and_insert"),
             "button_pressed": lab.state.flag("button_pressed"),
+            **({"gripper": dict(self.gripper.results)} if self.gripper is not None else {}),
         }
+
+
+class LabFingers:
+    """The lab's fingers as a gripper's emulator has them."""
+
+    def __init__(self, robot: LabRobot) -> None:
+        self._robot = robot
+
+    @property
+    def target(self) -> float:
+        """Commanded opening [m]."""
+        return self._robot.opening
+
+    @target.setter
+    def target(self, opening: float) -> None:
+        self._robot.opening = opening
+
+    @property
+    def width(self) -> float:
+        """Measured opening [m]."""
+        return self._robot.lab.state.finger_opening
 
 
 class Driver(Node):
@@ -118,7 +147,7 @@ class Driver(Node):
         super().__init__("robot", context=context)
         self._config, self._robot = config, robot
         driver = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        if config.gripper.topic:
+        if robot.gripper is None:
             self.create_subscription(Float64MultiArray, config.gripper.topic, self._on_gripper, 10)
         self._pose = self.create_publisher(PoseStamped, config.pose.topic, driver)
         self._joints = self.create_publisher(JointState, config.fingers.topic, driver)
@@ -140,7 +169,8 @@ class Driver(Node):
         p.x, p.y, p.z = (state.hand_position - tool).tolist()
         q.x, q.y, q.z, q.w = 1.0, 0.0, 0.0, 0.0
         self._pose.publish(pose)
-        fingers = finger_joints(self._config, state.finger_opening)
+        gripper = self._robot.gripper
+        fingers = finger_joints(self._config, state.finger_opening) if gripper is None else gripper.joint_states()
         joints = JointState(name=[*(f"joint{i + 1}" for i in range(ARM_JOINTS)), *fingers["name"]])
         joints.position = [*lab.joint_positions.tolist(), *fingers["position"]]
         joints.header.stamp = stamp
@@ -195,6 +225,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="config/arms/franka.yaml")
     parser.add_argument("--servo", choices=(JAZZY, HUMBLE), default=JAZZY)
+    parser.add_argument("--gripper", choices=GRIPPERS)
     parser.add_argument("--scenario", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -204,7 +235,11 @@ def main() -> int:
     parameters = {**SERVO_PARAMETERS[arm], "publish_period": 1.0 / RATE}
     with ros_context() as context:
         servo = ServoNode(context, config, robot, options.servo, parameters)
-        return run(context, servo, Driver(context, config, robot), robot, (), parent)
+        if options.gripper:
+            kind = getattr(importlib.import_module("gripper_emulator"), options.gripper)
+            robot.gripper = kind(context, LabFingers(robot))
+        more = [robot.gripper] if options.gripper else []
+        return run(context, servo, Driver(context, config, robot), robot, more, parent)
 
 
 if __name__ == "__main__":

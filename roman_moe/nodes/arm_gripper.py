@@ -78,17 +78,19 @@ def make_gripper(node: Node, config: GripperConfig, on_failure: Callable[[str], 
     Raises:
         MissingDependencyError: if there is none.
     """
+    instead = ""
     if config.action:
         try:
             kind = getattr(importlib.import_module("control_msgs.action"), config.action_type)
             return ActionGripper(node, config, kind, on_failure)
         except (ImportError, AttributeError):
+            needs = f"action {config.action} needs control_msgs with {config.action_type}"
             if not config.topic:
                 raise MissingDependencyError(
-                    f"gripper action {config.action} needs control_msgs with {config.action_type}: install ROS's "
-                    "control-msgs, or name a topic in the arm's file (gripper: topic)"
+                    f"gripper {needs}: install ROS's control-msgs, or name a topic in the arm's file (gripper: topic)"
                 ) from None
-    return TopicGripper(node, config)
+            instead = f" ({needs}, which is not installed)"
+    return TopicGripper(node, config, instead)
 
 
 def require(gripper: Gripper, timeout: float) -> None:
@@ -108,10 +110,13 @@ def require(gripper: Gripper, timeout: float) -> None:
 
 
 class TopicGripper:
-    """Publishes a JointState or a Float64MultiArray, again and again; what it comes to, only the fingers show."""
+    """Publishes a JointState or a Float64MultiArray, again and again; what it comes to, only the fingers show.
 
-    def __init__(self, node: Node, config: GripperConfig) -> None:
-        self._node, self._config = node, config
+    `instead`: why it is no action, in words.
+    """
+
+    def __init__(self, node: Node, config: GripperConfig, instead: str = "") -> None:
+        self._node, self._config, self._instead = node, config, instead
         kind = JointState if config.topic_type == "JointState" else Float64MultiArray
         self._publisher = node.create_publisher(kind, config.topic, 10)
         self._opening: float | None = None
@@ -120,7 +125,9 @@ class TopicGripper:
 
     def absent(self) -> str:
         """Why the gripper cannot be reached at present."""
-        return "" if self._publisher.get_subscription_count() else f"nobody subscribes to {self._config.topic}"
+        if self._publisher.get_subscription_count():
+            return ""
+        return f"nobody subscribes to {self._config.topic}{self._instead}"
 
     def command(self, opening: float) -> None:
         """From now on this opening is wanted [m]."""

@@ -25,6 +25,7 @@ from roman_moe.nodes.graph import load_description, resolve
 
 STAND_IN = Path(__file__).parents[1] / "servo_stand_in.py"
 START = 60.0  # [s] on a busy machine
+GRIPPER_SCENARIO_TIME = 600.0  # [s] the same on a machine that is busy with much else
 SCENARIO_TIME = 100.0  # [s] of wall time; it takes 13 to 22 s on an idle machine
 
 
@@ -91,6 +92,28 @@ def test_the_bundle_solves_scenario_2_behind_servo(arm: str) -> None:
     assert "dropped" not in robot.last
     assert "other_type" not in robot.last
     assert facts["servo_status"] == "NO_WARNING"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("arm", "gripper"), [("franka", "FrankaGripper"), ("ur", "RobotiqController")])
+def test_the_bundle_solves_scenario_2_with_the_gripper_commanded_by_action(
+    control_msgs: None, arm: str, gripper: str
+) -> None:
+    """The fingers' topic has no subscriber here: what the gripper does, it does for a goal."""
+    file = f"config/arms/{arm}.yaml"
+    with (
+        stand_in("--scenario", "2", "--seed", "0", "--config", file, "--gripper", gripper) as robot,
+        running_graph(specs(arm_config=file), private=False) as graph,
+    ):
+        done = graph.spin_until(lambda: robot.last["state"] == "done", GRIPPER_SCENARIO_TIME)
+        assert done, (robot.last, graph.monitor.troubles())
+        facts = {value.key: value.value for value in graph.monitor.statuses["arm_bridge"].values}
+    print(robot.last)
+    assert robot.last["outcome"] == "success", robot.last
+    assert facts["gripper"].startswith("action /")
+    assert robot.last["gripper"].get("REJECTED", 0) == 0
+    # opened, closed on the handle or the vial and opened again at least
+    assert sum(robot.last["gripper"].values()) >= 3, robot.last
 
 
 def test_read_only_the_graph_decides_and_the_robot_hears_nothing() -> None:
