@@ -18,9 +18,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from roman_moe import __version__
+from roman_moe.cli import quick
 from roman_moe.cli.outputs import check_outputs
 from roman_moe.cli.parsing import HELP, parse, unknown_word
 from roman_moe.cli.refusal import reason
+from roman_moe.cli.ros_args import ROS_ARGS, split
 from roman_moe.core.errors import ConfigError
 
 PROGRAM = "roman-moe"
@@ -72,6 +74,8 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if verb not in VERBS:
         raise ConfigError(unknown_word("verb", verb, VERBS))
+    if verb == "stop" and (code := quick.stop(rest)) is not None:
+        return code
     command, program = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb)), f"{PROGRAM} {verb}"
     parts: Mapping[str, type] = getattr(command, "PARTS", {})
     if parts:
@@ -84,8 +88,6 @@ def _dispatch(arguments: list[str]) -> int:
         if part not in parts:
             raise ConfigError(f"{unknown_word(f'part of {verb}', part, parts)} (see {program} --help)")
         command, program = parts[part], f"{program} {part}"
-    from roman_moe.cli.reach import ROS_ARGS, split  # imports tyro
-
     own, ros_args = split(rest)
     if ROS_ARGS in rest and not hasattr(command, "ros_args"):
         raise ConfigError(f"{verb} takes no ROS arguments: its graph is private, or there is none")

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-from roman_moe.cli.options import OptionalFile, Seconds
+from roman_moe.cli.options import Flag, OptionalFile, Seconds
 from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import write_json
 
 if TYPE_CHECKING:
-    from roman_moe.nodes.operator import Sight
+    from roman_moe.core.state import SceneState
+    from roman_moe.nodes.sight import Sight, Watch
 
-LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
+LAST_FAULT, GUARD = "last_fault", "guard"  # as nodes.diagnostics has them, which needs ROS
 LEVELS = ("ok", "warning", "error", "stale")
+REPORT_AGE = 4.0  # [s] without a report, of which there is one every second, after which a node is stale
+USUAL = ("", "0", "False", "0 NO_WARNING", "1 RAMPING_IN")
+"""Values that need no line."""
+IN_TABLES = ("level", "message", "model", "sha256", "process", LAST_FAULT)
+WIDE = 1000  # [characters] for a file or a pipe: nothing that is to be searched is broken
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,10 @@ class Status(Reach):
     """Show what runs in the running graph, and what is wrong."""
 
     seconds: Seconds = 2.0
-    """For how long to look; every node reports once a second."""
+    """For how long to look; every node reports once a second, and each that is there is waited for."""
+
+    watch: Flag = False
+    """Look again and again until Ctrl-C."""
 
     json: OptionalFile = None
     """Write the report to this file."""
@@ -36,69 +49,122 @@ class Status(Reach):
         if not 1.0 <= self.seconds <= 3600.0:
             raise ConfigError(f"--seconds {self.seconds}: expected 1 to 3600")
         from roman_moe.nodes.operator import BLENDER, operator
+        from roman_moe.nodes.sight import Watch
 
-        with operator(self.ros_arguments) as person:
-            sight = person.watch(self.seconds)
-            if not sight.statuses:
-                raise RomanError(person.absent(BLENDER))
-        report = report_of(sight)
         console = Console()
-        console.print(nodes_table(report))
-        console.print(streams_line(report), highlight=False, soft_wrap=True)
+        with operator(self.ros_arguments) as person, Watch(person) as watch:
+            if not watch.find():
+                raise RomanError(person.absent(BLENDER))
+            if self.watch and console.is_terminal:
+                with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+                    while True:
+                        live.update(picture(self._look(watch)), refresh=True)
+            while self.watch:
+                show(console, self._look(watch))
+            report = self._look(watch)
+        show(console, report)
+        return 0 if all(node["level"] == LEVELS[0] for node in report["nodes"].values()) else 1
+
+    def _look(self, watch: Watch) -> dict[str, Any]:
+        report = report_of(watch.look(self.seconds))
         if self.json:
             write_json(self.json, report)
-        return 0 if all(node["level"] == LEVELS[0] for node in report["nodes"].values()) else 1
+        return report
 
 
 def report_of(sight: Sight) -> dict[str, Any]:
-    """What was seen, ready for JSON; a node that every graph has and that said nothing is stale."""
-    from roman_moe.control.metadata import GATE
-    from roman_moe.nodes.operator import BLENDER, node_of
-
-    nodes = {}
-    for name, status in sorted(sight.statuses.items()):
-        said = {value.key: value.value for value in status.values}
-        level = LEVELS[min(status.level[0], len(LEVELS) - 1)]
-        nodes[name] = {"level": level, "message": status.message, **said}
-    if nodes:
-        for name in ("observer", BLENDER, *(node_of(network) for network in (GATE, *sight.skills))):
-            nodes.setdefault(name, {"level": LEVELS[-1], "message": "not heard of"})
+    """What was seen, ready for JSON; a node that is expected and does not report is stale."""
+    nodes: dict[str, dict[str, str]] = {}
+    for name in sorted({*sight.statuses, *sight.expected}):
+        if name not in sight.statuses:
+            nodes[name] = {"level": LEVELS[-1], "message": "no report"}
+            continue
+        status, silence = sight.statuses[name], sight.silences.get(name, 0.0)
+        level, message = LEVELS[min(status.level[0], len(LEVELS) - 1)], status.message
+        if silence > REPORT_AGE:
+            level, message = LEVELS[-1], f"no report for {silence:.0f} s; the last: {message}"
+        nodes[name] = {"level": level, "message": message, **{value.key: value.value for value in status.values}}
     return {
         "nodes": nodes,
         "leading": {"skill": sight.leading[0], "weight": sight.leading[1]} if sight.leading else None,
         "rates_hz": {name: round(rate, 2) for name, rate in sight.rates.items()},
         "ages_s": {name: round(age, 3) for name, age in sight.ages.items()},
+        "hand": _hand(sight.scene) if sight.scene else None,
     }
 
 
-def nodes_table(report: dict[str, Any]) -> Table:
-    """A row a node."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("node", "is", "says", "model", "sha256", "counted"):
-        table.add_column(title, overflow="fold", no_wrap=title in ("node", "is", "sha256"))
-    for name, node in report["nodes"].items():
-        known = {"level", "message", "model", "sha256", LAST_FAULT, "process"}
-        counted = ", ".join(f"{key} {value}" for key, value in node.items() if key not in known)
-        model = Path(node.get("model", ""))
-        table.add_row(
-            name,
-            node["level"],
-            node["message"],
-            "/".join(model.parts[-2:]),
-            node.get("sha256", "")[:12],
-            f"{counted}; last: {node[LAST_FAULT]}" if LAST_FAULT in node else counted,
-            style="" if node["level"] == LEVELS[0] else "yellow",
-        )
-    return table
+def _hand(scene: SceneState) -> dict[str, Any]:
+    return {
+        "position_m": [round(float(x), 4) for x in scene.hand_position],
+        "opening_m": round(float(scene.finger_opening), 4),
+    }
+
+
+def show(console: Console, report: dict[str, Any]) -> None:
+    """Print a report: on a terminal as wide as that, into a file or pipe without a line break within a text."""
+    plain = console if console.is_terminal else Console(width=WIDE)
+    with plain.capture() as capture:
+        plain.print(picture(report))
+    for line in capture.get().splitlines():
+        print(line.rstrip())
+
+
+def picture(report: dict[str, Any]) -> RenderableType:
+    """Who leads, the topics, each node, each network, and what else the nodes say."""
+    parts: list[RenderableType] = [Text(lead_line(report)), Text(streams_line(report))]
+    parts += [Padding(table, (1, 0, 0, 0)) for table in (nodes_table(report), networks_table(report)) if table.rows]
+    remarks = list(remarks_of(report))
+    return Group(*parts, *([Text(), *map(Text, remarks)] if remarks else []))
+
+
+def lead_line(report: dict[str, Any]) -> str:
+    """Who leads, and where the hand is."""
+    leading, hand = report["leading"], report["hand"]
+    lead = f"{leading['skill']} leads with {leading['weight']:.2f}" if leading else "no weights"
+    if not hand:
+        return lead
+    x, y, z = hand["position_m"]
+    return f"{lead}; hand at ({x:.3f}, {y:.3f}, {z:.3f}) m, opening {hand['opening_m']:.3f} m"
 
 
 def streams_line(report: dict[str, Any]) -> str:
-    """Who leads, and how often and how lately scenes, weights and commands came."""
-    leading = report["leading"]
-    lead = f"{leading['skill']} leads with {leading['weight']:.2f}" if leading else "no weights"
+    """How often and how lately scenes, weights and commands came."""
     streams = ", ".join(
         f"{name} {rate:.1f} Hz ({1000 * report['ages_s'][name]:.0f} ms ago)"
         for name, rate in report["rates_hz"].items()
         if name != "/diagnostics"
     )
-    return f"{lead}; {streams or 'no scenes, no commands'}"
+    return streams or "no scenes, no commands"
+
+
+def nodes_table(report: dict[str, Any]) -> Table:
+    """A row a node: how it is, and what it says."""
+    table = _table("node", "is", "says")
+    for name, node in report["nodes"].items():
+        table.add_row(name, node["level"], node["message"], style="" if node["level"] == LEVELS[0] else "yellow")
+    return table
+
+
+def networks_table(report: dict[str, Any]) -> Table:
+    """A row a network: folder and file, and the beginning of its sha256."""
+    table = _table("node", "network", "sha256")
+    for name, node in report["nodes"].items():
+        if node.get("model"):
+            table.add_row(name, "/".join(Path(node["model"]).parts[-2:]), node.get("sha256", "")[:12])
+    return table
+
+
+def remarks_of(report: dict[str, Any]) -> Iterable[str]:
+    """A line for each node that has counted something, or of which something unusual is true."""
+    for name, node in report["nodes"].items():
+        said = [f"{key} {value}" for key, value in node.items() if key not in IN_TABLES and value not in USUAL]
+        said += [f"last fault: {node[LAST_FAULT]}"] if LAST_FAULT in node else []
+        if said:
+            yield f"{name}: {', '.join(said)}"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title != "says")
+    return table

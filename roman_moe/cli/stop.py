@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.console import Console
-
+from roman_moe.cli import quick
 from roman_moe.cli.options import Flag
 from roman_moe.cli.reach import Reach
 
@@ -22,9 +21,4 @@ class Stop(Reach):
 
     def main(self) -> int:
         """0 when the graph has done it."""
-        from roman_moe.nodes.operator import operator
-
-        with operator(self.ros_arguments) as person:
-            said = person.command("rearm" if self.rearm else "stop")
-        Console().print(*said, sep="\n", highlight=False)
-        return 0
+        return quick.command(self.rearm, self.ros_arguments)

@@ -17,7 +17,8 @@ import pytest
 from bundles import write_tiny_bundle
 
 from roman_moe.cli import main as entry
-from roman_moe.cli.reach import Reach, split
+from roman_moe.cli.reach import Reach
+from roman_moe.cli.ros_args import split
 from roman_moe.core.errors import ConfigError
 
 pytest.importorskip("rclpy")

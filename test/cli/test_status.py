@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from roman_moe.cli import main as entry
-from roman_moe.cli.status import nodes_table, report_of, streams_line
+from roman_moe.cli.status import lead_line, picture, report_of, show, streams_line
+from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 
 pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from roman_moe.nodes import operator
-from roman_moe.nodes.operator import Sight
+from roman_moe.nodes import sight
+from roman_moe.nodes.sight import Sight
 
 
 def seen() -> Sight:
@@ -50,16 +52,61 @@ def test_the_report_has_models_who_leads_rates_ages_and_the_last_fault() -> None
     assert report["ages_s"]["scene"] == 0.031
 
 
-def test_the_table_shows_them_too() -> None:
-    console = Console(width=200)
+def test_a_node_that_is_expected_or_has_gone_quiet_is_stale() -> None:
+    sight = seen()
+    sight.expected = ("blender", "expert_push", "lab")
+    sight.silences = {"blender": 0.2, "expert_push": 6.0}
+    nodes = report_of(sight)["nodes"]
+    assert nodes["lab"] == {"level": "stale", "message": "no report"}
+    assert nodes["expert_push"]["level"] == "stale"
+    assert nodes["expert_push"]["message"] == "no report for 6 s; the last: giving actions"
+    assert nodes["blender"]["level"] == "warning"
+
+
+def shown(width: int) -> str:
+    console = Console(width=width, force_terminal=True, color_system=None)
     with console.capture() as capture:
-        console.print(nodes_table(report_of(seen())))
-    shown = capture.get()
-    for text in ("roman/push.onnx", "0123456789ab", "missed_ticks 3", "last: missed_ticks: at 50 ns", "warning"):
-        assert text in shown
-    line = streams_line(report_of(seen()))
-    assert line == "push leads with 0.75; scene 20.0 Hz (31 ms ago)"
-    assert streams_line(report_of(Sight())) == "no weights; no scenes, no commands"
+        console.print(picture(report_of(seen())))
+    return capture.get()
+
+
+def test_the_picture_shows_them_too() -> None:
+    text = shown(200)
+    for part in ("roman/push.onnx", "0123456789ab", "missed_ticks 3", "last fault: missed_ticks: at 50 ns", "warning"):
+        assert part in text
+    assert streams_line(report_of(seen())) == "scene 20.0 Hz (31 ms ago)"
+    assert lead_line(report_of(seen())) == "push leads with 0.75"
+    assert (lead_line(report_of(Sight())), streams_line(report_of(Sight()))) == ("no weights", "no scenes, no commands")
+
+
+def test_at_80_columns_no_word_is_broken() -> None:
+    assert set(shown(80).split()) == set(shown(200).split())
+    assert max(map(len, shown(80).splitlines())) <= 80
+
+
+def test_a_pipe_gets_each_node_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    report = report_of(seen())
+    report["nodes"]["blender"]["message"] = "what is wrong " * 20
+    show(Console(), report)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("blender") and line.endswith("what is wrong") for line in lines)
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_where_the_hand_is_can_be_read() -> None:
+    sight = seen()
+    sight.scene = SceneState(
+        stamp_ns=0,
+        hand_position=np.array([0.1, -0.2, 0.3]),
+        hand_velocity=np.zeros(3),
+        finger_opening=0.04,
+        finger_forces=np.zeros(2),
+        object_positions=np.zeros((len(OBJECTS), 3)),
+        flags=np.zeros(len(FLAGS)),
+    )
+    hand = report_of(sight)["hand"]
+    assert hand == {"position_m": [0.1, -0.2, 0.3], "opening_m": 0.04}
+    assert lead_line(report_of(sight)).endswith("hand at (0.100, -0.200, 0.300) m, opening 0.040 m")
 
 
 @pytest.mark.parametrize("seconds", ["0", "nan", "-1", "1e9", "soon"])
@@ -73,7 +120,7 @@ def test_a_time_that_cannot_be_looked_for_gives_one_line_and_2(seconds: str, cap
 def test_without_a_graph_it_says_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operator, "FIND_PATIENCE", 0.1)
+    monkeypatch.setattr(sight, "FIND_PATIENCE", 0.1)
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
     assert entry.main(["status", "--seconds", "1", "--json", str(tmp_path / "none.json")]) == 2
     captured = capfd.readouterr()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from roman_moe.cli import main as entry
+from roman_moe.cli import quick
+from roman_moe.cli.stop import Stop
 
 pytest.importorskip("rclpy")
 
@@ -29,3 +33,37 @@ def test_an_unknown_option_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     captured = capfd.readouterr()
     assert "--now" in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rearm", "ros_arguments"),
+    [
+        ([], False, ()),
+        (["--rearm"], True, ()),
+        (["--rearm", "--namespace", "left"], True, ("--ros-args", "-r", "__ns:=/left")),
+        (["--ros-args", "-r", "__ns:=/left", "--", "--rearm"], True, ("--ros-args", "-r", "__ns:=/left")),
+    ],
+)
+def test_the_quick_way_and_the_usual_one_do_the_same(
+    arguments: list[str], rearm: bool, ros_arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[bool, tuple[str, ...]]] = []
+
+    def command(rearm: bool, ros_arguments: tuple[str, ...]) -> int:
+        calls.append((rearm, ros_arguments))
+        return 0
+
+    monkeypatch.setattr(quick, "command", command)
+    assert quick.stop(arguments) == 0
+    monkeypatch.setattr(quick, "stop", lambda _: None)
+    assert entry.main(["stop", *arguments]) == 0
+    assert calls == [(rearm, ros_arguments)] * 2
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--now"], ["x"], ["--namespace"], ["--namespace", "--rearm"]])
+def test_what_is_not_plain_takes_the_usual_way(arguments: list[str]) -> None:
+    assert quick.stop(arguments) is None
+
+
+def test_every_option_of_a_stop_is_known_to_the_quick_way() -> None:
+    assert {field.name for field in dataclasses.fields(Stop)} == {"rearm", "namespace", "ros_args"}

@@ -24,6 +24,7 @@ pytest.importorskip("rclpy")
 
 from roman_moe.nodes import operator
 from roman_moe.nodes.environment import DOMAIN, HIGHEST_DOMAIN
+from roman_moe.nodes.sight import Watch
 
 
 def one_line(capfd: pytest.CaptureFixture[str]) -> str:
@@ -151,8 +152,8 @@ def test_a_running_graph_from_the_command_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    with operator.operator() as person:
-        while person.watch(0.3).leading is None:  # it has only just begun to start
+    with operator.operator() as person, Watch(person) as watch:
+        while watch.look(0.3).leading is None:  # it has only just begun to start
             assert running.poll() is None
     _, report, table = status(capfd, tmp_path)
     expert = report["nodes"]["expert_push"]

@@ -1,0 +1,129 @@
+"""A stop reaches all that command the arm, waits for nothing that there is not, and is sure of what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rclpy.context import Context
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+from roman_moe.core.errors import RomanError
+from roman_moe.nodes import operator
+from roman_moe.nodes.operator import ARM_TOPIC, BLENDER, BRIDGE, Operator
+from roman_moe.nodes.process import make_executor, ros_context
+from roman_moe.nodes.topics import GRIPPER_COMMAND
+
+FOREVER = 1e6  # [s]: what waits for it, the test's own time limit ends
+
+
+class Others:
+    """Nodes beside the operator, in a thread of their own, that play the graph."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._executor = context, make_executor(context)
+        self._nodes: list[Node] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+        self.stopped: list[str] = []
+
+    def add(self, name: str, stops: bool, moves: bool, success: bool = True) -> None:
+        """A node that has a software stop, or plays the arm, or both."""
+        node = Node(name, context=self._context, start_parameter_services=False)
+
+        def stop(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            self.stopped.append(name)
+            response.success, response.message = success, "stopped" if success else "no"
+            return response
+
+        if stops:
+            node.create_service(Trigger, "~/stop", stop)
+        if moves:
+            node.create_subscription(GRIPPER_COMMAND.kind, GRIPPER_COMMAND.name, lambda _: None, GRIPPER_COMMAND.qos)
+        self._nodes.append(node)
+        self._executor.add_node(node)
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._executor.shutdown()
+        for node in self._nodes:
+            node.destroy_node()
+
+    def _spin(self) -> None:
+        while not self._ended.is_set():
+            self._executor.spin_once(timeout_sec=0.02)
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
+    monkeypatch.setattr(operator, "FIND_PATIENCE", 60.0)
+    with ros_context() as context:
+        others = Others(context)
+        yield others
+        others.close()
+
+
+def stop(others: Others) -> Any:
+    person = Operator(others._context)
+    try:
+        return person.command("stop")
+    finally:
+        person.close()
+
+
+def test_where_the_arm_is_no_bridge_none_is_waited_for(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator, "SETTLE", FOREVER)
+    others.add(BLENDER, stops=True, moves=False)
+    others.add("lab", stops=False, moves=True)
+    assert stop(others) == ["blender: stopped"]
+
+
+def test_blender_and_bridge_are_both_stopped(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator, "SETTLE", FOREVER)
+    others.add(BLENDER, stops=True, moves=False)
+    others.add(BRIDGE, stops=True, moves=True)
+    assert sorted(stop(others)) == ["arm_bridge: stopped", "blender: stopped"]
+    assert sorted(others.stopped) == [BRIDGE, BLENDER]
+
+
+def test_without_a_blender_the_bridge_is_stopped(others: Others) -> None:
+    others.add(BRIDGE, stops=True, moves=True)
+    assert stop(others) == ["arm_bridge: stopped"]
+
+
+def test_a_bridge_that_cannot_be_asked_is_no_success(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator, "ANSWER_PATIENCE", 1.0)
+    others.add(BLENDER, stops=True, moves=False)
+    others.add(BRIDGE, stops=False, moves=True)
+    with pytest.raises(RomanError, match="arm_bridge does not answer"):
+        stop(others)
+    assert others.stopped == [BLENDER]
+
+
+def test_who_refuses_is_named(others: Others) -> None:
+    others.add(BLENDER, stops=True, moves=False, success=False)
+    others.add(BRIDGE, stops=True, moves=True)
+    with pytest.raises(RomanError, match="blender refuses: no"):
+        stop(others)
+
+
+def test_the_arms_topic_is_the_tables() -> None:
+    assert GRIPPER_COMMAND.name == ARM_TOPIC
+
+
+def test_a_stop_imports_neither_messages_nor_what_draws_and_parses() -> None:
+    heavy = {"tyro", "rich", "sensor_msgs", "geometry_msgs", "diagnostic_msgs", "onnxruntime", "mujoco"}
+    code = (
+        "import sys; from roman_moe.cli import main, quick; import roman_moe.nodes.operator; "
+        f"print({heavy!r} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "set()", done.stderr
