@@ -50,7 +50,19 @@ def test_help_lists_every_verb_with_what_it_does(capsys: pytest.CaptureFixture[s
 
 
 def test_every_module_of_a_verb_is_registered():
-    helpers = {"__init__", "main", "keys", "options", "parsing", "quick", "ranges", "reach", "refusal", "ros_args"}
+    helpers = {
+        "__init__",
+        "main",
+        "keys",
+        "options",
+        "outputs",
+        "parsing",
+        "quick",
+        "ranges",
+        "reach",
+        "refusal",
+        "ros_args",
+    }
     modules = {path.stem for path in Path(entry.__file__).parent.glob("*.py")} - helpers
     assert modules == set(entry.VERBS)
 
