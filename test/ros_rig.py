@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -53,6 +54,29 @@ class Rig:
         self._nodes.append(node)
         self._executor.add_node(node)
         return node
+
+    def start_beside(self, node: R) -> R:
+        """Start a node that asks the others something while it starts: they go on on another thread meanwhile."""
+        done = threading.Event()
+
+        def spin() -> None:
+            while not done.is_set():
+                self._executor.spin_once(timeout_sec=0.01)
+
+        thread = threading.Thread(target=spin)
+        thread.start()
+        self._nodes.append(node)
+        try:
+            node.start()
+        finally:
+            done.set()
+            thread.join()
+        self._executor.add_node(node)
+        return node
+
+    @property
+    def context(self) -> Context:
+        return self._context
 
     def remove(self, node: Node) -> None:
         self._executor.remove_node(node)

@@ -8,6 +8,7 @@ halt the arm: some messages of zero, then silence, which MoveIt Servo takes for 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -94,6 +95,8 @@ class CommandWatch:
         guard: that every twist goes through.
         status: what is done to the commands at present, and why.
         gripper_fault: why the gripper does not do what it is commanded; empty if it does.
+        unresponsive: whether the robot does not take commands, or does not follow them: it is halted.
+        most: highest speed of a command at present [m/s]; a faster one is shortened before the guard sees it.
     """
 
     def __init__(self, limits: Limits, period: float, halt_messages: int) -> None:
@@ -102,6 +105,7 @@ class CommandWatch:
         self._period_ns = round(period * NANOSECONDS)
         self._max_age = limits.max_command_age
         self._halt_messages = halt_messages
+        self.unresponsive, self.most = False, math.inf
         self.reset()
 
     def reset(self) -> None:
@@ -159,6 +163,7 @@ class CommandWatch:
         taken_back = self._last is not None and stamp_ns == self._last[0]
         self._last, self._received = (stamp_ns, velocity), now
         if not (self._resting(now) or self.gripper_fault):
+            velocity = _shortened(velocity, self.most)
             self._waiting = Command(stamp_ns, velocity, self.guard.gripper_opening), hand
             if stamp_ns // self._period_ns != self._tick:
                 self._step(stamp_ns)
@@ -198,6 +203,7 @@ class CommandWatch:
         self.status = reason
         self._waiting = None
         if self._halts_left == 0:
+            self.guard.reset(self.guard.gripper_opening)  # at rest for long: what comes next ramps in
             return None
         # kept, so that whatever ends the halt, no velocity from before it goes out again
         if now >= self._next_brake:
@@ -218,7 +224,7 @@ class CommandWatch:
         return None
 
     def _resting(self, now: float) -> bool:
-        return bool(self.guard.stopped or self._one.fighting(now))
+        return bool(self.guard.stopped or self.unresponsive or self._one.fighting(now))
 
     def _reason(self, now_ns: int, now: float) -> GuardStatus | None:
         """Why the arm is halted; None if it is not."""
@@ -226,6 +232,8 @@ class CommandWatch:
             return GuardStatus.STOPPED
         if self._one.fighting(now):
             return GuardStatus.HALT_TWO_COMMANDERS
+        if self.unresponsive:
+            return GuardStatus.HALT_ARM_UNRESPONSIVE
         if self._fault is not None:
             return self._fault
         if self.gripper_fault:
@@ -237,3 +245,12 @@ class CommandWatch:
         if now - self._received > self._max_age or now_ns - self._last[0] > self._max_age * NANOSECONDS:
             return GuardStatus.HALT_COMMAND_STALE
         return None
+
+
+def _shortened(velocity: NDArray[np.float64], most: float) -> NDArray[np.float64]:
+    """A finite velocity, (3,), no longer than `most`; both [m/s]."""
+    largest = float(np.abs(velocity).max())
+    if largest == 0.0:
+        return velocity
+    length = largest * float(np.linalg.norm(velocity / largest))  # the square of a huge number would overflow
+    return velocity if length <= most else velocity / largest * (most * largest / length)

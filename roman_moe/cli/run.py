@@ -53,6 +53,9 @@ class Run(Reach):
     read_only: Flag = False
     """With --arm servo: listen to the robot and compute everything, but tell it nothing."""
 
+    servo_unchecked: Flag = False
+    """With --arm servo: command a Servo whose units cannot be read; you have compared them by hand."""
+
     limits: OptionalFile = None
     """File of the guard's limits on speed, acceleration, workspace and ages; config/limits.yaml if not given."""
 
@@ -93,6 +96,7 @@ class Run(Reach):
             "arm": self.arm,
             "arm_config": str(self.config or ""),
             "read_only": self.read_only,
+            "servo_unchecked": self.servo_unchecked,
             "limits": str(self.limits or ""),
             "start": self.start,
             "seed": self.seed,
@@ -132,8 +136,9 @@ class Run(Reach):
             load_arm_config(self.config)
             if self.noise_bound != Run.noise_bound:
                 raise ConfigError("--noise-bound is for a simulated arm: a robot's poses have noise of their own")
-        elif self.config is not None or self.read_only:
-            option = "--config" if self.config is not None else "--read-only"
+        elif self.config is not None or self.read_only or self.servo_unchecked:
+            silent = "--read-only" if self.read_only else "--servo-unchecked"
+            option = "--config" if self.config is not None else silent
             raise ConfigError(f"{option} is for --arm servo: with --arm {self.arm} there is no robot")
         if self.arm == LAB:
             from roman_moe.nodes.lab_node import start_named

@@ -50,6 +50,7 @@ class GuardStatus(enum.IntEnum):
     HALT_COMMAND_STALE = 16
     HALT_COMMAND_FROM_THE_FUTURE = 17
     HALT_TWO_COMMANDERS = 18
+    HALT_ARM_UNRESPONSIVE = 19
     STOPPED = 20
 
     @property

@@ -25,6 +25,7 @@ from std_msgs.msg import Bool, Int8
 from roman_moe.arms.clock import StampGrid
 from roman_moe.arms.config import ArmConfig, load_arm_config
 from roman_moe.arms.convert import reachable, twist_numbers
+from roman_moe.arms.following import Following
 from roman_moe.arms.robot import RobotState
 from roman_moe.arms.servo_status import CLEAR, status_name
 from roman_moe.arms.watch import CommandWatch
@@ -41,6 +42,7 @@ from roman_moe.nodes.commanders import commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
+from roman_moe.nodes.servo_link import ServoLink
 from roman_moe.nodes.topics import (
     GRIPPER,
     GRIPPER_COMMAND,
@@ -58,6 +60,7 @@ EXAMPLE = "config/arms/franka.yaml"
 REFUSED = "refused_commands"
 SKIPPED = "skipped_ticks"
 GRIPPER_TROUBLE = "gripper_failures"
+UNRESPONSIVE = "unresponsive_robot"
 
 _SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # takes what any driver offers (REP 2003)
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # a twist that was overtaken is not wanted
@@ -71,6 +74,8 @@ class ArmBridgeParameters:
     config: str = parameter("file that describes the robot, such as config/arms/franka.yaml")
     read_only: bool = parameter("whether the robot is listened to, but told nothing", False)
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
+    servo_unchecked: bool = parameter("whether to command a Servo whose units cannot be read", False)
+    servo_timeout: float = parameter("how long to wait for Servo when it starts [s]", 10.0)
     stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
 
 
@@ -82,6 +87,7 @@ class ArmBridge(RomanNode):
 
     _twist: Any = None  # publisher to the robot
     _gripper: Gripper | None = None
+    _link: ServoLink | None = None
     _stopped = False  # outlives the watch, which a node that is configured again makes anew
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
@@ -94,7 +100,7 @@ class ArmBridge(RomanNode):
         if not self._settings.config:
             raise ConfigError(f"{self.get_name()}: parameter 'config' is empty: expected a file such as {EXAMPLE}")
         self._config = load_arm_config(self._settings.config)
-        limits = load_limits(self._settings.limits)
+        self._limits = limits = load_limits(self._settings.limits)
         self._period_ns = round(NANOSECONDS / load_manifest(self._settings.controller).rates.control_rate)
         self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, self._config.twist.halt_messages)
         if self._stopped:
@@ -106,6 +112,9 @@ class ArmBridge(RomanNode):
         self._robot = RobotState(config)
         self._grid = StampGrid(self._period_ns)
         self._watch.reset()
+        self._following = Following(self._limits.speed, self._limits.ramp)
+        self._sent = np.zeros(3)  # [m/s] that Servo was told last
+        self._unresponsive = ""
         self._speakers: list[str] = []
         self._servo = ""  # its last warning
         self._next_send = 0.0  # [s]
@@ -122,6 +131,7 @@ class ArmBridge(RomanNode):
             self._twist = self.advertise(to_servo)
             self._gripper = make_gripper(self, config.gripper, partial(self.diagnostics.count, GRIPPER_TROUBLE))
             self._undo.append(self._let_go_of_gripper)
+            self._find_servo()
             require(self._gripper, config.gripper.timeout)
             self.timer(GRIPPER_PERIOD, self._look_for_gripper)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
@@ -130,6 +140,7 @@ class ArmBridge(RomanNode):
         self.trigger_service("rearm", self._rearm)
         self.timer(POLL_PERIOD, self._on_poll)
         self.timer(SPEAKERS_PERIOD, self._look_who_commands)
+        self.timer(SPEAKERS_PERIOD, self._look_at_robot)
         self.diagnostics.fact(
             {
                 "arm": self._settings.config,
@@ -138,6 +149,17 @@ class ArmBridge(RomanNode):
             }
         )
         self.diagnostics.state(WARN, f"{WAITING}the robot")
+
+    def _find_servo(self) -> None:
+        """Refuse to be active while Servo is not there, or takes other units."""
+        self._link = ServoLink(self, self._config.twist, self._limits.speed, self._settings.servo_unchecked)
+        self._undo.append(self._let_go_of_servo)
+        self._link.require(self._settings.servo_timeout)
+
+    def _let_go_of_servo(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
 
     def _listen_to_robot(self, config: ArmConfig) -> None:
         def same(message: Any) -> Any:
@@ -242,6 +264,18 @@ class ArmBridge(RomanNode):
         self._speakers = commanders(self, *self._to_robot)
         self._watch.meet(self._speakers)
 
+    def _look_at_robot(self) -> None:
+        """Whether the robot still takes commands, and follows them."""
+        reason = ""
+        if self._link is not None:
+            self._link.look()
+            if self._link.fault:
+                self._following.reset()
+            reason = self._link.fault or self._following.fault
+        if reason and not self._unresponsive:
+            self.diagnostics.count(UNRESPONSIVE, reason)
+        self._unresponsive, self._watch.unresponsive = reason, bool(reason)
+
     def _on_poll(self) -> None:
         now_ns, now = self._now()
         stamp = self._grid.due(now_ns)
@@ -257,6 +291,11 @@ class ArmBridge(RomanNode):
         if self._grid.skipped:
             self.diagnostics.count(SKIPPED, f"{self._grid.skipped} before {stamp} ns: is this machine too busy?")
             self._grid.skipped = 0
+        if self._twist is not None:
+            self._following.note(self._sent, self._robot.position(now_ns, now), now)
+            self._watch.most = self._following.most(now)
+            if self._following.fault:
+                self._look_at_robot()
         hand = self._robot.hand_state(stamp, now_ns, now)
         if hand is not None:
             self._publish_hand(bodies_of_hand(hand))
@@ -265,6 +304,7 @@ class ArmBridge(RomanNode):
     def _output(self, now_ns: int, now: float) -> None:
         self._next_send = now + 1.0 / self._config.twist.rate
         velocity = self._watch.output(now_ns, now)
+        self._sent = np.zeros(3) if velocity is None else velocity
         if velocity is not None and self._twist is not None:
             self._send(velocity)
 
@@ -290,6 +330,11 @@ class ArmBridge(RomanNode):
             self.diagnostics.state(WARN, missing)
         elif self._watch.gripper_fault:
             self.diagnostics.state(ERROR, f"{GuardStatus.HALT_GRIPPER.name}: {self._watch.gripper_fault}")
+        elif self._unresponsive:
+            servo = f" (MoveIt Servo: {self._servo})" if self._servo else ""
+            self.diagnostics.state(ERROR, f"HALT_ARM_UNRESPONSIVE: {self._unresponsive}{servo}")
+        elif self._following.doubted:
+            self.diagnostics.state(WARN, "trying again, slowly: the hand did not follow")
         elif not self._watch.heard:
             self.diagnostics.state(WARN, f"{WAITING}commands")
         elif status.halts:

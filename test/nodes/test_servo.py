@@ -35,6 +35,7 @@ class StandIn:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.reports: list[dict[str, Any]] = []
+        self.ready = threading.Event()
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
 
@@ -42,6 +43,7 @@ class StandIn:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.reports.append(json.loads(line))
+            self.ready.set()
 
     @property
     def last(self) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def stand_in(*options: str) -> Iterator[StandIn]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         robot = StandIn(process)
         try:
+            assert robot.ready.wait(START)  # the bridge refuses to be active without it
             yield robot
         finally:
             robot.end()

@@ -1,0 +1,159 @@
+"""The bridge's link to MoveIt Servo: whether it is there, and takes twists in the units of the arm's file.
+
+Servo's parameters are read before the first twist, and again whenever they change or Servo comes back.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rcl_interfaces.msg import ParameterEvent
+from rcl_interfaces.srv import GetParameters
+from rclpy.node import Node
+from rclpy.qos import qos_profile_parameter_events
+
+from roman_moe.arms.servo_parameters import NAMES, PREFIX, SINCE_JAZZY, ServoParameters, mismatch, servo_parameters
+from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.nodes.process import make_executor
+from roman_moe.nodes.topics import Topic
+
+if TYPE_CHECKING:
+    from roman_moe.arms.config import TwistConfig
+    from roman_moe.nodes.base import RomanNode
+
+POLL_PERIOD = 0.02  # [s]
+ANSWER_TIMEOUT = 2.0  # [s] after which an answer counts as lost, and Servo is asked again
+EVENTS = Topic("/parameter_events", ParameterEvent, qos_profile_parameter_events)
+
+
+class _Reader:
+    """Asks a node for Servo's parameters."""
+
+    def __init__(self, node: Node, servo: str) -> None:
+        self._node = node
+        self._client: Any = node.create_client(GetParameters, f"{servo}/get_parameters")
+        self._asked: list[Any] = []
+        self._asked_at = 0.0  # [s]
+
+    def poll(self) -> ServoParameters | str | None:
+        """What was found, why nothing can be, or None for not yet."""
+        now = time.monotonic()
+        if not self._asked or now - self._asked_at > ANSWER_TIMEOUT:
+            if self._client.service_is_ready():
+                self._asked, self._asked_at = [self._ask(NAMES), self._ask(SINCE_JAZZY)], now
+            return None
+        if not all(future.done() for future in self._asked):
+            return None
+        values, since_jazzy = (future.result().values for future in self._asked)
+        self._asked = []
+        return servo_parameters(values, since_jazzy) or f"it has no parameter {PREFIX}{NAMES[0]}"
+
+    def _ask(self, names: tuple[str, ...]) -> Any:
+        return self._client.call_async(GetParameters.Request(names=[PREFIX + name for name in names]))
+
+    def again(self) -> None:
+        """What has been asked is out of date."""
+        self._asked = []
+
+    def close(self) -> None:
+        """End it."""
+        self._node.destroy_client(self._client)
+
+
+class ServoLink:
+    """Watches over Servo on behalf of an active bridge.
+
+    Args:
+        node: the bridge.
+        twist: of the arm's file.
+        speed: highest that the guard lets through [m/s].
+        unchecked: whether Servo's parameters are the user's own affair.
+
+    Attributes:
+        fault: why nothing may be sent to Servo now; empty if all is well.
+    """
+
+    def __init__(self, node: RomanNode, twist: TwistConfig, speed: float, unchecked: bool) -> None:
+        self._node, self._twist, self._speed = node, twist, speed
+        self._topic = node.resolve_topic_name(twist.topic)
+        self._servo = self._topic.rpartition("/")[0]
+        self._found: str | None = "" if unchecked else None  # what is wrong with its parameters; None: not known
+        self._reader = None if unchecked else _Reader(node, self._servo)
+        self.fault = ""
+        node.listen(EVENTS, lambda message: message, self._on_event)
+
+    def require(self, timeout: float) -> None:
+        """Wait until Servo is there and its parameters fit, for up to `timeout` [s].
+
+        Raises:
+            RomanError: naming what is missing or does not fit.
+        """
+        end = time.monotonic() + timeout
+        while reason := self.missing():
+            if time.monotonic() > end:
+                raise RomanError(f"{self._node.get_name()}: {reason} (waited {timeout:g} s)")
+            time.sleep(POLL_PERIOD)
+        if self._found is None:
+            self._found = self._judged(self._read(end))
+        if self._found:
+            raise ConfigError(f"{self._node.get_name()}: {self._found}")
+
+    def look(self) -> None:
+        """Whether all is still well: `fault` says so."""
+        self.fault = self.missing()
+        if self.fault and self._reader is not None:
+            self._found = None  # whoever comes back may have other parameters
+            self._reader.again()
+        elif self._found is None and self._reader is not None:
+            answer = self._reader.poll()
+            self._found = None if answer is None else self._judged(answer)
+        if not self.fault:
+            self.fault = f"reading the parameters of {self._servo}" if self._found is None else self._found
+
+    def missing(self) -> str:
+        """What is not there; empty if Servo is."""
+        if self._node.count_subscribers(self._topic):
+            return ""
+        return f"nobody subscribes to {self._topic}: is MoveIt Servo running?"
+
+    def close(self) -> None:
+        """End it."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _on_event(self, event: Any) -> None:
+        changed = {parameter.name.removeprefix(PREFIX) for parameter in event.changed_parameters}
+        if self._reader is not None and event.node == self._servo and changed & {*NAMES, *SINCE_JAZZY}:
+            self._found = None
+            self._reader.again()
+
+    def _judged(self, answer: ServoParameters | str) -> str:
+        if isinstance(answer, str):
+            return (
+                f"{self._servo}: {answer}, so that nobody knows which units it takes: compare them by hand and set "
+                "servo_unchecked (run --servo-unchecked)"
+            )
+        reason = mismatch(answer, self._twist, self._speed)
+        return f"{self._servo}: {reason}" if reason else ""
+
+    def _read(self, end: float) -> ServoParameters | str:
+        """Read them by a node and an executor of our own: the bridge's own may be what calls this."""
+        context = self._node.context
+        node = Node(
+            "_servo_reader",
+            context=context,
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
+        executor = make_executor(context)
+        executor.add_node(node)
+        reader = _Reader(node, self._servo)
+        try:
+            while (answer := reader.poll()) is None and time.monotonic() < end:
+                executor.spin_once(timeout_sec=POLL_PERIOD)
+        finally:
+            executor.shutdown()
+            node.destroy_node()
+        return "its parameter service does not answer" if answer is None else answer
