@@ -189,8 +189,7 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
         network.update(merged(network, changes))
         if demonstrations is not None:
             network["demonstrations"] = _of_gate(demonstrations) if name == GATE else demonstrations
-    recipe = recipe_of(study.recipe.rates, {}, plain, method).with_budget(study.budget)
-    return _monolithic(recipe) if method == MONOLITHIC else recipe
+    return recipe_of(study.recipe.rates, {}, plain, method).with_budget(study.budget)
 
 
 def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
@@ -198,6 +197,8 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     link = study.link
     asked = [list(study.scenarios), study.episodes, study.noise.bound, link.delay, link.lost_share, study.time_limit]
     recipe = _recipe(study, method)
+    if method == MONOLITHIC:
+        recipe = _monolithic(recipe)
     kept = folder / "run" / RECIPE
     if kept.exists() and load_hybrid_recipe(kept) != recipe:
         raise ConfigError(f"{folder}: was trained by another recipe or with another --budget: choose another --out")
