@@ -72,7 +72,7 @@ def test_a_drawer_that_is_shut_again_is_opened_again(lab):
     assert leading_skill(lab.state) == "pull"
 
 
-def test_outcomes_other_than_success_are_told_apart(lab):
+def test_an_arm_that_does_nothing_runs_into_the_time_limit(lab):
     class Idle(OracleController):
         def step(self, state):
             step = super().step(state)
@@ -81,14 +81,24 @@ def test_outcomes_other_than_success_are_told_apart(lab):
 
     assert run_episode(lab, Idle("button"), skill_start("button"), 0, PoseNoise(0.0)).outcome == "time_limit"
 
-    class Sweep(OracleController):
+
+@pytest.mark.parametrize(
+    ("thrown_to", "outcome"),
+    [
+        ([0.9, 0.3, 0.1, 1, 0, 0, 0], Outcome.OUT_OF_REACH),  # off the table, farther than the arm reaches
+        ([0.4, 0.7, -0.3, 1, 0, 0, 0], Outcome.OBJECT_DROPPED),  # off the table, beside it
+        ([0.5, -0.2, 0.1, 1, 1, 0, 0], Outcome.OBJECT_DROPPED),  # on its side
+    ],
+)
+def test_a_rack_that_is_thrown_away_ends_the_episode_for_its_own_reason(lab, thrown_to, outcome):
+    class Thrown(OracleController):
         def step(self, state):
             if state.stamp == 1.0:
-                lab.data.joint("rack").qpos[:3] = [0.9, 0.3, 0.1]  # thrown off the table
+                lab.data.joint("rack").qpos[:] = thrown_to
             return super().step(state)
 
-    result = run_episode(lab, Sweep("push"), skill_start("push"), 0, PoseNoise(0.0))
-    assert result.outcome in (Outcome.OBJECT_DROPPED.value, Outcome.OUT_OF_REACH.value)
+    result = run_episode(lab, Thrown("push"), skill_start("push"), 0, PoseNoise(0.0))
+    assert (result.outcome, result.time_s) == (outcome.value, pytest.approx(1.05))
 
 
 def test_the_button_is_pressed_at_one_speed_from_above_until_it_gives_way(lab):

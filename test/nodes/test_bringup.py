@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ros_rig import Rig
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
+from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import models_path
 from roman_moe.core.skills import SKILLS
@@ -23,11 +25,11 @@ from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.episode import run_episode as run_in_process
 from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.blender import MISSED_TICKS
+from roman_moe.nodes.blender import MISSED_TICKS, Blender
 from roman_moe.nodes.bringup import Tick, node_class, run_episode, running_graph
 from roman_moe.nodes.environment import DISCOVERY, DOMAIN, PROFILES
 from roman_moe.nodes.graph import load_description, resolve
-from roman_moe.nodes.lab_node import start_named
+from roman_moe.nodes.lab_node import LabNode, start_named
 from roman_moe.nodes.record import EpisodeRecord
 from roman_moe.nodes.topics import TWIST_COMMAND
 
@@ -102,12 +104,33 @@ def test_a_whole_scenario_through_the_graph_is_the_in_process_one(disturbed: boo
     assert largest_hand_difference(record, expected) <= 1e-6
 
 
-def test_real_time_keeps_its_pace_and_reports_missed_ticks(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("speed", [0.5, 1.0])
+def test_real_time_keeps_its_pace_and_counts_the_ticks_that_it_held(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, speed: float
+) -> None:
+    """However slow the machine is, the arm never moves faster than the clock, nor does it wait for a lost command."""
     short_episodes(monkeypatch, 1.0)
-    record = run_episode(bundle, "push", seed=1)
+    periods: list[float] = []
+    answered: dict[int, int] = {}  # number of the tick, by stamp: a state may be sent and answered twice
+    on_period, publish = LabNode._on_period, Blender._publish
+
+    def timed(node: LabNode) -> None:
+        periods.append(time.monotonic())
+        on_period(node)
+
+    def lossy(node: Blender, command: Command) -> None:
+        if answered.setdefault(command.stamp_ns, len(answered)) not in (4, 5, 6):
+            publish(node, command)
+
+    monkeypatch.setattr(LabNode, "_on_period", timed)
+    monkeypatch.setattr(Blender, "_publish", lossy)
+    record = run_episode(bundle, "push", seed=1, speed=speed)
     assert record.outcome == "time_limit"
     assert len(record.stamps_ns) == 20
+    assert record.held_ticks >= 3
     assert record.missed_ticks >= record.held_ticks
+    # of a timer's calls the first may come late, the others no sooner than their period
+    assert periods[-1] - periods[0] >= (len(periods) - 2) * 0.05 / speed
 
 
 @pytest.mark.parametrize(
