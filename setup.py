@@ -36,6 +36,7 @@ EXTRAS = {
     "gpu": ["onnxruntime-gpu>=1.18"],
     "lab": ["glfw>=2.5", "gymnasium>=1.1", "mujoco>=3.3,<4.1"],
     "demos": ["mcap>=1.2.1", "rosbags>=0.10.7"],
+    "bench": ["onnx>=1.16"],  # chaos and bench swap change networks; PyTorch is not needed for that
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
     "train": ["onnx>=1.16", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],
     "dev": [

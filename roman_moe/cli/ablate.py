@@ -29,6 +29,19 @@ CLONING, TRAINING, EPISODE = 120.0, 1300.0, 1.0
 class Ablate:
     """Train variants of the recipe, evaluate and compare them."""
 
+    needs = (
+        "torch",
+        "stable_baselines3",
+        "tensorboard",
+        "onnx",
+        "onnxruntime",
+        "mujoco",
+        "gymnasium",
+        "rosbags",
+        "mcap",
+        "matplotlib",
+    )
+
     methods: Names = ALL
     """All, or some such as bc,hybrid,monolithic."""
 

@@ -81,6 +81,8 @@ class Controlled(Part):
 class Sim(Timed):
     """How fast the lab is."""
 
+    needs = ("mujoco", "gymnasium")
+
     def measure(self, console: Console) -> dict[str, Any]:
         """Of the simulation."""
         from roman_moe.bench import sim
@@ -91,6 +93,8 @@ class Sim(Timed):
 @dataclass(frozen=True)
 class Control(Controlled):
     """How long one tick of the controller takes."""
+
+    needs = ("onnxruntime",)
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the controller in process."""
@@ -103,6 +107,8 @@ class Control(Controlled):
 class Graph(Timed, Controlled):
     """Delay and CPU of the ROS graph from scene to command."""
 
+    needs = ("rclpy", "onnxruntime")
+
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the graph, composed and separate."""
         from roman_moe.bench import graph
@@ -114,6 +120,8 @@ class Graph(Timed, Controlled):
 class Learn(Timed):
     """How fast hybrid learning is, and how much of it is physics."""
 
+    needs = ("torch", "stable_baselines3", "tensorboard", "mujoco", "gymnasium", "rosbags")
+
     def measure(self, console: Console) -> dict[str, Any]:
         """Of the training."""
         from roman_moe.bench import learn
@@ -124,6 +132,8 @@ class Learn(Timed):
 @dataclass(frozen=True)
 class Swap(Controlled):
     """What replacing networks costs while the arm moves."""
+
+    needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
 
     swaps: Number = 1000
     """How many networks to replace."""
@@ -144,6 +154,8 @@ class Swap(Controlled):
 @dataclass(frozen=True)
 class Endurance(Controlled):
     """What many starts of the graph, or a long run, leave behind."""
+
+    needs = ("rclpy", "onnxruntime", "mujoco")
 
     bringups: Number = 200
     """How often to start and stop the graph in one process."""

@@ -25,6 +25,8 @@ EPISODE, DAMAGED = 25.0, 0.3  # [s] about what one takes on an idle machine, res
 class Chaos:
     """Put faults into a graph in motion, and count what it withstands."""
 
+    needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
+
     controller: Folder = Path("models/roman")
     """Folder of the controller bundle."""
 

@@ -21,6 +21,8 @@ from roman_moe.core.files import write_json
 class Collect:
     """Record demonstrations of the scripted oracle, solved ones only."""
 
+    needs = ("mujoco", "rosbags", "mcap")
+
     out: Folder = Path("demos")
     """Folder for the demonstrations, with one of each network in it."""
 

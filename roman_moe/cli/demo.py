@@ -36,6 +36,8 @@ REPORT, PLOT, VIDEO = "report.json", "gate_weights.png", "demo.mp4"
 class Demo:
     """Solve a scenario through the ROS 2 graph; draw a video of it."""
 
+    needs = ("rclpy", "onnxruntime", "mujoco", "matplotlib", "PIL", "imageio_ffmpeg")
+
     scenario: Number = 6
     """Scenario, 0 to 6: it starts so many skills before the last one; 6 needs all seven."""
 
@@ -132,7 +134,7 @@ class Demo:
             )
 
     def _report(self, record: EpisodeRecord, trace: Trace, wall: float) -> dict[str, Any]:
-        from roman_moe.demos.dataset import git_commit
+        from roman_moe.core.provenance import git_commit
         from roman_moe.report.trace import leading_segments
 
         return {

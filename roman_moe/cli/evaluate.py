@@ -63,6 +63,11 @@ class Evaluate:
     json: OptionalFile = None
     """Write the report to this file."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("mujoco",) if self.controller == "oracle" else ("mujoco", "onnxruntime")
+
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
         from roman_moe.lab.noise import PoseNoise

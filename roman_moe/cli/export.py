@@ -17,6 +17,8 @@ from roman_moe.core.paths import find_shipped
 class Export:
     """Check a trained bundle in full and copy it, with its evaluation."""
 
+    needs = ("torch", "onnx", "onnxruntime")
+
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SOURCE")]
     """Folder of a run, as `roman-moe train all` leaves it, or of a bundle."""
 

@@ -21,9 +21,9 @@ from roman_moe import __version__
 from roman_moe.cli import quick
 from roman_moe.cli.outputs import check_outputs
 from roman_moe.cli.parsing import HELP, parse, unknown_word
-from roman_moe.cli.refusal import reason
+from roman_moe.cli.refusal import missing, reason
 from roman_moe.cli.ros_args import ROS_ARGS, split
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, MissingDependencyError
 
 PROGRAM = "roman-moe"
 VERBS = ("demo", "run", "status", "swap", "stop", "evaluate", "collect", "train", "ablate", "export", "bench", "chaos")
@@ -96,6 +96,8 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if ros_args:
         parsed = dataclasses.replace(parsed, ros_args=tuple(ros_args))
+    if line := missing(getattr(parsed, "needs", ())):
+        raise MissingDependencyError(line)
     check_outputs(parsed)
     return int(parsed.main())
 

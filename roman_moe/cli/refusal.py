@@ -6,8 +6,9 @@ Invariant: a line names what was found and what to do, and an exception that no 
 from __future__ import annotations
 
 import errno
+import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from roman_moe.core.errors import RomanError
 
@@ -19,7 +20,7 @@ EXTRAS: Mapping[str, str] = {
     "matplotlib": "report",
     "mcap": "demos",
     "mujoco": "lab",
-    "onnx": "train",
+    "onnx": "bench",
     "onnxruntime": "cpu",
     "rosbags": "demos",
     "stable_baselines3": "train",
@@ -64,6 +65,28 @@ def reason(error: Exception) -> str | None:
     if isinstance(error, RuntimeError) and "MUJOCO_GL" in str(error):  # MuJoCo looks at it when it is imported
         return one_line(f"{error}: set it to egl, osmesa or glfw, or leave it unset")
     return None
+
+
+def missing(modules: Iterable[str]) -> str | None:
+    """The line that names all of these modules that are not installed, and the one command; None if none is missing."""
+    absent = sorted(module for module in modules if not _installed(module))
+    if not absent:
+        return None
+    extras = {EXTRAS.get(module, "ros") for module in absent}
+    if "train" in extras:
+        extras.discard("bench")  # which it contains
+    are = "are" if len(absent) > 1 else "is"
+    line = f"{', '.join(absent)} {are} not installed: {_install(','.join(sorted(extras)))}"
+    if "ros" in extras:
+        line += "; or source a ROS 2 installation for rclpy"
+    return f"{line}; gpu in place of cpu for a GPU" if "cpu" in extras else line
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _missing(error: ImportError) -> str | None:

@@ -80,6 +80,11 @@ class Run(Reach):
     viewer: Flag = False
     """Open MuJoCo's viewer; needs a display."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("rclpy", "onnxruntime", "mujoco") if self.arm == LAB else ("rclpy", "onnxruntime")
+
     def main(self) -> int:
         """Runs until Ctrl-C, which is exit code 130."""
         check_choice("--arm", self.arm, ARMS)

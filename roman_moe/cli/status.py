@@ -35,6 +35,8 @@ WIDE = 1000  # [characters] for a file or a pipe: nothing that is to be searched
 class Status(Reach):
     """Show what runs in the running graph, and what is wrong."""
 
+    needs = ("rclpy",)
+
     seconds: Seconds = 2.0
     """For how long to look; every node reports once a second, and each that is there is waited for."""
 

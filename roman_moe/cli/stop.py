@@ -16,6 +16,8 @@ class Stop(Reach):
     It is software, no safety-rated emergency stop.
     """
 
+    needs = ("rclpy",)
+
     rearm: Flag = False
     """Let it move again, from rest, instead."""
 

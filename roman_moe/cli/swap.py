@@ -25,6 +25,8 @@ MODEL = tyro.conf.arg(metavar="[MODEL]", help_behavior_hint=SILENT)
 class Swap(Reach):
     """Replace a network of the running graph, or take an expert out."""
 
+    needs = ("rclpy",)
+
     network: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help_behavior_hint=SILENT)] = ""
     """Which: a skill for its expert, or gate."""
 

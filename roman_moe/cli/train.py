@@ -56,6 +56,18 @@ class Training:
 class Hybrid(Training):
     """Hybrid learning: cloning, then GAIL + PPO."""
 
+    needs = (
+        "torch",
+        "stable_baselines3",
+        "tensorboard",
+        "onnx",
+        "onnxruntime",
+        "mujoco",
+        "gymnasium",
+        "rosbags",
+        "matplotlib",
+    )
+
     out: OptionalFolder = None
     """Folder of the run; runs/NAME for a recipe NAME.yaml if not given."""
 
@@ -135,6 +147,8 @@ class Gate(Hybrid):
 @dataclass(frozen=True, kw_only=True)
 class Bc(Training):
     """Train by behaviour cloning alone, straight into a bundle."""
+
+    needs = ("torch", "onnx", "onnxruntime", "rosbags")
 
     out: OptionalFolder = None
     """Folder of the bundle; runs/NAME for a recipe NAME.yaml if not given."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from pathlib import Path
 
 from roman_moe.demos.bag import TICKS
@@ -12,22 +11,6 @@ from roman_moe.demos.reader import episode_folders, read_ticks
 
 NOT_CONTENT = ("git_commit", TICKS, CUSTOM_CHECKSUM)
 """Custom data that say nothing about what is demonstrated."""
-
-
-def git_commit() -> str:
-    """Commit of the code that runs, with "-dirty" if it was changed since; "unknown" outside a checkout."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", ""],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10.0,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return described.stdout.strip()
 
 
 def dataset_hash(dataset: Path, network: str) -> str:

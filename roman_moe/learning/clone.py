@@ -17,7 +17,8 @@ from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
-from roman_moe.demos.dataset import dataset_hash, git_commit
+from roman_moe.core.provenance import git_commit
+from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.metadata import NETWORKS
 from roman_moe.demos.reader import read_episodes
 from roman_moe.learning.recipe import NetworkRecipe, Recipe

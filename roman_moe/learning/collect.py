@@ -21,9 +21,9 @@ from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import TOP_SPEED
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import scratch_folder
+from roman_moe.core.provenance import git_commit
 from roman_moe.core.skills import SCENARIOS, SKILLS
 from roman_moe.core.state import SceneState
-from roman_moe.demos.dataset import git_commit
 from roman_moe.demos.metadata import GATE, MONOLITHIC, EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.lab.lab import CONTROL_RATE

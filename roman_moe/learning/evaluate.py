@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.demos.dataset import git_commit
+from roman_moe.core.provenance import git_commit
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise

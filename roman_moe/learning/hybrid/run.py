@@ -23,8 +23,9 @@ from roman_moe.control.metadata import GATE
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
+from roman_moe.core.provenance import git_commit
 from roman_moe.core.skills import SKILLS
-from roman_moe.demos.dataset import dataset_hash, git_commit
+from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.metadata import NETWORKS
 from roman_moe.learning.export import export_policy, write_bundle
 from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe
