@@ -36,7 +36,14 @@ class ParameterServices:
 
     def __enter__(self) -> ParameterServices:
         # not before: a graph that is refused must leave no node behind
-        self._node = Node("_parameters", context=self._context, start_parameter_services=False, enable_rosout=False)
+        # without the process's arguments: `-r __node:=blender` would give it that name, too
+        self._node = Node(
+            f"_parameters_{os.getpid()}",
+            context=self._context,
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
         self._executor.add_node(self._node)
         # each time the control loop comes back from ROS it waits for so long while this thread is at work
         self._switch_interval = sys.getswitchinterval()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -77,6 +78,9 @@ def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -
         assert set(processes) == others | {f"expert_{skill}" for skill in SKILLS}
         first_tick(graph)
         assert graph.spin_until(lambda: len(ticks) >= count, START)
+        there = Counter(graph.monitor.get_node_names())
+        assert set(there.values()) == {1}, there
+        assert set(graph.names) <= set(there)
         assert not shared_memory_of(processes.values())
     assert not any(is_alive(process) for process in processes.values())
 
