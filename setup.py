@@ -39,12 +39,11 @@ EXTRAS = {
     "bench": ["onnx>=1.16"],  # chaos and bench swap change networks; PyTorch is not needed for that
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
     "train": ["onnx>=1.16", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],
+    # by this name `colcon test` finds that there are tests, and which runner they want
+    "test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3"],
     "dev": [
-        "hypothesis>=6.100",
         "import-linter>=2.5",
         "mypy>=1.13",
-        "pytest>=8",
-        "pytest-timeout>=2.3",
         "ruff>=0.9",
         "setuptools>=77",
         "types-PyYAML",
@@ -60,6 +59,7 @@ def together(*names: str) -> list[str]:
 # Everything but ROS and the tools: what a machine with a sourced ROS installation adds to it.
 EXTRAS["no-ros"] = together("cpu", "lab", "demos", "report")
 EXTRAS["demo"] = together("ros", "no-ros")
+EXTRAS["dev"] = together("test", "dev")
 EXTRAS["all"] = together("demo", "train")
 
 

@@ -1,12 +1,13 @@
 """The graph for ROS installations: `ros2 launch roman_moe graph.launch.py start:=6 lockstep:=false ...`.
 
-Nodes, parameters and arguments come from config/graph.yaml, as for `roman-moe run`: nothing to keep in step here.
+Nodes, parameters and arguments come from config/graph.yaml, as for `roman-moe run`: nothing to keep in step here. A
+node that ends, ends the launch, since the others would wait for it for ever: `roman-moe run --separate` restarts it.
 """
 
 from __future__ import annotations
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -19,7 +20,12 @@ DESCRIPTION = load_description()
 def generate_launch_description() -> LaunchDescription:
     """One launch argument for each argument of the graph, and the namespace that all nodes go into."""
     declared = [
-        DeclareLaunchArgument(name, default_value=_text(argument.default), description=argument.description)
+        DeclareLaunchArgument(
+            name,
+            default_value=_text(argument.default),
+            description=argument.description,
+            choices=list(argument.choices) or None,
+        )
         for name, argument in DESCRIPTION.arguments.items()
     ]
     namespace = DeclareLaunchArgument("namespace", default_value="", description="Namespace of the whole graph.")
@@ -39,8 +45,10 @@ def _node(spec: NodeSpec) -> Node:
         executable=spec.executable,
         name=spec.name,
         namespace=LaunchConfiguration("namespace"),
+        exec_name=spec.name,  # of the process in launch's own words: else "expert" for each of them
         parameters=[parameters],
         output="screen",
+        on_exit=[Shutdown(reason=f"{spec.name} has ended")],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
@@ -33,6 +34,29 @@ hypothesis.settings.register_profile(
     "any_machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any_machine")
+
+# What a folder's tests need beyond the core: a ROS workspace (`colcon test`) may have less than `make install` brings.
+NEEDS = {
+    "bench": ("mujoco", "onnx", "onnxruntime", "rclpy", "rosbags"),
+    "cli": ("mujoco", "onnx", "onnxruntime", "rclpy", "rosbags"),
+    "control": ("onnx", "onnxruntime"),
+    "demos": ("mcap", "rosbags"),
+    "lab": ("gymnasium", "mujoco"),
+    "learning": ("gymnasium", "mujoco", "onnx", "onnxruntime", "rosbags", "stable_baselines3", "torch"),
+    "nodes": ("mujoco", "onnx", "onnxruntime", "rclpy"),
+    "report": ("matplotlib", "mujoco", "PIL"),
+}
+MISSING = {
+    folder: absent
+    for folder, modules in NEEDS.items()
+    if (absent := [module for module in modules if importlib.util.find_spec(module) is None])
+}
+collect_ignore = list(MISSING)
+
+
+def pytest_report_header() -> list[str]:
+    return [f"test/{folder} is left out: no {', '.join(absent)}" for folder, absent in MISSING.items()]
+
 
 # A shell that starts us in the background has Ctrl-C ignored, and our own children with us: tests send it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import threading
 import time
@@ -55,6 +56,8 @@ def test_every_argument_of_the_graph_is_a_launch_argument() -> None:
     declared = {argument.name: argument for argument in description.get_launch_arguments()}
     assert set(declared) == {*load_description().arguments, "namespace"}
     assert all(argument.description for argument in declared.values())
+    assert declared["arm"].choices == ["lab", "mock", "servo"]
+    assert declared["controller"].choices is None
 
 
 def test_it_starts_the_nodes_of_the_bring_up(bundle: Path, prefix: Path) -> None:
@@ -74,10 +77,11 @@ def test_it_starts_the_nodes_of_the_bring_up(bundle: Path, prefix: Path) -> None
     assert found == {spec.name: dict(spec.parameters) for spec in expected}
 
 
-def test_it_runs_and_ends_cleanly(bundle: Path, prefix: Path) -> None:
+def launched(bundle: Path, ended: list[Any], **arguments: str) -> Any:
+    """A service that will launch the graph in the namespace arm, and note each process that ends."""
     source = launch.launch_description_sources.PythonLaunchDescriptionSource(str(launch_path("graph.launch.py")))
-    arguments = {"controller": str(bundle), "start": "push", "lockstep": "true", "namespace": "arm"}
-    ended: list[Any] = []
+    arguments = {"controller": str(bundle), "start": "push", "lockstep": "true", "namespace": "arm", **arguments}
+    arguments["sigterm_timeout"] = f"{START}"  # launch's own 5 s are too few for a dozen processes of a busy machine
     service = launch.LaunchService(noninteractive=True)
     service.include_launch_description(
         launch.LaunchDescription(
@@ -89,24 +93,69 @@ def test_it_runs_and_ends_cleanly(bundle: Path, prefix: Path) -> None:
             ]
         )
     )
-    stamps: list[int] = []
+    return service
+
+
+def ticks_of(count: int) -> int:
+    """How many ticks of the launched graph were seen, once there were `count` or it took too long."""
+    seen = 0
+    with ros_context(["monitor", "--ros-args", "-r", "__ns:=/arm"]) as context:
+        executor, monitor = make_executor(context), Monitor(context, Rates(), SKILLS)
+        executor.add_node(monitor)
+        end = time.monotonic() + START
+        while seen < count and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+            seen += len(monitor.take_ticks())
+        executor.shutdown()
+        monitor.destroy_node()
+    return seen
+
+
+def test_it_runs_and_ends_cleanly(bundle: Path, prefix: Path) -> None:
+    ended: list[Any] = []
+    seen: list[int] = []
+    service = launched(bundle, ended)
 
     def watch() -> None:
-        with ros_context(["monitor", "--ros-args", "-r", "__ns:=/arm"]) as context:
-            executor, monitor = make_executor(context), Monitor(context, Rates(), SKILLS)
-            executor.add_node(monitor)
-            end = time.monotonic() + START
-            while len(stamps) < 10 and time.monotonic() < end:
-                executor.spin_once(timeout_sec=0.05)
-                stamps.extend(tick.stamp_ns for tick in monitor.take_ticks())
-            executor.shutdown()
-            monitor.destroy_node()
+        seen.append(ticks_of(10))
         service.shutdown()
 
     thread = threading.Thread(target=watch)
     thread.start()
     assert service.run() == 0
     thread.join()
-    assert len(stamps) >= 10
-    assert len(ended) == len(resolve(load_description(), {"controller": str(bundle)}))
+    assert seen[0] >= 10
+    nodes = {spec.name for spec in resolve(load_description(), {"controller": str(bundle)})}
+    assert {event.process_name.rpartition("-")[0] for event in ended} == nodes
     assert {event.returncode for event in ended} == {0}
+
+
+@pytest.mark.parametrize("dies", ["lab", "expert_push"])
+def test_a_node_that_dies_ends_the_launch(bundle: Path, prefix: Path, dies: str) -> None:
+    ended: list[Any] = []
+    begun: dict[str, int] = {}
+    service = launched(bundle, ended)
+    service.include_launch_description(
+        launch.LaunchDescription(
+            [
+                launch.actions.RegisterEventHandler(
+                    launch.event_handlers.OnProcessStart(
+                        on_start=lambda event, _: begun.update({event.process_name.rpartition("-")[0]: event.pid})
+                    )
+                )
+            ]
+        )
+    )
+
+    def kill() -> None:
+        ticks_of(1)
+        os.kill(begun[dies], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    service.run()
+    thread.join()
+    assert {event.process_name.rpartition("-")[0]: event.returncode for event in ended} == {
+        **dict.fromkeys(begun, 0),
+        dies: -signal.SIGKILL,
+    }

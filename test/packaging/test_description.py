@@ -95,7 +95,7 @@ def test_everything_required_is_imported_or_a_tool(monkeypatch: pytest.MonkeyPat
     for name, needed_by in NOT_IMPORTED.items():
         assert re.search(rf"^\s*(from|import) {re.escape(needed_by)}\b", sources, re.MULTILINE), name
     for extra, listed in {"": description["install_requires"], **description["extras_require"]}.items():
-        if extra not in ("dev", "all", "demo", "no-ros"):
+        if extra not in ("dev", "test", "all", "demo", "no-ros"):
             assert {project(r) for r in listed} - set(NOT_IMPORTED) <= imported, f"extra {extra!r}"
 
 
@@ -168,3 +168,11 @@ def test_a_room_runs_without_what_only_others_need(code: str, blocked: set[str])
     program = BLOCKER.format(blocked=blocked, code=code)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_colcon_finds_a_runner_for_the_tests(monkeypatch: pytest.MonkeyPatch):
+    """colcon-core looks for pytest in the extra `test`; without it `colcon test` runs nothing."""
+    listed = {project(r) for r in described(monkeypatch)["extras_require"]["test"]}
+    assert "pytest" in listed
+    depends = {depend.text for depend in ElementTree.parse(ROOT / "package.xml").findall("test_depend")}
+    assert depends == {f"python3-{name}" for name in listed}
