@@ -2,8 +2,7 @@
 
 The wheels bring rosidl's generators, headers and libraries: what comes out is a package as a ROS installation has it,
 so that goals and results really cross DDS. It is made once for each environment, in about 15 s of one core, and kept in
-the environment's `.cache/`. A C++ compiler and Python's headers are needed. Only Fast DDS' type support is built, so
-rcutils says on standard error that it found no introspection.
+the environment's `.cache/`. A C++ compiler and Python's headers are needed.
 
 The fields are those of control_msgs 5.x (Jazzy, Kilted): GripperCommand.msg, GripperCommand.action and
 ParallelGripperCommand.action.
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = "control_msgs"
-RECIPE = "1"  # another number whenever `generate` changes what comes out
+RECIPE = "2"  # another number whenever `generate` changes what comes out
 INTERFACES = {
     "msg/GripperCommand.msg": "float64 position\nfloat64 max_effort\n",
     "action/GripperCommand.action": (
@@ -52,12 +51,16 @@ USED = (
 )
 """Packages of the wheels that the actions need."""
 
-LIBRARIES = ("rosidl_generator_c", "rosidl_generator_py", "rosidl_typesupport_c", "rosidl_typesupport_fastrtps_c")
+SUPPORTS = ("rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c")
+"""Type supports: Fast DDS' own, and the one by which it describes a type to others. Each is a library by itself."""
+
+LIBRARIES = ("rosidl_generator_c", "rosidl_generator_py", "rosidl_typesupport_c", *SUPPORTS)
 RUNTIME = (
     "rosidl_runtime_c",
     "rosidl_typesupport_c",
     "rosidl_typesupport_fastrtps_c",
     "rosidl_typesupport_fastrtps_cpp",
+    "rosidl_typesupport_introspection_c",
     "rcutils",
     "fastcdr",
     "rmw",
@@ -111,8 +114,9 @@ def generate(folder: Path) -> None:
     _write_sources(package)
     (package / "__init__.py").touch()
     _compile(package)
-    for path in (*package.rglob("*.o"), *package.rglob("*.c"), *package.rglob("*.cpp"), *package.rglob("*.h")):
-        path.unlink()
+    for end in ("o", "c", "cpp", "h"):
+        for path in folder.rglob(f"*.{end}"):
+            path.unlink()
 
 
 def _write_sources(package: Path) -> None:
@@ -124,6 +128,7 @@ def _write_sources(package: Path) -> None:
     from rosidl_generator_type_description import generate_type_hash
     from rosidl_typesupport_c import generate_c as generate_type_support
     from rosidl_typesupport_fastrtps_c import generate_typesupport_fastrtps_c
+    from rosidl_typesupport_introspection_c import generate_c as generate_introspection
 
     for name, text in INTERFACES.items():
         path = package / name
@@ -134,7 +139,6 @@ def _write_sources(package: Path) -> None:
     idl = {name: str(Path(name).with_suffix(".idl")) for name in INTERFACES}
     arguments = {
         "package_name": PACKAGE,
-        "output_dir": str(package),
         "idl_tuples": [f"{package}:{path}" for path in idl.values()],
         "ros_interface_dependencies": [f"{used}:{path}" for used in USED for path in Path(share(used)).glob("*/*.idl")],
         "ros_interface_files": [str(package / name) for name in INTERFACES],
@@ -143,17 +147,21 @@ def _write_sources(package: Path) -> None:
         "target_dependencies": [],
     }
 
-    def run(generator: Any, name: str, *more: Any) -> None:
+    def run(generator: Any, name: str, *more: Any, into: Path = package) -> None:
+        for kind in ("msg", "action"):
+            (into / kind / "detail").mkdir(parents=True, exist_ok=True)
         file = package / "arguments.json"
-        file.write_text(json.dumps({**arguments, "template_dir": f"{share(name)}/resource"}))
+        places = {"template_dir": f"{share(name)}/resource", "output_dir": str(into)}
+        file.write_text(json.dumps({**arguments, **places}))
         generator(str(file), *more)
 
     run(generate_type_hash, "rosidl_generator_type_description")
     run(generate_c, "rosidl_generator_c")
     run(generate_typesupport_fastrtps_c, "rosidl_typesupport_fastrtps_c")
-    run(generate_type_support, "rosidl_typesupport_c", ["rosidl_typesupport_fastrtps_c"])
+    run(generate_introspection, SUPPORTS[1], into=package.parent / SUPPORTS[1] / PACKAGE)
+    run(generate_type_support, "rosidl_typesupport_c", list(SUPPORTS))
     run(generate_py, "rosidl_generator_py", ["rosidl_typesupport_c"])
-    for generator in ("rosidl_generator_c", "rosidl_typesupport_fastrtps_c"):
+    for generator in ("rosidl_generator_c", *SUPPORTS):
         header = f"{generator}__visibility_control.h"
         text = Path(share(generator), "resource", f"{header}.in").read_text()
         filled = text.replace("@PROJECT_NAME_UPPER@", PACKAGE.upper()).replace("@PROJECT_NAME@", PACKAGE)
@@ -161,11 +169,12 @@ def _write_sources(package: Path) -> None:
 
 
 def _compile(package: Path) -> None:
-    """All of it into the one library that Python's classes load."""
+    """A library for each type support, and the one that Python's classes load, which needs them."""
     import numpy
 
     prefix = Path(sys.prefix)
-    headers = [package.parent, prefix / "include", *sorted(prefix.glob("include/*/"))]
+    second = package.parent / SUPPORTS[1]
+    headers = [package.parent, second, prefix / "include", *sorted(prefix.glob("include/*/"))]
     include = [f"-I{path}" for path in (*headers, sysconfig.get_path("include"), numpy.get_include())]
 
     def compiled(source: Path) -> str:
@@ -174,14 +183,22 @@ def _compile(package: Path) -> None:
         subprocess.run([*compiler, "-c", "-O0", "-w", "-fPIC", *include, str(source), "-o", target], check=True)
         return target
 
-    sources = [*sorted(package.rglob("*.cpp")), *sorted(package.rglob("*.c"))]
+    structures = [*package.glob("*/detail/*.c"), *package.glob("*/detail/*.cpp")]
+    classes = [*package.glob("*/*.cpp"), *package.glob("*/*.c"), *package.glob("*.c")]
+    parts = {SUPPORTS[0]: structures, SUPPORTS[1]: list(second.rglob("*.c")), "": classes}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compiled, sources))
+        objects = {name: list(pool.map(compiled, sorted(sources))) for name, sources in parts.items()}
     folder = prefix / "lib"
     used = [f"{name}__{kind}" for name in USED for kind in LIBRARIES]
-    there = [f"-l{name}" for name in (*used, *RUNTIME) if (folder / f"lib{name}.so").exists()]
-    target = package / f"{PACKAGE}_s__rosidl_typesupport_c.so"
-    subprocess.run(["c++", "-shared", "-o", str(target), *objects, f"-L{folder}", *there], check=True)
+    found = [f"-l{name}" for name in (*used, *RUNTIME) if (folder / f"lib{name}.so").exists()]
+    own: list[str] = []
+    for name, files in objects.items():
+        # by its soname the dispatching type support finds a library that is loaded already
+        target = f"lib{PACKAGE}__{name}.so" if name else f"{PACKAGE}_s__rosidl_typesupport_c.so"
+        link = [f"-Wl,-soname,{target}", "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed", *own, "-Wl,--as-needed"]
+        path = str(package / target)
+        subprocess.run(["c++", "-shared", "-o", path, *files, *link, f"-L{folder}", *found], check=True)
+        own.append(path)
 
 
 if __name__ == "__main__":
