@@ -1,4 +1,4 @@
-"""`roman-moe export`: from where a bundle was trained to where it is shipped, checked, with its evaluation."""
+"""`roman-moe export`: a trained bundle to where it is shipped, or a network trained elsewhere to one of ours."""
 
 from __future__ import annotations
 
@@ -8,44 +8,111 @@ from typing import Annotated
 
 import tyro
 
-from roman_moe.cli.options import Flag, OptionalFile
+from roman_moe.cli.options import SILENT, Flag, OptionalFile
 from roman_moe.control.identity import identify
+from roman_moe.core.action import TOP_SPEED
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
+from roman_moe.core.skills import SKILLS
+
+NETWORKS = (*SKILLS, "gate")
 
 
 @dataclass(frozen=True)
 class Export:
-    """Check a trained bundle in full and copy it, with its evaluation."""
+    """Check a trained bundle in full and copy it, with its evaluation; or, with --from, import a network."""
 
     needs = ("torch", "onnx", "onnxruntime")
 
-    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SOURCE")]
+    source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SOURCE", help_behavior_hint=SILENT)] = (
+        None
+    )
     """Folder of a run, as `roman-moe train all` leaves it, or of a bundle."""
 
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
+    out: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="OUT", help_behavior_hint=SILENT)] = None
     """Folder to write; with --force it may hold a bundle already, or be the source itself."""
 
     evaluation: OptionalFile = None
     """Report of `roman-moe evaluate SOURCE --json FILE` to keep in the manifest."""
 
     force: Flag = False
-    """Replace the bundle that is in OUT already."""
+    """Replace the bundle that is in OUT already, or what --to names."""
+
+    from_: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FILE", help_behavior_hint=SILENT)] = None
+    """A network trained elsewhere: a .onnx file, or a .zip of Stable-Baselines3 (PPO, A2C or SAC with an MlpPolicy)."""
+
+    skill: Annotated[str, tyro.conf.arg(metavar="SKILL", help_behavior_hint=SILENT)] = ""
+    """With --from: the expert's skill, such as push, or gate."""
+
+    to: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint=SILENT)] = None
+    """With --from: file to write, SKILL.onnx if not given; or the folder of a bundle whose network it replaces."""
+
+    features: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)] = ""
+    """With --from: features that it observes, in order, such as rack.x,rack.y; docs/networks.md has the default."""
+
+    rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = None
+    """With --from: at which it was trained to run; 20 for an expert and 10 for a gate if not given."""
+
+    top_speed: Annotated[float, tyro.conf.arg(metavar="M/S")] = TOP_SPEED
+    """With --from: hand speed of an action of 1 that an expert was trained with."""
+
+    normalization: OptionalFile = None
+    """With --from policy.zip: what VecNormalize.save wrote, if it was trained with one."""
 
     def main(self) -> int:
-        """Export; 0 when the bundle is written."""
+        """Export; 0 when it is written."""
+        if self.from_ is not None:
+            return self._import(self.from_)
+        if self.source is None or self.out is None:
+            raise ConfigError("export: expected SOURCE and OUT, or --from FILE --skill SKILL")
+        if self.skill or self.to or self.features or self.rate or self.normalization:
+            raise ConfigError("--skill, --to, --features, --rate and --normalization are for --from")
+        return self._ship(self.source, self.out)
+
+    def _ship(self, source: Path, out: Path) -> int:
         from roman_moe.learning.export import check_replaceable
         from roman_moe.learning.shipping import ship_bundle, summary_of
 
         if self.evaluation is not None:
             summary_of(self.evaluation)  # before anything is replaced
-        check_replaceable(self.out, self.force)
-        source = find_shipped(self.source)
+        check_replaceable(out, self.force)
+        source = find_shipped(source)
         if (source / "run.json").is_file():
             from roman_moe.learning.hybrid.run import bundle_of
 
-            bundle_of(source, self.out, self.evaluation)
+            bundle_of(source, out, self.evaluation)
         else:
             print(f"source: {identify(source)}")
-            ship_bundle(source, self.out, self.evaluation)
-        print(f"{identify(self.out.absolute())}: written")
+            ship_bundle(source, out, self.evaluation)
+        print(f"{identify(out.absolute())}: written")
+        return 0
+
+    def _import(self, file: Path) -> int:
+        if self.source is not None or self.evaluation is not None:
+            raise ConfigError("--from: takes --skill and --to, and no SOURCE, OUT or --evaluation")
+        if self.skill not in NETWORKS:
+            raise ConfigError(f"--skill {self.skill!r}: expected one of {', '.join(NETWORKS)}")
+        rate = self.rate if self.rate is not None else {"gate": 10.0}.get(self.skill, 20.0)
+        for name, value in (("rate", rate), ("top-speed", self.top_speed)):
+            if not 0.0 < value < float("inf"):
+                raise ConfigError(f"--{name} {value}: expected more than 0")
+        to = self.to or Path(f"{self.skill}.onnx")
+        if not to.is_dir() and to.suffix != ".onnx":
+            raise ConfigError(f"--to {to}: expected a file .onnx, or the folder of a bundle that is there")
+        if to.exists() and not self.force:
+            raise ConfigError(f"{to}: is there already: choose another --to, or replace it with --force")
+        from roman_moe.cli.outputs import check_writable
+        from roman_moe.core.files import atomic_path
+        from roman_moe.learning.foreign import metadata_of, network_content, replace_network
+
+        check_writable(to, folder=to.is_dir())
+        features = tuple(name.strip() for name in self.features.split(",")) if self.features else ()
+        metadata = metadata_of(self.skill, features, rate, self.top_speed)
+        content = network_content(file, metadata, self.normalization)
+        if to.is_dir():
+            replace_network(to, self.skill, content, file)
+        else:
+            with atomic_path(to) as temporary:
+                temporary.write_bytes(content)
+        print(f"{to}: written")
         return 0

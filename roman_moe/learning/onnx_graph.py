@@ -44,7 +44,7 @@ class PolicyParameters:
     gain: float
 
 
-class _Graph:
+class Graph:
     """Collects nodes and constants under readable names."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class _Graph:
 
 def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> bytes:
     """Content of the .onnx file of a policy: `observation` [batch, n] to `action` or `weights` [batch, k]."""
-    graph = _Graph()
+    graph = Graph()
     x = _observation_layer(graph, parameters, metadata.features)
     *hidden, head = parameters.layers
     for i, (weight, bias) in enumerate(hidden):
@@ -83,6 +83,11 @@ def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> byt
     else:
         output = graph.add("Clip", [raw, graph.constant("least", -1.0), graph.constant("most", 1.0)], "action")
 
+    return finished_model(graph, metadata, output)
+
+
+def finished_model(graph: Graph, metadata: NetworkMetadata, output: str) -> bytes:
+    """Content of the .onnx file of a graph from `observation` [batch, n] to `output` [batch, k], with its metadata."""
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -101,7 +106,7 @@ def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> byt
     return data
 
 
-def _observation_layer(graph: _Graph, parameters: PolicyParameters, features: Sequence[str]) -> str:
+def _observation_layer(graph: Graph, parameters: PolicyParameters, features: Sequence[str]) -> str:
     """The same as `networks.ObservationLayer`, in few operators: at this size each one costs as much as its arithmetic.
 
     One projection gives features, relative positions, and these once more for each near scale. Its entries are -1, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import typing
 from pathlib import Path
 
 import pytest
@@ -12,40 +13,42 @@ from roman_moe.cli.main import VERBS, class_name, main
 from roman_moe.cli.outputs import check_writable
 from roman_moe.core.errors import ConfigError
 
-ARGUMENTS = {
-    "evaluate": ["oracle", "--episodes", "1"],
-    "bench": ["sim"],
-    "train": ["bc"],
-    "export": [],
-}
+ARGUMENTS = {"evaluate": ["oracle"], "train expert": ["push"]}
 
 
-def with_output() -> list[tuple[str, str]]:
-    """Every verb with an option that names where results go."""
+def commands() -> list[tuple[str, type]]:
+    """Every verb and part of a verb, with its dataclass."""
     found = []
     for verb in VERBS:
         command = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
-        fields = (field for field in dataclasses.fields(command) if "Path" in str(field.type))
-        found += [(verb, field.name) for field in fields if field.name in ("json", "out")]
+        parts = getattr(command, "PARTS", {})
+        found += [(f"{verb} {part}", options) for part, options in parts.items()] if parts else [(verb, command)]
+    return found
+
+
+def with_output() -> list[tuple[str, str]]:
+    """Every command with an option that names where results go."""
+    found = []
+    for name, command in commands():
+        kinds = typing.get_type_hints(command)
+        for field in dataclasses.fields(command):
+            if field.name in ("json", "out") and Path in (kinds[field.name], *typing.get_args(kinds[field.name])):
+                found.append((name, field.name))
     return found
 
 
 def test_the_verbs_that_write_are_known():
     writing = {"demo", "evaluate", "collect", "train", "ablate", "bench", "chaos", "export"}
-    assert writing <= {verb for verb, _ in with_output()}
+    assert writing <= {name.split()[0] for name, _ in with_output()}
 
 
-@pytest.mark.parametrize(("verb", "option"), with_output())
-def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(verb, option, tmp_path, capsys, monkeypatch):
-    command = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
-    monkeypatch.setattr(command, "main", lambda self: pytest.fail("it ran"))
+@pytest.mark.parametrize(("name", "option"), with_output())
+def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(name, option, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(dict(commands())[name], "main", lambda self: pytest.fail("it ran"))
     (tmp_path / "file").write_text("", encoding="utf-8")
     place = tmp_path / "file" / "below"
-    if verb == "export":
-        arguments = ["models/roman", str(place)]
-    else:
-        arguments = [*ARGUMENTS.get(verb, []), f"--{option}", str(place)]
-    assert main([verb, *arguments]) == 2
+    given = ["models/roman", str(place)] if name == "export" else [f"--{option}", str(place)]
+    assert main([*name.split(), *ARGUMENTS.get(name, []), *given]) == 2
     assert f"{place}: cannot be written: {tmp_path / 'file'}: Not a directory" in capsys.readouterr().err
 
 
