@@ -93,6 +93,9 @@ setup(
     maintainer_email="maintainers@example.com",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    # The usual place, spelt out: an editable install is then a path, which comes before a folder of the same name, such
+    # as the checkout itself, where Python runs beside it; an import hook would come after it.
+    package_dir={"": "."},
     package_data={NAME: ["py.typed"], f"{NAME}.lab": ["assets/*", "assets/**/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
