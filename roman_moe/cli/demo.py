@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from roman_moe.cli.keys import Keys
 from roman_moe.cli.options import Flag, Folder, Metres, Number, show_controller
+from roman_moe.cli.ros_args import QUIET
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import scratch_folder, write_json
 from roman_moe.core.skills import SCENARIOS
@@ -23,7 +24,7 @@ from roman_moe.core.state import NANOSECONDS
 
 if TYPE_CHECKING:
     from roman_moe.control.identity import Identity
-    from roman_moe.nodes.bringup import Tick
+    from roman_moe.nodes.bringup import Graph, Tick
     from roman_moe.nodes.record import EpisodeRecord
     from roman_moe.report.trace import Trace
 
@@ -120,6 +121,12 @@ class Demo:
             def show(tick: Tick) -> None:
                 view.update(tick.stamp_ns / NANOSECONDS, tick.skills, tick.weights, tick.missed_ticks)
 
+            def spin(graph: Graph) -> None:
+                keys.obey(graph)
+                for lines in (graph.monitor.news, graph.said):
+                    while lines:
+                        view.say(lines.pop(0), "yellow")
+
             return run_episode(
                 self.controller,
                 str(self.scenario),
@@ -130,7 +137,8 @@ class Demo:
                 lockstep=not self.realtime,
                 viewer=self.viewer,
                 on_tick=show,
-                on_spin=keys.obey,
+                on_spin=spin,
+                ros_arguments=QUIET,
             )
 
     def _report(self, record: EpisodeRecord, trace: Trace, wall: float) -> dict[str, Any]:

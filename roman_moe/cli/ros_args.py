@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from roman_moe.core.errors import ConfigError
 
 ROS_ARGS = "--ros-args"
+QUIET = (ROS_ARGS, "--disable-stdout-logs")
+"""For a verb that draws on the terminal, and tells warnings itself; ROS's log files have them all the same."""
 _NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*|/", re.ASCII)
 _NAMES_EVERY_NODE = re.compile(r"__(node|name):=")
 

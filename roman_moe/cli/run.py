@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
+from roman_moe.cli.episodes import Episodes
 from roman_moe.cli.keys import HINT, Keys
 from roman_moe.cli.options import Flag, Folder, Metres, Number, OptionalFile, Start, show_controller
 from roman_moe.cli.reach import Reach
+from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.state import NANOSECONDS
-from roman_moe.report.palette import label
+from roman_moe.report.live import LiveView
 
 if TYPE_CHECKING:
-    from roman_moe.nodes.bringup import Graph
-    from roman_moe.nodes.monitor import Monitor, Standing
+    from roman_moe.nodes.graph import NodeSpec
 
 LAB, SERVO = "lab", "servo"
 ARMS: Mapping[str, str] = {
@@ -33,8 +30,7 @@ ARMS: Mapping[str, str] = {
 }
 POSES: Mapping[str, str] = {"truth": "the lab's own, with noise"}
 
-REDRAW = 0.2  # [s] between two status lines
-SILENCE = 5.0  # [s] without a tick after which the status says so
+REDRAW = 0.2  # [s] between two looks at the graph
 
 
 @dataclass(frozen=True)
@@ -90,10 +86,9 @@ class Run(Reach):
         check_choice("--arm", self.arm, ARMS)
         check_choice("--poses", self.poses, POSES)
         self._check_arm()
-        ros_arguments = self.ros_arguments
+        _ = self.ros_arguments  # says what is wrong with them before anything starts
         if self.limits is not None:
             load_limits(self.limits)
-        from roman_moe.nodes.bringup import running_graph
         from roman_moe.nodes.graph import load_description, resolve
 
         arguments = {
@@ -114,7 +109,20 @@ class Run(Reach):
         console = Console()
         silent = ", read only" if self.read_only else ""
         show_controller(console, self.controller)
-        console.print(f"On {ARMS[self.arm]}{silent}: Ctrl-C ends it", highlight=False)
+        title = f"On {ARMS[self.arm]}{silent}"
+        view = LiveView(console, title)
+        episodes = Episodes(view, title)
+        try:
+            with view:
+                self._run(specs, view, episodes)
+        finally:
+            view.say(episodes.summary())
+        return 0
+
+    def _run(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> None:
+        """Run the graph and show it until a signal comes."""
+        from roman_moe.nodes.bringup import running_graph
+
         with (
             Keys() as keys,
             running_graph(
@@ -123,13 +131,13 @@ class Run(Reach):
                 private=False,
                 respawn=self.separate,
                 on_spin=keys.obey,
-                ros_arguments=ros_arguments,
+                ros_arguments=(*self.ros_arguments, *QUIET),
             ) as graph,
         ):
-            if keys.there:
-                console.print(HINT, highlight=False)
-            self._watch(graph, console)
-        return 0
+            view.say(f"Ctrl-C ends it{f'; {HINT}' if keys.there else ''}")
+            while True:
+                graph.spin_until(lambda: False, REDRAW)
+                episodes.show(graph)
 
     def _check_arm(self) -> None:
         """Refuse what does not fit the arm, before anything starts."""
@@ -152,54 +160,6 @@ class Run(Reach):
         elif self.viewer or self.disturb:
             option = "--viewer" if self.viewer else "--disturb"
             raise ConfigError(f"{option} is for --arm lab: with --arm {self.arm} there is no laboratory")
-
-    def _watch(self, graph: Graph, console: Console) -> None:
-        """Show the status until a signal comes; each episode's outcome stays on the screen."""
-        monitor = graph.monitor
-        told, restarts, tick, moved = 0, 0, None, time.monotonic()
-        began = None if self.arm == SERVO else 0  # [ns] a robot's scenes have the time of day
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            while True:
-                graph.spin_until(lambda: False, REDRAW)
-                for standing in monitor.standings[told:]:
-                    if standing.outcome != "running":
-                        console.print(outcome_line(standing), highlight=False)
-                told = len(monitor.standings)
-                for line in graph.restarts[restarts:]:
-                    console.print(line, style="yellow", highlight=False, soft_wrap=True)
-                restarts = len(graph.restarts)
-                while graph.said:
-                    console.print(graph.said.pop(0), highlight=False, soft_wrap=True)
-                if monitor.tick is not tick:
-                    tick, moved = monitor.tick, time.monotonic()
-                    began = monitor.tick.stamp_ns if began is None and monitor.tick else began
-                live.update(status_line(monitor, time.monotonic() - moved, began or 0), refresh=True)
-
-
-def outcome_line(standing: Standing) -> str:
-    """What an episode came to."""
-    outcome = "solved" if standing.outcome == "success" else standing.outcome.replace("_", " ")
-    return f"{standing.start}, seed {standing.seed}: {outcome} after {standing.time_s:.1f} s"
-
-
-def status_line(monitor: Monitor, silence: float, began_ns: int = 0) -> Text:
-    """How the running episode stands, and the first node that is not well.
-
-    Args:
-        monitor: of the graph.
-        silence: time since its last tick [s].
-        began_ns: stamp of the scene that time is counted from [ns].
-    """
-    tick = monitor.tick
-    if tick is None:
-        words = "starting"
-    else:
-        lead = f"{label(tick.leading)} leads with {tick.weights.max():.2f}"
-        words = f"{(tick.stamp_ns - began_ns) / NANOSECONDS:6.1f} s   {lead}   missed ticks {tick.missed_ticks}"
-    if tick is not None and silence > SILENCE:
-        words += f"   no tick for {silence:.0f} s"
-    troubles = monitor.troubles()
-    return Text.assemble(words, (f"   {troubles[0]}" if troubles else "", "yellow"))
 
 
 def check_choice(option: str, value: str, choices: Mapping[str, str]) -> None:

@@ -46,6 +46,9 @@ MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
 TAKEN_OUT = "taken_out"
 
+LED, FAINT = 0.5, 0.05
+"""Weight of those that are taken out at which the arm rests for them, and below which one of them is not named."""
+
 PENDING_LIMIT = 8
 """Ticks kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""
 
@@ -305,7 +308,9 @@ class Blender(RomanNode):
         for expert, action in self._answers.get(self._stamp, {}).items():
             actions[expert] = action
         decision = self._commander.decide(self._scene, weights, actions, self._share, bool(missing))
-        fault = f"held the arm: {decision.fault}" if decision.fault else "blended the others" if missing else ""
+        out = self._out(weights)
+        why = f"{', '.join(out)} is taken out" if out else decision.fault
+        fault = f"held the arm: {why}" if decision.fault else "blended the others" if missing else ""
         if fault:
             absent = f"no answer from {', '.join(missing)}: " if missing else ""
             self.diagnostics.count(MISSED_TICKS, f"at {self._stamp} ns: {absent}{fault}")
@@ -313,13 +318,22 @@ class Blender(RomanNode):
         self._deadline.cancel()
         self._sent = decision.command
         self._publish(decision.command)
-        self._tell(self._commander.guard.status)
+        self._tell(self._commander.guard.status, why if decision.fault and out else "")
 
-    def _tell(self, status: GuardStatus) -> None:
+    def _out(self, weights: NDArray[np.float64] | None) -> list[str]:
+        """Skills that are taken out, if it is they whom the arm rests for."""
+        if weights is None or not np.isfinite(weights).all():
+            return []
+        out = [i for i in range(len(self._skills)) if not self._needed[i] and weights[i] > FAINT]
+        return [self._skills[i] for i in out] if weights[out].sum() >= LED else []
+
+    def _tell(self, status: GuardStatus, why: str = "") -> None:
         # a limit may come and go with every tick: what halts the arm is told at once, below
         self.diagnostics.fact({STATUS: f"{status.value} {status.name}"}, at_once=False)
         level = ERROR if status is GuardStatus.STOPPED else WARN if status.halts else OK
-        self.diagnostics.state(level, status.name if status.halts else "giving commands")
+        self.diagnostics.state(
+            level, f"{status.name}{f': {why}' if why else ''}" if status.halts else "giving commands"
+        )
 
     def _forget_the_past(self) -> None:
         """Drop what only earlier scenes need, decided or not."""

@@ -277,6 +277,7 @@ def run_episode(
     viewer: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
     on_spin: Callable[[Graph], None] | None = None,
+    ros_arguments: Sequence[str] = (),
 ) -> EpisodeRecord:
     """Run one episode through the real graph and return its record.
 
@@ -292,6 +293,7 @@ def run_episode(
         viewer: open MuJoCo's viewer.
         on_tick: called in this thread after every tick; must return quickly.
         on_spin: likewise, every `SPIN_PERIOD` or sooner.
+        ros_arguments: as for `running_graph`.
 
     Raises:
         RomanError: if the bundle, the start or the graph cannot be used, a process dies, or the graph stands still.
@@ -314,7 +316,9 @@ def run_episode(
             "viewer": viewer,
         }
         specs = resolve(load_description(), arguments)
-        with running_graph(specs, separate=separate, on_tick=on_tick, on_spin=on_spin) as graph:
+        with running_graph(
+            specs, separate=separate, on_tick=on_tick, on_spin=on_spin, ros_arguments=ros_arguments
+        ) as graph:
             _spin_to_outcome(graph)
             missed = graph.monitor.missed_ticks
         return dataclasses.replace(EpisodeRecord.load(file), missed_ticks=missed)

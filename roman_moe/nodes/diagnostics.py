@@ -6,6 +6,8 @@ topic: reports are at least `MIN_PERIOD` apart, and the next periodic one has wh
 
 from __future__ import annotations
 
+import datetime
+import re
 import time
 import zlib
 from collections import Counter
@@ -15,9 +17,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.topics import DIAGNOSTICS
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+_STAMP = re.compile(r"\b(\d{1,19}) ns\b")
+YEAR = 365.0 * 24.0 * 3600.0  # [s]: a stamp beyond it is of the wall clock
 
 PERIOD = 1.0  # [s]
 SPREAD = 0.2  # by which share of it a node may be faster
@@ -49,6 +55,18 @@ def local_name(status: DiagnosticStatus, namespace: str) -> str | None:
     return name if status.hardware_id == HARDWARE and space == prefix else None
 
 
+def readable(text: str) -> str:
+    """A text with its stamps ("12350000000 ns") as a person reads them: seconds, or the time of day."""
+    return _STAMP.sub(lambda stamp: _spoken(int(stamp[1])), text)
+
+
+def _spoken(stamp_ns: int) -> str:
+    seconds = stamp_ns / NANOSECONDS
+    if seconds < YEAR:
+        return f"{seconds:.2f} s"
+    return datetime.datetime.fromtimestamp(seconds).strftime("%H:%M:%S.%f")[:-4]
+
+
 class Diagnostics:
     """Counts what goes wrong in one node and publishes its state.
 
@@ -72,6 +90,7 @@ class Diagnostics:
 
     def state(self, level: bytes, message: str) -> None:
         """What the node is doing; lasts until the next call."""
+        message = readable(message)
         if (level, message) != (self._level, self._message):
             self._level, self._message = level, message
             self._publish()
@@ -89,6 +108,7 @@ class Diagnostics:
 
     def count(self, kind: str, detail: str) -> None:
         """Count one case of trouble; the node warns until a second has passed without any."""
+        detail = readable(detail)
         self.counts[kind] += 1
         number = self.counts[kind]
         if number == 10 ** (len(str(number)) - 1):  # the 1st, 10th, 100th: a log is no place for each of them

@@ -21,6 +21,7 @@ from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
 from roman_moe.nodes.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local_name
 from roman_moe.nodes.model_slot import MODEL
+from roman_moe.nodes.news import News
 from roman_moe.nodes.parameters import AUTOSTART
 from roman_moe.nodes.topics import DIAGNOSTICS, ENDED, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
 from roman_moe.nodes.wire import NumbersReader, serialized_stamp
@@ -93,6 +94,7 @@ class Monitor(Node):
         standings: of the lab's episodes, twice each: when it begins and when it ends.
         statuses: last report of each node, by its name.
         heard: when it came [s], `time.monotonic`.
+        news: what has happened in the graph, in words; whoever shows them takes them out.
         missing: since when [s] each node has said in all its reports that it misses what another should send.
     """
 
@@ -105,6 +107,8 @@ class Monitor(Node):
         self.statuses: dict[str, DiagnosticStatus] = {}
         self.heard: dict[str, float] = {}
         self.missing: dict[str, float] = {}
+        self.news: list[str] = []
+        self._news = News()
         self._new_ticks: list[Tick] = []
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._last_weights: NDArray[np.float64] | None = None
@@ -135,6 +139,11 @@ class Monitor(Node):
     def rests(self) -> bool:
         """Whether somebody has deactivated a node, so that others may miss what it would send them."""
         return any(self._said(node).get(AUTOSTART) == str(False) for node in self.statuses)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a software stop holds."""
+        return any(self._said(node).get(STOPPED) == str(True) for node in self.statuses)
 
     def _said(self, node: str) -> dict[str, str]:
         status = self.statuses.get(node)
@@ -218,6 +227,7 @@ class Monitor(Node):
             if name is not None:
                 self.statuses[name] = status
                 self.heard[name] = now = time.monotonic()
+                self.news += self._news.of(name, self._said(name))
                 if _misses(status):
                     self.missing.setdefault(name, now)
                 else:

@@ -20,7 +20,6 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.company import refuse_namesakes
 from roman_moe.nodes.environment import check_domain
 from roman_moe.nodes.services import ParameterServices
 
@@ -153,6 +152,8 @@ def _spin(make: Callable[..., Any], context: Context, signals: StopSignals, pare
         with ParameterServices(context, make_executor(context)) as services:
             services.add(node)
             if parent is None:  # nobody has looked before
+                from roman_moe.nodes.company import refuse_namesakes  # here: a stop needs none of it, and must be quick
+
                 refuse_namesakes(node, [node.get_name()], lambda: signals.spin_once(executor, SPIN_PERIOD))
             node.start()
             while context.ok() and wanted():

@@ -57,7 +57,28 @@ class LiveView:
         if self._live:
             self._live.stop()
 
-    def update(self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int) -> None:
+    def begin(self, title: str) -> None:
+        """Another episode begins, under this title."""
+        self._title = title
+        self._began = self._clock()
+        self._leads, self._challenger = [], None
+        if not self._live:
+            self._console.print(title, highlight=False)
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line that stays on the screen, above what is drawn; nothing if it is empty."""
+        if not text:
+            return
+        self._console.print(Text(text), style=style, highlight=False, soft_wrap=True)
+
+    def wait(self, note: str) -> None:
+        """Show that there is nothing to show yet, and why."""
+        if self._live:
+            self._live.update(Panel(Text(note), title=self._title, title_align="left", expand=False), refresh=True)
+
+    def update(
+        self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int, note: str = ""
+    ) -> None:
         """Show one tick.
 
         Args:
@@ -65,6 +86,7 @@ class LiveView:
             skills: names of the weights, n of them.
             weights: of the gate, (n,).
             missed_ticks: so far.
+            note: what is to be seen besides, such as that the arm is stopped.
         """
         leader = skills[int(weights.argmax())]
         if self._note_leader(leader, time_s) and not self._live:
@@ -73,7 +95,7 @@ class LiveView:
             self._console.print(f"{since:6.1f} s  {label(leader):<14} leads   (wall {wall:.1f} s)")
         if self._live and self._clock() - self._drawn >= REDRAW:
             self._drawn = self._clock()
-            self._live.update(self._picture(time_s, skills, weights, missed_ticks), refresh=True)
+            self._live.update(self._picture(time_s, skills, weights, missed_ticks, note), refresh=True)
 
     def _note_leader(self, leader: str, time_s: float) -> bool:
         """Follow who leads; a new leader counts once it has led for `FLICKER`. Whether it just came to count."""
@@ -89,7 +111,7 @@ class LiveView:
         return True
 
     def _picture(
-        self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int
+        self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int, note: str
     ) -> RenderableType:
         lead = int(weights.argmax())
         bars = Table.grid(padding=(0, 1))
@@ -104,4 +126,7 @@ class LiveView:
         path = Text(" › ").join(
             Text(f"{label(skill)} {since:.0f} s", style=color(skill)) for skill, since in self._leads
         )
-        return Panel(Group(bars, Text(), Text(clock), path), title=self._title, title_align="left", expand=False)
+        notes = [Text(note, style="bold yellow")] if note else []
+        return Panel(
+            Group(bars, Text(), Text(clock), path, *notes), title=self._title, title_align="left", expand=False
+        )

@@ -437,6 +437,7 @@ def test_without_the_leading_experts_the_arm_rests(rig: Rig, bundle: Path) -> No
     assert mixture.take_out(*SKILLS).successful
     mixture.next()
     assert not mixture.next().any()
+    rig.spin_until(lambda: rig.said("blender", "is taken out"))
     assert mixture.take_out().successful
     mixture.next()
     np.testing.assert_allclose(mixture.next(), mixture.without(), atol=1e-12)

@@ -1,0 +1,99 @@
+"""Episodes of a running graph, one after the other: what the screen shows of them, and what they came to."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from roman_moe.core.state import NANOSECONDS
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.bringup import Graph
+    from roman_moe.nodes.monitor import Monitor, Standing, Tick
+    from roman_moe.report.live import LiveView
+
+RUNNING, SUCCESS = "running", "success"
+SILENCE = 5.0  # [s] without a tick after which the screen says so
+
+
+class Episodes:
+    """Shows a graph on a screen while it runs; call `show` a few times a second.
+
+    Args:
+        view: where to.
+        title: what runs, and on what.
+    """
+
+    def __init__(self, view: LiveView, title: str) -> None:
+        self._view, self._title = view, title
+        self._told = self._restarts = 0  # standings and restarts that were shown
+        self._tick: Tick | None = None
+        self._moved = time.monotonic()  # [s] when it came
+        self._base: int | None = None  # [ns] stamp that the episode's time is counted from
+        self._stopped = False  # whether a stop held in the running episode
+        self._outcomes: Counter[str] = Counter()
+
+    def show(self, graph: Graph) -> None:
+        """Tell what is new, above what is drawn, and draw how it stands."""
+        monitor = graph.monitor
+        self._stopped = self._stopped or monitor.stopped
+        while monitor.news:
+            self._view.say(monitor.news.pop(0), "yellow")
+        for line in graph.restarts[self._restarts :]:
+            self._view.say(line, "yellow")
+        self._restarts = len(graph.restarts)
+        while graph.said:
+            self._view.say(graph.said.pop(0))
+        for standing in monitor.standings[self._told :]:
+            self._on_standing(standing, monitor.stopped)
+        self._told = len(monitor.standings)
+        self._draw(monitor)
+
+    def _on_standing(self, standing: Standing, stopped: bool) -> None:
+        if standing.outcome == RUNNING:
+            self._view.begin(f"{self._title}: {spoken_start(standing.start)}, seed {standing.seed}")
+            self._base, self._stopped = None, stopped
+            return
+        self._view.say(outcome_line(standing))
+        solved = standing.outcome == SUCCESS
+        self._outcomes["solved" if solved else "stopped" if self._stopped else "failed"] += 1
+
+    def _draw(self, monitor: Monitor) -> None:
+        tick = monitor.tick
+        if tick is None:
+            self._view.wait("; ".join(["starting", *monitor.troubles()[:1]]))
+            return
+        if tick is not self._tick:
+            self._tick, self._moved = tick, time.monotonic()
+            self._base = tick.stamp_ns if self._base is None else min(self._base, tick.stamp_ns)
+        note = note_of(monitor, time.monotonic() - self._moved)
+        time_s = (tick.stamp_ns - (self._base or 0)) / NANOSECONDS
+        self._view.update(time_s, tick.skills, tick.weights, tick.missed_ticks, note)
+
+    def summary(self) -> str:
+        """How many episodes there were, and how they ended; empty if none began."""
+        if not self._told:
+            return ""
+        count = sum(self._outcomes.values())
+        kinds = ", ".join(f"{self._outcomes[kind]} {kind}" for kind in ("solved", "failed", "stopped"))
+        return f"{count} {'episode' if count == 1 else 'episodes'}: {kinds}"
+
+
+def note_of(monitor: Monitor, silence: float) -> str:
+    """What is to be seen besides who leads: a stop, that no tick came for so long [s], or the first node not well."""
+    if monitor.stopped:
+        return "stopped: r or roman-moe stop --rearm lets the arm move again"
+    quiet = [f"no tick for {silence:.0f} s"] if silence > SILENCE else []
+    return "; ".join([*quiet, *monitor.troubles()[:1]])
+
+
+def spoken_start(name: str) -> str:
+    """A start for people: "scenario 6"."""
+    return name.replace("_", " ")
+
+
+def outcome_line(standing: Standing) -> str:
+    """What an episode came to."""
+    outcome = "solved" if standing.outcome == SUCCESS else standing.outcome.replace("_", " ")
+    return f"{spoken_start(standing.start)}, seed {standing.seed}: {outcome} after {standing.time_s:.1f} s"
