@@ -107,9 +107,10 @@ class Swap(Reach):
     def _set_taken_out(self, person: Operator) -> str:
         from roman_moe.nodes.operator import BLENDER
 
-        out = {skill for skill in str(person.get(BLENDER, "taken_out")).split(",") if skill}
+        out = set(filter(None, person.get(BLENDER, "taken_out")))
         out = out | {self.network} if self.take_out else out - {self.network}
-        person.set(BLENDER, "taken_out", ",".join(skill for skill in SKILLS if skill in out))
+        # never empty: ROS gives an empty list no type
+        person.set(BLENDER, "taken_out", [skill for skill in SKILLS if skill in out] or [""])
         return f"taken out: {', '.join(sorted(out)) or 'none'}"
 
 

@@ -70,10 +70,10 @@ _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # a twist
 class ArmBridgeParameters:
     """Parameters of the bridge."""
 
-    controller: str = parameter("folder of the controller bundle, whose control rate it keeps")
-    config: str = parameter("file that describes the robot, such as config/arms/franka.yaml")
+    controller: str = parameter("folder of the controller bundle, whose control rate it keeps", shipped=True)
+    config: str = parameter("file that describes the robot, such as config/arms/franka.yaml", shipped=True)
     read_only: bool = parameter("whether the robot is listened to, but told nothing", False)
-    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
     servo_unchecked: bool = parameter("whether to command a Servo whose units cannot be read", False)
     servo_timeout: float = parameter("how long to wait for Servo when it starts [s]", 10.0)
     stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)

@@ -28,7 +28,7 @@ from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import CONFLICTS
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.observation import Observation, observation
-from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.parameters import declare, parameter, texts_of
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import (
     ACTION,
@@ -57,12 +57,12 @@ PENDING_LIMIT = 8
 class BlenderParameters:
     """Parameters of the blender."""
 
-    controller: str = parameter("folder of the controller bundle")
+    controller: str = parameter("folder of the controller bundle", shipped=True)
     lockstep: bool = parameter("whether a tick waits for its experts for as long as it takes", False)
     deadline: float = parameter("from a scene until its command must leave, otherwise [s]", 0.03, (0.001, 1.0))
     speed: float = parameter("simulated seconds per second; scales the scene timeout", 1.0, (0.001, 100.0))
-    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
-    taken_out: str = parameter("skills whose experts do not count, separated by commas", "", fixed=False)
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
+    taken_out: tuple[str, ...] = parameter("skills whose experts do not count", (), fixed=False)
     stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
     ramp: float = parameter("in which an expert is taken out or put back [s]", 0.5, (0.0, 10.0))
 
@@ -99,7 +99,7 @@ class Blender(RomanNode):
         if self._stopped:
             self._guard.stop()
         self._silence = limits.max_command_age / min(1.0, self._settings.speed)
-        refused = self._taken_out_wrongly(str(self.get_parameter(TAKEN_OUT).value))
+        refused = self._taken_out_wrongly(self._taken_out)
         if refused:
             raise ConfigError(f"{self.get_name()}: parameter {refused}")
         self._mask = Mask(self._counting(), self._settings.ramp)
@@ -150,7 +150,11 @@ class Blender(RomanNode):
         self.diagnostics.fact({STOPPED: str(stopped)})
 
     def _tell_taken_out(self) -> None:
-        self.diagnostics.fact({TAKEN_OUT: str(self.get_parameter(TAKEN_OUT).value)})
+        self.diagnostics.fact({TAKEN_OUT: ",".join(self._taken_out)})
+
+    @property
+    def _taken_out(self) -> tuple[str, ...]:
+        return texts_of(self.get_parameter(TAKEN_OUT).value) or ()
 
     def _stop(self) -> str:
         self._set_stopped(True)
@@ -165,13 +169,15 @@ class Blender(RomanNode):
 
     def _check(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         for wanted in parameters:
-            refused = self._taken_out_wrongly(str(wanted.value)) if wanted.name == TAKEN_OUT else ""
+            refused = self._taken_out_wrongly(texts_of(wanted.value)) if wanted.name == TAKEN_OUT else ""
             if refused:
                 return SetParametersResult(successful=False, reason=refused)
         return SetParametersResult(successful=True)
 
-    def _taken_out_wrongly(self, text: str) -> str:
-        for skill in filter(None, text.split(",")):
+    def _taken_out_wrongly(self, skills: tuple[str, ...] | None) -> str:
+        if skills is None:
+            return f"{TAKEN_OUT}: expected a list of skills, such as [push, pull]"
+        for skill in skills:
             if self._skills and skill not in self._skills:
                 return f"{TAKEN_OUT}: unknown skill {skill!r}: expected some of {', '.join(self._skills)}"
         return ""
@@ -183,7 +189,7 @@ class Blender(RomanNode):
 
     def _counting(self) -> NDArray[np.float64]:
         """1 for each expert that counts, 0 for those taken out, (n,)."""
-        out = str(self.get_parameter(TAKEN_OUT).value).split(",")
+        out = self._taken_out
         return np.array([float(skill not in out) for skill in self._skills])
 
     def _on_scene(self, seen: Observation) -> None:

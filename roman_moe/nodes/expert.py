@@ -21,11 +21,11 @@ from roman_moe.nodes.topics import ACTION, SCENE, expert_action
 class ExpertParameters:
     """Parameters of an expert's node."""
 
-    controller: str = parameter("folder of the controller bundle")
+    controller: str = parameter("folder of the controller bundle", shipped=True)
     skill: str = parameter("skill of the bundle whose expert this is")
-    model: str = parameter("file (.onnx) of the network; the bundle's own if empty", "", fixed=False)
+    model: str = parameter("file (.onnx) of the network, from the bundle's folder; its own if empty", "", fixed=False)
     ramp: float = parameter("from the old network's answers to the new one's [s]", 0.5, (0.0, 10.0))
-    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
 
 
 class ExpertNode(RomanNode):

@@ -29,10 +29,10 @@ from roman_moe.nodes.topics import GATE_WEIGHTS, SCENE, weights_of
 class ManipulationNetworkParameters:
     """Parameters of the gate's node."""
 
-    controller: str = parameter("folder of the controller bundle")
-    model: str = parameter("file (.onnx) of the network; the bundle's own if empty", "", fixed=False)
+    controller: str = parameter("folder of the controller bundle", shipped=True)
+    model: str = parameter("file (.onnx) of the network, from the bundle's folder; its own if empty", "", fixed=False)
     ramp: float = parameter("from the old network's weights to the new one's [s]", 0.5, (0.0, 10.0))
-    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "")
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
 
 
 class ManipulationNetwork(RomanNode):

@@ -26,7 +26,7 @@ from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, HAND_STATE, TRUTH_P
 class MockArmParameters:
     """Parameters of the mock arm."""
 
-    controller: str = parameter("folder of the controller bundle, whose control rate it keeps")
+    controller: str = parameter("folder of the controller bundle, whose control rate it keeps", shipped=True)
 
 
 class MockArmNode(RomanNode):

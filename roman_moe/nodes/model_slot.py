@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -88,8 +89,8 @@ class ModelSlot(Generic[N]):
             if entry is None:
                 skills = ", ".join(self.manifest.skills)
                 raise RomanError(f"{self._controller}: has no expert for {self._name!r}: its skills are {skills}")
-            model = f"{self._controller}/{entry.file}"
-        return load_model(model, self._name, self.manifest)
+            model = entry.file
+        return load_model(str(Path(self._controller, model)), self._name, self.manifest)
 
     def _tell(self) -> None:
         assert self._slot is not None

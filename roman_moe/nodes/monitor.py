@@ -132,8 +132,10 @@ class Monitor(Node):
     def kept(self, node: str) -> dict[str, Any]:
         """What a node has said of parameters that its successor is to begin with."""
         said = self._said(node)
-        texts = {key: said[key] for key in (MODEL, TAKEN_OUT) if key in said}
-        return {**texts, **{key: said[key] == str(True) for key in (STOPPED, AUTOSTART) if key in said}}
+        kept: dict[str, Any] = {MODEL: said[MODEL]} if MODEL in said else {}
+        if said.get(TAKEN_OUT):
+            kept[TAKEN_OUT] = said[TAKEN_OUT].split(",")
+        return {**kept, **{key: said[key] == str(True) for key in (STOPPED, AUTOSTART) if key in said}}
 
     @property
     def rests(self) -> bool:

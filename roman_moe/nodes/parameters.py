@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.paths import find_shipped
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ _TYPES = {
     "int": (Parameter.Type.INTEGER, "a whole number"),
     "float": (Parameter.Type.DOUBLE, "a number with a decimal point"),
     "str": (Parameter.Type.STRING, "text"),
+    "tuple[str, ...]": (Parameter.Type.STRING_ARRAY, "a list of texts, such as [push, pull]"),
 }
 """ROS type and description for errors, by annotation (texts, since annotations are not evaluated)."""
 
@@ -41,6 +43,7 @@ def parameter(
     default: Any = dataclasses.MISSING,
     bounds: tuple[Any, Any] | None = None,
     fixed: bool = True,
+    shipped: bool = False,
 ) -> Any:
     """A field of a parameter dataclass.
 
@@ -49,8 +52,10 @@ def parameter(
         default: none if it must be given.
         bounds: smallest and largest value allowed.
         fixed: whether it cannot be set while the node runs.
+        shipped: it is a path: counted from the working folder, or of what is shipped if nothing is there.
     """
-    return dataclasses.field(default=default, metadata={"description": description, "bounds": bounds, "fixed": fixed})
+    metadata = {"description": description, "bounds": bounds, "fixed": fixed, "shipped": shipped}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +74,14 @@ def declare(node: Node, kind: type[T]) -> T:
     Raises:
         ConfigError: naming node, parameter, what was found and what was expected.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         ros_type, expected = _TYPES[str(field.type)]
         where = f"{node.get_name()}: parameter {field.name!r}"
         default = ros_type if field.default is dataclasses.MISSING else field.default
+        if ros_type is Parameter.Type.STRING_ARRAY:
+            values[field.name] = _declare_texts(node, field, where)
+            continue
         try:
             node.declare_parameter(field.name, default, _descriptor(field))
             values[field.name] = node.get_parameter(field.name).value
@@ -85,7 +93,27 @@ def declare(node: Node, kind: type[T]) -> T:
             raise ConfigError(f"{where} is not set: expected {field.metadata['description']}") from None
         if isinstance(values[field.name], float) and not math.isfinite(values[field.name]):
             raise _out_of_range(where, field)  # rclpy takes NaN to be within any range
+        if field.metadata["shipped"] and values[field.name]:
+            values[field.name] = str(find_shipped(values[field.name]))
     return kind(**values)
+
+
+def texts_of(value: Any) -> tuple[str, ...] | None:
+    """Content of a list of texts without empty ones, or None if it is none; ROS gives an empty list any type."""
+    if isinstance(value, str) or not hasattr(value, "__iter__") or not all(isinstance(text, str) for text in value):
+        return None
+    return tuple(filter(None, value))
+
+
+def _declare_texts(node: Node, field: dataclasses.Field[Any], where: str) -> tuple[str, ...]:
+    descriptor = _descriptor(field)
+    descriptor.dynamic_typing = True  # or an empty list, which has another type, would be refused
+    default: Any = field.default
+    texts = texts_of(node.declare_parameter(field.name, [*default, ""], descriptor).value)
+    if texts is None:
+        raise ConfigError(f"{where} has the wrong type: expected {_TYPES[str(field.type)][1]}")
+    node.set_parameters([Parameter(field.name, Parameter.Type.STRING_ARRAY, list(texts))])
+    return texts
 
 
 def _out_of_range(where: str, field: dataclasses.Field[Any]) -> ConfigError:

@@ -12,6 +12,8 @@ import pytest
 from bundles import write_tiny_bundle
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup import Graph, running_graph
@@ -64,6 +66,11 @@ def test_a_successor_begins_where_its_predecessor_was_stopped_taken_out_and_swap
     assert graph.spin_until(lambda: facts(graph, "expert_push").get("model") == str(other), START), future.result()
     graph.trigger("blender", "stop")
     assert graph.spin_until(lambda: facts(graph, "blender").get("stopped") == "True", START)
+    setter = graph.monitor.create_client(SetParameters, "blender/set_parameters")
+    assert graph.spin_until(setter.service_is_ready, START)
+    out = Parameter("taken_out", value=["pull", "push"]).to_parameter_msg()
+    setter.call_async(SetParameters.Request(parameters=[out]))
+    assert graph.spin_until(lambda: facts(graph, "blender").get("taken_out") == "pull,push", START)
     assert graph.spin_until(lambda: len(graph.said) == 1, START)
     assert "stopped until rearm" in graph.said[0]
     for node in ("blender", "expert_push"):
@@ -73,6 +80,7 @@ def test_a_successor_begins_where_its_predecessor_was_stopped_taken_out_and_swap
         graph.monitor.statuses.pop(node)
         assert graph.spin_until(lambda node=node: node in graph.monitor.statuses, START)  # type: ignore[misc]
     assert facts(graph, "blender")["stopped"] == "True"
+    assert facts(graph, "blender")["taken_out"] == "pull,push"
     assert graph.spin_until(lambda: facts(graph, "blender").get("guard") == "20 STOPPED", START)
     assert facts(graph, "expert_push")["model"] == str(other)
 

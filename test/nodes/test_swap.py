@@ -18,8 +18,10 @@ from ros_rig import Rig
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.metadata import GATE
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.features import HOME_POSITION, feature_vector
 from roman_moe.core.messages import decode_action, decode_twist, decode_weights
+from roman_moe.core.paths import models_path
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 from roman_moe.nodes import model_slot
@@ -386,7 +388,7 @@ class Mixture:
         return self.scale.command(0, share @ self.actions / share.sum(), 0.0).linear_velocity
 
     def take_out(self, *skills: str) -> SetParametersResult:
-        return self.rig.set("blender", TAKEN_OUT, ",".join(skills))
+        return self.rig.set("blender", TAKEN_OUT, list(skills))
 
 
 def test_a_whole_graph_swaps_without_a_missed_tick_or_a_jump(rig: Rig, bundle: Path, other: Path) -> None:
@@ -446,18 +448,48 @@ def test_without_the_leading_experts_the_arm_rests(rig: Rig, bundle: Path) -> No
 def test_an_unknown_skill_is_not_taken_out(rig: Rig, bundle: Path) -> None:
     node = rig.add(Blender, controller=str(bundle))
     rig.serve(node)
-    result = rig.set("blender", TAKEN_OUT, "push,dance")
+    assert node.get_parameter(TAKEN_OUT).type_ is Parameter.Type.STRING_ARRAY
+    result = rig.set("blender", TAKEN_OUT, ["push", "dance"])
     assert not result.successful
     assert "unknown skill 'dance': expected some of" in result.reason
-    assert rig.get("blender", TAKEN_OUT) == ""
-    assert rig.set("blender", TAKEN_OUT, "push,pull").successful
-    assert rig.get("blender", TAKEN_OUT) == "push,pull"
+    for wrong in ("push,pull", [1, 2], True):
+        result = rig.set("blender", TAKEN_OUT, wrong)
+        assert not result.successful
+        assert "expected a list of skills, such as [push, pull]" in result.reason
+    assert node.get_parameter(TAKEN_OUT).value == []
+    assert rig.set("blender", TAKEN_OUT, ["push", "pull"]).successful
+    assert node.get_parameter(TAKEN_OUT).value == ["push", "pull"]
+    for nobody in ([], [""]):  # an empty list comes as one of bytes
+        assert rig.set("blender", TAKEN_OUT, ["push"]).successful
+        assert rig.set("blender", TAKEN_OUT, nobody).successful
+        rig.spin_until(lambda: rig.fact("blender", TAKEN_OUT) == "")
+
+
+def test_a_list_of_skills_that_is_none_is_refused_at_the_start(rig: Rig, bundle: Path) -> None:
+    with pytest.raises(ConfigError, match="'taken_out' has the wrong type: expected a list of texts"):
+        rig.add(Blender, controller=str(bundle), taken_out="push,pull")
+
+
+def test_paths_count_from_the_working_folder_what_is_shipped_or_the_bundle(
+    rig: Rig, bundle: Path, other: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # outside of any checkout
+    rig.serve(
+        rig.add(ExpertNode, "shipped", controller="models/roman", skill="push", model="pull.onnx", autostart=False)
+    )
+    assert not rig.change_state("shipped", "configure")
+    rig.spin_until(lambda: rig.said("shipped", str(models_path("roman/pull.onnx"))))
+    monkeypatch.chdir(bundle.parent)
+    rig.serve(rig.add(ExpertNode, "near", controller=bundle.name, skill="push", model="push.onnx"))
+    assert rig.set("near", "model", str(other / "push.onnx")).successful
+    assert rig.set("near", "model", "push.onnx").successful
+    assert not rig.set("near", "model", "nothing.onnx").successful
 
 
 def test_a_wrong_start_value_is_mended_by_the_parameter(rig: Rig, bundle: Path) -> None:
-    node = rig.add(Blender, controller=str(bundle), autostart=False, taken_out="dance")
+    node = rig.add(Blender, controller=str(bundle), autostart=False, taken_out=["dance"])
     rig.serve(node)
     assert not rig.change_state("blender", "configure")
     rig.spin_until(lambda: rig.said("blender", "unknown skill 'dance'"))
-    assert rig.set("blender", TAKEN_OUT, "push").successful
+    assert rig.set("blender", TAKEN_OUT, ["push"]).successful
     assert rig.change_state("blender", "configure")
