@@ -17,6 +17,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 
 from roman_moe.control.controller import hold
 from roman_moe.core.action import GRIPPER_OPEN, Command
@@ -28,6 +29,7 @@ from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import CONTROL_RATE, Lab
 from roman_moe.lab.starts import Start, scenario_start, skill_start
+from roman_moe.lab.urdf import arm_urdf, joint_names
 from roman_moe.lab.viewer import Viewer
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.commanders import Commanders
@@ -46,6 +48,7 @@ from roman_moe.nodes.topics import (
     HELD_TICKS,
     JOINT_STATES,
     OUTCOME,
+    ROBOT_DESCRIPTION,
     TRUTH_POSES,
     TWIST,
     TWIST_COMMAND,
@@ -89,6 +92,8 @@ class LabNode(RomanNode):
         """Build the simulation."""
         self._lab = Lab()
         self._judge = Judge(self._start)
+        self._joints = list(joint_names(self._lab.model))
+        self._description = arm_urdf(self._lab.model)
 
     def activate(self) -> None:
         """Begin the first episode."""
@@ -99,6 +104,7 @@ class LabNode(RomanNode):
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
         self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
         self._joint_states = self.advertise(JOINT_STATES)
+        self.advertise(ROBOT_DESCRIPTION).publish(String(data=self._description))
         self._clock_publisher = self.advertise(CLOCK)
         self._outcome = self.advertise(OUTCOME)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
@@ -225,10 +231,11 @@ class LabNode(RomanNode):
         self._clock_publisher.publish(Clock(clock=stamp))
         self._publish_hand(bodies_of_hand(state))
         self._publish_truth(bodies_of_objects(poses_of(state)))
+        count = len(self._joints)
         joints = JointState(
-            name=[f"joint_{i + 1}" for i in range(len(self._lab.joint_positions))],
-            position=self._lab.joint_positions.tolist(),
-            velocity=self._lab.joint_velocities.tolist(),
+            name=self._joints,
+            position=self._lab.data.qpos[:count].tolist(),
+            velocity=self._lab.data.qvel[:count].tolist(),
         )
         joints.header.stamp = stamp
         self._joint_states.publish(joints)

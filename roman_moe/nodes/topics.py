@@ -39,6 +39,7 @@ class Topic:
 
 HAND_STATE = Topic("hand_state", MultiDOFJointState)  # arm -> observer
 JOINT_STATES = Topic("joint_states", JointState, shared=True)  # arm -> all
+ROBOT_DESCRIPTION = Topic("robot_description", String, _LATCHED, shared=True)  # lab -> RViz, MoveIt: URDF
 TRUTH_POSES = Topic("truth/object_poses", MultiDOFJointState)  # lab -> pose source
 OBJECT_POSES = Topic("object_poses", MultiDOFJointState)  # pose source or estimator -> observer
 SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender, recorder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import mujoco
 import numpy as np
 import pytest
 from ros_rig import Rig
@@ -18,7 +19,16 @@ from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.lab_node import HELD_TICKS, LabNode, start_named
 from roman_moe.nodes.record import EpisodeRecord
-from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, HAND_STATE, OUTCOME, TWIST_COMMAND
+from roman_moe.nodes.topics import (
+    CODEC,
+    GATE_WEIGHTS,
+    GRIPPER_COMMAND,
+    HAND_STATE,
+    JOINT_STATES,
+    OUTCOME,
+    ROBOT_DESCRIPTION,
+    TWIST_COMMAND,
+)
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])
@@ -58,6 +68,33 @@ def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -
         expected.append(lab.step(Command(tick * TICK_NS, FORWARD, GRIPPER_OPEN)))
     for tick, state in enumerate(expected):
         np.testing.assert_array_equal(harness.reach(tick).hand_position, state.hand_position)
+
+
+def test_description_and_joint_states_say_where_the_hand_is(rig: Rig) -> None:
+    """What RViz and MoveIt draw from the two is where `hand_state` says that the hand is, fingers included."""
+    rig.listen(JOINT_STATES)
+    harness = Harness(rig)
+    harness.reach(0)
+    harness.command(0)
+    hand = harness.reach(1)
+    assert hand.finger_opening > 0.001  # else the fingers prove nothing
+    rig.listen(ROBOT_DESCRIPTION)  # late: it is latched
+    stamp = CODEC.time(TICK_NS)
+    rig.spin_until(lambda: any(joints.header.stamp == stamp for joints in rig.heard[JOINT_STATES.name]))
+    joints = next(joints for joints in rig.heard[JOINT_STATES.name] if joints.header.stamp == stamp)
+    description = rig.last(ROBOT_DESCRIPTION).data
+    model = mujoco.MjModel.from_xml_string(
+        description.replace("</robot>", '<mujoco><compiler fusestatic="false"/></mujoco></robot>')
+    )
+    data = mujoco.MjData(model)
+    assert sorted(joints.name) == sorted(model.joint(i).name for i in range(model.njnt))
+    assert len(joints.position) == len(joints.velocity) == len(joints.name)
+    for name, position in zip(joints.name, joints.position, strict=True):
+        data.joint(name).qpos[0] = position
+    mujoco.mj_kinematics(model, data)
+    np.testing.assert_allclose(data.body("hand_tcp").xpos, hand.hand_position, atol=1e-6)
+    apart = data.body("finger_left").xpos - data.body("finger_right").xpos
+    assert np.linalg.norm(apart) == pytest.approx(hand.finger_opening, abs=1e-6)
 
 
 def test_an_unanswered_state_is_sent_again(rig: Rig) -> None:
