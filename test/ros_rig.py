@@ -147,8 +147,8 @@ class Rig:
         for message in messages:
             publisher.publish(message)
 
-    def spin_until(self, condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + TIMEOUT
+    def spin_until(self, condition: Callable[[], Any], timeout: float = TIMEOUT) -> None:
+        end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, f"did not happen; heard {[(k, len(v)) for k, v in self.heard.items()]}"
             self._executor.spin_once(timeout_sec=0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -37,7 +38,8 @@ class Keys:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._before is not None and _foreground():
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+            with contextlib.suppress(termios.error):  # the terminal was closed: the signal for that ends us
+                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
         for number, before in self._signals.items():
             signal.signal(number, before)
 
@@ -51,7 +53,10 @@ class Keys:
         if not (self.there and _foreground()) or not select.select([sys.stdin], [], [], 0.0)[0]:
             return ""
         # not through sys.stdin: what it reads ahead into its own buffer, select does not see
-        return os.read(sys.stdin.fileno(), 1024).decode(errors="ignore")
+        try:
+            return os.read(sys.stdin.fileno(), 1024).decode(errors="ignore")
+        except OSError:  # likewise
+            return ""
 
     def obey(self, graph: Graph) -> None:
         """Stop or re-arm a graph's arm if that key was pressed."""

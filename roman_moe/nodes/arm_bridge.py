@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Int8
@@ -55,6 +56,7 @@ from roman_moe.nodes.topics import (
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 SPEAKERS_PERIOD = 0.25  # [s] between two looks at who commands
 GRIPPER_PERIOD = 0.25  # [s] between two looks at whether the gripper can be reached
+ACKNOWLEDGED = 0.2  # [s] at most until Servo has the last twists: nobody sends them again once the publisher is gone
 EXAMPLE = "config/arms/franka.yaml"
 
 REFUSED = "refused_commands"
@@ -175,8 +177,14 @@ class ArmBridge(RomanNode):
 
     def deactivate(self) -> None:
         """Leave the robot at rest."""
+        self.come_to_rest()
+
+    def come_to_rest(self) -> None:
+        """Zero twists, received as far as that can be known; and nothing after them."""
         if self._twist is not None:
-            self._send(np.zeros(3))
+            for _ in range(self._config.twist.halt_messages):
+                self._send(np.zeros(3))
+            self._twist.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED))
             self._twist = None
 
     def _let_go_of_gripper(self) -> None:

@@ -115,6 +115,9 @@ class RomanNode(LifecycleNode):
     def deactivate(self) -> None:
         """End what `activate` began, other than publishers, subscriptions and timers."""
 
+    def come_to_rest(self) -> None:
+        """Leave at rest what the node moves: first of all when its process ends, for whatever reason."""
+
     def clean_up(self) -> None:
         """Let go of what `configure` loaded."""
 

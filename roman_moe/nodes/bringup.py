@@ -160,9 +160,16 @@ class Graph:
 
     def close(self) -> None:
         """End the nodes of this process."""
-        self._executor.shutdown()  # first: as long as it holds them, they keep their sockets
+        with contextlib.ExitStack() as stack:  # one that fails keeps no other from its end
+            for node in self._nodes:
+                stack.callback(node.destroy_node)
+            stack.callback(self._executor.shutdown)  # first: as long as it holds them, they keep their sockets
+
+    def come_to_rest(self) -> None:
+        """Leave whatever this process moves at rest, before the rest of the clean-up, which may take seconds."""
         for node in self._nodes:
-            node.destroy_node()
+            if isinstance(node, RomanNode):
+                node.protect(node.come_to_rest)
 
     def spin_until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Let it run until `condition` holds; False if it did not within `timeout` [s]."""
@@ -198,11 +205,11 @@ def running_graph(
 
     Raises:
         RomanError: if a node cannot start.
-        KeyboardInterrupt: on Ctrl-C, after everything has ended; SystemExit on SIGTERM likewise.
+        KeyboardInterrupt: on Ctrl-C, after everything has ended; SystemExit on other signals likewise.
     """
-    classes = [node_class(spec.executable) for spec in specs]
     try:
         with StopSignals() as signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
+            classes = [node_class(spec.executable) for spec in specs]
             children = Children(respawn, ros_arguments)
             context = stack.enter_context(ros_context(ros_arguments))
             services = ParameterServices(context, make_executor(context))
@@ -212,6 +219,7 @@ def running_graph(
             stack.callback(graph.close)
             stack.callback(graph.children.end)
             stack.enter_context(services)
+            stack.callback(graph.come_to_rest)
             if not private:
                 refuse_namesakes(graph.monitor, graph.names, graph.pass_time, graph.monitor.statuses)
             if separate:

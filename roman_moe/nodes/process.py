@@ -32,8 +32,13 @@ EXECUTOR_VARIABLE = "ROMAN_MOE_EXECUTOR"
 SPIN_PERIOD = 0.05  # [s] within which a signal or the parent's end is noticed
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that end a process and can be caught: Ctrl-C, an end that is requested, a closed terminal or dropped
+connection, Ctrl-\\, and the two that have no meaning here."""
+
+
 class Terminated(BaseException):
-    """SIGINT or SIGTERM came, its number is the argument: no `except Exception` may stop it on its way out."""
+    """One of `SIGNALS` came, its number is the argument: no `except Exception` may stop it on its way out."""
 
 
 def make_executor(context: Context) -> Executor:
@@ -73,7 +78,7 @@ def ros_context(arguments: Sequence[str] = ()) -> Iterator[Context]:
 
 
 class StopSignals:
-    """A context manager: within it the first SIGINT or SIGTERM raises Terminated, and later ones wait for the clean-up.
+    """A context manager: within it the first of `SIGNALS` raises Terminated, and later ones wait for the clean-up.
 
     Inside `spin_once` it is raised after the executor has returned: an executor logs what comes out of a callback as
     fatal. Does nothing outside the main thread, where Python handles no signals.
@@ -86,7 +91,9 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # nohup: it is to outlive its terminal
                 self._before[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -117,7 +124,7 @@ class StopSignals:
 
 
 def run_node(make: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
-    """Run one node until SIGINT, SIGTERM or the bring-up's end; returns the exit code."""
+    """Run one node until a signal or the bring-up's end; returns the exit code."""
     parent = os.environ.get(PARENT_VARIABLE)
     try:
         with StopSignals() as signals, ros_context(sys.argv if arguments is None else arguments) as context:
@@ -155,9 +162,14 @@ def _spin(make: Callable[..., Any], context: Context, signals: StopSignals, pare
                 from roman_moe.nodes.company import refuse_namesakes  # here: a stop needs none of it, and must be quick
 
                 refuse_namesakes(node, [node.get_name()], lambda: signals.spin_once(executor, SPIN_PERIOD))
-            node.start()
-            while context.ok() and wanted():
-                signals.spin_once(executor, SPIN_PERIOD)
+            try:
+                node.start()
+                while context.ok() and wanted():
+                    signals.spin_once(executor, SPIN_PERIOD)
+            finally:  # before the services' thread ends, which may be loading a network
+                node.protect(node.come_to_rest)
     finally:
-        executor.shutdown()
-        node.destroy_node()
+        try:
+            executor.shutdown()
+        finally:
+            node.destroy_node()
