@@ -26,7 +26,7 @@ class TwistConfig:
         command_in_type: as Servo's parameter: "speed_units" (m/s) or "unitless" (-1 to 1, of `scale`).
         scale: as Servo's parameter scale.linear, the speed that a unitless 1 stands for [m/s].
         rate: at which a command is repeated until the next one [Hz].
-        halt_messages: zero twists sent when the arm is halted, before silence; as Servo's num_outgoing_halt_msgs.
+        halt_messages: zero twists sent when the arm is halted, before silence.
     """
 
     topic: str = "/servo_node/delta_twist_cmds"
