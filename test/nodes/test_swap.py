@@ -19,7 +19,7 @@ from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.features import HOME_POSITION, feature_vector
+from roman_moe.core.features import HOME_POSITION, OBSERVATIONS, feature_indices, feature_vector
 from roman_moe.core.messages import decode_action, decode_twist, decode_weights
 from roman_moe.core.paths import models_path
 from roman_moe.core.skills import SKILLS
@@ -134,6 +134,25 @@ def test_a_swap_takes_over_at_the_next_scene_without_a_jump(rig: Rig, bundle: Pa
     np.testing.assert_array_equal(answers[-1], new)
     stream.runs(other / "push.onnx", swaps=1)
     assert rig.reported("expert_push", REFUSED) == 0
+
+
+def test_a_policy_of_stable_baselines3_takes_over_as_well(rig: Rig, bundle: Path, tmp_path: Path) -> None:
+    """From its zip through `export --from` into a node that runs."""
+    sb3 = pytest.importorskip("stable_baselines3")
+    from roman_moe.cli.main import main
+    from roman_moe.lab.env import SkillEnv
+
+    policy = sb3.PPO("MlpPolicy", SkillEnv("push"), seed=0, device="cpu")
+    policy.save(tmp_path / "policy.zip")
+    file = tmp_path / "push.onnx"
+    assert main(["export", "--from", str(tmp_path / "policy.zip"), "--skill", "push", "--to", str(file)]) == 0
+    stream = Stream.of_expert(rig, bundle)
+    stream.next()
+    assert stream.set(file).successful
+    answer = stream.run(RAMP_TICKS + 2)[-1]
+    observed = feature_vector(state_at(0))[feature_indices(OBSERVATIONS["push"])].astype(np.float32)
+    np.testing.assert_allclose(answer, policy.predict(observed, deterministic=True)[0], atol=1e-5)
+    stream.runs(file, swaps=1)
 
 
 def damaged(folder: Path, kind: str) -> tuple[Path, str]:
