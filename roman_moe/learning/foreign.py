@@ -1,7 +1,7 @@
 """Networks trained elsewhere become the program's own: an ONNX file, or a policy of Stable-Baselines3.
 
 An ONNX file gets the metadata of docs/networks.md; its operators stay as they are. Of a Stable-Baselines3 zip only JSON
-and, with torch's `weights_only`, tensors are read. Nothing in it is unpickled, nor is any class in a VecNormalize file.
+and, with torch's `weights_only`, tensors are read. No code that such a file may hold is run.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ The lab node writes it as one .npz file when the episode ends, complete or not a
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +87,9 @@ class EpisodeRecord:
         try:
             with np.load(path, allow_pickle=False) as file:
                 content = {field.name: file[field.name] for field in dataclasses.fields(cls)}
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise RomanError(f"{path}: no readable episode record ({error}): run the episode again") from None
+        except Exception as error:  # damaged bytes make zipfile, zlib and numpy raise anything
+            reason = " ".join(str(error).split())
+            raise RomanError(f"{path}: no readable episode record ({reason}): run the episode again") from error
         arrays = {"stamps_ns", "physics_states", "weights", "commands"}
         values = {name: value if name in arrays else value.tolist() for name, value in content.items()}
         return cls(**{**values, "skills": tuple(values["skills"])})

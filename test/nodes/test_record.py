@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,20 @@ def test_an_archive_of_something_else_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", stamps_ns=np.zeros(3))
     with pytest.raises(RomanError, match="no readable episode record"):
         EpisodeRecord.load(tmp_path / "other.npz")
+
+
+def test_a_flipped_byte_is_named_or_changes_nothing(tmp_path: Path) -> None:
+    file, rng = tmp_path / "episode.npz", np.random.default_rng(0)
+    record().save(file)
+    data, whole = file.read_bytes(), record()
+    refused = 0
+    for position in rng.integers(len(data), size=400):
+        file.write_bytes(data[:position] + bytes([data[position] ^ rng.integers(1, 256)]) + data[position + 1 :])
+        try:
+            loaded = EpisodeRecord.load(file)
+        except RomanError as error:
+            refused += str(error).startswith(f"{file}: no readable episode record")
+            continue
+        for field in dataclasses.fields(whole):
+            np.testing.assert_array_equal(getattr(loaded, field.name), getattr(whole, field.name))
+    assert refused > 100

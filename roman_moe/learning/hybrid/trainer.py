@@ -13,6 +13,7 @@ import json
 import math
 import tempfile
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -98,15 +99,19 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     """A network's last checkpoint; None if there is none yet.
 
     Raises:
-        ConfigError: if the file cannot be read.
+        ConfigError: if the file cannot be read or is damaged.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself compares no checksum
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} is wrong")
         content: dict[str, Any] = torch.load(path, weights_only=True)
-    except Exception as error:  # noqa: BLE001 (torch raises what it likes)
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except Exception as error:  # zipfile and torch raise anything on damaged bytes
+        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}: train it again") from error
     return content
 
 
