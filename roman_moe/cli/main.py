@@ -26,7 +26,21 @@ from roman_moe.cli.ros_args import ROS_ARGS, split
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 
 PROGRAM = "roman-moe"
-VERBS = ("demo", "run", "status", "swap", "stop", "evaluate", "collect", "train", "ablate", "export", "bench", "chaos")
+VERBS = (
+    "demo",
+    "run",
+    "status",
+    "swap",
+    "stop",
+    "lifecycle",
+    "evaluate",
+    "collect",
+    "train",
+    "ablate",
+    "export",
+    "bench",
+    "chaos",
+)
 """Every verb, in the order of the help."""
 
 EXIT_REFUSED = 2

@@ -36,6 +36,7 @@ ROS_MODULES = (
     "action_msgs",
     "diagnostic_msgs",
     "geometry_msgs",
+    "lifecycle_msgs",
     "rcl_interfaces",
     "rclpy",
     "rosgraph_msgs",

@@ -103,6 +103,20 @@ class Operator:
         if not result.successful:
             raise Refusal(f"{node} refuses: {result.reason}")
 
+    def change_state(self, node: str, transition: str) -> None:
+        """Ask a managed node for a transition, such as "deactivate".
+
+        Raises:
+            Refusal: if the node refuses; why, its diagnostics say.
+            RomanError: if there is no such node, or it does not answer.
+        """
+        from lifecycle_msgs.msg import Transition
+        from lifecycle_msgs.srv import ChangeState
+
+        request = ChangeState.Request(transition=Transition(label=transition))
+        if not self._call(ChangeState, f"{node}/change_state", request, node).success:
+            raise Refusal(f"{node} refuses to {transition}")
+
     def command(self, service: str) -> list[str]:
         """Call the std_srvs/Trigger service of all that command the arm: the blender, and a robot's bridge if any.
 

@@ -187,6 +187,13 @@ def test_a_running_graph_from_the_command_line(
     assert "STOPPED" in table
     assert "from rest" in said(capfd, "stop", "--rearm")
 
+    assert "deactivate done" in said(capfd, "lifecycle", "blender", "deactivate")
+    assert entry.main(["lifecycle", "blender", "deactivate"]) == 2  # once is enough
+    assert "blender refuses to deactivate" in one_line(capfd)
+    assert "activate done" in said(capfd, "lifecycle", "blender", "activate")
+    assert entry.main(["lifecycle", "blender", "dance"]) == 2
+    assert "expected NODE and one of configure, activate" in one_line(capfd)
+
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=300)
     assert running.returncode == 130
