@@ -37,8 +37,6 @@ REPORT, PLOT, VIDEO = "report.json", "gate_weights.png", "demo.mp4"
 class Demo:
     """Solve a scenario through the ROS 2 graph; draw a video of it."""
 
-    needs = ("rclpy", "onnxruntime", "mujoco", "matplotlib", "PIL", "imageio_ffmpeg")
-
     scenario: Number = 6
     """Scenario, 0 to 6: it starts so many skills before the last one; 6 needs all seven."""
 
@@ -68,6 +66,12 @@ class Demo:
 
     video: Flag = True
     """Leave out the video."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        graph = ("rclpy", "onnxruntime", "mujoco", "matplotlib")
+        return (*graph, "PIL", "imageio_ffmpeg") if self.video else graph
 
     def main(self) -> int:
         """0 if the scenario was solved, 1 if not."""

@@ -42,6 +42,7 @@ HYBRID = "gymnasium, matplotlib, mujoco, onnx, onnxruntime, rosbags, stable_base
 GRAPH = "mujoco, onnxruntime, rclpy"
 NEEDS = {
     "demo": ("PIL, imageio_ffmpeg, matplotlib, mujoco, onnxruntime, rclpy", "cpu,lab,report,ros"),
+    "demo --no-video": ("matplotlib, mujoco, onnxruntime, rclpy", "cpu,lab,report,ros"),
     "run": (GRAPH, "cpu,lab,ros"),
     "run --arm mock": ("onnxruntime, rclpy", "cpu,ros"),
     "status": ("rclpy", "ros"),
