@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.context import Context
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
@@ -215,7 +216,10 @@ class RomanNode(LifecycleNode):
         """
         if not topic.shared:
             self._claim(topic)
-        publisher: Publisher[Any] = self.create_publisher(topic.kind, topic.name, topic.qos)
+        events = PublisherEventCallbacks(
+            incompatible_qos=partial(self.diagnostics.incompatible, topic.name, "subscription")
+        )
+        publisher: Publisher[Any] = self.create_publisher(topic.kind, topic.name, topic.qos, event_callbacks=events)
         self._undo.append(partial(self.destroy_publisher, publisher))
         return publisher
 
@@ -293,7 +297,16 @@ class RomanNode(LifecycleNode):
             if activity == self._activities:
                 self.protect(on_message, message)
 
-        subscription = self.create_subscription(topic.kind, topic.name, guarded, topic.qos, raw=serialized)
+        subscription = self.create_subscription(
+            topic.kind,
+            topic.name,
+            guarded,
+            topic.requested_qos or topic.qos,
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=partial(self.diagnostics.incompatible, topic.name, "publisher")
+            ),
+            raw=serialized,
+        )
         self._undo.append(partial(self.destroy_subscription, subscription))
 
     def listen_bodies(

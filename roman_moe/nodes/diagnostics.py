@@ -12,10 +12,14 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
+from rclpy.qos import qos_policy_name_from_kind
 
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.topics import DIAGNOSTICS
@@ -37,6 +41,10 @@ STATUS = "guard"
 """Fact: code and name of what the guard does."""
 STOPPED = "stopped"
 """Fact, and parameter: whether the software stop holds."""
+INCOMPATIBLE_QOS = "incompatible_qos"
+"""Kind of trouble: somebody publishes or subscribes with another quality of service, so that nothing gets through."""
+INCOMPATIBLE = "incompatible_topics"
+"""Fact: on which topics, and which policy does not match."""
 STALE = "stale_objects"
 """Kind of trouble: a scene that a network does not answer, since an object that it observes is not usable."""
 PROCESS = "process"
@@ -83,7 +91,13 @@ class Diagnostics:
         self._trouble = ""  # of the running second
         self._last_fault = ""
         self._published = -PERIOD
-        self._publisher = node.create_publisher(DIAGNOSTICS.kind, DIAGNOSTICS.name, DIAGNOSTICS.qos)
+        self._incompatible: dict[str, str] = {}  # policy that does not match, by topic
+        events = PublisherEventCallbacks(
+            incompatible_qos=partial(self.incompatible, DIAGNOSTICS.name.lstrip("/"), "subscription")
+        )
+        self._publisher = node.create_publisher(
+            DIAGNOSTICS.kind, DIAGNOSTICS.name, DIAGNOSTICS.qos, event_callbacks=events
+        )
         # each at a pace of its own: a dozen reports at once would hold up a control tick
         period = PERIOD * (1.0 - SPREAD * zlib.crc32(node.get_name().encode()) / 2**32)
         node.create_timer(period, self._on_period, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -115,6 +129,13 @@ class Diagnostics:
             self._node.get_logger().warning(f"{kind} ({number}): {detail}")
         self._trouble = self._last_fault = f"{kind}: {detail}"
         self._publish()
+
+    def incompatible(self, topic: str, other: str, event: Any) -> None:
+        """Somebody's publisher or subscription does not match this node's end of a topic."""
+        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+        self._incompatible[topic] = policy
+        self.facts[INCOMPATIBLE] = ", ".join(f"{name} ({why})" for name, why in sorted(self._incompatible.items()))
+        self.count(INCOMPATIBLE_QOS, f"{topic}: a {other}'s {policy} does not match this node's")
 
     def _on_period(self) -> None:
         self._publish(at_once=True)

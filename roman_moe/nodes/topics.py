@@ -21,6 +21,8 @@ from roman_moe.core.messages import MessageCodec, decode_action, decode_gripper,
 from roman_moe.nodes.wire import Numbers
 
 _STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+# takes what any camera's or driver's publisher offers, best effort or reliable (REP 2003)
+SENSOR_DATA = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.VOLATILE)
 # deep: the bring-up tells every tick, and no tick waits for it; what a busy machine loses must still be there to resend
 _TOLD = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 # more than one: the next episode begins at once, and must not displace how the last one ended
@@ -29,19 +31,28 @@ _LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durabili
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic: its name, the class of its messages, its quality of service, and whether several nodes publish it."""
+    """A topic: its name, the class of its messages, and its quality of service.
+
+    Attributes:
+        qos: that publishers offer.
+        requested_qos: of subscriptions, where it is another one.
+        shared: whether several nodes publish it.
+    """
 
     name: str
     kind: Any
     qos: QoSProfile = field(default_factory=lambda: _STREAM)
     shared: bool = False
+    requested_qos: QoSProfile | None = None
 
 
 HAND_STATE = Topic("hand_state", MultiDOFJointState)  # arm -> observer
 JOINT_STATES = Topic("joint_states", JointState, shared=True)  # arm -> all
 ROBOT_DESCRIPTION = Topic("robot_description", String, _LATCHED, shared=True)  # lab -> RViz, MoveIt: URDF
-TRUTH_POSES = Topic("truth/object_poses", MultiDOFJointState)  # lab -> pose source
-OBJECT_POSES = Topic("object_poses", MultiDOFJointState)  # pose source or estimator -> observer
+TRUTH_POSES = Topic("truth/object_poses", MultiDOFJointState, requested_qos=SENSOR_DATA)  # lab -> pose source
+OBJECT_POSES = Topic(
+    "object_poses", MultiDOFJointState, requested_qos=SENSOR_DATA
+)  # pose source or estimator -> observer
 SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender, recorder
 GATE_WEIGHTS = Topic("gate/weights", JointState, _TOLD)  # gate -> blender
 TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped, _TOLD)  # blender or teleop -> arm
