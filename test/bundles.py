@@ -43,12 +43,13 @@ def tiny_network(
     return policy_model(PolicyParameters(mean, std, 5.0, (0.05, 0.01), layers, 10.0), metadata)
 
 
-def write_tiny_bundle(folder: Path, seed: int = 0, hidden: Sequence[int] = (8,)) -> Path:
+def write_tiny_bundle(folder: Path, seed: int = 0, hidden: Sequence[int] = (8,), rates: Rates | None = None) -> Path:
     """Write a bundle with random weights into `folder`; the same seed gives the same bundle."""
-    return write_networks(folder, {name: tiny_network(name, seed, hidden) for name in (*SKILLS, GATE)})
+    networks = {name: tiny_network(name, seed, hidden, tiny_metadata(name, rates)) for name in (*SKILLS, GATE)}
+    return write_networks(folder, networks, rates)
 
 
-def write_networks(folder: Path, networks: dict[str, bytes]) -> Path:
+def write_networks(folder: Path, networks: dict[str, bytes], rates: Rates | None = None) -> Path:
     """Write .onnx contents with a manifest that fits them, unchecked: tests of damage begin here."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
@@ -56,7 +57,7 @@ def write_networks(folder: Path, networks: dict[str, bytes]) -> Path:
         files[name] = NetworkFile.of(f"{name}.onnx", data)
         (folder / files[name].file).write_bytes(data)
     gate = files.pop(GATE)
-    manifest = Manifest(BUNDLE_FORMAT, KIND, SKILLS, gate, files, Rates(), ActionScale(), {"seed": 0})
+    manifest = Manifest(BUNDLE_FORMAT, KIND, SKILLS, gate, files, rates or Rates(), ActionScale(), {"seed": 0})
     (folder / MANIFEST_NAME).write_text(manifest.to_yaml())
     return folder
 

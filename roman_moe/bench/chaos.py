@@ -36,7 +36,7 @@ from roman_moe.learning.disturbed import disturbed_copy
 from roman_moe.nodes.bringup import Graph, running_graph
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import RUNNING
-from roman_moe.nodes.saboteur import FAULTS, PERIOD_NS, Fault, LossyRelay, Saboteur
+from roman_moe.nodes.saboteur import FAULTS, Fault, LossyRelay, Saboteur
 from roman_moe.nodes.topics import SCENE
 
 AT_REST = 0.003  # [m] the hand swings by up to 2.7 mm on the arm's servos when its command stops
@@ -166,8 +166,8 @@ def _run(saboteur: Saboteur, fault: Fault, result: Result) -> bool:
     result.runs += 1
     restarts = len(graph.restarts)
     try:
-        begun = saboteur.stamp
-        graph.spin_until(lambda: 0 <= saboteur.stamp < begun or saboteur.stamp in (0, PERIOD_NS), START_PATIENCE)
+        begun = saboteur.episode if saboteur.hand else -1
+        graph.spin_until(lambda: bool(saboteur.hand) and saboteur.episode != begun, START_PATIENCE)
         earliest = float(saboteur.rng.uniform(EARLIEST, LATEST))
         if not graph.spin_until(lambda: saboteur.in_motion(earliest), START_PATIENCE + MOTION_PATIENCE):
             raise RomanError(f"no motion in {MOTION_PATIENCE:.0f} s: {'; '.join(monitor.troubles())}")
@@ -176,7 +176,7 @@ def _run(saboteur: Saboteur, fault: Fault, result: Result) -> bool:
         fault.inject(saboteur)
         stopped = fault.needs_stop and _stopped_in_time(saboteur, fault, at, result)
         for _ in range(fault.lasts):
-            _spin_a_tick(graph)
+            _spin_a_tick(saboteur)
             fault.inject(saboteur)
         saboteur.be_silent()
         result.stopped_in_time += stopped
@@ -196,9 +196,9 @@ def _run(saboteur: Saboteur, fault: Fault, result: Result) -> bool:
     return True
 
 
-def _spin_a_tick(graph: Graph) -> None:
+def _spin_a_tick(saboteur: Saboteur) -> None:
     """Let one control period go by: what is done at every turn of the executor instead would flood the graph."""
-    graph.spin_until(lambda: False, PERIOD_NS / NANOSECONDS)
+    saboteur.graph.spin_until(lambda: False, saboteur.period_ns / NANOSECONDS)
 
 
 def _ended(saboteur: Saboteur, known: int) -> bool:
@@ -208,14 +208,15 @@ def _ended(saboteur: Saboteur, known: int) -> bool:
 
 def _stopped_in_time(saboteur: Saboteur, fault: Fault, at: int, result: Result) -> bool:
     """Whether the hand came to rest within the limit after the last command that moved it, and stayed there."""
-    limit = load_limits().max_command_age + PERIOD_NS / NANOSECONDS
+    limit = load_limits().max_command_age + saboteur.period_ns / NANOSECONDS
     end = at + round(WATCHED * NANOSECONDS)
-    while at <= saboteur.stamp < end:
+    episode = saboteur.episode
+    while saboteur.stamp < end and saboteur.episode == episode:
         if fault.lasts:
             fault.inject(saboteur)
-        _spin_a_tick(saboteur.graph)
+        _spin_a_tick(saboteur)
     track = [(hand.stamp_ns, hand.translations[0]) for hand in saboteur.hand if hand.stamp_ns >= at]
-    if not track:
+    if saboteur.episode != episode:
         result.failures.append("another episode began before the arm was seen to rest")
         return False
     # a second commander's commands are no measure: the arm must not follow them

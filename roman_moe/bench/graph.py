@@ -1,6 +1,7 @@
 """How long the ROS graph takes from a scene's stamp to its command, and how much CPU its control nodes use.
 
-A stand-in for the arm shows states at 20 Hz in real time; pose source, observer, gate, experts and blender run as ever.
+A stand-in for the arm shows states at the controller's rate in real time; pose source, observer, gate, experts and
+blender run as ever.
 A scene's stamp is the moment at which the arm's state is published, so every hop from there on counts, pose source and
 observer included, until the command is received. There is no physics: CPU is all of this process when composed (the
 stand-in and the bring-up's monitor included), and all of the control nodes' processes when separate.
@@ -17,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from roman_moe.bench.scenes import random_scene
+from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup import Graph, running_graph
 from roman_moe.nodes.graph import load_description, resolve
 from roman_moe.nodes.stand_in_arm import StandInArm
 
-RATE = 20.0  # [Hz]
 WARM_UP_TICKS = 40
 START_PATIENCE = 60.0  # [s]
 
@@ -44,27 +45,28 @@ def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> di
     """
     arguments = {"controller": str(bundle_path)}
     specs = [spec for spec in resolve(load_description(), arguments) if spec.executable != "lab_node"]
+    rate = load_manifest(bundle_path).rates.control_rate
     rng = np.random.default_rng(seed)
     states = [random_scene(0, rng) for _ in range(100)]
     figures = {}
     for mode in ("composed", "separate"):
         with running_graph(specs, separate=mode == "separate") as graph:
-            arm = graph.add(lambda context: StandInArm(context, states, RATE))
+            arm = graph.add(lambda context: StandInArm(context, states, rate))
             if not graph.spin_until(lambda arm=arm: len(arm.delays_ns) > 0, START_PATIENCE):  # type: ignore[misc]
                 raise RomanError(f"bench graph: no command within {START_PATIENCE:.0f} s: {graph.monitor.troubles()}")
-            figures[mode] = _measure(graph, arm, max(1, round(seconds * RATE)))
+            figures[mode] = _measure(graph, arm, max(1, round(seconds * rate)), rate)
     return figures
 
 
-def _measure(graph: Graph, arm: StandInArm, ticks: int) -> dict[str, Any]:
+def _measure(graph: Graph, arm: StandInArm, ticks: int, rate: float) -> dict[str, Any]:
     processes = list(graph.processes.values())
-    patience = 10.0 * (WARM_UP_TICKS + ticks) / RATE
+    patience = 10.0 * (WARM_UP_TICKS + ticks) / rate
     first = arm.ticks + WARM_UP_TICKS
     graph.spin_until(lambda: arm.ticks >= first, patience)
     began, cpu_before = time.monotonic(), _cpu_time(processes)
     graph.spin_until(lambda: arm.ticks >= first + ticks, patience)
     cpu_cores = (_cpu_time(processes) - cpu_before) / (time.monotonic() - began)
-    graph.spin_until(lambda: first + ticks - 1 in arm.delays_ns, 1.0 / RATE)  # the last one's command
+    graph.spin_until(lambda: first + ticks - 1 in arm.delays_ns, 1.0 / rate)  # the last one's command
     delays = np.array([arm.delays_ns[tick] for tick in range(first, first + ticks) if tick in arm.delays_ns])
     if not len(delays):
         raise RomanError(f"bench graph: no tick of {ticks} got a command: {graph.monitor.troubles()}")

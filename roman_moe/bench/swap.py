@@ -29,7 +29,6 @@ from roman_moe.nodes.operator import node_of
 from roman_moe.nodes.probe import Listener, Moment
 
 RAMP = 0.5  # [s] the nodes' default
-RATE = 20.0  # [Hz]
 GATE_SHARE = 5  # every so many swaps it is the gate's turn
 PATIENCE = 60.0  # [s]
 
@@ -53,7 +52,7 @@ def measure(bundle_path: str | Path, swaps: int = 1000, seed: int = 0) -> dict[s
         arguments = {"controller": str(bundle_path), "seed": seed, "episodes": 0}
         with running_graph(resolve(load_description(), arguments)) as graph:
             listener = graph.add(lambda context: Listener("bench", context, bundle.skills))
-            if not graph.spin_until(lambda: len(listener.scenes) > 2 * RATE, PATIENCE):
+            if not graph.spin_until(lambda: len(listener.scenes) > 2.0 * bundle.rates.control_rate, PATIENCE):
                 raise RomanError(f"bench swap: no scenes within {PATIENCE:.0f} s: {graph.monitor.troubles()}")
             before = graph.monitor.missed_ticks
             delays, seams = _swap(graph, listener, bundle, others, swaps)
@@ -116,7 +115,7 @@ def _steps(
     """Largest step of a swapped expert within its ramps, by how much such a step exceeds those of both its networks
     over the same two scenes, the experts' own largest, and the networks' mean difference.
     """
-    ramp_ns, period_ns = round(RAMP * 1e9), round(1e9 / RATE)
+    ramp_ns, period_ns = round(RAMP * 1e9), round(1e9 / next(iter(bundles.values())).rates.control_rate)
     stamps = sorted(listener.scenes)
     seam_step = own_step = excess = 0.0
     differences = []

@@ -17,8 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from roman_moe.cli.keys import Keys
 from roman_moe.cli.options import Flag, Folder, Metres, Number, show_controller
 from roman_moe.cli.ros_args import QUIET
+from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import scratch_folder, write_json
+from roman_moe.core.paths import find_shipped
 from roman_moe.core.skills import SCENARIOS
 from roman_moe.core.state import NANOSECONDS
 
@@ -181,7 +183,7 @@ class Demo:
         from roman_moe.lab.render import Renderer
         from roman_moe.report.video import Playback, affordable_frames, write_video
 
-        lab = Lab()
+        lab = Lab(load_manifest(find_shipped(self.controller)).rates.control_rate)
         renderer = Renderer(lab, "overview", *VIDEO_SIZE)
         frames = affordable_frames(renderer, trace.physics_states[0])
         playback = Playback.of(len(trace.times), lab.control_rate, frames)

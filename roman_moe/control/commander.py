@@ -16,7 +16,11 @@ from roman_moe.control.blend import WEIGHT_TOLERANCE, blend
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import ACTION_BOUND, ACTION_SIZE, GRIPPER_CLOSED, GRIPPER_OPEN, ActionScale, Command
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import SceneState
+
+LEAST_PERIODS = 1.5
+"""Control periods that a command must be allowed to age: else each command is too old before the next one comes."""
 
 GRASP_FORCE = 0.5
 """On either finger, from which the gripper is taken to hold something [N]."""
@@ -40,11 +44,20 @@ class Decision:
 class Commander:
     """Decides ticks for one arm.
 
+    Raises:
+        ConfigError: if the limits do not leave the controller the time of its own period.
+
     Attributes:
         guard: that every command went through.
     """
 
     def __init__(self, scale: ActionScale, limits: Limits, control_rate: float) -> None:
+        least = LEAST_PERIODS / control_rate
+        if limits.max_command_age < least:
+            raise ConfigError(
+                f"limits: max_command_age {limits.max_command_age} s: a controller of {control_rate:g} Hz needs "
+                f"{least:.3g} s or more, {LEAST_PERIODS} of its periods"
+            )
         self._scale = scale
         self.guard = Guard(limits, 1.0 / control_rate)
         self.reset()

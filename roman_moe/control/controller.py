@@ -68,6 +68,11 @@ class Controller:
         self.reset()
 
     @property
+    def control_rate(self) -> float:
+        """Of its scenes and commands [Hz]."""
+        return self.bundle.rates.control_rate
+
+    @property
     def guard(self) -> Guard:
         """That every command goes through."""
         return self._commander.guard

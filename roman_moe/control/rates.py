@@ -45,6 +45,11 @@ class Rates:
         """Index of the control tick of a scene stamped `stamp_ns` [ns]."""
         return round(stamp_ns * self.control_rate / NANOSECONDS)
 
+    def gate_tick(self, stamp_ns: int) -> int:
+        """Index of the tick at which the gate ran last, for a scene stamped `stamp_ns` [ns]."""
+        tick = self.tick(stamp_ns)
+        return tick - tick % self.gate_divider
+
     def gate_due(self, stamp_ns: int) -> bool:
         """Whether the gate runs on the scene stamped `stamp_ns` [ns]."""
         return self.tick(stamp_ns) % self.gate_divider == 0

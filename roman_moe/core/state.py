@@ -30,6 +30,9 @@ FLAGS: tuple[str, ...] = ("button_pressed",)
 
 NANOSECONDS = 1_000_000_000
 
+EPISODE_GAP_NS = NANOSECONDS
+"""Between the last scene of an episode and the first of the next one [ns], at least: stamps never go back."""
+
 POSITION_BOUND = 10.0  # [m] on each coordinate, from the base
 VELOCITY_BOUND = 10.0  # [m/s] likewise
 OPENING_BOUND = 1.0  # [m] of the fingers
@@ -101,6 +104,11 @@ class SceneState:
     def with_objects(self, positions: NDArray[np.float64]) -> SceneState:
         """The same snapshot with other object positions (noise, an estimator's output)."""
         return replace(self, object_positions=positions)
+
+
+def begins_anew(stamp_ns: int, last_ns: int) -> bool:
+    """Whether a scene is the first of an episode, or the first after a long silence or after a clock was set back."""
+    return not 0 <= stamp_ns - last_ns < EPISODE_GAP_NS
 
 
 def within(numbers: NDArray[np.float64], bound: float) -> bool:

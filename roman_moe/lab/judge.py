@@ -41,15 +41,21 @@ _ARM_REACH = 0.82  # [m] horizontally from the base
 
 
 class Judge:
-    """Judges the episodes of one kind of start."""
+    """Judges the episodes of one kind of start.
+
+    Attributes:
+        paused_ns: of the episode, for which it was not judged and its time stood still [ns].
+    """
 
     def __init__(self, start: Start) -> None:
         self._start = start
         self._rack_distance = math.nan
+        self.paused_ns = 0
 
     def reset(self, lab: Lab) -> None:
         """Begin an episode: remember what success is measured against."""
         model = lab.model
+        self.paused_ns = 0
         self._objects = [model.body(name).id for name in ("cover", "rack", "vial")]
         self._rack, self._vial, self._cover = (model.body(name).id for name in ("rack", "vial", "cover"))
         self._drop_zone, self._plate = model.geom("drop_zone").id, model.geom("rack_plate").id
@@ -61,7 +67,7 @@ class Judge:
     def update(self, lab: Lab) -> Outcome:
         """The episode's standing at the lab's present tick."""
         whole = self._start.skill is None
-        time = lab.stamp_ns * 1e-9
+        time = (lab.stamp_ns - self.paused_ns) * 1e-9
         data = lab.data
         hand = data.site("hand").xpos - HOME_POSITION
         home_distance = math.sqrt(float(hand @ hand))

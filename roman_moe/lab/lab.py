@@ -47,7 +47,8 @@ class Lab:
         self.substeps = round(1.0 / (control_rate * self.model.opt.timestep))
         if abs(self.substeps * self.model.opt.timestep * control_rate - 1.0) > 1e-9:
             raise RomanError(
-                f"control rate {control_rate} Hz is no whole number of physics steps of {self.model.opt.timestep} s"
+                f"control rate {control_rate:g} Hz: the lab steps at rates whose period is a whole number of physics "
+                f"steps of {self.model.opt.timestep} s, such as 10, 20, 25, 40 or 50 Hz"
             )
         self.arm = ArmController(self.model, 1.0 / control_rate)
         model = self.model

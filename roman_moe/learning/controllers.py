@@ -67,6 +67,11 @@ class OracleController:
         self._scale = ActionScale()
         self.reset()
 
+    @property
+    def control_rate(self) -> float:
+        """Of its scenes and commands [Hz]."""
+        return self._rates.control_rate
+
     def reset(self) -> None:
         """Forget the episode: the gripper's target and the last weights."""
         self._gripper_opening = GRIPPER_OPEN

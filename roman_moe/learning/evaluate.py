@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from roman_moe.core.provenance import git_commit
-from roman_moe.lab.lab import Lab
+from roman_moe.lab.lab import CONTROL_RATE, Lab
 from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning.controllers import identity_of, make_controller
-from roman_moe.learning.episode import EpisodeResult, StepController, episode_seed, run_episode
+from roman_moe.learning.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.learning.statistics import summarize
 from roman_moe.learning.workers import run_jobs
 
@@ -163,17 +163,29 @@ def _summaries(evaluation: Evaluation, results: Sequence[EpisodeResult]) -> dict
 def run_job(job: EpisodeJob) -> EpisodeResult:
     """Run one episode; lab and controllers are made once a process."""
     controller = _controller(job.controller, job.start.skill)
+    lab = shared_lab(controller.control_rate)
     return run_episode(
-        shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, job.time_limit, job.link
+        lab,
+        controller,
+        job.start,
+        job.seed,
+        job.noise,
+        job.disturbed,
+        job.time_limit,
+        job.link,
     )
 
 
-@functools.lru_cache(maxsize=1)
-def shared_lab() -> Lab:
-    """This process's lab."""
-    return Lab()
+@functools.lru_cache(maxsize=2)
+def shared_lab(control_rate: float = CONTROL_RATE) -> Lab:
+    """This process's lab that steps at a controller's rate [Hz].
+
+    Raises:
+        RomanError: if that is no whole number of physics steps.
+    """
+    return Lab(control_rate)
 
 
 @functools.lru_cache(maxsize=8)
-def _controller(name: str, skill: str | None) -> StepController:
+def _controller(name: str, skill: str | None) -> Any:
     return make_controller(name, skill)

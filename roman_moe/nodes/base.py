@@ -23,8 +23,10 @@ from rclpy.publisher import Publisher
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
+from roman_moe.arms.clock import FUTURE_TOLERANCE_NS
 from roman_moe.core.bodies import Bodies, MessageError
 from roman_moe.core.errors import RomanError
+from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.company import Speaker, own_process, speakers
 from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, Diagnostics
 from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
@@ -38,6 +40,7 @@ MALFORMED = "malformed_messages"
 NOT_FINITE = "non_finite_messages"
 CALLBACK_FAULTS = "faults"
 ILLEGAL = "illegal_transitions"
+FUTURE = "stamps_from_the_future"
 
 
 class RomanNode(LifecycleNode):
@@ -56,10 +59,12 @@ class RomanNode(LifecycleNode):
         NAME: the class's usual name as a node.
         PARAMETERS: the dataclass of its parameters.
         diagnostics: what the node says about itself.
+        real_time: whether the stamps that it receives are its clock's time.
     """
 
     NAME: ClassVar[str]
     PARAMETERS: ClassVar[type]
+    real_time = True
 
     def __init__(
         self,
@@ -343,6 +348,20 @@ class RomanNode(LifecycleNode):
             return response
 
         self._trigger_services[name] = self.create_service(Trigger, f"~/{name}", answer)
+
+    def from_the_future(self, what: str, stamp_ns: int) -> bool:
+        """Whether a stamp is ahead of this node's clock by more than the tolerance; one that is, is counted.
+
+        In lockstep and at another speed, stamps are the lab's own time: no clock can tell.
+        """
+        now_ns = self.get_clock().now().nanoseconds
+        ahead_ns = stamp_ns - now_ns
+        if not self.real_time or ahead_ns <= FUTURE_TOLERANCE_NS or now_ns == 0:  # no /clock yet
+            return False
+        tolerance = FUTURE_TOLERANCE_NS / NANOSECONDS
+        wrong = f"is stamped {ahead_ns / NANOSECONDS:.3f} s in the future: expected at most {tolerance} s"
+        self.diagnostics.count(FUTURE, f"{what} at {stamp_ns} ns {wrong}: are the machines' clocks synchronised?")
+        return True
 
     def timer(self, period: float, handle: Callable[[], None]) -> Timer:
         """Timer of `period` [s] wall time; with use_sim_time too."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
+from std_msgs.msg import Bool
 
 from roman_moe.control.commander import Commander
 from roman_moe.control.controller import hold
@@ -24,6 +25,7 @@ from roman_moe.control.manifest import load_manifest
 from roman_moe.control.swap import Mask
 from roman_moe.core.action import ACTION_BOUND, ACTION_SIZE, Command
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import CONFLICTS
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
@@ -41,6 +43,7 @@ from roman_moe.nodes.topics import (
     expert_action,
     weights_of,
 )
+from roman_moe.nodes.topics import STOPPED as IS_STOPPED
 
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
@@ -74,12 +77,14 @@ class Blender(RomanNode):
     PARAMETERS = BlenderParameters
 
     _sent: Command | None = None
+    _stopped_publisher: Any = None
     _guard: Guard | None = None
     _stopped = False  # outlives the guard, which a node that is configured again makes anew
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, BlenderParameters)
+        self.real_time = not self._settings.lockstep and self._settings.speed == 1.0
         self._skills: tuple[str, ...] = ()
         self._mask = Mask(self._counting(), self._settings.ramp)
         self._set_stopped(self._settings.stopped)
@@ -117,6 +122,9 @@ class Blender(RomanNode):
         self._begin_episode()
         self._publish_gripper = self.advertise_numbers(GRIPPER_COMMAND, GRIPPER)
         self._publish_twist = self.advertise_numbers(TWIST_COMMAND, TWIST)
+        self._stopped_publisher = self.advertise(IS_STOPPED)
+        self._undo.append(self._forget_stopped_publisher)
+        self._stopped_publisher.publish(Bool(data=self._stopped))
         self._deadline = self.timer(self._settings.deadline, self._on_deadline)
         self._deadline.cancel()
         self._watchdog = self.timer(self._silence, self._on_silence)
@@ -138,6 +146,9 @@ class Blender(RomanNode):
             if not sent.linear_velocity.any():
                 break
 
+    def _forget_stopped_publisher(self) -> None:
+        self._stopped_publisher = None
+
     def _begin_episode(self) -> None:
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._answers: dict[int, dict[int, NDArray[np.float64]]] = {}  # by stamp, then expert; NaN for "no answer"
@@ -148,6 +159,8 @@ class Blender(RomanNode):
         if self._guard is not None:
             (self._guard.stop if stopped else self._guard.rearm)()
         self.diagnostics.fact({STOPPED: str(stopped)})
+        if self._stopped_publisher is not None:
+            self._stopped_publisher.publish(Bool(data=stopped))
 
     def _tell_taken_out(self) -> None:
         self.diagnostics.fact({TAKEN_OUT: ",".join(self._taken_out)})
@@ -194,13 +207,15 @@ class Blender(RomanNode):
 
     def _on_scene(self, seen: Observation) -> None:
         stamp = seen.scene.stamp_ns
+        if self.from_the_future("scene", stamp):
+            return
         if stamp == self._stamp:  # the arm asks again: it may have missed the command
             if not self._open and self._sent is not None:
                 self._publish(self._sent)
             return
         if self._open and self._armed:
             self.diagnostics.count(SKIPPED_TICKS, f"no command for {self._stamp} ns before the next scene")
-        if stamp < self._stamp:
+        if begins_anew(stamp, self._stamp):
             self._begin_episode()
         self._scene, self._stamp, self._open = seen.scene, stamp, True
         self._share, self._needed = self._mask.share(stamp), self._mask.counting
@@ -280,8 +295,7 @@ class Blender(RomanNode):
         self._tell(GuardStatus.STOPPED if self._stopped else GuardStatus.HALT_OBSERVER_SILENT)
 
     def _gate_tick(self) -> int:
-        tick = self._rates.tick(self._stamp)
-        return tick - tick % self._rates.gate_divider
+        return self._rates.gate_tick(self._stamp)
 
     def _present_weights(self) -> NDArray[np.float64] | None:
         """Those of the gate tick; where the gate had no answer then, its first one since, or its last word."""

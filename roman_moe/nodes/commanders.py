@@ -17,6 +17,8 @@ from roman_moe.nodes.topics import GRIPPER_COMMAND, TWIST_COMMAND, Topic
 
 LOOK_PERIOD = 0.1  # [s] between two looks at who commands
 CONFLICTS = "conflicting_messages"
+REFUSED = "refused_commands"
+"""Kind of trouble: a command whose stamp is not for the present tick."""
 
 
 def commanders(node: RomanNode, *past_the_graph: Topic) -> list[str]:

@@ -3,11 +3,15 @@
 In real time a tick lasts a control period of the wall clock, and the arm stands still through a tick without a fresh
 command; in lockstep a tick lasts until its command comes. The first tick of an episode waits in both, and a state that
 goes unanswered is sent again, so that no message lost while the graph comes together can stop it.
+
+All stamps and /clock are on one time base that never goes back. In real time that is the node's clock; in lockstep and
+at another speed it begins there. While the blender is stopped the episode is paused: it is not judged, its time stands.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +23,10 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
+from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
 from roman_moe.control.controller import hold
+from roman_moe.control.manifest import load_manifest
+from roman_moe.control.rates import Rates
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
 from roman_moe.core.errors import RomanError
@@ -27,12 +34,12 @@ from roman_moe.core.messages import decode_weights, message_stamp
 from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
 from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
-from roman_moe.lab.lab import CONTROL_RATE, Lab
+from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.lab.urdf import arm_urdf, joint_names
 from roman_moe.lab.viewer import Viewer
 from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.commanders import Commanders
+from roman_moe.nodes.commanders import REFUSED, Commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
@@ -49,12 +56,14 @@ from roman_moe.nodes.topics import (
     JOINT_STATES,
     OUTCOME,
     ROBOT_DESCRIPTION,
+    STOPPED,
     TRUTH_POSES,
     TWIST,
     TWIST_COMMAND,
 )
 
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
+POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
 
 
@@ -62,6 +71,7 @@ PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weigh
 class LabParameters:
     """Parameters of the lab."""
 
+    controller: str = parameter("folder of the controller bundle, whose rates it keeps; 20 and 10 Hz if empty", "")
     start: str = parameter("skill, or number of the scenario, that an episode starts from", "6")
     seed: int = parameter("of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
     episodes: int = parameter("after which the lab rests; 0 for no end", 1, (0, 2**31 - 1))
@@ -86,14 +96,18 @@ class LabNode(RomanNode):
         super().__init__(name, **options)
         self._settings = declare(self, LabParameters)
         self._start = start_named(self._settings.start)
-        self._period_ns = round(NANOSECONDS / CONTROL_RATE)
+        self._real_time = not self._settings.lockstep and self._settings.speed == 1.0
 
     def configure(self) -> None:
-        """Build the simulation."""
-        self._lab = Lab()
+        """Build the simulation, which steps at the controller's rate."""
+        controller = self._settings.controller
+        rates = load_manifest(controller).rates if controller else Rates()
+        self._lab = Lab(rates.control_rate)
         self._judge = Judge(self._start)
         self._joints = list(joint_names(self._lab.model))
         self._description = arm_urdf(self._lab.model)
+        self._period_ns = round(NANOSECONDS / rates.control_rate)
+        self._stamps = TickStamps(self._period_ns * rates.gate_divider)
 
     def activate(self) -> None:
         """Begin the first episode."""
@@ -112,10 +126,13 @@ class LabNode(RomanNode):
         self.listen(
             GATE_WEIGHTS, lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)), self._on_weights
         )
+        self.listen(STOPPED, lambda message: bool(message.data), self._on_stopped)
+        self._stopped = False
+        self._awaits_rearm = False  # before the next episode begins
         self._commanders = Commanders(self)
         self.timer(RESEND_PERIOD, self._on_resend)
         if not settings.lockstep:
-            self.timer(1.0 / (CONTROL_RATE * settings.speed), self._on_period)
+            self.timer(min(POLL_PERIOD, 0.5 / (self._lab.control_rate * settings.speed)), self._on_poll)
         self._patience = self.timer(PATIENCE, self._finish)
         self._patience.cancel()
         self._begin_episode()
@@ -125,6 +142,16 @@ class LabNode(RomanNode):
         if self._viewer is not None:
             self._viewer.close()
             self._viewer = None
+
+    def _now_ns(self) -> int:
+        """The lab's time [ns]: in real time, the node's clock when the episode began and a steady clock since then."""
+        return self._pace.now_ns(time.monotonic())
+
+    def _on_stopped(self, stopped: bool) -> None:
+        self._stopped = stopped
+        if self._awaits_rearm and not stopped:
+            self._awaits_rearm = False
+            self._begin_episode()
 
     def _begin_episode(self) -> None:
         self._episode += 1
@@ -140,46 +167,70 @@ class LabNode(RomanNode):
         self._velocity: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
         self._opening: tuple[int, float] | None = None  # likewise
         self._target = GRIPPER_OPEN  # gripper opening last commanded [m]
-        self._answered = (
-            False  # whether the arm has followed the present state's command: the next state waits to be sent
-        )
+        # whether the arm has followed the present state's command: the next state waits to be sent
+        self._answered = False
+        self._followed = -1  # stamp of the command that it followed last
         self._held_ticks = 0
+        self._disturbed_ns = -1  # since the episode's start
+        now_ns = self.get_clock().now().nanoseconds
+        self._first_stamp = self._stamp = self._stamps.begin(now_ns, self._real_time)  # _stamp: of the present state
+        # anew for each episode: what a set clock and another speed have done to the two is over then
+        self._pace = Pace(now_ns if self._real_time else self._stamp, time.monotonic(), self._settings.speed)
+        self._shown = False  # whether the first state has been sent
         self._publish_outcome()
-        self._publish_state()
+        if self._settings.lockstep:
+            self._publish_state()
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._commanders.hear("delta_twist_cmds", stamped):
+        if self._commanders.hear("delta_twist_cmds", stamped) and self._is_for_now("delta_twist_cmds", stamped[0]):
             self._velocity = stamped
             self._follow_if_whole()
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._commanders.hear("gripper_cmd", stamped):
+        if self._commanders.hear("gripper_cmd", stamped) and self._is_for_now("gripper_cmd", stamped[0]):
             self._opening = stamped[0], float(stamped[1][0])
             self._follow_if_whole()
 
-    def _follow_if_whole(self) -> None:
-        if (
-            self._velocity
-            and self._opening
-            and self._velocity[0] == self._opening[0]
-            and self._is_fresh(self._velocity[0])
-        ):
-            self.diagnostics.state(OK, "following commands")
-            self._follow(Command(self._state.stamp_ns, self._velocity[1], self._opening[1]))
-
-    def _is_fresh(self, stamp: int) -> bool:
-        """Whether a command of this stamp is for the present tick, and the only commander's."""
-        if self._commanders.fighting:
+    def _is_for_now(self, topic: str, stamp: int) -> bool:
+        """Whether a command of this stamp is for the present tick; a stamp that does not fit is reported."""
+        if not self._running or self._answered or self._commanders.fighting or stamp == self._followed:
             return False
-        return self._running and 0 <= stamp - self._state.stamp_ns < self._period_ns and not self._answered
+        latest = self._stamp + self._period_ns - 1
+        if self._real_time:
+            latest = max(self._stamp, self._now_ns()) + FUTURE_TOLERANCE_NS
+        wrong = misfit(stamp, self._first_stamp if self._waits else self._stamp, latest)
+        if wrong:
+            self.diagnostics.count(REFUSED, f"{topic} at {stamp} ns {wrong}: the present state is of {self._stamp} ns")
+        return not wrong
+
+    def _follow_if_whole(self) -> None:
+        if self._velocity and self._opening and self._velocity[0] == self._opening[0]:
+            self.diagnostics.state(OK, "following commands")
+            self._follow(Command(self._stamp, self._velocity[1], self._opening[1]))
 
     @property
     def _running(self) -> bool:
         return self._result == Outcome.RUNNING.value
 
-    def _on_period(self) -> None:
-        """A control period of the wall clock is over: the arm moves on, with or without a command."""
-        if not self._running or (self._state.stamp_ns == 0 and not self._answered):
+    @property
+    def _waits(self) -> bool:
+        """Whether the episode's first state waits for its command: the lab's own time does not run yet."""
+        return self._running and self._state.stamp_ns == 0 and not self._answered
+
+    def _on_poll(self) -> None:
+        """Send what is due; once a control period is over the arm moves on, with or without a command."""
+        if not self._running:
+            return
+        now_ns = self._now_ns()
+        if self._waits:
+            if not self._shown and now_ns >= self._stamp:
+                self._publish_state()
+            return
+        own = self._state.stamp_ns + self._period_ns
+        due = self._stamps.stamp(own)
+        if now_ns - due > self._period_ns:  # a busy machine: no tick is hurried
+            due = self._stamps.postpone(own, now_ns)
+        if now_ns < due:
             return
         if not self._answered:
             self._follow(self._incomplete_command())
@@ -187,27 +238,36 @@ class LabNode(RomanNode):
             self._publish_next()
 
     def _incomplete_command(self) -> Command:
-        """What the arm does without a whole command: a fresh twist alone keeps the gripper, else it holds."""
-        if self._velocity and self._is_fresh(self._velocity[0]):
-            return Command(self._state.stamp_ns, self._velocity[1], self._target)
+        """What the arm does without a whole command: a twist alone keeps the gripper, without one it holds."""
+        if self._opening and not self._commanders.fighting:
+            self._target = self._opening[1]
+        if self._velocity and not self._commanders.fighting:
+            return Command(self._stamp, self._velocity[1], self._target)
         self._held_ticks += 1
-        self.diagnostics.count(HELD_TICKS, f"no command for {self._state.stamp_ns} ns in time: held the arm")
-        return hold(self._state.stamp_ns, self._target)
+        self.diagnostics.count(HELD_TICKS, f"no command for {self._stamp} ns in time: held the arm")
+        return hold(self._stamp, self._target)
 
     def _follow(self, command: Command) -> None:
-        self._answered = True
+        if self._velocity:
+            self._followed = self._velocity[0]
+        self._answered, self._velocity, self._opening = True, None, None
         self._target = command.gripper_opening
-        self._recorder.add_tick(command, self._lab.physics_state())
+        if not self._stopped:
+            self._recorder.add_tick(self._state.stamp_ns - self._judge.paused_ns, command, self._lab.physics_state())
         try:
             with self._viewer.lock() if self._viewer else contextlib.nullcontext():
-                if self._settings.disturbed:
+                if self._settings.disturbed and not self._stopped:
                     self._disturbance.update(self._lab, self._state)
+                    if self._disturbance.acted_ns == self._state.stamp_ns:
+                        self._disturbed_ns = self._time_ns
                 self._lab.step(command)
         except RomanError as error:
             self.diagnostics.state(ERROR, str(error))
             self._conclude(FAULT)
             return
-        outcome = self._judge.update(self._lab)
+        if self._stopped:
+            self._judge.paused_ns += self._period_ns
+        outcome = Outcome.RUNNING if self._stopped else self._judge.update(self._lab)
         if outcome is not Outcome.RUNNING:
             self._conclude(outcome.value)
         elif self._settings.lockstep:
@@ -215,17 +275,24 @@ class LabNode(RomanNode):
 
     def _publish_next(self) -> None:
         self._state = self._lab.state
+        self._stamp = self._stamps.stamp(self._state.stamp_ns)
         self._answered = False
         self._publish_state()
 
     def _on_resend(self) -> None:
-        waiting = self._running and not self._answered
+        waiting = self._running and not self._answered and self._shown
         if waiting and time.monotonic() - self._sent_at >= RESEND_PERIOD:
-            self.diagnostics.state(WARN, f"{WAITING}a command for {self._state.stamp_ns} ns")
+            if self._real_time and self._velocity:  # stamped apart from its gripper's, as teleoperators do
+                self._follow(self._incomplete_command())
+                return
+            self.diagnostics.state(WARN, f"{WAITING}a command for {self._stamp} ns")
+            if self._real_time and self._waits:  # or it would be the older, the longer it waits
+                self._stamp = self._stamps.restamp(0, self._now_ns())
             self._publish_state()
 
     def _publish_state(self) -> None:
-        state: SceneState = self._state
+        state: SceneState = dataclasses.replace(self._state, stamp_ns=self._stamp)
+        self._shown = True
         self._sent_at = time.monotonic()
         stamp = CODEC.time(state.stamp_ns)
         self._clock_publisher.publish(Clock(clock=stamp))
@@ -255,18 +322,26 @@ class LabNode(RomanNode):
         """Save and tell; then the next episode, if there is to be one."""
         self._patience.cancel()
         if self._settings.record:
-            met = (self._disturbance.kind, self._disturbance.acted_ns) if self._disturbance.acted_ns >= 0 else ("", -1)
-            record = self._recorder.finish(self._result, self._lab.stamp_ns, self._held_ticks, *met)
+            met = (self._disturbance.kind, self._disturbed_ns) if self._disturbed_ns >= 0 else ("", -1)
+            record = self._recorder.finish(self._result, self._time_ns, self._held_ticks, *met)
             record.save(self._settings.record)
         self._publish_outcome()
         if self._settings.episodes == 0 or self._episode + 1 < self._settings.episodes:
-            self._begin_episode()
+            if self._stopped:  # the world stays as it is
+                self._awaits_rearm = True
+            else:
+                self._begin_episode()
+
+    @property
+    def _time_ns(self) -> int:
+        """Since the episode's start, pauses left out [ns]."""
+        return self._lab.stamp_ns - self._judge.paused_ns
 
     def _publish_outcome(self) -> None:
         values = {
             "episode": self._episode,
             "seed": self._settings.seed + self._episode,
-            "time_ns": self._lab.stamp_ns,
+            "time_ns": self._time_ns,
             HELD_TICKS: self._held_ticks,
         }
         level = OK if self._result in (Outcome.RUNNING.value, Outcome.SUCCESS.value) else WARN

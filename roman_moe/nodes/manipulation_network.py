@@ -1,6 +1,7 @@
 """The gate's node: weighs the experts at its own rate, every second scene by default, chosen by the scene's stamp.
 
-A gate that had no answer, since an object that it observes was not usable, answers each scene until it has one again.
+Where the gate had no answer at its tick, since an object that it observes was not usable or the scene got lost, it
+answers the scenes after that until it has one.
 """
 
 from __future__ import annotations
@@ -71,13 +72,19 @@ class ManipulationNetwork(RomanNode):
         if features is None:
             self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
-        if self._rates.gate_due(stamp) or self._weighed is None or not _finite(self._weighed[1]):
-            self._weighed = stamp, self._weigh(stamp, features, seen.usable(self._max_age))
+        weighed = self._weighed
+        if weighed is None or self._rates.gate_due(stamp) or not self._hold(*weighed, stamp):
+            weighed = self._weighed = stamp, self._weigh(stamp, features, seen.usable(self._max_age))
         elif not repeated:
             return
         # a repeated scene between gate ticks: the blender may have missed the weights that still hold
-        self._publish(*self._weighed)
+        self._publish(*weighed)
         self.diagnostics.state(OK, "giving weights")
+
+    def _hold(self, weighed_at: int, weights: list[float], stamp: int) -> bool:
+        """Whether weights are of a scene's gate tick, or since."""
+        since = self._rates.tick(weighed_at) - self._rates.gate_tick(stamp)
+        return _finite(weights) and 0 <= since < self._rates.gate_divider
 
     def _weigh(self, stamp: int, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> list[float]:
         weights = self._slot.answer(stamp, lambda gate: gate.answer(features, usable)).tolist()

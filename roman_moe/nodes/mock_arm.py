@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
 from roman_moe.arms.mock import MockArm
 from roman_moe.control.controller import hold
 from roman_moe.control.manifest import load_manifest
@@ -15,11 +18,13 @@ from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects
 from roman_moe.core.state import NANOSECONDS, OBJECTS
 from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.commanders import Commanders
+from roman_moe.nodes.commanders import REFUSED, Commanders
 from roman_moe.nodes.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, HAND_STATE, TRUTH_POSES, TWIST, TWIST_COMMAND
+
+POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 
 
 @dataclass(frozen=True)
@@ -41,46 +46,64 @@ class MockArmNode(RomanNode):
 
     def configure(self) -> None:
         """Learn the control rate."""
-        self._period_ns = round(NANOSECONDS / load_manifest(self._settings.controller).rates.control_rate)
+        rates = load_manifest(self._settings.controller).rates
+        self._period_ns = round(NANOSECONDS / rates.control_rate)
+        self._stamps = TickStamps(self._period_ns * rates.gate_divider)
 
     def activate(self) -> None:
         """Begin at home."""
         self._arm = MockArm(self._period_ns)
-        self._velocity: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
+        self._velocity: NDArray[np.float64] | None = None  # commanded for the present tick
         self._target = GRIPPER_OPEN
         self._commanders = Commanders(self)
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
         self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
-        self.timer(self._period_ns / NANOSECONDS, self._on_period)
+        now_ns = self.get_clock().now().nanoseconds
+        self._pace = Pace(now_ns, time.monotonic())
+        self._stamp = self._stamps.begin(now_ns)  # of the present state
+        self.timer(POLL_PERIOD, self._on_poll)
         self.diagnostics.state(WARN, f"{WAITING}a command")
 
-    def _is_for_now(self, what: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
-        good = self._commanders.hear(what, stamped)
-        return good and not self._commanders.fighting and stamped[0] == self._arm.stamp_ns
+    def _is_for_now(self, topic: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
+        if not self._commanders.hear(topic, stamped) or self._commanders.fighting:
+            return False
+        latest = max(self._stamp, self._pace.now_ns(time.monotonic())) + FUTURE_TOLERANCE_NS
+        wrong = misfit(stamped[0], self._stamp, latest)
+        if wrong:
+            self.diagnostics.count(REFUSED, f"{topic} at {stamped[0]} ns {wrong}")
+        return not wrong
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         if self._is_for_now("delta_twist_cmds", stamped):
-            self._velocity = stamped
+            self._velocity = stamped[1]
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         if self._is_for_now("gripper_cmd", stamped):
             self._target = float(stamped[1][0])
 
-    def _on_period(self) -> None:
+    def _on_poll(self) -> None:
+        own, now_ns = self._arm.stamp_ns + self._period_ns, self._pace.now_ns(time.monotonic())
+        due = self._stamps.stamp(own)
+        if now_ns - due > self._period_ns:  # a busy machine: no tick is hurried
+            due = self._stamps.postpone(own, now_ns)
+        if now_ns >= due:
+            self._on_period(due)
+
+    def _on_period(self, next_stamp: int) -> None:
         """A period is over: the arm moves as commanded, or stands still, and says where it is."""
-        stamp = self._arm.stamp_ns
         if self._commanders.fighting:
-            self._arm.step(hold(stamp, self._target))  # who they are, the commanders' watch has said
-        elif self._velocity is not None and self._velocity[0] == stamp:
-            self._arm.step(Command(stamp, self._velocity[1], self._target))
+            self._arm.step(hold(self._stamp, self._target))  # who they are, the commanders' watch has said
+        elif self._velocity is not None:
+            self._arm.step(Command(self._stamp, self._velocity, self._target))
             self.diagnostics.state(OK, "following commands")
         else:
-            self._arm.step(hold(stamp, self._target))
-            self.diagnostics.state(WARN, f"standing still: no command for {stamp} ns")
-        self._publish_hand(bodies_of_hand(self._arm.hand))
-        self._publish_truth(bodies_of_objects(self._arm.objects))
+            self._arm.step(hold(self._stamp, self._target))
+            self.diagnostics.state(WARN, f"standing still: no command for {self._stamp} ns")
+        self._velocity, self._stamp = None, next_stamp
+        self._publish_hand(bodies_of_hand(dataclasses.replace(self._arm.hand, stamp_ns=next_stamp)))
+        self._publish_truth(bodies_of_objects(dataclasses.replace(self._arm.objects, stamp_ns=next_stamp)))
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from std_msgs.msg import String
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
 from roman_moe.core.bodies import MessageError
-from roman_moe.core.state import NANOSECONDS
+from roman_moe.core.state import NANOSECONDS, begins_anew
 from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
 from roman_moe.nodes.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local_name
@@ -32,7 +32,7 @@ class Tick:
     """What one control tick decided.
 
     Attributes:
-        stamp_ns: of the tick's scene [ns] since the episode's start.
+        stamp_ns: of the tick's scene [ns] since the episode's first command.
         skills: that the weights are of, in the controller's order.
         weights: that the gate gave last, (len(skills),).
         leading: skill of the largest weight.
@@ -112,7 +112,9 @@ class Monitor(Node):
         self._new_ticks: list[Tick] = []
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._last_weights: NDArray[np.float64] | None = None
-        self._unsettled: list[tuple[int, float]] = []  # commands without weights yet: stamp, and when they came [s]
+        # commands without weights yet: stamp, when they came [s], and stamp of the episode's first one
+        self._unsettled: list[tuple[int, float, int]] = []
+        self._began = 0  # stamp of the first command after a gap, with which an episode begins
         self._stamp: int | None = None  # of the last command
         self._ended = self.create_publisher(ENDED.kind, ENDED.name, ENDED.qos)
         for topic, handle, serialized in (
@@ -152,6 +154,11 @@ class Monitor(Node):
         return {value.key: value.value for value in status.values} if status else {}
 
     @property
+    def stopped(self) -> bool:
+        """Whether a software stop holds."""
+        return any(self._said(node).get(STOPPED) == str(True) for node in self.statuses)
+
+    @property
     def missed_ticks(self) -> int:
         """Ticks that the blender missed or the lab held, over all episodes."""
         return self._count(MISSED_TICKS) + self._count(HELD_TICKS)
@@ -189,12 +196,14 @@ class Monitor(Node):
             return
         if stamp == self._stamp:  # sent twice, since the lab asked twice
             return
-        if self._stamp is not None and stamp < self._stamp:  # a new episode, whose first weights may be here already
+        if self._stamp is None or begins_anew(stamp, self._stamp):
+            self._began = stamp
+        if self._stamp is not None and stamp < self._stamp:  # a clock was set back
             weights = {key: value for key, value in self._weights.items() if key <= self._rates.tick(stamp)}
             self._settle_ticks(at_once=True)
             self._weights, self._unsettled = weights, []
         self._stamp = stamp
-        self._unsettled.append((stamp, time.monotonic()))
+        self._unsettled.append((stamp, time.monotonic(), self._began))
         self._settle_ticks()
 
     def _settle_ticks(self, at_once: bool = False) -> None:
@@ -203,11 +212,11 @@ class Monitor(Node):
         Commands from before the first weights that this node has heard of are no ticks: it came in the middle.
         """
         while self._unsettled:
-            stamp, came = self._unsettled[0]
-            tick = self._rates.tick(stamp)
-            gate_tick = tick - tick % self._rates.gate_divider
-            weights = self._weights.get(gate_tick)
-            if weights is not None and not np.isfinite(weights).all():
+            stamp, came, began = self._unsettled[0]
+            gate_tick = self._rates.gate_tick(stamp)
+            known = [self._weights.get(tick) for tick in range(gate_tick, self._rates.tick(stamp) + 1)]
+            weights = next((w for w in known if w is not None and np.isfinite(w).all()), None)
+            if weights is None and known[-1] is not None:
                 weights = self._last_weights  # the gate had no answer: the arm rests, and who led last is shown
             elif weights is None:
                 never = self._last_weights is None and max(self._weights, default=-1) > gate_tick  # we came later
@@ -220,7 +229,7 @@ class Monitor(Node):
             self._last_weights = weights
             self._weights = {key: value for key, value in self._weights.items() if key >= gate_tick}
             leading = self._skills[int(np.argmax(weights))]
-            self.tick = Tick(stamp, self._skills, weights, leading, self.missed_ticks)
+            self.tick = Tick(stamp - began, self._skills, weights, leading, self.missed_ticks)
             self._new_ticks.append(self.tick)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

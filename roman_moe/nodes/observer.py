@@ -2,7 +2,8 @@
 
 A tick waits for poses of its own stamp, in lockstep for ever and otherwise for `pose_wait`; then the newest poses
 serve, aged by what they are older. Poses of a camera, which looks when it looks, are not waited for: the newest that
-are not newer than the hand serve at once. A state or poses that are not finite never become a scene.
+are not newer than the hand serve at once. A state or poses that are not finite never become a scene, nor do those that
+are stamped in the future.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class ObserverParameters:
 
     lockstep: bool = parameter("whether a tick waits for its own poses for as long as it takes", False)
     pose_wait: float = parameter("how long a tick waits for its own poses otherwise [s]", 0.02, (0.001, 1.0))
+    speed: float = parameter("simulated seconds per second", 1.0, (0.001, 100.0))
     await_poses: bool = parameter("whether there are poses of each tick's own stamp, to wait for", True)
 
 
@@ -41,6 +43,7 @@ class Observer(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, ObserverParameters)
+        self.real_time = not self._settings.lockstep and self._settings.speed == 1.0
 
     def activate(self) -> None:
         """Begin without any scene."""
@@ -56,6 +59,8 @@ class Observer(RomanNode):
         self.diagnostics.state(WARN, f"{WAITING}hand_state")
 
     def _on_hand(self, hand: HandState) -> None:
+        if self.from_the_future("hand_state", hand.stamp_ns):
+            return
         if hand.stamp_ns == self._scene_stamp:  # the arm asks again: someone missed this scene
             self._publish_scene(self._scene)
             return
@@ -68,6 +73,8 @@ class Observer(RomanNode):
             self._deadline.reset()
 
     def _on_poses(self, poses: ObjectPoses) -> None:
+        if self.from_the_future("object_poses", poses.stamp_ns):
+            return
         if not poses.is_finite():
             self.diagnostics.count(NOT_FINITE, f"object_poses at {poses.stamp_ns} ns")
             return

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from roman_moe.core.bodies import HandState, ObjectPoses, bodies_of_objects, objects_of
-from roman_moe.core.state import FLAGS, OBJECTS
+from roman_moe.core.state import FLAGS, OBJECTS, begins_anew
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK
@@ -60,7 +60,7 @@ class PoseSource(RomanNode):
         if not truth.is_finite():
             self.diagnostics.count(NOT_FINITE, f"true poses at {truth.stamp_ns} ns")
             return
-        if truth.stamp_ns < self._stamp:
+        if self._stamp >= 0 and begins_anew(truth.stamp_ns, self._stamp):
             self._episode += 1
             self._begin_episode()
         if truth.stamp_ns != self._stamp:

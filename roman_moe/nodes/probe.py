@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 
 from roman_moe.control.metadata import GATE
 from roman_moe.core.features import feature_vector
+from roman_moe.core.state import begins_anew
 from roman_moe.nodes.observation import observation
 from roman_moe.nodes.operator import node_of
 from roman_moe.nodes.topics import ACTION, GATE_WEIGHTS, SCENE, Topic, expert_action, weights_of
@@ -72,7 +73,7 @@ class Listener(Probe):
 
     def _on_scene(self, data: bytes) -> None:
         scene = observation(data).scene
-        self._episode += scene.stamp_ns < self._stamp
+        self._episode += self._stamp >= 0 and begins_anew(scene.stamp_ns, self._stamp)
         self._stamp = scene.stamp_ns
         self.scenes[self._episode, scene.stamp_ns] = feature_vector(scene)
 

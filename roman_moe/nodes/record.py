@@ -29,11 +29,11 @@ class EpisodeRecord:
         seed: of its start and noise.
         outcome: value of `lab.tasks.Outcome`: "success", "time_limit" and so on.
         skills: columns of `weights`, in the controller's order.
-        stamps_ns: of the ticks, (T,) [ns]; the first is 0.
+        stamps_ns: of the ticks since the episode's start, pauses left out, (T,) [ns]; the first is 0.
         physics_states: MuJoCo's state at each tick's start, (T, n): `Lab.set_physics_state` takes a row.
         weights: that the gate gave for each tick, held between its runs; zeros before its first, (T, len(skills)).
         commands: that the arm followed during each tick: linear velocity [m/s] and gripper opening [m], (T, 4).
-        duration_ns: from the start to the outcome [ns].
+        duration_ns: from the start to the outcome, pauses left out [ns].
         held_ticks: ticks for which no command came in time, so that the arm stood still.
         missed_ticks: ticks that the arm was held or the blender blended without all it needed.
         disturbance: kind of the disturbance that it met; "" for none.
@@ -100,14 +100,16 @@ class EpisodeRecorder:
 
     def __init__(self, start: str, seed: int) -> None:
         self._start, self._seed = start, seed
-        self._stamps: list[int] = []
+        self._times: list[int] = []  # since the episode's start
+        self._stamps: list[int] = []  # on the graph's time base
         self._states: list[NDArray[np.float64]] = []
         self._commands: list[tuple[float, ...]] = []
         self._weights: dict[int, NDArray[np.float64]] = {}
         self._skills: tuple[str, ...] = SKILLS
 
-    def add_tick(self, command: Command, physics_state: NDArray[np.float64]) -> None:
-        """The arm follows `command` from `physics_state` on."""
+    def add_tick(self, time_ns: int, command: Command, physics_state: NDArray[np.float64]) -> None:
+        """The arm follows `command` from `physics_state` on, `time_ns` after the episode's start [ns]."""
+        self._times.append(time_ns)
         self._stamps.append(command.stamp_ns)
         self._states.append(physics_state)
         self._commands.append((*command.linear_velocity.tolist(), command.gripper_opening))
@@ -134,7 +136,7 @@ class EpisodeRecorder:
             seed=self._seed,
             outcome=outcome,
             skills=self._skills,
-            stamps_ns=np.array(self._stamps, dtype=np.int64),
+            stamps_ns=np.array(self._times, dtype=np.int64),
             physics_states=np.array(self._states, dtype=np.float64).reshape(ticks, width),
             weights=weights,
             commands=np.array(self._commands, dtype=np.float64).reshape(ticks, 4),

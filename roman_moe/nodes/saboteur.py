@@ -20,11 +20,12 @@ from rclpy.context import Context
 from rclpy.node import Node
 
 from roman_moe.control.bundle import load_bundle
+from roman_moe.control.manifest import load_manifest
 from roman_moe.core.action import GRIPPER_OPEN, TOP_SPEED, Command
 from roman_moe.core.bodies import HAND_NAMES, Bodies, MessageError
 from roman_moe.core.errors import RomanError
 from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import NANOSECONDS
+from roman_moe.core.state import NANOSECONDS, begins_anew
 from roman_moe.nodes.bringup import Graph
 from roman_moe.nodes.operator import node_of
 from roman_moe.nodes.probe import Probe
@@ -42,7 +43,6 @@ from roman_moe.nodes.topics import (
 from roman_moe.nodes.wire import BodiesReader, NumbersReader
 
 MOVING = 0.05  # [m/s] commanded, from which the hand moves in earnest
-PERIOD_NS = 50_000_000
 LOSS = 0.3
 DELAY = 0.02  # [s]
 
@@ -72,7 +72,9 @@ class Saboteur(Probe):
     def __init__(self, context: Context, graph: Graph, others: Path, rng: np.random.Generator) -> None:
         super().__init__("saboteur", context)
         self.graph, self.others, self.rng = graph, others, rng
+        self.period_ns = round(NANOSECONDS / load_manifest(others).rates.control_rate)
         self.hand: list[Bodies] = []  # of this episode
+        self.episode = 0  # counted from the first that was seen
         self.commands: list[tuple[int, float]] = []  # likewise: stamp [ns], speed [m/s]
         self.scene = b""
         self._read_hand = BodiesReader(HAND_STATE.name, HAND_STATE.kind, HAND_NAMES)
@@ -84,7 +86,7 @@ class Saboteur(Probe):
     def _on_hand(self, data: bytes) -> None:
         with contextlib.suppress(MessageError):
             bodies = self._read_hand(data)
-            if self.hand and bodies.stamp_ns < self.hand[-1].stamp_ns:
+            if self.hand and begins_anew(bodies.stamp_ns, self.hand[-1].stamp_ns):
                 self.begin_episode()
             self.hand.append(bodies)
 
@@ -98,6 +100,7 @@ class Saboteur(Probe):
 
     def begin_episode(self) -> None:
         """Forget the last one."""
+        self.episode += 1
         self.hand.clear()
         self.commands.clear()
 
@@ -105,6 +108,11 @@ class Saboteur(Probe):
     def stamp(self) -> int:
         """Of the newest hand state [ns]; -1 before there was one."""
         return self.hand[-1].stamp_ns if self.hand else -1
+
+    @property
+    def time_s(self) -> float:
+        """Of the episode, since its first state that was seen [s]; 0 before there was one."""
+        return (self.hand[-1].stamp_ns - self.hand[0].stamp_ns) / NANOSECONDS if self.hand else 0.0
 
     @property
     def leading(self) -> str:
@@ -116,7 +124,7 @@ class Saboteur(Probe):
         """Whether a fault now would hit the hand in motion, and one expert alone."""
         tick = self.graph.monitor.tick
         return (
-            self.stamp >= earliest * NANOSECONDS
+            self.time_s >= earliest
             and tick is not None
             and float(tick.weights.max()) > 0.9
             and len(self.commands) > 3
@@ -159,7 +167,7 @@ def _two_gates(saboteur: Saboteur) -> None:
 
 
 def _not_finite(saboteur: Saboteur) -> None:
-    stamp, nans = saboteur.stamp + PERIOD_NS, np.full(4, np.nan)
+    stamp, nans = saboteur.stamp + saboteur.period_ns, np.full(4, np.nan)
     nans[0] = 0.5
     saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, nans))
     saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, SKILLS, np.full(len(SKILLS), np.inf)))

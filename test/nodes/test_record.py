@@ -17,7 +17,7 @@ from roman_moe.nodes.record import EpisodeRecord, EpisodeRecorder
 def record() -> EpisodeRecord:
     recorder = EpisodeRecorder("push", 3)
     for tick in range(5):
-        recorder.add_tick(Command(tick * 50, np.full(3, tick), 0.08), np.full(4, tick))
+        recorder.add_tick(tick * 50, Command(tick * 50, np.full(3, tick), 0.08), np.full(4, tick))
     recorder.add_weights(150, ("push", "pull"), np.array([0.2, 0.8]))  # weights may come in any order
     recorder.add_weights(50, ("push", "pull"), np.array([0.9, 0.1]))
     return recorder.finish("success", 250, held_ticks=2, disturbance="shove_rack", disturbed_ns=100)
