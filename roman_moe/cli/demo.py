@@ -125,7 +125,8 @@ class Demo:
         with Keys() as keys, LiveView(console, title) as view:
 
             def show(tick: Tick) -> None:
-                view.update(tick.stamp_ns / NANOSECONDS, tick.skills, tick.weights, tick.missed_ticks)
+                note = "stopped: r lets the arm move again" if tick.stopped else ""
+                view.update(tick.stamp_ns / NANOSECONDS, tick.skills, tick.weights, tick.missed_ticks, note)
 
             def spin(graph: Graph) -> None:
                 keys.obey(graph)

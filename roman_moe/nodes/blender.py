@@ -215,8 +215,10 @@ class Blender(RomanNode):
             return
         if self._open and self._armed:
             self.diagnostics.count(SKIPPED_TICKS, f"no command for {self._stamp} ns before the next scene")
-        if begins_anew(stamp, self._stamp):
+        if stamp < self._stamp:
             self._begin_episode()
+        elif begins_anew(stamp, self._stamp):
+            self._commander.reset()  # what has come for this scene before it is not to be forgotten
         self._scene, self._stamp, self._open = seen.scene, stamp, True
         self._share, self._needed = self._mask.share(stamp), self._mask.counting
         self._forget_the_past()

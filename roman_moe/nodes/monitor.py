@@ -37,6 +37,7 @@ class Tick:
         weights: that the gate gave last, (len(skills),).
         leading: skill of the largest weight.
         missed_ticks: so far: ticks that the arm was held, or blended without all that was needed.
+        stopped: whether a software stop holds.
     """
 
     stamp_ns: int
@@ -44,6 +45,7 @@ class Tick:
     weights: NDArray[np.float64]
     leading: str
     missed_ticks: int
+    stopped: bool = False
 
 
 RUNNING = Outcome.RUNNING.value
@@ -154,11 +156,6 @@ class Monitor(Node):
         return {value.key: value.value for value in status.values} if status else {}
 
     @property
-    def stopped(self) -> bool:
-        """Whether a software stop holds."""
-        return any(self._said(node).get(STOPPED) == str(True) for node in self.statuses)
-
-    @property
     def missed_ticks(self) -> int:
         """Ticks that the blender missed or the lab held, over all episodes."""
         return self._count(MISSED_TICKS) + self._count(HELD_TICKS)
@@ -229,7 +226,7 @@ class Monitor(Node):
             self._last_weights = weights
             self._weights = {key: value for key, value in self._weights.items() if key >= gate_tick}
             leading = self._skills[int(np.argmax(weights))]
-            self.tick = Tick(stamp - began, self._skills, weights, leading, self.missed_ticks)
+            self.tick = Tick(stamp - began, self._skills, weights, leading, self.missed_ticks, self.stopped)
             self._new_ticks.append(self.tick)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

@@ -13,6 +13,7 @@ from roman_moe.control.commander import GRASP_FORCE, Commander, told_opening
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN, ActionScale
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 
 RATE = 20.0
@@ -253,3 +254,10 @@ def test_a_stopped_guard_is_no_fault_of_the_tick(commander: Commander):
     assert decision.fault == ""
     assert commander.guard.status is GuardStatus.STOPPED
     np.testing.assert_array_equal(decision.command.linear_velocity, np.zeros(3))
+
+
+@pytest.mark.parametrize("rate", [10.0, 14.0])
+def test_a_controller_too_slow_for_its_limits_is_one_line(rate: float):
+    with pytest.raises(ConfigError, match=f"max_command_age 0.1 s: a controller of {rate:g} Hz needs .* s or more"):
+        Commander(SCALE, load_limits(), rate)
+    Commander(SCALE, replace(load_limits(), max_command_age=1.5 / rate), rate)

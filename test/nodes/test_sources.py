@@ -12,7 +12,7 @@ from roman_moe.core.bodies import HandState, ObjectPoses
 from roman_moe.core.messages import decode_hand_state, decode_object_poses, decode_scene
 from roman_moe.core.state import FLAGS, OBJECTS
 from roman_moe.lab.noise import PoseNoise
-from roman_moe.nodes.base import MALFORMED, NOT_FINITE
+from roman_moe.nodes.base import FUTURE, MALFORMED, NOT_FINITE
 from roman_moe.nodes.observer import LATE_POSES, Observer
 from roman_moe.nodes.pose_source import PoseSource
 from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
@@ -138,3 +138,45 @@ def test_malformed_poses_are_counted_and_dropped(rig: Rig) -> None:
     rig.spin_until(lambda: rig.reported("observer", MALFORMED) == 1)
     rig.send(TRUTH_POSES, bad)
     rig.spin_until(lambda: rig.reported("pose_source", MALFORMED) == 1)
+
+
+def test_stamps_from_the_future_are_refused_with_the_amount(rig: Rig) -> None:
+    """A clock that is an hour ahead; that of this machine, and a little more, is taken."""
+    observer = rig.add(Observer, await_poses=False)
+    rig.listen(SCENE)
+    zero, still = decode_object_poses(poses(0)), decode_hand_state(hand(0))
+
+    def stamped(ahead: float) -> tuple[Any, Any]:
+        stamp = observer.get_clock().now().nanoseconds + round(ahead * 1e9)
+        return (
+            CODEC.object_poses(dataclasses.replace(zero, stamp_ns=stamp)),
+            CODEC.hand_state(dataclasses.replace(still, stamp_ns=stamp)),
+        )
+
+    seen, shown = stamped(3600.0)
+    rig.send(OBJECT_POSES, seen)
+    rig.spin_until(lambda: rig.reported("observer", FUTURE) == 1)
+    said = rig.fact("observer", "last_fault")
+    assert "object_poses at" in said
+    assert "s in the future: expected at most 0.1 s" in said
+    rig.send(HAND_STATE, shown)
+    rig.spin_until(lambda: rig.reported("observer", FUTURE) == 2)
+    assert not rig.heard[SCENE.name]
+    seen, shown = stamped(0.0)
+    rig.send(OBJECT_POSES, seen)
+    rig.spin_until(lambda: len(observer._recent) == 1)
+    rig.send(HAND_STATE, shown)
+    rig.last(SCENE)
+
+
+def test_a_new_episode_has_noise_of_its_own_seed(rig: Rig) -> None:
+    """It begins with a gap in the stamps, which never go back."""
+    rig.add(PoseSource, seed=5, noise_bound=0.01)
+    rig.listen(OBJECT_POSES)
+    for count, tick in enumerate((100, 101, 121, 122), start=1):
+        rig.send(TRUTH_POSES, poses(tick))
+        rig.last(OBJECT_POSES, count)
+    first, second = np.random.default_rng([5, 1]), np.random.default_rng([6, 1])
+    found = [decode_object_poses(message).positions for message in rig.heard[OBJECT_POSES.name]]
+    expected = [_noise(rng) for rng in (first, first, second, second)]
+    np.testing.assert_array_equal(found, [POSITIONS + noise for noise in expected])

@@ -19,11 +19,12 @@ from roman_moe.core.features import HOME_POSITION
 from roman_moe.core.messages import decode_gripper, message_stamp
 from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
-from roman_moe.nodes.base import CALLBACK_FAULTS
+from roman_moe.nodes.base import CALLBACK_FAULTS, FUTURE
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender
 from roman_moe.nodes.company import names_of
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, WARN
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.topics import STOPPED as IS_STOPPED
 
 TICK_NS = 50_000_000
 LIMITS = load_limits()
@@ -294,3 +295,32 @@ def test_a_second_commander_does_not_become_active_until_the_first_gives_the_arm
     assert rig.change_state("teleop", "activate")
     rig.spin_until(lambda: names_of(first.speakers(TWIST_COMMAND)) == ["teleop"])
     assert not rig.change_state("blender", "activate")
+
+
+def test_who_listens_is_told_of_a_stop_at_once_and_later(rig: Rig, bundle: Path) -> None:
+    rig.add(Blender, controller=str(bundle))
+    rig.listen(IS_STOPPED)
+    rig.spin_until(lambda: [m.data for m in rig.heard[IS_STOPPED.name]] == [False])
+    assert rig.trigger("blender/stop").success
+    assert rig.trigger("blender/rearm").success
+    rig.spin_until(lambda: [m.data for m in rig.heard[IS_STOPPED.name]] == [False, True, False])
+
+
+def test_a_scene_from_the_future_is_refused_with_the_amount(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, lockstep=False, speed=1.0)
+    now = harness.node.get_clock().now().nanoseconds
+    harness.scene(now // TICK_NS + 72_000)
+    rig.spin_until(lambda: rig.reported("blender", FUTURE) == 1)
+    assert "s in the future: expected at most 0.1 s" in rig.fact("blender", "last_fault")
+    assert harness.commands == 0
+    assert harness.node._stamp == -1
+
+
+def test_a_scene_after_a_long_gap_takes_the_gripper_as_it_is(rig: Rig, bundle: Path) -> None:
+    """As the first one of an episode: the world may have been set up anew."""
+    harness = Harness(rig, bundle)
+    harness.step(np.array([0.0, 0.0, 0.0, -1.0]))
+    assert harness.gripper == GRIPPER_CLOSED
+    harness.tick += 40
+    harness.step()
+    assert harness.gripper == GRIPPER_OPEN
