@@ -98,7 +98,9 @@ def test_the_bundle_solves_scenario_2_behind_servo(arm: str) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("arm", "gripper"), [("franka", "FrankaGripper"), ("ur", "RobotiqController")])
+@pytest.mark.parametrize(
+    ("arm", "gripper"), [("franka", "FrankaGripper"), pytest.param("ur", "RobotiqController", marks=pytest.mark.slow)]
+)
 def test_the_bundle_solves_scenario_2_with_the_gripper_commanded_by_action(
     control_msgs: None, arm: str, gripper: str
 ) -> None:
