@@ -20,7 +20,7 @@ NETWORKS = (*SKILLS, "gate")
 
 @dataclass(frozen=True)
 class Export:
-    """Check a trained bundle in full and copy it, with its evaluation; or, with --from, import a network."""
+    """Check a trained bundle and copy it; with --from, import a network."""
 
     needs = ("torch", "onnx", "onnxruntime")
 
@@ -44,7 +44,7 @@ class Export:
     skill: Annotated[str, tyro.conf.arg(metavar="SKILL", help_behavior_hint=SILENT)] = ""
     """With --from: the expert's skill, such as push, or gate."""
 
-    to: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint=SILENT)] = None
+    to: Annotated[Path | None, tyro.conf.arg(metavar="OUT", help_behavior_hint=SILENT)] = None
     """With --from: file to write, SKILL.onnx if not given; or the folder of a bundle whose network it replaces."""
 
     features: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)] = ""
