@@ -27,7 +27,8 @@ from roman_moe.core.action import ACTION_BOUND, ACTION_SIZE, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.commanders import CONFLICTS
+from roman_moe.nodes.commanders import CONFLICTS, LOOK_PERIOD
+from roman_moe.nodes.company import names_of
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter, texts_of
@@ -131,6 +132,10 @@ class Blender(RomanNode):
         self._watchdog.cancel()
         self._braking = self.timer(1.0 / self._rates.control_rate, self._on_silence)
         self._braking.cancel()
+        self._twice: list[str] = []
+        self._sources = (SCENE, GATE_WEIGHTS, *map(expert_action, self._skills))
+        self.listen_for_ended()
+        self.timer(LOOK_PERIOD, self._look_who_speaks)
         self.listen(SCENE, observation, self._on_scene, serialized=True)
         self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
@@ -323,7 +328,28 @@ class Blender(RomanNode):
             if w > 0.0 and i not in answers and needed[i]
         ]
 
+    def _look_who_speaks(self) -> None:
+        """Find what two nodes say: whose word came first would be chance."""
+        self._twice = [
+            f"{topic.name} by {', '.join(names)}"
+            for topic in self._sources
+            if len(names := names_of(self.speakers(topic))) > 1
+        ]
+
+    def _rest_between_two(self) -> None:
+        self._sent = self._commander.guard.halt(self._stamp, GuardStatus.HALT_TWO_COMMANDERS)
+        self._publish(self._sent)
+        status = self._commander.guard.status
+        self._tell(status)
+        if status is not GuardStatus.STOPPED:
+            self.diagnostics.state(ERROR, f"{status.name}: {'; '.join(self._twice)}")
+
     def _decide(self) -> None:
+        if self._twice:
+            self._open = False
+            self._deadline.cancel()
+            self._rest_between_two()
+            return
         missing = self._missing()
         weights = self._present_weights()
         actions = np.full((len(self._skills), ACTION_SIZE), np.nan)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.node import Node
 from ros_rig import Rig
 from std_srvs.srv import Trigger
 
@@ -23,7 +24,7 @@ from roman_moe.nodes.base import CALLBACK_FAULTS, FUTURE
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender
 from roman_moe.nodes.company import names_of
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, WARN
-from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, Topic, expert_action
 from roman_moe.nodes.topics import STOPPED as IS_STOPPED
 
 TICK_NS = 50_000_000
@@ -58,6 +59,10 @@ class Harness:
         }
         self.tick = tick
         self.rig.send(SCENE, CODEC.scene(SceneState(**{**state, **fields})))
+
+    def send_nothing(self, topic: Topic) -> None:
+        """Publish a topic, and say nothing."""
+        self.rig.send(topic)
 
     def gate(self, weights: np.ndarray | None = None) -> None:
         self.rig.send(
@@ -267,6 +272,21 @@ def test_a_second_gate_and_a_second_expert_are_counted_and_not_followed(rig: Rig
     harness.answer()
     assert harness.speed(before + 1) == pytest.approx(full)
     assert counts[CALLBACK_FAULTS] == 0
+
+
+@pytest.mark.parametrize("topic", [SCENE, GATE_WEIGHTS, expert_action(SKILLS[1])])
+def test_between_two_nodes_that_say_the_same_the_arm_rests(rig: Rig, bundle: Path, topic: Topic) -> None:
+    harness = Harness(rig, bundle)
+    assert harness.run() > 0.0
+    harness.send_nothing(expert_action(SKILLS[1]))
+    other = rig.join(lambda context: Node("forgotten", context=context))
+    other.create_publisher(topic.kind, topic.name, topic.qos)
+    rig.spin_until(lambda: harness.node._twice == [f"{topic.name} by forgotten, probe"])
+    assert [harness.step() for _ in range(6)][-1] == 0.0
+    rig.spin_until(lambda: rig.said("blender", f"HALT_TWO_COMMANDERS: {topic.name} by forgotten, probe"))
+    rig.remove(other)
+    rig.spin_until(lambda: not harness.node._twice)
+    assert harness.step() > 0.0
 
 
 def test_a_blender_that_is_started_again_keeps_the_gripper_closed_on_what_it_holds(rig: Rig, bundle: Path) -> None:
