@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -80,20 +80,17 @@ def control_msgs_folder() -> Path | None:
         pytest.skip(str(error))
 
 
-_control_msgs: dict[str, object] = {}  # its modules: a library with classes in it cannot be loaded twice
-
-
 @pytest.fixture
-def control_msgs(control_msgs_folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def control_msgs(control_msgs_folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """control_msgs is installed, for this test and the processes that it starts."""
-    if control_msgs_folder is None:
-        yield
-        return
-    monkeypatch.syspath_prepend(str(control_msgs_folder))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(control_msgs_folder), os.environ["PYTHONPATH"]]))
-    sys.modules.update(_control_msgs)  # type: ignore[arg-type]
-    yield
-    for name in [name for name in sys.modules if name.split(".")[0] == "control_msgs"]:
-        module = sys.modules.pop(name)
-        if module is not None:  # None: a test has it that control_msgs is missing
-            _control_msgs[name] = module
+    if control_msgs_folder is not None:
+        monkeypatch.syspath_prepend(str(control_msgs_folder))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(control_msgs_folder), os.environ["PYTHONPATH"]]))
+    importlib.import_module("control_msgs.action")  # for good: a library with classes in it cannot be loaded twice
+
+
+@pytest.fixture(autouse=True)
+def _without_control_msgs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that does not ask for control_msgs has none, whatever is installed and whichever test came before."""
+    if "control_msgs" not in request.fixturenames:
+        monkeypatch.setitem(sys.modules, "control_msgs.action", None)

@@ -1,7 +1,8 @@
-"""The generated control_msgs: what a goal and a result say crosses DDS, from one process to another."""
+"""control_msgs in the tests: goals and results cross DDS between processes, and no test's control_msgs reaches another."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from typing import Any
@@ -60,3 +61,26 @@ def test_goals_and_results_cross_from_process_to_process(server: Any, shared_rig
     goal.command.name, goal.command.position, goal.command.effort = ["knuckle"], [0.4], [50.0]
     answer = result_of(ParallelGripperCommand, "/parallel", goal)
     assert (answer.status, answer.result.reached_goal, answer.result.state.position.tolist()) == (4, True, [0.4])
+
+
+# In the order in which they stand, each of these would meet what the one before left behind.
+
+
+def test_a_test_that_asks_for_control_msgs_may_take_it_away(
+    control_msgs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importlib.import_module("gripper_emulator")
+    monkeypatch.setitem(sys.modules, "control_msgs.action", None)
+    with pytest.raises(ImportError):
+        importlib.import_module("control_msgs.action")
+
+
+def test_a_test_that_does_not_ask_for_control_msgs_has_none() -> None:
+    with pytest.raises(ImportError):
+        importlib.import_module("control_msgs.action")
+
+
+def test_the_next_test_has_the_same_classes(control_msgs: None) -> None:
+    from control_msgs.action import GripperCommand
+
+    assert importlib.import_module("gripper_emulator").GripperCommand is GripperCommand
