@@ -9,8 +9,10 @@ import signal
 import sys
 import termios
 import tty
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
+
+from roman_moe.core.signals import SIGNALS
 
 if TYPE_CHECKING:
     from roman_moe.nodes.bringup import Graph
@@ -24,6 +26,8 @@ class Keys:
 
     There are none without a terminal, nor for a process in the background (`roman-moe run &`): the terminal is the
     shell's then, and whoever reads from it or sets its mode is halted by the kernel.
+
+    A signal that ends this process gives the terminal its mode back first, whenever it comes.
     """
 
     def __enter__(self) -> Keys:
@@ -32,16 +36,28 @@ class Keys:
         self._signals = {signal.SIGTTOU: signal.signal(signal.SIGTTOU, signal.SIG_IGN)}
         if _foreground():
             self._before = termios.tcgetattr(sys.stdin)
+            for number in SIGNALS:
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    self._signals[number] = signal.signal(number, self._end)
             tty.setcbreak(sys.stdin)  # Ctrl-C stays a signal
             self._signals[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._restore()
+        for number, before in self._signals.items():
+            signal.signal(number, before)
+
+    def _restore(self) -> None:
         if self._before is not None and _foreground():
             with contextlib.suppress(termios.error):  # the terminal was closed: the signal for that ends us
                 termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
-        for number, before in self._signals.items():
-            signal.signal(number, before)
+
+    def _end(self, number: int, _: FrameType | None) -> None:
+        self._restore()  # here, too: nothing else does if the signal comes within `__enter__`
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
 
     @property
     def there(self) -> bool:

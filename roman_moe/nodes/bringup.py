@@ -198,7 +198,8 @@ def running_graph(
         specs: the nodes, as `graph.resolve` gives them.
         separate: one process a node.
         private: closed to everybody else, see `ros_environment`.
-        respawn: start a process that has ended or is frozen again, but for the lab's: it holds the world.
+        respawn: start a process that has ended or is frozen again, but for the lab's, which holds the world, and for
+            one that refuses its configuration.
         on_tick: called after every tick.
         on_spin: called every `SPIN_PERIOD` or sooner, such as to look at the keyboard.
         ros_arguments: `--ros-args` and what follows it, for every node: such as their namespace.

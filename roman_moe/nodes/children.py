@@ -1,6 +1,7 @@
 """Nodes as child processes: started quietly, watched, and ended together; none outlives the block that holds them.
 
 One that ends by itself, or is silent for too long, is an error, or is started again if that is wished and can help.
+A node that refuses its configuration is an error at once.
 So is a successor with which the graph does not come together: DDS discovery now and then (in one of some 420
 starts on a busy machine, by a script that is not kept) leaves two processes deaf to each other for ever, and another
 start makes it try anew.
@@ -25,7 +26,7 @@ import yaml
 
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.graph import NodeSpec
-from roman_moe.nodes.process import PARENT_VARIABLE
+from roman_moe.nodes.process import PARENT_VARIABLE, REFUSED
 
 CHECK_PERIOD = 0.1  # [s]
 SILENCE = 4.0  # [s] without a report (there is one every second), after which a node counts as frozen: as nav2 has it
@@ -55,7 +56,7 @@ class Children:
     """The processes of one graph. Whoever starts them calls `end`.
 
     Args:
-        respawn: start a node that has ended or is frozen again.
+        respawn: start a node that has ended or is frozen again, unless it refused its configuration.
         ros_arguments: `--ros-args` and what follows it, for every node.
 
     Attributes:
@@ -153,7 +154,8 @@ class Children:
 
     def _replace(self, child: _Child, reason: str, now: float, kept: Mapping[str, Any]) -> None:
         reason = f"node {child.name} {reason}"
-        if not self._respawn or child.spec.executable == WORLD:
+        hopeless = child.spec.executable == WORLD or child.process.returncode == REFUSED
+        if hopeless or not self._respawn:
             raise RomanError(reason)
         if len(self._restarted) == RESTART_LIMIT and now - self._restarted[0] < RESTART_PERIOD:
             raise RomanError(f"{reason}; {RESTART_LIMIT} nodes were started again in {RESTART_PERIOD:.0f} s already")

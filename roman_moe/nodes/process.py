@@ -20,6 +20,7 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from roman_moe.core.errors import RomanError
+from roman_moe.core.signals import SIGNALS
 from roman_moe.nodes.environment import check_domain
 from roman_moe.nodes.services import ParameterServices
 
@@ -29,12 +30,10 @@ PARENT_VARIABLE = "ROMAN_MOE_PARENT"
 EXECUTOR_VARIABLE = "ROMAN_MOE_EXECUTOR"
 """Environment variable that chooses `single` instead of the events executor, should that one give trouble."""
 
+REFUSED = 2
+"""Exit code of a node that refuses its configuration: another start would find the same."""
+
 SPIN_PERIOD = 0.05  # [s] within which a signal or the parent's end is noticed
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that end a process and can be caught: Ctrl-C, an end that is requested, a closed terminal or dropped
-connection, Ctrl-\\, and the two that have no meaning here."""
 
 
 class Terminated(BaseException):
@@ -133,7 +132,7 @@ def run_node(make: Callable[..., Any], arguments: Sequence[str] | None = None) -
         return 0
     except RomanError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return REFUSED
     return 0
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import random
 import signal
 import subprocess
 import sys
 import termios
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bundles import write_tiny_bundle
 
 from roman_moe.cli.keys import REARM, STOP, Keys
 
@@ -163,3 +166,53 @@ def test_what_ros_cannot_start_with_is_one_line_and_leaves_the_terminal_as_it_wa
     assert finished.returncode == 2
     (line,) = finished.stderr.splitlines()
     assert line.startswith(f"roman-moe: {complaint}")
+
+
+END = 120.0  # [s] for what takes a second: this machine may be busy
+
+
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [
+        (("run", "--arm", "mock"), "at once"),
+        (("run", "--arm", "mock"), "running"),
+        (("demo", "--realtime", "--no-video"), "at once"),
+    ],
+)
+@pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"])
+def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, name: str, command: list[str], moment: str) -> None:
+    """At once: as soon as keys come without Enter, before there is a graph."""
+    pytest.importorskip("rclpy")
+    from roman_moe.nodes.environment import DOMAIN
+
+    number = signal.Signals[f"SIG{name}"]
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    controller = str(write_tiny_bundle(tmp_path / "tiny"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "roman_moe", *command, "--controller", controller],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, DOMAIN: str(random.SystemRandom().randint(1, 100))},
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup pytest: it would stay ignored
+    ) as process:
+        try:
+            end = time.monotonic() + END
+            while termios.tcgetattr(theirs) == before:
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.001)
+            assert process.stdout is not None
+            if moment == "running":
+                assert any("Ctrl-C ends it" in line for line in process.stdout)
+            process.send_signal(number)
+            process.stdout.read()
+            process.wait(END)
+        finally:
+            process.kill()
+    assert termios.tcgetattr(theirs) == before
+    assert process.returncode == 128 + number
+    os.close(theirs)
+    os.close(ours)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -188,18 +188,43 @@ def test_the_world_is_not_started_again(graph: Graph) -> None:
 
 def test_what_dies_again_and_again_is_an_error() -> None:
     children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {"noise_bound": -1.0}))  # cannot start
-    end = time.monotonic() + START
+    children.start(NodeSpec("pose_source", "pose_source", {}))
     try:
-        with pytest.raises(RomanError, match=rf"out of range.*; {RESTART_LIMIT} nodes were started again in 30 s"):
-            _check_until(children, end)
+        for count in range(RESTART_LIMIT):
+            os.kill(children.ids["pose_source"], signal.SIGKILL)
+            _check_until(children, lambda count=count: len(children.restarts) > count)  # type: ignore[misc]
+        os.kill(children.ids["pose_source"], signal.SIGKILL)
+        with pytest.raises(RomanError, match=rf"code -9: .*; {RESTART_LIMIT} nodes were started again in 30 s already"):
+            _check_until(children, lambda: False)
         assert len(children.restarts) == RESTART_LIMIT
     finally:
         children.end()
 
 
-def _check_until(children: Children, end: float) -> None:
-    while time.monotonic() < end:
+@pytest.mark.parametrize(
+    ("name", "parameters", "complaint"),
+    [
+        ("pose_source", {"noise_bound": -1.0}, "'noise_bound' is out of range"),
+        ("arm_bridge", {}, "parameter 'controller' is not set"),
+    ],
+)
+def test_a_node_that_refuses_its_configuration_is_not_started_again(
+    name: str, parameters: dict[str, object], complaint: str
+) -> None:
+    children = Children(respawn=True)
+    children.start(NodeSpec(name, name, parameters))
+    try:
+        with pytest.raises(RomanError, match=rf"node {name} ended with exit code 2: [^;]*{complaint}[^;]*$"):
+            _check_until(children, lambda: False)
+        assert not children.restarts
+    finally:
+        children.end()
+
+
+def _check_until(children: Children, condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + START
+    while not condition():
+        assert time.monotonic() < end
         children.check({})
 
 

@@ -1,0 +1,9 @@
+"""Signals that end a process and can be caught: whatever they interrupt has to be left in order."""
+
+from __future__ import annotations
+
+import signal
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""Ctrl-C, an end that is requested, a closed terminal or dropped connection, Ctrl-\\, and the two that have no
+meaning here."""
