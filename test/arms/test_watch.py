@@ -13,6 +13,7 @@ from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.action import Command
 from roman_moe.core.features import HOME_POSITION
+from roman_moe.core.state import VELOCITY_BOUND
 
 PERIOD = 0.05
 TICK_NS = 50_000_000
@@ -230,6 +231,70 @@ def test_a_commander_may_bring_the_arm_softly_to_rest() -> None:
 def test_slower_the_same_way_contradicts_nobody(newer: tuple[float, ...], expected: bool) -> None:
     assert contradicts(np.array(newer), np.array([0.1, 0.2, 0.0])) is expected
     assert contradicts(np.array(newer), np.zeros(3)) is any(newer)
+
+
+@pytest.mark.parametrize("wanted", [FORWARD, np.array([-0.2, 0.1, 0.2]), np.array([1e300, -1e300, 0.0])])
+def test_a_speed_beyond_the_most_is_shortened_along_its_way(wanted: np.ndarray) -> None:
+    harness = Harness()
+    harness.watch.most = 0.04
+    for _ in range(20):
+        harness.wait(PERIOD)
+        harness.take(np.clip(wanted, -VELOCITY_BOUND, VELOCITY_BOUND))
+        velocity = harness.output()
+        assert velocity is not None
+        assert np.linalg.norm(velocity) <= 0.04 + 1e-12
+    wanted = wanted / np.abs(wanted).max()
+    np.testing.assert_allclose(velocity, 0.04 * wanted / np.linalg.norm(wanted), atol=1e-9)
+    assert not harness.watch.status.halts
+
+
+def test_a_most_that_grows_is_a_ramp() -> None:
+    harness, speeds = Harness(), []
+    for i in range(40):
+        harness.watch.most = 0.005 * i
+        harness.wait(PERIOD)
+        harness.take(np.array([0.0, 9.0, 0.0]))
+        speeds.append(float(np.linalg.norm(harness.output())))
+    np.testing.assert_allclose(speeds, 0.005 * np.arange(40), atol=1e-9)
+
+
+def test_a_robot_that_does_not_respond_is_halted_and_then_left_in_silence() -> None:
+    harness = Harness()
+    harness.move()
+    harness.watch.unresponsive = True
+    sent = harness.halt()
+    np.testing.assert_array_equal(sent, np.zeros((3, 3)))
+    for _ in range(40):  # whoever commands on is not followed
+        harness.wait(PERIOD)
+        assert harness.take(np.array([0.3, 0.0, 0.0])) is None
+        assert harness.output() is None
+        assert harness.watch.status is GuardStatus.HALT_ARM_UNRESPONSIVE
+    harness.watch.unresponsive = False
+    assert not np.any(harness.output())  # the commands of the meantime are no command for now
+    assert_ramps_in(harness)
+
+
+@pytest.mark.parametrize("wait", [0.5, 60.0])
+def test_after_silence_the_arm_ramps_in_again(wait: float) -> None:
+    harness = Harness()
+    for _ in range(40):
+        harness.wait(PERIOD)
+        harness.take(np.array([0.3, 0.0, 0.0]))
+        harness.output()
+    harness.wait(0.11)
+    assert len(harness.halt()) == 3  # less than max_command_age, within which a pause is bridged without a ramp
+    harness.wait(wait)
+    assert harness.output() is None
+    assert_ramps_in(harness)
+
+
+def assert_ramps_in(harness: Harness) -> None:
+    limits = load_limits()
+    for step in range(1, 11):
+        harness.wait(PERIOD)
+        assert harness.take(np.array([0.0, 9.0, 0.0])) is None
+        most = limits.speed * min(step * PERIOD / limits.ramp, 1.0)
+        np.testing.assert_allclose(harness.output(), [0.0, most, 0.0], atol=1e-9)
 
 
 def test_many_messages_a_period_are_one_step_of_the_guard() -> None:

@@ -1,0 +1,201 @@
+"""Whether a hand follows: what is found and how soon, and what must not be taken for a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from roman_moe.arms.following import LONGEST_STEP, PROBE, WINDOW, Following
+from roman_moe.control.limits import load_limits
+
+PERIOD = 0.05  # [s]
+SPEED, RAMP = load_limits().speed, load_limits().ramp
+FORWARD = np.array([0.6, 0.0, 0.8])
+SLOWEST = 0.065  # [m/s] at which a hand that stands still is found
+FOUND = 0.5 + WINDOW  # [s]
+
+
+class Robot:
+    """A hand that goes as it is commanded, `late` [s], and a clock that is turned by hand."""
+
+    def __init__(self, late: float = 0.0) -> None:
+        self.following = Following(SPEED, RAMP)
+        self.follows = True
+        self.now = 1000.0  # [s]
+        self._whole, self._part = divmod(round(late / PERIOD, 6), 1.0)  # periods
+        self._position = np.zeros(3)
+        self._commanded = [np.zeros(3)] * 6
+
+    def step(self, velocity: NDArray[np.float64], known: bool = True) -> str:
+        """One period of a command; the fault after it."""
+        self.now += PERIOD
+        self._commanded.append(velocity)
+        if self.follows:
+            late = -1 - int(self._whole)
+            velocity_then = (1.0 - self._part) * self._commanded[late] + self._part * self._commanded[late - 1]
+            self._position = self._position + PERIOD * velocity_then
+        self.following.note(velocity, self._position if known else None, self.now)
+        return self.following.fault
+
+    def move(self, seconds: float, speed: float = SPEED) -> None:
+        """Go on for so long, without a fault."""
+        for _ in range(round(seconds / PERIOD)):
+            assert not self.step(speed * FORWARD)
+
+    def until_found(self, speed: float) -> float:
+        """Time until a fault [s]."""
+        begin = self.now
+        while not self.step(speed * FORWARD):
+            assert self.now - begin < 10.0
+        return self.now - begin
+
+    def faults(self, velocities: Iterable[NDArray[np.float64]]) -> list[str]:
+        return [fault for velocity in velocities if (fault := self.step(velocity))]
+
+
+def wandering(count: int) -> list[NDArray[np.float64]]:
+    """Velocities of any direction that last from one period to a second, with pauses and full reversals."""
+    rng, velocities = np.random.default_rng(3), list[NDArray[np.float64]]()
+    velocity = np.zeros(3)
+    while len(velocities) < count:
+        new = rng.normal(size=3)
+        kind = rng.integers(4)
+        velocity = -velocity if kind == 0 else 0.0 * velocity if kind == 1 else SPEED * new / np.linalg.norm(new)
+        velocities += [velocity] * int(rng.integers(1, 20))
+    return velocities[:count]
+
+
+@pytest.mark.parametrize("late", [0.0, 0.02, 0.05, 0.07, 0.1, 0.13, 0.15, 0.18, 0.2])
+def test_a_hand_that_follows_up_to_two_tenths_of_a_second_late_is_no_fault(late: int) -> None:
+    assert not Robot(late).faults(wandering(4000))
+
+
+@pytest.mark.parametrize("late", [0.0, 0.2])
+@pytest.mark.parametrize("speed", [SLOWEST, 0.1, SPEED])
+def test_a_hand_that_ceases_to_follow_is_found(speed: float, late: float) -> None:
+    robot = Robot(late)
+    robot.move(2.0, speed)
+    robot.follows = False
+    assert 0.3 <= robot.until_found(speed) <= 0.6
+
+
+@pytest.mark.parametrize("speed", [SLOWEST, PROBE])
+def test_a_hand_that_never_followed_is_found(speed: float) -> None:
+    robot = Robot()
+    robot.follows = False
+    assert robot.until_found(speed) <= FOUND
+    assert robot.following.fault == "the hand does not follow: it went 0 % of the commanded way"
+
+
+def test_a_hand_that_goes_elsewhere_is_found() -> None:
+    robot = Robot()
+    robot.follows = False
+    begin = robot.now
+    while not robot.step(SPEED * FORWARD):
+        robot._position = robot._position + PERIOD * SPEED * np.array([0.0, 1.0, 0.0])
+        assert robot.now - begin <= FOUND
+
+
+@pytest.mark.parametrize("share", [0.3, 0.1])
+def test_a_hand_that_servo_slows_down_follows_as_long_as_it_goes_a_fifth_of_the_way(share: float) -> None:
+    robot = Robot()
+    robot.follows = False
+    faults = []
+    for _ in range(100):
+        robot._position = robot._position + PERIOD * share * SPEED * FORWARD
+        faults.append(robot.step(SPEED * FORWARD))
+    assert any(faults) is (share < 0.2)
+
+
+def test_a_hand_that_stands_still_at_less_than_6_cm_a_second_is_not_judged() -> None:
+    robot = Robot()
+    robot.follows = False
+    robot.move(60.0, 0.06)
+    assert robot.until_found(SLOWEST) <= FOUND
+
+
+@pytest.mark.parametrize(("way", "found"), [(0.019, False), (0.03, True)])
+@pytest.mark.parametrize("periods", [1, 2, 4])
+def test_contact_that_stands_behind_by_up_to_19_mm_is_no_fault(way: float, found: bool, periods: int) -> None:
+    """A skill that pushes against something: the same way again and again, and the hand stays where it is."""
+    robot = Robot()
+    robot.follows = False
+    push = [way / (periods * PERIOD) * FORWARD] * periods
+    pause = [np.zeros(3)] * round(WINDOW / PERIOD)
+    assert bool(robot.faults((push + pause) * 20)) is found
+
+
+def test_after_a_rest_it_is_tried_again_slowly_until_the_hand_follows_and_then_ramps_in() -> None:
+    robot = Robot()
+    following = robot.following
+    robot.move(2.0)
+    assert following.most(robot.now) >= SPEED
+    robot.follows = False
+    robot.until_found(SPEED)
+    for _ in range(3):  # as often as it stays
+        began = robot.now
+        assert following.doubted
+        while robot.step(np.zeros(3)):
+            assert following.most(robot.now) == PROBE
+        assert 0.5 - 1e-9 <= robot.now - began <= 0.5 + 1.001 * PERIOD
+        assert following.doubted
+        assert robot.until_found(following.most(robot.now)) <= FOUND
+    robot.follows = True
+    while robot.step(np.zeros(3)):
+        pass
+    began = robot.now
+    while following.doubted:
+        assert following.most(robot.now) == PROBE
+        assert not robot.step(PROBE * FORWARD)
+    assert robot.now - began <= FOUND
+    assert following.most(robot.now) == PROBE
+    robot.move(RAMP, PROBE)
+    assert following.most(robot.now) == pytest.approx(PROBE + SPEED)
+    robot.move(5.0)
+
+
+def test_a_pause_is_no_motion_and_leaves_what_is_proven() -> None:
+    robot = Robot()
+    robot.move(2.0)
+    robot.move(60.0, 0.0)
+    assert not robot.following.doubted
+    assert robot.following.most(robot.now) > SPEED
+    robot.move(2.0)
+
+
+def test_where_the_hand_was_while_its_position_was_not_known_does_not_matter() -> None:
+    robot = Robot()
+    robot.move(1.0)
+    robot.follows = False
+    for _ in range(40):
+        assert not robot.step(SPEED * FORWARD, known=False)
+    robot._position = np.array([-1.0, 2.0, 0.5])
+    robot.follows = True
+    robot.move(2.0)
+    robot.follows = False
+    assert robot.until_found(SPEED) <= FOUND
+
+
+def test_a_command_counts_no_longer_than_servo_follows_it() -> None:
+    """This process was suspended: Servo has moved on for its timeout, and halted."""
+    robot = Robot()
+    robot.move(1.0)
+    for _ in range(5):
+        robot.now += 2.0 - PERIOD
+        robot._position = robot._position + (LONGEST_STEP - PERIOD) * SPEED * FORWARD
+        robot.move(PERIOD)
+
+
+def test_a_reset_knows_nothing_of_the_robot() -> None:
+    robot = Robot()
+    robot.move(2.0)
+    robot.follows = False
+    robot.until_found(SPEED)
+    following = robot.following
+    following.reset()
+    assert (following.fault, following.doubted, following.most(robot.now)) == ("", False, PROBE)
+    robot.follows = True
+    robot.move(2.0, PROBE)
