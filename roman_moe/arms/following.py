@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 WINDOW = 0.4  # [s] over which ways are compared
 LAGS = (0.0, 0.05, 0.1, 0.15, 0.2)
-"""[s] by which the hand may be late. The hand follows if it fits one of them. Steps of 0.1 s are too coarse: with erratic
-commands, a hand that is 0.05 s late would count as a fault after a reversal."""
+"""[s] by which the hand may be late. The hand follows if it fits one of them. Steps of 0.1 s are too coarse: with
+erratic commands, a hand that is 0.05 s late would count as a fault after a reversal."""
 LEAST = 0.025
 """[m] commanded within the window, below which nothing is judged. Contact stands behind less: at most 19 mm in 12
 episodes of the shipped bundle, which pushes, presses and inserts."""

@@ -1,4 +1,4 @@
-"""control_msgs in the tests: goals and results cross DDS between processes, and no test's control_msgs reaches another."""
+"""control_msgs in tests: goals and results cross DDS between processes, and no test's modules reach another."""
 
 from __future__ import annotations
 
