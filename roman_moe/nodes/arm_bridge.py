@@ -77,7 +77,7 @@ class ArmBridgeParameters:
     read_only: bool = parameter("whether the robot is listened to, but told nothing", False)
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
     servo_unchecked: bool = parameter("whether to command a Servo whose units cannot be read", False)
-    servo_timeout: float = parameter("how long to wait for Servo when it starts [s]", 10.0)
+    servo_timeout: float = parameter("how long to wait for Servo when it starts [s]", 10.0, (0.1, 600.0))
     stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
 
 

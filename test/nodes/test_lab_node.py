@@ -93,7 +93,7 @@ def test_description_and_joint_states_say_where_the_hand_is(rig: Rig) -> None:
     hand = harness.reach(1)
     assert hand.finger_opening > 0.001  # else the fingers prove nothing
     rig.listen(ROBOT_DESCRIPTION)  # late: it is latched
-    stamp = CODEC.time(TICK_NS)
+    stamp = CODEC.time(harness.stamp(1))
     rig.spin_until(lambda: any(joints.header.stamp == stamp for joints in rig.heard[JOINT_STATES.name]))
     joints = next(joints for joints in rig.heard[JOINT_STATES.name] if joints.header.stamp == stamp)
     description = rig.last(ROBOT_DESCRIPTION).data
