@@ -69,8 +69,8 @@ class StallEstimate:
         self._told_at = 0.0
         self._seen: deque[tuple[float, float]] = deque()
 
-    def tell(self, opening: float, now: float) -> None:
-        """The gripper is told to open so far [m] at `now` [s], a steady clock."""
+    def tell(self, opening: float | None, now: float) -> None:
+        """The gripper is commanded to open so far [m] at `now` [s], a steady clock; None: it is stopped on its way."""
         if opening != self._told:
             self._told, self._told_at = opening, now
 

@@ -91,8 +91,8 @@ class RobotState:
         """One of `core.state.FLAGS`."""
         self._flags = np.array([value if flag == name else old for flag, old in zip(FLAGS, self._flags, strict=True)])
 
-    def told(self, opening: float, now: float) -> None:
-        """The gripper was told to open so far [m]."""
+    def told(self, opening: float | None, now: float) -> None:
+        """The gripper was commanded to open so far [m]; None if it was stopped on its way."""
         self._stall.tell(opening, now)
 
     def standing(self, now: float) -> float | None:

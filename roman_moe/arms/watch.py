@@ -120,6 +120,7 @@ class CommandWatch:
         self._waiting: tuple[Command, NDArray[np.float64]] | None = None  # for the next tick, with the hand's position
         self._next_brake = 0.0  # [s] before which it is not told to go slower once more
         self._last_opening: tuple[int, float] | None = None
+        self._opening_received = 0.0  # [s]
         self._fault: GuardStatus | None = None  # of the last command
         self._one = OneCommander()
         self._halts_left = 0  # a robot that was told nothing needs no halt
@@ -188,8 +189,15 @@ class CommandWatch:
             return None  # overtaken
         if self._one.contradicted("gripper", stamp_ns, np.array([opening]), now):
             return GuardStatus.HALT_TWO_COMMANDERS
-        self._last_opening = stamp_ns, opening
+        self._last_opening, self._opening_received = (stamp_ns, opening), now
         return None if self._resting(now) else opening
+
+    def gripper_goes_on(self, now_ns: int, now: float) -> bool:
+        """Whether a goal may still be sent for the last opening: someone commands the arm and that opening."""
+        if self._reason(now_ns, now) not in (None, GuardStatus.HALT_GRIPPER) or self._last_opening is None:
+            return False
+        stamp_ns = self._last_opening[0]
+        return stamp_ns <= now_ns and not self._old(stamp_ns, self._opening_received, now_ns, now)
 
     def output(self, now_ns: int, now: float) -> NDArray[np.float64] | None:
         """What to tell the robot now, (3,) [m/s]; None for nothing."""
@@ -236,15 +244,18 @@ class CommandWatch:
             return GuardStatus.HALT_ARM_UNRESPONSIVE
         if self._fault is not None:
             return self._fault
-        if self.gripper_fault:
-            return GuardStatus.HALT_GRIPPER
         if self._last is None:
             return GuardStatus.HALT_COMMAND_STALE
         if now_ns < self._last[0]:  # the clock was set back
             return GuardStatus.HALT_COMMAND_FROM_THE_FUTURE
-        if now - self._received > self._max_age or now_ns - self._last[0] > self._max_age * NANOSECONDS:
+        if self._old(self._last[0], self._received, now_ns, now):
             return GuardStatus.HALT_COMMAND_STALE
+        if self.gripper_fault:  # last: in this halt the gripper goes on, and so only with fresh commands
+            return GuardStatus.HALT_GRIPPER
         return None
+
+    def _old(self, stamp_ns: int, received: float, now_ns: int, now: float) -> bool:
+        return now - received > self._max_age or now_ns - stamp_ns > self._max_age * NANOSECONDS
 
 
 def _shortened(velocity: NDArray[np.float64], most: float) -> NDArray[np.float64]:

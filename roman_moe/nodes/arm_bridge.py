@@ -199,6 +199,9 @@ class ArmBridge(RomanNode):
     def _stop(self) -> str:
         self._set_stopped(True)
         self._watch.guard.stop()
+        if self._gripper is not None and self._gripper.stop():
+            self._opening = None  # whoever commands after the rearm gets a goal of its own, be it the same
+            self._robot.told(None, self._now()[1])
         return "stopped until rearm; this is software, and no safety-rated emergency stop"
 
     def _rearm(self) -> str:
@@ -291,8 +294,7 @@ class ArmBridge(RomanNode):
             self._tick(stamp, now_ns, now)
         if now >= self._next_send:
             self._output(now_ns, now)
-        status = self._watch.status
-        if self._gripper is not None and (status is GuardStatus.HALT_GRIPPER or not status.halts):
+        if self._gripper is not None and self._watch.gripper_goes_on(now_ns, now):
             self._gripper.step(self._robot.standing(now), now)
 
     def _tick(self, stamp: int, now_ns: int, now: float) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from action_msgs.msg import GoalStatus
+from action_msgs.srv import CancelGoal
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -56,6 +57,10 @@ class Gripper(Protocol):
 
     def retry(self) -> None:
         """Begin again with what a gripper has given up."""
+        ...
+
+    def stop(self) -> bool:
+        """Halt fingers on their way, and keep what is held; whether the opening has to be commanded anew."""
         ...
 
     def state(self) -> str:
@@ -153,6 +158,10 @@ class TopicGripper:
     def retry(self) -> None:
         """It never gives up."""
 
+    def stop(self) -> bool:
+        """What was published cannot be taken back."""
+        return False
+
     def state(self) -> str:
         """What it does, in words."""
         return "not commanded yet" if self._opening is None else f"published: {1e3 * self._opening:.1f} mm"
@@ -168,6 +177,8 @@ class ActionGripper:
     def __init__(self, node: Node, config: GripperConfig, kind: Any, on_failure: Callable[[str], None]) -> None:
         self._config, self._kind, self._on_failure = config, kind, on_failure
         self._task: GripperTask | None = None
+        self._idle = "not commanded yet"  # what it does without a task, in words
+        self._under_way: Any = None  # future of the goal whose result has not come yet
         self._client: Any = ActionClient(node, kind, config.action)
         self.how = f"action {config.action} ({config.action_type})"
 
@@ -177,6 +188,7 @@ class ActionGripper:
             return ""
         if self._task is not None and self._task.stage is not Stage.TO_SEND:
             self.command(self._task.opening)
+        self._under_way = None
         return f"no action server {self._config.action}"
 
     def command(self, opening: float) -> None:
@@ -191,7 +203,7 @@ class ActionGripper:
         task.look(standing, now)
         if task.due(now) and self._client.server_is_ready():
             task.sent(now)
-            answer = self._client.send_goal_async(self._goal(task.opening))
+            answer = self._under_way = self._client.send_goal_async(self._goal(task.opening))
             answer.add_done_callback(self._done(task, self._on_answer))
 
     def _goal(self, opening: float) -> Any:
@@ -222,12 +234,14 @@ class ActionGripper:
     def _on_answer(self, task: GripperTask, handle: Any) -> None:
         now = time.monotonic()
         if not handle.accepted:
+            self._under_way = None
             task.failed("goal rejected", now)
             return
         task.accepted(now)
         handle.get_result_async().add_done_callback(self._done(task, self._on_result))
 
     def _on_result(self, task: GripperTask, answer: Any) -> None:
+        self._under_way = None
         result = answer.result
         task.ended(_STATUS.get(answer.status, _UNKNOWN), result.reached_goal, result.stalled, time.monotonic())
 
@@ -240,9 +254,36 @@ class ActionGripper:
         if self._task is not None and self._task.stage is Stage.FAILED:
             self.command(self._task.opening)
 
+    def stop(self) -> bool:
+        """Cancel a goal that is under way, and send none; a goal whose result has come is left as it is."""
+        task, goal = self._task, self._under_way
+        if task is None or (goal is None and task.stage is not Stage.TO_SEND):
+            return False
+        if goal is not None:
+            goal.add_done_callback(self._cancel)  # at once, or as soon as the gripper has taken it
+        self._task, self._under_way = None, None
+        self._idle = f"stopped on the way to {1e3 * task.opening:.1f} mm"
+        return True
+
+    def _cancel(self, goal: Any) -> None:
+        try:
+            if goal.result().accepted:
+                goal.result().cancel_goal_async().add_done_callback(self._on_cancelled)
+        except Exception as error:  # noqa: BLE001 (out of a callback it would end the executor)
+            self._on_failure(f"the goal could not be cancelled: {type(error).__name__}: {error}")
+
+    def _on_cancelled(self, answer: Any) -> None:
+        cancelled = answer.result()
+        ended = cancelled.return_code in (
+            CancelGoal.Response.ERROR_UNKNOWN_GOAL_ID,
+            CancelGoal.Response.ERROR_GOAL_TERMINATED,
+        )
+        if not (ended or cancelled.goals_canceling):  # rclpy's servers refuse without a code
+            self._on_failure("the gripper refuses to cancel its goal")
+
     def state(self) -> str:
         """What it does, in words."""
-        return "not commanded yet" if self._task is None else str(self._task)
+        return self._idle if self._task is None else str(self._task)
 
     def close(self) -> None:
         """End it."""

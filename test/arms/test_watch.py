@@ -377,3 +377,33 @@ def test_the_gripper_follows_good_commands_alone() -> None:
     assert other is GuardStatus.HALT_TWO_COMMANDERS
     harness.wait(PERIOD)
     assert watch.take_gripper(harness.now_ns, 0.0, harness.now_ns, harness.now) is None  # while the arm rests
+
+
+def test_a_faulty_gripper_goes_on_as_long_as_somebody_commands() -> None:
+    harness = Harness()
+    watch = harness.watch
+
+    def goes_on() -> bool:
+        return watch.gripper_goes_on(harness.now_ns, harness.now)
+
+    harness.move()
+    assert not goes_on()  # no opening was commanded
+    watch.take_gripper(harness.now_ns, 0.08, harness.now_ns, harness.now)
+    assert goes_on()
+    watch.gripper_fault = "no action server"
+    assert goes_on()
+    harness.output()
+    assert watch.status is GuardStatus.HALT_GRIPPER
+    harness.wait(0.3)
+    harness.output()
+    assert watch.status is GuardStatus.HALT_COMMAND_STALE  # and not its gripper's fault
+    assert not goes_on()
+    watch.gripper_fault = ""
+    harness.take()
+    harness.output()
+    assert not watch.status.halts
+    assert not goes_on()  # the opening is the old one
+    watch.take_gripper(harness.now_ns, 0.0, harness.now_ns, harness.now)
+    assert goes_on()
+    watch.guard.stop()
+    assert not goes_on()

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import math
 import sys
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from bundles import write_loose_limits
 from geometry_msgs.msg import TwistStamped
+from rclpy.action import CancelResponse
 from rclpy.node import Node
 from ros_rig import Rig
 from servo_emulator import PointRobot
@@ -29,6 +31,7 @@ from roman_moe.core.paths import config_path
 from roman_moe.nodes.arm_bridge import GRIPPER_TROUBLE, ArmBridge
 from roman_moe.nodes.arm_gripper import ActionGripper, make_gripper
 from roman_moe.nodes.base import CALLBACK_FAULTS
+from roman_moe.nodes.diagnostics import LAST_FAULT
 from roman_moe.nodes.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
 
 SERVO = Topic("/servo_node/delta_twist_cmds", TwistStamped)
@@ -256,6 +259,90 @@ def test_the_arm_halts_while_its_gripper_is_gone(
     else:
         subscribe()
     rig.spin_until(lambda: rig.report("arm_bridge").message == "following commands" or harness.command(GRIPPER_CLOSED))
+
+
+def test_a_driver_that_comes_back_is_sent_nothing_while_nobody_commands(rig: Rig, bundle: Path) -> None:
+    """The blender has died, then the driver; what the fingers hold must not drop once the driver is there again."""
+    harness = Harness(rig, bundle)
+    node = harness.start()
+    gripper, watch = node._gripper, node._watch
+    assert gripper is not None
+    harness.command(GRIPPER_CLOSED)
+    harness.until_state("reached")
+    watch._max_age, age = 0.0, watch._max_age  # the blender's commands are old
+    harness.end_gripper()
+    harness.until_state("to be sent: 0.0 mm")
+    harness.start_gripper("FrankaGripper")
+    rig.spin_until(lambda: not gripper.absent())
+    harness.pass_time()
+    assert harness.robot.gripper.goals == []
+    watch._max_age = age
+    watch._last_opening = None  # the twist of the blender's successor comes first
+    harness.pass_time()
+    assert harness.robot.gripper.goals == []
+    harness.command(GRIPPER_CLOSED)
+    rig.spin_until(lambda: harness.robot.gripper.goals == [0.0])
+
+
+@ARMS
+@pytest.mark.parametrize("when", ["moving", "sent"])
+def test_a_stop_halts_fingers_on_their_way(rig: Rig, bundle: Path, arm: str, make: str, change: Any, when: str) -> None:
+    harness = Harness(rig, bundle, arm, make, change, width=0.07, target=0.07)
+    harness.fingers.speed = 0.005
+    node = harness.start()
+    harness.command(GRIPPER_CLOSED)
+    harness.until_state("moving")
+    if when == "sent":  # the gripper has not answered yet when the stop comes
+        assert node._gripper is not None
+        node._gripper.command(0.01)
+        node._gripper.step(None, time.monotonic())
+    assert rig.trigger("arm_bridge/stop").success
+    gripper = harness.robot.gripper
+    rig.spin_until(lambda: gripper.results["CANCELED"] + gripper.results["ABORTED"] >= (2 if when == "sent" else 1))
+    assert gripper.results["CANCELED"] >= 1
+    harness.until_state("stopped on the way to")
+    sent, width = len(gripper.goals), harness.fingers.width
+    assert width > 0.02
+    harness.command(GRIPPER_CLOSED)
+    harness.pass_time()
+    assert harness.fingers.width == pytest.approx(width, abs=1e-3)
+    assert not decode_hand_state(rig.heard[HAND_STATE.name][-1]).finger_forces.any()  # halted, it holds nothing
+    rig.trigger("arm_bridge/rearm")
+    harness.pass_time()
+    harness.fingers.speed = 0.1
+    harness.command(GRIPPER_CLOSED)  # the same as before the stop
+    harness.until_state("reached: 0.0 mm")
+    assert len(gripper.goals) == sent + 1
+    assert rig.reported("arm_bridge", GRIPPER_TROUBLE) == 0
+
+
+@ARMS
+def test_a_stop_keeps_what_is_held(rig: Rig, bundle: Path, arm: str, make: str, change: Any) -> None:
+    harness = Harness(rig, bundle, arm, make, change, width=0.07, target=0.07, thickness=0.02)
+    harness.start()
+    harness.command(GRIPPER_CLOSED)
+    harness.until_state("holding")
+    rig.trigger("arm_bridge/stop")
+    harness.until_halted()
+    harness.pass_time()
+    rig.trigger("arm_bridge/rearm")
+    harness.command(GRIPPER_CLOSED)
+    harness.pass_time()
+    assert harness.fingers.target == pytest.approx(0.0, abs=1e-4)  # it still grips
+    assert sum(harness.robot.gripper.results.values()) == len(harness.robot.gripper.goals) == 1
+    assert "holding" in harness.state()
+
+
+def test_a_gripper_that_refuses_to_cancel_is_reported(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle, width=0.07, target=0.07)
+    harness.robot.gripper.server.register_cancel_callback(lambda _: CancelResponse.REJECT)
+    harness.fingers.speed = 0.005
+    harness.start()
+    harness.command(GRIPPER_CLOSED)
+    harness.until_state("moving")
+    rig.trigger("arm_bridge/stop")
+    rig.spin_until(lambda: rig.reported("arm_bridge", GRIPPER_TROUBLE) == 1)
+    assert "refuses to cancel" in rig.fact("arm_bridge", LAST_FAULT)
 
 
 def test_a_controller_that_takes_goals_and_does_not_move_halts_the_arm(rig: Rig, bundle: Path) -> None:
