@@ -25,6 +25,7 @@ EXTRAS = {
         "ros-action-msgs",
         "ros-diagnostic-msgs",
         "ros-geometry-msgs",
+        "ros-lifecycle-msgs",
         "ros-rcl-interfaces",
         "ros-rosgraph-msgs",
         "ros-sensor-msgs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -10,11 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from bundles import write_tiny_bundle
+from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle.node import LifecycleNodeMixin
 from ros_rig import Rig
+from std_msgs.msg import Float64MultiArray
 
+from roman_moe.arms.config import load_arm_config
+from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.features import HOME_POSITION
 from roman_moe.core.paths import config_path
@@ -28,7 +34,7 @@ from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.manipulation_network import ManipulationNetwork
 from roman_moe.nodes.observer import Observer
 from roman_moe.nodes.process import ros_context
-from roman_moe.nodes.topics import CODEC, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.topics import CODEC, SCENE, TWIST_COMMAND, Topic, expert_action
 
 TRANSITIONS = {
     "unconfigured": {"configure", "shutdown"},
@@ -45,8 +51,19 @@ SHUTDOWN = {
 
 def needed(executable: str, bundle: Path) -> dict[str, Any]:
     """Parameters that a node does not run without."""
-    given = {"controller": str(bundle), "skill": "push", "config": str(config_path("arms/franka.yaml"))}
+    given = {"controller": str(bundle), "skill": "push", "config": str(bundle.parent / "arm.yaml")}
+    given["servo_unchecked"] = True
     return {name: given[name] for name in node_class(executable).PARAMETERS.__dataclass_fields__ if name in given}
+
+
+def play_robot(rig: Rig, bundle: Path) -> None:
+    """Subscribe as Servo and a gripper do, without which the bridge refuses to become active."""
+    content = yaml.safe_load(config_path("arms/franka.yaml").read_text())
+    del content["gripper"]["action"]
+    (bundle.parent / "arm.yaml").write_text(yaml.safe_dump(content))
+    config = load_arm_config(bundle.parent / "arm.yaml")
+    rig.listen(Topic(config.twist.topic, TwistStamped))
+    rig.listen(Topic(config.gripper.topic, Float64MultiArray))
 
 
 def scene(tick: int) -> Any:
@@ -80,6 +97,7 @@ class Managed:
 def test_only_an_active_node_speaks_and_every_transition_is_made_in_time(
     rig: Rig, bundle: Path, executable: str
 ) -> None:
+    play_robot(rig, bundle)
     managed = Managed(rig, node_class(executable), **needed(executable, bundle))
     assert managed.state == "unconfigured"
     managed.is_silent()
@@ -254,9 +272,10 @@ def test_when_the_context_ends_neither_files_nor_threads_are_left(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
+    load_bundle(bundle)  # ONNX Runtime opens files of its own, once a process
     before = held()
-    with ros_context() as context:
-        rig = Rig(context)
+    with ros_context() as context, contextlib.closing(Rig(context)) as rig:  # closed if it fails, too: or it hangs
+        play_robot(rig, bundle)
         for executable in reversed(NODE_CLASSES):
             node = rig.add(node_class(executable), executable, autostart=False, **needed(executable, bundle))
             rig.serve(node)
@@ -267,7 +286,6 @@ def test_when_the_context_ends_neither_files_nor_threads_are_left(
         assert threading.active_count() == before[0] + 1
         with pytest.raises(ConfigError, match="'controller' is not set"):
             rig.add(ExpertNode)
-        rig.close()
     assert held() == before
 
 
