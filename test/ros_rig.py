@@ -153,6 +153,10 @@ class Rig:
             assert time.monotonic() < end, f"did not happen; heard {[(k, len(v)) for k, v in self.heard.items()]}"
             self._executor.spin_once(timeout_sec=0.01)
 
+    def pass_moment(self) -> None:
+        """Let the nodes work on what has come."""
+        self._executor.spin_once(timeout_sec=0.01)
+
     def last(self, topic: Topic, count: int = 1) -> Any:
         """The latest message once there have been `count`."""
         self.spin_until(lambda: len(self.heard[topic.name]) >= count)

@@ -105,6 +105,7 @@ class Servo:
         parameters: by name without prefix; they may change at any time.
         command_type: that is taken; Servo starts with JOINT_JOG.
         status: name, of the last iteration.
+        stamp_ns: of the last twist that had one.
         collision_distance: to the nearest obstacle of the planning scene [m].
         counts: of what was taken and dropped, and why.
     """
@@ -118,7 +119,7 @@ class Servo:
         self.paused = False
         self.counts: Counter[str] = Counter()
         self._twist: tuple[str, Matrix] | None = None
-        self._stamp_ns = 0
+        self.stamp_ns = 0
         self._velocity = np.zeros(6)
 
     def take(self, stamp_ns: int, frame: str, twist: Matrix) -> None:
@@ -126,7 +127,12 @@ class Servo:
         self.counts["received"] += 1
         self._twist = frame, twist
         if self.version == JAZZY or stamp_ns:  # Humble keeps the stamp before if there is none
-            self._stamp_ns = stamp_ns
+            self.stamp_ns = stamp_ns
+
+    @property
+    def moves(self) -> bool:
+        """Whether the last twist asks for motion, and has not been dropped."""
+        return self._twist is not None and bool(self._twist[1].any())
 
     def iterate(self, now_ns: int) -> Matrix:
         """The hand's velocity for the next period, (6,) [m/s, rad/s]."""
@@ -138,7 +144,7 @@ class Servo:
             self.counts["other_type"] += 1
         if self._twist is None:
             return self._follow(np.zeros(6))
-        if now_ns - self._stamp_ns >= self.parameters["incoming_command_timeout"] * 1e9:
+        if now_ns - self.stamp_ns >= self.parameters["incoming_command_timeout"] * 1e9:
             self.counts["stale_periods"] += 1
             wanted = self._follow(np.zeros(6))
             if not wanted.any():

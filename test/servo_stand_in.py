@@ -2,7 +2,9 @@
 
 It takes Servo's twists (`servo_emulator.py`) and a gripper's topic, as a file of config/arms/ has them, and nothing of
 the graph. With `--gripper` it takes goals of the gripper's action (`gripper_emulator.py`), and no topic. It publishes
-the driver's topics and the camera's. Each report is a line of JSON on its standard output; the last is the judge's.
+the driver's topics and the camera's. With `--clock` it is the source of /clock, for a graph with `use_sim_time`
+(`servo_clock.py`); otherwise its time is this machine's. Each report is a line of JSON on its standard output; the
+last is the judge's.
 
     python test/servo_stand_in.py --config config/arms/ur.yaml --servo humble --scenario 2 --seed 1
 
@@ -15,7 +17,6 @@ import argparse
 import importlib
 import json
 import os
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState, MultiDOFJointState
+from servo_clock import ElasticPace, Pace, WallPace
 from servo_emulator import FRANKA, HUMBLE, JAZZY, UR, ServoNode, finger_joints
 from std_msgs.msg import Bool, Float64MultiArray
 
@@ -42,8 +44,8 @@ from roman_moe.nodes.topics import CODEC
 
 RATE = 100.0  # [Hz] of Servo and of the robot's state, for both arms: 1 / publish_period
 CAMERA_DIVIDER = 3  # periods from one image to the next
-CATCH_UP = 5  # periods at most that are made up for at once, on a busy machine
 GRIPPERS = ("FrankaGripper", "RobotiqController", "HumbleRobotiqController")  # of gripper_emulator, needs control_msgs
+SIMULATED = ("--ros-args", "-p", "use_sim_time:=true")
 SERVO_PARAMETERS = {"franka": FRANKA, "ur": UR}
 
 
@@ -98,9 +100,7 @@ class LabRobot:
         self._hand = state.hand_position
         if self.gripper is not None:
             self.gripper.step(1.0 / RATE)
-        outcome = self.judge.update(self.lab)
-        # the wall clock drives it: how long it takes is the machine's affair, and the test's deadline
-        self.outcome = Outcome.RUNNING if outcome is Outcome.TIME_LIMIT else outcome
+        self.outcome = self.judge.update(self.lab)
 
     def report(self) -> dict[str, Any]:
         """What has become of it."""
@@ -183,7 +183,9 @@ class Driver(Node):
             self._camera.publish(message)
 
 
-def run(context: Any, servo: ServoNode, driver: Driver, robot: LabRobot, more: Sequence[Node], parent: int) -> int:
+def run(
+    context: Any, servo: ServoNode, driver: Driver, robot: LabRobot, more: Sequence[Node], pace: Pace, parent: int
+) -> int:
     """Run until the judge decides or the parent ends; the episode's time begins with the first twist."""
     executor = make_executor(context)
     nodes = [servo, driver, *more]
@@ -192,21 +194,18 @@ def run(context: Any, servo: ServoNode, driver: Driver, robot: LabRobot, more: S
     print(json.dumps({"state": "ready"}), flush=True)
 
     def tell(state: str) -> None:
-        print(json.dumps({"state": state, **robot.report(), **servo.servo.counts}), flush=True)
+        print(json.dumps({"state": state, **robot.report(), **servo.servo.counts, **pace.report()}), flush=True)
 
-    due, told = time.monotonic(), 0
+    told = 0
     try:
         while robot.outcome is Outcome.RUNNING:
-            periods = min(CATCH_UP, 1 + int(max(0.0, time.monotonic() - due) * RATE))
-            due = max(due + periods / RATE, time.monotonic())
-            for _ in range(periods):
+            for _ in range(pace.periods()):
+                pace.advance()
                 velocity = servo.step()
                 if servo.servo.counts["received"] and robot.outcome is Outcome.RUNNING:
                     robot.step(velocity)
             driver.tell()
-            while (left := due - time.monotonic()) > 0.0:
-                executor.spin_once(timeout_sec=left)
-            executor.spin_once(timeout_sec=0.0)
+            pace.wait(executor)
             if robot.periods // RATE > told:
                 told += 1
                 tell("running")
@@ -226,6 +225,7 @@ def main() -> int:
     parser.add_argument("--config", default="config/arms/franka.yaml")
     parser.add_argument("--servo", choices=(JAZZY, HUMBLE), default=JAZZY)
     parser.add_argument("--gripper", choices=GRIPPERS)
+    parser.add_argument("--clock", action="store_true")
     parser.add_argument("--scenario", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -233,13 +233,18 @@ def main() -> int:
     arm = "ur" if "/ur" in options.config else "franka"
     parent, robot = os.getppid(), LabRobot(options.scenario, options.seed)
     parameters = {**SERVO_PARAMETERS[arm], "publish_period": 1.0 / RATE}
-    with ros_context() as context:
+    with ros_context(SIMULATED if options.clock else ()) as context:
         servo = ServoNode(context, config, robot, options.servo, parameters)
         if options.gripper:
             kind = getattr(importlib.import_module("gripper_emulator"), options.gripper)
             robot.gripper = kind(context, LabFingers(robot))
         more = [robot.gripper] if options.gripper else []
-        return run(context, servo, Driver(context, config, robot), robot, more, parent)
+        driver = Driver(context, config, robot)
+        pace: Pace = WallPace(RATE)
+        if options.clock:
+            pace = ElasticPace(context, RATE, servo.servo, [servo, driver, *more])
+            more.append(pace.node)
+        return run(context, servo, driver, robot, more, pace, parent)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,19 @@ class Pace:
         return self._began_ns + round((now - self._began) * self._speed * NANOSECONDS)
 
 
+class Forward:
+    """Time that never goes back, of a clock that may be set back, as a simulation's is by its reset."""
+
+    def __init__(self) -> None:
+        self._last, self._lost = 0.0, 0.0
+
+    def at(self, now: float) -> float:
+        """The time [s] at `now` [s] of the clock."""
+        self._lost += max(0.0, self._last - now)
+        self._last = now
+        return now + self._lost
+
+
 def misfit(stamp_ns: int, earliest_ns: int, latest_ns: int) -> str:
     """Why a command of this stamp is not for the present tick; empty if it is."""
     if stamp_ns < earliest_ns:

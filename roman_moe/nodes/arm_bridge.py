@@ -10,7 +10,6 @@ This is software: it stops a robot that works. It is no safety-rated emergency s
 from __future__ import annotations
 
 import importlib
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -131,18 +130,19 @@ class ArmBridge(RomanNode):
         self._listen_to_robot(config)
         if not self._settings.read_only:
             self._twist = self.advertise(to_servo)
-            self._gripper = make_gripper(self, config.gripper, partial(self.diagnostics.count, GRIPPER_TROUBLE))
+            on_failure = partial(self.diagnostics.count, GRIPPER_TROUBLE)
+            self._gripper = make_gripper(self, config.gripper, on_failure, self.steady)
             self._undo.append(self._let_go_of_gripper)
             self._find_servo()
             require(self._gripper, config.gripper.timeout)
-            self.timer(GRIPPER_PERIOD, self._look_for_gripper)
+            self.timer(GRIPPER_PERIOD, self._look_for_gripper, of_arm=True)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.trigger_service("stop", self._stop)
         self.trigger_service("rearm", self._rearm)
-        self.timer(POLL_PERIOD, self._on_poll)
-        self.timer(SPEAKERS_PERIOD, self._look_who_commands)
-        self.timer(SPEAKERS_PERIOD, self._look_at_robot)
+        self.timer(POLL_PERIOD, self._on_poll, of_arm=True)
+        self.timer(SPEAKERS_PERIOD, self._look_who_commands, of_arm=True)
+        self.timer(SPEAKERS_PERIOD, self._look_at_robot, of_arm=True)
         self.diagnostics.fact(
             {
                 "arm": self._settings.config,
@@ -150,7 +150,8 @@ class ArmBridge(RomanNode):
                 "gripper": self._gripper.how if self._gripper else "not commanded",
             }
         )
-        self.diagnostics.state(WARN, f"{WAITING}the robot")
+        no_clock = self._now()[0] == 0  # its timers begin with the first /clock
+        self.diagnostics.state(WARN, f"{WAITING}{'/clock (use_sim_time)' if no_clock else 'the robot'}")
 
     def _find_servo(self) -> None:
         """Refuse to be active while Servo is not there, or takes other units."""
@@ -214,15 +215,18 @@ class ArmBridge(RomanNode):
 
     def _now(self) -> tuple[int, float]:
         """The graph's clock [ns] and a steady one [s]."""
-        return self.get_clock().now().nanoseconds, time.monotonic()
+        return self.get_clock().now().nanoseconds, self.steady()
 
     def _read_pose(self, message: Any) -> None:
+        now_ns, now = self._now()
+        if now_ns == 0:  # no /clock yet
+            return
         p, q = message.pose.position, message.pose.orientation
         stamp, frame = message_stamp(message), message.header.frame_id
-        self._robot.see_pose(stamp, frame, (p.x, p.y, p.z), (q.x, q.y, q.z, q.w), *self._now())
+        self._robot.see_pose(stamp, frame, (p.x, p.y, p.z), (q.x, q.y, q.z, q.w), now_ns, now)
 
     def _read_joints(self, message: Any) -> None:
-        self._robot.see_joints(message.name, message.position, message.effort, time.monotonic())
+        self._robot.see_joints(message.name, message.position, message.effort, self.steady())
 
     def _ignore(self, _: None) -> None:
         """What the robot says has been taken note of while it was decoded."""

@@ -72,13 +72,16 @@ class Gripper(Protocol):
         ...
 
 
-def make_gripper(node: Node, config: GripperConfig, on_failure: Callable[[str], None]) -> Gripper:
+def make_gripper(
+    node: Node, config: GripperConfig, on_failure: Callable[[str], None], steady: Callable[[], float] = time.monotonic
+) -> Gripper:
     """The way that the configuration names and this installation has.
 
     Args:
         node: whose client or publisher it is.
         config: of the gripper.
         on_failure: called with the reason whenever a goal comes to nothing.
+        steady: the clock that times what it does [s].
 
     Raises:
         MissingDependencyError: if there is none.
@@ -87,7 +90,7 @@ def make_gripper(node: Node, config: GripperConfig, on_failure: Callable[[str], 
     if config.action:
         try:
             kind = getattr(importlib.import_module("control_msgs.action"), config.action_type)
-            return ActionGripper(node, config, kind, on_failure)
+            return ActionGripper(node, config, kind, on_failure, steady)
         except (ImportError, AttributeError):
             needs = f"action {config.action} needs control_msgs with {config.action_type}"
             if not config.topic:
@@ -174,8 +177,15 @@ class TopicGripper:
 class ActionGripper:
     """Sends a goal for each opening, and follows it; goals that fail are sent again, a few times and no more."""
 
-    def __init__(self, node: Node, config: GripperConfig, kind: Any, on_failure: Callable[[str], None]) -> None:
-        self._config, self._kind, self._on_failure = config, kind, on_failure
+    def __init__(
+        self,
+        node: Node,
+        config: GripperConfig,
+        kind: Any,
+        on_failure: Callable[[str], None],
+        steady: Callable[[], float],
+    ) -> None:
+        self._config, self._kind, self._on_failure, self._steady = config, kind, on_failure, steady
         self._task: GripperTask | None = None
         self._idle = "not commanded yet"  # what it does without a task, in words
         self._under_way: Any = None  # future of the goal whose result has not come yet
@@ -227,12 +237,12 @@ class ActionGripper:
             try:
                 handle(task, future.result())
             except Exception as error:  # noqa: BLE001 (out of a callback it would end the executor)
-                task.failed(f"{type(error).__name__}: {error}", time.monotonic())
+                task.failed(f"{type(error).__name__}: {error}", self._steady())
 
         return done
 
     def _on_answer(self, task: GripperTask, handle: Any) -> None:
-        now = time.monotonic()
+        now = self._steady()
         if not handle.accepted:
             self._under_way = None
             task.failed("goal rejected", now)
@@ -243,7 +253,7 @@ class ActionGripper:
     def _on_result(self, task: GripperTask, answer: Any) -> None:
         self._under_way = None
         result = answer.result
-        task.ended(_STATUS.get(answer.status, _UNKNOWN), result.reached_goal, result.stalled, time.monotonic())
+        task.ended(_STATUS.get(answer.status, _UNKNOWN), result.reached_goal, result.stalled, self._steady())
 
     def trouble(self) -> str:
         """Why the gripper does not do what it is commanded."""

@@ -8,13 +8,14 @@ commands nothing, not even by accident.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, ROSClock
 from rclpy.context import Context
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -23,7 +24,7 @@ from rclpy.publisher import Publisher
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
-from roman_moe.arms.clock import FUTURE_TOLERANCE_NS
+from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Forward
 from roman_moe.core.bodies import Bodies, MessageError
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
@@ -89,7 +90,8 @@ class RomanNode(LifecycleNode):
             start_parameter_services=False,  # see `nodes.services`
         )
         self.diagnostics = Diagnostics(self)
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._wall = Clock(clock_type=ClockType.STEADY_TIME)
+        self._forward = Forward()
         self._autostart = declare_autostart(self)
         if not self._autostart:
             self.diagnostics.fact({AUTOSTART: str(False)})
@@ -363,8 +365,19 @@ class RomanNode(LifecycleNode):
         self.diagnostics.count(FUTURE, f"{what} at {stamp_ns} ns {wrong}: are the machines' clocks synchronised?")
         return True
 
-    def timer(self, period: float, handle: Callable[[], None]) -> Timer:
-        """Timer of `period` [s] wall time; with use_sim_time too."""
+    @property
+    def simulated_time(self) -> bool:
+        """Whether the node's clock follows /clock: its parameter `use_sim_time`."""
+        clock = self.get_clock()
+        return isinstance(clock, ROSClock) and clock.ros_time_is_active
+
+    def steady(self) -> float:
+        """Time that never goes back [s], to measure how long an arm takes: of /clock, where the node follows it."""
+        simulated = self.simulated_time
+        return self._forward.at(self.get_clock().now().nanoseconds / NANOSECONDS if simulated else time.monotonic())
+
+    def timer(self, period: float, handle: Callable[[], None], of_arm: bool = False) -> Timer:
+        """Timer of `period` [s] wall time, with use_sim_time too; with `of_arm`, of the time that `steady` gives."""
 
         activity = self._activities
 
@@ -372,7 +385,8 @@ class RomanNode(LifecycleNode):
             if activity == self._activities:
                 self.protect(handle)
 
-        timer = self.create_timer(period, guarded, clock=self._steady)
+        clock = self.get_clock() if of_arm and self.simulated_time else self._wall
+        timer = self.create_timer(period, guarded, clock=clock)
         self._undo.append(partial(self.destroy_timer, timer))
         return timer
 

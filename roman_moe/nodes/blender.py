@@ -104,7 +104,7 @@ class Blender(RomanNode):
         self._guard = self._commander.guard
         if self._stopped:
             self._guard.stop()
-        self._silence = limits.max_command_age / min(1.0, self._settings.speed)
+        self._silence = limits.max_command_age / (1.0 if self.simulated_time else min(1.0, self._settings.speed))
         refused = self._taken_out_wrongly(self._taken_out)
         if refused:
             raise ConfigError(f"{self.get_name()}: parameter {refused}")
@@ -126,11 +126,11 @@ class Blender(RomanNode):
         self._stopped_publisher = self.advertise(IS_STOPPED)
         self._undo.append(self._forget_stopped_publisher)
         self._stopped_publisher.publish(Bool(data=self._stopped))
-        self._deadline = self.timer(self._settings.deadline, self._on_deadline)
+        self._deadline = self.timer(self._settings.deadline, self._on_deadline, of_arm=True)
         self._deadline.cancel()
-        self._watchdog = self.timer(self._silence, self._on_silence)
+        self._watchdog = self.timer(self._silence, self._on_silence, of_arm=True)
         self._watchdog.cancel()
-        self._braking = self.timer(1.0 / self._rates.control_rate, self._on_silence)
+        self._braking = self.timer(1.0 / self._rates.control_rate, self._on_silence, of_arm=True)
         self._braking.cancel()
         self._twice: list[str] = []
         self._sources = (SCENE, GATE_WEIGHTS, *map(expert_action, self._skills))

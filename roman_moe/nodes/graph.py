@@ -22,6 +22,7 @@ Value = Any
 
 _REFERENCE = re.compile(r"\$\((\w+)(?: (==|!=) (\w+))?\)")
 _SKILL = "skill"
+SIM_TIME = "use_sim_time"
 _PATHS = ("controller", "arm_config", "limits")
 """Arguments that are paths: nodes run in folders of their own, and get the whole one, of what is shipped if it is not
 here."""
@@ -107,6 +108,8 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
         for skill in skills if f"$({_SKILL})" in name else (None,):
             known = values if skill is None else {**values, _SKILL: skill}
             parameters = {key: _substitute(value, known) for key, value in template.parameters.items()}
+            if parameters.get(SIM_TIME) is False:  # ROS's default, which must not go before a `-p use_sim_time:=true`
+                del parameters[SIM_TIME]
             nodes.append(NodeSpec(str(_substitute(name, known)), template.executable, parameters))
     return tuple(nodes)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roman_moe.arms.clock import STEP_BACK_NS, Freshness, Pace, StampGrid, TickStamps, misfit
+from roman_moe.arms.clock import STEP_BACK_NS, Forward, Freshness, Pace, StampGrid, TickStamps, misfit
 from roman_moe.control.rates import Rates
 from roman_moe.core.state import EPISODE_GAP_NS, NANOSECONDS, begins_anew
 
@@ -122,6 +122,11 @@ def test_the_pace_is_that_of_a_steady_clock(speed: float) -> None:
     pace = Pace(NOON, 100.0, speed)
     assert pace.now_ns(100.0) == NOON
     assert pace.now_ns(102.0) == NOON + round(2.0 * speed * NANOSECONDS)
+
+
+def test_a_clock_that_is_set_back_goes_on_from_where_it_was() -> None:
+    forward = Forward()
+    assert [forward.at(now) for now in (60.0, 61.0, 1.0, 1.5, 0.5, 2.0)] == [60.0, 61.0, 61.0, 61.5, 61.5, 63.0]
 
 
 def test_a_stamp_that_does_not_fit_is_told_with_the_amount() -> None:

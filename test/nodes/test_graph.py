@@ -46,6 +46,14 @@ def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path, arm
         assert set(spec.parameters) <= declared, spec.name
 
 
+@pytest.mark.parametrize("simulated", [False, True])
+def test_false_leaves_the_clock_to_the_command_line(bundle: Path, simulated: bool) -> None:
+    """A node's own parameters go before `--ros-args -p use_sim_time:=true`."""
+    arguments = {"controller": str(bundle), "arm": "servo", "use_sim_time": simulated}
+    for spec in resolve(load_description(), arguments):
+        assert spec.parameters.get("use_sim_time") is (True if simulated else None), spec.name
+
+
 @pytest.mark.parametrize(("arm", "node"), [("lab", "lab"), ("mock", "mock_arm"), ("servo", "arm_bridge")])
 def test_the_chosen_arm_starts_alone_and_last(bundle: Path, arm: str, node: str) -> None:
     arguments = {"controller": str(bundle), "arm": arm, "arm_config": "config/arms/franka.yaml", "read_only": True}
