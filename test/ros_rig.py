@@ -128,8 +128,8 @@ class Rig:
         return str(self.answer(self.call(GetParameters, f"{node}/get_parameters", request)).values[0].string_value)
 
     def advertised(self, node: str) -> set[str]:
-        """Topics that a node publishes, but for those that every node has."""
-        everywhere = {DIAGNOSTICS.name, "/rosout", "/parameter_events", f"/{node}/transition_event"}
+        """Topics that a node publishes, but for those by which it reports its own state."""
+        everywhere = {DIAGNOSTICS.name, "/rosout", "/parameter_events", f"/{node}/transition_event", f"/{node}/stopped"}
         there = self._probe.get_publisher_names_and_types_by_node(node, "/")
         return {name for name, _ in there} - everywhere
 

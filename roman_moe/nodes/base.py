@@ -2,7 +2,7 @@
 
 No message, however malformed, no fault in a callback and no illegal transition ends a node: all are counted and
 reported. Publishers, subscriptions and timers exist while a node is active and at no other time, so one that is not
-commands nothing, not even by accident.
+commands nothing, not even by accident. Only what a node reports of itself, such as diagnostics, is published always.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class RomanNode(LifecycleNode):
             start_parameter_services=False,  # see `nodes.services`
         )
         self.diagnostics = Diagnostics(self)
+        self.diagnostics.fact({PROCESS: self._self.process.hex()}, at_once=False)  # in the first report
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self._forward = Forward()
         self._autostart = declare_autostart(self)
@@ -134,7 +135,6 @@ class RomanNode(LifecycleNode):
         return self._transition(self.configure, "inactive", self.clean_up)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.diagnostics.fact({PROCESS: self._self.process.hex()}, at_once=False)
         self.diagnostics.state(OK, "active")  # until `activate` knows better
         return self._transition(self.activate, None, self._end_activity)
 

@@ -53,6 +53,9 @@ TAKEN_OUT = "taken_out"
 LED, FAINT = 0.5, 0.05
 """Weight of those that are taken out at which the arm rests for them, and below which one of them is not named."""
 
+OWN_STOPPED = "~/stopped"
+"""`topics.STOPPED` of the node that the graph calls "blender"; a second blender has its own, as its services."""
+
 PENDING_LIMIT = 8
 """Ticks kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""
 
@@ -78,7 +81,6 @@ class Blender(RomanNode):
     PARAMETERS = BlenderParameters
 
     _sent: Command | None = None
-    _stopped_publisher: Any = None
     _guard: Guard | None = None
     _stopped = False  # outlives the guard, which a node that is configured again makes anew
 
@@ -88,6 +90,8 @@ class Blender(RomanNode):
         self.real_time = not self._settings.lockstep and self._settings.speed == 1.0
         self._skills: tuple[str, ...] = ()
         self._mask = Mask(self._counting(), self._settings.ramp)
+        # here, as the services: a stop holds the arm whoever commands it, also while this node is inactive
+        self._stopped_publisher = self.create_publisher(IS_STOPPED.kind, OWN_STOPPED, IS_STOPPED.qos)
         self._set_stopped(self._settings.stopped)
         self._tell_taken_out()
         self.trigger_service("stop", self._stop)  # here: one that comes before the activation counts, too
@@ -123,9 +127,6 @@ class Blender(RomanNode):
         self._begin_episode()
         self._publish_gripper = self.advertise_numbers(GRIPPER_COMMAND, GRIPPER)
         self._publish_twist = self.advertise_numbers(TWIST_COMMAND, TWIST)
-        self._stopped_publisher = self.advertise(IS_STOPPED)
-        self._undo.append(self._forget_stopped_publisher)
-        self._stopped_publisher.publish(Bool(data=self._stopped))
         self._deadline = self.timer(self._settings.deadline, self._on_deadline, of_arm=True)
         self._deadline.cancel()
         self._watchdog = self.timer(self._silence, self._on_silence, of_arm=True)
@@ -151,9 +152,6 @@ class Blender(RomanNode):
             if not sent.linear_velocity.any():
                 break
 
-    def _forget_stopped_publisher(self) -> None:
-        self._stopped_publisher = None
-
     def _begin_episode(self) -> None:
         self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
         self._answers: dict[int, dict[int, NDArray[np.float64]]] = {}  # by stamp, then expert; NaN for "no answer"
@@ -164,8 +162,7 @@ class Blender(RomanNode):
         if self._guard is not None:
             (self._guard.stop if stopped else self._guard.rearm)()
         self.diagnostics.fact({STOPPED: str(stopped)})
-        if self._stopped_publisher is not None:
-            self._stopped_publisher.publish(Bool(data=stopped))
+        self._stopped_publisher.publish(Bool(data=stopped))
 
     def _tell_taken_out(self) -> None:
         self.diagnostics.fact({TAKEN_OUT: ",".join(self._taken_out)})

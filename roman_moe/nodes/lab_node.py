@@ -5,7 +5,8 @@ command; in lockstep a tick lasts until its command comes. The first tick of an 
 goes unanswered is sent again, so that no message lost while the graph comes together can stop it.
 
 All stamps and /clock are on one time base that never goes back. In real time that is the node's clock; in lockstep and
-at another speed it begins there. While the blender is stopped the episode is paused: it is not judged, its time stands.
+at another speed it begins there. While the blender is stopped the episode is paused: it is not judged, its time stands,
+and the arm follows nobody's commands.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ from roman_moe.nodes.topics import (
 
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
+STOPPED_STATE = "stopped: no command is followed"
 PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
 
 
@@ -205,7 +207,10 @@ class LabNode(RomanNode):
 
     def _follow_if_whole(self) -> None:
         if self._velocity and self._opening and self._velocity[0] == self._opening[0]:
-            self.diagnostics.state(OK, "following commands")
+            if self._stopped:
+                self.diagnostics.state(WARN, STOPPED_STATE)
+            else:
+                self.diagnostics.state(OK, "following commands")
             self._follow(Command(self._stamp, self._velocity[1], self._opening[1]))
 
     @property
@@ -240,6 +245,8 @@ class LabNode(RomanNode):
 
     def _incomplete_command(self) -> Command:
         """What the arm does without a whole command: a twist alone keeps the gripper, without one it holds."""
+        if self._stopped:
+            return hold(self._stamp, self._target)
         if self._opening and not self._commanders.fighting:
             self._target = self._opening[1]
         if self._velocity and not self._commanders.fighting:
@@ -251,6 +258,8 @@ class LabNode(RomanNode):
     def _follow(self, command: Command) -> None:
         if self._velocity:
             self._followed = self._velocity[0]
+        if self._stopped:
+            command = hold(command.stamp_ns, self._target)
         self._answered, self._velocity, self._opening = True, None, None
         self._target = command.gripper_opening
         if not self._stopped:

@@ -22,7 +22,7 @@ from roman_moe.nodes.commanders import REFUSED, Commanders
 from roman_moe.nodes.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, HAND_STATE, TRUTH_POSES, TWIST, TWIST_COMMAND
+from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, HAND_STATE, STOPPED, TRUTH_POSES, TWIST, TWIST_COMMAND
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 
@@ -55,11 +55,13 @@ class MockArmNode(RomanNode):
         self._arm = MockArm(self._period_ns)
         self._velocity: NDArray[np.float64] | None = None  # commanded for the present tick
         self._target = GRIPPER_OPEN
+        self._stopped = False
         self._commanders = Commanders(self)
         self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
         self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
+        self.listen(STOPPED, lambda message: bool(message.data), self._on_stopped)
         now_ns = self.get_clock().now().nanoseconds
         self._pace = Pace(now_ns, time.monotonic())
         self._stamp = self._stamps.begin(now_ns)  # of the present state
@@ -67,13 +69,17 @@ class MockArmNode(RomanNode):
         self.diagnostics.state(WARN, f"{WAITING}a command")
 
     def _is_for_now(self, topic: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
-        if not self._commanders.hear(topic, stamped) or self._commanders.fighting:
+        if not self._commanders.hear(topic, stamped) or self._commanders.fighting or self._stopped:
             return False
         latest = max(self._stamp, self._pace.now_ns(time.monotonic())) + FUTURE_TOLERANCE_NS
         wrong = misfit(stamped[0], self._stamp, latest)
         if wrong:
             self.diagnostics.count(REFUSED, f"{topic} at {stamped[0]} ns {wrong}")
         return not wrong
+
+    def _on_stopped(self, stopped: bool) -> None:
+        """Whether the blender's software stop holds: then the arm follows nobody's commands."""
+        self._stopped, self._velocity = stopped, None
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         if self._is_for_now("delta_twist_cmds", stamped):
@@ -100,7 +106,8 @@ class MockArmNode(RomanNode):
             self.diagnostics.state(OK, "following commands")
         else:
             self._arm.step(hold(self._stamp, self._target))
-            self.diagnostics.state(WARN, f"standing still: no command for {self._stamp} ns")
+            why = "stopped" if self._stopped else f"no command for {self._stamp} ns"
+            self.diagnostics.state(WARN, f"standing still: {why}")
         self._velocity, self._stamp = None, next_stamp
         self._publish_hand(bodies_of_hand(dataclasses.replace(self._arm.hand, stamp_ns=next_stamp)))
         self._publish_truth(bodies_of_objects(dataclasses.replace(self._arm.objects, stamp_ns=next_stamp)))

@@ -118,6 +118,8 @@ class Monitor(Node):
         self._unsettled: list[tuple[int, float, int]] = []
         self._began = 0  # stamp of the first command after a gap, with which an episode begins
         self._stamp: int | None = None  # of the last command
+        self._processes: dict[str, str] = {}  # id of each node's living process
+        self._killed: set[str] = set()  # ids of those that are told as ended: a late report of one changes nothing
         self._ended = self.create_publisher(ENDED.kind, ENDED.name, ENDED.qos)
         for topic, handle, serialized in (
             (GATE_WEIGHTS, self._on_weights, True),
@@ -129,8 +131,9 @@ class Monitor(Node):
 
     def tell_ended(self, node: str) -> None:
         """Tell all that the process of a node has been killed: DDS shows it for a while, as if it lived."""
-        process = self._said(node).get(PROCESS)
+        process = self._processes.pop(node, None)  # not known again before the next process's first report
         if process is not None:
+            self._killed.add(process)
             self._ended.publish(String(data=process))
 
     def kept(self, node: str) -> dict[str, Any]:
@@ -235,6 +238,9 @@ class Monitor(Node):
             if name is not None:
                 self.statuses[name] = status
                 self.heard[name] = now = time.monotonic()
+                process = self._said(name).get(PROCESS)
+                if process is not None and process not in self._killed:
+                    self._processes[name] = process
                 self.news += self._news.of(name, self._said(name))
                 if _misses(status):
                     self.missing.setdefault(name, now)

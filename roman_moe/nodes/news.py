@@ -54,5 +54,7 @@ def _skills(said: Mapping[str, str]) -> set[str]:
 
 
 def _passed(before: str, now: str) -> bool:
-    """Whether a count has reached 1, 10, 100 and so on."""
-    return now.isdecimal() and len(now) > len(before)
+    """Whether a count has reached 1, 10, 100 and so on; a smaller one begins anew."""
+    if not now.isdecimal():
+        return False
+    return len(now) > len(before) or int(now) < int(before)

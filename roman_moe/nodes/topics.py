@@ -57,7 +57,7 @@ SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender
 GATE_WEIGHTS = Topic("gate/weights", JointState, _TOLD)  # gate -> blender
 TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped, _TOLD)  # blender or teleop -> arm
 GRIPPER_COMMAND = Topic("gripper_cmd", JointState)  # likewise
-STOPPED = Topic("blender/stopped", Bool, _LATCHED)  # blender -> lab: whether its software stop holds
+STOPPED = Topic("blender/stopped", Bool, _LATCHED)  # blender -> lab, mock: its software stop
 OUTCOME = Topic("lab/outcome", DiagnosticStatus, _LATCHED)  # lab -> whoever asks how it went
 DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, shared=True)  # all nodes, 1 Hz and on change
 ENDED = Topic("supervisor/ended", String, _LATCHED, shared=True)  # bring-up -> arms: ids of killed processes

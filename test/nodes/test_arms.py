@@ -22,6 +22,7 @@ from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
+from roman_moe.nodes.blender import Blender
 from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.mock_arm import MockArmNode
 from roman_moe.nodes.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TRUTH_POSES, TWIST_COMMAND, Topic
@@ -35,8 +36,8 @@ GRIPPER = Topic("/hand", JointState)
 class Commander(Node):
     """Answers each hand state with the same command, as long as it is willing."""
 
-    def __init__(self, context: Any) -> None:
-        super().__init__("blender", context=context)
+    def __init__(self, context: Any, name: str = "blender") -> None:
+        super().__init__(name, context=context)
         self.willing = True
         self.velocity, self.opening = FORWARD, GRIPPER_OPEN
         self.opinions: tuple[float, ...] = (1.0,)  # shares of the velocity, told one after the other
@@ -191,6 +192,26 @@ def test_it_stands_still_when_two_commands_for_one_scene_differ(rig: Rig, bundle
 def stands_still(commander: Commander) -> bool:
     recent = [hand.hand_position for hand in commander.hands[-12:]]
     return len(recent) == 12 and float(np.ptp(recent, axis=0).max()) < 0.0005
+
+
+@pytest.mark.parametrize("make", [lab, mock])
+def test_a_stop_of_an_inactive_blender_holds_it_until_rearm(rig: Rig, bundle: Path, make: Make) -> None:
+    """As under a teleoperator, who commands while the blender is inactive; the bridge has a stop of its own."""
+    rig.add(Blender, controller=str(bundle))
+    assert rig.change_state("blender", "deactivate")
+    teleop = rig.join(lambda context: Commander(context, "teleop"))
+    arm = make(rig, bundle)
+    rig.spin_until(lambda: teleop.hands and moved(teleop) > 0.02)
+    assert rig.trigger("blender/stop").success
+    teleop.opening = GRIPPER_CLOSED
+    rig.spin_until(lambda: stands_still(teleop))
+    rig.spin_until(lambda: rig.said(arm.get_name(), "stopped"))
+    stopped_at, seen = moved(teleop), len(teleop.hands)
+    rig.spin_until(lambda: len(teleop.hands) > seen + 20)
+    assert abs(moved(teleop) - stopped_at) < 0.0005
+    assert arm._target == GRIPPER_OPEN
+    assert rig.trigger("blender/rearm").success
+    rig.spin_until(lambda: moved(teleop) > stopped_at + 0.01 and arm._target == GRIPPER_CLOSED)
 
 
 @ARMS

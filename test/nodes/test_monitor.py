@@ -13,10 +13,10 @@ from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import GRIPPER_OPEN, Command
 from roman_moe.core.skills import SKILLS
-from roman_moe.nodes.diagnostics import HARDWARE, STATUS, local_name
+from roman_moe.nodes.diagnostics import HARDWARE, PROCESS, STATUS, STOPPED, local_name
 from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.monitor import Monitor
-from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, GATE_WEIGHTS, GRIPPER_COMMAND, TWIST_COMMAND
+from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, ENDED, GATE_WEIGHTS, GRIPPER_COMMAND, TWIST_COMMAND
 
 TICK_NS = 50_000_000
 ONE = np.eye(len(SKILLS))
@@ -155,3 +155,32 @@ def test_a_guard_that_halts_for_want_of_an_answer_misses_something(
 def test_reports_of_another_namespace_are_not_ours(name: str, namespace: str, local: str | None) -> None:
     assert local_name(DiagnosticStatus(name=name, hardware_id=HARDWARE), namespace) == local
     assert local_name(DiagnosticStatus(name=name, hardware_id="other"), namespace) is None
+
+
+def report(rig: Rig, node: str, process: str = "") -> None:
+    values = [KeyValue(key=STOPPED, value="True")] + ([KeyValue(key=PROCESS, value=process)] if process else [])
+    rig.send(DIAGNOSTICS, DiagnosticArray(status=[DiagnosticStatus(name=node, hardware_id=HARDWARE, values=values)]))
+
+
+def test_a_process_is_told_as_ended_once_and_its_successor_keeps_the_stop(rig: Rig, monitor: Monitor) -> None:
+    """The successor that ends before its first report is not taken for its predecessor."""
+    rig.listen(ENDED)
+    report(rig, "gate", "aa")
+    rig.spin_until(lambda: monitor._processes == {"gate": "aa"})
+    monitor.tell_ended("gate")
+    before = monitor.heard["gate"]
+    report(rig, "gate", "aa")  # of the killed one, still on its way
+    rig.spin_until(lambda: monitor.heard["gate"] > before)
+    monitor.tell_ended("gate")
+    assert monitor.kept("gate") == {"stopped": True}
+    report(rig, "gate", "bb")
+    rig.spin_until(lambda: monitor._processes == {"gate": "bb"})
+    monitor.tell_ended("gate")
+    rig.spin_until(lambda: [m.data for m in rig.heard[ENDED.name]] == ["aa", "bb"])
+
+
+def test_a_nodes_first_report_names_its_process(rig: Rig) -> None:
+    node = rig.add(LabNode, autostart=False)
+    rig.spin_until(lambda: rig.report("lab") is not None)
+    first = next(s for m in rig.heard[DIAGNOSTICS.name] for s in m.status if s.name == "lab")
+    assert {v.key: v.value for v in first.values}[PROCESS] == node._self.process.hex()

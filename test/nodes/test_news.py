@@ -66,6 +66,17 @@ def test_faults_are_told_at_powers_of_ten() -> None:
     ]
 
 
+def test_faults_of_a_node_that_is_started_again_are_told_anew() -> None:
+    news, told = News(), []
+    for count in (37, 1, 2, 10):
+        told += news.of("gate", {"missed_ticks": str(count), "last_fault": f"missed_ticks: number {count}"})
+    assert told == [
+        "gate: missed ticks (37 times): number 37",
+        "gate: missed ticks: number 1",
+        "gate: missed ticks (10 times): number 10",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
