@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from roman_moe.core.action import Command
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import GATE, SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
-from roman_moe.demos.metadata import GATE, EpisodeMeta
+from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 
 

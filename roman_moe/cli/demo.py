@@ -19,7 +19,7 @@ from roman_moe.cli.options import Flag, Folder, Metres, Number, show_controller
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import scratch_folder, write_json
+from roman_moe.core.files import move, scratch_folder, write_json
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.skills import SCENARIOS
 from roman_moe.core.state import NANOSECONDS
@@ -46,7 +46,7 @@ class Demo:
     """Seed of the start and of the noise."""
 
     out: Folder = Path("out/demo")
-    """Folder for demo.mp4, gate_weights.png and report.json; a finished run replaces those of an earlier one."""
+    """Folder for demo.mp4, gate_weights.png and report.json; a finished run replaces those that it makes anew."""
 
     controller: Folder = Path("models/roman")
     """Folder of the controller bundle."""
@@ -109,12 +109,13 @@ class Demo:
         self._draw(console, trace, ended, happened, new)
         write_json(new / REPORT, report)
         names = sorted(file.name for file in new.iterdir())
-        for name in (REPORT, PLOT, VIDEO):  # the report goes first and comes last: it stands for a complete folder
-            (self.out / name).unlink(missing_ok=True)
+        (self.out / REPORT).unlink(missing_ok=True)  # goes first and comes last: it stands for a complete folder
         for name in (PLOT, VIDEO, REPORT):
             if name in names:
-                os.replace(new / name, self.out / name)
+                move(new / name, self.out / name, kept=new)
         console.print(f"See {self.out}: {', '.join(names)}", highlight=False)
+        if VIDEO not in names and (self.out / VIDEO).exists():
+            console.print(f"{self.out / VIDEO} is of an earlier run", highlight=False, soft_wrap=True)
         return 0 if record.success else 1
 
     def _run(self, console: Console) -> EpisodeRecord:

@@ -13,16 +13,15 @@ from roman_moe.control.identity import identify
 from roman_moe.core.action import TOP_SPEED
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import GATE, NETWORKS
 
-NETWORKS = (*SKILLS, "gate")
+RUN_NEEDS = ("torch", "stable_baselines3", "tensorboard", "onnx", "onnxruntime", "mujoco", "gymnasium", "rosbags")
+"""Packages with which a run is read: it is by the code that trained it."""
 
 
 @dataclass(frozen=True)
 class Export:
     """Check a trained bundle and copy it; with --from, import a network."""
-
-    needs = ("torch", "onnx", "onnxruntime")
 
     source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SOURCE", help_behavior_hint=SILENT)] = (
         None
@@ -59,6 +58,18 @@ class Export:
     normalization: OptionalFile = None
     """With --from policy.zip: what VecNormalize.save wrote, if it was trained with one."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        if self.from_ is not None:
+            return ("onnx", "onnxruntime", *(("torch",) if self.from_.suffix == ".zip" else ()))
+        return RUN_NEEDS if self.source is not None and _is_run(self.source) else ("onnxruntime",)
+
+    @property
+    def new_bundle(self) -> Path | None:
+        """Folder that is replaced as a whole."""
+        return self.to if self.from_ is not None and self.to is not None and self.to.is_dir() else self.out
+
     def main(self) -> int:
         """Export; 0 when it is written."""
         if self.from_ is not None:
@@ -70,14 +81,14 @@ class Export:
         return self._ship(self.source, self.out)
 
     def _ship(self, source: Path, out: Path) -> int:
-        from roman_moe.learning.export import check_replaceable
+        from roman_moe.control.bundle_writer import check_replaceable
         from roman_moe.learning.shipping import ship_bundle, summary_of
 
         if self.evaluation is not None:
             summary_of(self.evaluation)  # before anything is replaced
         check_replaceable(out, self.force)
         source = find_shipped(source)
-        if (source / "run.json").is_file():
+        if _is_run(source):
             from roman_moe.learning.hybrid.run import bundle_of
 
             bundle_of(source, out, self.evaluation)
@@ -92,7 +103,7 @@ class Export:
             raise ConfigError("--from: takes --skill and --to, and no SOURCE, OUT or --evaluation")
         if self.skill not in NETWORKS:
             raise ConfigError(f"--skill {self.skill!r}: expected one of {', '.join(NETWORKS)}")
-        rate = self.rate if self.rate is not None else {"gate": 10.0}.get(self.skill, 20.0)
+        rate = self.rate if self.rate is not None else 10.0 if self.skill == GATE else 20.0
         for name, value in (("rate", rate), ("top-speed", self.top_speed)):
             if not 0.0 < value < float("inf"):
                 raise ConfigError(f"--{name} {value}: expected more than 0")
@@ -101,11 +112,12 @@ class Export:
             raise ConfigError(f"--to {to}: expected a file .onnx, or the folder of a bundle that is there")
         if to.exists() and not self.force:
             raise ConfigError(f"{to}: is there already: choose another --to, or replace it with --force")
-        from roman_moe.cli.outputs import check_writable
+        from roman_moe.cli.outputs import check_file
         from roman_moe.core.files import atomic_path
         from roman_moe.learning.foreign import metadata_of, network_content, replace_network
 
-        check_writable(to, folder=to.is_dir())
+        if not to.is_dir():
+            check_file(to)
         features = tuple(name.strip() for name in self.features.split(",")) if self.features else ()
         metadata = metadata_of(self.skill, features, rate, self.top_speed)
         content = network_content(file, metadata, self.normalization)
@@ -116,3 +128,7 @@ class Export:
                 temporary.write_bytes(content)
         print(f"{to}: written")
         return 0
+
+
+def _is_run(folder: Path) -> bool:
+    return (find_shipped(folder) / "run.json").is_file()

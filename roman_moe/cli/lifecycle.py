@@ -19,6 +19,8 @@ REPORT = 1.5  # [s] within which a node reports why it refused
 class Lifecycle(Reach):
     """Configure, activate, deactivate or clean up a node of the running graph."""
 
+    needs = ("rclpy",)
+
     node: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NODE", help_behavior_hint=SILENT)] = ""
     """Name of the node, such as blender; roman-moe status lists them."""
 

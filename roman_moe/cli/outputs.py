@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,22 +11,44 @@ from roman_moe.core.errors import ConfigError
 
 
 def check_outputs(command: Any) -> None:
-    """Try the folders of a verb's `--json` and `--out`; nothing is left there, and no folder is made.
+    """Try where a verb writes; nothing is left there, and no folder is made.
+
+    These are the file `json`, the folder `folder`, or else `out`, and the folder `new_bundle`, which is replaced as a
+    whole. A verb whose default depends on other options has a property of that name. None is not written.
 
     Raises:
-        ConfigError: naming the option's path, and why it cannot be written.
+        ConfigError: naming the path, and why it cannot be written.
     """
-    for name in ("json", "out"):
-        path = getattr(command, name, None)
-        if isinstance(path, Path):
-            check_writable(path, folder=name == "out")
+    if (file := getattr(command, "json", None)) is not None:
+        check_file(file)
+    bundle = getattr(command, "new_bundle", None)
+    if (folder := getattr(command, "folder", None if bundle else getattr(command, "out", None))) is not None:
+        check_folder(folder)
+    if bundle is not None:
+        check_bundle(bundle)
 
 
-def check_writable(path: Path, folder: bool) -> None:
-    """Try to write where a file, or the files of a folder, would go. Raises as `check_outputs`."""
-    if not folder and path.is_dir():
+def check_file(path: Path) -> None:
+    """Try the folder of a file, which is written beside its place and then moved. Raises as `check_outputs`."""
+    if path.is_dir():
         raise ConfigError(f"{path}: is a folder: name a file in it")
-    place = path.absolute() if folder else path.absolute().parent
+    _try(path, path.absolute().parent)
+
+
+def check_folder(path: Path) -> None:
+    """Try a folder in which files are written. Raises as `check_outputs`."""
+    _try(path, path.resolve())
+
+
+def check_bundle(path: Path) -> None:
+    """Try the folder around one that is replaced as a whole (`core.files.atomic_folder`). Raises as `check_outputs`."""
+    place = path.resolve()
+    if os.path.ismount(place):
+        raise ConfigError(f"{path}: is a mount point, which cannot be replaced as a whole: name a folder in it")
+    _try(path, place.parent)
+
+
+def _try(path: Path, place: Path) -> None:
     while not place.exists() and place != place.parent:
         place = place.parent
     try:

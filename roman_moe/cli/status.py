@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from roman_moe.core.state import SceneState
     from roman_moe.nodes.sight import Sight, Watch
 
-LAST_FAULT, GUARD = "last_fault", "guard"  # as nodes.diagnostics has them, which needs ROS
+LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
 LEVELS = ("ok", "warning", "error", "stale")
 REPORT_AGE = 4.0  # [s] without a report, of which there is one every second, after which a node is stale
 USUAL = ("", "0", "False", "0 NO_WARNING", "1 RAMPING_IN")

@@ -17,16 +17,15 @@ from rich.table import Table
 
 from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share
 from roman_moe.cli.parsing import unknown_word
+from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import NETWORKS, SKILLS
 
 if TYPE_CHECKING:
     from roman_moe.learning.clone import ClonedNetwork
-
-NETWORKS = (*SKILLS, "gate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,25 +79,37 @@ class Hybrid(Training):
     resume: Flag = False
     """Take up a run that was cut off; the result equals that of an uninterrupted run."""
 
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return self.out or Path("runs") / self._recipe().stem
+
+    def _recipe(self) -> Path:
+        return self.recipe or config_path("training/fast.yaml")
+
+    @property
+    def new_bundle(self) -> Path:
+        """Folder of the bundle in it."""
+        return self.folder / "bundle"
+
     def practise(self, networks: Sequence[str]) -> int:
         """Train these networks; 0 when they are written."""
         from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
-        from roman_moe.learning.hybrid.run import BUNDLE, Run, curves, train_run
+        from roman_moe.learning.hybrid.run import Run, curves, train_run
         from roman_moe.report.plots import plot_curves
 
         self.check()
         if not 0.0 < self.budget <= 1.0:
             raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
-        path = self.recipe or config_path("training/fast.yaml")
-        folder = self.out or Path("runs") / path.stem
-        run = Run(folder, load_hybrid_recipe(path).with_budget(self.budget), self.demos, self.seed, self.workers)
+        folder, recipe = self.folder, load_hybrid_recipe(self._recipe()).with_budget(self.budget)
+        run = Run(folder, recipe, self.demos, self.seed, self.workers)
         console = Console()
         began = time.monotonic()
         with RunProgress(console, folder, networks):
             record = train_run(run, networks, self.resume)
         rows = curves(folder)
         plot_curves(rows, folder / "curves.png")
-        bundle = identify((folder / BUNDLE).absolute()) if (folder / BUNDLE).is_dir() else None
+        bundle = identify(self.new_bundle.absolute()) if self.new_bundle.is_dir() else None
         if bundle is not None:
             console.print(f"controller: {bundle}", highlight=False, soft_wrap=True)
         steps = record["environment_steps"]
@@ -159,8 +170,16 @@ class Bc(Training):
     recipe: OptionalFile = None
     """YAML file with every number of the training; config/training/bc.yaml if not given."""
 
-    networks: Names = "all"
+    networks: Names = ALL
     """All, or some, such as push,gate: with --force the others stay as they are in the bundle."""
+
+    @property
+    def new_bundle(self) -> Path:
+        """Folder of the bundle."""
+        return self.out or Path("runs") / self._recipe().stem
+
+    def _recipe(self) -> Path:
+        return self.recipe or config_path("training/bc.yaml")
 
     def main(self) -> int:
         """0 when the bundle is written."""
@@ -168,10 +187,8 @@ class Bc(Training):
         from roman_moe.learning.recipe import load_recipe
 
         self.check()
-        names = parse_networks(self.networks)
-        path = self.recipe or config_path("training/bc.yaml")
-        out = self.out or Path("runs") / path.stem
-        recipe = load_recipe(path)
+        names = parse_names(self.networks, NETWORKS, "--networks")
+        out, recipe = self.new_bundle, load_recipe(self._recipe())
         console = Console()
         began = time.monotonic()
         report: dict[str, object] = {}
@@ -292,16 +309,3 @@ def progress_cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
         f"{row['steps_per_s']:.0f} steps/s",
         "done" if row["done"] else "" if left is None else f"{left / 60:.0f} min left",
     )
-
-
-def parse_networks(text: str) -> tuple[str, ...]:
-    """Names in text such as "push,gate", or all of them for "all".
-
-    Raises:
-        ConfigError: naming the first that is no network.
-    """
-    names = NETWORKS if text == "all" else tuple(dict.fromkeys(text.replace(" ", "").split(",")))
-    for name in names:
-        if name not in NETWORKS:
-            raise ConfigError(f"--networks: unknown network {name!r}: expected all, or some of {', '.join(NETWORKS)}")
-    return names

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from roman_moe.core.action import ACTION_LAYOUT
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import FEATURE_INDEX, FORCE_SCALE, HOME_POSITION
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import GATE, SKILLS
 from roman_moe.core.state import FLAGS
 
 NETWORK_FORMAT = 1
-GATE = "gate"
-"""Name of the gating network, where an expert has the name of its skill."""
 
 MAX_PROPERTY = 10_000
 """Letters of a metadata property: what one says ends up in messages."""

@@ -16,6 +16,10 @@ class BundleError(RomanError):
     """A controller bundle or one of its networks that must not run."""
 
 
+class NotMovedError(RomanError):
+    """Complete results that could not be moved to their place; they stay where they were written."""
+
+
 class DemonstrationError(RomanError):
     """A demonstration that cannot be read or does not fit its use."""
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from roman_moe.core.errors import NotMovedError
 
 
 @contextlib.contextmanager
@@ -39,8 +42,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a new, empty folder beside `folder`; put it in its place when the block ends without an exception."""
-    target = Path(folder).absolute()
+    """Yield a new, empty folder beside `folder`; put it in its place when the block ends without an exception.
+
+    Raises:
+        NotMovedError: if it cannot be put there, as where `folder` is a mount point; the new folder is kept.
+    """
+    target = Path(folder).resolve()  # beside what a link points to: a rename does not leave its file system
     with scratch_folder(target.parent, target.name) as scratch:
         new, old = scratch / "new", scratch / "old"
         new.mkdir()
@@ -51,19 +58,47 @@ def atomic_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
                     os.fsync(file.fileno())
         try:
             if target.exists():
-                os.replace(target, old)
-            os.replace(new, target)
+                move(target, old, kept=new)
+            move(new, target, kept=new)
         finally:
             if old.exists() and not target.exists():
-                os.replace(old, target)
+                move(old, target, kept=old)
 
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Yield a hidden folder in `parent` for what is not complete yet; it is gone when the block ends."""
+    """Yield a hidden folder in `parent` for what is not complete yet.
+
+    It is gone when the block ends, unless by NotMovedError: then it holds the only copy of complete results.
+    """
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=parent, ignore_cleanup_errors=True) as scratch:
-        yield Path(scratch)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+    keep = False
+    try:
+        yield scratch
+    except NotMovedError:
+        keep = True
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def move(source: Path, target: Path, kept: Path) -> None:
+    """Rename `source` to `target`.
+
+    Args:
+        kept: the complete results, named if this fails.
+
+    Raises:
+        NotMovedError: if it fails.
+    """
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        raise NotMovedError(
+            f"{target}: cannot be written: {error.strerror}: the results are in {kept}, complete: move them from there"
+        ) from error
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

@@ -14,20 +14,14 @@ SKILLS: tuple[str, ...] = (
     "button",  # press the button
 )
 
+GATE = "gate"
+"""Name of the gating network, where an expert has the name of its skill."""
+NETWORKS: tuple[str, ...] = (*SKILLS, GATE)
+"""Every network of a controller: an expert for each skill, and the gate."""
+
 SCENARIOS: tuple[int, ...] = tuple(range(len(SKILLS)))
 
 SKILL_TIME_LIMIT = 80.0  # [s] 80 000 physics steps of 1 ms in ROMAN's public code
 SCENARIO_TIME_LIMIT = 240.0  # [s] 240 000 physics steps
 SKILL_MIN_TIME = 8.0  # [s] an expert's success counts from maxStep / 10 on
 SCENARIO_MIN_TIME = 2.4  # [s] the whole task's success counts from 2 400 steps on
-
-
-def scenario_skills(scenario: int) -> tuple[str, ...]:
-    """Skills that scenario `scenario` needs, in order.
-
-    Raises:
-        ValueError: if there is no such scenario.
-    """
-    if scenario not in SCENARIOS:
-        raise ValueError(f"unknown scenario {scenario!r}: expected one of {SCENARIOS[0]} to {SCENARIOS[-1]}")
-    return SKILLS[len(SKILLS) - 1 - scenario :]

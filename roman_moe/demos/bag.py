@@ -9,8 +9,8 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from roman_moe.core.messages import JOINT_STATE, MULTI_DOF, TWIST_STAMPED, MessageCodec
+from roman_moe.core.skills import GATE
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.demos.metadata import GATE
 
 SCENE_TOPIC = "scene"
 TWIST_TOPIC = "delta_twist_cmds"

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import NETWORKS
 
 FORMAT_VERSION = 3
-GATE = "gate"
-NETWORKS: tuple[str, ...] = (*SKILLS, GATE)
 MONOLITHIC = "monolithic"
 """One network for the whole task, to compare the others with."""
 

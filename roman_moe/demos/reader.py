@@ -24,10 +24,10 @@ from roman_moe.core.messages import (
     decode_twist,
     decode_weights,
 )
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import GATE, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import GRIPPER_TOPIC, METADATA_FILE, SCENE_TOPIC, TWIST_TOPIC, answer_topic, typestore
-from roman_moe.demos.metadata import GATE, EpisodeMeta
+from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.recording import Message, Topics, brief, read_recording
 
 Decoded = TypeVar("Decoded")

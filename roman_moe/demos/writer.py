@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import ACTION_SIZE, Command
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import GATE, NETWORKS, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import (
     GRIPPER_TOPIC,
@@ -38,7 +38,7 @@ from roman_moe.demos.bag import (
     typestore,
 )
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
-from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS, EpisodeMeta
+from roman_moe.demos.metadata import MONOLITHIC, EpisodeMeta
 
 
 class _Quoted(str):

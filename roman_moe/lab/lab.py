@@ -121,11 +121,6 @@ class Lab:
         """Positions of the arm's joints, (7,) [rad]."""
         return self.data.qpos[:ARM_JOINTS].copy()
 
-    @property
-    def joint_velocities(self) -> NDArray[np.float64]:
-        """Velocities of the arm's joints, (7,) [rad/s]."""
-        return self.data.qvel[:ARM_JOINTS].copy()
-
     def physics_state(self) -> NDArray[np.float64]:
         """Positions of everything that moves: enough to draw this moment again."""
         return self.data.qpos.copy()

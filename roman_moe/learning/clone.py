@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roman_moe.control.bundle import load_bundle
+from roman_moe.control.bundle_writer import check_replaceable, write_bundle
 from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.core.provenance import git_commit
+from roman_moe.core.skills import NETWORKS
 from roman_moe.demos.dataset import dataset_hash
-from roman_moe.demos.metadata import NETWORKS
 from roman_moe.demos.reader import read_episodes
 from roman_moe.learning.recipe import NetworkRecipe, Recipe
 from roman_moe.learning.workers import run_jobs
@@ -87,8 +88,6 @@ def clone_bundle(
         BundleError: if `out` holds a bundle already, cannot be written to, or lacks networks that are not cloned.
         ConfigError: if training diverges.
     """
-    from roman_moe.learning.export import check_replaceable, write_bundle
-
     check_replaceable(out, force)  # before minutes of training
     scale = ActionScale()
     data, provenance = _kept(out, [name for name in NETWORKS if name not in networks], recipe.rates, scale)

@@ -9,7 +9,6 @@ are kept.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +19,11 @@ import numpy as np
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import TOP_SPEED
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.files import scratch_folder
+from roman_moe.core.files import move, scratch_folder
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.skills import SCENARIOS, SKILLS
+from roman_moe.core.skills import GATE, SCENARIOS, SKILLS
 from roman_moe.core.state import SceneState
-from roman_moe.demos.metadata import GATE, MONOLITHIC, EpisodeMeta
+from roman_moe.demos.metadata import MONOLITHIC, EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.lab.lab import CONTROL_RATE
 from roman_moe.lab.link import GOOD_LINK, POOR_LINK, LinkQuality
@@ -141,6 +140,7 @@ def collect(
 
     Raises:
         DemonstrationError: if the folder holds demonstrations already, or the oracle fails too often.
+        NotMovedError: if the demonstrations cannot be moved into the folder; they are kept.
     """
     wanted = groups(collection)
     for network in {group.network for group in wanted}:
@@ -148,15 +148,17 @@ def collect(
             raise DemonstrationError(
                 f"{collection.out / network}: exists already: remove it or collect into another folder"
             )
-    with scratch_folder(collection.out.absolute().parent, collection.out.name) as scratch:
+    # A folder that exists may be a mount point, and a link may lead elsewhere: only within it is a move a rename.
+    out = collection.out.resolve()
+    with scratch_folder(out if out.exists() else out.parent, out.name) as scratch:
         new = scratch / "new"
         new.mkdir()
         kept = _collect(replace(collection, out=new), wanted, on_result)
-        if collection.out.exists():  # with demonstrations of other networks
-            for folder in new.iterdir():
-                os.replace(folder, collection.out / folder.name)
+        if out.exists():  # with demonstrations of other networks
+            for folder in sorted(new.iterdir()):
+                move(folder, out / folder.name, kept=new)
         else:
-            os.replace(new, collection.out)
+            move(new, out, kept=new)
     return kept
 
 

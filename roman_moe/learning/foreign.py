@@ -12,23 +12,25 @@ import json
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import helper
 
 from roman_moe.control.bundle import load_bundle
+from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.metadata import GATE, NetworkMetadata
 from roman_moe.control.network import Network
 from roman_moe.core.action import ACTION_BOUND, TOP_SPEED
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import FEATURE_INDEX, FEATURES, OBSERVATIONS
-from roman_moe.learning.export import write_bundle
 from roman_moe.learning.onnx_graph import Graph, finished_model
 from roman_moe.learning.vec_normalize import ObservationScale, read_vec_normalize
+
+if TYPE_CHECKING:
+    import torch
 
 ACTIVATIONS = {"Tanh": "Tanh", "ReLU": "Relu", "ELU": "Elu", "SiLU": "", "LeakyReLU": "LeakyRelu"}
 """ONNX operators of torch's activations with their default parameters; SiLU is x sigmoid(x)."""
@@ -119,6 +121,8 @@ Layers = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def _read_zip(source: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    import torch  # not for an ONNX file
+
     try:
         with zipfile.ZipFile(source) as archive:
             if archive.getinfo("data").file_size > MAX_JSON:
@@ -155,8 +159,10 @@ def _layers(source: Path, settings: dict[str, Any], weights: dict[str, torch.Ten
     space = settings.get("action_space") or {}
     for key, expected in (("low", -1.0), ("high", 1.0)):
         text = str(space.get(key, ""))  # Stable-Baselines3 spells arrays out beside their pickles
-        if not all(float(number) == expected for number in re.findall(r"-?(?:[\d.]+|inf)", text)):
-            raise BundleError(f"{source}: actions have {key} {text}: expected -1 to 1 each (docs/networks.md)")
+        bounds = {float(number) for number in re.findall(r"-?(?:[\d.]+|inf)", text)}
+        if bounds != {expected}:
+            found = text or "no bound"
+            raise BundleError(f"{source}: actions have {key} {found}: expected -1 to 1 each (docs/networks.md)")
     numbers = sorted({int(name[len(body) :].split(".")[0]) for name in weights if name.startswith(body)})
     names = [*(f"{body}{number}." for number in numbers), head]
     try:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.control.bundle import load_bundle
+from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import ConfigError
 from roman_moe.learning.controllers import ORACLE
-from roman_moe.learning.export import write_bundle
 
 _CONDITIONS = ("controller_sha256", "noise_bound_m", "noise_kind", "delay_ticks", "lost_share", "seed", "git_commit")
 _RESULTS = ("episodes", "successes", "rate", "ci95", "median_time_s")

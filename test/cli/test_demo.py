@@ -13,7 +13,7 @@ from bundles import write_tiny_bundle
 from roman_moe.cli import demo as module
 from roman_moe.cli.demo import Demo
 from roman_moe.control.identity import identify
-from roman_moe.core.errors import ConfigError, MissingDependencyError, RomanError
+from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedError, RomanError
 from roman_moe.core.skills import SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import scenario_start
@@ -110,12 +110,29 @@ def test_a_run_that_is_cut_off_leaves_what_an_earlier_one_left(tmp_path, graph, 
     assert contents(tmp_path) == before
 
 
-def test_a_finished_run_replaces_all_that_an_earlier_one_left_and_nothing_else(tmp_path, graph):
-    left_by_an_earlier_run(tmp_path)
+def test_a_finished_run_replaces_what_it_makes_anew_and_says_that_the_video_is_older(tmp_path, graph, capsys):
+    before = left_by_an_earlier_run(tmp_path)
     assert Demo(scenario=1, out=tmp_path, video=False).main() == 0
-    assert sorted(contents(tmp_path)) == ["gate_weights.png", "notes.txt", "report.json"]
-    assert json.loads((tmp_path / "report.json").read_text())["scenario"] == 1
-    assert (tmp_path / "notes.txt").read_text() == "earlier notes.txt"
+    after = contents(tmp_path)
+    assert json.loads(after["report.json"])["scenario"] == 1
+    assert {name for name in before if after[name] == before[name]} == {"demo.mp4", "notes.txt"}
+    assert after.keys() == before.keys()
+    assert f"{tmp_path / 'demo.mp4'} is of an earlier run" in capsys.readouterr().out
+
+
+def test_a_finished_run_replaces_the_video_if_it_makes_one(tmp_path, graph, small_video, capsys):
+    before = left_by_an_earlier_run(tmp_path)
+    assert Demo(scenario=1, out=tmp_path).main() == 0
+    assert (tmp_path / "demo.mp4").read_bytes() != before["demo.mp4"].encode()
+    assert "earlier run" not in capsys.readouterr().out
+
+
+def test_pictures_that_cannot_be_moved_to_their_place_are_kept(tmp_path, graph):
+    (tmp_path / "gate_weights.png" / "folder").mkdir(parents=True)
+    with pytest.raises(NotMovedError, match="gate_weights.png: cannot be written: Is a directory"):
+        Demo(scenario=1, out=tmp_path, video=False).main()
+    (kept,) = tmp_path.glob(".new-*")
+    assert sorted(file.name for file in kept.iterdir()) == ["gate_weights.png", "report.json"]
 
 
 def test_the_report_says_which_controller_ran(tmp_path, graph, capsys):

@@ -98,7 +98,7 @@ def interrupted(arguments: Sequence[str], folder: Path, started: str) -> int:
     ("arguments", "started"),
     [
         (["demo", "--out", "demo", "--controller", "bundle", "--no-video"], "demo/.new-*"),
-        (["collect", "--out", "demos", "--gate-episodes", "0", "--workers", "1"], ".demos-*/new/pull/.*"),
+        (["collect", "--out", "demos", "--gate-episodes", "0", "--workers", "1"], "demos/.demos-*/new/pull/.*"),
         (["evaluate", "bundle", "--scenarios", "6", "--workers", "1", "--json", "report.json"], ""),
         (["bench", "control", "--controller", "bundle", "--json", "report.json"], ""),
         (["chaos", "--controller", "bundle", "--json", "report.json"], ""),

@@ -38,6 +38,11 @@ for arguments in task:
     told.append([code, said.getvalue(), error.getvalue()])
 print(json.dumps(told))
 """
+FROM_ONNX = """
+from roman_moe.cli.main import main
+from roman_moe.core.paths import find_shipped
+assert main(["export", "--from", str(find_shipped("models/roman") / "push.onnx"), "--skill", "push"]) == 0
+"""
 HYBRID = "gymnasium, matplotlib, mujoco, onnx, onnxruntime, rosbags, stable_baselines3, tensorboard, torch"
 GRAPH = "mujoco, onnxruntime, rclpy"
 NEEDS = {
@@ -46,6 +51,7 @@ NEEDS = {
     "run": (GRAPH, "cpu,lab,ros"),
     "run --arm mock": ("onnxruntime, rclpy", "cpu,ros"),
     "status": ("rclpy", "ros"),
+    "lifecycle blender activate": ("rclpy", "ros"),
     "stop": ("rcl_interfaces", "ros"),  # which starts before its options are read
     "swap push --take-out": ("rclpy", "ros"),
     "evaluate oracle": ("mujoco", "lab"),
@@ -56,7 +62,9 @@ NEEDS = {
     "train gate": (HYBRID, "cpu,demos,lab,report,train"),
     "train bc": ("onnx, onnxruntime, rosbags, torch", "cpu,demos,train"),
     "ablate": (HYBRID.replace("mujoco", "mcap, mujoco"), "cpu,demos,lab,report,train"),
-    "export a b": ("onnx, onnxruntime, torch", "cpu,train"),
+    "export a b": ("onnxruntime", "cpu"),
+    "export --from policy.onnx --skill push": ("onnx, onnxruntime", "bench,cpu"),
+    "export --from policy.zip --skill push": ("onnx, onnxruntime, torch", "cpu,train"),
     "bench sim": ("gymnasium, mujoco", "lab"),
     "bench control": ("onnxruntime", "cpu"),
     "bench graph": ("onnxruntime, rclpy", "cpu,ros"),
@@ -94,6 +102,8 @@ def test_the_core_alone_names_everything_that_is_missing_at_once(tmp_path: Path)
         ("bench swap", "import roman_moe.bench.swap, roman_moe.nodes.lab_node"),
         ("bench graph", "import roman_moe.bench.graph"),
         ("collect", "import roman_moe.learning.collect"),
+        ("export a b", "from roman_moe.cli.main import main; assert main(['export', 'models/roman', 'bundle']) == 0"),
+        ("export --from policy.onnx --skill push", FROM_ONNX),
         ("train bc", "import roman_moe.learning.clone, roman_moe.learning.bc, roman_moe.learning.export"),
         ("demo", "import roman_moe.nodes.lab_node, roman_moe.report.video, roman_moe.lab.render, roman_moe.cli.demo"),
     ],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import typing
 from pathlib import Path
 
 import pytest
 
 from roman_moe.cli.main import VERBS, class_name, main
-from roman_moe.cli.outputs import check_writable
+from roman_moe.cli.outputs import check_bundle, check_file, check_folder
 from roman_moe.core.errors import ConfigError
 
 ARGUMENTS = {"evaluate": ["oracle"], "train expert": ["push"]}
@@ -54,12 +55,58 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(name, 
 
 def test_a_file_system_that_takes_nothing_is_noticed_even_by_root():
     with pytest.raises(ConfigError, match=r"^/proc/report\.json: cannot be written: /proc: "):
-        check_writable(Path("/proc/report.json"), folder=False)
+        check_file(Path("/proc/report.json"))
 
 
 def test_trying_leaves_nothing(tmp_path):
-    check_writable(tmp_path / "a" / "b" / "report.json", folder=False)
-    check_writable(tmp_path / "runs" / "x", folder=True)
+    check_file(tmp_path / "a" / "b" / "report.json")
+    check_folder(tmp_path / "runs" / "x")
+    check_bundle(tmp_path / "runs" / "x")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match="is a folder: name a file in it"):
-        check_writable(tmp_path, folder=False)
+        check_file(tmp_path)
+
+
+DEFAULTS = ("demo", "collect", "train all", "train expert", "train gate", "train bc", "ablate")
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_default_output_that_cannot_be_written_is_refused_before_anything_runs(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(dict(commands())[name], "main", lambda self: pytest.fail("it ran"))
+    monkeypatch.chdir(tmp_path)
+    for folder in ("out", "demos", "runs"):
+        (tmp_path / folder).write_text("", encoding="utf-8")
+    assert main([*name.split(), *ARGUMENTS.get(name, [])]) == 2
+    assert "cannot be written: " in capsys.readouterr().err
+
+
+def test_every_command_with_a_folder_for_results_is_tried_with_its_default():
+    with_folder = {name for name, option in with_output() if option == "out"}
+    assert with_folder - {"export"} == set(DEFAULTS)  # export has no default
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("train all", ["--out", "run"]),
+        ("train bc", ["--out", "run/bundle"]),
+        ("export", ["models/roman", "run/bundle"]),
+    ],
+)
+def test_a_bundle_is_written_beside_its_place_and_that_is_tried(name, arguments, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(dict(commands())[name], "main", lambda self: pytest.fail("it ran"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "bundle").symlink_to("/proc/self")
+    assert main([*name.split(), *arguments]) == 2
+    assert "cannot be written: /proc: " in capsys.readouterr().err
+
+
+def test_a_mount_point_is_no_place_for_a_bundle_but_one_for_files():
+    mounted = Path("/dev/shm")
+    if not os.path.ismount(mounted):
+        pytest.skip("/dev/shm is not mounted here")
+    check_folder(mounted)
+    check_bundle(mounted / "bundle")
+    with pytest.raises(ConfigError, match=r"^/dev/shm: is a mount point, .*: name a folder in it"):
+        check_bundle(mounted)

@@ -13,8 +13,9 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.features import OBSERVATIONS, feature_indices, feature_vector
 from roman_moe.core.paths import config_path
+from roman_moe.core.skills import GATE, NETWORKS
 from roman_moe.core.state import FLAGS, OBJECT_INDEX, OBJECTS, SceneState
-from roman_moe.demos.metadata import GATE, NETWORKS, EpisodeMeta
+from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.reader import Episode
 from roman_moe.learning import bc
 from roman_moe.learning.networks import MLPPolicy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import pytest
 
 from roman_moe.cli.collect import Collect
 from roman_moe.core.action import TOP_SPEED, ActionScale
-from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.core.errors import ConfigError, DemonstrationError, NotMovedError
+from roman_moe.core.skills import GATE
 from roman_moe.demos.dataset import dataset_hash
-from roman_moe.demos.metadata import GATE
 from roman_moe.demos.reader import episode_folders, read_episode
 from roman_moe.lab.link import GOOD_LINK, POOR_LINK
 from roman_moe.lab.noise import PoseNoise
@@ -167,6 +168,38 @@ def test_demonstrations_are_never_mixed_with_older_ones(tmp_path, quick):
     collect(small(tmp_path, gate_episodes=0))
     with pytest.raises(DemonstrationError, match="exists already"):
         collect(small(tmp_path, gate_episodes=0))
+
+
+@pytest.fixture
+def other_disk(tmp_path):
+    """A folder on another file system than `tmp_path`."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_the_folder_may_be_a_link_to_another_disk(tmp_path, quick, other_disk, exists):
+    place = other_disk / "demos"
+    if exists:
+        place.mkdir()
+    (tmp_path / "link").symlink_to(place)
+    collect(small(tmp_path / "link", episodes=1))
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in place.iterdir()) == ["button", GATE]
+    assert len(episode_folders(tmp_path / "link", "button")) == 1
+    assert [path.name for path in (*tmp_path.iterdir(), *other_disk.iterdir())] == ["link", "demos"]
+
+
+def test_demonstrations_that_cannot_be_moved_into_the_folder_are_kept(tmp_path, quick):
+    out = tmp_path / "demos"
+    with pytest.raises(NotMovedError, match="demos/button: cannot be written: Not a directory") as caught:
+        collect(small(out, episodes=1), lambda result: out.touch())  # something else appears in its place
+    (kept,) = tmp_path.glob(".demos-*/new")
+    assert str(kept) in str(caught.value)
+    assert len(episode_folders(kept, "button")) == 1
 
 
 def test_the_command_reports_what_it_kept(tmp_path, quick, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -221,6 +222,18 @@ def test_policies_that_cannot_be_converted_are_named(tmp_path, capsys):
     PPO("MlpPolicy", gymnasium.make("Pendulum-v1"), device="cpu").save(tmp_path / "pendulum.zip")
     assert main(["export", "--from", str(tmp_path / "pendulum.zip"), "--skill", SKILL]) == 2
     assert "pendulum.zip: actions have low [-2.]: expected -1 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("space", [{}, {"low": "", "high": ""}, {"low": "[nan nan]", "high": "[nan nan]"}])
+def test_a_policy_that_does_not_say_the_bounds_of_its_actions_is_refused(space, ppo, tmp_path, capsys):
+    changed = tmp_path / "policy.zip"
+    with zipfile.ZipFile(ppo[0]) as source, zipfile.ZipFile(changed, "w") as target:
+        settings = json.loads(source.read("data"))
+        target.writestr("data", json.dumps(settings | {"action_space": space}))
+        target.writestr("policy.pth", source.read("policy.pth"))
+    assert main(["export", "--from", str(changed), "--skill", SKILL, "--to", str(tmp_path / "push.onnx")]) == 2
+    assert "policy.zip: actions have low " in capsys.readouterr().err
+    assert not (tmp_path / "push.onnx").exists()
 
 
 def test_the_documented_example_makes_a_network_that_runs(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from roman_moe.control.bundle import load_bundle
+from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
@@ -16,7 +17,7 @@ from roman_moe.core.features import OBSERVATIONS
 from roman_moe.core.skills import SKILLS
 from roman_moe.learning import export
 from roman_moe.learning.bc import loss_of
-from roman_moe.learning.export import PARITY_TOLERANCE, export_policy, parity, write_bundle
+from roman_moe.learning.export import PARITY_TOLERANCE, export_policy, parity
 from roman_moe.learning.geometry import object_columns, observed_objects, relative_matrix
 from roman_moe.learning.networks import MLPPolicy, gate_weights
 

@@ -21,9 +21,9 @@ from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.skills import SCENARIO_TIME_LIMIT, SKILLS
+from roman_moe.core.skills import GATE, NETWORKS, SCENARIO_TIME_LIMIT, SKILLS
 from roman_moe.demos.dataset import dataset_hash
-from roman_moe.demos.metadata import GATE, MONOLITHIC, NETWORKS
+from roman_moe.demos.metadata import MONOLITHIC
 from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect

@@ -19,15 +19,15 @@ import numpy as np
 import torch
 import yaml
 
+from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.metadata import GATE
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.skills import NETWORKS, SKILLS
 from roman_moe.demos.dataset import dataset_hash
-from roman_moe.demos.metadata import NETWORKS
-from roman_moe.learning.export import export_policy, write_bundle
+from roman_moe.learning.export import export_policy
 from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe
 from roman_moe.learning.hybrid.trainer import (
     CHECKPOINT,
