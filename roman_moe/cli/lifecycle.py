@@ -17,7 +17,7 @@ REPORT = 1.5  # [s] within which a node reports why it refused
 
 @dataclass(frozen=True)
 class Lifecycle(Reach):
-    """Configure, activate, deactivate or clean up a node of the running graph."""
+    """Configure, activate, deactivate or clean up a running node."""
 
     needs = ("rclpy",)
 

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import ActionScale
@@ -32,14 +33,14 @@ from roman_moe.core.features import FEATURES, OBSERVATIONS
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.skills import SKILLS
 from roman_moe.demos.metadata import MONOLITHIC
-from roman_moe.demos.reader import read_episodes
+from roman_moe.demos.reader import Episode, read_episodes
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.reward import TaskReward
 from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning import bc
 from roman_moe.learning.episode import EpisodeResult, episode_seed, falls_on
 from roman_moe.learning.evaluate import EpisodeJob, run_job
-from roman_moe.learning.export import policy_content, write_bundle
+from roman_moe.learning.export import policy_content
 from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice, GatePractice, Practice
 from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe
@@ -142,12 +143,25 @@ def demonstrated(job: TrainingJob) -> Samples:
 
     Raises:
         DemonstrationError: if there are fewer.
+        ConfigError: if they are too few for the cloning term.
     """
+    samples = samples_of(job.network, _episodes(job), job.rates)
+    cloning, count = job.recipe.cloning, len(samples.observations)
+    shown = cloning.epochs * count
+    if job.recipe.ppo.steps and cloning.strength and cloning.epochs and not round(shown / cloning.batch_size):
+        raise ConfigError(
+            f"{job.network}: cloning.batch_size is {cloning.batch_size}: expected at most {shown:g}, cloning.epochs x "
+            f"{count} demonstrated samples: the cloning term would never be trained"
+        )
+    return samples
+
+
+def _episodes(job: TrainingJob) -> list[Episode]:
     episodes = read_episodes(job.demonstrations, job.network)
     if job.network == MONOLITHIC:  # collected for it alone
-        return samples_of(job.network, episodes, job.rates)
+        return list(episodes)
     wanted = job.recipe.demonstrations
-    by_start: dict[str, list[Any]] = {}
+    by_start: dict[str, list[Episode]] = {}
     for episode in episodes:
         by_start.setdefault(episode.meta.start, []).append(episode)
     for start in dict.fromkeys([*by_start, *(start.name for start in job.starts)]):
@@ -156,7 +170,7 @@ def demonstrated(job: TrainingJob) -> Samples:
             raise DemonstrationError(
                 f"{job.demonstrations / job.network}: {len(found)} demonstrations of {start}: the recipe wants {wanted}"
             )
-    return samples_of(job.network, [e for found in by_start.values() for e in found[:wanted]], job.rates)
+    return [episode for found in by_start.values() for episode in found[:wanted]]
 
 
 def train_network(job: TrainingJob, on_row: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:

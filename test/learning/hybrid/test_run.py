@@ -25,8 +25,8 @@ from roman_moe.learning.hybrid.trainer import train_network
 
 def quick_recipe(**changes: object) -> HybridRecipe:
     """Hardly any training at all: for what is around it."""
-    few = {"demonstrations": 1, "clone": {"steps": 5}, "ppo": {"steps": 64}, "validation": {"episodes": 1}}
-    return small_recipe(**{**few, **changes})
+    few = {"demonstrations": 1, "clone": {"steps": 5}, "ppo": {"steps": 64}, "cloning": {"epochs": 1.0}}
+    return small_recipe(**{**few, "validation": {"episodes": 1}, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,17 @@ def test_a_start_without_any_demonstration_is_named(whole_dataset, tmp_path):
     with pytest.raises(DemonstrationError, match="gate: 0 demonstrations of scenario_5: the recipe wants 1"):
         train_run(run, NETWORKS)
     assert not run.folder.exists()
+
+
+def test_a_cloning_term_that_would_be_skipped_is_refused_before_anything_is_trained(whole_dataset, tmp_path):
+    run = Run(tmp_path / "run", quick_recipe(cloning={"batch_size": 8192}), whole_dataset, 0)
+    with pytest.raises(
+        ConfigError, match=r"button: cloning.batch_size is 8192: expected at most \d.* demonstrated samp"
+    ):
+        train_run(run, ["button"])
+    assert not run.folder.exists()
+    unused = quick_recipe(cloning={"batch_size": 8192, "strength": 0.0})
+    train_run(Run(tmp_path / "run", unused, whole_dataset, 0), ["button"])
 
 
 def test_there_must_be_a_run_to_resume(whole_dataset, tmp_path):
