@@ -134,7 +134,10 @@ class ArmBridge(RomanNode):
             self._gripper = make_gripper(self, config.gripper, on_failure, self.steady)
             self._undo.append(self._let_go_of_gripper)
             self._find_servo()
-            require(self._gripper, config.gripper.timeout)
+            if self.starting:  # else it rests until `absent` finds it: a new client's discovery takes a moment
+                require(self, self._gripper, config.gripper.timeout)
+            self._look_for_gripper()
+            self._look_at_robot()
             self.timer(GRIPPER_PERIOD, self._look_for_gripper, of_arm=True)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
@@ -308,8 +311,7 @@ class ArmBridge(RomanNode):
         if self._twist is not None:
             self._following.note(self._sent, self._robot.position(now_ns, now), now)
             self._watch.most = self._following.most(now)
-            if self._following.fault:
-                self._look_at_robot()
+            self._look_at_robot()
         hand = self._robot.hand_state(stamp, now_ns, now)
         if hand is not None:
             self._publish_hand(bodies_of_hand(hand))

@@ -21,9 +21,9 @@ from roman_moe.arms.config import GripperConfig
 from roman_moe.arms.convert import gripper_position, reachable
 from roman_moe.arms.gripping import GripperTask, Stage
 from roman_moe.core.errors import MissingDependencyError, RomanError
+from roman_moe.nodes.base import RomanNode
 
 REPEAT_PERIOD = 0.5  # [s] after which a topic's opening is published again: a subscriber may have come later
-LOOK_PERIOD = 0.02  # [s] between two looks for a gripper at the start
 
 _STATUS = {
     GoalStatus.STATUS_SUCCEEDED: "SUCCEEDED",
@@ -101,20 +101,17 @@ def make_gripper(
     return TopicGripper(node, config, instead)
 
 
-def require(gripper: Gripper, timeout: float) -> None:
+def require(node: RomanNode, gripper: Gripper, timeout: float) -> None:
     """Wait until a gripper can be reached, for up to `timeout` [s]: discovery takes a moment.
 
     Raises:
         RomanError: if it cannot.
     """
-    end = time.monotonic() + timeout
-    while gripper.absent():
-        if time.monotonic() >= end:
-            raise RomanError(
-                f"{gripper.absent()} within {timeout} s: start the gripper's driver, or correct `gripper` in the arm's "
-                "file; --read-only needs no gripper"
-            )
-        time.sleep(LOOK_PERIOD)
+    if reason := node.wait_while("the gripper", gripper.absent, timeout):
+        raise RomanError(
+            f"{reason} within {timeout} s: start the gripper's driver, or correct `gripper` in the "
+            "arm's file; --read-only needs no gripper"
+        )
 
 
 class TopicGripper:

@@ -29,13 +29,16 @@ from roman_moe.core.bodies import Bodies, MessageError
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.company import Speaker, own_process, speakers
-from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, Diagnostics
+from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
 from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
 from roman_moe.nodes.process import PARENT_VARIABLE
 from roman_moe.nodes.topics import CODEC, ENDED, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
 T = TypeVar("T")
+
+POLL_PERIOD = 0.02  # [s] between two looks for what a node waits for when it starts
+REPORT_PERIOD = 1.0  # [s] between two reports meanwhile
 
 MALFORMED = "malformed_messages"
 NOT_FINITE = "non_finite_messages"
@@ -79,6 +82,7 @@ class RomanNode(LifecycleNode):
         self._acts: dict[str, Callable[[], str]] = {}  # of the trigger services, by name
         self._trigger_services: dict[str, object] = {}
         self._refusal: RomanError | None = None
+        self._starting = False  # within `start`, not within a callback
         self._activities = 0  # ended so far: an executor may still bring what was meant for one of them
         self._ended: set[bytes] = set()  # processes that were killed
         self._lasting: frozenset[str] = frozenset()  # keys of facts from before it was configured, such as a stop
@@ -106,9 +110,46 @@ class RomanNode(LifecycleNode):
         """
         if not self._autostart:
             return
-        for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise self._refusal or RomanError(f"{self.get_name()}: {trigger.__name__} failed")
+        self._starting = True
+        try:
+            for trigger in (self.trigger_configure, self.trigger_activate):
+                if trigger() != TransitionCallbackReturn.SUCCESS:
+                    raise self._refusal or RomanError(f"{self.get_name()}: {trigger.__name__} failed")
+        finally:
+            self._starting = False
+
+    @property
+    def starting(self) -> bool:
+        """Whether it starts by itself: a transition on request is a callback, which holds up its whole process."""
+        return self._starting
+
+    def wait_while(
+        self,
+        what: str,
+        missing: Callable[[], str],
+        timeout: float,
+        pause: Callable[[], object] = lambda: time.sleep(POLL_PERIOD),
+    ) -> str:
+        """Wait until nothing is missing, for up to `timeout` [s], and report each second what is; what is in the end.
+
+        Args:
+            what: it waits for.
+            missing: what is missing of it; empty if nothing is.
+            timeout: [s]
+            pause: lets some time pass.
+        """
+        now = time.monotonic()
+        end, report = now + timeout, now
+        while reason := missing():
+            now = time.monotonic()
+            if now >= end:
+                break
+            if now >= report:  # in time for a supervisor, which takes silence for a node that is frozen
+                report = now + REPORT_PERIOD
+                self.diagnostics.state(WARN, f"{WAITING}{what}: {reason}")
+                self.diagnostics.tell()
+            pause()
+        return reason
 
     @property
     def active(self) -> bool:

@@ -48,6 +48,14 @@ def speakers(node: Node, topic: str) -> list[Speaker]:
     )
 
 
+def subscribers(node: Node, topic: str) -> dict[bytes, str]:
+    """Names of the nodes that subscribe to a topic, given by its full name, by the ids of their subscriptions."""
+    return {
+        bytes(end.endpoint_gid): _name(end.node_namespace, end.node_name)
+        for end in node.get_subscriptions_info_by_topic(topic)
+    }
+
+
 def _name(namespace: str, name: str) -> str:
     # rclpy's name for the node of an end whose own news has not come yet
     return UNNAMED if "_UNKNOWN_" in name else f"{namespace.rstrip('/')}/{name}".lstrip("/")

@@ -15,6 +15,7 @@ from rclpy.qos import qos_profile_parameter_events
 
 from roman_moe.arms.servo_parameters import NAMES, PREFIX, SINCE_JAZZY, ServoParameters, mismatch, servo_parameters
 from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.nodes.company import UNNAMED, subscribers
 from roman_moe.nodes.process import make_executor
 from roman_moe.nodes.topics import Topic
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from roman_moe.nodes.base import RomanNode
 
 POLL_PERIOD = 0.02  # [s]
+READ_TIMEOUT = 10.0  # [s] to read the parameters, from when Servo is there
 ANSWER_TIMEOUT = 2.0  # [s] after which an answer counts as lost, and Servo is asked again
 EVENTS = Topic("/parameter_events", ParameterEvent, qos_profile_parameter_events)
 
@@ -81,29 +83,33 @@ class ServoLink:
         self._found: str | None = "" if unchecked else None  # what is wrong with its parameters; None: not known
         self._reader = None if unchecked else _Reader(node, self._servo)
         self.fault = ""
+        self._known: set[bytes] = set()  # ids of its subscriptions
         node.listen(EVENTS, lambda message: message, self._on_event)
 
     def require(self, timeout: float) -> None:
-        """Wait until Servo is there and its parameters fit, for up to `timeout` [s].
+        """Wait until Servo is there, for up to `timeout` [s], and its parameters are read and fit.
+
+        An activation on request does not wait: without Servo it is refused, and `look` reads the parameters.
 
         Raises:
             RomanError: naming what is missing or does not fit.
         """
-        end = time.monotonic() + timeout
-        while reason := self.missing():
-            if time.monotonic() > end:
-                raise RomanError(f"{self._node.get_name()}: {reason} (waited {timeout:g} s)")
-            time.sleep(POLL_PERIOD)
-        if self._found is None:
-            self._found = self._judged(self._read(end))
+        timeout = timeout if self._node.starting else 0.0
+        if reason := self._node.wait_while("MoveIt Servo", self.missing, timeout):
+            raise RomanError(f"{self._node.get_name()}: {reason} (waited {timeout:g} s)")
+        self._known = self._subscribers()
+        if self._found is None and self._node.starting:
+            self._found = self._judged(self._read())
         if self._found:
             raise ConfigError(f"{self._node.get_name()}: {self._found}")
 
     def look(self) -> None:
         """Whether all is still well: `fault` says so."""
         self.fault = self.missing()
-        if self.fault and self._reader is not None:
-            self._found = None  # whoever comes back may have other parameters
+        known, self._known = self._known, self._subscribers()
+        # a killed Servo stays visible for 20 s: its successor, which may have other parameters, is seen by its id
+        if self._reader is not None and (self.fault or self._known - known):
+            self._found = None
             self._reader.again()
         elif self._found is None and self._reader is not None:
             answer = self._reader.poll()
@@ -113,9 +119,15 @@ class ServoLink:
 
     def missing(self) -> str:
         """What is not there; empty if Servo is."""
-        if self._node.count_subscribers(self._topic):
+        if self._subscribers():
             return ""
         return f"nobody subscribes to {self._topic}: is MoveIt Servo running?"
+
+    def _subscribers(self) -> set[bytes]:
+        """Ids of Servo's subscriptions; of all if nobody knows which node it is."""
+        found = subscribers(self._node, self._topic)
+        names = (self._servo.lstrip("/"), UNNAMED)
+        return {gid for gid, name in found.items() if self._reader is None or name in names}
 
     def close(self) -> None:
         """End it."""
@@ -123,7 +135,8 @@ class ServoLink:
             self._reader.close()
 
     def _on_event(self, event: Any) -> None:
-        changed = {parameter.name.removeprefix(PREFIX) for parameter in event.changed_parameters}
+        parameters = (*event.new_parameters, *event.changed_parameters, *event.deleted_parameters)
+        changed = {parameter.name.removeprefix(PREFIX) for parameter in parameters}
         if self._reader is not None and event.node == self._servo and changed & {*NAMES, *SINCE_JAZZY}:
             self._found = None
             self._reader.again()
@@ -137,7 +150,7 @@ class ServoLink:
         reason = mismatch(answer, self._twist, self._speed)
         return f"{self._servo}: {reason}" if reason else ""
 
-    def _read(self, end: float) -> ServoParameters | str:
+    def _read(self) -> ServoParameters | str:
         """Read them by a node and an executor of our own: the bridge's own may be what calls this."""
         context = self._node.context
         node = Node(
@@ -150,10 +163,18 @@ class ServoLink:
         executor = make_executor(context)
         executor.add_node(node)
         reader = _Reader(node, self._servo)
+        answers: list[ServoParameters | str] = []
+
+        def missing() -> str:
+            if (answer := reader.poll()) is not None:
+                answers.append(answer)
+            return "" if answers else f"reading the parameters of {self._servo}"
+
         try:
-            while (answer := reader.poll()) is None and time.monotonic() < end:
-                executor.spin_once(timeout_sec=POLL_PERIOD)
+            self._node.wait_while(
+                "MoveIt Servo", missing, READ_TIMEOUT, lambda: executor.spin_once(timeout_sec=POLL_PERIOD)
+            )
         finally:
             executor.shutdown()
             node.destroy_node()
-        return "its parameter service does not answer" if answer is None else answer
+        return answers[0] if answers else "its parameter service does not answer"

@@ -6,8 +6,11 @@ prints one line a lead.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -45,17 +48,30 @@ class LiveView:
         self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
 
     def __enter__(self) -> LiveView:
-        if self._live:
-            self._live.start()
-        else:
-            self._console.print(self._title)
+        with self._closing():
+            if self._live:
+                self._live.start()
+            else:
+                self._console.print(self._title)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.stop()
+        with self._closing():
+            if self._live:
+                self._live.stop()
+
+    @contextlib.contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Around whatever writes: a closed terminal is shown nothing more; its signal ends the run."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            with open(os.devnull, "w") as nothing:  # what is buffered has to go somewhere at the process's end, too
+                os.dup2(nothing.fileno(), self._console.file.fileno())
 
     def begin(self, title: str) -> None:
         """Another episode begins, under this title."""
@@ -63,18 +79,21 @@ class LiveView:
         self._began = self._clock()
         self._leads, self._challenger = [], None
         if not self._live:
-            self._console.print(title, highlight=False)
+            with self._closing():
+                self._console.print(title, highlight=False)
 
     def say(self, text: str, style: str = "") -> None:
         """A line that stays on the screen, above what is drawn; nothing if it is empty."""
         if not text:
             return
-        self._console.print(Text(text), style=style, highlight=False, soft_wrap=True)
+        with self._closing():
+            self._console.print(Text(text), style=style, highlight=False, soft_wrap=True)
 
     def wait(self, note: str) -> None:
         """Show that there is nothing to show yet, and why."""
         if self._live:
-            self._live.update(Panel(Text(note), title=self._title, title_align="left", expand=False), refresh=True)
+            with self._closing():
+                self._live.update(Panel(Text(note), title=self._title, title_align="left", expand=False), refresh=True)
 
     def update(
         self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int, note: str = ""
@@ -92,10 +111,12 @@ class LiveView:
         if self._note_leader(leader, time_s) and not self._live:
             since = self._leads[-1][1]
             wall = self._clock() - self._began
-            self._console.print(f"{since:6.1f} s  {label(leader):<14} leads   (wall {wall:.1f} s)")
+            with self._closing():
+                self._console.print(f"{since:6.1f} s  {label(leader):<14} leads   (wall {wall:.1f} s)")
         if self._live and self._clock() - self._drawn >= REDRAW:
             self._drawn = self._clock()
-            self._live.update(self._picture(time_s, skills, weights, missed_ticks, note), refresh=True)
+            with self._closing():
+                self._live.update(self._picture(time_s, skills, weights, missed_ticks, note), refresh=True)
 
     def _note_leader(self, leader: str, time_s: float) -> bool:
         """Follow who leads; a new leader counts once it has led for `FLICKER`. Whether it just came to count."""

@@ -21,7 +21,7 @@ from geometry_msgs.msg import TwistStamped
 from ros_rig import Rig
 from servo_bench import Bench
 
-from roman_moe.core.paths import models_path
+from roman_moe.core.paths import config_path, models_path
 from roman_moe.nodes.environment import DOMAIN
 from roman_moe.nodes.process import ros_context
 from roman_moe.nodes.topics import Topic
@@ -97,6 +97,19 @@ def test_a_mistake_that_escapes_ends_at_rest(open_rig: Rig, bundle: Path) -> Non
     assert process.returncode == 1
 
 
+def test_ctrl_c_ends_the_wait_for_a_servo(open_rig: Rig, bundle: Path) -> None:
+    command = [sys.executable, "-m", "roman_moe.nodes.arm_bridge", "--ros-args", "-p", "servo_timeout:=600.0"]
+    command += ["-p", f"controller:={bundle}", "-p", f"config:={config_path('arms/ur.yaml')}"]
+    with subprocess.Popen(command) as process:
+        try:
+            open_rig.spin_until(lambda: open_rig.said("arm_bridge", "waiting for"), END)
+            process.send_signal(signal.SIGINT)
+            open_rig.spin_until(lambda: process.poll() is not None, END)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("separate", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_closed_terminal_ends_a_whole_graph_at_rest(open_rig: Rig, separate: bool) -> None:
     """The terminal's end hangs up `roman-moe run`, which can write nothing more; all of it goes, the robot rests."""
@@ -130,7 +143,7 @@ def test_a_closed_terminal_ends_a_whole_graph_at_rest(open_rig: Rig, separate: b
         os.close(ours)
         rig.spin_until(lambda: graph.poll() is not None, END)
         rig.spin_until(lambda: not moves(twists(rig)[-1]), END)
-        assert graph.returncode in (128 + signal.SIGHUP, 1)
+        assert graph.returncode == 128 + signal.SIGHUP
     finally:
         for process in (robot, graph):
             process.kill()

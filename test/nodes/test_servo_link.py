@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import TwistStamped
 from ros_rig import Rig
 from servo_bench import SPEED, Bench
-from servo_emulator import HUMBLE, JAZZY, PREFIX
+from servo_emulator import HUMBLE, JAZZY, PREFIX, UR, ServoNode
 from std_srvs.srv import SetBool
 
+from roman_moe.arms.config import load_arm_config
 from roman_moe.core.errors import RomanError
+from roman_moe.nodes.servo_link import ServoLink
+from roman_moe.nodes.topics import DIAGNOSTICS, Topic
+
+TWISTS = Topic("/servo_node/delta_twist_cmds", TwistStamped)
 
 
 @pytest.mark.parametrize("version", [JAZZY, HUMBLE])
@@ -59,6 +65,7 @@ def test_without_servo_or_gripper_it_is_not_active(rig: Rig, bundle: Path, gone:
     if gone == "servo":
         rig.remove(bench.servo)
         bench.servo.step = lambda: np.zeros(6)  # type: ignore[method-assign]
+        rig.listen(TWISTS)  # whoever else looks at the topic is no Servo
     else:
         bench.file.write_text(bench.file.read_text().replace(bench.gripper.name, "/nobody\n  timeout: 0.3"))
     with pytest.raises(RomanError, match="nobody subscribes to"):
@@ -112,3 +119,63 @@ def test_a_servo_that_goes_is_no_quiet_success(rig: Rig, bundle: Path) -> None:
     bench.command_until(
         lambda: rig.said("arm_bridge", "HALT_ARM_UNRESPONSIVE: nobody subscribes to /servo_node/delta_twist_cmds"), 0.05
     )
+
+
+@pytest.mark.parametrize("seen_by", ["id", "event"])
+def test_the_successor_of_a_killed_servo_is_read_anew(
+    rig: Rig, bundle: Path, monkeypatch: pytest.MonkeyPatch, seen_by: str
+) -> None:
+    """The killed one stays visible for 20 s: its topic has a subscriber all the time."""
+    if seen_by == "id":
+        monkeypatch.setattr(ServoLink, "_on_event", lambda self, event: None)
+    bench = Bench(rig, bundle)
+    bench.start()
+    bench.command_until(lambda: bool(bench.speeds) and bench.speeds[-1] > 0.0, 0.05)
+    for service in list(bench.servo.services):  # it answers nothing any more
+        bench.servo.destroy_service(service)
+    if seen_by == "event":
+        monkeypatch.setattr(ServoLink, "_subscribers", lambda self: {b"one"})
+    config = load_arm_config(bench.file)
+    rig.join(lambda c: ServoNode(c, config, bench.robot, JAZZY, {**UR, "command_in_type": "unitless"}))
+    bench.command_until(lambda: rig.said("arm_bridge", "command_in_type is 'unitless'"), 0.05)
+    rig.spin_until(lambda: bench.speeds[-1] == 0.0)
+
+
+def test_a_servo_that_is_found_at_the_last_moment_is_read(
+    rig: Rig, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require = ServoLink.require
+    monkeypatch.setattr(ServoLink, "require", lambda self, timeout: require(self, 0.0))
+    bench = Bench(rig, bundle)
+    rig.spin_until(lambda: rig._probe.count_subscribers(TWISTS.name))
+    bench.start()
+    bench.command_until(lambda: bool(bench.speeds) and bench.speeds[-1] > 0.0, 0.05)
+
+
+def test_it_reports_while_it_waits(rig: Rig, bundle: Path) -> None:
+    """A supervisor takes silence for a node that is frozen."""
+    bench = Bench(rig, bundle)
+    rig.remove(bench.servo)
+    bench.servo.step = lambda: np.zeros(6)  # type: ignore[method-assign]
+    with pytest.raises(RomanError, match="waited 3 s"):
+        bench.start(servo_timeout=3.0)
+    rig.spin_until(lambda: rig.said("arm_bridge", "(waited 3 s)"))
+    messages = [s.message for a in rig.heard[DIAGNOSTICS.name] for s in a.status if s.name == "arm_bridge"]
+    assert (
+        messages.count(f"waiting for MoveIt Servo: nobody subscribes to {TWISTS.name}: is MoveIt Servo running?") >= 2
+    )
+
+
+def test_an_activation_on_request_waits_for_nothing(rig: Rig, bundle: Path) -> None:
+    """It is a callback: whoever waits in it holds up all nodes of the process, its stop and Ctrl-C."""
+    bench = Bench(rig, bundle)
+    bench.start()
+    assert rig.change_state("arm_bridge", "deactivate")
+    assert rig.change_state("arm_bridge", "activate")
+    bench.command_until(lambda: bool(bench.speeds) and bench.speeds[-1] > 0.0, 0.05)
+    assert rig.change_state("arm_bridge", "deactivate")
+    rig.remove(bench.servo)
+    bench.servo.step = lambda: np.zeros(6)  # type: ignore[method-assign]
+    rig.spin_until(lambda: not rig._probe.count_subscribers(TWISTS.name))
+    assert not rig.change_state("arm_bridge", "activate")
+    rig.spin_until(lambda: rig.said("arm_bridge", "is MoveIt Servo running? (waited 0 s)"))

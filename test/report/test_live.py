@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import pty
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from roman_moe.core.skills import SKILLS
@@ -53,3 +57,22 @@ def test_drawing_is_throttled():
         for tick in range(100):
             view.update(tick * 0.05, SKILLS, np.eye(len(SKILLS))[0], missed_ticks=0)
     assert output.getvalue().count("simulated") <= 2  # once drawn, once more when Live leaves the picture standing
+
+
+def test_a_closed_terminal_shows_nothing_more():
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        with LiveView(Console(file=terminal, force_terminal=True, width=100), "Scenario 6", clock=lambda: 0.0) as view:
+            os.close(ours)
+            view.update(0.0, SKILLS, np.eye(len(SKILLS))[0], missed_ticks=0)
+            view.wait("waiting")
+        view.say("the end")
+
+
+def test_another_fault_of_the_output_is_no_closed_terminal():
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        LiveView(Console(file=Full(), force_terminal=True), "Scenario 6").say("a line")
