@@ -34,6 +34,7 @@ from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.learning.disturbed import disturbed_copy
 from roman_moe.nodes.bringup import Graph, running_graph
+from roman_moe.nodes.company import own_process
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import RUNNING
 from roman_moe.nodes.saboteur import FAULTS, Fault, LossyRelay, Saboteur
@@ -173,6 +174,8 @@ def _run(saboteur: Saboteur, fault: Fault, result: Result) -> bool:
             raise RomanError(f"no motion in {MOTION_PATIENCE:.0f} s: {'; '.join(monitor.troubles())}")
         known = len(monitor.standings)
         at = saboteur.stamp
+        if fault.uncounted:
+            monitor.tell_process_ended(own_process(saboteur).hex())
         fault.inject(saboteur)
         stopped = fault.needs_stop and _stopped_in_time(saboteur, fault, at, result)
         for _ in range(fault.lasts):

@@ -30,7 +30,6 @@ class Episodes:
         self._told = self._restarts = 0  # standings and restarts that were shown
         self._tick: Tick | None = None
         self._moved = time.monotonic()  # [s] when it came
-        self._base: int | None = None  # [ns] stamp that the episode's time is counted from
         self._stopped = False  # whether a stop held in the running episode
         self._outcomes: Counter[str] = Counter()
 
@@ -53,7 +52,7 @@ class Episodes:
     def _on_standing(self, standing: Standing, stopped: bool) -> None:
         if standing.outcome == RUNNING:
             self._view.begin(f"{self._title}: {spoken_start(standing.start)}, seed {standing.seed}")
-            self._base, self._stopped = None, stopped
+            self._stopped = stopped
             return
         self._view.say(outcome_line(standing))
         solved = standing.outcome == SUCCESS
@@ -66,10 +65,8 @@ class Episodes:
             return
         if tick is not self._tick:
             self._tick, self._moved = tick, time.monotonic()
-            self._base = tick.stamp_ns if self._base is None else min(self._base, tick.stamp_ns)
         note = note_of(monitor, time.monotonic() - self._moved)
-        time_s = (tick.stamp_ns - (self._base or 0)) / NANOSECONDS
-        self._view.update(time_s, tick.skills, tick.weights, tick.missed_ticks, note)
+        self._view.update(tick.stamp_ns / NANOSECONDS, tick.skills, tick.weights, tick.missed_ticks, note)
 
     def summary(self) -> str:
         """How many episodes there were, and how they ended; empty if none began."""

@@ -356,6 +356,7 @@ class LabNode(RomanNode):
             "episode": self._episode,
             "seed": self._settings.seed + self._episode,
             "time_ns": self._time_ns,
+            "first_ns": self._first_stamp,
             HELD_TICKS: self._held_ticks,
         }
         level = OK if self._result in (Outcome.RUNNING.value, Outcome.SUCCESS.value) else WARN

@@ -16,7 +16,7 @@ from std_msgs.msg import String
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
 from roman_moe.core.bodies import MessageError
-from roman_moe.core.state import NANOSECONDS, begins_anew
+from roman_moe.core.state import NANOSECONDS
 from roman_moe.lab.judge import Outcome
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
 from roman_moe.nodes.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local_name
@@ -116,7 +116,8 @@ class Monitor(Node):
         self._last_weights: NDArray[np.float64] | None = None
         # commands without weights yet: stamp, when they came [s], and stamp of the episode's first one
         self._unsettled: list[tuple[int, float, int]] = []
-        self._began = 0  # stamp of the first command after a gap, with which an episode begins
+        self._began = 0  # stamp of the episode's first command
+        self._awaited: int | None = 0  # an episode begins with the first command from this stamp on
         self._stamp: int | None = None  # of the last command
         self._processes: dict[str, str] = {}  # id of each node's living process
         self._killed: set[str] = set()  # ids of those that are told as ended: a late report of one changes nothing
@@ -133,8 +134,12 @@ class Monitor(Node):
         """Tell all that the process of a node has been killed: DDS shows it for a while, as if it lived."""
         process = self._processes.pop(node, None)  # not known again before the next process's first report
         if process is not None:
-            self._killed.add(process)
-            self._ended.publish(String(data=process))
+            self.tell_process_ended(process)
+
+    def tell_process_ended(self, process: str) -> None:
+        """Tell all not to count a process's publishers, by its id in hexadecimal digits."""
+        self._killed.add(process)
+        self._ended.publish(String(data=process))
 
     def kept(self, node: str) -> dict[str, Any]:
         """What a node has said of parameters that its successor is to begin with."""
@@ -196,8 +201,9 @@ class Monitor(Node):
             return
         if stamp == self._stamp:  # sent twice, since the lab asked twice
             return
-        if self._stamp is None or begins_anew(stamp, self._stamp):
-            self._began = stamp
+        if self._awaited is not None and stamp >= self._awaited:
+            self._began, self._awaited = stamp, None
+        self._began = min(self._began, stamp)  # a clock was set back
         if self._stamp is not None and stamp < self._stamp:  # a clock was set back
             weights = {key: value for key, value in self._weights.items() if key <= self._rates.tick(stamp)}
             self._settle_ticks(at_once=True)
@@ -251,8 +257,11 @@ class Monitor(Node):
         values = {value.key: value.value for value in message.values}
         try:
             seed, time_s = int(values["seed"]), int(values["time_ns"]) / NANOSECONDS
+            first_ns = int(values.get("first_ns", "0"))
         except (KeyError, ValueError):  # not the lab's
             return
+        if message.message == RUNNING:
+            self._awaited = first_ns
         self.standings.append(Standing(message.name, seed, message.message, time_s))
 
 

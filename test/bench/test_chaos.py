@@ -10,6 +10,9 @@ pytest.importorskip("rclpy")
 from roman_moe.bench import chaos
 from roman_moe.cli.chaos import survived
 from roman_moe.core.paths import find_shipped
+from roman_moe.nodes.base import MALFORMED
+from roman_moe.nodes.diagnostics import STATUS
+from roman_moe.nodes.saboteur import FAULTS, Saboteur
 
 
 @pytest.mark.slow
@@ -45,3 +48,28 @@ def test_rest_is_where_the_hand_stays_and_not_where_it_is_slow():
     assert chaos.at_rest_from(track(creeping)) == 16 * 50_000_000
     returning = [0.0, 0.01, 0.01, 0.01, 0.01, 0.0]
     assert chaos.at_rest_from(track(returning)) == 250_000_000
+
+
+@pytest.mark.slow
+def test_a_message_fault_meets_the_nodes_own_checks(monkeypatch: pytest.MonkeyPatch):
+    """And not only the arm's rest between two publishers."""
+    said: dict[str, str] = {}
+
+    class Watching(Saboteur):
+        def be_silent(self) -> None:
+            if not said:  # at the end of the fault
+                said.update({v.key: v.value for v in self.graph.monitor.statuses["blender"].values})
+            super().be_silent()
+
+    monkeypatch.setattr(chaos, "Saboteur", Watching)
+    report = chaos.measure(find_shipped("models/roman"), runs=1, faults=["malformed"], damaged=0)
+    assert report["faults"]["malformed"]["failures"] == []
+    assert int(said[MALFORMED]) > 0
+    assert "HALT_TWO_COMMANDERS" not in said[STATUS]
+
+
+def test_faults_for_which_the_saboteur_counts_come_before_those_for_which_it_does_not():
+    """Nodes never count it again."""
+    uncounted = [fault.uncounted for fault in FAULTS if fault.graph == "usual" and fault.name != "swap_during_swap"]
+    assert uncounted == sorted(uncounted)
+    assert not next(fault for fault in FAULTS if fault.name == "two_gates").uncounted

@@ -16,7 +16,7 @@ from roman_moe.core.skills import SKILLS
 from roman_moe.nodes.diagnostics import HARDWARE, PROCESS, STATUS, STOPPED, local_name
 from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.monitor import Monitor
-from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, ENDED, GATE_WEIGHTS, GRIPPER_COMMAND, TWIST_COMMAND
+from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, ENDED, GATE_WEIGHTS, GRIPPER_COMMAND, OUTCOME, TWIST_COMMAND
 
 TICK_NS = 50_000_000
 ONE = np.eye(len(SKILLS))
@@ -184,3 +184,28 @@ def test_a_nodes_first_report_names_its_process(rig: Rig) -> None:
     rig.spin_until(lambda: rig.report("lab") is not None)
     first = next(s for m in rig.heard[DIAGNOSTICS.name] for s in m.status if s.name == "lab")
     assert {v.key: v.value for v in first.values}[PROCESS] == node._self.process.hex()
+
+
+def test_an_episodes_time_begins_with_the_labs_word_and_at_no_gap(rig: Rig, monitor: Monitor) -> None:
+    """A blender that is back after a restart is still in the same episode."""
+    first = 1_795_000_000 * 20  # [ticks] of the wall clock
+
+    def begin(tick: int) -> None:
+        said = {"seed": "0", "time_ns": "0", "first_ns": str(tick * TICK_NS)}
+        values = [KeyValue(key=key, value=value) for key, value in said.items()]
+        count = len(monitor.standings)
+        rig.send(OUTCOME, DiagnosticStatus(name="push", message="running", values=values))
+        rig.spin_until(lambda: len(monitor.standings) > count)
+
+    begin(first)
+    weights(rig, monitor, first, 1)
+    command(rig, first)
+    weights(rig, monitor, first + 800, 1)
+    command(rig, first + 800)  # 40 s later
+    assert told(rig, monitor, 2) == [(0, SKILLS[1]), (800, SKILLS[1])]
+    begin(first + 900)
+    weights(rig, monitor, first + 802, 2)
+    command(rig, first + 802)  # still of the last episode
+    weights(rig, monitor, first + 900, 3)
+    command(rig, first + 900)
+    assert told(rig, monitor, 2) == [(802, SKILLS[2]), (0, SKILLS[3])]
