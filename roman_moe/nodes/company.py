@@ -17,6 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
 from roman_moe.core.errors import RomanError
+from roman_moe.nodes.process import PLACEHOLDER
 
 LOOK = 2.0  # [s] after which whoever is there has been found: on a busy machine it took 0.6 s
 LEASE = 21.0  # [s] after which a killed process is given up: Fast DDS does so after 20
@@ -57,8 +58,7 @@ def subscribers(node: Node, topic: str) -> dict[bytes, str]:
 
 
 def _name(namespace: str, name: str) -> str:
-    # rclpy's name for the node of an end whose own news has not come yet
-    return UNNAMED if "_UNKNOWN_" in name else f"{namespace.rstrip('/')}/{name}".lstrip("/")
+    return UNNAMED if PLACEHOLDER in name else f"{namespace.rstrip('/')}/{name}".lstrip("/")
 
 
 def names_of(*topics: Collection[Speaker]) -> list[str]:

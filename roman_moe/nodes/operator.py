@@ -21,7 +21,7 @@ from std_srvs.srv import Trigger
 
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.environment import ros_environment
-from roman_moe.nodes.process import ros_context
+from roman_moe.nodes.process import PLACEHOLDER, ros_context
 
 BLENDER, BRIDGE, GATE_NODE = "blender", "arm_bridge", "manipulation_network"
 ARM_TOPIC = "gripper_cmd"
@@ -38,9 +38,6 @@ def node_of(network: str) -> str:
     from roman_moe.control.metadata import GATE
 
     return GATE_NODE if network == GATE else f"expert_{network}"
-
-
-UNKNOWN = "_UNKNOWN_"  # in rclpy's name for the node of an endpoint that is not discovered yet
 
 
 class Refusal(RomanError):
@@ -166,7 +163,7 @@ class Operator:
     def _has_no_bridge(self) -> bool:
         # rclpy's placeholder for an endpoint whose node is not discovered yet may be a bridge's
         arms = self._arms()
-        return bool(arms) and BRIDGE not in arms and not any(UNKNOWN in arm for arm in arms)
+        return bool(arms) and BRIDGE not in arms and not any(PLACEHOLDER in arm for arm in arms)
 
     def _call(self, kind: Any, name: str, request: Any, node: str) -> Any:
         client = self._client(kind, name)

@@ -1,6 +1,7 @@
 """Pose source "truth": the lab's true object poses, made as noisy as an estimator's.
 
 One draw of noise a scene, in tick order, from `default_rng([seed + episode, 1])`: as the in-process evaluation does it.
+A gap of a second in the poses counts as a new episode: seeds are those of the episodes only without such gaps.
 A stamp seen again (the lab asks twice when an answer is late) gets the same poses again, without a new draw.
 """
 

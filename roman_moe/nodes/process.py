@@ -24,6 +24,8 @@ from roman_moe.core.signals import SIGNALS
 from roman_moe.nodes.environment import check_domain
 from roman_moe.nodes.services import ParameterServices
 
+PLACEHOLDER = "_UNKNOWN_"
+"""In rclpy's name and namespace of the node of an endpoint whose node is not discovered yet."""
 PARENT_VARIABLE = "ROMAN_MOE_PARENT"
 """Environment variable with the process id of the bring-up, whose end is the node's end too."""
 

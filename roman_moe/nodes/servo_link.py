@@ -144,7 +144,7 @@ class ServoLink:
     def _judged(self, answer: ServoParameters | str) -> str:
         if isinstance(answer, str):
             return (
-                f"{self._servo}: {answer}, so that nobody knows which units it takes: compare them by hand and set "
+                f"{self._servo}: {answer}, so its units are not known: compare them by hand and set "
                 "servo_unchecked (run --servo-unchecked)"
             )
         reason = mismatch(answer, self._twist, self._speed)

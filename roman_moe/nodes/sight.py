@@ -18,6 +18,7 @@ from roman_moe.core.messages import decode_scene, decode_weights
 from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.nodes.diagnostics import local_name
 from roman_moe.nodes.operator import BLENDER, FIND_PATIENCE, GATE_NODE, Operator, node_of
+from roman_moe.nodes.process import PLACEHOLDER
 from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
 
 EVERY_GRAPH_HAS = ("observer", BLENDER, GATE_NODE)
@@ -130,8 +131,7 @@ class Watch:
     def _expected(self) -> set[str]:
         node, space = self._person.node, self._person.namespace
         ends = node.get_publishers_info_by_topic(DIAGNOSTICS.name)
-        # rclpy's placeholder for the node of an endpoint that is not discovered yet has a namespace of its own
-        there = {end.node_name for end in ends if end.node_namespace == space}
+        there = {end.node_name for end in ends if end.node_namespace == space and PLACEHOLDER not in end.node_name}
         return {*EVERY_GRAPH_HAS, *(node_of(skill) for skill in self._skills), *there}
 
     def _listen(self, topic: Topic, handle: Callable[[Any], None], raw: bool) -> Any:

@@ -54,7 +54,7 @@ def test_a_servo_of_other_units_is_refused_in_one_line(
 def test_units_that_cannot_be_read_need_a_flag(rig: Rig, bundle: Path) -> None:
     bench = Bench(rig, bundle)
     bench.servo.undeclare_parameter(PREFIX + "command_in_type")
-    with pytest.raises(RomanError, match="nobody knows which units it takes.*servo_unchecked"):
+    with pytest.raises(RomanError, match="its units are not known.*servo_unchecked"):
         bench.start()
     bench.start(servo_unchecked=True)
 
