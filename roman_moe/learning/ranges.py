@@ -24,9 +24,8 @@ class Range:
         return low and (value < self.most if self.below else value <= self.most)
 
     def __str__(self) -> str:
-        return (
-            f"{'more than ' if self.above else ''}{self.least:g} to {'less than ' if self.below else ''}{self.most:g}"
-        )
+        least, most = f"{self.least:.12g}", f"{self.most:.12g}"
+        return f"{'more than ' if self.above else ''}{least} to {'less than ' if self.below else ''}{most}"
 
 
 SHARE = Range(0, 1)

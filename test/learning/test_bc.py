@@ -202,7 +202,7 @@ def test_the_shipped_recipe_is_whole():
         ("gate: {hidden:", "gate: {hiden:", "networks.gate: unknown key 'hiden'"),
         ("gate: {", "gait: {", "networks: unknown network 'gait'"),
         ("batch_size: 128", "batch_size: many", "defaults: batch_size is 'many': expected a whole number"),
-        ("batch_size: 128", "batch_size: 0", "defaults: steps, batch_size and hidden: expected 1 or more"),
+        ("batch_size: 128", "batch_size: 0", "defaults: batch_size is 0: expected 1 to 1048576"),
         ("gate_rate: 10.0", "gate_rate: 15.0", "no whole multiple"),
         ("rates:", "rate:", "unknown key 'rate'"),
     ],

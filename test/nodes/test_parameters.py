@@ -52,7 +52,7 @@ def test_every_number_has_bounds_and_none_beyond_them_is_taken(
     wrong = (
         [low - 1, high + 1] if fields[name].type == "int" else [low - 1.0, 2.0 * high, math.nan, math.inf, -math.inf]
     )
-    needed = {"controller": str(bundle), "skill": "push"}
+    needed = {"controller": str(bundle), "skill": "push", "config": "config/arms/franka.yaml"}
     others = {key: value for key, value in needed.items() if key in fields}
     for value in wrong:
         with pytest.raises(ConfigError, match=f"parameter '{name}' is out of range: expected {low} to {high}"):
