@@ -56,9 +56,9 @@ class OneCommander:
         """Nothing has been said yet: stamps come anew."""
         self._last: dict[str, tuple[int, NDArray[np.float64]]] = {}
 
-    def meet(self, speakers: Sequence[str]) -> None:
+    def meet(self, publishers: Sequence[str]) -> None:
         """Names of all that command at present: more than one is one too many."""
-        self.rivals = tuple(speakers) if len(speakers) > 1 else ()
+        self.rivals = tuple(publishers) if len(publishers) > 1 else ()
 
     def contradicted(self, what: str, stamp_ns: int, numbers: NDArray[np.float64], now: float) -> bool:
         """Whether a finite command contradicts the one before, of which there are then two for one scene.
@@ -78,7 +78,7 @@ class OneCommander:
         self._last[what] = stamp_ns, numbers
         return False
 
-    def fighting(self, now: float) -> bool:
+    def in_conflict(self, now: float) -> bool:
         """Whether there are two, or were less than `CONFLICT_REST` ago, at `now` [s], a steady clock."""
         return bool(self.rivals) or now < self._rest_until
 
@@ -130,9 +130,9 @@ class CommandWatch:
         """Whether any good command has come."""
         return self._last is not None
 
-    def meet(self, speakers: Sequence[str]) -> None:
+    def meet(self, publishers: Sequence[str]) -> None:
         """Names of all that command at present: more than one is one too many."""
-        self._one.meet(speakers)
+        self._one.meet(publishers)
 
     def take(
         self, stamp_ns: int, velocity: NDArray[np.float64], hand: NDArray[np.float64] | None, now_ns: int, now: float
@@ -232,13 +232,13 @@ class CommandWatch:
         return None
 
     def _resting(self, now: float) -> bool:
-        return bool(self.guard.stopped or self.unresponsive or self._one.fighting(now))
+        return bool(self.guard.stopped or self.unresponsive or self._one.in_conflict(now))
 
     def _reason(self, now_ns: int, now: float) -> GuardStatus | None:
         """Why the arm is halted; None if it is not."""
         if self.guard.stopped:
             return GuardStatus.STOPPED
-        if self._one.fighting(now):
+        if self._one.in_conflict(now):
             return GuardStatus.HALT_TWO_COMMANDERS
         if self.unresponsive:
             return GuardStatus.HALT_ARM_UNRESPONSIVE

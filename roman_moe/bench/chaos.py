@@ -34,9 +34,9 @@ from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.learning.disturbed import disturbed_copy
 from roman_moe.nodes.bringup import Graph, running_graph
-from roman_moe.nodes.company import own_process
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import RUNNING
+from roman_moe.nodes.peers import own_process
 from roman_moe.nodes.saboteur import FAULTS, Fault, LossyRelay, Saboteur
 from roman_moe.nodes.topics import SCENE
 

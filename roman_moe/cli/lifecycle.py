@@ -34,7 +34,7 @@ class Lifecycle(Reach):
         if not self.node or self.transition not in TRANSITIONS:
             raise ConfigError(f"expected NODE and one of {', '.join(TRANSITIONS)}, such as blender deactivate")
         from roman_moe.nodes.operator import Refusal, operator
-        from roman_moe.nodes.sight import Watch
+        from roman_moe.nodes.snapshot import Watch
 
         with operator(self.ros_arguments) as person, Watch(person) as watch:
             try:

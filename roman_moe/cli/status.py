@@ -20,7 +20,7 @@ from roman_moe.core.files import write_json
 
 if TYPE_CHECKING:
     from roman_moe.core.state import SceneState
-    from roman_moe.nodes.sight import Sight, Watch
+    from roman_moe.nodes.snapshot import GraphSnapshot, Watch
 
 LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
 LEVELS = ("ok", "warning", "error", "stale")
@@ -51,7 +51,7 @@ class Status(Reach):
         if not 1.0 <= self.seconds <= 3600.0:
             raise ConfigError(f"--seconds {self.seconds}: expected 1 to 3600")
         from roman_moe.nodes.operator import BLENDER, operator
-        from roman_moe.nodes.sight import Watch
+        from roman_moe.nodes.snapshot import Watch
 
         console = Console()
         with operator(self.ros_arguments) as person, Watch(person) as watch:
@@ -74,24 +74,24 @@ class Status(Reach):
         return report
 
 
-def report_of(sight: Sight) -> dict[str, Any]:
+def report_of(snapshot: GraphSnapshot) -> dict[str, Any]:
     """What was seen, ready for JSON; a node that is expected and does not report is stale."""
     nodes: dict[str, dict[str, str]] = {}
-    for name in sorted({*sight.statuses, *sight.expected}):
-        if name not in sight.statuses:
+    for name in sorted({*snapshot.statuses, *snapshot.expected}):
+        if name not in snapshot.statuses:
             nodes[name] = {"level": LEVELS[-1], "message": "no report"}
             continue
-        status, silence = sight.statuses[name], sight.silences.get(name, 0.0)
+        status, silence = snapshot.statuses[name], snapshot.silences.get(name, 0.0)
         level, message = LEVELS[min(status.level[0], len(LEVELS) - 1)], status.message
         if silence > REPORT_AGE:
             level, message = LEVELS[-1], f"no report for {silence:.0f} s; the last: {message}"
         nodes[name] = {"level": level, "message": message, **{value.key: value.value for value in status.values}}
     return {
         "nodes": nodes,
-        "leading": {"skill": sight.leading[0], "weight": sight.leading[1]} if sight.leading else None,
-        "rates_hz": {name: round(rate, 2) for name, rate in sight.rates.items()},
-        "ages_s": {name: round(age, 3) for name, age in sight.ages.items()},
-        "hand": _hand(sight.scene) if sight.scene else None,
+        "leading": {"skill": snapshot.leading[0], "weight": snapshot.leading[1]} if snapshot.leading else None,
+        "rates_hz": {name: round(rate, 2) for name, rate in snapshot.rates.items()},
+        "ages_s": {name: round(age, 3) for name, age in snapshot.ages.items()},
+        "hand": _hand(snapshot.scene) if snapshot.scene else None,
     }
 
 

@@ -53,7 +53,7 @@ from roman_moe.nodes.topics import (
 )
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
-SPEAKERS_PERIOD = 0.25  # [s] between two looks at who commands
+COMMANDERS_PERIOD = 0.25  # [s] between two looks at who commands
 GRIPPER_PERIOD = 0.25  # [s] between two looks at whether the gripper can be reached
 ACKNOWLEDGED = 0.2  # [s] at most until Servo has the last twists: nobody sends them again once the publisher is gone
 EXAMPLE = "config/arms/franka.yaml"
@@ -116,7 +116,7 @@ class ArmBridge(RomanNode):
         self._following = Following(self._limits.speed, self._limits.ramp)
         self._sent = np.zeros(3)  # [m/s] that Servo was told last
         self._unresponsive = ""
-        self._speakers: list[str] = []
+        self._rivals: list[str] = []
         self._servo = ""  # its last warning
         self._next_send = 0.0  # [s]
         self._opening: float | None = None  # last allowed for the gripper [m]
@@ -144,8 +144,8 @@ class ArmBridge(RomanNode):
         self.trigger_service("stop", self._stop)
         self.trigger_service("rearm", self._rearm)
         self.timer(POLL_PERIOD, self._on_poll, of_arm=True)
-        self.timer(SPEAKERS_PERIOD, self._look_who_commands, of_arm=True)
-        self.timer(SPEAKERS_PERIOD, self._look_at_robot, of_arm=True)
+        self.timer(COMMANDERS_PERIOD, self._look_who_commands, of_arm=True)
+        self.timer(COMMANDERS_PERIOD, self._look_at_robot, of_arm=True)
         self.diagnostics.fact(
             {
                 "arm": self._settings.config,
@@ -279,8 +279,8 @@ class ArmBridge(RomanNode):
 
     def _look_who_commands(self) -> None:
         """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""
-        self._speakers = commanders(self, *self._to_robot)
-        self._watch.meet(self._speakers)
+        self._rivals = commanders(self, *self._to_robot)
+        self._watch.meet(self._rivals)
 
     def _look_at_robot(self) -> None:
         """Whether the robot still takes commands, and follows them."""
@@ -341,7 +341,7 @@ class ArmBridge(RomanNode):
         if status is GuardStatus.STOPPED:
             self.diagnostics.state(ERROR, status.name)
         elif status is GuardStatus.HALT_TWO_COMMANDERS:
-            self.diagnostics.state(ERROR, f"{status.name}: {', '.join(self._speakers) or 'two commands for one scene'}")
+            self.diagnostics.state(ERROR, f"{status.name}: {', '.join(self._rivals) or 'two commands for one scene'}")
         elif missing:
             self.diagnostics.state(WARN, missing)
         elif self._watch.gripper_fault:

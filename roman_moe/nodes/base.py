@@ -28,9 +28,9 @@ from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Forward
 from roman_moe.core.bodies import Bodies, MessageError
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.nodes.company import Speaker, own_process, speakers
 from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
 from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
+from roman_moe.nodes.peers import TopicPublisher, own_process, publishers_of
 from roman_moe.nodes.process import PARENT_VARIABLE
 from roman_moe.nodes.topics import CODEC, ENDED, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
@@ -294,22 +294,22 @@ class RomanNode(LifecycleNode):
         """Namespace and name, without the slash at the beginning."""
         return str(self.get_fully_qualified_name()).lstrip("/")
 
-    def speakers(self, topic: Topic) -> list[Speaker]:
+    def publishers_of(self, topic: Topic) -> list[TopicPublisher]:
         """Who publishes a topic; without the killed ones that this node has been told of."""
-        found = speakers(self, self.resolve_topic_name(topic.name))
+        found = publishers_of(self, self.resolve_topic_name(topic.name))
         return [who for who in found if who.process not in self._ended]
 
     @cached_property
-    def _self(self) -> Speaker:
-        return Speaker(self.full_name, own_process(self))
+    def _self(self) -> TopicPublisher:
+        return TopicPublisher(self.full_name, own_process(self))
 
     def listen_for_ended(self) -> None:
         """From now on, take no process that the supervisor has killed for a living one."""
         self.listen(ENDED, _process_id, self._ended.add)
 
-    def others(self, topic: Topic) -> list[Speaker]:
+    def others(self, topic: Topic) -> list[TopicPublisher]:
         """Who else publishes a topic, be it a node of this name in another process."""
-        return [who for who in self.speakers(topic) if who != self._self]
+        return [who for who in self.publishers_of(topic) if who != self._self]
 
     def _claim(self, topic: Topic) -> None:
         """Make sure that no other node publishes a topic that has one speaker at a time.
@@ -317,7 +317,7 @@ class RomanNode(LifecycleNode):
         The bring-up vouches for its own processes: a namesake is the killed predecessor, which DDS gives up later.
         """
         vouched = self.full_name if PARENT_VARIABLE in os.environ else None
-        others = sorted({who.node for who in self.speakers(topic) if who.node != vouched})
+        others = sorted({who.node for who in self.publishers_of(topic) if who.node != vouched})
         if others:
             raise RomanError(
                 f"{self.get_name()}: {topic.name} is published by {', '.join(others)}: deactivate or end it first"

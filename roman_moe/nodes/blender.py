@@ -28,10 +28,10 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import CONFLICTS, LOOK_PERIOD
-from roman_moe.nodes.company import names_of
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.observation import Observation, observation
 from roman_moe.nodes.parameters import declare, parameter, texts_of
+from roman_moe.nodes.peers import names_of
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import (
     ACTION,
@@ -136,7 +136,7 @@ class Blender(RomanNode):
         self._twice: list[str] = []
         self._sources = (SCENE, GATE_WEIGHTS, *map(expert_action, self._skills))
         self.listen_for_ended()
-        self.timer(LOOK_PERIOD, self._look_who_speaks)
+        self.timer(LOOK_PERIOD, self._find_conflicts)
         self.listen(SCENE, observation, self._on_scene, serialized=True)
         self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
@@ -325,12 +325,12 @@ class Blender(RomanNode):
             if w > 0.0 and i not in answers and needed[i]
         ]
 
-    def _look_who_speaks(self) -> None:
+    def _find_conflicts(self) -> None:
         """Find what two nodes say: whose word came first would be chance."""
         self._twice = [
             f"{topic.name} by {', '.join(names)}"
             for topic in self._sources
-            if len(names := names_of(self.speakers(topic))) > 1
+            if len(names := names_of(self.publishers_of(topic))) > 1
         ]
 
     def _rest_between_two(self) -> None:

@@ -29,10 +29,10 @@ from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.skills import SKILLS
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
-from roman_moe.nodes.company import refuse_namesakes
 from roman_moe.nodes.environment import ros_environment
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import Monitor, Tick
+from roman_moe.nodes.peers import refuse_namesakes
 from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_context
 from roman_moe.nodes.record import EpisodeRecord
 from roman_moe.nodes.services import ParameterServices

@@ -11,8 +11,8 @@ from roman_moe.arms.watch import OneCommander
 from roman_moe.control.guard import GuardStatus
 from roman_moe.core.state import VELOCITY_BOUND, within
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.company import names_of
 from roman_moe.nodes.diagnostics import ERROR, OK
+from roman_moe.nodes.peers import names_of
 from roman_moe.nodes.topics import GRIPPER_COMMAND, TWIST_COMMAND, Topic
 
 LOOK_PERIOD = 0.1  # [s] between two looks at who commands
@@ -29,7 +29,7 @@ def commanders(node: RomanNode, *past_the_graph: Topic) -> list[str]:
         past_the_graph: topics that nobody but this node is to publish.
     """
     past = [node.others(topic) for topic in past_the_graph]
-    return names_of(node.speakers(TWIST_COMMAND), node.speakers(GRIPPER_COMMAND), *past)
+    return names_of(node.publishers_of(TWIST_COMMAND), node.publishers_of(GRIPPER_COMMAND), *past)
 
 
 class Commanders:
@@ -41,15 +41,15 @@ class Commanders:
         node.timer(LOOK_PERIOD, self._look)
 
     @property
-    def fighting(self) -> bool:
+    def in_conflict(self) -> bool:
         """Whether there are two now, or were a moment ago."""
-        return self._one.fighting(time.monotonic())
+        return self._one.in_conflict(time.monotonic())
 
     def forget(self) -> None:
         """An episode begins: its stamps come anew."""
         self._one.forget()
 
-    def hear(self, what: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
+    def accepts(self, what: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
         """A command of the topic `what` with its stamp [ns]; whether it is within bounds, and contradicts nobody."""
         stamp, numbers = stamped
         if not within(numbers, VELOCITY_BOUND):

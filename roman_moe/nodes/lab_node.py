@@ -184,18 +184,18 @@ class LabNode(RomanNode):
             self._publish_state()
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._commanders.hear("delta_twist_cmds", stamped) and self._is_for_now("delta_twist_cmds", stamped[0]):
+        if self._commanders.accepts("delta_twist_cmds", stamped) and self._is_for_now("delta_twist_cmds", stamped[0]):
             self._velocity = stamped
             self._follow_if_whole()
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._commanders.hear("gripper_cmd", stamped) and self._is_for_now("gripper_cmd", stamped[0]):
+        if self._commanders.accepts("gripper_cmd", stamped) and self._is_for_now("gripper_cmd", stamped[0]):
             self._opening = stamped[0], float(stamped[1][0])
             self._follow_if_whole()
 
     def _is_for_now(self, topic: str, stamp: int) -> bool:
         """Whether a command of this stamp is for the present tick; a stamp that does not fit is reported."""
-        if not self._running or self._answered or self._commanders.fighting or stamp == self._followed:
+        if not self._running or self._answered or self._commanders.in_conflict or stamp == self._followed:
             return False
         latest = self._stamp + self._period_ns - 1
         if self._real_time:
@@ -247,9 +247,9 @@ class LabNode(RomanNode):
         """What the arm does without a whole command: a twist alone keeps the gripper, without one it holds."""
         if self._stopped:
             return hold(self._stamp, self._target)
-        if self._opening and not self._commanders.fighting:
+        if self._opening and not self._commanders.in_conflict:
             self._target = self._opening[1]
-        if self._velocity and not self._commanders.fighting:
+        if self._velocity and not self._commanders.in_conflict:
             return Command(self._stamp, self._velocity[1], self._target)
         self._held_ticks += 1
         self.diagnostics.count(HELD_TICKS, f"no command for {self._stamp} ns in time: held the arm")

@@ -69,7 +69,7 @@ class MockArmNode(RomanNode):
         self.diagnostics.state(WARN, f"{WAITING}a command")
 
     def _is_for_now(self, topic: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
-        if not self._commanders.hear(topic, stamped) or self._commanders.fighting or self._stopped:
+        if not self._commanders.accepts(topic, stamped) or self._commanders.in_conflict or self._stopped:
             return False
         latest = max(self._stamp, self._pace.now_ns(time.monotonic())) + FUTURE_TOLERANCE_NS
         wrong = misfit(stamped[0], self._stamp, latest)
@@ -99,7 +99,7 @@ class MockArmNode(RomanNode):
 
     def _on_period(self, next_stamp: int) -> None:
         """A period is over: the arm moves as commanded, or stands still, and says where it is."""
-        if self._commanders.fighting:
+        if self._commanders.in_conflict:
             self._arm.step(hold(self._stamp, self._target))  # who they are, the commanders' watch has said
         elif self._velocity is not None:
             self._arm.step(Command(self._stamp, self._velocity, self._target))

@@ -160,7 +160,7 @@ def _spin(make: Callable[..., Any], context: Context, signals: StopSignals, pare
         with ParameterServices(context, make_executor(context)) as services:
             services.add(node)
             if parent is None:  # nobody has looked before
-                from roman_moe.nodes.company import refuse_namesakes  # here: a stop needs none of it, and must be quick
+                from roman_moe.nodes.peers import refuse_namesakes  # here: a stop needs none of it, and must be quick
 
                 refuse_namesakes(node, [node.get_name()], lambda: signals.spin_once(executor, SPIN_PERIOD))
             try:

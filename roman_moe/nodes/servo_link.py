@@ -15,7 +15,7 @@ from rclpy.qos import qos_profile_parameter_events
 
 from roman_moe.arms.servo_parameters import NAMES, PREFIX, SINCE_JAZZY, ServoParameters, mismatch, servo_parameters
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.nodes.company import UNNAMED, subscribers
+from roman_moe.nodes.peers import UNNAMED, subscribers
 from roman_moe.nodes.process import make_executor
 from roman_moe.nodes.topics import Topic
 

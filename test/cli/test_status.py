@@ -16,11 +16,11 @@ pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from roman_moe.nodes import sight
-from roman_moe.nodes.sight import Sight
+from roman_moe.nodes import snapshot
+from roman_moe.nodes.snapshot import GraphSnapshot
 
 
-def seen() -> Sight:
+def seen() -> GraphSnapshot:
     """A graph of two nodes, one of which is not well."""
     values = {"missed_ticks": "3", "guard": "11 HALT_GATE_SILENT", "last_fault": "missed_ticks: at 50 ns"}
     blender = DiagnosticStatus(
@@ -35,10 +35,10 @@ def seen() -> Sight:
         message="giving actions",
         values=[KeyValue(key=key, value=value) for key, value in model.items()],
     )
-    sight = Sight(statuses={"blender": blender, "expert_push": expert}, leading=("push", 0.75))
-    sight.rates = {"scene": 20.0, "/diagnostics": 9.0}
-    sight.ages = {"scene": 0.0312, "/diagnostics": 0.1}
-    return sight
+    snapshot = GraphSnapshot(statuses={"blender": blender, "expert_push": expert}, leading=("push", 0.75))
+    snapshot.rates = {"scene": 20.0, "/diagnostics": 9.0}
+    snapshot.ages = {"scene": 0.0312, "/diagnostics": 0.1}
+    return snapshot
 
 
 def test_the_report_has_models_who_leads_rates_ages_and_the_last_fault() -> None:
@@ -53,10 +53,10 @@ def test_the_report_has_models_who_leads_rates_ages_and_the_last_fault() -> None
 
 
 def test_a_node_that_is_expected_or_has_gone_quiet_is_stale() -> None:
-    sight = seen()
-    sight.expected = ("blender", "expert_push", "lab")
-    sight.silences = {"blender": 0.2, "expert_push": 6.0}
-    nodes = report_of(sight)["nodes"]
+    snapshot = seen()
+    snapshot.expected = ("blender", "expert_push", "lab")
+    snapshot.silences = {"blender": 0.2, "expert_push": 6.0}
+    nodes = report_of(snapshot)["nodes"]
     assert nodes["lab"] == {"level": "stale", "message": "no report"}
     assert nodes["expert_push"]["level"] == "stale"
     assert nodes["expert_push"]["message"] == "no report for 6 s; the last: giving actions"
@@ -76,7 +76,11 @@ def test_the_picture_shows_them_too() -> None:
         assert part in text
     assert streams_line(report_of(seen())) == "scene 20.0 Hz (31 ms ago)"
     assert lead_line(report_of(seen())) == "push leads with 0.75"
-    assert (lead_line(report_of(Sight())), streams_line(report_of(Sight()))) == ("no weights", "no scenes, no commands")
+    empty = report_of(GraphSnapshot())
+    assert (lead_line(empty), streams_line(empty)) == (
+        "no weights",
+        "no scenes, no commands",
+    )
 
 
 def test_at_80_columns_no_word_is_broken() -> None:
@@ -94,8 +98,8 @@ def test_a_pipe_gets_each_node_on_one_line(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_where_the_hand_is_can_be_read() -> None:
-    sight = seen()
-    sight.scene = SceneState(
+    snapshot = seen()
+    snapshot.scene = SceneState(
         stamp_ns=0,
         hand_position=np.array([0.1, -0.2, 0.3]),
         hand_velocity=np.zeros(3),
@@ -104,9 +108,9 @@ def test_where_the_hand_is_can_be_read() -> None:
         object_positions=np.zeros((len(OBJECTS), 3)),
         flags=np.zeros(len(FLAGS)),
     )
-    hand = report_of(sight)["hand"]
+    hand = report_of(snapshot)["hand"]
     assert hand == {"position_m": [0.1, -0.2, 0.3], "opening_m": 0.04}
-    assert lead_line(report_of(sight)).endswith("hand at (0.100, -0.200, 0.300) m, opening 0.040 m")
+    assert lead_line(report_of(snapshot)).endswith("hand at (0.100, -0.200, 0.300) m, opening 0.040 m")
 
 
 @pytest.mark.parametrize("seconds", ["0", "nan", "-1", "1e9", "soon"])
@@ -120,7 +124,7 @@ def test_a_time_that_cannot_be_looked_for_gives_one_line_and_2(seconds: str, cap
 def test_without_a_graph_it_says_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sight, "FIND_PATIENCE", 0.1)
+    monkeypatch.setattr(snapshot, "FIND_PATIENCE", 0.1)
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
     assert entry.main(["status", "--seconds", "1", "--json", str(tmp_path / "none.json")]) == 2
     captured = capfd.readouterr()

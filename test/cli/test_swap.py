@@ -24,7 +24,7 @@ pytest.importorskip("rclpy")
 
 from roman_moe.nodes import operator
 from roman_moe.nodes.environment import DOMAIN, HIGHEST_DOMAIN
-from roman_moe.nodes.sight import Watch
+from roman_moe.nodes.snapshot import Watch
 
 
 def one_line(capfd: pytest.CaptureFixture[str]) -> str:

@@ -226,7 +226,7 @@ def test_a_second_commander_halts_the_arm_be_it_through_the_graph_or_past_it(
     assert harness.until_silent() == [(0.0, 0.0, 0.0)] * 4
     rig.spin_until(lambda: rig.said("arm_bridge", "HALT_TWO_COMMANDERS: joystick, probe"))
     rig.remove(other)
-    rig.spin_until(lambda: harness.node._speakers == ["probe"])
+    rig.spin_until(lambda: harness.node._rivals == ["probe"])
     harness.command(2.0 * FORWARD)
     harness.until_told(2.0 * FORWARD)
 

@@ -22,8 +22,8 @@ from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import FLAGS, OBJECTS, SceneState
 from roman_moe.nodes.base import CALLBACK_FAULTS, FUTURE
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender
-from roman_moe.nodes.company import names_of
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, WARN
+from roman_moe.nodes.peers import names_of
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, Topic, expert_action
 from roman_moe.nodes.topics import STOPPED as IS_STOPPED
 
@@ -296,7 +296,7 @@ def test_a_blender_that_is_started_again_keeps_the_gripper_closed_on_what_it_hol
     assert harness.gripper == GRIPPER_CLOSED
     rig.remove(harness.node)
     harness.node = rig.join(lambda context: Blender(context=context, parameters=harness.parameters))
-    rig.spin_until(lambda: not harness.node.speakers(TWIST_COMMAND))
+    rig.spin_until(lambda: not harness.node.publishers_of(TWIST_COMMAND))
     harness.node.start()
     harness.tick = 40
     harness.step(**holding)  # its action says nothing about the gripper
@@ -307,13 +307,13 @@ def test_a_second_commander_does_not_become_active_until_the_first_gives_the_arm
     first = rig.add(Blender, controller=str(bundle))
     second = rig.add(Blender, "teleop", controller=str(bundle), autostart=False)
     assert rig.change_state("teleop", "configure")
-    rig.spin_until(lambda: names_of(second.speakers(TWIST_COMMAND)) == ["blender"])
+    rig.spin_until(lambda: names_of(second.publishers_of(TWIST_COMMAND)) == ["blender"])
     assert not rig.change_state("teleop", "activate")
     rig.spin_until(lambda: rig.said("teleop", "gripper_cmd is published by blender: deactivate or end it first"))
     assert rig.change_state("blender", "deactivate")
-    rig.spin_until(lambda: second.speakers(TWIST_COMMAND) == [])
+    rig.spin_until(lambda: second.publishers_of(TWIST_COMMAND) == [])
     assert rig.change_state("teleop", "activate")
-    rig.spin_until(lambda: names_of(first.speakers(TWIST_COMMAND)) == ["teleop"])
+    rig.spin_until(lambda: names_of(first.publishers_of(TWIST_COMMAND)) == ["teleop"])
     assert not rig.change_state("blender", "activate")
 
 

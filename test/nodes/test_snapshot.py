@@ -13,11 +13,11 @@ from rclpy.context import Context
 from rclpy.node import Node
 
 from roman_moe.core.skills import SKILLS
-from roman_moe.nodes import sight
+from roman_moe.nodes import snapshot
 from roman_moe.nodes.diagnostics import HARDWARE
 from roman_moe.nodes.operator import Operator, node_of
 from roman_moe.nodes.process import ros_context
-from roman_moe.nodes.sight import EVERY_GRAPH_HAS, Counter, Watch
+from roman_moe.nodes.snapshot import EVERY_GRAPH_HAS, Counter, Watch
 from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, GATE_WEIGHTS
 
 
@@ -75,7 +75,7 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
         yield context
 
 
-def look(context: Context, talker: Talker, reporting: list[str]) -> sight.Sight:
+def look(context: Context, talker: Talker, reporting: list[str]) -> snapshot.GraphSnapshot:
     """What is seen while these nodes report; the last one only after half a second."""
     ended, late = threading.Event(), threading.Timer(0.5, partial(talker.report, reporting[-1]))
 
@@ -102,8 +102,8 @@ def look(context: Context, talker: Talker, reporting: list[str]) -> sight.Sight:
 
 
 def test_each_node_that_is_there_is_waited_for(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sight, "FIND_PATIENCE", 60.0)
-    monkeypatch.setattr(sight, "REPORT_PATIENCE", 60.0)
+    monkeypatch.setattr(snapshot, "FIND_PATIENCE", 60.0)
+    monkeypatch.setattr(snapshot, "REPORT_PATIENCE", 60.0)
     seen = look(context, Talker(context, ALL), ALL)
     assert set(seen.statuses) == set(seen.expected) == set(ALL)
     assert seen.leading == (SKILLS[0], 1.0)
@@ -112,8 +112,8 @@ def test_each_node_that_is_there_is_waited_for(context: Context, monkeypatch: py
 def test_a_node_that_does_not_report_is_expected_all_the_same(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sight, "FIND_PATIENCE", 60.0)
-    monkeypatch.setattr(sight, "REPORT_PATIENCE", 3.0)
+    monkeypatch.setattr(snapshot, "FIND_PATIENCE", 60.0)
+    monkeypatch.setattr(snapshot, "REPORT_PATIENCE", 3.0)
     frozen, dead = "lab", node_of(SKILLS[2])
     talker = Talker(context, [name for name in ALL if name != dead])
     seen = look(context, talker, [name for name in ALL if name not in (frozen, dead)])

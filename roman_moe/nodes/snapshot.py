@@ -27,7 +27,7 @@ REPORT_PATIENCE = 8.0  # [s] for each node's report, which comes once a second; 
 
 
 @dataclass
-class Sight:
+class GraphSnapshot:
     """What was seen of a graph for a while.
 
     Attributes:
@@ -107,14 +107,14 @@ class Watch:
         """Whether anything of the graph is there."""
         return self._person.spin_until(lambda: bool(self._heard), FIND_PATIENCE)
 
-    def look(self, seconds: float) -> Sight:
+    def look(self, seconds: float) -> GraphSnapshot:
         """Look for so long [s], and longer until each node that is there has reported, within `REPORT_PATIENCE`."""
         began = time.monotonic()
         self._counters.clear()
         self._person.spin_until(lambda: False, seconds)
         self._person.spin_until(lambda: self._complete(time.monotonic() - began), REPORT_PATIENCE)
         now = time.monotonic()
-        return Sight(
+        return GraphSnapshot(
             statuses={name: status for name, (status, _) in sorted(self._heard.items())},
             silences={name: now - when for name, (_, when) in self._heard.items()},
             expected=tuple(sorted(self._expected())),

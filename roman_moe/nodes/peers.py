@@ -29,7 +29,7 @@ UNNAMED = "a node without a name yet"
 
 
 @dataclass(frozen=True, order=True)
-class Speaker:
+class TopicPublisher:
     """One publisher of a topic.
 
     Attributes:
@@ -41,10 +41,10 @@ class Speaker:
     process: bytes
 
 
-def speakers(node: Node, topic: str) -> list[Speaker]:
+def publishers_of(node: Node, topic: str) -> list[TopicPublisher]:
     """All publishers of a topic, given by its full name, as far as `node` has found them."""
     return sorted(
-        Speaker(_name(end.node_namespace, end.node_name), bytes(end.endpoint_gid)[:PROCESS_BYTES])
+        TopicPublisher(_name(end.node_namespace, end.node_name), bytes(end.endpoint_gid)[:PROCESS_BYTES])
         for end in node.get_publishers_info_by_topic(topic)
     )
 
@@ -61,12 +61,12 @@ def _name(namespace: str, name: str) -> str:
     return UNNAMED if PLACEHOLDER in name else f"{namespace.rstrip('/')}/{name}".lstrip("/")
 
 
-def names_of(*topics: Collection[Speaker]) -> list[str]:
+def names_of(*topics: Collection[TopicPublisher]) -> list[str]:
     """Names of all that publish any of some topics, one of which a node publishes once.
 
     A name comes as often as there are nodes of it.
     """
-    counts: Counter[Speaker] = Counter()
+    counts: Counter[TopicPublisher] = Counter()
     for found in topics:
         counts |= Counter(found)  # the larger of both
     named = {who.process for who in counts if who.node != UNNAMED}
@@ -78,7 +78,7 @@ def own_process(node: Node) -> bytes:
     topic = f"_process_{uuid.uuid4().hex}"
     publisher = node.create_publisher(DiagnosticArray, topic, 1)
     try:
-        (found,) = speakers(node, node.resolve_topic_name(topic))
+        (found,) = publishers_of(node, node.resolve_topic_name(topic))
     finally:
         node.destroy_publisher(publisher)
     return found.process

@@ -22,10 +22,10 @@ from roman_moe.core.errors import RomanError
 from roman_moe.core.paths import config_path
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import MALFORMED
-from roman_moe.nodes.company import UNNAMED, Speaker, names_of, own_process
 from roman_moe.nodes.environment import DISCOVERY, DOMAIN, PROFILES, this_machine
 from roman_moe.nodes.mock_arm import MockArmNode
 from roman_moe.nodes.observer import Observer
+from roman_moe.nodes.peers import UNNAMED, TopicPublisher, names_of, own_process
 from roman_moe.nodes.process import PARENT_VARIABLE, make_executor, ros_context
 from roman_moe.nodes.topics import CODEC, ENDED, GRIPPER_COMMAND, HAND_STATE, SCENE, TWIST_COMMAND, Topic
 
@@ -77,19 +77,23 @@ with ros_context() as context:
 @pytest.mark.parametrize(
     ("twists", "grippers", "names"),
     [
-        ([Speaker("blender", ONE)], [Speaker("blender", ONE)], ["blender"]),
-        ([Speaker("blender", ONE)], [Speaker("blender", TWO)], ["blender", "blender"]),
-        ([Speaker("blender", ONE), Speaker("blender", TWO)], [Speaker("blender", ONE)], ["blender", "blender"]),
-        ([Speaker("blender", ONE), Speaker("blender", ONE)], [], ["blender", "blender"]),
-        ([Speaker("blender", ONE)], [Speaker("teleop", ONE)], ["blender", "teleop"]),
-        ([Speaker("blender", ONE)], [Speaker(UNNAMED, ONE)], ["blender"]),
-        ([Speaker("blender", ONE)], [Speaker(UNNAMED, TWO)], [UNNAMED, "blender"]),
-        ([Speaker(UNNAMED, ONE)], [Speaker(UNNAMED, ONE)], [UNNAMED]),
+        ([TopicPublisher("blender", ONE)], [TopicPublisher("blender", ONE)], ["blender"]),
+        ([TopicPublisher("blender", ONE)], [TopicPublisher("blender", TWO)], ["blender", "blender"]),
+        (
+            [TopicPublisher("blender", ONE), TopicPublisher("blender", TWO)],
+            [TopicPublisher("blender", ONE)],
+            ["blender", "blender"],
+        ),
+        ([TopicPublisher("blender", ONE), TopicPublisher("blender", ONE)], [], ["blender", "blender"]),
+        ([TopicPublisher("blender", ONE)], [TopicPublisher("teleop", ONE)], ["blender", "teleop"]),
+        ([TopicPublisher("blender", ONE)], [TopicPublisher(UNNAMED, ONE)], ["blender"]),
+        ([TopicPublisher("blender", ONE)], [TopicPublisher(UNNAMED, TWO)], [UNNAMED, "blender"]),
+        ([TopicPublisher(UNNAMED, ONE)], [TopicPublisher(UNNAMED, ONE)], [UNNAMED]),
         ([], [], []),
     ],
 )
 def test_nodes_are_counted_by_process_and_name(
-    twists: list[Speaker], grippers: list[Speaker], names: list[str]
+    twists: list[TopicPublisher], grippers: list[TopicPublisher], names: list[str]
 ) -> None:
     assert names_of(twists, grippers) == names
 
@@ -114,13 +118,13 @@ def test_an_arm_rests_between_two_commanders_of_one_name_until_the_killed_one_is
     rig.send(TWIST_COMMAND, CODEC.twist(Command(0, np.zeros(3), GRIPPER_OPEN)))  # the rig's own node is "probe", too
     with another("probe", topic) as process:
         rig.spin_until(lambda: rig.said("mock_arm", "HALT_TWO_COMMANDERS: probe, probe"))
-        assert arm._commanders.fighting
+        assert arm._commanders.in_conflict
         process.kill()
         process.wait()
-        assert arm._commanders.fighting  # nothing tells it from one that lives, but who has killed it
-        (killed,) = {who.process for who in arm.speakers(topic)} - {own_process(arm)}
+        assert arm._commanders.in_conflict  # nothing tells it from one that lives, but who has killed it
+        (killed,) = {who.process for who in arm.publishers_of(topic)} - {own_process(arm)}
         rig.send(ENDED, String(data="not an id"), String(data=killed.hex()))
-        rig.spin_until(lambda: not arm._commanders.fighting)
+        rig.spin_until(lambda: not arm._commanders.in_conflict)
         rig.spin_until(lambda: rig.reported("mock_arm", MALFORMED) == 1)
 
 
@@ -134,7 +138,7 @@ def test_a_robot_that_another_graphs_bridge_commands_is_left_to_it(open_rig: Rig
         try:
             second = rig.join(lambda context: ArmBridge(context=context, namespace="/other", parameters=settings))
             to_servo = Topic("/servo_node/delta_twist_cmds", None)
-            rig.spin_until(lambda: names_of(second.speakers(to_servo)) == ["arm_bridge"])
+            rig.spin_until(lambda: names_of(second.publishers_of(to_servo)) == ["arm_bridge"])
             with pytest.raises(RomanError, match="servo_node/delta_twist_cmds is published by arm_bridge"):
                 second.start()
         finally:
@@ -147,7 +151,7 @@ def test_a_second_node_that_says_the_same_is_refused_unless_it_succeeds_a_killed
 ) -> None:
     with another("observer", SCENE):
         second = open_rig.join(lambda context: Observer(context=context))
-        open_rig.spin_until(lambda: [who.node for who in second.speakers(SCENE)] == ["observer"])
+        open_rig.spin_until(lambda: [who.node for who in second.publishers_of(SCENE)] == ["observer"])
         if parent:  # the bring-up has looked around, and has killed the first
             monkeypatch.setenv(PARENT_VARIABLE, str(os.getpid()))
             second.start()
