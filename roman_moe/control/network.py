@@ -7,6 +7,7 @@ stranger's file safe to run. Not safe for use from several threads at once: the 
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -38,11 +39,12 @@ _Port = tuple[str, str, list[Any]]  # name, type and shape of an input or output
 
 
 def runtime() -> Any:
-    """The onnxruntime module.
+    """The onnxruntime module, without its telemetry: it keeps a database in the home folder and opens sockets.
 
     Raises:
         MissingDependencyError: if neither flavour of it is installed.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, at the import
     try:
         import onnxruntime
     except ImportError as error:

@@ -38,7 +38,7 @@ from roman_moe.core.messages import message_stamp
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.arm_gripper import Gripper, make_gripper, require
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.commanders import commanders
+from roman_moe.nodes.commanders import REFUSED, commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
@@ -47,6 +47,7 @@ from roman_moe.nodes.topics import (
     GRIPPER,
     GRIPPER_COMMAND,
     HAND_STATE,
+    SENSOR_DATA,
     TWIST,
     TWIST_COMMAND,
     Topic,
@@ -58,12 +59,10 @@ GRIPPER_PERIOD = 0.25  # [s] between two looks at whether the gripper can be rea
 ACKNOWLEDGED = 0.2  # [s] at most until Servo has the last twists: nobody sends them again once the publisher is gone
 EXAMPLE = "config/arms/franka.yaml"
 
-REFUSED = "refused_commands"
 SKIPPED = "skipped_ticks"
 GRIPPER_TROUBLE = "gripper_failures"
 UNRESPONSIVE = "unresponsive_robot"
 
-_SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)  # takes what any driver offers (REP 2003)
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # a twist that was overtaken is not wanted
 
 
@@ -171,13 +170,13 @@ class ArmBridge(RomanNode):
         def same(message: Any) -> Any:
             return message
 
-        self.listen(Topic(config.pose.topic, PoseStamped, _SENSOR), self._read_pose, self._ignore)
-        self.listen(Topic(config.fingers.topic, JointState, _SENSOR), self._read_joints, self._ignore)
+        self.listen(Topic(config.pose.topic, PoseStamped, SENSOR_DATA), self._read_pose, self._ignore)
+        self.listen(Topic(config.fingers.topic, JointState, SENSOR_DATA), self._read_joints, self._ignore)
         for flag, topic in config.flags.items():
-            self.listen(Topic(topic, Bool, _SENSOR), same, partial(self._on_flag, flag))
+            self.listen(Topic(topic, Bool, SENSOR_DATA), same, partial(self._on_flag, flag))
         if config.status.topic:
             kind, name = _status_type(config.status.type)
-            self.listen(Topic(config.status.topic, kind, _SENSOR), same, partial(self._on_status, name))
+            self.listen(Topic(config.status.topic, kind, SENSOR_DATA), same, partial(self._on_status, name))
 
     def deactivate(self) -> None:
         """Leave the robot at rest."""

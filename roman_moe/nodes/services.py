@@ -66,7 +66,7 @@ class ParameterServices:
     def _spin(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # Linux knows the niceness of a thread
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        while not self._ended.is_set():
+        while not self._ended.is_set() and self._context.ok():
             try:
                 self._executor.spin_once(timeout_sec=SPIN_PERIOD)
             except Exception as error:  # noqa: BLE001 (a request that cannot be served ends no service)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -270,3 +273,20 @@ def test_without_onnxruntime_the_message_names_the_extras(monkeypatch: pytest.Mo
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match=r"roman-moe\[cpu\], or roman-moe\[gpu\]"):
         Network(tiny_network("push"), "push.onnx")
+
+
+OPEN_FILES = """
+import os, sys
+from roman_moe.control.bundle import load_bundle
+load_bundle(sys.argv[1])
+print(*(os.readlink(f"/proc/self/fd/{n}") for n in range(3, 64) if os.path.islink(f"/proc/self/fd/{n}")), sep="\\n")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are listed by Linux alone")
+def test_a_bundle_that_runs_opens_no_sockets_and_no_database_of_telemetry(bundle: Path):
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", OPEN_FILES, str(bundle)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    opened = done.stdout.splitlines()
+    assert not [path for path in opened if "socket" in path or path.endswith((".db", ".db-wal", ".db-shm"))], opened
