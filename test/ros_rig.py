@@ -13,6 +13,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -36,6 +37,7 @@ class Rig:
         self._context = context
         self._executor = make_executor(context)
         self._nodes: list[Node] = []
+        self._removed = False  # whether a node has been
         self._publishers: dict[str, Any] = {}
         self._clients: dict[str, Any] = {}
         self._services: ParameterServices | None = None
@@ -81,6 +83,7 @@ class Rig:
     def remove(self, node: Node) -> None:
         self._executor.remove_node(node)
         self._nodes.remove(node)
+        self._removed = True
         node.destroy_node()
 
     def serve(self, *nodes: Node) -> None:
@@ -151,11 +154,15 @@ class Rig:
         end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, f"did not happen; heard {[(k, len(v)) for k, v in self.heard.items()]}"
-            self._executor.spin_once(timeout_sec=0.01)
+            self.pass_moment()
 
     def pass_moment(self) -> None:
         """Let the nodes work on what has come."""
-        self._executor.spin_once(timeout_sec=0.01)
+        try:
+            self._executor.spin_once(timeout_sec=0.01)
+        except InvalidHandle:
+            if not self._removed:  # else a timer of theirs was due already, and the executor had taken it up
+                raise
 
     def last(self, topic: Topic, count: int = 1) -> Any:
         """The latest message once there have been `count`."""
