@@ -7,6 +7,8 @@ STAMPS := $(VENV)/.stamps
 JAZZY  := .venv-jazzy
 PYTHON ?=# a Python 3.10 to 3.13; found by itself if not given
 ARGS   ?=# more arguments for the command of demo, test and test-slow
+# a test's graph is several processes itself: more of these at once only wait for each other
+TEST_PROCESSES := --numprocesses 2 --dist worksteal
 
 ifdef ROS_DISTRO
 ROS        := ros-$(ROS_DISTRO)
@@ -40,13 +42,13 @@ demo: $(DEMO) ## run the long task through the ROS 2 graph; leaves out/demo/
 	$(BIN)/roman-moe demo --scenario 6 $(ARGS)
 
 test: $(STAMPS)/all ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(TEST_PROCESSES) $(ARGS)
 
 test-slow: $(STAMPS)/all ## run the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-jazzy: $(JAZZY)/.stamps/jazzy ## run the graph's tests on ROS 2 Jazzy's wheels, in .venv-jazzy/
-	$(JAZZY)/bin/python -m pytest -m "not slow" test/nodes $(ARGS)
+	$(JAZZY)/bin/python -m pytest -m "not slow" $(TEST_PROCESSES) test/nodes $(ARGS)
 
 lint: $(STAMPS)/all ## check style, types and who imports whom
 	$(BIN)/ruff check .

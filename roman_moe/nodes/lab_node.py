@@ -357,6 +357,7 @@ class LabNode(RomanNode):
             "seed": self._settings.seed + self._episode,
             "time_ns": self._time_ns,
             "first_ns": self._first_stamp,
+            "real_time": self._real_time,
             HELD_TICKS: self._held_ticks,
         }
         level = OK if self._result in (Outcome.RUNNING.value, Outcome.SUCCESS.value) else WARN

@@ -118,6 +118,7 @@ class Monitor(Node):
         self._unsettled: list[tuple[int, float, int]] = []
         self._began = 0  # stamp of the episode's first command
         self._awaited: int | None = 0  # an episode begins with the first command from this stamp on
+        self._exact = False  # whether it began at this very stamp, also if its first command was not heard
         self._stamp: int | None = None  # of the last command
         self._processes: dict[str, str] = {}  # id of each node's living process
         self._killed: set[str] = set()  # ids of those that are told as ended: a late report of one changes nothing
@@ -202,7 +203,7 @@ class Monitor(Node):
         if stamp == self._stamp:  # sent twice, since the lab asked twice
             return
         if self._awaited is not None and stamp >= self._awaited:
-            self._began, self._awaited = stamp, None
+            self._began, self._awaited = self._awaited if self._exact else stamp, None
         self._began = min(self._began, stamp)  # a clock was set back
         if self._stamp is not None and stamp < self._stamp:  # a clock was set back
             weights = {key: value for key, value in self._weights.items() if key <= self._rates.tick(stamp)}
@@ -257,11 +258,13 @@ class Monitor(Node):
         values = {value.key: value.value for value in message.values}
         try:
             seed, time_s = int(values["seed"]), int(values["time_ns"]) / NANOSECONDS
-            first_ns = int(values.get("first_ns", "0"))
+            first_ns = int(values["first_ns"])
         except (KeyError, ValueError):  # not the lab's
             return
         if message.message == RUNNING:
-            self._awaited = first_ns
+            self._awaited, self._exact = first_ns, values.get("real_time") == str(False)
+            if self._exact:  # its first commands may have overtaken its word
+                self._unsettled = [(s, came, first_ns if s >= first_ns else b) for s, came, b in self._unsettled]
         self.standings.append(Standing(message.name, seed, message.message, time_s))
 
 

@@ -20,6 +20,7 @@ from roman_moe.core.errors import RomanError
 from roman_moe.nodes.process import PLACEHOLDER
 
 LOOK = 2.0  # [s] after which whoever is there has been found: on a busy machine it took 0.6 s
+STALL = 0.1  # [s] that count of one spin at most: a process that stood still has found nobody meanwhile
 LEASE = 21.0  # [s] after which a killed process is given up: Fast DDS does so after 20
 PROCESS_BYTES = 12
 NAMED = 3
@@ -100,18 +101,20 @@ def refuse_namesakes(
     """
     full = {_name(node.get_namespace(), name) for name in names}
     own = str(node.get_fully_qualified_name()).lstrip("/")
-    began = time.monotonic()
+    began = now = time.monotonic()
+    looked = 0.0  # [s]
     while True:
         there = Counter(_name(namespace, name) for name, namespace in node.get_node_names_and_namespaces())
         there[own] -= 1
         taken = sorted(name for name in full if there[name] > 0)
-        waited = time.monotonic() - began
-        if waited >= LOOK and not taken:
+        if looked >= LOOK and not taken:
             return
-        if waited >= LOOK + LEASE or (taken and speaking):
+        if (looked >= LOOK and now - began >= LOOK + LEASE) or (taken and speaking):
             more = f" and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
             raise RomanError(
                 f"a graph is running in ROS domain {node.context.get_domain_id()} already "
                 f"({', '.join(taken[:NAMED])}{more}): end it first, or set ROS_DOMAIN_ID to another number"
             )
         spin()
+        before, now = now, time.monotonic()
+        looked += min(now - before, STALL)

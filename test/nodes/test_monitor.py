@@ -209,3 +209,17 @@ def test_an_episodes_time_begins_with_the_labs_word_and_at_no_gap(rig: Rig, moni
     weights(rig, monitor, first + 900, 3)
     command(rig, first + 900)
     assert told(rig, monitor, 2) == [(802, SKILLS[2]), (0, SKILLS[3])]
+
+
+def test_lockstep_time_begins_with_the_labs_word_although_the_first_command_was_not_heard(
+    rig: Rig, monitor: Monitor
+) -> None:
+    weights(rig, monitor, 0, 1)
+    command(rig, 2)  # overtakes the lab's word, and its weights
+    said = {"seed": "0", "time_ns": "0", "first_ns": "0", "real_time": "False"}
+    values = [KeyValue(key=key, value=value) for key, value in said.items()]
+    rig.send(OUTCOME, DiagnosticStatus(name="push", message="running", values=values))
+    rig.spin_until(lambda: bool(monitor.standings))
+    weights(rig, monitor, 2, 2)
+    command(rig, 3)
+    assert told(rig, monitor, 2) == [(2, SKILLS[2]), (3, SKILLS[2])]

@@ -76,7 +76,8 @@ def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -
         processes = graph.processes
         others = {"lab", "pose_source", "observer", "manipulation_network", "blender"}
         assert set(processes) == others | {f"expert_{skill}" for skill in SKILLS}
-        first_tick(graph)
+        assert graph.spin_until(lambda: bool(graph.monitor.standings), START)  # the lab has told when it began
+        ticks.clear()
         assert graph.spin_until(lambda: len(ticks) >= count, START)
         there = Counter(graph.monitor.get_node_names())
         assert set(there.values()) == {1}, there
@@ -86,10 +87,14 @@ def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -
 
     lab, controller, noise = Lab(), Controller(load_bundle(bundle)), PoseNoise(0.005)
     state, rng = lab.reset(scenario_start(6), generator(7, START_STREAM)), generator(7, NOISE_STREAM)
-    for _ in range(count):
+    compared = 0
+    while state.stamp_ns <= max(ticks):  # the first ticks may have been over before their topics found this process
         step = controller.step(noise.apply(state, rng))
-        np.testing.assert_array_equal(ticks[state.stamp_ns].weights, step.weights, err_msg=str(state.stamp_ns))
+        if state.stamp_ns in ticks:
+            np.testing.assert_array_equal(ticks[state.stamp_ns].weights, step.weights, err_msg=str(state.stamp_ns))
+            compared += 1
         state = lab.step(step.command)
+    assert compared >= count
 
 
 def test_a_process_that_dies_is_named_and_ends_the_others(bundle: Path) -> None:
