@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manifest, NetworkFile
-from roman_moe.control.metadata import GATE, NetworkMetadata
+from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.rates import Rates
-from roman_moe.core.action import ActionScale
-from roman_moe.core.features import OBSERVATIONS
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import ROMAN, SKILLS
+from roman_moe.core.spec import GATE
 from roman_moe.learning.geometry import relative_matrix
 from roman_moe.learning.onnx_graph import PolicyParameters, policy_model
 
@@ -22,8 +21,8 @@ def tiny_metadata(name: str, rates: Rates | None = None) -> NetworkMetadata:
     """Metadata of the network for a skill or "gate"."""
     rates = rates or Rates()
     if name == GATE:
-        return NetworkMetadata.of_gate(OBSERVATIONS[GATE], rates.gate_rate)
-    return NetworkMetadata.of_expert(name, OBSERVATIONS[name], rates.control_rate, ActionScale().top_speed)
+        return NetworkMetadata.of_gate(ROMAN, rates.gate_rate)
+    return NetworkMetadata.of_expert(ROMAN, name, rates.control_rate)
 
 
 def tiny_network(
@@ -57,7 +56,7 @@ def write_networks(folder: Path, networks: dict[str, bytes], rates: Rates | None
         files[name] = NetworkFile.of(f"{name}.onnx", data)
         (folder / files[name].file).write_bytes(data)
     gate = files.pop(GATE)
-    manifest = Manifest(BUNDLE_FORMAT, KIND, SKILLS, gate, files, rates or Rates(), ActionScale(), {"seed": 0})
+    manifest = Manifest(BUNDLE_FORMAT, KIND, ROMAN, ROMAN.digest, SKILLS, gate, files, rates or Rates(), {"seed": 0})
     (folder / MANIFEST_NAME).write_text(manifest.to_yaml())
     return folder
 
@@ -66,7 +65,8 @@ def write_loose_limits(folder: Path) -> Path:
     """Limits that nothing reaches, so that commands are as they were before the guard."""
     file = folder / "loose.yaml"
     file.write_text(
-        "speed: 100.0\nacceleration: 1.0e+6\njerk: 1.0e+9\nworkspace_low: [-100, -100, -100]\n"
+        "speed: 100.0\nacceleration: 1.0e+6\njerk: 1.0e+9\nangular_speed: 100.0\nangular_acceleration: 1.0e+6\n"
+        "angular_jerk: 1.0e+9\nworkspace_low: [-100, -100, -100]\n"
         "workspace_high: [100, 100, 100]\nslow_down: 0.01\nramp: 1.0e-6\nmax_command_age: 60.0\nmax_pose_age: 60.0\n"
     )
     return file

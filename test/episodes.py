@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from roman_moe.core.action import Command
-from roman_moe.core.skills import GATE, SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN, SKILLS
+from roman_moe.core.spec import GATE
+from roman_moe.core.state import SceneState
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 
@@ -38,6 +39,7 @@ def make_ticks(network: str, count: int = 5, seed: int = 0) -> list[tuple[SceneS
     for index in range(count):
         stamp = index * 50_000_000
         scene = SceneState(
+            spec=ROMAN,
             stamp_ns=stamp,
             hand_position=rng.normal(size=3),
             hand_velocity=rng.normal(size=3),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from roman_moe.control.strict import build, read_yaml
-from roman_moe.core.action import GRIPPER_OPEN
+from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.state import FLAGS
+from roman_moe.core.spec import TaskSpec
 
 SERVO_TIMEOUT = 0.1  # [s] MoveIt Servo's incoming_command_timeout: whoever commands must be heard more often than that
 
@@ -116,7 +115,7 @@ class GripperConfig:
         joints: names for a JointState or a ParallelGripperCommand; as many numbers go into a Float64MultiArray.
         scale: units of the joints per metre of opening.
         offset: of a closed gripper, in units of the joints.
-        largest_opening: that is ever commanded [m]; what is beyond a calibrated width is refused by some grippers.
+        largest_opening: that is ever commanded [m], the task's if it is smaller; what is beyond a calibrated width is refused by some grippers.
         max_effort: with an action [N].
         answer_timeout: within which the gripper must take a goal or reject it [s].
         timeout: within which it must be reachable at the start, and end a goal [s].
@@ -129,7 +128,7 @@ class GripperConfig:
     topic_type: str = "Float64MultiArray"
     scale: float = 1.0
     offset: float = 0.0
-    largest_opening: float = GRIPPER_OPEN
+    largest_opening: float = math.inf
     max_effort: float = 20.0
     answer_timeout: float = 1.0
     timeout: float = 5.0
@@ -146,10 +145,8 @@ class GripperConfig:
             raise ValueError(f"gripper.joints: {found} names: expected one: a ParallelGripperCommand server takes one")
         for name in ("max_effort", "answer_timeout", "timeout"):
             _positive(f"gripper.{name}", getattr(self, name))
-        if not 0.0 < self.largest_opening <= GRIPPER_OPEN:
-            raise ValueError(
-                f"gripper.largest_opening {self.largest_opening} m: expected more than 0, at most {GRIPPER_OPEN}"
-            )
+        if not self.largest_opening > 0.0:
+            raise ValueError(f"gripper.largest_opening {self.largest_opening} m: expected more than 0")
         if not (math.isfinite(self.scale) and self.scale != 0.0 and math.isfinite(self.offset)):
             raise ValueError(f"gripper.scale {self.scale}, offset {self.offset}: expected finite numbers, scale not 0")
 
@@ -176,7 +173,7 @@ class ArmConfig:
 
     Attributes:
         twist, pose, fingers, gripper, status: see there.
-        flags: topics of std_msgs/Bool by the flag's name (`core.state.FLAGS`); a flag without one stays false.
+        flags: topics of std_msgs/Bool by the flag's name in the task; a flag without one stays false.
     """
 
     pose: PoseConfig
@@ -186,19 +183,21 @@ class ArmConfig:
     status: StatusConfig = field(default_factory=StatusConfig)
     flags: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for name in self.flags:
-            _one_of("flags: name", name, *FLAGS)
 
-
-def load_arm_config(path: str | Path) -> ArmConfig:
-    """An arm's description, of a file of one's own or a shipped one such as config/arms/franka.yaml.
+def load_arm_config(path: str | Path, spec: TaskSpec) -> ArmConfig:
+    """An arm's description, of a file of one's own or a shipped one such as config/arms/franka.yaml, for a task.
 
     Raises:
         ConfigError: naming file and key.
     """
     file = find_shipped(path)
-    return build(ArmConfig, read_yaml(file, ConfigError), str(file), ConfigError)
+    config = build(ArmConfig, read_yaml(file, ConfigError), str(file), ConfigError)
+    for name in config.flags:
+        if name not in spec.flag_index:
+            known = ", ".join(spec.flags) or "none: it has no flags"
+            raise ConfigError(f"{file}: flags: name {name!r}: task {spec.name!r} has {known}")
+    largest = min(config.gripper.largest_opening, spec.gripper.open)
+    return replace(config, gripper=replace(config.gripper, largest_opening=largest))
 
 
 def _one_of(name: str, value: str, *choices: str) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.arms.config import FingersConfig, GripperConfig, TwistConfig
-from roman_moe.core.action import GRIPPER_CLOSED
 
 UNIT_TOLERANCE = 1e-2
 """By which a quaternion's norm may differ from 1: drivers send what they measure."""
@@ -70,4 +69,4 @@ def gripper_position(opening: float, config: GripperConfig) -> float:
 
 def reachable(opening: float, config: GripperConfig) -> float:
     """The opening that a gripper can be commanded to [m], nearest to a wanted one."""
-    return min(max(opening, GRIPPER_CLOSED), config.largest_opening)
+    return min(max(opening, 0.0), config.largest_opening)

@@ -5,30 +5,14 @@ No physics: nothing is ever grasped, moved or pressed, and no task gets solved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.action import GRIPPER_OPEN, Command
-from roman_moe.core.bodies import HandState, ObjectPoses
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.state import FLAGS, OBJECTS
+from roman_moe.core.action import Command, hold
+from roman_moe.core.spec import TaskSpec
+from roman_moe.core.state import HandState, ObjectPoses, rotated, upright
 
 GRIPPER_SPEED = 0.1  # [m/s] Franka Hand data sheet: 50 mm/s for each finger
-
-NOMINAL_POSITIONS: Mapping[str, tuple[float, float, float]] = {
-    "drawer_handle": (0.45, 0.2, 0.022),
-    "cover": (0.45, 0.32, 0.014),
-    "drop_zone": (0.45, 0.365, 0.052),
-    "door_handle": (0.44, -0.102, 0.041),
-    "rack": (0.362, -0.15, -0.031),
-    "rack_target": (0.56, -0.12, -0.1),
-    "vial": (0.405, 0.32, -0.058),
-    "conveyor_end": (0.56, -0.291, -0.1),
-    "button": (0.64, 0.08, -0.002),
-}
-"""Of the objects [m], as the lab's model (lab/assets/lab.xml) has them before anything is placed at random."""
 
 
 class MockArm:
@@ -38,19 +22,24 @@ class MockArm:
         stamp_ns: of its state [ns].
     """
 
-    def __init__(self, period_ns: int) -> None:
+    def __init__(self, spec: TaskSpec, period_ns: int) -> None:
         """`period_ns`: from one command to the next [ns]."""
+        self._spec = spec
         self._period_ns = period_ns
         self.stamp_ns = 0
-        self._position: NDArray[np.float64] = np.array(HOME_POSITION)
-        self._velocity = np.zeros(3)
-        self._opening = GRIPPER_OPEN
+        self._position: NDArray[np.float64] = np.array(spec.home.position)
+        self._orientation: NDArray[np.float64] = np.array(spec.home.orientation)
+        self._command = hold(0, spec.gripper.open)
+        self._opening = spec.gripper.open
+        below = (*spec.home.position[:2], 0.0)
+        self._objects = np.array([each.position or below for each in spec.objects.values()])
 
     def step(self, command: Command) -> None:
         """Move for one period."""
         period = self._period_ns * 1e-9
         self.stamp_ns += self._period_ns
-        self._velocity = command.linear_velocity
+        self._command = command
+        self._orientation = rotated(self._orientation, period * command.angular_velocity)
         self._position = self._position + period * command.linear_velocity
         way = period * GRIPPER_SPEED
         self._opening += float(np.clip(command.gripper_opening - self._opening, -way, way))
@@ -58,11 +47,20 @@ class MockArm:
     @property
     def hand(self) -> HandState:
         """The hand's state: where it was told to be; nothing touches its fingers, and no flag is ever set."""
-        flags = np.zeros(len(FLAGS), dtype=bool)
-        return HandState(self.stamp_ns, self._position, self._velocity, self._opening, np.zeros(2), flags)
+        return HandState(
+            spec=self._spec,
+            stamp_ns=self.stamp_ns,
+            hand_position=self._position,
+            hand_velocity=self._command.linear_velocity,
+            finger_opening=self._opening,
+            finger_forces=np.zeros(2),
+            flags=np.zeros(len(self._spec.flags), dtype=bool),
+            hand_orientation=self._orientation,
+            hand_angular_velocity=self._command.angular_velocity,
+        )
 
     @property
     def objects(self) -> ObjectPoses:
         """Poses of the objects, always the same."""
-        positions = np.array([NOMINAL_POSITIONS[name] for name in OBJECTS])
-        return ObjectPoses(self.stamp_ns, positions, np.ones(len(OBJECTS), dtype=bool), np.zeros(len(OBJECTS)))
+        count = len(self._objects)
+        return ObjectPoses(self.stamp_ns, self._objects, np.ones(count, dtype=bool), np.zeros(count), upright(count))

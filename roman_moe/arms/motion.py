@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.arms.clock import STEP_BACK_NS
-from roman_moe.core.features import FORCE_SCALE
 from roman_moe.core.state import NANOSECONDS
 
 STILL = 0.0005  # [m] by which fingers that stand still may move
@@ -59,12 +58,13 @@ class StallEstimate:
     networks see of them, else zero.
     """
 
-    def __init__(self, stall_time: float, widest: float = math.inf) -> None:
+    def __init__(self, stall_time: float, widest: float = math.inf, held_force: float = 1.0) -> None:
         """`stall_time`: for which the fingers must have stood still, and have been told to close [s].
 
         `widest`: that they open to [m]: fingers that have not closed from there hold nothing.
+        `held_force`: that fingers that hold something are said to feel [N].
         """
-        self._time, self._widest = stall_time, widest
+        self._time, self._widest, self._held_force = stall_time, widest, held_force
         self._told: float | None = None
         self._told_at = 0.0
         self._seen: deque[tuple[float, float]] = deque()
@@ -82,7 +82,7 @@ class StallEstimate:
 
     def forces(self) -> NDArray[np.float64]:
         """On the left and right pad, (2,) [N]."""
-        return np.full(2, FORCE_SCALE if self._holds() else 0.0)
+        return np.full(2, self._held_force if self._holds() else 0.0)
 
     def standing(self) -> float | None:
         """Where the fingers have stood still, for `stall_time` and since they were told [m]; None if they move."""

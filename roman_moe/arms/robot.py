@@ -11,19 +11,21 @@ from roman_moe.arms.clock import Freshness
 from roman_moe.arms.config import ArmConfig
 from roman_moe.arms.convert import finger_opening, tool_position
 from roman_moe.arms.motion import StallEstimate, VelocityEstimate
-from roman_moe.core.bodies import HandState, MessageError
-from roman_moe.core.state import FLAGS
+from roman_moe.core.bodies import MessageError
+from roman_moe.core.spec import TaskSpec
+from roman_moe.core.state import HandState
 
 
 class RobotState:
     """What a robot has said. Times: `now_ns` of the clock that stamps messages [ns], `now` of a steady one [s]."""
 
-    def __init__(self, config: ArmConfig) -> None:
+    def __init__(self, spec: TaskSpec, config: ArmConfig) -> None:
+        self._spec = spec
         self._config = config
-        self._flags = np.zeros(len(FLAGS), dtype=bool)
+        self._flags = np.zeros(len(spec.flags), dtype=bool)
         self._pose_age = Freshness(config.pose.max_age, config.pose.clock_tolerance)
         self._velocity = VelocityEstimate(config.pose.velocity_window)
-        self._stall = StallEstimate(config.fingers.stall_time, config.gripper.largest_opening)
+        self._stall = StallEstimate(config.fingers.stall_time, config.gripper.largest_opening, spec.gripper.force_scale)
         self._position: NDArray[np.float64] | None = None
         self._opening: float | None = None
         self._forces = np.zeros(2)
@@ -88,8 +90,9 @@ class RobotState:
         self._stall.see(opening, now)
 
     def see_flag(self, name: str, value: bool) -> None:
-        """One of `core.state.FLAGS`."""
-        self._flags = np.array([value if flag == name else old for flag, old in zip(FLAGS, self._flags, strict=True)])
+        """One of the task's flags."""
+        self._flags = self._flags.copy()
+        self._flags[self._spec.flag_index[name]] = value
 
     def told(self, opening: float | None, now: float) -> None:
         """The gripper was commanded to open so far [m]; None if it was stopped on its way."""
@@ -121,7 +124,15 @@ class RobotState:
         assert self._opening is not None
         forces = self._stall.forces() if self._config.fingers.forces == "stall" else self._forces
         velocity = self._velocity.velocity()
-        return HandState(stamp_ns, self._position, velocity, self._opening, forces, self._flags)
+        return HandState(
+            spec=self._spec,
+            stamp_ns=stamp_ns,
+            hand_position=self._position,
+            hand_velocity=velocity,
+            finger_opening=self._opening,
+            finger_forces=forces,
+            flags=self._flags,
+        )
 
 
 def _chosen(joints: Mapping[str, float], names: Sequence[str], values: Sequence[float]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import Command
+from roman_moe.core.spec import GripperSpec
 from roman_moe.core.state import NANOSECONDS, VELOCITY_BOUND, within
 
 CONFLICT_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
@@ -90,6 +91,7 @@ class CommandWatch:
         limits: of the guard, and how old a command may be.
         period: from one command to the next [s].
         halt_messages: of zero, sent when the arm is halted.
+        gripper: of the task.
 
     Attributes:
         guard: that every twist goes through.
@@ -99,8 +101,8 @@ class CommandWatch:
         most: highest speed of a command at present [m/s]; a faster one is shortened before the guard sees it.
     """
 
-    def __init__(self, limits: Limits, period: float, halt_messages: int) -> None:
-        self.guard = Guard(dataclasses.replace(limits, jerk=ANY_JERK), period)
+    def __init__(self, limits: Limits, period: float, halt_messages: int, gripper: GripperSpec) -> None:
+        self.guard = Guard(dataclasses.replace(limits, jerk=ANY_JERK, angular_jerk=ANY_JERK), period, gripper)
         self._period = period
         self._period_ns = round(period * NANOSECONDS)
         self._max_age = limits.max_command_age

@@ -10,8 +10,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from roman_moe.core.features import OBSERVATIONS
 from roman_moe.core.paths import config_path
+from roman_moe.core.roman import OBSERVATIONS, ROMAN
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.reward import TaskReward
 from roman_moe.lab.starts import skill_start
@@ -59,7 +59,7 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
         np.zeros(DEMONSTRATED, np.intp),
         min(practised.noise_bounds),
     )
-    learner = HybridPPO(MLPPolicy(SKILL, recipe.clone.hidden), practice, recipe, demonstrations, seed)
+    learner = HybridPPO(MLPPolicy(ROMAN, SKILL, recipe.clone.hidden), practice, recipe, demonstrations, seed)
     learner.begin(seed)
     learner.update()  # the first trains the critic alone
     steps, stepping, began = learner.steps, practice.stepping_s, time.perf_counter()

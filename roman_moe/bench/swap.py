@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from roman_moe.control.bundle import Bundle, load_bundle
-from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import RomanError
+from roman_moe.core.spec import GATE
 from roman_moe.learning.disturbed import disturbed_copy
 from roman_moe.nodes.bringup import Graph, running_graph
 from roman_moe.nodes.graph import load_description, resolve
@@ -51,7 +51,7 @@ def measure(bundle_path: str | Path, swaps: int = 1000, seed: int = 0) -> dict[s
         others = disturbed_copy(bundle, Path(folder), np.random.default_rng(seed))
         arguments = {"controller": str(bundle_path), "seed": seed, "episodes": 0}
         with running_graph(resolve(load_description(), arguments)) as graph:
-            listener = graph.add(lambda context: Listener("bench", context, bundle.skills))
+            listener = graph.add(lambda context: Listener("bench", context, bundle.spec, bundle.skills))
             if not graph.spin_until(lambda: len(listener.scenes) > 2.0 * bundle.rates.control_rate, PATIENCE):
                 raise RomanError(f"bench swap: no scenes within {PATIENCE:.0f} s: {graph.monitor.troubles()}")
             before = graph.monitor.missed_ticks

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from roman_moe.control.metadata import NetworkMetadata
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import ROMAN, SKILLS
 
 Edit = Callable[[onnx.ModelProto], None]
 """Makes a good expert's model wrong, in place."""
@@ -315,4 +315,4 @@ def _tensor(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
 
 def _features(model: onnx.ModelProto) -> tuple[str, ...]:
     told = {entry.key: entry.value for entry in model.metadata_props}
-    return NetworkMetadata.from_properties(told, "the good network").features
+    return NetworkMetadata.from_properties(ROMAN, told, "the good network").features

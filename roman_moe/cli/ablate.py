@@ -15,7 +15,7 @@ from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.skills import SCENARIOS
+from roman_moe.core.roman import SCENARIOS
 
 if TYPE_CHECKING:
     from roman_moe.learning.hybrid.ablate import Study

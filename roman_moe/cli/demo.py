@@ -21,7 +21,7 @@ from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import move, scratch_folder, write_json
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.skills import SCENARIOS
+from roman_moe.core.roman import SCENARIOS
 from roman_moe.core.state import NANOSECONDS
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from roman_moe.cli.options import SILENT, Flag, Number, Numbers, OptionalFile, S
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
-from roman_moe.core.skills import SCENARIOS, SKILLS
+from roman_moe.core.roman import SCENARIOS, SKILLS
 
 if TYPE_CHECKING:
     from roman_moe.lab.link import LinkQuality

@@ -10,10 +10,10 @@ import tyro
 
 from roman_moe.cli.options import SILENT, Flag, OptionalFile
 from roman_moe.control.identity import identify
-from roman_moe.core.action import TOP_SPEED
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.skills import GATE, NETWORKS
+from roman_moe.core.roman import NETWORKS, ROMAN, TOP_SPEED
+from roman_moe.core.spec import GATE
 
 RUN_NEEDS = ("torch", "stable_baselines3", "tensorboard", "onnx", "onnxruntime", "mujoco", "gymnasium", "rosbags")
 """Packages with which a run is read: it is by the code that trained it."""
@@ -119,8 +119,8 @@ class Export:
         if not to.is_dir():
             check_file(to)
         features = tuple(name.strip() for name in self.features.split(",")) if self.features else ()
-        metadata = metadata_of(self.skill, features, rate, self.top_speed)
-        content = network_content(file, metadata, self.normalization)
+        metadata = metadata_of(ROMAN, self.skill, features, rate, self.top_speed)
+        content = network_content(ROMAN, file, metadata, self.normalization)
         if to.is_dir():
             replace_network(to, self.skill, content, file)
         else:

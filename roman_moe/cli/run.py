@@ -145,8 +145,9 @@ class Run(Reach):
             if self.config is None:
                 raise ConfigError("--arm servo needs --config: a robot's description, such as config/arms/franka.yaml")
             from roman_moe.arms.config import load_arm_config
+            from roman_moe.control.manifest import load_manifest
 
-            load_arm_config(self.config)
+            load_arm_config(self.config, load_manifest(self.controller).task)
             if self.noise_bound != Run.noise_bound:
                 raise ConfigError("--noise-bound is for a simulated arm: a robot's poses have noise of their own")
         elif self.config is not None or self.read_only or self.servo_unchecked:

@@ -19,7 +19,9 @@ from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import write_json
 
 if TYPE_CHECKING:
-    from roman_moe.core.state import SceneState
+    import numpy as np
+    from numpy.typing import NDArray
+
     from roman_moe.nodes.snapshot import GraphSnapshot, Watch
 
 LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
@@ -91,15 +93,12 @@ def report_of(snapshot: GraphSnapshot) -> dict[str, Any]:
         "leading": {"skill": snapshot.leading[0], "weight": snapshot.leading[1]} if snapshot.leading else None,
         "rates_hz": {name: round(rate, 2) for name, rate in snapshot.rates.items()},
         "ages_s": {name: round(age, 3) for name, age in snapshot.ages.items()},
-        "hand": _hand(snapshot.scene) if snapshot.scene else None,
+        "hand": _hand(*snapshot.hand) if snapshot.hand else None,
     }
 
 
-def _hand(scene: SceneState) -> dict[str, Any]:
-    return {
-        "position_m": [round(float(x), 4) for x in scene.hand_position],
-        "opening_m": round(float(scene.finger_opening), 4),
-    }
+def _hand(position: NDArray[np.float64], opening: float) -> dict[str, Any]:
+    return {"position_m": [round(float(x), 4) for x in position], "opening_m": round(opening, 4)}
 
 
 def show(console: Console, report: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from roman_moe.cli.options import SILENT, Flag, OptionalFolder
 from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 
 if TYPE_CHECKING:
     from roman_moe.nodes.operator import Operator
@@ -84,7 +84,7 @@ class Swap(Reach):
         folder = find_shipped(bundle).resolve()
         loaded = load_bundle(folder)  # says what is wrong with it before anything changes
         running = load_manifest(str(person.get(BLENDER, "controller")))
-        for what in ("skills", "rates", "action_scale"):
+        for what in ("task_sha256", "skills", "rates"):
             found, expected = getattr(loaded.manifest, what), getattr(running, what)
             if found != expected:
                 raise RomanError(f"{bundle}: {what} {found}: the graph that runs has {expected}")

@@ -22,7 +22,7 @@ from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.skills import NETWORKS, SKILLS
+from roman_moe.core.roman import NETWORKS, SKILLS
 
 if TYPE_CHECKING:
     from roman_moe.learning.clone import ClonedNetwork

@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.action import ACTION_SIZE
-
 MIN_ANSWERED_WEIGHT = 0.5
 """Share of the weight that must have answered in time: below it the leading expert itself is silent, and scaling the
 others' small weights up would let an expert act that the gate did not choose."""
@@ -28,20 +26,20 @@ def blend(
 
     Args:
         weights: one per expert, not negative, (n,).
-        actions: of the experts, (n, 4) in [-1, 1].
+        actions: of the experts, (n, a) in [-1, 1].
         answered: which experts' actions there are, (n,); the others' rows are not read, and the weights of those that
             answered are scaled up to the same sum. All of them if None.
         total: what the weights summed up to before some of them were reduced, and are scaled up to again; their own
             sum if None.
 
     Returns:
-        The action, (4,) in [-1, 1] for weights that sum to 1.
+        The action, (a,) in [-1, 1] for weights that sum to 1.
 
     Raises:
         ValueError: if shapes do not fit, a weight or action is not finite, or too little of the weight has answered.
     """
-    if actions.shape != (len(weights), ACTION_SIZE):
-        raise ValueError(f"actions have shape {actions.shape}: expected ({len(weights)}, {ACTION_SIZE})")
+    if actions.ndim != 2 or len(actions) != len(weights):
+        raise ValueError(f"actions have shape {actions.shape}: expected one row for each of {len(weights)} weights")
     share = 1.0
     all_answered = answered is None or bool(answered.all())
     if not all_answered or (total is not None and weights.sum() != total):

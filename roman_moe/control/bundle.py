@@ -7,33 +7,33 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roman_moe.control.blend import WEIGHT_TOLERANCE
 from roman_moe.control.expert import Expert
 from roman_moe.control.gate import Gate
 from roman_moe.control.manifest import Manifest, load_manifest, read_network
-from roman_moe.control.metadata import GATE
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.control.swap import Loaded
-from roman_moe.core.action import ACTION_BOUND, ACTION_LAYOUT, ActionScale
+from roman_moe.core.action import ACTION_BOUND
 from roman_moe.core.errors import BundleError
-from roman_moe.core.features import FEATURES
+from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import find_shipped
+from roman_moe.core.spec import GATE, TaskSpec
 
-_PROBES = np.vstack(
-    [
-        np.zeros(len(FEATURES)),
-        np.full(len(FEATURES), 10.0),
-        np.full(len(FEATURES), -10.0),
-        np.random.default_rng(0).uniform(-1.0, 1.0, (13, len(FEATURES))),
-    ]
-)
-"""Features at which a network's range is tried out: the origin, far away, and about where scenes are, (16, F)."""
+
+@lru_cache(maxsize=16)
+def _probes(spec: TaskSpec) -> NDArray[np.float64]:
+    """Features at which a network's range is tried out: the origin, far away, and about where scenes are, (16, F)."""
+    count = len(feature_layout(spec))
+    near = np.random.default_rng(0).uniform(-1.0, 1.0, (13, count))
+    return np.vstack([np.zeros(count), np.full(count, 10.0), np.full(count, -10.0), near])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,9 +63,9 @@ class Bundle:
         return self.manifest.rates
 
     @property
-    def action_scale(self) -> ActionScale:
-        """What an action of 1 means."""
-        return self.manifest.action_scale
+    def spec(self) -> TaskSpec:
+        """Task that it is for."""
+        return self.manifest.task
 
 
 def load_bundle(path: str | Path) -> Bundle:
@@ -107,29 +107,34 @@ def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Any]:
 
 
 def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Gate:
-    network = _open(data, where, name, manifest.skills, manifest.rates.gate_rate)
-    for weights in map(network, _PROBES):
+    network = _open(manifest.task, data, where, name, manifest.skills, manifest.rates.gate_rate)
+    for weights in map(network, _probes(manifest.task)):
         if not (abs(weights.sum() - 1.0) <= WEIGHT_TOLERANCE and weights.min() >= -WEIGHT_TOLERANCE):
             raise BundleError(f"{where}: answers {np.round(weights, 3).tolist()}: expected weights that sum to 1")
     return Gate(network)
 
 
 def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Expert:
-    network = _open(data, where, skill, ACTION_LAYOUT, manifest.rates.control_rate)
-    if network.metadata.top_speed != manifest.action_scale.top_speed:
+    network = _open(manifest.task, data, where, skill, manifest.task.action.layout, manifest.rates.control_rate)
+    scale = manifest.task.action
+    if network.metadata.top_speed != scale.top_speed:
         raise BundleError(
-            f"{where}: was trained with top_speed {network.metadata.top_speed} m/s: the manifest says "
-            f"{manifest.action_scale.top_speed}"
+            f"{where}: was trained with top_speed {network.metadata.top_speed} m/s: the manifest says {scale.top_speed}"
         )
-    for action in map(network, _PROBES):
+    if scale.angular and network.metadata.top_angular_speed != scale.top_angular_speed:
+        raise BundleError(
+            f"{where}: was trained with top_angular_speed {network.metadata.top_angular_speed} rad/s: the manifest "
+            f"says {scale.top_angular_speed}"
+        )
+    for action in map(network, _probes(manifest.task)):
         if not np.abs(action).max() <= ACTION_BOUND:
             raise BundleError(f"{where}: answers {np.round(action, 3).tolist()}: expected actions in [-1, 1]")
     return Expert(network)
 
 
-def _open(data: bytes, where: str, name: str, outputs: tuple[str, ...], rate: float) -> Network:
+def _open(spec: TaskSpec, data: bytes, where: str, name: str, outputs: tuple[str, ...], rate: float) -> Network:
     """One network, whose metadata must say what the manifest says."""
-    network = Network(data, where)
+    network = Network(spec, data, where)
     for what, found, expected in (
         ("skill", network.metadata.name, name),
         ("outputs", network.metadata.outputs, outputs),

@@ -8,34 +8,33 @@ from typing import Any
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manifest, NetworkFile
-from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
-from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.core.files import atomic_folder
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.spec import GATE, TaskSpec
 
 
 def write_bundle(
     folder: Path,
+    spec: TaskSpec,
     networks: Mapping[str, bytes],
     rates: Rates,
-    scale: ActionScale,
     provenance: dict[str, Any],
 ) -> None:
     """Write a bundle and load it once; it replaces an older bundle in its place only when all of that went well.
 
     Args:
+        spec: of the task.
         networks: content of the .onnx files by skill, and of the gate by "gate".
         provenance: what to say about where it came from; plain YAML types.
 
     Raises:
         BundleError: if the bundle would not load, or `folder` holds something that is no bundle.
     """
-    skills = tuple(skill for skill in SKILLS if skill in networks)
+    skills = tuple(skill for skill in spec.skills if skill in networks)
     files = {name: NetworkFile.of(f"{name}.onnx", networks[name]) for name in (GATE, *skills)}
     experts = {skill: files[skill] for skill in skills}
-    manifest = Manifest(BUNDLE_FORMAT, KIND, skills, files[GATE], experts, rates, scale, provenance)
+    manifest = Manifest(BUNDLE_FORMAT, KIND, spec, spec.digest, skills, files[GATE], experts, rates, provenance)
     check_replaceable(folder, force=True)
     with atomic_folder(folder) as temporary:
         for name, file in files.items():

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from roman_moe.control.blend import WEIGHT_TOLERANCE, blend
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
-from roman_moe.core.action import ACTION_BOUND, ACTION_SIZE, GRIPPER_CLOSED, GRIPPER_OPEN, ActionScale, Command
+from roman_moe.core.action import ACTION_BOUND, Command, to_command
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
 
 LEAST_PERIODS = 1.5
@@ -31,7 +32,7 @@ class Decision:
     """What one tick came to.
 
     Attributes:
-        action: of the mixture, (4,); zeros when halted.
+        action: of the mixture, (a,); zeros when halted.
         command: for the arm.
         fault: why the arm was halted; empty if it was not, and if it was only because someone stopped the guard.
     """
@@ -51,15 +52,15 @@ class Commander:
         guard: that every command went through.
     """
 
-    def __init__(self, scale: ActionScale, limits: Limits, control_rate: float) -> None:
+    def __init__(self, spec: TaskSpec, limits: Limits, control_rate: float) -> None:
         least = LEAST_PERIODS / control_rate
         if limits.max_command_age < least:
             raise ConfigError(
                 f"limits: max_command_age {limits.max_command_age} s: a controller of {control_rate:g} Hz needs "
                 f"{least:.3g} s or more, {LEAST_PERIODS} of its periods"
             )
-        self._scale = scale
-        self.guard = Guard(limits, 1.0 / control_rate)
+        self._spec = spec
+        self.guard = Guard(limits, 1.0 / control_rate, spec.gripper)
         self.reset()
 
     def reset(self) -> None:
@@ -89,7 +90,7 @@ class Commander:
         Args:
             scene: that it answers.
             weights: of the experts, (n,); None if there are none, NaN if the gate has no answer to the scene.
-            actions: of the experts, (n, 4); a row that is not finite or out of range is an expert without an answer.
+            actions: of the experts, (n, a); a row that is not finite or out of range is an expert without an answer.
             missing: whether an expert without an answer has not answered at all, and not only declined to.
             share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
         """
@@ -115,7 +116,7 @@ class Commander:
             actions = np.where(absent[:, None], 0.0, actions)
         try:
             action = blend(weights, actions, ~silent if some else None, total)
-            command = self._scale.command(scene.stamp_ns, action, self.guard.gripper_opening)
+            command = to_command(self._spec, scene.stamp_ns, action, self.guard.gripper_opening)
         except ValueError as error:
             if missing:
                 return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
@@ -130,10 +131,12 @@ class Commander:
         return self._halt(scene, GuardStatus.HALT_OBJECTS_STALE, f"{fault} (objects are invalid or too old)")
 
     def _halt(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
-        return Decision(np.zeros(ACTION_SIZE), self.guard.halt(scene.stamp_ns, status), fault)
+        return Decision(np.zeros(self._spec.action.size), self.guard.halt(scene.stamp_ns, status), fault)
 
 
 def told_opening(scene: SceneState) -> float:
     """What the gripper must have been told to do, to look as it does [m]: to hold what it holds, never to drop it."""
     holds = bool((scene.finger_forces >= GRASP_FORCE).any())
-    return GRIPPER_OPEN if scene.finger_opening > 0.5 * GRIPPER_OPEN and not holds else GRIPPER_CLOSED
+    gripper = scene.spec.gripper
+    half = 0.5 * (gripper.open + gripper.closed)
+    return gripper.open if scene.finger_opening > half and not holds else gripper.closed

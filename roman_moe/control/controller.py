@@ -15,8 +15,8 @@ from roman_moe.control.bundle import Bundle
 from roman_moe.control.commander import Commander
 from roman_moe.control.guard import Guard
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.action import ACTION_SIZE, Command
-from roman_moe.core.features import feature_vector
+from roman_moe.core.action import Command
+from roman_moe.core.features import feature_layout
 from roman_moe.core.state import SceneState
 
 
@@ -25,9 +25,9 @@ class ControlStep:
     """Everything that one tick decided.
 
     Attributes:
-        action: of the mixture, (4,); zeros when held.
+        action: of the mixture, (a,); zeros when held.
         weights: of the experts, (n,).
-        expert_actions: answers of all experts, (n, 4); zeros when held.
+        expert_actions: answers of all experts, (n, a); zeros when held.
         command: what goes to the arm.
         fault: why the arm was held; empty if it was not.
     """
@@ -37,11 +37,6 @@ class ControlStep:
     expert_actions: NDArray[np.float64]
     command: Command
     fault: str = ""
-
-
-def hold(stamp_ns: int, gripper_opening: float) -> Command:
-    """The command that stands still and keeps the gripper's target [m]."""
-    return Command(stamp_ns, np.zeros(3), gripper_opening)
 
 
 class Controller:
@@ -64,7 +59,8 @@ class Controller:
         self.bundle = bundle
         self.skills = bundle.skills
         self.faults = 0
-        self._commander = Commander(bundle.action_scale, limits or load_limits(), bundle.rates.control_rate)
+        self._features = feature_layout(bundle.spec)
+        self._commander = Commander(bundle.spec, limits or load_limits(), bundle.rates.control_rate)
         self.reset()
 
     @property
@@ -84,9 +80,9 @@ class Controller:
 
     def step(self, state: SceneState) -> ControlStep:
         """Answer one scene. Never raises for what a scene may hold: faults are held and counted."""
-        actions = np.full((len(self.skills), ACTION_SIZE), np.nan)
+        actions = np.full((len(self.skills), self.bundle.spec.action.size), np.nan)
         if state.is_finite():
-            features, usable = feature_vector(state), state.usable(self.guard.limits.max_pose_age)
+            features, usable = self._features.vector(state), state.usable(self.guard.limits.max_pose_age)
             if self._weights is None or self.bundle.rates.gate_due(state.stamp_ns):
                 self._weights = self.bundle.gate.answer(features, usable)
             for i, expert in enumerate(self.bundle.experts):

@@ -6,9 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.network import Network
-from roman_moe.core.action import ACTION_SIZE
-
-_NO_ANSWER = np.full(ACTION_SIZE, np.nan)
 
 
 class Expert:
@@ -22,16 +19,17 @@ class Expert:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.skill = network.metadata.name
+        self._no_answer = np.full(len(network.metadata.outputs), np.nan)
 
     def action(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Action, (4,) in [-1, 1], for all features of a scene (`core.features.feature_vector`), (F,)."""
+        """Action, (a,) in [-1, 1], for all features of a scene (`FeatureLayout.vector`), (F,)."""
         return self.network(features)
 
     def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Action, or NaN for "no answer" if an object that it observes is not usable, (4,).
+        """Action, or NaN for "no answer" if an object that it observes is not usable, (a,).
 
         Args:
             features: of a scene, (F,).
-            usable: which objects may be acted on, (len(OBJECTS),).
+            usable: which objects may be acted on, (n,).
         """
-        return self.action(features) if self.network.sees(usable) else _NO_ANSWER
+        return self.action(features) if self.network.sees(usable) else self._no_answer

@@ -25,10 +25,10 @@ class Gate:
 
         Args:
             features: of a scene, (F,).
-            usable: which objects may be acted on, (len(OBJECTS),).
+            usable: which objects may be acted on, (n,).
         """
         return self.weights(features) if self.network.sees(usable) else np.full(len(self.skills), np.nan)
 
     def weights(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Weights, (n,) summing to 1, for all features of a scene (`core.features.feature_vector`), (F,)."""
+        """Weights, (n,) summing to 1, for all features of a scene (`FeatureLayout.vector`), (F,)."""
         return self.network(features)

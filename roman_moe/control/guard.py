@@ -1,6 +1,6 @@
 """The guard: the only way to an arm. Blender and teleoperation send nothing but what it lets through.
 
-It bounds speed, acceleration, jerk and workspace, ramps in from rest, and has one named reaction to each thing that can
+It bounds speed, acceleration and jerk of the hand, linear and angular, and its workspace, ramps in from rest, and has one named reaction to each thing that can
 go wrong, with a code in the style of MoveIt Servo's. Where limits contradict each other, the workspace wins over
 acceleration, and all others over jerk: a stop is as hard as the acceleration allows. Along one axis, the workspace asks
 for no more than the acceleration of a hand that moves as it is told (see `Limits`); it wins where the hand is not where
@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.limits import Limits
-from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN, Command
+from roman_moe.core.action import Command
+from roman_moe.core.spec import GripperSpec
 
 _TINY = 1e-12
 _HUGE = 1e100  # lengths from which products with them may overflow
@@ -68,21 +69,26 @@ class Guard:
         gripper_opening: last let through, which stays whenever the arm is halted [m].
     """
 
-    def __init__(self, limits: Limits, period: float) -> None:
+    def __init__(self, limits: Limits, period: float, gripper: GripperSpec) -> None:
         """`period`: from one command to the next [s]."""
         self.limits = limits
         self._period = period
+        self._gripper = gripper
         self._slow_down = max(limits.slow_down, limits.speed * period)  # or one period would carry it past a face
         self._stopped = False
+        self._linear = _Motion(limits.speed, limits.acceleration, limits.jerk, period)
+        self._angular = _Motion(limits.angular_speed, limits.angular_acceleration, limits.angular_jerk, period)
         self.reset()
 
-    def reset(self, gripper_opening: float = GRIPPER_OPEN) -> None:
-        """The arm is at rest with its gripper told to open so far [m]: the next motion ramps in. A stop stays."""
-        self.gripper_opening = gripper_opening
+    def reset(self, gripper_opening: float | None = None) -> None:
+        """The arm is at rest with its gripper told to open so far [m]: the next motion ramps in. A stop stays.
+
+        The gripper is open, if it is not given.
+        """
+        self.gripper_opening = self._gripper.open if gripper_opening is None else gripper_opening
         self.status = GuardStatus.STOPPED if self._stopped else GuardStatus.NO_WARNING
-        self._velocity = [0.0, 0.0, 0.0]
-        self._acceleration = [0.0, 0.0, 0.0]
-        self._lags = False  # behind what was wanted, for want of acceleration or jerk
+        self._linear.reset()
+        self._angular.reset()
         self._rest()
 
     def _rest(self) -> None:
@@ -122,45 +128,36 @@ class Guard:
         position = hand_position.tolist()
         if not (command.is_finite() and all(map(math.isfinite, position))):
             return self.halt(command.stamp_ns, GuardStatus.HALT_COMMAND_NOT_FINITE)
-        limits, period = self.limits, self._period
+        limits = self.limits
         if self._halted > limits.max_command_age:  # shorter pauses are bridged by the limits on acceleration and jerk
             self._rest()
         self._halted = 0.0
-        self._moving = min(self._moving + period, limits.ramp)
-        most, ramping = limits.speed * self._moving / limits.ramp, self._moving < limits.ramp
-        before = self._velocity
-        if math.hypot(*before) > most + _TINY:  # it was not at rest yet: it brakes until the ramp takes over
-            return self.halt(command.stamp_ns, GuardStatus.RAMPING_IN)
+        self._moving = min(self._moving + self._period, limits.ramp)
+        share, ramping = self._moving / limits.ramp, self._moving < limits.ramp
+        if not (self._linear.is_within(share) and self._angular.is_within(share)):
+            return self.halt(command.stamp_ns, GuardStatus.RAMPING_IN)  # it brakes until the ramp takes over
 
-        velocity, capped = _shortened(command.linear_velocity.tolist(), most)
-        velocity, slowed = self._within_workspace(velocity, position)
-        change = [(v - b) / period for v, b in zip(velocity, before, strict=True)]  # [m/s^2]
-        change, jerked = self._within_jerk(change)
-        change, pushed = _shortened(change, limits.acceleration)
-        if jerked or pushed:
-            velocity = [b + c * period for b, c in zip(before, change, strict=True)]
-            velocity, late = self._within_workspace(velocity, position)
-            velocity, over = _shortened(velocity, most)
-            slowed, capped = slowed or late, capped or over
-        opening = min(max(command.gripper_opening, GRIPPER_CLOSED), GRIPPER_OPEN)
-        gripped = opening != command.gripper_opening
+        done = self._linear.follow(
+            command.linear_velocity.tolist(), share, lambda velocity: self._within_workspace(velocity, position)
+        )
+        if command.angular_velocity.any() or self._angular.moves:
+            done |= self._angular.follow(command.angular_velocity.tolist(), share)
+        opening = min(max(command.gripper_opening, self._gripper.closed), self._gripper.open)
+        if opening != command.gripper_opening:
+            status = max(status, GuardStatus.LIMITED_GRIPPER)
         for limited, reason in (
-            (gripped, GuardStatus.LIMITED_GRIPPER),
-            (capped and ramping, GuardStatus.RAMPING_IN),
-            (capped and not ramping, GuardStatus.LIMITED_SPEED),
-            (pushed, GuardStatus.LIMITED_ACCELERATION),
-            (jerked, GuardStatus.LIMITED_JERK),
-            (slowed, GuardStatus.SLOWED_AT_WORKSPACE_EDGE),
+            (_Limited.SPEED, GuardStatus.RAMPING_IN if ramping else GuardStatus.LIMITED_SPEED),
+            (_Limited.ACCELERATION, GuardStatus.LIMITED_ACCELERATION),
+            (_Limited.JERK, GuardStatus.LIMITED_JERK),
+            (_Limited.CONFINED, GuardStatus.SLOWED_AT_WORKSPACE_EDGE),
         ):
-            if limited:
+            if limited & done:
                 status = max(status, reason)
-        self._moved_to(velocity)
-        self._lags = jerked or pushed
         self.gripper_opening = opening
         self.status = status
-        if not (capped or slowed or jerked or pushed or gripped):
+        if not done and opening == command.gripper_opening:
             return command
-        return Command(command.stamp_ns, np.array(velocity), opening)
+        return self._command(command.stamp_ns)
 
     def halt(self, stamp_ns: int, status: GuardStatus) -> Command:
         """The command that brings the arm to rest, as fast as the limit on acceleration allows.
@@ -169,36 +166,15 @@ class Guard:
             stamp_ns: of the scene that should have been answered [ns].
             status: why.
         """
-        speed = math.hypot(*self._velocity)
-        left = max(0.0, speed - self.limits.acceleration * self._period)
-        velocity = [v * left / speed for v in self._velocity] if left > _TINY else [0.0, 0.0, 0.0]
-        self._moved_to(velocity)
-        self._acceleration = [0.0, 0.0, 0.0]  # or the jerk would have what follows brake on, through rest and beyond
-        self._lags = False
+        self._linear.brake()
+        self._angular.brake()
         self._halted += self._period
         self.status = GuardStatus.STOPPED if self._stopped else status
-        return Command(stamp_ns, np.array(velocity), self.gripper_opening)
+        return self._command(stamp_ns)
 
-    def _within_jerk(self, change: list[float]) -> tuple[list[float], bool]:
-        """The acceleration that is wanted, or as near to it as the jerk allows, and whether it falls short [m/s^2].
-
-        An arm that lags behind what is wanted catches up with no more acceleration than it can shed again until it is
-        there: told to rest, it must not swing through rest to the other side. To shed an acceleration a takes the
-        velocity on by a^2 / (2 jerk) + a period / 2.
-        """
-        jerk, period = self.limits.jerk, self._period
-        step = jerk * period  # [m/s^2]
-        _, short = _towards(self._acceleration, change, step)
-        if not (short or self._lags):
-            return change, False
-        gap = math.hypot(*change) * period  # to the wanted velocity [m/s]
-        change, early = _shortened(change, math.sqrt(0.25 * step * step + 2.0 * jerk * gap) - 0.5 * step)
-        near, short = _towards(self._acceleration, change, step)
-        return near, short or early
-
-    def _moved_to(self, velocity: list[float]) -> None:
-        self._acceleration = [(v - b) / self._period for v, b in zip(velocity, self._velocity, strict=True)]
-        self._velocity = velocity
+    def _command(self, stamp_ns: int) -> Command:
+        linear, angular = np.array(self._linear.velocity), np.array(self._angular.velocity)
+        return Command(stamp_ns, linear, self.gripper_opening, angular)
 
     def _within_workspace(self, velocity: list[float], position: list[float]) -> tuple[list[float], bool]:
         """The velocity with each component towards a near face shortened, and whether one was."""
@@ -213,6 +189,108 @@ class Guard:
                         result, slowed = list(velocity), True
                     result[i] = math.copysign(most, v)
         return result, slowed
+
+
+class _Limited(enum.IntFlag):
+    """What kept a motion from what was wanted."""
+
+    NOTHING = 0
+    SPEED = 1
+    ACCELERATION = 2
+    JERK = 4
+    CONFINED = 8
+
+
+def _free(velocity: list[float]) -> tuple[list[float], bool]:
+    return velocity, False
+
+
+class _Motion:
+    """A velocity, linear or angular, that follows what is wanted within its limits.
+
+    Attributes:
+        velocity: told last, three numbers.
+    """
+
+    def __init__(self, speed: float, acceleration: float, jerk: float, period: float) -> None:
+        self._speed, self._most_acceleration, self._jerk, self._period = speed, acceleration, jerk, period
+        self.reset()
+
+    def reset(self) -> None:
+        """It rests."""
+        self.velocity = [0.0, 0.0, 0.0]
+        self._acceleration = [0.0, 0.0, 0.0]
+        self._lags = False  # behind what was wanted, for want of acceleration or jerk
+
+    @property
+    def moves(self) -> bool:
+        """Whether it does not rest."""
+        return any(self.velocity)
+
+    def is_within(self, share: float) -> bool:
+        """Whether it is no faster than a share of its top speed."""
+        return math.hypot(*self.velocity) <= self._speed * share + _TINY
+
+    def follow(
+        self,
+        wanted: list[float],
+        share: float,
+        confined: Callable[[list[float]], tuple[list[float], bool]] = _free,
+    ) -> int:
+        """Take up as much of a wanted velocity as the limits allow; what limited it.
+
+        Args:
+            share: of the top speed that is allowed.
+            confined: shortens a velocity to what the place allows, and says whether it did.
+        """
+        period, before, most = self._period, self.velocity, self._speed * share
+        velocity, capped = _shortened(wanted, most)
+        velocity, slowed = confined(velocity)
+        change = [(v - b) / period for v, b in zip(velocity, before, strict=True)]
+        change, jerked = self._within_jerk(change)
+        change, pushed = _shortened(change, self._most_acceleration)
+        if jerked or pushed:
+            velocity = [b + c * period for b, c in zip(before, change, strict=True)]
+            velocity, late = confined(velocity)
+            velocity, over = _shortened(velocity, most)
+            slowed, capped = slowed or late, capped or over
+        self._moved_to(velocity)
+        self._lags = jerked or pushed
+        return (
+            _Limited.SPEED * capped
+            | _Limited.CONFINED * slowed
+            | _Limited.JERK * jerked
+            | _Limited.ACCELERATION * pushed
+        )
+
+    def brake(self) -> None:
+        """Come to rest, as fast as the limit on acceleration allows."""
+        speed = math.hypot(*self.velocity)
+        left = max(0.0, speed - self._most_acceleration * self._period)
+        self._moved_to([v * left / speed for v in self.velocity] if left > _TINY else [0.0, 0.0, 0.0])
+        self._acceleration = [0.0, 0.0, 0.0]  # or the jerk would have what follows brake on, through rest and beyond
+        self._lags = False
+
+    def _within_jerk(self, change: list[float]) -> tuple[list[float], bool]:
+        """The acceleration that is wanted, or as near to it as the jerk allows, and whether it falls short.
+
+        An arm that lags behind what is wanted catches up with no more acceleration than it can shed again until it is
+        there: told to rest, it must not swing through rest to the other side. To shed an acceleration a takes the
+        velocity on by a^2 / (2 jerk) + a period / 2.
+        """
+        jerk, period = self._jerk, self._period
+        step = jerk * period
+        _, short = _towards(self._acceleration, change, step)
+        if not (short or self._lags):
+            return change, False
+        gap = math.hypot(*change) * period  # to the wanted velocity
+        change, early = _shortened(change, math.sqrt(0.25 * step * step + 2.0 * jerk * gap) - 0.5 * step)
+        near, short = _towards(self._acceleration, change, step)
+        return near, short or early
+
+    def _moved_to(self, velocity: list[float]) -> None:
+        self._acceleration = [(v - b) / self._period for v, b in zip(velocity, self.velocity, strict=True)]
+        self.velocity = velocity
 
 
 def _shortened(vector: list[float], most: float) -> tuple[list[float], bool]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 
@@ -19,6 +19,9 @@ class Limits:
         speed: of the hand, norm of its linear velocity [m/s].
         acceleration: its norm [m/s^2]; stops keep to it too.
         jerk: its norm [m/s^3]; stops do not keep to it.
+        angular_speed: of the hand, norm of its angular velocity [rad/s].
+        angular_acceleration: its norm [rad/s^2].
+        angular_jerk: its norm [rad/s^3].
         workspace_low: lowest hand position in the base frame, three numbers [m].
         workspace_high: highest hand position, three numbers [m].
         slow_down: distance from a face of the workspace within which the speed towards it shrinks to nothing [m]. At
@@ -34,6 +37,9 @@ class Limits:
     speed: float
     acceleration: float
     jerk: float
+    angular_speed: float
+    angular_acceleration: float
+    angular_jerk: float
     workspace_low: tuple[float, ...]
     workspace_high: tuple[float, ...]
     slow_down: float

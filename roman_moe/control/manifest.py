@@ -19,14 +19,13 @@ from typing import Any
 import yaml
 
 from roman_moe.control.rates import Rates
-from roman_moe.control.strict import build, read_yaml
-from roman_moe.core.action import ActionScale
+from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import BundleError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.spec import TaskSpec
 
 MANIFEST_NAME = "controller.yaml"
-BUNDLE_FORMAT = 1
+BUNDLE_FORMAT = 2
 KIND = "gate_and_experts"
 """ROMAN's kind of controller; other kinds will have other names here."""
 
@@ -95,22 +94,24 @@ class Manifest:
     Attributes:
         format_version: of this file.
         kind: of controller.
-        skills: in the order of the gate's weights.
+        task: that it is for.
+        task_sha256: of what of the task matters to networks, `TaskSpec.digest`.
+        skills: in the order of the gate's weights; those of the task, or some of them.
         gate: the gating network.
         experts: each skill's network.
         rates: at which gate and experts run.
-        action_scale: what an action of 1 means.
         provenance: where it came from: git commit, recipes, seeds, hashes of demonstrations, evaluation. For people and
             reports; the controller reads none of it.
     """
 
     format_version: int
     kind: str
+    task: TaskSpec
+    task_sha256: str
     skills: tuple[str, ...]
     gate: NetworkFile
     experts: Mapping[str, NetworkFile]
     rates: Rates
-    action_scale: ActionScale
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,27 +119,42 @@ class Manifest:
             raise ValueError(f"format_version {self.format_version}: this program reads {BUNDLE_FORMAT}")
         if self.kind != KIND:
             raise ValueError(f"kind {self.kind!r}: expected {KIND!r}")
+        if self.task_sha256 != self.task.digest:
+            raise ValueError(
+                f"task_sha256 {self.task_sha256[:12]}...: the task described here has {self.task.digest[:12]}...: it was "
+                "changed by hand; copy or export the bundle again"
+            )
         for skill in self.skills:
-            if skill not in SKILLS:
-                raise ValueError(f"skills: unknown skill {skill!r}: expected {', '.join(SKILLS)}")
+            if skill not in self.task.skills:
+                raise ValueError(f"skills: unknown skill {skill!r}: expected {', '.join(self.task.skills)}")
         if not self.skills or len(set(self.skills)) != len(self.skills):
             raise ValueError(f"skills {list(self.skills)}: expected each skill once")
         if set(self.experts) != set(self.skills):
             differing = ", ".join(sorted(set(self.experts) ^ set(self.skills)))
             raise ValueError(f"experts: expected exactly one for each of skills: {differing} is in one of them only")
-        if not self.action_scale.top_speed > 0.0 or not 0.0 <= self.action_scale.gripper_threshold < 1.0:
-            raise ValueError(f"{self.action_scale}: expected a positive top_speed and a threshold from 0 to below 1")
 
     def digest(self) -> str:
-        """sha256 over everything that runs: networks, rates and scale, but not the provenance, in hexadecimal."""
-        content = dataclasses.asdict(dataclasses.replace(self, provenance={}))
+        """sha256 over everything that runs: networks, rates and task, but not the provenance, in hexadecimal."""
+        content = {**self._content(), "task": self.task_sha256, "provenance": {}}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def to_yaml(self) -> str:
         """Content of the file."""
-        content = dataclasses.asdict(self)
-        content["skills"] = list(self.skills)
-        return yaml.safe_dump(content, sort_keys=False, width=120)
+        return yaml.safe_dump(self._content(), sort_keys=False, width=120)
+
+    def _content(self) -> dict[str, Any]:
+        """As plain YAML types."""
+        return {
+            "format_version": self.format_version,
+            "kind": self.kind,
+            "task": self.task.to_dict(),
+            "task_sha256": self.task_sha256,
+            "skills": list(self.skills),
+            "gate": dataclasses.asdict(self.gate),
+            "experts": {skill: dataclasses.asdict(file) for skill, file in self.experts.items()},
+            "rates": dataclasses.asdict(self.rates),
+            "provenance": self.provenance,
+        }
 
 
 def load_manifest(path: str | Path) -> Manifest:
@@ -155,7 +171,10 @@ def load_manifest(path: str | Path) -> Manifest:
         raise BundleError(f"{file}: no such file")
     content = read_yaml(file, BundleError)
     if content.get("format_version", BUNDLE_FORMAT) != BUNDLE_FORMAT:  # before its other keys can confuse
-        raise BundleError(f"{file}: format_version {content['format_version']}: this program reads {BUNDLE_FORMAT}")
+        advice = f": write it anew with roman-moe export {folder} NEW" if content["format_version"] == 1 else ""
+        raise BundleError(
+            f"{file}: format_version {content['format_version']}: this program reads {BUNDLE_FORMAT}{advice}"
+        )
     return build(Manifest, content, str(file), BundleError)
 
 

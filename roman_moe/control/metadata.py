@@ -1,35 +1,22 @@
 """What a network says about itself, written into its ONNX file's metadata properties.
 
 A network is only ever fed and read by its own words: features in order, units, outputs in order, rate. Anything there
-that differs from what this program offers is refused, so no file ever runs on another layout than it was trained on.
+that differs from what the task at hand offers is refused, so no file ever runs on another layout than it was trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from roman_moe.core.action import ACTION_LAYOUT
 from roman_moe.core.errors import BundleError
-from roman_moe.core.features import FEATURE_INDEX, FORCE_SCALE, HOME_POSITION
-from roman_moe.core.skills import GATE, SKILLS
-from roman_moe.core.state import FLAGS
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import GATE, ActionSpec, TaskSpec
 
-NETWORK_FORMAT = 1
+NETWORK_FORMAT = 2
 
 MAX_PROPERTY = 10_000
 """Letters of a metadata property: what one says ends up in messages."""
-
-
-def feature_unit(name: str) -> str:
-    """Unit of a feature as metadata spell it; scales and origins are part of it, since a network depends on them."""
-    if name.startswith("finger_force."):
-        return f"{FORCE_SCALE:g}N"
-    if name.startswith("hand_velocity."):
-        return "m/s"
-    if name == "home_distance":
-        return "m from ({:g} {:g} {:g})".format(*HOME_POSITION)
-    return "1" if name in FLAGS else "m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,49 +24,67 @@ class NetworkMetadata:
     """Metadata of one network.
 
     Attributes:
+        task: name of the task that it is for.
         name: skill of an expert, or "gate".
         features: observed features in order.
         units: their units in order.
         outputs: names of the outputs in order: the action layout of an expert, the skills of a gate.
         rate: at which it was trained to run [Hz].
         top_speed: hand speed of an action of 1 that an expert was trained with [m/s]; 0 for a gate.
+        top_angular_speed: likewise of its angular actions [rad/s]; 0 for one that has none.
     """
 
+    task: str
     name: str
     features: tuple[str, ...]
     units: tuple[str, ...]
     outputs: tuple[str, ...]
     rate: float
     top_speed: float = 0.0
+    top_angular_speed: float = 0.0
 
     @classmethod
-    def of_expert(cls, skill: str, features: tuple[str, ...], rate: float, top_speed: float) -> NetworkMetadata:
-        """Metadata of an expert of this program's action layout."""
-        return cls(skill, features, tuple(map(feature_unit, features)), ACTION_LAYOUT, rate, top_speed)
+    def of_expert(
+        cls, spec: TaskSpec, skill: str, rate: float, features: Sequence[str] = (), top_speed: float = 0.0
+    ) -> NetworkMetadata:
+        """Metadata of a task's expert.
+
+        Args:
+            features: what it observes; what the task says, if none.
+            top_speed: of its actions [m/s]; the task's, if 0.
+        """
+        features, units = _observed(spec, skill, features)
+        top_speed, top_angular_speed = top_speed or spec.action.top_speed, _angular(spec.action)
+        return cls(spec.name, skill, features, units, spec.action.layout, rate, top_speed, top_angular_speed)
 
     @classmethod
-    def of_gate(cls, features: tuple[str, ...], rate: float, skills: tuple[str, ...] = SKILLS) -> NetworkMetadata:
-        """Metadata of a gate over `skills`."""
-        return cls(GATE, features, tuple(map(feature_unit, features)), skills, rate)
+    def of_gate(
+        cls, spec: TaskSpec, rate: float, features: Sequence[str] = (), skills: tuple[str, ...] = ()
+    ) -> NetworkMetadata:
+        """Metadata of a task's gate over `skills`; over all, if none."""
+        features, units = _observed(spec, GATE, features)
+        return cls(spec.name, GATE, features, units, skills or spec.skill_names, rate)
 
     def to_properties(self) -> dict[str, str]:
         """As ONNX metadata properties."""
         return {
             "format_version": str(NETWORK_FORMAT),
+            "task": self.task,
             "skill": self.name,
             "features": ",".join(self.features),
             "units": ",".join(self.units),
             "outputs": ",".join(self.outputs),
             "rate_hz": repr(self.rate),
             "top_speed": repr(self.top_speed),
+            "top_angular_speed": repr(self.top_angular_speed),
         }
 
     @classmethod
-    def from_properties(cls, properties: Mapping[str, str], where: str) -> NetworkMetadata:
+    def from_properties(cls, spec: TaskSpec, properties: Mapping[str, str], where: str) -> NetworkMetadata:
         """From ONNX metadata properties.
 
         Raises:
-            BundleError: naming `where` and the property that is missing, malformed, or not what this program offers.
+            BundleError: naming `where` and the property that is missing, malformed, or not what the task offers.
         """
 
         def text(key: str) -> str:
@@ -104,20 +109,41 @@ class NetworkMetadata:
                 f"{where}: network format version {text('format_version')}: this program reads {NETWORK_FORMAT}"
             )
         found = cls(
-            text("skill"), names("features"), names("units"), names("outputs"), number("rate_hz"), number("top_speed")
+            text("task"),
+            text("skill"),
+            names("features"),
+            names("units"),
+            names("outputs"),
+            number("rate_hz"),
+            number("top_speed"),
+            number("top_angular_speed"),
         )
-        found._check_offered(where)
+        found._check_offered(spec, where)
         return found
 
-    def _check_offered(self, where: str) -> None:
+    def _check_offered(self, spec: TaskSpec, where: str) -> None:
+        if self.task != spec.name:
+            raise BundleError(f"{where}: is for task {self.task!r}: this one is {spec.name!r}")
+        layout = feature_layout(spec)
         for name in self.features:
-            if name not in FEATURE_INDEX:
-                raise BundleError(f"{where}: observes feature {name!r}, which this program does not offer")
+            if name not in layout.index:
+                raise BundleError(f"{where}: observes feature {name!r}, which task {spec.name!r} does not offer")
         if len(set(self.features)) != len(self.features):
             raise BundleError(f"{where}: observes a feature twice: {', '.join(self.features)}")
-        offered = tuple(map(feature_unit, self.features))
+        offered = tuple(layout.units[name] for name in self.features)
         if len(self.units) != len(offered):
             raise BundleError(f"{where}: names {len(self.units)} units for {len(offered)} features")
         for name, unit, expected in zip(self.features, self.units, offered, strict=True):
             if unit != expected:
-                raise BundleError(f"{where}: was trained on {name} in {unit!r}: this program offers {expected!r}")
+                raise BundleError(f"{where}: was trained on {name} in {unit!r}: task {spec.name!r} offers {expected!r}")
+
+
+def _observed(spec: TaskSpec, network: str, features: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Features and their units; what the task says that a network observes, if none are given."""
+    layout = feature_layout(spec)
+    observed = tuple(features) or layout.observations[network]
+    return observed, tuple(layout.units[name] for name in observed)
+
+
+def _angular(action: ActionSpec) -> float:
+    return action.top_angular_speed if action.angular else 0.0

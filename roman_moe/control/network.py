@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.onnx_file import summarize
 from roman_moe.core.errors import BundleError, MissingDependencyError
-from roman_moe.core.features import FEATURES, feature_indices
-from roman_moe.core.state import OBJECTS
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import TaskSpec
 
 MIN_OPSET = 13
 MAX_OPSET = 21  # what the oldest supported onnxruntime (1.18) runs; exports use 17
@@ -63,10 +63,11 @@ class Network:
         features: names of what it observes, in order.
     """
 
-    def __init__(self, data: bytes, where: str) -> None:
+    def __init__(self, spec: TaskSpec, data: bytes, where: str) -> None:
         """Open a network from the bytes of its file.
 
         Args:
+            spec: of the task that it is for.
             data: content of the .onnx file.
             where: its name in messages.
 
@@ -87,16 +88,16 @@ class Network:
             ]
         except Exception as error:  # noqa: BLE001 (the runtime's exceptions share no base class)
             raise BundleError(f"{where}: onnxruntime refuses it: {_first_line(error)}: export it again") from None
-        self.metadata = NetworkMetadata.from_properties(properties, where)
+        self.metadata = NetworkMetadata.from_properties(spec, properties, where)
         self.features = self.metadata.features
-        self._indices = feature_indices(self.features)
-        observed = {name.partition(".")[0] for name in self.features}
-        self._objects = np.array([i for i, name in enumerate(OBJECTS) if name in observed], dtype=np.intp)
+        layout = feature_layout(spec)
+        self._indices = layout.indices(self.features)
+        self._objects = layout.objects_of(self.features)
         self._bind(ports[0], ports[1], where)
-        self._warm_up(where)
+        self._warm_up(len(layout), where)
 
     def __call__(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Outputs, (k,), for all features of a scene (`core.features.feature_vector`), (F,).
+        """Outputs, (k,), for all features of a scene (`FeatureLayout.vector`), (F,).
 
         NaN for "no answer" if the runtime cannot run it on these: one network's failure is no end of the control loop.
         """
@@ -106,7 +107,7 @@ class Network:
             return np.full(self._output.shape[1], np.nan)
 
     def sees(self, usable: NDArray[np.bool_]) -> bool:
-        """Whether all objects that it observes may be acted on; `usable`: which may, (len(OBJECTS),)."""
+        """Whether all objects that it observes may be acted on; `usable`: which may, (n,)."""
         return bool(usable[self._objects].all())
 
     def _run(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,11 +165,11 @@ class Network:
         ):
             bind(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
 
-    def _warm_up(self, where: str) -> None:
+    def _warm_up(self, count: int, where: str) -> None:
         """Run once at the origin and once far away: memory is planned before the first tick, and all is finite."""
         for value in (0.0, 10.0):
             try:
-                result = self._run(np.full(len(FEATURES), value))
+                result = self._run(np.full(count, value))
             except Exception as error:  # noqa: BLE001 (likewise)
                 raise BundleError(f"{where}: does not run: {_first_line(error)}: export it again") from None
             if not np.isfinite(result).all():

@@ -108,7 +108,7 @@ class Slot(Generic[N]):
 
 
 def as_action(answer: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An eased answer within the range of actions, (4,)."""
+    """An eased answer within the range of actions, (a,)."""
     return np.clip(answer, -1.0, 1.0)
 
 

@@ -1,27 +1,23 @@
 """Action and Command: what a policy answers, and what is sent to an arm.
 
-An *action* is 4 numbers in [-1, 1]: hand velocity x, y, z (base frame, fraction of the top speed) and gripper
-(+1 open, -1 close). A *command* is the same in SI units: a linear velocity and a gripper opening. The one place that
-turns an action into a command is `ActionScale`, shared by the lab's environments, the controller and the blender.
+An *action* is a task's numbers in [-1, 1] (`spec.ActionSpec`): hand velocity x, y, z in the base frame as a fraction of
+the top speed, angular velocities about some of its axes likewise, and the gripper (+1 open, -1 close). A *command* is
+the same in SI units. The one place that turns an action into a command is `to_command`, shared by the simulation's
+environments, the controller and the blender.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-ACTION_LAYOUT: tuple[str, ...] = ("x", "y", "z", "gripper")
-ACTION_SIZE = len(ACTION_LAYOUT)
+from roman_moe.core.spec import TaskSpec
+from roman_moe.core.state import AT_REST
 
 ACTION_BOUND = 1.001
 """Largest absolute value of an action's numbers. Float32 rounding stays far below, a wrong network far above."""
-
-TOP_SPEED = 0.20  # [m/s] of a full action; ROMAN's hand saturates at 0.133 m/s in a world 1/0.6 times larger
-GRIPPER_OPEN = 0.08  # [m] Franka Hand data sheet: 80 mm between the pads
-GRIPPER_CLOSED = 0.0  # [m]
-GRIPPER_THRESHOLD = 0.5  # |gripper action| below which the gripper holds its target; ROMAN uses 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,47 +28,63 @@ class Command:
         stamp_ns: stamp of the scene that it answers [ns].
         linear_velocity: of the hand in the base frame, (3,) [m/s].
         gripper_opening: wanted distance between the pads [m].
+        angular_velocity: of the hand about the base frame's axes, (3,) [rad/s].
     """
 
     stamp_ns: int
     linear_velocity: NDArray[np.float64]
     gripper_opening: float
+    angular_velocity: NDArray[np.float64] = field(default_factory=lambda: AT_REST)
 
     def is_finite(self) -> bool:
         """Whether the command may be sent at all."""
-        return bool(np.isfinite(self.linear_velocity).all() and np.isfinite(self.gripper_opening))
+        return bool(
+            np.isfinite(self.linear_velocity).all()
+            and np.isfinite(self.gripper_opening)
+            and np.isfinite(self.angular_velocity).all()
+        )
+
+    @property
+    def twist(self) -> NDArray[np.float64]:
+        """Linear and angular velocity, (6,) [m/s, rad/s]."""
+        return np.concatenate([self.linear_velocity, self.angular_velocity])
+
+    @property
+    def moves(self) -> bool:
+        """Whether it moves the hand."""
+        return bool(self.linear_velocity.any() or self.angular_velocity.any())
 
 
-@dataclass(frozen=True, slots=True)
-class ActionScale:
-    """Turns actions into commands.
+def hold(stamp_ns: int, gripper_opening: float) -> Command:
+    """The command that stands still and keeps the gripper's target [m]."""
+    return Command(stamp_ns, np.zeros(3), gripper_opening)
 
-    Attributes:
-        top_speed: hand speed along one axis for an action of 1 [m/s].
-        gripper_threshold: gripper actions within +-threshold hold the previous target.
+
+def to_command(spec: TaskSpec, stamp_ns: int, action: NDArray[np.float64], previous_opening: float) -> Command:
+    """Command for an action of shape (spec.action.size,); the gripper's last target is `previous_opening` [m].
+
+    Raises:
+        ValueError: if the action has another shape or is not finite; a bad action never becomes a command.
     """
+    scale = spec.action
+    action = np.asarray(action, dtype=np.float64)
+    if action.shape != (scale.size,):
+        raise ValueError(f"action has shape {action.shape}: expected ({scale.size},)")
+    if not np.isfinite(action).all():
+        raise ValueError(f"action is not finite: {action.tolist()}")
+    motion = np.clip(action[:-1], -1.0, 1.0)
+    opening = gripper_target(spec, float(action[-1]), previous_opening)
+    if not scale.angular:
+        return Command(stamp_ns, motion * scale.top_speed, opening)
+    angular = np.zeros(3)
+    angular[list(scale.angular_indices)] = motion[3:] * scale.top_angular_speed
+    return Command(stamp_ns, motion[:3] * scale.top_speed, opening, angular)
 
-    top_speed: float = TOP_SPEED
-    gripper_threshold: float = GRIPPER_THRESHOLD
 
-    def gripper_target(self, gripper_action: float, previous: float) -> float:
-        """Wanted opening [m] for a gripper action, given the opening wanted before."""
-        if gripper_action > self.gripper_threshold:
-            return GRIPPER_OPEN
-        if gripper_action < -self.gripper_threshold:
-            return GRIPPER_CLOSED
-        return previous
-
-    def command(self, stamp_ns: int, action: NDArray[np.float64], previous_opening: float) -> Command:
-        """Command for an action of shape (4,).
-
-        Raises:
-            ValueError: if the action has another shape or is not finite; a bad action never becomes a command.
-        """
-        action = np.asarray(action, dtype=np.float64)
-        if action.shape != (ACTION_SIZE,):
-            raise ValueError(f"action has shape {action.shape}: expected ({ACTION_SIZE},)")
-        if not np.isfinite(action).all():
-            raise ValueError(f"action is not finite: {action.tolist()}")
-        velocity = np.clip(action[:3], -1.0, 1.0) * self.top_speed
-        return Command(stamp_ns, velocity, self.gripper_target(float(action[3]), previous_opening))
+def gripper_target(spec: TaskSpec, gripper_action: float, previous: float) -> float:
+    """Wanted opening [m] for a gripper action, given the opening wanted before."""
+    if gripper_action > spec.action.gripper_threshold:
+        return spec.gripper.open
+    if gripper_action < -spec.action.gripper_threshold:
+        return spec.gripper.closed
+    return previous

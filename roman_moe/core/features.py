@@ -1,27 +1,26 @@
 """Features: the named numbers of a SceneState that a network may observe.
 
-An *observation* is a selection of these by name, in the order that the network's own metadata declares. Which network
-sees what follows ROMAN's public code (`reference` dims: pull 12, rotate open 12, button 13, the other experts 15,
-gate 28).
+An *observation* is a selection of these by name, in the order that the network's own metadata declares. All of it is
+made from the task: which objects and flags there are, and whose orientations matter. Orientations become numbers that
+have no jump: sine and cosine of a yaw, or the first two columns of a rotation matrix (Zhou et al., "On the continuity of
+rotation representations in neural networks", CVPR 2019).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
-
-HOME_POSITION: NDArray[np.float64] = np.array([0.46, 0.0, 0.31])
-"""Home of the hand in the base frame [m]."""
-HOME_POSITION.setflags(write=False)
-
-FORCE_SCALE = 1.0
-"""[N] at which a finger force saturates; ROMAN clamps to the weight of the touched object (0.1 kg to 0.5 kg)."""
+from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
+from roman_moe.core.state import SceneState, heading
 
 AXES = ("x", "y", "z")
+FINGER_FORCES = ("finger_force.left", "finger_force.right")
+HOME_DISTANCE = "home_distance"
 
 
 def axes(name: str) -> tuple[str, ...]:
@@ -29,62 +28,134 @@ def axes(name: str) -> tuple[str, ...]:
     return tuple(f"{name}.{axis}" for axis in AXES)
 
 
-FEATURES: tuple[str, ...] = (
-    *axes("hand_position"),
-    *axes("hand_velocity"),
-    "finger_force.left",
-    "finger_force.right",
-    "finger_opening",
-    *(feature for name in OBJECTS for feature in axes(name)),
-    *FLAGS,
-    "home_distance",
-)
-FEATURE_INDEX: Mapping[str, int] = {name: i for i, name in enumerate(FEATURES)}
-
-_HAND = (*axes("hand_position"), *axes("hand_velocity"), "finger_force.left", "finger_force.right")
+def orientation_features(name: str, kind: str) -> tuple[str, ...]:
+    """Feature names of an orientation of which nothing, the yaw or all matters."""
+    if kind == "yaw":
+        return (f"{name}.yaw_sin", f"{name}.yaw_cos")
+    return (*axes(f"{name}.x_axis"), *axes(f"{name}.y_axis")) if kind == "full" else ()
 
 
-def _observation(*objects: str, flags: Sequence[str] = ()) -> tuple[str, ...]:
-    return (*_HAND, *(feature for name in objects for feature in axes(name)), *flags, "home_distance")
+def orientation_values(orientation: NDArray[np.float64], kind: str, symmetry: int = 1) -> tuple[float, ...]:
+    """Their values. Of a symmetry of n, a yaw counts n times: what looks the same gives the same numbers."""
+    if kind == "yaw":
+        cosine, sine = heading(orientation)
+        if symmetry > 1:
+            angle = symmetry * math.atan2(sine, cosine)
+            return math.sin(angle), math.cos(angle)
+        length = math.hypot(cosine, sine)
+        return (sine / length, cosine / length) if length > 0.0 else (0.0, 1.0)
+    x, y, z, w = orientation.tolist()
+    return (
+        *(1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y)),
+        *(2.0 * (x * y - w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z + w * x)),
+    )
 
 
-OBSERVATIONS: Mapping[str, tuple[str, ...]] = {
-    "pull": _observation("drawer_handle"),
-    "pick_and_drop": _observation("cover", "drop_zone"),
-    "rotate_open": _observation("door_handle"),
-    "pick_and_place": _observation("rack", "rack_target"),
-    "pick_and_insert": _observation("vial", "rack"),
-    "push": _observation("rack", "conveyor_end"),
-    "button": _observation("button", flags=FLAGS),
-    "monolithic": _observation(*OBJECTS, flags=FLAGS),
-    "gate": _observation("drawer_handle", "cover", "door_handle", "rack", "vial", "button", flags=FLAGS),
-}
-"""What each of ROMAN's networks observes, by skill (and "gate"); one network for the whole task has to see it all."""
+class FeatureLayout:
+    """All features of a task's scenes, in order; made once a task by `feature_layout`.
 
-
-def feature_vector(state: SceneState) -> NDArray[np.float64]:
-    """All features of a state in the order of `FEATURES`, (len(FEATURES),)."""
-    hand = state.hand_position
-    vector = np.empty(len(FEATURES))
-    vector[0:3] = hand
-    vector[3:6] = state.hand_velocity
-    vector[6:8] = np.minimum(state.finger_forces * (1.0 / FORCE_SCALE), 1.0)
-    vector[8] = state.finger_opening
-    end = 9 + 3 * len(OBJECTS)
-    vector[9:end] = state.object_positions.reshape(-1)
-    vector[end : end + len(FLAGS)] = state.flags
-    offset = hand - HOME_POSITION
-    vector[-1] = np.sqrt(offset @ offset)
-    return vector
-
-
-def feature_indices(names: Sequence[str]) -> NDArray[np.intp]:
-    """Positions of features in `feature_vector`, (len(names),).
-
-    Raises:
-        ValueError: naming the first feature that does not exist.
+    Attributes:
+        spec: of the task.
+        names: of the features.
+        index: place of each.
+        units: of each, as metadata spell them; scales and origins are part of it, since a network depends on them.
+        observations: what each network observes, by skill, "gate" and "monolithic".
     """
-    for name in names:
-        if name not in FEATURE_INDEX:
-            raise ValueError(f"unknown feature {name!r}: expected names such as {FEATURES[0]!r} or {FEATURES[9]!r}")
-    return np.array([FEATURE_INDEX[name] for name in names], dtype=np.intp)
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self.spec = spec
+        turns = spec.action.angular
+        self._hand_turns = "" if not turns else "yaw" if turns == ("rz",) else "full"
+        self._turned = [(i, each) for i, each in enumerate(spec.objects.values()) if each.orientation != "none"]
+        hand_turning = (
+            *orientation_features("hand", self._hand_turns),
+            *(f"hand_angular_velocity.{axis[1]}" for axis in turns),
+        )
+        self._home = np.array(spec.home.position)
+        self._turning = list(spec.action.angular_indices)
+        groups: list[tuple[Iterable[str], str]] = [
+            (axes("hand_position"), "m"),
+            (axes("hand_velocity"), "m/s"),
+            (FINGER_FORCES, f"{spec.gripper.force_scale:g}N"),
+            (("finger_opening",), "m"),
+            *((axes(name), "m") for name in spec.objects),
+            *((_turning_of(spec, name), "1") for name in spec.objects),
+            (orientation_features("hand", self._hand_turns), "1"),
+            (hand_turning[len(hand_turning) - len(turns) :], "rad/s"),
+            (spec.flags, "1"),
+            ((HOME_DISTANCE,), "m from ({:g} {:g} {:g})".format(*spec.home.position)),
+        ]
+        self.names: tuple[str, ...] = tuple(name for names, _ in groups for name in names)
+        self.units: Mapping[str, str] = {name: unit for names, unit in groups for name in names}
+        self.index: Mapping[str, int] = {name: i for i, name in enumerate(self.names)}
+        hand = (*axes("hand_position"), *axes("hand_velocity"), *FINGER_FORCES, *hand_turning)
+
+        def observation(observed: Sequence[str]) -> tuple[str, ...]:
+            things = (
+                (name,) if name in spec.flag_index else (*axes(name), *_turning_of(spec, name)) for name in observed
+            )
+            return (*hand, *(feature for thing in things for feature in thing), HOME_DISTANCE)
+
+        self.observations: Mapping[str, tuple[str, ...]] = {
+            **{name: observation(skill.observes) for name, skill in spec.skills.items()},
+            MONOLITHIC: observation((*spec.objects, *spec.flags)),
+            GATE: observation(spec.gate.observes),
+        }
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def vector(self, state: SceneState) -> NDArray[np.float64]:
+        """All features of a state, (len(self),)."""
+        hand = state.hand_position
+        vector = np.empty(len(self.names))
+        vector[0:3] = hand
+        vector[3:6] = state.hand_velocity
+        vector[6:8] = np.minimum(state.finger_forces * (1.0 / self.spec.gripper.force_scale), 1.0)
+        vector[8] = state.finger_opening
+        end = 9 + state.object_positions.size
+        vector[9:end] = state.object_positions.reshape(-1)
+        if self._turned or self._hand_turns:
+            turning = self._turning_values(state)
+            vector[end : end + len(turning)] = turning
+            end += len(turning)
+        vector[end:-1] = state.flags
+        offset = hand - self._home
+        vector[-1] = np.sqrt(offset @ offset)
+        return vector
+
+    def _turning_values(self, state: SceneState) -> list[float]:
+        values: list[float] = []
+        for i, each in self._turned:
+            values += orientation_values(state.object_orientations[i], each.orientation, each.symmetry)
+        if self._hand_turns:
+            values += orientation_values(state.hand_orientation, self._hand_turns)
+            values += state.hand_angular_velocity[self._turning].tolist()
+        return values
+
+    def indices(self, names: Sequence[str]) -> NDArray[np.intp]:
+        """Places of features in `vector`, (len(names),).
+
+        Raises:
+            ValueError: naming the first feature that does not exist.
+        """
+        for name in names:
+            if name not in self.index:
+                examples = f"{self.names[0]!r} or {self.names[9]!r}"
+                raise ValueError(f"unknown feature {name!r}: expected names such as {examples}")
+        return np.array([self.index[name] for name in names], dtype=np.intp)
+
+    def objects_of(self, names: Sequence[str]) -> NDArray[np.intp]:
+        """Rows of the objects that some features tell of."""
+        observed = {name.partition(".")[0] for name in names}
+        return np.array([i for i, name in enumerate(self.spec.objects) if name in observed], dtype=np.intp)
+
+
+def _turning_of(spec: TaskSpec, name: str) -> tuple[str, ...]:
+    return orientation_features(name, spec.objects[name].orientation)
+
+
+@lru_cache(maxsize=16)
+def feature_layout(spec: TaskSpec) -> FeatureLayout:
+    """The task's features."""
+    return FeatureLayout(spec)

@@ -15,30 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.action import ACTION_LAYOUT, Command
-from roman_moe.core.bodies import (
-    HAND_NAMES,
-    SCENE_NAMES,
-    Bodies,
-    HandState,
-    MessageError,
-    ObjectPoses,
-    bodies_of_hand,
-    bodies_of_objects,
-    bodies_of_scene,
-    hand_of,
-    objects_of,
-    poses_of,
-    scene_of,
-)
-from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
+from roman_moe.core.action import Command
+from roman_moe.core.bodies import Bodies, MessageError, scene_layout
+from roman_moe.core.spec import TaskSpec
+from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, SceneState
 
 MULTI_DOF = "sensor_msgs/msg/MultiDOFJointState"
 JOINT_STATE = "sensor_msgs/msg/JointState"
 TWIST_STAMPED = "geometry_msgs/msg/TwistStamped"
 
 BASE_FRAME = "base"
-"""Frame of every position and velocity: the arm's first link."""
+"""Frame of every position and velocity on a wire: the arm's first link."""
 
 GRIPPER_JOINT = "gripper"
 
@@ -82,27 +69,32 @@ class MessageCodec:
 
     def scene(self, state: SceneState) -> Any:
         """The `scene` message (MultiDOFJointState) of a state."""
-        return self.bodies(SCENE_NAMES, bodies_of_scene(state))
+        layout = scene_layout(state.spec)
+        return self.bodies(layout.scene_names, layout.of_scene(state))
 
-    def hand_state(self, state: SceneState | HandState) -> Any:
+    def hand_state(self, state: HandState) -> Any:
         """The `hand_state` message (MultiDOFJointState) of a state."""
-        return self.bodies(HAND_NAMES, bodies_of_hand(state))
+        layout = scene_layout(state.spec)
+        return self.bodies(layout.hand_names, layout.of_hand(state))
 
-    def object_poses(self, poses: ObjectPoses | SceneState) -> Any:
-        """The `object_poses` message (MultiDOFJointState) of poses, or of a state's objects."""
-        return self.bodies(OBJECTS, bodies_of_objects(poses_of(poses) if isinstance(poses, SceneState) else poses))
+    def object_poses(self, spec: TaskSpec, poses: ObjectPoses) -> Any:
+        """The `object_poses` message (MultiDOFJointState) of a task's objects."""
+        return self.bodies(spec.object_names, scene_layout(spec).of_objects(poses))
 
     def bodies(self, names: Sequence[str], bodies: Bodies) -> Any:
         """The MultiDOFJointState of bodies with these names."""
         zero = self._vector3((0.0, 0.0, 0.0))
-        upright = self._quaternion(x=0.0, y=0.0, z=0.0, w=1.0)
         return self._multi_dof(
             header=self._stamped(bodies.stamp_ns, BASE_FRAME),
             joint_names=list(names),
             transforms=[
-                self._transform(translation=self._vector3(row), rotation=upright) for row in bodies.translations
+                self._transform(translation=self._vector3(place), rotation=self._rotation(turned))
+                for place, turned in zip(bodies.translations, bodies.rotations, strict=True)
             ],
-            twist=[self._twist(linear=self._vector3(row), angular=zero) for row in bodies.velocities],
+            twist=[
+                self._twist(linear=self._vector3(linear), angular=self._vector3(angular))
+                for linear, angular in zip(bodies.velocities, bodies.turns, strict=True)
+            ],
             wrench=[self._wrench(force=self._vector3(row), torque=zero) for row in bodies.forces],
         )
 
@@ -110,14 +102,14 @@ class MessageCodec:
         """The `gate/weights` message (JointState) of one weight a skill, (len(skills),)."""
         return self._vector_message(stamp_ns, "", skills, position=weights)
 
-    def action(self, stamp_ns: int, action: NDArray[np.float64]) -> Any:
-        """The `expert/<skill>/action` message (JointState) of an action, (4,)."""
-        return self._vector_message(stamp_ns, BASE_FRAME, ACTION_LAYOUT, velocity=action)
+    def action(self, stamp_ns: int, layout: Sequence[str], action: NDArray[np.float64]) -> Any:
+        """The `expert/<skill>/action` message (JointState) of an action, (len(layout),); see `ActionSpec.layout`."""
+        return self._vector_message(stamp_ns, BASE_FRAME, layout, velocity=action)
 
     def twist(self, command: Command) -> Any:
         """The `delta_twist_cmds` message (TwistStamped) of a command."""
-        linear = self._vector3(command.linear_velocity)
-        twist = self._twist(linear=linear, angular=self._vector3((0.0, 0.0, 0.0)))
+        linear, angular = self._vector3(command.linear_velocity), self._vector3(command.angular_velocity)
+        twist = self._twist(linear=linear, angular=angular)
         return self._twist_stamped(header=self._stamped(command.stamp_ns, BASE_FRAME), twist=twist)
 
     def gripper(self, command: Command) -> Any:
@@ -154,6 +146,10 @@ class MessageCodec:
         x, y, z = xyz
         return self._vector(x=float(x), y=float(y), z=float(z))
 
+    def _rotation(self, quaternion: Iterable[float]) -> Any:
+        x, y, z, w = quaternion
+        return self._quaternion(x=float(x), y=float(y), z=float(z), w=float(w))
+
 
 def message_stamp(message: Any) -> int:
     """Stamp [ns] of a message with a header.
@@ -183,34 +179,38 @@ def read_bodies(topic: str, message: Any, names: tuple[str, ...]) -> Bodies:
         np.array([_xyz(transform.translation) for transform in message.transforms]),
         np.array([_xyz(twist.linear) for twist in message.twist]),
         np.array([_xyz(wrench.force) for wrench in message.wrench]),
+        np.array([(*_xyz(transform.rotation), transform.rotation.w) for transform in message.transforms]),
+        np.array([_xyz(twist.angular) for twist in message.twist]),
     )
 
 
-def decode_scene(message: Any) -> SceneState:
-    """SceneState of a `scene` message.
+def decode_scene(spec: TaskSpec, message: Any) -> SceneState:
+    """SceneState of a task's `scene` message.
 
     Raises:
         MessageError: naming what differs from the layout in core/bodies.py.
     """
-    return scene_of(read_bodies("scene", message, SCENE_NAMES))
+    layout = scene_layout(spec)
+    return layout.scene(read_bodies("scene", message, layout.scene_names))
 
 
-def decode_hand_state(message: Any) -> HandState:
-    """HandState of a `hand_state` message.
-
-    Raises:
-        MessageError: naming what differs from the layout in core/bodies.py.
-    """
-    return hand_of(read_bodies("hand_state", message, HAND_NAMES))
-
-
-def decode_object_poses(message: Any) -> ObjectPoses:
-    """ObjectPoses of an `object_poses` message.
+def decode_hand_state(spec: TaskSpec, message: Any) -> HandState:
+    """HandState of a task's `hand_state` message.
 
     Raises:
         MessageError: naming what differs from the layout in core/bodies.py.
     """
-    return objects_of(read_bodies("object_poses", message, OBJECTS))
+    layout = scene_layout(spec)
+    return layout.hand(read_bodies("hand_state", message, layout.hand_names))
+
+
+def decode_object_poses(spec: TaskSpec, message: Any) -> ObjectPoses:
+    """ObjectPoses of a task's `object_poses` message.
+
+    Raises:
+        MessageError: naming what differs from the layout in core/bodies.py.
+    """
+    return scene_layout(spec).poses(read_bodies("object_poses", message, spec.object_names))
 
 
 def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
@@ -222,27 +222,25 @@ def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
     return _decode_vector("gate/weights", message.name, skills, "position", message.position)
 
 
-def decode_action(message: Any) -> NDArray[np.float64]:
-    """Action of an `expert/<skill>/action` message, (4,).
+def decode_action(message: Any, layout: Sequence[str]) -> NDArray[np.float64]:
+    """Action of an `expert/<skill>/action` message, (len(layout),).
 
     Raises:
-        MessageError: if the names or the length differ from `ACTION_LAYOUT`.
+        MessageError: if the names or the length differ from `layout`.
     """
-    return _decode_vector("expert action", message.name, ACTION_LAYOUT, "velocity", message.velocity)
+    return _decode_vector("expert action", message.name, layout, "velocity", message.velocity)
 
 
 def decode_twist(message: Any) -> NDArray[np.float64]:
-    """Linear velocity of a `delta_twist_cmds` message, (3,) [m/s].
+    """Linear and angular velocity of a `delta_twist_cmds` message, (6,) [m/s, rad/s].
 
     Raises:
-        MessageError: if it is for another frame or turns the hand, which no arm here may do.
+        MessageError: if it is for another frame.
     """
     frame = message.header.frame_id
     if frame != BASE_FRAME:
         raise MessageError(f"delta_twist_cmds: frame {frame!r}: expected {BASE_FRAME!r}")
-    if _xyz(message.twist.angular) != (0.0, 0.0, 0.0):
-        raise MessageError(f"delta_twist_cmds: angular velocity {_xyz(message.twist.angular)}: expected zero")
-    return np.array(_xyz(message.twist.linear), dtype=np.float64)
+    return np.array((*_xyz(message.twist.linear), *_xyz(message.twist.angular)), dtype=np.float64)
 
 
 def decode_gripper(message: Any) -> float:
@@ -263,7 +261,12 @@ def decode_command(twist: Any, gripper: Any) -> Command:
     stamp = message_stamp(twist)
     if message_stamp(gripper) != stamp:
         raise MessageError(f"gripper_cmd: stamp {message_stamp(gripper)} ns: expected its twist's, {stamp} ns")
-    return Command(stamp, decode_twist(twist), decode_gripper(gripper))
+    return command_of(stamp, decode_twist(twist), decode_gripper(gripper))
+
+
+def command_of(stamp_ns: int, twist: NDArray[np.float64], gripper_opening: float) -> Command:
+    """Command of linear and angular velocity, (6,) [m/s, rad/s], and gripper opening [m]."""
+    return Command(stamp_ns, twist[:3], gripper_opening, twist[3:])
 
 
 def _xyz(vector: Any) -> tuple[float, float, float]:

@@ -1,32 +1,20 @@
 """SceneState: everything the controller may know about the scene at one control tick.
 
 One type crosses every boundary (simulator, training, demonstrations, ROS messages, evaluation). Positions are
-in metres in the base frame (REP 103: x forward, y left, z up; the frame of the arm's first link), velocities in m/s,
-forces in newtons.
+in metres in the base frame (REP 103: x forward, y left, z up; the frame of the arm's first link), velocities in m/s and
+rad/s, forces in newtons, orientations quaternions x, y, z, w (as ROS has them). What the rows of objects and flags are
+is the task's to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-OBJECTS: tuple[str, ...] = (
-    "drawer_handle",
-    "cover",
-    "drop_zone",
-    "door_handle",
-    "rack",
-    "rack_target",
-    "vial",
-    "conveyor_end",
-    "button",
-)
-"""Objects of interest and fixed targets, in the order of `SceneState.object_positions`."""
-
-FLAGS: tuple[str, ...] = ("button_pressed",)
+from roman_moe.core.spec import TaskSpec
 
 NANOSECONDS = 1_000_000_000
 
@@ -35,44 +23,127 @@ EPISODE_GAP_NS = NANOSECONDS
 
 POSITION_BOUND = 10.0  # [m] on each coordinate, from the base
 VELOCITY_BOUND = 10.0  # [m/s] likewise
+ANGULAR_BOUND = 100.0  # [rad/s]
 OPENING_BOUND = 1.0  # [m] of the fingers
 FORCE_BOUND = 1e4  # [N] on a finger
 """Beyond these a number is a sender's mistake: far outside of any tabletop arm's, and within a network's reach."""
 
-
-def _all_valid() -> NDArray[np.bool_]:
-    return np.ones(len(OBJECTS), dtype=bool)
-
-
-def _all_fresh() -> NDArray[np.float64]:
-    return np.zeros(len(OBJECTS))
+UNIT_TOLERANCE = 1e-3
+"""By which the square of a quaternion's norm may miss 1."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SceneState:
-    """One stamped snapshot of the scene.
+def _constant(*values: float) -> NDArray[np.float64]:
+    array = np.array(values)
+    array.setflags(write=False)
+    return array
+
+
+AT_REST = _constant(0.0, 0.0, 0.0)
+"""No velocity, linear or angular."""
+UPRIGHT = _constant(0.0, 0.0, 0.0, 1.0)
+"""The base frame's own orientation."""
+POINTING_DOWN = _constant(1.0, 0.0, 0.0, 0.0)
+"""Orientation of a hand whose gripper points straight down, fingers along the base frame's y axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class HandState:
+    """What the arm itself knows.
 
     Attributes:
+        spec: of the task.
         stamp_ns: time of the snapshot [ns]; the tick's identity throughout the graph.
         hand_position: position of the point between the fingertips, (3,) [m].
         hand_velocity: its linear velocity, (3,) [m/s].
         finger_opening: distance between the finger pads [m].
         finger_forces: contact force normal to the left and right pad, (2,) [N].
-        object_positions: positions of `OBJECTS`, (len(OBJECTS), 3) [m].
-        object_valid: whether each object's position may be used, (len(OBJECTS),).
-        object_ages: age of each object's position at `stamp_ns`, (len(OBJECTS),) [s].
-        flags: values of `FLAGS`, (len(FLAGS),).
+        flags: values of the task's flags, (f,).
+        hand_orientation: (4,); pointing down if not given.
+        hand_angular_velocity: about the base frame's axes, (3,) [rad/s].
     """
 
+    spec: TaskSpec
     stamp_ns: int
     hand_position: NDArray[np.float64]
     hand_velocity: NDArray[np.float64]
     finger_opening: float
     finger_forces: NDArray[np.float64]
-    object_positions: NDArray[np.float64]
     flags: NDArray[np.bool_]
-    object_valid: NDArray[np.bool_] = field(default_factory=_all_valid)
-    object_ages: NDArray[np.float64] = field(default_factory=_all_fresh)
+    hand_orientation: NDArray[np.float64] = field(default_factory=lambda: POINTING_DOWN)
+    hand_angular_velocity: NDArray[np.float64] = field(default_factory=lambda: AT_REST)
+
+    def with_poses(self, poses: ObjectPoses) -> SceneState:
+        """The scene at this hand's stamp; an object's age grows by what the poses are older than the hand."""
+        lag = (self.stamp_ns - poses.stamp_ns) / NANOSECONDS
+        return SceneState(
+            spec=self.spec,
+            stamp_ns=self.stamp_ns,
+            hand_position=self.hand_position,
+            hand_velocity=self.hand_velocity,
+            finger_opening=self.finger_opening,
+            finger_forces=self.finger_forces,
+            flags=self.flags,
+            hand_orientation=self.hand_orientation,
+            hand_angular_velocity=self.hand_angular_velocity,
+            object_positions=poses.positions,
+            object_valid=poses.valid,
+            object_ages=poses.ages + lag,
+            object_orientations=poses.orientations,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectPoses:
+    """Poses of a task's n objects as a pose source sees them.
+
+    Attributes:
+        stamp_ns: when they were seen [ns]: the image's time.
+        positions: (n, 3) [m].
+        valid: whether each may be used, (n,).
+        ages: how much older than `stamp_ns` each is, (n,) [s].
+        orientations: (n, 4).
+    """
+
+    stamp_ns: int
+    positions: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    ages: NDArray[np.float64]
+    orientations: NDArray[np.float64]
+
+    def is_finite(self) -> bool:
+        """Whether every valid object's pose is finite and within its bound."""
+        return poses_are_finite(self.positions, self.orientations, self.valid)
+
+
+def _unset() -> Any:
+    """What `SceneState` replaces by an array of the task's size."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SceneState(HandState):
+    """One stamped snapshot of the scene: the hand, and the task's n objects.
+
+    Attributes:
+        object_positions: (n, 3) [m].
+        object_valid: whether each object's pose may be used, (n,); all of them if not given.
+        object_ages: age of each object's pose at `stamp_ns`, (n,) [s]; zeros if not given.
+        object_orientations: (n, 4); upright if not given.
+    """
+
+    object_positions: NDArray[np.float64]
+    object_valid: NDArray[np.bool_] = field(default_factory=_unset)
+    object_ages: NDArray[np.float64] = field(default_factory=_unset)
+    object_orientations: NDArray[np.float64] = field(default_factory=_unset)
+
+    def __post_init__(self) -> None:
+        count = len(self.spec.objects)
+        if self.object_valid is None:
+            object.__setattr__(self, "object_valid", np.ones(count, dtype=bool))
+        if self.object_ages is None:
+            object.__setattr__(self, "object_ages", np.zeros(count))
+        if self.object_orientations is None:
+            object.__setattr__(self, "object_orientations", upright(count))
 
     @property
     def stamp(self) -> float:
@@ -81,29 +152,88 @@ class SceneState:
 
     def position(self, name: str) -> NDArray[np.float64]:
         """Position of one object, (3,) [m]."""
-        return self.object_positions[OBJECT_INDEX[name]]
+        return self.object_positions[self.spec.object_index[name]]
+
+    def yaw(self, name: str) -> float:
+        """Angle by which one object is turned about the vertical [rad]."""
+        return yaw(self.object_orientations[self.spec.object_index[name]])
+
+    @property
+    def hand_yaw(self) -> float:
+        """Angle by which the hand is turned about the vertical [rad]."""
+        return yaw(self.hand_orientation)
 
     def flag(self, name: str) -> bool:
         """Value of one flag."""
-        return bool(self.flags[FLAG_INDEX[name]])
+        return bool(self.flags[self.spec.flag_index[name]])
+
+    @property
+    def poses(self) -> ObjectPoses:
+        """The objects, as a pose source gives them."""
+        return ObjectPoses(
+            self.stamp_ns, self.object_positions, self.object_valid, self.object_ages, self.object_orientations
+        )
 
     def is_finite(self) -> bool:
-        """Whether every number that a network could read is finite and within its bound; see `positions_are_finite`."""
+        """Whether every number that a network could read is finite and within its bound; see `poses_are_finite`."""
         return bool(
             within(self.hand_position, POSITION_BOUND)
             and within(self.hand_velocity, VELOCITY_BOUND)
+            and within(self.hand_angular_velocity, ANGULAR_BOUND)
+            and is_unit(self.hand_orientation)
             and abs(self.finger_opening) <= OPENING_BOUND
             and within(self.finger_forces, FORCE_BOUND)
-            and positions_are_finite(self.object_positions, self.object_valid)
+            and poses_are_finite(self.object_positions, self.object_orientations, self.object_valid)
         )
 
     def usable(self, max_age: float) -> NDArray[np.bool_]:
-        """Which objects are valid and of an age from 0 to `max_age` [s], (len(OBJECTS),)."""
+        """Which objects are valid and of an age from 0 to `max_age` [s], (n,)."""
         return self.object_valid & (self.object_ages >= 0.0) & (self.object_ages <= max_age)
 
-    def with_objects(self, positions: NDArray[np.float64]) -> SceneState:
-        """The same snapshot with other object positions (noise, an estimator's output)."""
-        return replace(self, object_positions=positions)
+    def with_objects(
+        self, positions: NDArray[np.float64], orientations: NDArray[np.float64] | None = None
+    ) -> SceneState:
+        """The same snapshot with other object poses (noise, an estimator's output)."""
+        if orientations is None:
+            orientations = self.object_orientations
+        return replace(self, object_positions=positions, object_orientations=orientations)
+
+
+def upright(count: int) -> NDArray[np.float64]:
+    """Orientations of that many objects that are not turned, (count, 4)."""
+    orientations = np.zeros((count, 4))
+    orientations[:, 3] = 1.0
+    return orientations
+
+
+def yaw(orientation: NDArray[np.float64]) -> float:
+    """Angle by which a quaternion turns the x axis about the vertical [rad]; 0 where it points up or down."""
+    cosine, sine = heading(orientation)
+    return float(np.arctan2(sine, cosine))
+
+
+def heading(orientation: NDArray[np.float64]) -> tuple[float, float]:
+    """Cosine and sine of `yaw`, up to a common factor."""
+    x, y, z, w = orientation.tolist()
+    return 1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z)
+
+
+def rotated(orientation: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A quaternion after a rotation about the base frame's axes, a vector of its angle's length, (3,) [rad]."""
+    angle = float(np.sqrt(rotation @ rotation))
+    if angle == 0.0:
+        return orientation
+    a, b, c = (np.sin(0.5 * angle) / angle * rotation).tolist()
+    d = float(np.cos(0.5 * angle))
+    x, y, z, w = orientation.tolist()
+    return np.array(
+        [
+            d * x + a * w + b * z - c * y,
+            d * y - a * z + b * w + c * x,
+            d * z + a * y - b * x + c * w,
+            d * w - a * x - b * y - c * z,
+        ]
+    )
 
 
 def begins_anew(stamp_ns: int, last_ns: int) -> bool:
@@ -116,13 +246,21 @@ def within(numbers: NDArray[np.float64], bound: float) -> bool:
     return bool((np.abs(numbers) <= bound).all())  # a comparison with NaN is false
 
 
-def positions_are_finite(positions: NDArray[np.float64], valid: NDArray[np.bool_]) -> bool:
-    """Whether the valid objects' positions, (len(OBJECTS), 3) [m], are finite and within `POSITION_BOUND`.
+def is_unit(quaternion: NDArray[np.float64]) -> bool:
+    """Whether a quaternion, (4,), is one of an orientation."""
+    return bool(abs(quaternion @ quaternion - 1.0) <= UNIT_TOLERANCE)
+
+
+def poses_are_finite(
+    positions: NDArray[np.float64], orientations: NDArray[np.float64], valid: NDArray[np.bool_]
+) -> bool:
+    """Whether the valid objects' positions, (n, 3) [m], and orientations, (n, 4), are finite and within their bounds.
 
     An invalid object's numbers mean nothing, NaN included: no network that observes it is run.
     """
-    return within(positions, POSITION_BOUND) or within(positions[valid], POSITION_BOUND)
 
+    def usable(positions: NDArray[np.float64], orientations: NDArray[np.float64]) -> bool:
+        squares = (orientations * orientations).sum(axis=1)
+        return within(positions, POSITION_BOUND) and within(squares - 1.0, UNIT_TOLERANCE)
 
-OBJECT_INDEX: Mapping[str, int] = {name: i for i, name in enumerate(OBJECTS)}
-FLAG_INDEX: Mapping[str, int] = {name: i for i, name in enumerate(FLAGS)}
+    return usable(positions, orientations) or usable(positions[valid], orientations[valid])

@@ -9,7 +9,7 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from roman_moe.core.messages import JOINT_STATE, MULTI_DOF, TWIST_STAMPED, MessageCodec
-from roman_moe.core.skills import GATE
+from roman_moe.core.spec import GATE
 from roman_moe.core.state import NANOSECONDS
 
 SCENE_TOPIC = "scene"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.skills import NETWORKS
+from roman_moe.core.roman import NETWORKS
 
 FORMAT_VERSION = 3
 MONOLITHIC = "monolithic"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,13 +19,15 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.messages import (
     MessageError,
+    command_of,
     decode_action,
     decode_gripper,
     decode_scene,
     decode_twist,
     decode_weights,
 )
-from roman_moe.core.skills import GATE, SKILLS
+from roman_moe.core.roman import ROMAN, SKILLS
+from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import GRIPPER_TOPIC, METADATA_FILE, SCENE_TOPIC, TWIST_TOPIC, answer_topic, typestore
 from roman_moe.demos.metadata import EpisodeMeta
@@ -89,7 +92,7 @@ def read_episode(path: Path, network: str | None = None) -> Episode:
         DemonstrationError: if it cannot be read, teaches another network, or a message is missing or not finite.
     """
     meta, _, topics, left_out = read_ticks(path, network)
-    states = _decode(path, SCENE_TOPIC, topics[SCENE_TOPIC], decode_scene)
+    states = _decode(path, SCENE_TOPIC, topics[SCENE_TOPIC], partial(decode_scene, ROMAN))
     for index in range(1, len(states)):
         if states[index].stamp_ns <= states[index - 1].stamp_ns:
             raise DemonstrationError(f"{path}: stamp of {SCENE_TOPIC} {index} is not later than the one before")
@@ -99,13 +102,13 @@ def read_episode(path: Path, network: str | None = None) -> Episode:
         raise DemonstrationError(f"{path}: {SCENE_TOPIC} {valid.index(False)} has an object that is not valid")
 
     topic = answer_topic(meta.network)
-    answers = np.array(_decode(path, topic, topics[topic], decode_action if meta.network != GATE else _decode_gate))
+    answers = np.array(_decode(path, topic, topics[topic], _decode_action if meta.network != GATE else _decode_gate))
     _check_finite(path, topic, np.isfinite(answers).all(axis=1).tolist())
 
-    velocities = _decode(path, TWIST_TOPIC, topics[TWIST_TOPIC], decode_twist)
+    twists = _decode(path, TWIST_TOPIC, topics[TWIST_TOPIC], decode_twist)
     openings = _decode(path, GRIPPER_TOPIC, topics[GRIPPER_TOPIC], decode_gripper)
     stamps = [state.stamp_ns for state in states]
-    commands = [Command(*values) for values in zip(stamps, velocities, openings, strict=True)]
+    commands = [command_of(*values) for values in zip(stamps, twists, openings, strict=True)]
     _check_finite(path, TWIST_TOPIC, [command.is_finite() for command in commands])
     return Episode(path, meta, states, answers, commands, left_out)
 
@@ -121,6 +124,10 @@ def read_ticks(path: Path, network: str | None = None) -> tuple[EpisodeMeta, dic
     if network is not None and meta.network != network:
         raise DemonstrationError(f"{path}: teaches {meta.network!r}: expected {network!r}")
     return meta, recording.custom, *recording.ticks(meta.network)
+
+
+def _decode_action(message: Any) -> NDArray[np.float64]:
+    return decode_action(message, ROMAN.action.layout)
 
 
 def _decode_gate(message: Any) -> NDArray[np.float64]:

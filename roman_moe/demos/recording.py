@@ -11,10 +11,10 @@ from pathlib import Path
 from rosbags.rosbag2 import Reader
 
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.skills import NETWORKS
+from roman_moe.core.roman import NETWORKS
+from roman_moe.core.spec import MONOLITHIC
 from roman_moe.demos.bag import MCAP_SUFFIX, METADATA_FILE, SCENE_TOPIC, TICKS, episode_types, header_stamp
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, check_mcap, custom_checksum
-from roman_moe.demos.metadata import MONOLITHIC
 
 _RELATIVE = tuple({f"/{name}" for network in (*NETWORKS, MONOLITHIC) for name in episode_types(network)})
 

@@ -21,9 +21,10 @@ import yaml
 from mcap.writer import Writer
 from numpy.typing import NDArray
 
-from roman_moe.core.action import ACTION_SIZE, Command
+from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.skills import GATE, NETWORKS, SKILLS
+from roman_moe.core.roman import ACTION_SIZE, NETWORKS, SKILLS
+from roman_moe.core.spec import GATE, MONOLITHIC
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import (
     GRIPPER_TOPIC,
@@ -38,7 +39,7 @@ from roman_moe.demos.bag import (
     typestore,
 )
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
-from roman_moe.demos.metadata import MONOLITHIC, EpisodeMeta
+from roman_moe.demos.metadata import EpisodeMeta
 
 
 class _Quoted(str):
@@ -131,7 +132,7 @@ class EpisodeWriter:
         if self._network == GATE:
             taught = messages.weights(scene.stamp_ns, SKILLS, answer)
         else:
-            taught = messages.action(scene.stamp_ns, answer)
+            taught = messages.action(scene.stamp_ns, scene.spec.action.layout, answer)
         self._write(SCENE_TOPIC, scene.stamp_ns, messages.scene(scene))
         self._write(answer_topic(self._network), scene.stamp_ns, taught)
         self._write(TWIST_TOPIC, scene.stamp_ns, messages.twist(command))

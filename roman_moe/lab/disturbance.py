@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roman_moe.core.action import GRIPPER_OPEN
+from roman_moe.core.roman import GRIPPER_OPEN
 from roman_moe.core.state import SceneState
 from roman_moe.lab import layout
 from roman_moe.lab.oracle import DRAWER_CLOSED_Y, GRASP_FORCE, door_angle, is_dropped, is_inserted, is_placed

@@ -17,10 +17,18 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.action import ACTION_SIZE, GRIPPER_OPEN, ActionScale
+from roman_moe.core.action import to_command
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.features import FEATURES, OBSERVATIONS, feature_indices, feature_vector
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import (
+    ACTION_SIZE,
+    FEATURES,
+    GRIPPER_OPEN,
+    OBSERVATIONS,
+    ROMAN,
+    SKILLS,
+    feature_indices,
+    feature_vector,
+)
 from roman_moe.core.state import SceneState
 from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
@@ -95,7 +103,6 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.features),), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
         self._indices = feature_indices(self.features)
-        self._scale = ActionScale()
         self._judge = Judge(start)
         self._renderer: Renderer | None = None
         self._viewer = Viewer(self.lab) if render_mode == "human" else None
@@ -127,7 +134,7 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         return self._observe(state), _info(Outcome.RUNNING)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        command = self._scale.command(self.lab.stamp_ns, np.asarray(action, np.float64), self._gripper_opening)
+        command = to_command(ROMAN, self.lab.stamp_ns, np.asarray(action, np.float64), self._gripper_opening)
         self._gripper_opening = command.gripper_opening
         if self._disturbed:
             self._disturbance.update(self.lab, self._state)

@@ -9,13 +9,7 @@ import enum
 import math
 from typing import TYPE_CHECKING
 
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.skills import (
-    SCENARIO_MIN_TIME,
-    SCENARIO_TIME_LIMIT,
-    SKILL_MIN_TIME,
-    SKILL_TIME_LIMIT,
-)
+from roman_moe.core.roman import HOME_POSITION, ROMAN
 from roman_moe.lab import layout
 
 if TYPE_CHECKING:
@@ -49,6 +43,8 @@ class Judge:
 
     def __init__(self, start: Start) -> None:
         self._start = start
+        scenario = ROMAN.scenarios[len(ROMAN.skills) - 1 - start.stage]
+        self._times = scenario if start.skill is None else ROMAN.skills[start.skill]
         self._rack_distance = math.nan
         self.paused_ns = 0
 
@@ -72,7 +68,7 @@ class Judge:
         hand = data.site("hand").xpos - HOME_POSITION
         home_distance = math.sqrt(float(hand @ hand))
         at_home = home_distance <= (layout.SCENARIO_HOME_TOLERANCE if whole else layout.HOME_TOLERANCE)
-        if at_home and time >= (SCENARIO_MIN_TIME if whole else SKILL_MIN_TIME) and self.achieved(lab):
+        if at_home and time >= self._times.min_time and self.achieved(lab):
             return Outcome.SUCCESS
         if home_distance > layout.REACH_LIMIT:
             return Outcome.OUT_OF_REACH
@@ -82,7 +78,7 @@ class Judge:
                 return Outcome.OBJECT_DROPPED
             if math.hypot(position[0], position[1]) > _ARM_REACH:
                 return Outcome.OUT_OF_REACH
-        limit = SCENARIO_TIME_LIMIT if whole else SKILL_TIME_LIMIT
+        limit = self._times.time_limit
         return Outcome.TIME_LIMIT if time >= limit - 1e-9 else Outcome.RUNNING
 
     def achieved(self, lab: Lab) -> bool:

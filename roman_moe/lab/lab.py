@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
+from roman_moe.core.roman import OBJECTS, ROMAN
+from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.lab.arm import ARM_JOINTS, ArmController
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Lab:
         data = self.data
         mujoco.mj_jacSite(self.model, data, self._jacobian, None, self._hand)
         return SceneState(
+            spec=ROMAN,
             stamp_ns=self.stamp_ns,
             hand_position=data.site_xpos[self._hand].copy(),
             hand_velocity=self._jacobian[:, :ARM_JOINTS] @ data.qvel[:ARM_JOINTS],

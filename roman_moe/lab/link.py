@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.roman import GRIPPER_OPEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,16 @@ same scene; ROMAN draws anew for each network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.state import SceneState
+from roman_moe.core.spec import TaskSpec
+from roman_moe.core.state import ObjectPoses, SceneState, rotated
 
+NOISE_ARM = 0.1  # [m] a marker's size: 5 mm on either side of it are 0.05 rad
 NOISE_KINDS = ("clipped", "gaussian")
 
 
@@ -37,7 +40,23 @@ class PoseNoise:
 
     def apply(self, state: SceneState, rng: np.random.Generator) -> SceneState:
         """The state as a noisy pose source sees it. Draws even at bound 0, so that seeds stay comparable."""
-        draw = rng.standard_normal(state.object_positions.shape) * (self.bound / 3.0)
-        if self.kind == "clipped":
-            np.clip(draw, -self.bound, self.bound, out=draw)
-        return state.with_objects(state.object_positions + draw)
+        poses = self.apply_to(state.spec, state.poses, rng)
+        return state.with_objects(poses.positions, poses.orientations)
+
+    def apply_to(self, spec: TaskSpec, poses: ObjectPoses, rng: np.random.Generator) -> ObjectPoses:
+        """A task's poses as a noisy pose source sees them; see `apply`.
+
+        Of an orientation that matters, the angle about the vertical is as wrong as a position is at `NOISE_ARM`.
+        """
+        positions = poses.positions + self._draw(poses.positions.shape, rng)
+        turned = [i for i, each in enumerate(spec.objects.values()) if each.orientation != "none"]
+        if not turned:
+            return replace(poses, positions=positions)
+        orientations = poses.orientations.copy()
+        for i, angle in zip(turned, self._draw((len(turned),), rng) / NOISE_ARM, strict=True):
+            orientations[i] = rotated(orientations[i], np.array([0.0, 0.0, angle]))
+        return replace(poses, positions=positions, orientations=orientations)
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+        draw = rng.standard_normal(shape) * (self.bound / 3.0)
+        return np.clip(draw, -self.bound, self.bound) if self.kind == "clipped" else draw

@@ -14,9 +14,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.action import ACTION_SIZE, TOP_SPEED
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import ACTION_SIZE, HOME_POSITION, SKILLS, TOP_SPEED
 from roman_moe.core.state import SceneState
 from roman_moe.lab import layout
 

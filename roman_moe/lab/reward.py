@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import HOME_POSITION, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.lab import layout
 from roman_moe.lab.oracle import DRAWER_CLOSED_Y, HOLE, RACK_HEIGHT, door_angle, is_dropped, is_inserted, is_placed

@@ -13,10 +13,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.skills import SCENARIOS, SKILLS
+from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, SCENARIOS, SKILLS
 from roman_moe.lab import layout
 
 if TYPE_CHECKING:

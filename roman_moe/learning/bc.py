@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.roman import ROMAN
+from roman_moe.core.spec import GATE
 from roman_moe.learning.geometry import object_columns
 from roman_moe.learning.networks import GATE_GAIN, MLPPolicy
 from roman_moe.learning.recipe import NetworkRecipe
@@ -66,7 +67,7 @@ def train(samples: Samples, recipe: NetworkRecipe, seed: int, on_step: Callable[
     training, validation = samples.split(recipe.validation_share, rng)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63)))
-        policy = MLPPolicy(samples.network, recipe.hidden, recipe.near_scales)
+        policy = MLPPolicy(ROMAN, samples.network, recipe.hidden, recipe.near_scales)
         observations = torch.from_numpy(training.observations)
         policy.observation.fit(observations)
         averaged = _optimise(policy, observations, torch.from_numpy(training.answers), recipe, on_step)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import check_replaceable, write_bundle
-from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
-from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.skills import NETWORKS
+from roman_moe.core.roman import NETWORKS, ROMAN
+from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.reader import read_episodes
 from roman_moe.learning.recipe import NetworkRecipe, Recipe
@@ -89,8 +88,7 @@ def clone_bundle(
         ConfigError: if training diverges.
     """
     check_replaceable(out, force)  # before minutes of training
-    scale = ActionScale()
-    data, provenance = _kept(out, [name for name in NETWORKS if name not in networks], recipe.rates, scale)
+    data, provenance = _kept(out, [name for name in NETWORKS if name not in networks], recipe.rates)
     # The largest first, so that no worker is left with it at the end.
     order = sorted(networks, key=lambda name: -recipe.networks[name].steps * sum(recipe.networks[name].hidden))
     readings = [_Reading(name, demonstrations, recipe.rates) for name in order]
@@ -106,7 +104,7 @@ def clone_bundle(
         "git_commit": git_commit(),
         "networks": {name: provenance[name] for name in NETWORKS},
     }
-    write_bundle(out, data, recipe.rates, scale, origin)
+    write_bundle(out, ROMAN, data, recipe.rates, origin)
 
 
 def _read(job: _Reading) -> tuple[Samples, dict[str, Any]]:
@@ -130,7 +128,7 @@ def _clone(job: _Job) -> ClonedNetwork:
     from roman_moe.learning.export import export_policy
 
     trained = bc.train(job.samples, job.recipe, job.seed)
-    data = export_policy(trained.policy, job.samples.observations, job.rates, ActionScale())
+    data = export_policy(trained.policy, job.samples.observations, job.rates)
     recipe = {
         key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(job.recipe).items()
     }
@@ -146,13 +144,13 @@ def _clone(job: _Job) -> ClonedNetwork:
     )
 
 
-def _kept(out: Path, names: Sequence[str], rates: Rates, scale: ActionScale) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _kept(out: Path, names: Sequence[str], rates: Rates) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Content and provenance of the networks of an existing bundle that stay as they are."""
     if not names:
         return {}, {}
     bundle = load_bundle(out.absolute())  # never the shipped one in place of one that is not there
-    if (bundle.rates, bundle.action_scale) != (rates, scale):
-        raise BundleError(f"{out}: has other rates or another action scale than the recipe: train all networks")
+    if (bundle.rates, bundle.spec) != (rates, ROMAN):
+        raise BundleError(f"{out}: has other rates than the recipe, or another task: train all networks")
     files = {GATE: bundle.manifest.gate, **bundle.manifest.experts}
     missing = [name for name in names if name not in files]
     if missing:

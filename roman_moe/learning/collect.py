@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from roman_moe.control.controller import ControlStep
-from roman_moe.core.action import TOP_SPEED
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import move, scratch_folder
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.skills import GATE, SCENARIOS, SKILLS
+from roman_moe.core.roman import SCENARIOS, SKILLS, TOP_SPEED
+from roman_moe.core.spec import GATE, MONOLITHIC
 from roman_moe.core.state import SceneState
-from roman_moe.demos.metadata import MONOLITHIC, EpisodeMeta
+from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.lab.lab import CONTROL_RATE
 from roman_moe.lab.link import GOOD_LINK, POOR_LINK, LinkQuality

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from roman_moe.control.expert import Expert
 from roman_moe.control.identity import identify
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
-from roman_moe.core.action import GRIPPER_OPEN, ActionScale
+from roman_moe.core.action import to_command
 from roman_moe.core.errors import BundleError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import GRIPPER_OPEN, ROMAN, SKILLS
+from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.lab.oracle import SkillOracle
 from roman_moe.lab.oracle_gate import OracleGate
@@ -37,14 +39,14 @@ class SingleNetwork:
 
     Args:
         network: of an expert, or of any network that answers actions.
-        scale: what its actions mean; its own top speed, if None.
+        spec: of the task; its actions mean what the network says.
     """
 
-    def __init__(self, network: Network, scale: ActionScale | None = None) -> None:
+    def __init__(self, spec: TaskSpec, network: Network) -> None:
         metadata = network.metadata
         self.skills = (metadata.name,)
         self.rates = Rates(metadata.rate, metadata.rate)
-        self.action_scale = scale or ActionScale(metadata.top_speed)
+        self.spec = replace(spec, action=replace(spec.action, top_speed=metadata.top_speed))
         self.gate = _OnlyGate()
         self.experts = (Expert(network),)
 
@@ -64,7 +66,6 @@ class OracleController:
         self._gate = OracleGate()
         self._oracles = [SkillOracle(name) for name in SKILLS]
         self._rates = rates or Rates()
-        self._scale = ActionScale()
         self.reset()
 
     @property
@@ -83,7 +84,7 @@ class OracleController:
             self._weights = self._gate.weights(state)
         leading = int(np.argmax(self._weights))
         action = self._oracles[leading].action(state)
-        command = self._scale.command(state.stamp_ns, action, self._gripper_opening)
+        command = to_command(ROMAN, state.stamp_ns, action, self._gripper_opening)
         self._gripper_opening = command.gripper_opening
         return ControlStep(action, self._weights, self._weights[:, None] * action, command)
 
@@ -110,7 +111,7 @@ def make_controller(name: str, skill: str | None = None) -> Any:
         return OracleController(skill)
     folder = find_shipped(name)
     if folder.suffix == ".onnx" and folder.is_file():
-        return SingleNetwork(Network(folder.read_bytes(), name)).controller()
+        return SingleNetwork(ROMAN, Network(ROMAN, folder.read_bytes(), name)).controller()
     if not folder.is_dir():
         raise BundleError(f"{name}: no such bundle folder: expected one, such as models/roman, or {ORACLE!r}")
     bundle = load_bundle(folder)
@@ -118,4 +119,4 @@ def make_controller(name: str, skill: str | None = None) -> Any:
         return Controller(bundle)
     if skill not in bundle.skills:
         raise BundleError(f"{bundle.path}: no expert for {skill!r}: it has {', '.join(bundle.skills)}")
-    return SingleNetwork(bundle.experts[bundle.skills.index(skill)].network, bundle.action_scale).controller()
+    return SingleNetwork(bundle.spec, bundle.experts[bundle.skills.index(skill)].network).controller()

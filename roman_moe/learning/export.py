@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from roman_moe.control.metadata import GATE, NetworkMetadata
+from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
-from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
-from roman_moe.core.features import FEATURES, feature_indices
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import GATE
 from roman_moe.learning.networks import GATE_GAIN, NORMALISED_LIMIT, MLPPolicy
 from roman_moe.learning.onnx_graph import PolicyParameters, policy_model
 
@@ -21,34 +21,32 @@ PARITY_TOLERANCE = 1e-5
 PARITY_SAMPLES = 256
 
 
-def policy_content(policy: MLPPolicy, rates: Rates, scale: ActionScale) -> bytes:
+def policy_content(policy: MLPPolicy, rates: Rates) -> bytes:
     """Content of the .onnx file of a policy, compared with nothing: for what is judged by what it does.
 
     Args:
         policy: trained.
         rates: at which the controller will run.
-        scale: what its actions mean.
     """
     if policy.name == GATE:
-        metadata = NetworkMetadata.of_gate(policy.features, rates.gate_rate, policy.outputs)
+        metadata = NetworkMetadata.of_gate(policy.spec, rates.gate_rate, policy.features, policy.outputs)
     else:
-        metadata = NetworkMetadata.of_expert(policy.name, policy.features, rates.control_rate, scale.top_speed)
+        metadata = NetworkMetadata.of_expert(policy.spec, policy.name, rates.control_rate, policy.features)
     return policy_model(_parameters(policy), metadata)
 
 
-def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates: Rates, scale: ActionScale) -> bytes:
+def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates: Rates) -> bytes:
     """Content of the .onnx file of a policy, compared with torch on recorded and random observations.
 
     Args:
         policy: trained.
         recorded: observations that it was trained on, (N, n); some of them are compared.
         rates: at which the controller will run.
-        scale: what its actions mean.
 
     Raises:
         BundleError: if the largest difference exceeds 1e-5.
     """
-    data = policy_content(policy, rates, scale)
+    data = policy_content(policy, rates)
     difference = parity(policy, data, _probes(policy, recorded))
     if not difference <= PARITY_TOLERANCE:
         raise BundleError(
@@ -59,9 +57,9 @@ def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates:
 
 def parity(policy: MLPPolicy, data: bytes, observations: NDArray[np.float32]) -> float:
     """Largest difference between a torch policy and its .onnx content as the controller runs it, on (N, n)."""
-    network = Network(data, policy.name)
-    vector = np.zeros(len(FEATURES))
-    indices = feature_indices(policy.features)
+    network = Network(policy.spec, data, policy.name)
+    layout = feature_layout(policy.spec)
+    vector, indices = np.zeros(len(layout)), layout.indices(policy.features)
     with torch.no_grad():
         expected = policy(torch.from_numpy(observations)).numpy()
     largest = 0.0

@@ -21,11 +21,12 @@ from onnx import helper
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
-from roman_moe.control.metadata import GATE, NetworkMetadata
+from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.network import Network
-from roman_moe.core.action import ACTION_BOUND, TOP_SPEED
+from roman_moe.core.action import ACTION_BOUND
 from roman_moe.core.errors import BundleError
-from roman_moe.core.features import FEATURE_INDEX, FEATURES, OBSERVATIONS
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.onnx_graph import Graph, finished_model
 from roman_moe.learning.vec_normalize import ObservationScale, read_vec_normalize
 
@@ -41,19 +42,25 @@ WEIGHT_TOLERANCE = 1e-3
 
 
 def metadata_of(
-    skill: str, features: tuple[str, ...] = (), rate: float = 20.0, speed: float = TOP_SPEED
+    spec: TaskSpec, skill: str, features: tuple[str, ...] = (), rate: float = 20.0, speed: float = 0.0
 ) -> NetworkMetadata:
-    """Metadata of a network for a skill or "gate" that observes `features`, or what ours observes if none are given."""
-    features = features or OBSERVATIONS[skill]
+    """Metadata of a task's network for a skill or "gate".
+
+    Args:
+        features: that it observes; what the task says, if none.
+        speed: of an expert's action of 1 [m/s]; the task's, if 0.
+    """
     for name in features:
-        if name not in FEATURE_INDEX:
+        if name not in feature_layout(spec).index:
             raise BundleError(f"unknown feature {name!r}: docs/networks.md has the list")
     if skill == GATE:
-        return NetworkMetadata.of_gate(features, rate)
-    return NetworkMetadata.of_expert(skill, features, rate, speed)
+        return NetworkMetadata.of_gate(spec, rate, features)
+    return NetworkMetadata.of_expert(spec, skill, rate, features, speed)
 
 
-def network_content(source: Path, metadata: NetworkMetadata, normalisation: Path | None = None) -> bytes:
+def network_content(
+    spec: TaskSpec, source: Path, metadata: NetworkMetadata, normalisation: Path | None = None
+) -> bytes:
     """Content of the .onnx file of a network trained elsewhere, checked as the controller checks it.
 
     Args:
@@ -70,7 +77,7 @@ def network_content(source: Path, metadata: NetworkMetadata, normalisation: Path
         raise BundleError(f"{source}: an ONNX file normalises by itself: {normalisation} is for a .zip")
     else:
         data = _described(source, metadata)
-    _check_answers(Network(data, str(source)), source)
+    _check_answers(Network(spec, data, str(source)), len(feature_layout(spec)), source)
     return data
 
 
@@ -87,10 +94,10 @@ def _described(source: Path, metadata: NetworkMetadata) -> bytes:
     return data
 
 
-def _check_answers(network: Network, source: Path) -> None:
+def _check_answers(network: Network, features: int, source: Path) -> None:
     """Refuse answers that the controller would take for a fault; a file that does not clip them is found here."""
     rng = np.random.default_rng(0)
-    for vector in rng.uniform(-1.0, 1.0, (PROBES, len(FEATURES))):
+    for vector in rng.uniform(-1.0, 1.0, (PROBES, features)):
         answer = network(vector)
         if network.metadata.name == GATE:
             if answer.min() < -WEIGHT_TOLERANCE or abs(answer.sum() - 1.0) > WEIGHT_TOLERANCE:
@@ -216,4 +223,4 @@ def replace_network(bundle: Path, name: str, content: bytes, source: Path) -> No
         name: {"imported": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()},
     }
     provenance.pop("evaluation", None)  # it was of another network
-    write_bundle(bundle, networks, manifest.rates, manifest.action_scale, provenance)
+    write_bundle(bundle, manifest.task, networks, manifest.rates, provenance)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.features import AXES, axes
-from roman_moe.core.state import OBJECTS
+from roman_moe.core.roman import OBJECTS
 
 HAND = "hand_position"
 

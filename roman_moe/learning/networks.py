@@ -12,10 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from roman_moe.control.metadata import GATE
-from roman_moe.core.action import ACTION_LAYOUT
-from roman_moe.core.features import OBSERVATIONS
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.geometry import relative_matrix
 
 NORMALISED_LIMIT = 5.0
@@ -62,9 +60,10 @@ class ObservationLayer(nn.Module):
 
 
 class MLPPolicy(nn.Module):
-    """Policy of one expert, (B, n) to actions (B, 4) in [-1, 1], or of the gate, (B, n) to weights (B, 7) summing to 1.
+    """Policy of one expert, (B, n) to actions (B, a) in [-1, 1], or of the gate, (B, n) to weights (B, k) summing to 1.
 
     Attributes:
+        spec: of the task.
         name: skill of the expert, or "gate".
         features: that it observes, in order.
         outputs: names of what it answers, in order.
@@ -73,15 +72,16 @@ class MLPPolicy(nn.Module):
 
     def __init__(
         self,
+        spec: TaskSpec,
         name: str,
         hidden: Sequence[int] = (256, 256, 256),
         near_scales: Sequence[float] = (0.05, 0.01),
         features: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.name = name
-        self.features = tuple(OBSERVATIONS[name] if features is None else features)
-        self.outputs = SKILLS if name == GATE else ACTION_LAYOUT
+        self.spec, self.name = spec, name
+        self.features = tuple(feature_layout(spec).observations[name] if features is None else features)
+        self.outputs = spec.skill_names if name == GATE else spec.action.layout
         self.observation = ObservationLayer(self.features, near_scales)
         self.hidden = tuple(hidden)
         sizes = (self.observation.size, *hidden)

@@ -15,7 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from roman_moe.control.metadata import GATE, NetworkMetadata
+from roman_moe.control.metadata import NetworkMetadata
+from roman_moe.core.spec import GATE
 from roman_moe.learning.geometry import relative_matrix
 
 OPSET = 17

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from roman_moe.control.rates import Rates
-from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.skills import NETWORKS
+from roman_moe.core.roman import NETWORKS
 from roman_moe.learning.ranges import BATCH, LAYER, RATE, SHARE, STEPS, STRENGTH, Range, check_ranges
 
 T = TypeVar("T")

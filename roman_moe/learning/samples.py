@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.features import OBSERVATIONS, feature_indices, feature_vector
+from roman_moe.core.roman import OBSERVATIONS, feature_indices, feature_vector
+from roman_moe.core.spec import GATE
 from roman_moe.demos.reader import Episode
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
-from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.spec import GATE
 from roman_moe.learning.controllers import ORACLE
 
 _CONDITIONS = ("controller_sha256", "noise_bound_m", "noise_kind", "delay_ticks", "lost_share", "seed", "git_commit")
@@ -30,7 +30,7 @@ def ship_bundle(source: Path, out: Path, evaluation: Path | None = None) -> None
         provenance["evaluation"] = summary_of(evaluation)
     files = {GATE: manifest.gate, **manifest.experts}
     networks = {name: file.read(bundle.path) for name, file in files.items()}
-    write_bundle(out, networks, manifest.rates, manifest.action_scale, provenance)
+    write_bundle(out, manifest.task, networks, manifest.rates, provenance)
 
 
 def summary_of(report: Path) -> dict[str, Any]:

@@ -32,7 +32,6 @@ from roman_moe.arms.watch import CommandWatch
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import load_manifest
-from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.state import NANOSECONDS
@@ -46,7 +45,6 @@ from roman_moe.nodes.servo_link import ServoLink
 from roman_moe.nodes.topics import (
     GRIPPER,
     GRIPPER_COMMAND,
-    HAND_STATE,
     SENSOR_DATA,
     TWIST,
     TWIST_COMMAND,
@@ -99,17 +97,20 @@ class ArmBridge(RomanNode):
         """Read the robot's description, the limits and the control rate."""
         if not self._settings.config:
             raise ConfigError(f"{self.get_name()}: parameter 'config' is empty: expected a file such as {EXAMPLE}")
-        self._config = load_arm_config(self._settings.config)
+        manifest = load_manifest(self._settings.controller)
+        self._spec = manifest.task
+        self._config = load_arm_config(self._settings.config, self._spec)
         self._limits = limits = load_limits(self._settings.limits)
-        self._period_ns = round(NANOSECONDS / load_manifest(self._settings.controller).rates.control_rate)
-        self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, self._config.twist.halt_messages)
+        self._period_ns = round(NANOSECONDS / manifest.rates.control_rate)
+        halt_messages = self._config.twist.halt_messages
+        self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, halt_messages, self._spec.gripper)
         if self._stopped:
             self._watch.guard.stop()
 
     def activate(self) -> None:
         """Begin to listen to the robot and the graph."""
         config = self._config
-        self._robot = RobotState(config)
+        self._robot = RobotState(self._spec, config)
         self._grid = StampGrid(self._period_ns)
         self._watch.reset()
         self._following = Following(self._limits.speed, self._limits.ramp)
@@ -125,7 +126,7 @@ class ArmBridge(RomanNode):
         if self.resolve_topic_name(config.twist.topic) == self.resolve_topic_name(TWIST_COMMAND.name):
             raise ConfigError(f"{self._settings.config}: twist.topic {config.twist.topic!r} is the graph's own topic")
         self.listen_for_ended()
-        self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
+        self._publish_hand = self.advertise_hand(self._spec)
         self._listen_to_robot(config)
         if not self._settings.read_only:
             self._twist = self.advertise(to_servo)
@@ -244,7 +245,7 @@ class ArmBridge(RomanNode):
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         self._look_who_commands()  # before a second commander's first command is followed
         now_ns, now = self._now()
-        refused = self._watch.take(*stamped, self._robot.position(now_ns, now), now_ns, now)
+        refused = self._watch.take(stamped[0], stamped[1][:3], self._robot.position(now_ns, now), now_ns, now)
         if refused is not None:
             self._count(refused, f"delta_twist_cmds at {stamped[0]} ns", now_ns, now)
             return
@@ -313,7 +314,7 @@ class ArmBridge(RomanNode):
             self._look_at_robot()
         hand = self._robot.hand_state(stamp, now_ns, now)
         if hand is not None:
-            self._publish_hand(bodies_of_hand(hand))
+            self._publish_hand(hand)
         self._tell(now_ns, now)
 
     def _output(self, now_ns: int, now: float) -> None:

@@ -25,14 +25,15 @@ from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Forward
-from roman_moe.core.bodies import Bodies, MessageError
+from roman_moe.core.bodies import Bodies, MessageError, scene_layout
 from roman_moe.core.errors import RomanError
-from roman_moe.core.state import NANOSECONDS
+from roman_moe.core.spec import TaskSpec
+from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses
 from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
 from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
 from roman_moe.nodes.peers import TopicPublisher, own_process, publishers_of
 from roman_moe.nodes.process import PARENT_VARIABLE
-from roman_moe.nodes.topics import CODEC, ENDED, Topic
+from roman_moe.nodes.topics import CODEC, ENDED, HAND_STATE, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
 T = TypeVar("T")
@@ -363,6 +364,22 @@ class RomanNode(LifecycleNode):
         """Subscribe to a MultiDOFJointState topic whose messages all name `names`."""
         read = BodiesReader(topic.name, topic.kind, names)
         self.listen(topic, lambda data: decode(read(data)), handle, serialized=True)
+
+    def advertise_hand(self, spec: TaskSpec) -> Callable[[HandState], None]:
+        """Publishes `hand_state`."""
+        layout = scene_layout(spec)
+        publish = self.advertise_bodies(HAND_STATE, layout.hand_names)
+        return lambda hand: publish(layout.of_hand(hand))
+
+    def advertise_poses(self, topic: Topic, spec: TaskSpec) -> Callable[[ObjectPoses], None]:
+        """Publishes poses of a task's objects."""
+        layout = scene_layout(spec)
+        publish = self.advertise_bodies(topic, spec.object_names)
+        return lambda poses: publish(layout.of_objects(poses))
+
+    def listen_poses(self, topic: Topic, spec: TaskSpec, handle: Callable[[ObjectPoses], None]) -> None:
+        """Subscribe to poses of a task's objects."""
+        self.listen_bodies(topic, spec.object_names, scene_layout(spec).poses, handle)
 
     def listen_numbers(
         self, topic: Topic, numbers: Numbers, handle: Callable[[tuple[int, NDArray[np.float64]]], None]

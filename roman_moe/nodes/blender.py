@@ -18,29 +18,28 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Bool
 
 from roman_moe.control.commander import Commander
-from roman_moe.control.controller import hold
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.swap import Mask
-from roman_moe.core.action import ACTION_BOUND, ACTION_SIZE, Command
+from roman_moe.core.action import ACTION_BOUND, Command, hold
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import CONFLICTS, LOOK_PERIOD
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
-from roman_moe.nodes.observation import Observation, observation
+from roman_moe.nodes.observation import Observation, observations
 from roman_moe.nodes.parameters import declare, parameter, texts_of
 from roman_moe.nodes.peers import names_of
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import (
-    ACTION,
     GATE_WEIGHTS,
     GRIPPER,
     GRIPPER_COMMAND,
     SCENE,
     TWIST,
     TWIST_COMMAND,
+    action_of,
     expert_action,
     weights_of,
 )
@@ -102,9 +101,9 @@ class Blender(RomanNode):
     def configure(self) -> None:
         """Read the bundle's manifest and the limits."""
         manifest = load_manifest(self._settings.controller)
-        self._skills, self._rates = manifest.skills, manifest.rates
+        self._spec, self._skills, self._rates = manifest.task, manifest.skills, manifest.rates
         limits = load_limits(self._settings.limits)
-        self._commander = Commander(manifest.action_scale, limits, manifest.rates.control_rate)
+        self._commander = Commander(manifest.task, limits, manifest.rates.control_rate)
         self._guard = self._commander.guard
         if self._stopped:
             self._guard.stop()
@@ -137,10 +136,10 @@ class Blender(RomanNode):
         self._sources = (SCENE, GATE_WEIGHTS, *map(expert_action, self._skills))
         self.listen_for_ended()
         self.timer(LOOK_PERIOD, self._find_conflicts)
-        self.listen(SCENE, observation, self._on_scene, serialized=True)
+        self.listen(SCENE, observations(self._spec), self._on_scene, serialized=True)
         self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
-            self.listen_numbers(expert_action(skill), ACTION, partial(self._on_action, i))
+            self.listen_numbers(expert_action(skill), action_of(self._spec), partial(self._on_action, i))
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def deactivate(self) -> None:
@@ -149,7 +148,7 @@ class Blender(RomanNode):
         while sent is not None:  # no time is left for steps: what counts is that the last word is rest
             sent = self._commander.guard.halt(sent.stamp_ns, GuardStatus.HALT_COMMAND_STALE)
             self._publish(sent)
-            if not sent.linear_velocity.any():
+            if not sent.moves:
                 break
 
     def _begin_episode(self) -> None:
@@ -254,7 +253,7 @@ class Blender(RomanNode):
             if not np.isnan(action).all():  # which is how an expert says that it has no answer
                 wrong = f"action {action.tolist()} of {self._skills[expert]} for {stamp} ns: expected -1 to 1"
                 self.diagnostics.count(NOT_FINITE, wrong)
-            action = np.full(ACTION_SIZE, np.nan)
+            action = np.full(len(action), np.nan)
         if stamp < self._stamp or (stamp == self._stamp and not self._open):
             return
         answers = self._answers.setdefault(stamp, {})
@@ -292,7 +291,7 @@ class Blender(RomanNode):
             command = self._commander.guard.halt(self._stamp, GuardStatus.HALT_OBSERVER_SILENT)
             self._sent = command
             self._publish(command)
-            if command.linear_velocity.any():  # limits that do not let it stop at once: again, until it rests
+            if command.moves:  # limits that do not let it stop at once: again, until it rests
                 self._braking.reset()
             else:
                 self._commander.guard.reset(command.gripper_opening)
@@ -349,7 +348,7 @@ class Blender(RomanNode):
             return
         missing = self._missing()
         weights = self._present_weights()
-        actions = np.full((len(self._skills), ACTION_SIZE), np.nan)
+        actions = np.full((len(self._skills), self._spec.action.size), np.nan)
         for expert, action in self._answers.get(self._stamp, {}).items():
             actions[expert] = action
         decision = self._commander.decide(self._scene, weights, actions, self._share, bool(missing))
@@ -389,7 +388,7 @@ class Blender(RomanNode):
     def _publish(self, command: Command) -> None:
         """The gripper first: who has the twist of a stamp has the whole command."""
         self._publish_gripper(command.stamp_ns, [command.gripper_opening])
-        self._publish_twist(command.stamp_ns, command.linear_velocity.tolist())
+        self._publish_twist(command.stamp_ns, command.twist.tolist())
 
 
 def _limit(pending: dict[int, Any]) -> None:

@@ -26,7 +26,7 @@ from std_srvs.srv import Trigger
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
 from roman_moe.nodes.environment import ros_environment

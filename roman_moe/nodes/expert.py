@@ -11,10 +11,10 @@ from roman_moe.control.swap import as_action
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, STALE, WAITING, WARN
 from roman_moe.nodes.model_slot import ModelSlot
-from roman_moe.nodes.observation import Observation, observation
+from roman_moe.nodes.observation import Observation, observations
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import ACTION, SCENE, expert_action
+from roman_moe.nodes.topics import SCENE, action_of, expert_action
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class ExpertNode(RomanNode):
 
     def activate(self) -> None:
         """Begin to answer."""
-        self._publish = self.advertise_numbers(expert_action(self._settings.skill), ACTION)
-        self.listen(SCENE, observation, self._on_scene, serialized=True)
+        spec = self._slot.manifest.task
+        self._publish = self.advertise_numbers(expert_action(self._settings.skill), action_of(spec))
+        self.listen(SCENE, observations(spec), self._on_scene, serialized=True)
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def _on_scene(self, seen: Observation) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.control.manifest import load_manifest
-from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path, find_shipped
 

@@ -25,14 +25,10 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
-from roman_moe.control.controller import hold
-from roman_moe.control.manifest import load_manifest
-from roman_moe.control.rates import Rates
-from roman_moe.core.action import GRIPPER_OPEN, Command
-from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
+from roman_moe.core.action import Command, hold
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import decode_weights, message_stamp
-from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
+from roman_moe.core.messages import command_of, decode_weights, message_stamp
+from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.lab.disturbance import Disturbance
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import Lab
@@ -42,7 +38,7 @@ from roman_moe.lab.viewer import Viewer
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.commanders import REFUSED, Commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, WAITING, WARN
-from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.record import EpisodeRecorder
 from roman_moe.nodes.topics import (
@@ -52,7 +48,6 @@ from roman_moe.nodes.topics import (
     GATE_WEIGHTS,
     GRIPPER,
     GRIPPER_COMMAND,
-    HAND_STATE,
     HELD_TICKS,
     JOINT_STATES,
     OUTCOME,
@@ -70,10 +65,9 @@ PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weigh
 
 
 @dataclass(frozen=True)
-class LabParameters:
+class LabParameters(TaskParameters):
     """Parameters of the lab."""
 
-    controller: str = parameter("folder of the controller bundle, whose rates it keeps; 20 and 10 Hz if empty", "")
     start: str = parameter("skill, or number of the scenario, that an episode starts from", "6")
     seed: int = parameter("of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
     episodes: int = parameter("after which the lab rests; 0 for no end", 1, (0, 2**31 - 1))
@@ -102,8 +96,7 @@ class LabNode(RomanNode):
 
     def configure(self) -> None:
         """Build the simulation, which steps at the controller's rate."""
-        controller = self._settings.controller
-        rates = load_manifest(controller).rates if controller else Rates()
+        self._spec, rates = self._settings.spec(), self._settings.rates()
         self._lab = Lab(rates.control_rate)
         self._judge = Judge(self._start)
         self._joints = list(joint_names(self._lab.model))
@@ -117,8 +110,8 @@ class LabNode(RomanNode):
         if settings.viewer:
             self._viewer = Viewer(self._lab)
         self._episode = -1
-        self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
-        self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
+        self._publish_hand = self.advertise_hand(self._spec)
+        self._publish_truth = self.advertise_poses(TRUTH_POSES, self._spec)
         self._joint_states = self.advertise(JOINT_STATES)
         self.advertise(ROBOT_DESCRIPTION).publish(String(data=self._description))
         self._clock_publisher = self.advertise(CLOCK)
@@ -164,11 +157,11 @@ class LabNode(RomanNode):
         if self._settings.disturbed:
             self._disturbance.reset(self._lab, np.random.default_rng([seed, 3]))
         self._result = Outcome.RUNNING.value
-        self._recorder = EpisodeRecorder(self._start.name, seed)
+        self._recorder = EpisodeRecorder(self._start.name, seed, self._spec.skill_names)
         self._commanders.forget()
-        self._velocity: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
+        self._twist: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
         self._opening: tuple[int, float] | None = None  # likewise
-        self._target = GRIPPER_OPEN  # gripper opening last commanded [m]
+        self._target = self._spec.gripper.open  # gripper opening last commanded [m]
         # whether the arm has followed the present state's command: the next state waits to be sent
         self._answered = False
         self._followed = -1  # stamp of the command that it followed last
@@ -185,7 +178,7 @@ class LabNode(RomanNode):
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         if self._commanders.accepts("delta_twist_cmds", stamped) and self._is_for_now("delta_twist_cmds", stamped[0]):
-            self._velocity = stamped
+            self._twist = stamped
             self._follow_if_whole()
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
@@ -206,12 +199,12 @@ class LabNode(RomanNode):
         return not wrong
 
     def _follow_if_whole(self) -> None:
-        if self._velocity and self._opening and self._velocity[0] == self._opening[0]:
+        if self._twist and self._opening and self._twist[0] == self._opening[0]:
             if self._stopped:
                 self.diagnostics.state(WARN, STOPPED_STATE)
             else:
                 self.diagnostics.state(OK, "following commands")
-            self._follow(Command(self._stamp, self._velocity[1], self._opening[1]))
+            self._follow(command_of(self._stamp, self._twist[1], self._opening[1]))
 
     @property
     def _running(self) -> bool:
@@ -249,18 +242,18 @@ class LabNode(RomanNode):
             return hold(self._stamp, self._target)
         if self._opening and not self._commanders.in_conflict:
             self._target = self._opening[1]
-        if self._velocity and not self._commanders.in_conflict:
-            return Command(self._stamp, self._velocity[1], self._target)
+        if self._twist and not self._commanders.in_conflict:
+            return command_of(self._stamp, self._twist[1], self._target)
         self._held_ticks += 1
         self.diagnostics.count(HELD_TICKS, f"no command for {self._stamp} ns in time: held the arm")
         return hold(self._stamp, self._target)
 
     def _follow(self, command: Command) -> None:
-        if self._velocity:
-            self._followed = self._velocity[0]
+        if self._twist:
+            self._followed = self._twist[0]
         if self._stopped:
             command = hold(command.stamp_ns, self._target)
-        self._answered, self._velocity, self._opening = True, None, None
+        self._answered, self._twist, self._opening = True, None, None
         self._target = command.gripper_opening
         if not self._stopped:
             self._recorder.add_tick(self._state.stamp_ns - self._judge.paused_ns, command, self._lab.physics_state())
@@ -292,7 +285,7 @@ class LabNode(RomanNode):
     def _on_resend(self) -> None:
         waiting = self._running and not self._answered and self._shown
         if waiting and time.monotonic() - self._sent_at >= RESEND_PERIOD:
-            if self._real_time and self._velocity:  # stamped apart from its gripper's, as teleoperators do
+            if self._real_time and self._twist:  # stamped apart from its gripper's, as teleoperators do
                 self._follow(self._incomplete_command())
                 return
             self.diagnostics.state(WARN, f"{WAITING}a command for {self._stamp} ns")
@@ -307,8 +300,8 @@ class LabNode(RomanNode):
         stamp = CODEC.time(state.stamp_ns)
         if self._settings.lockstep:
             self._publish_clock(state.stamp_ns)
-        self._publish_hand(bodies_of_hand(state))
-        self._publish_truth(bodies_of_objects(poses_of(state)))
+        self._publish_hand(state)
+        self._publish_truth(state.poses)
         count = len(self._joints)
         joints = JointState(
             name=self._joints,

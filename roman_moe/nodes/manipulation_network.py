@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from roman_moe.control.gate import Gate
 from roman_moe.control.limits import load_limits
-from roman_moe.control.metadata import GATE
 from roman_moe.control.swap import as_weights
+from roman_moe.core.spec import GATE
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, STALE, WAITING, WARN
 from roman_moe.nodes.model_slot import ModelSlot
-from roman_moe.nodes.observation import Observation, observation
+from roman_moe.nodes.observation import Observation, observations
 from roman_moe.nodes.parameters import declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import GATE_WEIGHTS, SCENE, weights_of
@@ -62,7 +62,7 @@ class ManipulationNetwork(RomanNode):
         self._stamp = -1  # of the last scene
         self._weighed: tuple[int, list[float]] | None = None  # last weights sent, with their stamp
         self._publish = self.advertise_numbers(GATE_WEIGHTS, weights_of(self._slot.manifest.skills))
-        self.listen(SCENE, observation, self._on_scene, serialized=True)
+        self.listen(SCENE, observations(self._slot.manifest.task), self._on_scene, serialized=True)
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def _on_scene(self, seen: Observation) -> None:

@@ -12,26 +12,22 @@ from numpy.typing import NDArray
 
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
 from roman_moe.arms.mock import MockArm
-from roman_moe.control.controller import hold
-from roman_moe.control.manifest import load_manifest
-from roman_moe.core.action import GRIPPER_OPEN, Command
-from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects
-from roman_moe.core.state import NANOSECONDS, OBJECTS
+from roman_moe.core.action import hold
+from roman_moe.core.messages import command_of
+from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.commanders import REFUSED, Commanders
 from roman_moe.nodes.diagnostics import OK, WAITING, WARN
-from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.parameters import TaskParameters, declare
 from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, HAND_STATE, STOPPED, TRUTH_POSES, TWIST, TWIST_COMMAND
+from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES, TWIST, TWIST_COMMAND
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 
 
 @dataclass(frozen=True)
-class MockArmParameters:
-    """Parameters of the mock arm."""
-
-    controller: str = parameter("folder of the controller bundle, whose control rate it keeps", shipped=True)
+class MockArmParameters(TaskParameters):
+    """Parameters of the mock arm: bundle or task say how often it moves, too."""
 
 
 class MockArmNode(RomanNode):
@@ -45,20 +41,20 @@ class MockArmNode(RomanNode):
         self._settings = declare(self, MockArmParameters)
 
     def configure(self) -> None:
-        """Learn the control rate."""
-        rates = load_manifest(self._settings.controller).rates
+        """Learn task and control rate."""
+        self._spec, rates = self._settings.spec(), self._settings.rates()
         self._period_ns = round(NANOSECONDS / rates.control_rate)
         self._stamps = TickStamps(self._period_ns * rates.gate_divider)
 
     def activate(self) -> None:
         """Begin at home."""
-        self._arm = MockArm(self._period_ns)
-        self._velocity: NDArray[np.float64] | None = None  # commanded for the present tick
-        self._target = GRIPPER_OPEN
+        self._arm = MockArm(self._spec, self._period_ns)
+        self._twist: NDArray[np.float64] | None = None  # commanded for the present tick
+        self._target = self._spec.gripper.open
         self._stopped = False
         self._commanders = Commanders(self)
-        self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
-        self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
+        self._publish_hand = self.advertise_hand(self._spec)
+        self._publish_truth = self.advertise_poses(TRUTH_POSES, self._spec)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.listen(STOPPED, lambda message: bool(message.data), self._on_stopped)
@@ -79,11 +75,11 @@ class MockArmNode(RomanNode):
 
     def _on_stopped(self, stopped: bool) -> None:
         """Whether the blender's software stop holds: then the arm follows nobody's commands."""
-        self._stopped, self._velocity = stopped, None
+        self._stopped, self._twist = stopped, None
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         if self._is_for_now("delta_twist_cmds", stamped):
-            self._velocity = stamped[1]
+            self._twist = stamped[1]
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         if self._is_for_now("gripper_cmd", stamped):
@@ -101,16 +97,16 @@ class MockArmNode(RomanNode):
         """A period is over: the arm moves as commanded, or stands still, and says where it is."""
         if self._commanders.in_conflict:
             self._arm.step(hold(self._stamp, self._target))  # who they are, the commanders' watch has said
-        elif self._velocity is not None:
-            self._arm.step(Command(self._stamp, self._velocity, self._target))
+        elif self._twist is not None:
+            self._arm.step(command_of(self._stamp, self._twist, self._target))
             self.diagnostics.state(OK, "following commands")
         else:
             self._arm.step(hold(self._stamp, self._target))
             why = "stopped" if self._stopped else f"no command for {self._stamp} ns"
             self.diagnostics.state(WARN, f"standing still: {why}")
-        self._velocity, self._stamp = None, next_stamp
-        self._publish_hand(bodies_of_hand(dataclasses.replace(self._arm.hand, stamp_ns=next_stamp)))
-        self._publish_truth(bodies_of_objects(dataclasses.replace(self._arm.objects, stamp_ns=next_stamp)))
+        self._twist, self._stamp = None, next_stamp
+        self._publish_hand(dataclasses.replace(self._arm.hand, stamp_ns=next_stamp))
+        self._publish_truth(dataclasses.replace(self._arm.objects, stamp_ns=next_stamp))
 
 
 def main() -> int:

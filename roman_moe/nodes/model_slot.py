@@ -14,9 +14,9 @@ from rclpy.parameter import Parameter
 
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import Manifest, load_manifest
-from roman_moe.control.metadata import GATE
 from roman_moe.control.swap import Bound, Loaded, Slot
 from roman_moe.core.errors import RomanError
+from roman_moe.core.spec import GATE
 from roman_moe.nodes.base import RomanNode
 
 MODEL = "model"

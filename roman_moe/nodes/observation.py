@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.bodies import SCENE_NAMES, scene_of
-from roman_moe.core.features import feature_vector
+from roman_moe.core.bodies import scene_layout
+from roman_moe.core.features import FeatureLayout, feature_layout
+from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.topics import SCENE
 from roman_moe.nodes.wire import BodiesReader
-
-_read = BodiesReader(SCENE.name, SCENE.kind, SCENE_NAMES)
 
 
 class Observation:
@@ -23,35 +23,39 @@ class Observation:
         scene: as it was sent.
     """
 
-    def __init__(self, scene: SceneState) -> None:
+    def __init__(self, scene: SceneState, layout: FeatureLayout) -> None:
         self.scene = scene
+        self._layout = layout
         self._features: NDArray[np.float64] | None = None
         self._finite: bool | None = None
         self._usable: dict[float, NDArray[np.bool_]] = {}
 
     @property
     def features(self) -> NDArray[np.float64] | None:
-        """All features, (len(FEATURES),); None for a scene that is not finite."""
+        """All features, (F,); None for a scene that is not finite."""
         if self._finite is None:
             self._finite = self.scene.is_finite()
             if self._finite:
-                self._features = feature_vector(self.scene)
+                self._features = self._layout.vector(self.scene)
                 self._features.setflags(write=False)
         return self._features
 
     def usable(self, max_age: float) -> NDArray[np.bool_]:
-        """Which objects are valid and no older than `max_age` [s], (len(OBJECTS),)."""
+        """Which objects are valid and no older than `max_age` [s], (n,)."""
         usable = self._usable.get(max_age)
         if usable is None:
             usable = self._usable[max_age] = self.scene.usable(max_age)
         return usable
 
 
-@lru_cache(maxsize=1)
-def observation(data: bytes) -> Observation:
-    """Observation of a serialized scene.
+@lru_cache(maxsize=16)
+def observations(spec: TaskSpec) -> Callable[[bytes], Observation]:
+    """What makes a task's observations of serialized scenes; it raises a MessageError for what is no scene."""
+    scenes, features = scene_layout(spec), feature_layout(spec)
+    read = BodiesReader(SCENE.name, SCENE.kind, scenes.scene_names)
 
-    Raises:
-        MessageError: if it is no scene.
-    """
-    return Observation(scene_of(_read(data)))
+    @lru_cache(maxsize=1)
+    def observation(data: bytes) -> Observation:
+        return Observation(scenes.scene(read(data)), features)
+
+    return observation

@@ -12,11 +12,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.core.bodies import HAND_NAMES, SCENE_NAMES, HandState, ObjectPoses, bodies_of_scene, hand_of, objects_of
-from roman_moe.core.state import OBJECTS
+from roman_moe.core.bodies import scene_layout
+from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK, WAITING, WARN
-from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import HAND_STATE, OBJECT_POSES, SCENE
 
@@ -25,7 +25,7 @@ RECENT = 16  # poses that are kept: a hand's state may come after poses of a lat
 
 
 @dataclass(frozen=True)
-class ObserverParameters:
+class ObserverParameters(TaskParameters):
     """Parameters of the observer."""
 
     lockstep: bool = parameter("whether a tick waits for its own poses for as long as it takes", False)
@@ -45,17 +45,22 @@ class Observer(RomanNode):
         self._settings = declare(self, ObserverParameters)
         self.real_time = not self._settings.lockstep and self._settings.speed == 1.0
 
+    def configure(self) -> None:
+        """Learn the task."""
+        self._spec = self._settings.spec()
+
     def activate(self) -> None:
         """Begin without any scene."""
         self._hand: HandState | None = None  # of the tick that still waits for poses
         self._poses: ObjectPoses | None = None  # newest
         self._recent: deque[ObjectPoses] = deque(maxlen=RECENT)
         self._scene_stamp = -1  # of the last scene sent
-        self._publish_scene = self.advertise_bodies(SCENE, SCENE_NAMES)
+        self._layout = layout = scene_layout(self._spec)
+        self._publish_scene = self.advertise_bodies(SCENE, layout.scene_names)
         self._deadline = self.timer(self._settings.pose_wait, self._on_deadline)
         self._deadline.cancel()
-        self.listen_bodies(HAND_STATE, HAND_NAMES, hand_of, self._on_hand)
-        self.listen_bodies(OBJECT_POSES, OBJECTS, objects_of, self._on_poses)
+        self.listen_bodies(HAND_STATE, layout.hand_names, layout.hand, self._on_hand)
+        self.listen_poses(OBJECT_POSES, self._spec, self._on_poses)
         self.diagnostics.state(WARN, f"{WAITING}hand_state")
 
     def _on_hand(self, hand: HandState) -> None:
@@ -107,7 +112,7 @@ class Observer(RomanNode):
         if not state.is_finite():
             self.diagnostics.count(NOT_FINITE, f"scene at {state.stamp_ns} ns")
             return
-        self._scene, self._scene_stamp = bodies_of_scene(state), state.stamp_ns
+        self._scene, self._scene_stamp = self._layout.of_scene(state), state.stamp_ns
         self._publish_scene(self._scene)
         self.diagnostics.state(OK, "giving scenes")
 

@@ -19,8 +19,12 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from roman_moe.control.manifest import load_manifest
+from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
+from roman_moe.core.spec import TaskSpec
+from roman_moe.core.tasks import load_spec
 
 T = TypeVar("T")
 
@@ -61,6 +65,33 @@ def parameter(
 @dataclasses.dataclass(frozen=True)
 class _Autostart:
     autostart: bool = parameter("whether the node configures and activates itself; else a lifecycle manager does", True)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskParameters:
+    """Parameters of a node that must know the task, but runs no network."""
+
+    controller: str = parameter("folder of the controller bundle, whose task it is", "", shipped=True)
+    task: str = parameter("name or folder of a task; the bundle's if empty", "")
+
+    def spec(self) -> TaskSpec:
+        """The task.
+
+        Raises:
+            RomanError: if neither bundle nor task is given, or it cannot be read.
+        """
+        if self.task:
+            return load_spec(self.task)
+        if self.controller:
+            return load_manifest(self.controller).task
+        raise ConfigError("parameters controller and task: expected one of them: a bundle's folder, or a task's name")
+
+    def rates(self) -> Rates:
+        """Of the bundle; of the task, where there is none. Raises as `spec`."""
+        if self.controller:
+            return load_manifest(self.controller).rates
+        spec = self.spec()
+        return Rates(spec.control_rate, spec.gate_rate)
 
 
 def declare_autostart(node: Node) -> bool:

@@ -7,27 +7,22 @@ A stamp seen again (the lab asks twice when an answer is late) gets the same pos
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from roman_moe.core.bodies import HandState, ObjectPoses, bodies_of_objects, objects_of
-from roman_moe.core.state import FLAGS, OBJECTS, begins_anew
+from roman_moe.core.state import ObjectPoses, begins_anew
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.diagnostics import OK
-from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.topics import OBJECT_POSES, TRUTH_POSES
 
-_NO_HAND = HandState(0, np.zeros(3), np.zeros(3), 0.0, np.zeros(2), np.zeros(len(FLAGS), dtype=bool))
-"""Noise is defined on whole scenes, of which a pose source knows the objects alone."""
-
 
 @dataclass(frozen=True)
-class PoseSourceParameters:
+class PoseSourceParameters(TaskParameters):
     """Parameters of the pose source."""
 
     noisy: bool = parameter("whether poses are made noisy at all: a real estimator's have noise of their own", True)
@@ -46,12 +41,16 @@ class PoseSource(RomanNode):
         self._settings = declare(self, PoseSourceParameters)
         self._noise = PoseNoise(self._settings.noise_bound if self._settings.noisy else 0.0)
 
+    def configure(self) -> None:
+        """Learn the task."""
+        self._spec = self._settings.spec()
+
     def activate(self) -> None:
         """Begin with the first episode."""
         self._episode = 0
         self._begin_episode()
-        self._publish = self.advertise_bodies(OBJECT_POSES, OBJECTS)
-        self.listen_bodies(TRUTH_POSES, OBJECTS, objects_of, self._on_truth)
+        self._publish = self.advertise_poses(OBJECT_POSES, self._spec)
+        self.listen_poses(TRUTH_POSES, self._spec, self._on_truth)
 
     def _begin_episode(self) -> None:
         self._rng = np.random.default_rng([self._settings.seed + self._episode, 1])
@@ -65,14 +64,10 @@ class PoseSource(RomanNode):
             self._episode += 1
             self._begin_episode()
         if truth.stamp_ns != self._stamp:
-            self._bodies = bodies_of_objects(self._noisy(truth))
+            self._poses = self._noise.apply_to(self._spec, truth, self._rng)
             self._stamp = truth.stamp_ns
             self.diagnostics.state(OK, "giving poses")
-        self._publish(self._bodies)
-
-    def _noisy(self, truth: ObjectPoses) -> ObjectPoses:
-        noisy = self._noise.apply(_NO_HAND.with_poses(truth), self._rng)
-        return dataclasses.replace(truth, positions=noisy.object_positions)
+        self._publish(self._poses)
 
 
 def main() -> int:

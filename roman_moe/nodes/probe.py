@@ -12,12 +12,12 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from roman_moe.control.metadata import GATE
-from roman_moe.core.features import feature_vector
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.core.state import begins_anew
-from roman_moe.nodes.observation import observation
+from roman_moe.nodes.observation import observations
 from roman_moe.nodes.operator import node_of
-from roman_moe.nodes.topics import ACTION, GATE_WEIGHTS, SCENE, Topic, expert_action, weights_of
+from roman_moe.nodes.topics import GATE_WEIGHTS, SCENE, Topic, action_of, expert_action, weights_of
 from roman_moe.nodes.wire import Numbers, NumbersReader
 
 Moment = tuple[int, int]
@@ -54,28 +54,30 @@ class Listener(Probe):
     Args:
         name: of the node.
         context: to live in.
+        spec: of the task.
         skills: of the controller, in its order.
 
     Attributes:
-        scenes: all features of each scene, (len(FEATURES),).
+        scenes: all features of each scene, (F,).
         answers: by skill, or "gate": to each scene.
     """
 
-    def __init__(self, name: str, context: Context, skills: tuple[str, ...]) -> None:
+    def __init__(self, name: str, context: Context, spec: TaskSpec, skills: tuple[str, ...]) -> None:
         super().__init__(name, context)
+        self._observe, self._features = observations(spec), feature_layout(spec)
         self.scenes: dict[Moment, NDArray[np.float64]] = {}
         self.answers: dict[str, dict[Moment, NDArray[np.float64]]] = {}
         self._episode, self._stamp = 0, -1
         self.create_subscription(SCENE.kind, SCENE.name, self._on_scene, SCENE.qos, raw=True)
         self._listen(GATE, GATE_WEIGHTS, weights_of(skills))
         for skill in skills:
-            self._listen(skill, expert_action(skill), ACTION)
+            self._listen(skill, expert_action(skill), action_of(spec))
 
     def _on_scene(self, data: bytes) -> None:
-        scene = observation(data).scene
+        scene = self._observe(data).scene
         self._episode += self._stamp >= 0 and begins_anew(scene.stamp_ns, self._stamp)
         self._stamp = scene.stamp_ns
-        self.scenes[self._episode, scene.stamp_ns] = feature_vector(scene)
+        self.scenes[self._episode, scene.stamp_ns] = self._features.vector(scene)
 
     def _listen(self, name: str, topic: Topic, numbers: Numbers) -> None:
         read, found = NumbersReader(topic.kind, numbers), self.answers.setdefault(name, {})

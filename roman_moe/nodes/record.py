@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.files import atomic_path
-from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import NANOSECONDS
 
 
@@ -32,7 +31,7 @@ class EpisodeRecord:
         stamps_ns: of the ticks since the episode's start, pauses left out, (T,) [ns]; the first is 0.
         physics_states: MuJoCo's state at each tick's start, (T, n): `Lab.set_physics_state` takes a row.
         weights: that the gate gave for each tick, held between its runs; zeros before its first, (T, len(skills)).
-        commands: that the arm followed during each tick: linear velocity [m/s] and gripper opening [m], (T, 4).
+        commands: that the arm followed during each tick: linear [m/s] and angular velocity [rad/s], gripper opening [m], (T, 7).
         duration_ns: from the start to the outcome, pauses left out [ns].
         held_ticks: ticks for which no command came in time, so that the arm stood still.
         missed_ticks: ticks that the arm was held or the blender blended without all it needed.
@@ -98,21 +97,21 @@ class EpisodeRecord:
 class EpisodeRecorder:
     """Collects an episode tick by tick; weights may come in any order, before or after their tick."""
 
-    def __init__(self, start: str, seed: int) -> None:
+    def __init__(self, start: str, seed: int, skills: tuple[str, ...]) -> None:
         self._start, self._seed = start, seed
         self._times: list[int] = []  # since the episode's start
         self._stamps: list[int] = []  # on the graph's time base
         self._states: list[NDArray[np.float64]] = []
         self._commands: list[tuple[float, ...]] = []
         self._weights: dict[int, NDArray[np.float64]] = {}
-        self._skills: tuple[str, ...] = SKILLS
+        self._skills = skills
 
     def add_tick(self, time_ns: int, command: Command, physics_state: NDArray[np.float64]) -> None:
         """The arm follows `command` from `physics_state` on, `time_ns` after the episode's start [ns]."""
         self._times.append(time_ns)
         self._stamps.append(command.stamp_ns)
         self._states.append(physics_state)
-        self._commands.append((*command.linear_velocity.tolist(), command.gripper_opening))
+        self._commands.append((*command.twist.tolist(), command.gripper_opening))
 
     def add_weights(self, stamp_ns: int, skills: tuple[str, ...], weights: NDArray[np.float64]) -> None:
         """The gate's weights for the scene of this stamp."""
@@ -139,7 +138,7 @@ class EpisodeRecorder:
             stamps_ns=np.array(self._times, dtype=np.int64),
             physics_states=np.array(self._states, dtype=np.float64).reshape(ticks, width),
             weights=weights,
-            commands=np.array(self._commands, dtype=np.float64).reshape(ticks, 4),
+            commands=np.array(self._commands, dtype=np.float64).reshape(ticks, 7),
             duration_ns=duration_ns,
             held_ticks=held_ticks,
             missed_ticks=held_ticks,

@@ -21,10 +21,9 @@ from rclpy.node import Node
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.manifest import load_manifest
-from roman_moe.core.action import GRIPPER_OPEN, TOP_SPEED, Command
-from roman_moe.core.bodies import HAND_NAMES, Bodies, MessageError
+from roman_moe.core.action import Command
+from roman_moe.core.bodies import Bodies, MessageError, scene_layout
 from roman_moe.core.errors import RomanError
-from roman_moe.core.skills import SKILLS
 from roman_moe.core.state import NANOSECONDS, begins_anew
 from roman_moe.nodes.bringup import Graph
 from roman_moe.nodes.operator import node_of
@@ -75,12 +74,14 @@ class Saboteur(Probe):
     def __init__(self, context: Context, graph: Graph, others: Path, rng: np.random.Generator) -> None:
         super().__init__("saboteur", context)
         self.graph, self.others, self.rng = graph, others, rng
-        self.period_ns = round(NANOSECONDS / load_manifest(others).rates.control_rate)
+        manifest = load_manifest(others)
+        self.spec, self.skills = manifest.task, manifest.skills
+        self.period_ns = round(NANOSECONDS / manifest.rates.control_rate)
         self.hand: list[Bodies] = []  # of this episode
         self.episode = 0  # counted from the first that was seen
         self.commands: list[tuple[int, float]] = []  # likewise: stamp [ns], speed [m/s]
         self.scene = b""
-        self._read_hand = BodiesReader(HAND_STATE.name, HAND_STATE.kind, HAND_NAMES)
+        self._read_hand = BodiesReader(HAND_STATE.name, HAND_STATE.kind, scene_layout(self.spec).hand_names)
         self._read_twist = NumbersReader(TWIST_COMMAND.kind, TWIST)
         self._sending: dict[str, Any] = {}
         for topic, handle in ((HAND_STATE, self._on_hand), (TWIST_COMMAND, self._on_command), (SCENE, self._on_scene)):
@@ -95,8 +96,8 @@ class Saboteur(Probe):
 
     def _on_command(self, data: bytes) -> None:
         with contextlib.suppress(MessageError):
-            stamp, velocity = self._read_twist(data)
-            self.commands.append((stamp, float(np.linalg.norm(velocity))))
+            stamp, twist = self._read_twist(data)
+            self.commands.append((stamp, float(np.linalg.norm(twist[:3]))))
 
     def _on_scene(self, data: bytes) -> None:
         self.scene = data
@@ -158,28 +159,32 @@ def _future(saboteur: Saboteur) -> int:
 
 
 def _second_commander(saboteur: Saboteur) -> None:
-    wild = Command(saboteur.stamp, np.array([TOP_SPEED, 0.0, 0.0]), GRIPPER_OPEN)
+    spec = saboteur.spec
+    wild = Command(saboteur.stamp, np.array([spec.action.top_speed, 0.0, 0.0]), spec.gripper.open)
     saboteur.send(TWIST_COMMAND, CODEC.twist(wild))
     saboteur.send(GRIPPER_COMMAND, CODEC.gripper(wild))
 
 
 def _two_gates(saboteur: Saboteur) -> None:
     """As a gate of another make has it: ours would not become active beside the first."""
-    other = np.eye(len(SKILLS))[saboteur.rng.integers(len(SKILLS))]
-    saboteur.send(GATE_WEIGHTS, CODEC.weights(saboteur.stamp, SKILLS, other))
+    count = len(saboteur.skills)
+    other = np.eye(count)[saboteur.rng.integers(count)]
+    saboteur.send(GATE_WEIGHTS, CODEC.weights(saboteur.stamp, saboteur.skills, other))
 
 
 def _not_finite(saboteur: Saboteur) -> None:
-    stamp, nans = saboteur.stamp + saboteur.period_ns, np.full(4, np.nan)
+    layout, skills = saboteur.spec.action.layout, saboteur.skills
+    stamp, nans = saboteur.stamp + saboteur.period_ns, np.full(len(layout), np.nan)
     nans[0] = 0.5
-    saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, nans))
-    saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, SKILLS, np.full(len(SKILLS), np.inf)))
+    saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, layout, nans))
+    saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, skills, np.full(len(skills), np.inf)))
 
 
 def _malformed(saboteur: Saboteur) -> None:
-    short = CODEC.action(saboteur.stamp, np.zeros(4))
+    layout, skills = saboteur.spec.action.layout, saboteur.skills
+    short = CODEC.action(saboteur.stamp, layout, np.zeros(len(layout)))
     short.velocity = short.velocity[:2]
-    long = CODEC.weights(saboteur.stamp, SKILLS, np.ones(len(SKILLS)))
+    long = CODEC.weights(saboteur.stamp, skills, np.ones(len(skills)))
     long.position = [*long.position, 1.0]
     saboteur.send(expert_action(saboteur.leading), short)
     saboteur.send(GATE_WEIGHTS, long)
@@ -187,18 +192,20 @@ def _malformed(saboteur: Saboteur) -> None:
 
 
 def _unknown_skills(saboteur: Saboteur) -> None:
-    names = [f"dance_{i}" for i in range(len(SKILLS))]
-    saboteur.send(GATE_WEIGHTS, CODEC.weights(saboteur.stamp, names, np.ones(len(SKILLS)) / len(SKILLS)))
+    count = len(saboteur.skills)
+    names = [f"dance_{i}" for i in range(count)]
+    saboteur.send(GATE_WEIGHTS, CODEC.weights(saboteur.stamp, names, np.ones(count) / count))
 
 
 def _stamps(at: Callable[[Saboteur], int], saboteur: Saboteur) -> None:
-    stamp = at(saboteur)
-    saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, np.ones(4)))
-    saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, SKILLS, np.eye(len(SKILLS))[0]))
+    stamp, layout, skills = at(saboteur), saboteur.spec.action.layout, saboteur.skills
+    saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, layout, np.ones(len(layout))))
+    saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, skills, np.eye(len(skills))[0]))
 
 
 def _flood(saboteur: Saboteur) -> None:
-    message = CODEC.action(_future(saboteur), np.ones(4))
+    layout = saboteur.spec.action.layout
+    message = CODEC.action(_future(saboteur), layout, np.ones(len(layout)))
     saboteur.send(expert_action(saboteur.leading), *[message] * 200)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 
-from roman_moe.core.bodies import MessageError
-from roman_moe.core.messages import decode_scene, decode_weights
-from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.core.bodies import MessageError, hand_in
+from roman_moe.core.messages import decode_weights, read_bodies
+from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.diagnostics import local_name
 from roman_moe.nodes.operator import BLENDER, FIND_PATIENCE, GATE_NODE, Operator, node_of
 from roman_moe.nodes.process import PLACEHOLDER
@@ -38,7 +39,7 @@ class GraphSnapshot:
         ages: since the last message of each topic [s].
         skills: that the gate weighs.
         leading: skill of the largest weight, and that weight; None if no weights came.
-        scene: the last one that could be read.
+        hand: its position, (3,) [m], and the fingers' opening [m] in the last scene that could be read.
     """
 
     statuses: dict[str, DiagnosticStatus] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class GraphSnapshot:
     ages: dict[str, float] = field(default_factory=dict)
     skills: tuple[str, ...] = ()
     leading: tuple[str, float] | None = None
-    scene: SceneState | None = None
+    hand: tuple[NDArray[np.float64], float] | None = None
 
 
 @dataclass
@@ -122,7 +123,7 @@ class Watch:
             ages={name: now - counter.came for name, counter in sorted(self._counters.items())},
             skills=self._skills,
             leading=self._leading,
-            scene=self._decoded(),
+            hand=self._hand(),
         )
 
     def _complete(self, seconds: float) -> bool:
@@ -148,9 +149,12 @@ class Watch:
     def _on_scene(self, data: bytes) -> None:
         self._scene = data
 
-    def _decoded(self) -> SceneState | None:
+    def _hand(self) -> tuple[NDArray[np.float64], float] | None:
+        if self._scene is None:
+            return None
         with contextlib.suppress(MessageError):
-            return decode_scene(deserialize_message(self._scene, SCENE.kind)) if self._scene else None
+            message = deserialize_message(self._scene, SCENE.kind)
+            return hand_in(read_bodies(SCENE.name, message, tuple(message.joint_names)))
         return None
 
     def _on_weights(self, message: Any) -> None:

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.context import Context
 
-from roman_moe.core.bodies import HAND_NAMES, bodies_of_hand, bodies_of_objects, poses_of
-from roman_moe.core.state import NANOSECONDS, OBJECTS, SceneState
+from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.topics import HAND_STATE, TRUTH_POSES, TWIST, TWIST_COMMAND
+from roman_moe.nodes.topics import TRUTH_POSES, TWIST, TWIST_COMMAND
 
 
 class StandInArm(RomanNode):
@@ -44,8 +43,9 @@ class StandInArm(RomanNode):
 
     def activate(self) -> None:
         """Begin to show them."""
-        self._publish_hand = self.advertise_bodies(HAND_STATE, HAND_NAMES)
-        self._publish_truth = self.advertise_bodies(TRUTH_POSES, OBJECTS)
+        spec = self._states[0].spec
+        self._publish_hand = self.advertise_hand(spec)
+        self._publish_truth = self.advertise_poses(TRUTH_POSES, spec)
         self.listen_numbers(TWIST_COMMAND, TWIST, self._on_command)
         self.timer(self._period_ns / NANOSECONDS, self._on_period)
 
@@ -54,8 +54,8 @@ class StandInArm(RomanNode):
         state = dataclasses.replace(self._states[self.ticks % len(self._states)], stamp_ns=stamp)
         self._sent_ns[self.ticks] = time.monotonic_ns()
         self.ticks += 1
-        self._publish_hand(bodies_of_hand(state))
-        self._publish_truth(bodies_of_objects(poses_of(state)))
+        self._publish_hand(state)
+        self._publish_truth(state.poses)
 
     def _on_command(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         now, tick = time.monotonic_ns(), stamped[0] // self._period_ns

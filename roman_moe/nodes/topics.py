@@ -15,9 +15,16 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, MultiDOFJointState
 from std_msgs.msg import Bool, String
 
-from roman_moe.control.controller import hold
-from roman_moe.core.action import ACTION_SIZE, Command
-from roman_moe.core.messages import MessageCodec, decode_action, decode_gripper, decode_twist, decode_weights
+from roman_moe.core.action import hold
+from roman_moe.core.messages import (
+    MessageCodec,
+    command_of,
+    decode_action,
+    decode_gripper,
+    decode_twist,
+    decode_weights,
+)
+from roman_moe.core.spec import TaskSpec
 from roman_moe.nodes.wire import Numbers
 
 _STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
@@ -84,14 +91,17 @@ def message_class(name: str) -> Any:
 CODEC = MessageCodec(message_class)
 """Builds rclpy's messages from core types."""
 
-ACTION = Numbers(ACTION_SIZE, partial(CODEC.action, 0), decode_action)
-"""Of the topics `expert_action`."""
-
-TWIST = Numbers(3, lambda velocity: CODEC.twist(Command(0, velocity, 0.0)), decode_twist)
-"""Of TWIST_COMMAND: the linear velocity [m/s]."""
+TWIST = Numbers(6, lambda twist: CODEC.twist(command_of(0, twist, 0.0)), decode_twist)
+"""Of TWIST_COMMAND: linear [m/s] and angular velocity [rad/s]."""
 
 GRIPPER = Numbers(1, lambda opening: CODEC.gripper(hold(0, opening[0])), lambda m: np.array([decode_gripper(m)]))
 """Of GRIPPER_COMMAND: the opening [m]."""
+
+
+def action_of(spec: TaskSpec) -> Numbers:
+    """Of the topics `expert_action`: the task's actions."""
+    layout = spec.action.layout
+    return Numbers(len(layout), partial(CODEC.action, 0, layout), partial(decode_action, layout=layout))
 
 
 def weights_of(skills: tuple[str, ...]) -> Numbers:

@@ -49,12 +49,13 @@ class _Layout:
         self.size = sum(self._sizes) + 2 * _LENGTH
 
     def views(self, data: bytes | bytearray, start: int) -> list[NDArray[np.float64]]:
-        """Translations, linear velocities and forces, (count, 3) each, as views of `data`."""
-        views = []
+        """Translations, velocities, forces, rotations and turns as views of `data`, in the order of `Bodies`."""
+        rows = []
         for size, row in zip(self._sizes, _ROWS, strict=True):
-            views.append(np.frombuffer(data, "<f8", self.count * row, start).reshape(self.count, row)[:, :3])
+            rows.append(np.frombuffer(data, "<f8", self.count * row, start).reshape(self.count, row))
             start += size + _LENGTH
-        return views
+        transforms, twists, wrenches = rows
+        return [transforms[:, :3], twists[:, :3], wrenches[:, :3], transforms[:, 3:], twists[:, 3:]]
 
     def lengths(self, data: bytes, start: int) -> tuple[int, int]:
         """How many twists and wrenches the message says that it has."""
@@ -94,9 +95,8 @@ class BodiesReader:
     def _read_in_full(self, data: bytes, start: int) -> Bodies:
         bodies = read_bodies(self._topic, deserialize_message(data, self._kind), self._names)
         if start > _STAMP_END and data[:2] == _PLAIN_CDR_LITTLE_ENDIAN:
-            rows = (bodies.translations, bodies.velocities, bodies.forces)
             views = self._layout.views(data, start)
-            if all(np.array_equal(view, row, equal_nan=True) for view, row in zip(views, rows, strict=True)):
+            if all(np.array_equal(view, row, equal_nan=True) for view, row in zip(views, _rows(bodies), strict=True)):
                 self._frame = data[_STAMP_END:start]
         return bodies
 
@@ -186,19 +186,24 @@ class BodiesWriter:
     def __init__(self, names: tuple[str, ...], to_message: Callable[[Sequence[str], Bodies], Any]) -> None:
         count = len(names)
         self._layout = _Layout(count)
-        marks = list(_marks(9 * count).reshape(3, count, 3))
+        marks = np.split(_marks(16 * count).reshape(count, 16), (3, 6, 9, 13), axis=1)
         self._template = _serialized(to_message(names, Bodies(0, *marks)))
         self._start = len(self._template) - self._layout.size
-        if not np.array_equal(self._layout.views(self._template, self._start), marks):
+        views = self._layout.views(self._template, self._start)
+        if not all(map(np.array_equal, views, marks)):
             raise MessageError("this ROS does not serialize a MultiDOFJointState with its numbers at the end")
 
     def __call__(self, bodies: Bodies) -> bytes:
         """The message of these bodies."""
         data = bytearray(self._template)
-        rows = (bodies.translations, bodies.velocities, bodies.forces)
-        for view, numbers in zip(self._layout.views(data, self._start), rows, strict=True):
+        for view, numbers in zip(self._layout.views(data, self._start), _rows(bodies), strict=True):
             view[:] = numbers
         return _stamped(data, bodies.stamp_ns)
+
+
+def _rows(bodies: Bodies) -> tuple[NDArray[np.float64], ...]:
+    """Its numbers, in the order of `_Layout.views`."""
+    return bodies.translations, bodies.velocities, bodies.forces, bodies.rotations, bodies.turns
 
 
 def _marks(count: int) -> NDArray[np.float64]:

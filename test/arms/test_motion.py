@@ -7,7 +7,7 @@ import pytest
 
 from roman_moe.arms.clock import STEP_BACK_NS
 from roman_moe.arms.motion import StallEstimate, VelocityEstimate
-from roman_moe.core.features import FORCE_SCALE
+from roman_moe.core.roman import FORCE_SCALE
 
 MS = 1_000_000
 

@@ -14,7 +14,7 @@ from roman_moe.cli import demo as module
 from roman_moe.cli.demo import Demo
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedError, RomanError
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import scenario_start
 from roman_moe.report import plots

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from roman_moe.cli import main as entry
 from roman_moe.cli.status import lead_line, picture, report_of, show, streams_line
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN
+from roman_moe.core.state import SceneState
 
 pytest.importorskip("rclpy")
 
@@ -100,6 +101,7 @@ def test_a_pipe_gets_each_node_on_one_line(capsys: pytest.CaptureFixture[str]) -
 def test_where_the_hand_is_can_be_read() -> None:
     snapshot = seen()
     snapshot.scene = SceneState(
+        spec=ROMAN,
         stamp_ns=0,
         hand_position=np.array([0.1, -0.2, 0.3]),
         hand_velocity=np.zeros(3),

@@ -18,7 +18,7 @@ from bundles import tiny_network, write_tiny_bundle
 from roman_moe.cli import main as entry
 from roman_moe.cli.swap import Swap
 from roman_moe.core.errors import RomanError
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 
 pytest.importorskip("rclpy")
 

@@ -19,11 +19,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from roman_moe.control.bundle import load_bundle, load_model
 from roman_moe.control.manifest import load_manifest
-from roman_moe.control.metadata import GATE
 from roman_moe.control.network import Network
 from roman_moe.core.errors import BundleError, MissingDependencyError
-from roman_moe.core.features import FEATURES
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import FEATURES, SKILLS
+from roman_moe.core.spec import GATE
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from roman_moe.control.blend import blend
 from roman_moe.control.commander import GRASP_FORCE, Commander, told_opening
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN, ActionScale
+from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN
+from roman_moe.core.state import SceneState
 
 RATE = 20.0
 SCALE = ActionScale()
@@ -35,6 +36,7 @@ def commander(loose: Limits) -> Commander:
 
 def scene(tick: int = 0, opening: float = GRIPPER_OPEN, force: float = 0.0) -> SceneState:
     return SceneState(
+        spec=ROMAN,
         stamp_ns=tick * 50_000_000,
         hand_position=np.array([0.45, 0.0, 0.25]),
         hand_velocity=np.zeros(3),

@@ -14,9 +14,8 @@ from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN
-from roman_moe.core.features import feature_vector
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN, feature_vector
+from roman_moe.core.state import SceneState
 
 TICK_NS = 50_000_000
 
@@ -34,6 +33,7 @@ def loose(tmp_path_factory: pytest.TempPathFactory) -> Limits:
 def scene(tick: int = 0, seed: int = 0) -> SceneState:
     rng = np.random.default_rng([seed, tick])
     return SceneState(
+        spec=ROMAN,
         stamp_ns=tick * TICK_NS,
         hand_position=rng.normal(size=3),
         hand_velocity=rng.normal(size=3),

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from roman_moe.core.action import ActionScale
-from roman_moe.core.features import FEATURES, HOME_POSITION, OBSERVATIONS, feature_indices, feature_vector
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import (
+    FEATURES,
+    FLAGS,
+    HOME_POSITION,
+    OBJECTS,
+    OBSERVATIONS,
+    SKILLS,
+    feature_indices,
+    feature_vector,
+)
+from roman_moe.core.state import SceneState
 
 ORDER = """
 hand_position.x hand_position.y hand_position.z hand_velocity.x hand_velocity.y hand_velocity.z

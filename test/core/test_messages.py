@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from roman_moe.core.action import Command
-from roman_moe.core.bodies import SCENE_NAMES, HandState, MessageError, ObjectPoses, poses_of
+from roman_moe.core.bodies import MessageError, poses_of
 from roman_moe.core.messages import (
     MessageCodec,
     decode_action,
@@ -24,8 +24,8 @@ from roman_moe.core.messages import (
     decode_weights,
     message_stamp,
 )
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, OBJECTS, SCENE_NAMES, SKILLS
+from roman_moe.core.state import HandState, ObjectPoses, SceneState
 
 Wire = Callable[[Any], Any]
 

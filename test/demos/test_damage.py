@@ -12,7 +12,7 @@ import pytest
 from episodes import record
 
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.skills import GATE
+from roman_moe.core.spec import GATE
 from roman_moe.demos.checksums import check_mcap
 from roman_moe.demos.reader import Episode, read_episode
 

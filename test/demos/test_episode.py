@@ -15,7 +15,7 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.messages import JOINT_STATE
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.skills import GATE
+from roman_moe.core.spec import GATE
 from roman_moe.demos.bag import TOPIC_TYPES, answer_topic, codec, typestore
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.reader import episode_folders, read_episode, read_episodes

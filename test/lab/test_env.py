@@ -12,8 +12,7 @@ from gymnasium.utils.env_checker import check_env
 
 import roman_moe.lab.env
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.features import FEATURES, OBSERVATIONS, feature_indices, feature_vector
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import FEATURES, OBSERVATIONS, SKILLS, feature_indices, feature_vector
 from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.oracle import SkillOracle

@@ -4,9 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from roman_moe.control.controller import hold
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.action import hold
+from roman_moe.core.roman import HOME_POSITION, SKILLS
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import scenario_start, skill_start

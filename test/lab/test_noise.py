@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN
+from roman_moe.core.state import SceneState
 from roman_moe.lab.noise import PoseNoise
 
 
 def scene():
     rng = np.random.default_rng(1)
     return SceneState(
+        spec=ROMAN,
         stamp_ns=50_000_000,
         hand_position=rng.random(3),
         hand_velocity=rng.random(3),

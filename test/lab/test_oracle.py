@@ -5,9 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from roman_moe.core.action import TOP_SPEED
-from roman_moe.core.skills import SCENARIOS, SKILLS
-from roman_moe.core.state import FLAGS
+from roman_moe.core.roman import FLAGS, SCENARIOS, SKILLS, TOP_SPEED
 from roman_moe.lab.judge import Outcome
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN, SKILLS
+from roman_moe.core.state import SceneState
 from roman_moe.lab.env import ScenarioEnv, SkillEnv
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
@@ -43,6 +43,7 @@ def potentials(lab, start, seed):
 def test_potentials_stay_within_0_and_1_wherever_things_are(seed, spread):
     rng = np.random.default_rng(seed)
     state = SceneState(
+        spec=ROMAN,
         stamp_ns=0,
         hand_position=rng.normal(scale=spread, size=3),
         hand_velocity=np.zeros(3),

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.skills import SCENARIOS, SKILLS
+from roman_moe.core.roman import HOME_POSITION, SCENARIOS, SKILLS
 from roman_moe.lab import layout
 from roman_moe.lab.judge import Judge
 from roman_moe.lab.lab import Lab

@@ -11,10 +11,10 @@ import torch
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
-from roman_moe.core.features import OBSERVATIONS, feature_indices, feature_vector
 from roman_moe.core.paths import config_path
-from roman_moe.core.skills import GATE, NETWORKS
-from roman_moe.core.state import FLAGS, OBJECT_INDEX, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, feature_indices, feature_vector
+from roman_moe.core.spec import GATE
+from roman_moe.core.state import SceneState
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.reader import Episode
 from roman_moe.learning import bc

@@ -14,10 +14,11 @@ from roman_moe.cli.export import Export
 from roman_moe.cli.main import main
 from roman_moe.cli.train import Bc
 from roman_moe.control.bundle import load_bundle
-from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, DemonstrationError
-from roman_moe.core.skills import GATE, NETWORKS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, GRIPPER_OPEN, NETWORKS, OBJECTS, ROMAN
+from roman_moe.core.spec import GATE
+from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
@@ -38,6 +39,7 @@ def record(dataset: Path, network: str, episodes: int = 2, ticks: int = 4) -> No
         with EpisodeWriter(dataset / network / f"episode_{number:03}", network) as writer:
             for tick in range(ticks):
                 scene = SceneState(
+                    spec=ROMAN,
                     stamp_ns=tick * 50_000_000,
                     hand_position=rng.normal(size=3),
                     hand_velocity=rng.normal(size=3),

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from roman_moe.cli.collect import Collect
-from roman_moe.core.action import TOP_SPEED, ActionScale
+from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError, DemonstrationError, NotMovedError
-from roman_moe.core.skills import GATE
+from roman_moe.core.roman import TOP_SPEED
+from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.reader import episode_folders, read_episode
 from roman_moe.lab.link import GOOD_LINK, POOR_LINK

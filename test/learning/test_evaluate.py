@@ -10,10 +10,9 @@ import pytest
 
 from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
 from roman_moe.control.controller import ControlStep
-from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import OBJECT_INDEX
+from roman_moe.core.roman import GRIPPER_OPEN, OBJECT_INDEX, SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise

@@ -23,7 +23,8 @@ from roman_moe.cli.main import main
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.metadata import NetworkMetadata, feature_unit
 from roman_moe.control.network import Network
-from roman_moe.core.features import AXES, FEATURES, OBSERVATIONS, feature_indices
+from roman_moe.core.features import AXES
+from roman_moe.core.roman import FEATURES, OBSERVATIONS, feature_indices
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.starts import skill_start
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roman_moe.core.skills import SCENARIOS, SKILLS
+from roman_moe.core.roman import SCENARIOS, SKILLS
 from roman_moe.lab.env import NOISE_BOUND
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise

@@ -12,11 +12,9 @@ from ros_rig import Rig
 
 from roman_moe.control.blend import blend
 from roman_moe.control.manifest import load_manifest
-from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN
-from roman_moe.core.features import HOME_POSITION
 from roman_moe.core.messages import decode_command, message_stamp
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
+from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.blender import MISSED_TICKS, SKIPPED_TICKS, Blender
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action

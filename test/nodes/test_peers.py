@@ -17,9 +17,10 @@ from rclpy.node import Node
 from ros_rig import Rig
 from std_msgs.msg import String
 
-from roman_moe.core.action import GRIPPER_OPEN, Command
+from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.paths import config_path
+from roman_moe.core.roman import GRIPPER_OPEN
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import MALFORMED
 from roman_moe.nodes.environment import DISCOVERY, DOMAIN, PROFILES, this_machine

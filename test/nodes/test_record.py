@@ -10,7 +10,7 @@ import pytest
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 from roman_moe.nodes.record import EpisodeRecord, EpisodeRecorder
 
 

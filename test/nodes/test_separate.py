@@ -17,7 +17,7 @@ import pytest
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.core.errors import RomanError
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import scenario_start

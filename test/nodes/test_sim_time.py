@@ -15,12 +15,11 @@ from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import load_arm_config
 from roman_moe.control.guard import GuardStatus
-from roman_moe.core.action import GRIPPER_OPEN, Command
-from roman_moe.core.features import HOME_POSITION
+from roman_moe.core.action import Command
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, NANOSECONDS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
+from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.blender import MISSED_TICKS, Blender

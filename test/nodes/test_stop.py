@@ -15,11 +15,9 @@ from std_srvs.srv import Trigger
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
-from roman_moe.core.action import GRIPPER_CLOSED, GRIPPER_OPEN
-from roman_moe.core.features import HOME_POSITION
 from roman_moe.core.messages import decode_gripper, message_stamp
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
+from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import CALLBACK_FAULTS, FUTURE
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, WARN

@@ -17,13 +17,12 @@ from ros_rig import Rig
 
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
-from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.features import HOME_POSITION, OBSERVATIONS, feature_indices, feature_vector
 from roman_moe.core.messages import decode_action, decode_twist, decode_weights
 from roman_moe.core.paths import models_path
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, HOME_POSITION, OBJECTS, OBSERVATIONS, SKILLS, feature_indices, feature_vector
+from roman_moe.core.spec import GATE
+from roman_moe.core.state import SceneState
 from roman_moe.nodes import model_slot
 from roman_moe.nodes.base import CALLBACK_FAULTS, RomanNode
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, TAKEN_OUT, Blender

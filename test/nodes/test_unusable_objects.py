@@ -11,10 +11,8 @@ from ros_rig import Rig
 
 from roman_moe.arms.mock import NOMINAL_POSITIONS
 from roman_moe.control.guard import GuardStatus
-from roman_moe.core.bodies import HandState, ObjectPoses
-from roman_moe.core.features import HOME_POSITION
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS
+from roman_moe.core.roman import FLAGS, HOME_POSITION, OBJECTS, SKILLS
+from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.blender import Blender
 from roman_moe.nodes.diagnostics import STALE, STATUS

@@ -13,10 +13,10 @@ from hypothesis.extra.numpy import arrays
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import JointState
 
-from roman_moe.core.bodies import SCENE_NAMES, MessageError, bodies_of_scene, scene_of
+from roman_moe.core.bodies import MessageError, bodies_of_scene, scene_of
 from roman_moe.core.messages import message_stamp, read_bodies
-from roman_moe.core.skills import SKILLS
-from roman_moe.core.state import FLAGS, OBJECTS, SceneState
+from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SKILLS
+from roman_moe.core.state import SceneState
 from roman_moe.nodes.topics import (
     ACTION,
     CODEC,
@@ -43,13 +43,14 @@ NUMBERS = st.floats(width=64)
 def state(rng: np.random.Generator, stamp_ns: int = 0) -> SceneState:
     objects = rng.normal(size=(len(OBJECTS), 3))
     return SceneState(
-        stamp_ns,
-        rng.normal(size=3),
-        rng.normal(size=3),
-        0.04,
-        rng.normal(size=2),
-        objects,
-        np.ones(len(FLAGS), dtype=bool),
+        spec=ROMAN,
+        stamp_ns=stamp_ns,
+        hand_position=rng.normal(size=3),
+        hand_velocity=rng.normal(size=3),
+        finger_opening=0.04,
+        finger_forces=rng.normal(size=2),
+        object_positions=objects,
+        flags=np.ones(len(FLAGS), dtype=bool),
     )
 
 

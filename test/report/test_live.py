@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 from roman_moe.report.live import LiveView
 
 

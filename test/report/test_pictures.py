@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 from roman_moe.report.palette import COLORS, color, label, rgb
 from roman_moe.report.plots import plot_curves, plot_gate_weights, plot_rates
 from roman_moe.report.trace import Trace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import SKILLS
 from roman_moe.report.trace import Segment, Trace, leading_segments
 
 

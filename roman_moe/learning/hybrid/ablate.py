@@ -17,13 +17,12 @@ from typing import Any
 
 import yaml
 
-from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.skills import GATE, NETWORKS, SCENARIO_TIME_LIMIT, SKILLS
+from roman_moe.core.roman import NETWORKS, SKILLS
+from roman_moe.core.spec import GATE, MONOLITHIC
 from roman_moe.demos.dataset import dataset_hash
-from roman_moe.demos.metadata import MONOLITHIC
 from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
@@ -90,7 +89,7 @@ class Study:
     scenarios: Sequence[int]
     noise: PoseNoise
     link: LinkQuality = GOOD_LINK
-    time_limit: float = SCENARIO_TIME_LIMIT
+    time_limit: float = 240.0
     budget: float = 1.0
     workers: int = 1
 
@@ -269,5 +268,5 @@ def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: in
     policy = load_best(job.folder)
     file = folder / f"{MONOLITHIC}.onnx"
     with atomic_path(file) as temporary:
-        temporary.write_bytes(policy_content(policy, recipe.rates, ActionScale()))
+        temporary.write_bytes(policy_content(policy, recipe.rates))
     return file, row["steps"] + row["validation_steps"]

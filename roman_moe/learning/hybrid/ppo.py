@@ -15,8 +15,8 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from torch import Tensor, nn
 
-from roman_moe.control.metadata import GATE
 from roman_moe.core.errors import RomanError
+from roman_moe.core.spec import GATE
 from roman_moe.learning import bc
 from roman_moe.learning.geometry import object_columns
 from roman_moe.learning.hybrid.actor_critic import ActorCritic

@@ -20,12 +20,11 @@ import torch
 import yaml
 
 from roman_moe.control.bundle_writer import write_bundle
-from roman_moe.control.metadata import GATE
-from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.skills import NETWORKS, SKILLS
+from roman_moe.core.roman import NETWORKS, ROMAN, SKILLS
+from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.learning.export import export_policy
 from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe
@@ -187,14 +186,13 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
         BundleError: if `out` holds something that is no bundle.
     """
     record, recipe = read_record(folder), load_hybrid_recipe(folder / RECIPE)
-    scale = ActionScale()
     data, networks = {}, {}
     torch.set_num_threads(1)
     for name in NETWORKS:
         policy = load_best(folder / name)
         rows = (load_checkpoint(folder / name) or {})["rows"]
         best = max(row["success"] for row in rows)
-        data[name] = export_policy(policy, np.zeros((1, len(policy.features)), np.float32), recipe.rates, scale)
+        data[name] = export_policy(policy, np.zeros((1, len(policy.features)), np.float32), recipe.rates)
         networks[name] = {
             "demonstrations": {"sha256": record["demonstrations"][name]},
             "environment_steps": rows[-1]["steps"],
@@ -210,4 +208,4 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
     }
     if evaluation is not None:
         provenance["evaluation"] = summary_of(evaluation)
-    write_bundle(out, data, recipe.rates, scale, provenance)
+    write_bundle(out, ROMAN, data, recipe.rates, provenance)

@@ -25,14 +25,11 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from roman_moe.control.bundle_writer import write_bundle
-from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
-from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError, DemonstrationError
-from roman_moe.core.features import FEATURES, OBSERVATIONS
 from roman_moe.core.files import atomic_path, write_json
-from roman_moe.core.skills import SKILLS
-from roman_moe.demos.metadata import MONOLITHIC
+from roman_moe.core.roman import FEATURES, OBSERVATIONS, ROMAN, SKILLS
+from roman_moe.core.spec import GATE, MONOLITHIC
 from roman_moe.demos.reader import Episode, read_episodes
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.reward import TaskReward
@@ -125,7 +122,7 @@ def load_best(folder: Path) -> MLPPolicy:
     checkpoint = load_checkpoint(folder)
     if checkpoint is None:
         raise ConfigError(f"{folder}: no checkpoint yet: train this network first")
-    policy = MLPPolicy(folder.name, checkpoint["hidden"], checkpoint["near_scales"])
+    policy = MLPPolicy(ROMAN, folder.name, checkpoint["hidden"], checkpoint["near_scales"])
     policy.load_state_dict(checkpoint["best"])
     return policy.eval().requires_grad_(False)
 
@@ -305,7 +302,7 @@ class _Trainer:
         if cloned:
             return bc.train(self._samples, recipe.clone, job.seed).policy.train().requires_grad_(True)
         torch.manual_seed(job.stream(0))
-        policy = MLPPolicy(job.network, recipe.clone.hidden, recipe.clone.near_scales)
+        policy = MLPPolicy(ROMAN, job.network, recipe.clone.hidden, recipe.clone.near_scales)
         policy.observation.fit(torch.from_numpy(self._samples.observations))
         return policy
 
@@ -350,14 +347,14 @@ class _Trainer:
 
     def _exported(self, policy: MLPPolicy, folder: Path) -> Path:
         """Where in `folder` the policy is now ready to run: alone, or a gate in a bundle with its experts."""
-        job, scale = self._job, ActionScale()
-        data = policy_content(policy, job.rates, scale)
+        job = self._job
+        data = policy_content(policy, job.rates)
         if job.network != GATE:
             file = folder / f"{job.network}.onnx"
             file.write_bytes(data)
             return file
-        experts = {expert.name: policy_content(expert, job.rates, scale) for expert in self._experts}
-        write_bundle(folder / "bundle", {**experts, GATE: data}, job.rates, scale, {})
+        experts = {expert.name: policy_content(expert, job.rates) for expert in self._experts}
+        write_bundle(folder / "bundle", policy.spec, {**experts, GATE: data}, job.rates, {})
         return folder / "bundle"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roman_moe.core.skills import GATE
+from roman_moe.core.spec import GATE
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning.collect import Collection, Group, demonstrate

@@ -13,7 +13,7 @@ import torch
 from small_recipe import small_recipe
 from stable_baselines3.common.vec_env import VecEnv
 
-from roman_moe.core.features import OBSERVATIONS
+from roman_moe.core.roman import OBSERVATIONS
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.starts import skill_start
 from roman_moe.learning.hybrid.discriminator import Discriminator

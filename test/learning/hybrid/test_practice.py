@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from roman_moe.control.blend import blend
-from roman_moe.control.metadata import GATE
 from roman_moe.control.rates import Rates
-from roman_moe.core.features import FEATURES, OBSERVATIONS, feature_indices
-from roman_moe.core.skills import SKILLS
+from roman_moe.core.roman import FEATURES, OBSERVATIONS, SKILLS, feature_indices
+from roman_moe.core.spec import GATE
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning.hybrid.practice import ExpertPractice, GatePractice

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from roman_moe.control.strict import build, read_yaml
+from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 
 

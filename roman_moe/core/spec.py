@@ -1,0 +1,369 @@
+"""TaskSpec: everything about a task that is data. Nothing else says which objects, flags and skills there are.
+
+Read from a `task.yaml`, embedded in every bundle, and handed to whatever needs it: feature names and indices, message
+layouts, metadata checks, options' choices and plot colours are made from it, never from an import. Two tasks therefore
+live in one process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roman_moe.core.config import build, read_yaml
+from roman_moe.core.errors import ConfigError
+
+GATE = "gate"
+"""Name of the gating network, where an expert has the name of its skill."""
+MONOLITHIC = "monolithic"
+"""One network for the whole task, to compare the others with."""
+RESERVED = (GATE, MONOLITHIC, "hand", "fingers", "home_distance")
+"""Names that mean something in every task: no skill, object or flag may have one."""
+
+TASK_FILE = "task.yaml"
+ANGULAR_AXES = ("rx", "ry", "rz")
+"""Names of the angular velocities about the base frame's axes."""
+ORIENTATIONS = ("none", "yaw", "full")
+
+_BESIDES = ("label", "color", "size", "marker", "position")
+"""Keys of objects and skills that no network depends on."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True)
+class HomeSpec:
+    """Pose to which the hand returns.
+
+    Attributes:
+        position: in the base frame, three numbers [m].
+        orientation: as a quaternion x, y, z, w in the base frame; a gripper that points straight down if not given.
+    """
+
+    position: tuple[float, ...]
+    orientation: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if len(self.position) != 3 or not all(map(math.isfinite, self.position)):
+            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
+        if len(self.orientation) != 4 or not abs(math.hypot(*self.orientation) - 1.0) < 1e-3:
+            raise ValueError(f"orientation {list(self.orientation)}: expected a unit quaternion x, y, z, w")
+
+
+@dataclass(frozen=True)
+class GripperSpec:
+    """The gripper that a task is for.
+
+    Attributes:
+        open: distance between the pads when it is told to open [m].
+        closed: when it is told to close [m].
+        force_scale: force on a finger at which the feature of it saturates [N].
+    """
+
+    open: float
+    closed: float = 0.0
+    force_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.closed < self.open < math.inf:
+            raise ValueError(f"open {self.open}, closed {self.closed}: expected 0 <= closed < open [m]")
+        if not 0.0 < self.force_scale < math.inf:
+            raise ValueError(f"force_scale {self.force_scale}: expected more than 0 [N]")
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """What the numbers of an action mean, each in [-1, 1].
+
+    Attributes:
+        top_speed: hand speed along one axis of the base frame for an action of 1 [m/s].
+        angular: axes of the base frame about which the hand turns, some of rx, ry, rz; about the others its
+            orientation is kept.
+        top_angular_speed: about one of them for an action of 1 [rad/s].
+        gripper_threshold: gripper actions within +-threshold hold the previous target; above it the gripper opens,
+            below it closes.
+    """
+
+    top_speed: float
+    angular: tuple[str, ...] = ()
+    top_angular_speed: float = 1.0
+    gripper_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.top_speed < math.inf:
+            raise ValueError(f"top_speed {self.top_speed}: expected more than 0 [m/s]")
+        if self.angular != tuple(axis for axis in ANGULAR_AXES if axis in self.angular):
+            raise ValueError(f"angular {list(self.angular)}: expected some of {', '.join(ANGULAR_AXES)}, in this order")
+        if not 0.0 < self.top_angular_speed < math.inf:
+            raise ValueError(f"top_angular_speed {self.top_angular_speed}: expected more than 0 [rad/s]")
+        if not 0.0 <= self.gripper_threshold < 1.0:
+            raise ValueError(f"gripper_threshold {self.gripper_threshold}: expected 0 to below 1")
+
+    @cached_property
+    def layout(self) -> tuple[str, ...]:
+        """Names of an action's numbers, in order."""
+        return ("x", "y", "z", *self.angular, "gripper")
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers of an action."""
+        return len(self.layout)
+
+    @cached_property
+    def angular_indices(self) -> tuple[int, ...]:
+        """Which components of an angular velocity the action's angular numbers are."""
+        return tuple(map(ANGULAR_AXES.index, self.angular))
+
+
+@dataclass(frozen=True)
+class ObjectSpec:
+    """An object of interest, or a fixed target.
+
+    Attributes:
+        moves: whether something may move it.
+        orientation: what of its orientation networks observe: none, yaw (about the vertical) or full.
+        symmetry: it looks the same after 1/symmetry of a turn about its vertical.
+        size: of its box along its own axes, three numbers [m]; empty if it does not matter.
+        marker: id of the ArUco marker on it; -1 for none.
+        position: where it usually is, three numbers [m]; a mock of an arm shows it there. Below home if not given.
+    """
+
+    moves: bool = True
+    orientation: str = "none"
+    symmetry: int = 1
+    size: tuple[float, ...] = ()
+    marker: int = -1
+    position: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation {self.orientation!r}: expected {', '.join(ORIENTATIONS)}")
+        if self.symmetry < 1 or (self.symmetry > 1 and self.orientation == "full"):
+            raise ValueError(f"symmetry {self.symmetry}: expected 1 or more, and 1 where the full orientation matters")
+        if self.position and (len(self.position) != 3 or not all(map(math.isfinite, self.position))):
+            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
+        if self.size and (len(self.size) != 3 or not all(0.0 < length < math.inf for length in self.size)):
+            raise ValueError(f"size {list(self.size)}: expected three numbers above 0 [m]")
+
+
+@dataclass(frozen=True)
+class SkillSpec:
+    """One skill, hence one expert.
+
+    Attributes:
+        observes: objects and flags that its expert sees, besides the hand.
+        time_limit: after which an episode of it alone is lost [s].
+        min_time: before which it does not count as solved [s].
+        label: its name for people.
+        color: #rrggbb in pictures.
+    """
+
+    observes: tuple[str, ...]
+    time_limit: float = 60.0
+    min_time: float = 0.0
+    label: str = ""
+    color: str = "#9aa0a6"
+
+    def __post_init__(self) -> None:
+        _check_times(self.time_limit, self.min_time)
+        if not _COLOR.fullmatch(self.color):
+            raise ValueError(f"color {self.color!r}: expected #rrggbb")
+
+
+@dataclass(frozen=True)
+class ScenarioSpec:
+    """The long task from one of its skills on, to the last.
+
+    Attributes:
+        first: skill with which it begins.
+        time_limit: after which it is lost [s].
+        min_time: before which it does not count as solved [s].
+    """
+
+    first: str
+    time_limit: float = 240.0
+    min_time: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_times(self.time_limit, self.min_time)
+
+
+@dataclass(frozen=True)
+class GateSpec:
+    """The gating network.
+
+    Attributes:
+        observes: objects and flags that it sees, besides the hand.
+    """
+
+    observes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskSpec:
+    """A task, as data. Two are equal if their digests are.
+
+    Attributes:
+        name: of the task.
+        home: pose to which the hand returns.
+        gripper: what it is told to open and close to.
+        action: what an action's numbers mean.
+        objects: by name, in the order of `SceneState.object_positions`.
+        skills: by name, in the order of the gate's weights and in which the long task needs them.
+        gate: what the gating network sees.
+        scenarios: from which skills on the long task begins, by number.
+        flags: names of what is true or false, such as whether a button has been pressed.
+        title: name for people; the name if not given.
+        control_rate: of scenes, experts and commands [Hz].
+        gate_rate: of the gating network [Hz].
+
+    Raises:
+        ValueError: naming the first mistake.
+    """
+
+    name: str
+    home: HomeSpec
+    gripper: GripperSpec
+    action: ActionSpec
+    objects: Mapping[str, ObjectSpec]
+    skills: Mapping[str, SkillSpec]
+    gate: GateSpec
+    scenarios: tuple[ScenarioSpec, ...]
+    flags: tuple[str, ...] = ()
+    title: str = ""
+    control_rate: float = 20.0
+    gate_rate: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check_name("name", self.name)
+        for kind, names in (("flags", self.flags), ("objects", self.objects), ("skills", self.skills)):
+            for name in names:
+                _check_name(kind, name)
+                if name in RESERVED:
+                    raise ValueError(f"{kind}: {name!r} means something in every task: choose another name")
+        for name in self.flags:
+            if name in self.objects or self.flags.count(name) > 1:
+                raise ValueError(f"flags: {name!r} is there twice, or an object: choose another name")
+        if not self.objects or not self.skills:
+            raise ValueError("objects, skills: expected one of each at least")
+        for where, observes in (
+            *((f"skills.{name}", skill.observes) for name, skill in self.skills.items()),
+            ("gate", self.gate.observes),
+        ):
+            self._check_observed(where, observes)
+        if not self.scenarios:
+            raise ValueError("scenarios: expected one at least, such as {first: " + self.skill_names[-1] + "}")
+        for number, scenario in enumerate(self.scenarios):
+            if scenario.first not in self.skills:
+                known = ", ".join(self.skills)
+                raise ValueError(f"scenarios[{number}]: unknown skill {scenario.first!r}: expected one of {known}")
+        if not (0.0 < self.gate_rate <= self.control_rate < math.inf):
+            raise ValueError(f"control_rate {self.control_rate}, gate_rate {self.gate_rate}: expected Hz above 0")
+
+    def _check_observed(self, where: str, observes: tuple[str, ...]) -> None:
+        for name in observes:
+            if name not in self.objects and name not in self.flags:
+                known = ", ".join((*self.objects, *self.flags))
+                raise ValueError(
+                    f"{where}: observes {name!r}, which is neither object nor flag: expected some of {known}"
+                )
+        if len(set(observes)) != len(observes):
+            raise ValueError(f"{where}: observes something twice: {', '.join(observes)}")
+
+    @cached_property
+    def object_names(self) -> tuple[str, ...]:
+        """In the order of `SceneState.object_positions`."""
+        return tuple(self.objects)
+
+    @cached_property
+    def object_index(self) -> Mapping[str, int]:
+        """Row of each object."""
+        return {name: i for i, name in enumerate(self.objects)}
+
+    @cached_property
+    def flag_index(self) -> Mapping[str, int]:
+        """Place of each flag in `SceneState.flags`."""
+        return {name: i for i, name in enumerate(self.flags)}
+
+    @cached_property
+    def skill_names(self) -> tuple[str, ...]:
+        """In the order of the gate's weights."""
+        return tuple(self.skills)
+
+    @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """Every network of a controller: an expert for each skill, and the gate."""
+        return (*self.skills, GATE)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over all that changes what networks see, answer and are judged by, in hexadecimal.
+
+        Not over what is for people, cameras and mocks alone.
+        """
+        content = self.to_dict()
+        content.pop("title", None)
+        for ordered in ("objects", "skills"):
+            content[ordered] = [
+                (name, {key: value for key, value in each.items() if key not in _BESIDES})
+                for name, each in content[ordered].items()
+            ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskSpec) and (other is self or other.digest == self.digest)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain YAML types; what has its default is left out."""
+        return _plain(self)
+
+    def to_yaml(self) -> str:
+        """Content of a task.yaml."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, width=120)
+
+
+def read_spec(path: Path) -> TaskSpec:
+    """TaskSpec of a task.yaml.
+
+    Raises:
+        ConfigError: naming file, line and key of the first mistake.
+    """
+    return build(TaskSpec, read_yaml(path, ConfigError), str(path), ConfigError)
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{kind}: {name!r}: expected lower-case letters, digits and _, a letter first")
+
+
+def _check_times(time_limit: float, min_time: float) -> None:
+    if not (0.0 < time_limit < math.inf and 0.0 <= min_time < time_limit):
+        raise ValueError(f"time_limit {time_limit}, min_time {min_time}: expected 0 <= min_time < time_limit [s]")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            each.name: _plain(getattr(value, each.name))
+            for each in dataclasses.fields(value)
+            if each.default is dataclasses.MISSING or getattr(value, each.name) != each.default
+        }
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
