@@ -7,12 +7,13 @@ import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from roman_moe.nodes.environment import private_settings
+from roman_moe.nodes.environment import DOMAIN, private_settings, reserved_domain
 
 # Tests' own processes import this checkout, installed or not, and a sourced ROS where there is one.
 ROOT = str(Path(__file__).parents[1])
@@ -23,7 +24,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Whatever the shell has exported: a test that joined a running graph would move an arm.
-for name, value in private_settings(separate=True).items():
+_reserved = reserved_domain()  # for as long as these tests run
+for name, value in private_settings(separate=True, domain=_reserved.__enter__()).items():
     if value is None:
         os.environ.pop(name, None)
     else:
@@ -56,6 +58,14 @@ collect_ignore = list(MISSING)
 
 def pytest_report_header() -> list[str]:
     return [f"test/{folder} is left out: no {', '.join(absent)}" for folder, absent in MISSING.items()]
+
+
+@pytest.fixture
+def own_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain for this test and the processes that it starts, and for nobody else."""
+    with reserved_domain() as domain:
+        monkeypatch.setenv(DOMAIN, str(domain))
+        yield domain
 
 
 # A shell that starts us in the background has Ctrl-C ignored, and our own children with us: tests send it, too.

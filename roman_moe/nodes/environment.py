@@ -58,14 +58,15 @@ def _loopback() -> dict[str, str]:
     return {DISCOVERY: "SUBNET", PROFILES[1 if _is_jazzy() else 0]: str(config_path("dds.xml"))}
 
 
-def private_settings(separate: bool) -> dict[str, str | None]:
+def private_settings(separate: bool, domain: int) -> dict[str, str | None]:
     """What closes a graph to all others, whatever the user has exported; None for what is unset.
 
     Args:
-        separate: its nodes are processes, which share a domain of their own, at random; in one process nobody is found.
+        separate: its nodes are processes, which share the domain; in one process no other is discovered.
+        domain: of its own, see `reserved_domain`.
     """
     private: dict[str, str | None] = dict.fromkeys((*JOINING, *PROFILES))
-    private |= {DOMAIN: str(_free_domain()), NO_DEFAULT_PROFILES: "1"}
+    private |= {DOMAIN: str(domain), NO_DEFAULT_PROFILES: "1"}
     return private | (_loopback() if separate else {DISCOVERY: "OFF"})
 
 
@@ -96,15 +97,14 @@ def ros_environment(separate: bool, private: bool) -> Iterator[None]:
     if not _log_folder_is_usable():
         settings[LOG_DIR] = str(Path(tempfile.gettempdir()) / f"roman_moe-{os.getuid()}" / "log")
     settings = {name: value for name, value in settings.items() if not os.environ.get(name)}
-    if private:
-        settings |= private_settings(separate)
-    before = {name: os.environ.get(name) for name in settings}
-    _set(settings)
-    try:
+    with contextlib.ExitStack() as stack:
+        if private:
+            settings |= private_settings(separate, stack.enter_context(reserved_domain()))
+        before = {name: os.environ.get(name) for name in settings}
+        stack.callback(_set, before)
+        _set(settings)
         check_domain()
         yield
-    finally:
-        _set(before)
 
 
 def _set(variables: Mapping[str, str | None]) -> None:
@@ -123,20 +123,23 @@ def _is_jazzy() -> bool:
         return False
 
 
-def _free_domain() -> int:
-    """A domain at random that nobody on this machine is in."""
+@contextlib.contextmanager
+def reserved_domain() -> Iterator[int]:
+    """A domain at random that nobody on this machine uses, and that nobody else reserves meanwhile.
+
+    Whoever holds the port on which the first participant of a domain is found (RTPS 2.5, 9.6.2.4) has the domain:
+    participants take the next port. Where all domains are used, one of them is shared.
+    """
     domains = random.SystemRandom().sample(range(1, HIGHEST_DOMAIN + 1), HIGHEST_DOMAIN)
-    return next((domain for domain in domains if not _is_used(domain)), domains[0])
-
-
-def _is_used(domain: int) -> bool:
-    """Whether the port is taken on which the first participant of a domain is asked for (RTPS 2.5, 9.6.2.4)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
-        try:
-            first.bind(("", 7400 + 250 * domain + 10))
-        except OSError:
-            return True
-    return False
+        for domain in domains:
+            try:
+                first.bind(("", 7400 + 250 * domain + 10))
+            except OSError:
+                continue
+            yield domain
+            return
+        yield domains[0]
 
 
 def _log_folder_is_usable() -> bool:

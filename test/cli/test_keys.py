@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
-import random
 import signal
 import subprocess
 import sys
@@ -180,11 +179,11 @@ END = 120.0  # [s] for what takes a second: this machine may be busy
     ],
 )
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"])
-def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, name: str, command: list[str], moment: str) -> None:
+def test_a_signal_leaves_the_terminal_as_it_was(
+    own_domain: int, tmp_path: Path, name: str, command: list[str], moment: str
+) -> None:
     """At once: as soon as keys come without Enter, before there is a graph."""
     pytest.importorskip("rclpy")
-    from roman_moe.nodes.environment import DOMAIN
-
     number = signal.Signals[f"SIG{name}"]
     ours, theirs = pty.openpty()
     before = termios.tcgetattr(theirs)
@@ -194,7 +193,6 @@ def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, name: str, comma
         stdin=theirs,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, DOMAIN: str(random.SystemRandom().randint(1, 100))},
         cwd=tmp_path,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup pytest: it would stay ignored
     ) as process:

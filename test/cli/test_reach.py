@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import subprocess
 import sys
 import time
@@ -25,7 +23,6 @@ pytest.importorskip("rclpy")
 
 from rclpy.node import Node
 
-from roman_moe.nodes.environment import DOMAIN, HIGHEST_DOMAIN
 from roman_moe.nodes.process import make_executor, ros_context
 from roman_moe.nodes.topics import TWIST_COMMAND
 
@@ -108,10 +105,8 @@ class Listener:
 
 
 @pytest.fixture
-def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+def both(own_domain: int, tmp_path: Path) -> Iterator[Listener]:
     """Two graphs side by side in one domain, in the namespaces left and right, and a listener."""
-    domains = set(range(1, HIGHEST_DOMAIN + 1)) - {int(os.environ.get(DOMAIN, "0"))}
-    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().choice(sorted(domains))))
     bundle = write_tiny_bundle(tmp_path / "tiny", seed=1)
     command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), "--arm", "mock"]
     options = (["--namespace", "left"], ["--ros-args", "-r", "__ns:=/right"])

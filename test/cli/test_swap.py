@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import signal
 import subprocess
 import sys
@@ -23,7 +21,6 @@ from roman_moe.core.roman import SKILLS
 pytest.importorskip("rclpy")
 
 from roman_moe.nodes import operator
-from roman_moe.nodes.environment import DOMAIN, HIGHEST_DOMAIN
 from roman_moe.nodes.snapshot import Watch
 
 
@@ -119,10 +116,8 @@ def test_a_bundle_that_means_something_else_by_an_action_is_refused_before_anyth
 
 
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
+def running(own_domain: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """`roman-moe run` in a domain of its own, in which the test's own commands look for it, too."""
-    domains = set(range(1, HIGHEST_DOMAIN + 1)) - {int(os.environ.get(DOMAIN, "0"))}
-    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().choice(sorted(domains))))
     bundle = write_tiny_bundle(tmp_path / "tiny", seed=1)
     command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), "--start", "button"]
     # no one reads what it shows: a pipe that is full would hold up the graph

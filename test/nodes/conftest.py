@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,14 +35,12 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
 
 
 @pytest.fixture
-def shared_rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+def shared_rig(own_domain: int) -> Iterator[Rig]:
     """A rig whose graph the processes that the test starts are part of, and nobody else."""
     from ros_rig import Rig
 
-    from roman_moe.nodes.environment import DOMAIN
     from roman_moe.nodes.process import ros_context
 
-    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().randint(1, 100)))
     with ros_context() as context:
         rig = Rig(context)
         yield rig

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import pty
-import random
 import signal
 import subprocess
 import sys
@@ -22,7 +21,6 @@ from ros_rig import Rig
 from servo_bench import Bench
 
 from roman_moe.core.paths import config_path, models_path
-from roman_moe.nodes.environment import DOMAIN
 from roman_moe.nodes.process import ros_context
 from roman_moe.nodes.topics import Topic
 
@@ -46,9 +44,8 @@ process.run_node(ArmBridge)
 
 
 @pytest.fixture
-def open_rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+def open_rig(own_domain: int) -> Iterator[Rig]:
     """A rig that other processes of this machine can reach, in a domain of its own."""
-    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().randint(1, 100)))
     with ros_context() as context:
         rig = Rig(context)
         yield rig

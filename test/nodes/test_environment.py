@@ -22,6 +22,7 @@ from roman_moe.nodes.environment import (
     LOG_DIR,
     NO_DEFAULT_PROFILES,
     PROFILES,
+    reserved_domain,
     ros_environment,
 )
 from roman_moe.nodes.process import ros_context
@@ -68,9 +69,9 @@ EXPORTED = {
 @pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("exported", EXPORTED)
 def test_a_private_graph_joins_no_running_one_whatever_is_exported(
-    monkeypatch: pytest.MonkeyPatch, exported: str, separate: bool
+    monkeypatch: pytest.MonkeyPatch, own_domain: int, exported: str, separate: bool
 ) -> None:
-    domain = str(environment._free_domain())
+    domain = str(own_domain)
     for name, value in {DOMAIN: domain, **EXPORTED[exported]}.items():
         monkeypatch.setenv(name, value)
     names: dict[str, list[str]] = {}
@@ -163,3 +164,11 @@ def test_a_usable_home_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("HOME", str(tmp_path))
     with ros_environment(separate=False, private=True):
         assert LOG_DIR not in os.environ
+
+
+def test_nobody_else_gets_a_domain_that_is_reserved() -> None:
+    with contextlib.ExitStack() as stack:
+        count = HIGHEST_DOMAIN // 2
+        domains = [stack.enter_context(reserved_domain()) for _ in range(count)]
+        assert len(set(domains)) == count
+        assert set(domains) <= set(range(1, HIGHEST_DOMAIN + 1))

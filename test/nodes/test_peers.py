@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from roman_moe.core.paths import config_path
 from roman_moe.core.roman import GRIPPER_OPEN
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import MALFORMED
-from roman_moe.nodes.environment import DISCOVERY, DOMAIN, PROFILES, this_machine
+from roman_moe.nodes.environment import DISCOVERY, PROFILES, this_machine
 from roman_moe.nodes.mock_arm import MockArmNode
 from roman_moe.nodes.observer import Observer
 from roman_moe.nodes.peers import UNNAMED, TopicPublisher, names_of, own_process
@@ -35,13 +34,12 @@ ONE, TWO = bytes(11) + b"1", bytes(11) + b"2"
 
 
 @pytest.fixture
-def domain(monkeypatch: pytest.MonkeyPatch) -> None:
+def domain(own_domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A domain of our own that processes of this machine share."""
     for name in (DISCOVERY, *PROFILES):
         monkeypatch.delenv(name, raising=False)
     for name, value in this_machine().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().randint(1, 100)))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import subprocess
 import sys
 import threading
@@ -21,7 +20,6 @@ import pytest
 from roman_moe.control.limits import load_limits
 from roman_moe.core.paths import models_path
 from roman_moe.nodes.bringup import running_graph
-from roman_moe.nodes.environment import DOMAIN
 from roman_moe.nodes.graph import load_description, resolve
 
 STAND_IN = Path(__file__).parents[1] / "servo_stand_in.py"
@@ -67,9 +65,7 @@ def stand_in(*options: str) -> Iterator[StandIn]:
             robot.end()
 
 
-@pytest.fixture(autouse=True)
-def _own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DOMAIN, str(random.SystemRandom().randint(1, 100)))
+pytestmark = pytest.mark.usefixtures("own_domain")
 
 
 def specs(**arguments: Any) -> Any:
