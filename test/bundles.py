@@ -7,11 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from specs import ROMAN, SKILLS
 
 from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manifest, NetworkFile
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.rates import Rates
-from roman_moe.core.roman import ROMAN, SKILLS
 from roman_moe.core.spec import GATE
 from roman_moe.learning.geometry import relative_matrix
 from roman_moe.learning.onnx_graph import PolicyParameters, policy_model

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from specs import FLAGS, OBJECTS, ROMAN, SKILLS
 
 from roman_moe.core.action import Command
-from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN, SKILLS
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
 from roman_moe.demos.metadata import EpisodeMeta

@@ -12,13 +12,13 @@ import yaml
 from bundles import write_loose_limits
 from ros_rig import TIMEOUT, Rig
 from servo_emulator import FRANKA, JAZZY, UR, PointRobot, ServoNode
+from specs import GRIPPER_OPEN
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import load_arm_config
 from roman_moe.core.action import Command
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import GRIPPER_OPEN
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.topics import CODEC, HAND_STATE, TWIST_COMMAND, Topic
 

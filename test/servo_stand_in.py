@@ -29,12 +29,12 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState, MultiDOFJointState
 from servo_clock import ElasticPace, Pace, WallPace
 from servo_emulator import FRANKA, HUMBLE, JAZZY, UR, ServoNode, finger_joints
+from specs import OBJECTS
 from std_msgs.msg import Bool, Float64MultiArray
 
 from roman_moe.arms.config import ArmConfig, load_arm_config
 from roman_moe.core.action import Command
 from roman_moe.core.bodies import bodies_of_objects, poses_of
-from roman_moe.core.roman import OBJECTS
 from roman_moe.lab.arm import ARM_JOINTS, VELOCITY_LIMITS
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import Lab

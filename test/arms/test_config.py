@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 
 import pytest
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN
 
 from roman_moe.arms.config import load_arm_config
 from roman_moe.arms.convert import finger_opening, gripper_position
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN
 
 
 @pytest.mark.parametrize("name", ["franka", "ur"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from specs import FORCE_SCALE
 
 from roman_moe.arms.clock import STEP_BACK_NS
 from roman_moe.arms.motion import StallEstimate, VelocityEstimate
-from roman_moe.core.roman import FORCE_SCALE
 
 MS = 1_000_000
 

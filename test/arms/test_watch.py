@@ -7,12 +7,12 @@ import itertools
 
 import numpy as np
 import pytest
+from specs import HOME_POSITION
 
 from roman_moe.arms.watch import CONFLICT_REST, CommandWatch, contradicts
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.action import Command
-from roman_moe.core.roman import HOME_POSITION
 from roman_moe.core.state import VELOCITY_BOUND
 
 PERIOD = 0.05

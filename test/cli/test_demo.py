@@ -9,12 +9,12 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from bundles import write_tiny_bundle
+from specs import SKILLS
 
 from roman_moe.cli import demo as module
 from roman_moe.cli.demo import Demo
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedError, RomanError
-from roman_moe.core.roman import SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import scenario_start
 from roman_moe.report import plots

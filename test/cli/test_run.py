@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from bundles import write_tiny_bundle
 from rich.console import Console
+from specs import SKILLS
 
 from roman_moe.cli.episodes import Episodes, note_of, outcome_line
 from roman_moe.cli.run import Run
 from roman_moe.core.errors import BundleError, ConfigError
-from roman_moe.core.roman import SKILLS
 from roman_moe.report.live import LiveView
 
 pytest.importorskip("rclpy")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from specs import FLAGS, OBJECTS, ROMAN
 
 from roman_moe.cli import main as entry
 from roman_moe.cli.status import lead_line, picture, report_of, show, streams_line
-from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN
 from roman_moe.core.state import SceneState
 
 pytest.importorskip("rclpy")

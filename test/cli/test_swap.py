@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from bundles import tiny_network, write_tiny_bundle
+from specs import SKILLS
 
 from roman_moe.cli import main as entry
 from roman_moe.cli.swap import Swap
 from roman_moe.core.errors import RomanError
-from roman_moe.core.roman import SKILLS
 
 pytest.importorskip("rclpy")
 

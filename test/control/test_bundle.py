@@ -16,12 +16,12 @@ import onnx
 import pytest
 from bundles import tiny_metadata, tiny_network, write_networks, write_tiny_bundle
 from onnx import TensorProto, helper, numpy_helper
+from specs import FEATURES, SKILLS
 
 from roman_moe.control.bundle import load_bundle, load_model
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.network import Network
 from roman_moe.core.errors import BundleError, MissingDependencyError
-from roman_moe.core.roman import FEATURES, SKILLS
 from roman_moe.core.spec import GATE
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bundles import write_loose_limits
+from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN
 
 from roman_moe.control.blend import blend
 from roman_moe.control.commander import GRASP_FORCE, Commander, told_opening
@@ -14,7 +15,6 @@ from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.roman import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN
 from roman_moe.core.state import SceneState
 
 RATE = 20.0

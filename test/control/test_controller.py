@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import write_loose_limits, write_tiny_bundle
+from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN, feature_vector
 
 from roman_moe.control.blend import blend
 from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.roman import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN, feature_vector
 from roman_moe.core.state import SceneState
 
 TICK_NS = 50_000_000

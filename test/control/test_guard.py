@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN
 
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.action import Command
-from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN
 
 RATE = 20.0
 ROUNDING = 1e-9

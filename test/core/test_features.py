@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-
-from roman_moe.core.action import ActionScale
-from roman_moe.core.roman import (
+from specs import (
     FEATURES,
     FLAGS,
     HOME_POSITION,
@@ -14,6 +12,8 @@ from roman_moe.core.roman import (
     feature_indices,
     feature_vector,
 )
+
+from roman_moe.core.action import ActionScale
 from roman_moe.core.state import SceneState
 
 ORDER = """

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from specs import FLAGS, OBJECTS, SCENE_NAMES, SKILLS
 
 from roman_moe.core.action import Command
 from roman_moe.core.bodies import MessageError, poses_of
@@ -24,7 +25,6 @@ from roman_moe.core.messages import (
     decode_weights,
     message_stamp,
 )
-from roman_moe.core.roman import FLAGS, OBJECTS, SCENE_NAMES, SKILLS
 from roman_moe.core.state import HandState, ObjectPoses, SceneState
 
 Wire = Callable[[Any], Any]

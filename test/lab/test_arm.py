@@ -3,10 +3,10 @@
 import mujoco
 import numpy as np
 import pytest
+from specs import GRIPPER_OPEN, HOME_POSITION
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.roman import GRIPPER_OPEN, HOME_POSITION
 from roman_moe.lab import layout
 from roman_moe.lab.arm import ARM_JOINTS, LIMIT_MARGIN, ORIENTATION_GAIN, VELOCITY_LIMITS, ArmController
 from roman_moe.lab.lab import Lab

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, SCENARIOS, SKILLS
 
 from roman_moe.core.action import Command
-from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN, SCENARIOS, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.lab import layout
 from roman_moe.lab.disturbance import KINDS, KNOCK_TIME, Disturbance, possible

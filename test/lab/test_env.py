@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
+from specs import FEATURES, OBSERVATIONS, SKILLS, feature_indices, feature_vector
 
 import roman_moe.lab.env
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.roman import FEATURES, OBSERVATIONS, SKILLS, feature_indices, feature_vector
 from roman_moe.lab.link import LinkQuality
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.oracle import SkillOracle

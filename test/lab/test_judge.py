@@ -3,9 +3,9 @@
 import mujoco
 import numpy as np
 import pytest
+from specs import HOME_POSITION, SKILLS
 
 from roman_moe.core.action import hold
-from roman_moe.core.roman import HOME_POSITION, SKILLS
 from roman_moe.lab.judge import Judge, Outcome
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import scenario_start, skill_start

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from specs import GRIPPER_CLOSED
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.roman import GRIPPER_CLOSED
 from roman_moe.lab.env import SkillEnv
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.link import CommandLink, LinkQuality

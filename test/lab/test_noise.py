@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from specs import FLAGS, OBJECTS, ROMAN
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN
 from roman_moe.core.state import SceneState
 from roman_moe.lab.noise import PoseNoise
 

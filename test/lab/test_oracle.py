@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from specs import FLAGS, SCENARIOS, SKILLS, TOP_SPEED
 
-from roman_moe.core.roman import FLAGS, SCENARIOS, SKILLS, TOP_SPEED
 from roman_moe.lab.judge import Outcome
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from specs import OBJECTS
 
 from roman_moe.core.errors import ConfigError, MissingDependencyError
-from roman_moe.core.roman import OBJECTS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.render import CAMERAS, Renderer
 from roman_moe.lab.starts import scenario_start

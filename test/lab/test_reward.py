@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from specs import FLAGS, OBJECTS, ROMAN, SKILLS
 
-from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.lab.env import ScenarioEnv, SkillEnv
 from roman_moe.lab.lab import Lab

@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from specs import HOME_POSITION, SCENARIOS, SKILLS
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.roman import HOME_POSITION, SCENARIOS, SKILLS
 from roman_moe.lab import layout
 from roman_moe.lab.judge import Judge
 from roman_moe.lab.lab import Lab

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from specs import FLAGS, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, feature_indices, feature_vector
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import FLAGS, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, feature_indices, feature_vector
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
 from roman_moe.demos.metadata import EpisodeMeta

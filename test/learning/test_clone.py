@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from specs import FLAGS, GRIPPER_OPEN, NETWORKS, OBJECTS, ROMAN
 
 from roman_moe.cli.export import Export
 from roman_moe.cli.main import main
@@ -16,7 +17,6 @@ from roman_moe.cli.train import Bc
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, DemonstrationError
-from roman_moe.core.roman import FLAGS, GRIPPER_OPEN, NETWORKS, OBJECTS, ROMAN
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_hash

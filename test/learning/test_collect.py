@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from specs import TOP_SPEED
 
 from roman_moe.cli.collect import Collect
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError, DemonstrationError, NotMovedError
-from roman_moe.core.roman import TOP_SPEED
 from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.reader import episode_folders, read_episode

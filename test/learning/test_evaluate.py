@@ -7,12 +7,12 @@ import json
 
 import numpy as np
 import pytest
+from specs import GRIPPER_OPEN, OBJECT_INDEX, SKILLS
 
 from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
-from roman_moe.core.roman import GRIPPER_OPEN, OBJECT_INDEX, SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.link import GOOD_LINK, LinkQuality
 from roman_moe.lab.noise import PoseNoise

@@ -16,6 +16,7 @@ import onnx
 import pytest
 import torch
 from onnx import helper
+from specs import FEATURES, OBSERVATIONS, feature_indices
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -24,7 +25,6 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.metadata import NetworkMetadata, feature_unit
 from roman_moe.control.network import Network
 from roman_moe.core.features import AXES
-from roman_moe.core.roman import FEATURES, OBSERVATIONS, feature_indices
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.starts import skill_start
 

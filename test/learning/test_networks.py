@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from specs import OBSERVATIONS, SKILLS
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
-from roman_moe.core.roman import OBSERVATIONS, SKILLS
 from roman_moe.learning import export
 from roman_moe.learning.bc import loss_of
 from roman_moe.learning.export import PARITY_TOLERANCE, export_policy, parity

@@ -1,8 +1,8 @@
 """The shipped bundle solves every skill and every scenario, by its own networks and in its own lab."""
 
 import pytest
+from specs import SCENARIOS, SKILLS
 
-from roman_moe.core.roman import SCENARIOS, SKILLS
 from roman_moe.lab.env import NOISE_BOUND
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise

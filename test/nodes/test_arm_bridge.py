@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_rig import Rig
 from sensor_msgs.msg import JointState
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN
 from std_msgs.msg import Bool, Float64MultiArray, Int8
 
 from roman_moe.control.limits import load_limits
@@ -23,7 +24,6 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN
 from roman_moe.nodes.arm_bridge import REFUSED, ArmBridge
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic

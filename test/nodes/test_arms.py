@@ -15,11 +15,11 @@ from rclpy.node import Node
 from rclpy.time import Time
 from ros_rig import Rig
 from sensor_msgs.msg import JointState
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION
 
 from roman_moe.core.action import Command
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.blender import Blender

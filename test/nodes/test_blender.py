@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from bundles import write_loose_limits
 from ros_rig import Rig
+from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
 
 from roman_moe.control.blend import blend
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.messages import decode_command, message_stamp
-from roman_moe.core.roman import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.blender import MISSED_TICKS, SKIPPED_TICKS, Blender

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ros_rig import Rig
+from specs import SKILLS
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import models_path
-from roman_moe.core.roman import SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.episode import run_episode as run_in_process

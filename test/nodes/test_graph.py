@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from specs import SKILLS
 
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import SKILLS
 from roman_moe.nodes.bringup import NODE_CLASSES, node_class
 from roman_moe.nodes.graph import load_description, parse_arguments, resolve
 

@@ -21,6 +21,7 @@ from rclpy.action import CancelResponse
 from rclpy.node import Node
 from ros_rig import Rig
 from servo_emulator import PointRobot
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import GripperConfig, load_arm_config
@@ -28,7 +29,6 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import MissingDependencyError, RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN
 from roman_moe.nodes.arm_bridge import GRIPPER_TROUBLE, ArmBridge
 from roman_moe.nodes.arm_gripper import ActionGripper, make_gripper
 from roman_moe.nodes.base import CALLBACK_FAULTS

@@ -12,13 +12,13 @@ import pytest
 from bundles import write_tiny_bundle
 from rclpy.node import Node
 from ros_rig import Rig
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, SKILLS
 from std_msgs.msg import Bool
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
-from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN, SKILLS
 from roman_moe.core.state import begins_anew
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.starts import scenario_start, skill_start

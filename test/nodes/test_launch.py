@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from specs import SKILLS
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.paths import launch_path
-from roman_moe.core.roman import SKILLS
 from roman_moe.nodes.graph import load_description, resolve
 from roman_moe.nodes.monitor import Monitor
 from roman_moe.nodes.process import make_executor, ros_context

@@ -17,13 +17,13 @@ from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle.node import LifecycleNodeMixin
 from ros_rig import Rig
+from specs import FLAGS, HOME_POSITION, OBJECTS
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import load_arm_config
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import FLAGS, HOME_POSITION, OBJECTS
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import CALLBACK_FAULTS, ILLEGAL, RomanNode
 from roman_moe.nodes.blender import Blender

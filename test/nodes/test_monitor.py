@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ros_rig import Rig
+from specs import GRIPPER_OPEN, SKILLS
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
-from roman_moe.core.roman import GRIPPER_OPEN, SKILLS
 from roman_moe.nodes.diagnostics import HARDWARE, PROCESS, STATUS, STOPPED, local_name
 from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.monitor import Monitor

@@ -14,12 +14,12 @@ import pytest
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
 from ros_rig import Rig
+from specs import GRIPPER_OPEN
 from std_msgs.msg import String
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import GRIPPER_OPEN
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import MALFORMED
 from roman_moe.nodes.environment import DISCOVERY, PROFILES, this_machine

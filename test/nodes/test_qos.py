@@ -10,8 +10,8 @@ import pytest
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_rig import Rig
+from specs import FLAGS, OBJECTS
 
-from roman_moe.core.roman import FLAGS, OBJECTS
 from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.bringup import node_class
 from roman_moe.nodes.diagnostics import INCOMPATIBLE, INCOMPATIBLE_QOS

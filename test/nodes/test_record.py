@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from specs import SKILLS
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.roman import SKILLS
 from roman_moe.nodes.record import EpisodeRecord, EpisodeRecorder
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from specs import SKILLS
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.core.errors import RomanError
-from roman_moe.core.roman import SKILLS
 from roman_moe.lab.lab import Lab
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.lab.starts import scenario_start

@@ -11,6 +11,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from ros_rig import Rig
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
+from specs import FLAGS, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import load_arm_config
@@ -18,7 +19,6 @@ from roman_moe.control.guard import GuardStatus
 from roman_moe.core.action import Command
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import FLAGS, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
 from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import RomanNode

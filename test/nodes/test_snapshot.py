@@ -11,8 +11,8 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.context import Context
 from rclpy.node import Node
+from specs import SKILLS
 
-from roman_moe.core.roman import SKILLS
 from roman_moe.nodes import snapshot
 from roman_moe.nodes.diagnostics import HARDWARE
 from roman_moe.nodes.operator import Operator, node_of

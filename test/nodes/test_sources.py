@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from ros_rig import Rig
+from specs import FLAGS, OBJECTS
 
 from roman_moe.core.messages import decode_hand_state, decode_object_poses, decode_scene
-from roman_moe.core.roman import FLAGS, OBJECTS
 from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.nodes.base import FUTURE, MALFORMED, NOT_FINITE

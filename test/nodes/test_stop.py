@@ -11,12 +11,12 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from ros_rig import Rig
+from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
 from std_srvs.srv import Trigger
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.core.messages import decode_gripper, message_stamp
-from roman_moe.core.roman import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import CALLBACK_FAULTS, FUTURE
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender

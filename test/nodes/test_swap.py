@@ -14,13 +14,13 @@ from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from ros_rig import Rig
+from specs import FLAGS, HOME_POSITION, OBJECTS, OBSERVATIONS, SKILLS, feature_indices, feature_vector
 
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.messages import decode_action, decode_twist, decode_weights
 from roman_moe.core.paths import models_path
-from roman_moe.core.roman import FLAGS, HOME_POSITION, OBJECTS, OBSERVATIONS, SKILLS, feature_indices, feature_vector
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
 from roman_moe.nodes import model_slot

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from ros_rig import Rig
+from specs import FLAGS, HOME_POSITION, OBJECTS, SKILLS
 
 from roman_moe.arms.mock import NOMINAL_POSITIONS
 from roman_moe.control.guard import GuardStatus
-from roman_moe.core.roman import FLAGS, HOME_POSITION, OBJECTS, SKILLS
 from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.blender import Blender

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import JointState
+from specs import FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SKILLS
 
 from roman_moe.core.bodies import MessageError, bodies_of_scene, scene_of
 from roman_moe.core.messages import message_stamp, read_bodies
-from roman_moe.core.roman import FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SKILLS
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.topics import (
     ACTION,

@@ -10,8 +10,8 @@ import pty
 import numpy as np
 import pytest
 from rich.console import Console
+from specs import SKILLS
 
-from roman_moe.core.roman import SKILLS
 from roman_moe.report.live import LiveView
 
 

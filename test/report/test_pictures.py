@@ -6,8 +6,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
+from specs import SKILLS
 
-from roman_moe.core.roman import SKILLS
 from roman_moe.report.palette import COLORS, color, label, rgb
 from roman_moe.report.plots import plot_curves, plot_gate_weights, plot_rates
 from roman_moe.report.trace import Trace

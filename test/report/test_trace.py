@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from specs import SKILLS
 
-from roman_moe.core.roman import SKILLS
 from roman_moe.report.trace import Segment, Trace, leading_segments
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from specs import OBSERVATIONS
 
-from roman_moe.core.roman import OBSERVATIONS
 from roman_moe.learning.hybrid.discriminator import Discriminator, discriminator_loss
 from roman_moe.learning.networks import ObservationLayer
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from small_recipe import small_recipe
+from specs import OBSERVATIONS
 from stable_baselines3.common.vec_env import VecEnv
 
-from roman_moe.core.roman import OBSERVATIONS
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.starts import skill_start
 from roman_moe.learning.hybrid.discriminator import Discriminator

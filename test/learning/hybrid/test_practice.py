@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from specs import FEATURES, OBSERVATIONS, SKILLS, feature_indices
 
 from roman_moe.control.blend import blend
 from roman_moe.control.rates import Rates
-from roman_moe.core.roman import FEATURES, OBSERVATIONS, SKILLS, feature_indices
 from roman_moe.core.spec import GATE
 from roman_moe.lab.env import LabEnv
 from roman_moe.lab.starts import scenario_start, skill_start

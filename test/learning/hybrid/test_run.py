@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 from small_recipe import small_recipe
+from specs import NETWORKS, SKILLS
 
 from roman_moe.cli.export import Export
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.files import write_json
-from roman_moe.core.roman import NETWORKS, SKILLS
 from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.hybrid.recipe import HybridRecipe
