@@ -115,7 +115,8 @@ class GripperConfig:
         joints: names for a JointState or a ParallelGripperCommand; as many numbers go into a Float64MultiArray.
         scale: units of the joints per metre of opening.
         offset: of a closed gripper, in units of the joints.
-        largest_opening: that is ever commanded [m], the task's if it is smaller; what is beyond a calibrated width is refused by some grippers.
+        largest_opening: that is ever commanded [m], or the task's if that is smaller; some grippers refuse what is
+            beyond their calibrated width.
         max_effort: with an action [N].
         answer_timeout: within which the gripper must take a goal or reject it [s].
         timeout: within which it must be reachable at the start, and end a goal [s].

@@ -1,10 +1,10 @@
 """The guard: the only way to an arm. Blender and teleoperation send nothing but what it lets through.
 
-It bounds speed, acceleration and jerk of the hand, linear and angular, and its workspace, ramps in from rest, and has one named reaction to each thing that can
-go wrong, with a code in the style of MoveIt Servo's. Where limits contradict each other, the workspace wins over
-acceleration, and all others over jerk: a stop is as hard as the acceleration allows. Along one axis, the workspace asks
-for no more than the acceleration of a hand that moves as it is told (see `Limits`); it wins where the hand is not where
-it was told to be, and where several axes are slowed at once.
+It bounds speed, acceleration and jerk of the hand, linear and angular, and its workspace, ramps in from rest, and has
+one named reaction to each thing that can go wrong, with a code in the style of MoveIt Servo's. Where limits contradict
+each other, the workspace wins over acceleration, and all others over jerk: a stop is as hard as the acceleration
+allows. Along one axis, the workspace asks for no more than the acceleration of a hand that moves as it is told (see
+`Limits`); it wins where the hand is not where it was told to be, and where several axes are slowed at once.
 
 It is software: its stop is no safety-rated emergency stop (IEC 60204-1), and replaces none.
 """

@@ -121,8 +121,8 @@ class Manifest:
             raise ValueError(f"kind {self.kind!r}: expected {KIND!r}")
         if self.task_sha256 != self.task.digest:
             raise ValueError(
-                f"task_sha256 {self.task_sha256[:12]}...: the task described here has {self.task.digest[:12]}...: it was "
-                "changed by hand; copy or export the bundle again"
+                f"task_sha256 {self.task_sha256[:12]}...: the task described here has {self.task.digest[:12]}...: "
+                "it was changed by hand; copy or export the bundle again"
             )
         for skill in self.skills:
             if skill not in self.task.skills:

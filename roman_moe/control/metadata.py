@@ -1,7 +1,7 @@
 """What a network says about itself, written into its ONNX file's metadata properties.
 
 A network is only ever fed and read by its own words: features in order, units, outputs in order, rate. Anything there
-that differs from what the task at hand offers is refused, so no file ever runs on another layout than it was trained on.
+that differs from what the task at hand offers is refused: no file runs on another layout than it was trained on.
 """
 
 from __future__ import annotations

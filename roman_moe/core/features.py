@@ -2,8 +2,8 @@
 
 An *observation* is a selection of these by name, in the order that the network's own metadata declares. All of it is
 made from the task: which objects and flags there are, and whose orientations matter. Orientations become numbers that
-have no jump: sine and cosine of a yaw, or the first two columns of a rotation matrix (Zhou et al., "On the continuity of
-rotation representations in neural networks", CVPR 2019).
+have no jump: sine and cosine of a yaw, or the first two columns of a rotation matrix (Zhou et al., "On the continuity
+of rotation representations in neural networks", CVPR 2019).
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ class EpisodeRecord:
         stamps_ns: of the ticks since the episode's start, pauses left out, (T,) [ns]; the first is 0.
         physics_states: MuJoCo's state at each tick's start, (T, n): `Lab.set_physics_state` takes a row.
         weights: that the gate gave for each tick, held between its runs; zeros before its first, (T, len(skills)).
-        commands: that the arm followed during each tick: linear [m/s] and angular velocity [rad/s], gripper opening [m], (T, 7).
+        commands: that the arm followed during each tick: linear [m/s] and angular velocity [rad/s], then gripper
+            opening [m], (T, 7).
         duration_ns: from the start to the outcome, pauses left out [ns].
         held_ticks: ticks for which no command came in time, so that the arm stood still.
         missed_ticks: ticks that the arm was held or the blender blended without all it needed.
