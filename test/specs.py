@@ -16,3 +16,5 @@ HAND_NAMES, SCENE_NAMES = SCENES.hand_names, SCENES.scene_names
 ACTION_LAYOUT, ACTION_SIZE = ROMAN.action.layout, ROMAN.action.size
 GRIPPER_OPEN, GRIPPER_CLOSED = ROMAN.gripper.open, ROMAN.gripper.closed
 TOP_SPEED = ROMAN.action.top_speed
+OBJECT_INDEX, FEATURE_INDEX = ROMAN.object_index, LAYOUT.index
+feature_vector, feature_indices = LAYOUT.vector, LAYOUT.indices

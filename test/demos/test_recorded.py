@@ -14,6 +14,7 @@ import pytest
 import yaml
 from episodes import make_meta, make_ticks
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from specs import ACTION_LAYOUT
 
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.messages import JOINT_STATE, MULTI_DOF
@@ -60,7 +61,7 @@ def record_live(
         for index, (scene, answer, command) in enumerate(ticks):
             for topic, message in (
                 ("scene", messages.scene(scene)),
-                (answer_topic("push"), messages.action(scene.stamp_ns, answer)),
+                (answer_topic("push"), messages.action(scene.stamp_ns, ACTION_LAYOUT, answer)),
                 ("delta_twist_cmds", messages.twist(command)),
                 ("gripper_cmd", messages.gripper(command)),
             ):

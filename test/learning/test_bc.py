@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from specs import FLAGS, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, feature_indices, feature_vector
+from specs import FLAGS, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, ROMAN, feature_indices, feature_vector
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
@@ -36,7 +36,16 @@ def episode(network: str, seed: int, ticks: int = 40, **meta: object) -> Episode
     for tick in range(ticks):
         velocity = np.clip((target - hand) * 10.0, -1.0, 1.0)
         states.append(
-            SceneState(tick * TICK_NS, hand, velocity, 0.08, np.zeros(2), objects, np.zeros(len(FLAGS), dtype=bool))
+            SceneState(
+                spec=ROMAN,
+                stamp_ns=tick * TICK_NS,
+                hand_position=hand,
+                hand_velocity=velocity,
+                finger_opening=0.08,
+                finger_forces=np.zeros(2),
+                object_positions=objects,
+                flags=np.zeros(len(FLAGS), dtype=bool),
+            )
         )
         action = np.array([*velocity, 1.0 if target[0] > hand[0] else -1.0])
         answers.append(np.eye(7)[6 if hand[0] > target[0] else 0] if network == GATE else action)
@@ -160,7 +169,7 @@ def test_noise_moves_objects_within_the_bound_and_nothing_else(monkeypatch: pyte
 
 def test_an_unsure_gripper_answers_in_between_and_a_sure_one_at_the_end():
     """Half of each asks for z = 0, one kind alone for a z near 1."""
-    policy = MLPPolicy("button", hidden=(4,))
+    policy = MLPPolicy(ROMAN, "button", hidden=(4,))
     observation = torch.zeros(2, len(OBSERVATIONS["button"]))
     half = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, -1]])
     for parameter in policy.parameters():

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from specs import TOP_SPEED
+from specs import ROMAN, TOP_SPEED
 
 from roman_moe.cli.collect import Collect
-from roman_moe.core.action import ActionScale
+from roman_moe.core.action import to_command
 from roman_moe.core.errors import ConfigError, DemonstrationError, NotMovedError
 from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_hash
@@ -89,7 +89,7 @@ def test_disturbed_commands_leave_the_recorded_answer_clean(tmp_path, quick):
     oracle, disturbed = SkillOracle("button"), 0
     for state, answer, command in zip(episode.states, episode.answers, episode.commands, strict=True):
         np.testing.assert_array_equal(answer, oracle.action(state))  # without noise the scene is the truth
-        clean = ActionScale().command(state.stamp_ns, answer, 0.0).linear_velocity
+        clean = to_command(ROMAN, state.stamp_ns, answer, 0.0).linear_velocity
         disturbed += not np.array_equal(clean, command.linear_velocity)
         assert np.abs(command.linear_velocity).max() <= TOP_SPEED
     assert 0 < disturbed < len(episode.states)

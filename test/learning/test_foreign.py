@@ -16,13 +16,13 @@ import onnx
 import pytest
 import torch
 from onnx import helper
-from specs import FEATURES, OBSERVATIONS, feature_indices
+from specs import FEATURES, LAYOUT, OBSERVATIONS, ROMAN, feature_indices
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from roman_moe.cli.main import main
 from roman_moe.control.bundle import load_bundle
-from roman_moe.control.metadata import NetworkMetadata, feature_unit
+from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.network import Network
 from roman_moe.core.features import AXES
 from roman_moe.lab.env import LabEnv
@@ -39,7 +39,7 @@ def env() -> LabEnv:
 
 def answers(data: bytes, observations: np.ndarray) -> np.ndarray:
     """What a network answers as the controller runs it."""
-    network, vector = Network(data, "it"), np.zeros(len(FEATURES))
+    network, vector = Network(ROMAN, data, "it"), np.zeros(len(FEATURES))
     found = []
     for observation in observations:
         vector[feature_indices(OBSERVED)] = observation
@@ -166,12 +166,12 @@ def test_a_plain_onnx_file_gets_metadata_and_stays_as_it_is(tmp_path):
     source = plain_onnx(tmp_path / "any.onnx")
     out = tmp_path / "push.onnx"
     assert main(["export", "--from", str(source), "--skill", SKILL, "--to", str(out)]) == 0
-    network = Network(out.read_bytes(), "it")
+    network = Network(ROMAN, out.read_bytes(), "it")
     assert (network.metadata.name, network.metadata.rate, network.features) == (SKILL, 20.0, OBSERVED)
     assert onnx.load(out).graph == onnx.load(source).graph
     gate = plain_onnx(tmp_path / "gate_any.onnx", len(OBSERVATIONS["gate"]), 7, "Softmax")
     assert main(["export", "--from", str(gate), "--skill", "gate", "--to", str(tmp_path / "gate.onnx")]) == 0
-    assert Network((tmp_path / "gate.onnx").read_bytes(), "it").metadata.rate == 10.0
+    assert Network(ROMAN, (tmp_path / "gate.onnx").read_bytes(), "it").metadata.rate == 10.0
 
 
 def test_a_network_of_other_features_names_them(tmp_path):
@@ -180,8 +180,8 @@ def test_a_network_of_other_features_names_them(tmp_path):
     chosen = "rack.x,rack.y,hand_position.z"
     arguments = ["--from", str(source), "--skill", SKILL, "--to", str(out), "--features", chosen, "--rate", "25"]
     assert main(["export", *arguments]) == 0
-    assert Network(out.read_bytes(), "it").metadata.features == tuple(chosen.split(","))
-    assert Network(out.read_bytes(), "it").metadata.rate == 25.0
+    assert Network(ROMAN, out.read_bytes(), "it").metadata.features == tuple(chosen.split(","))
+    assert Network(ROMAN, out.read_bytes(), "it").metadata.rate == 25.0
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_the_documented_example_makes_a_network_that_runs(tmp_path, monkeypatch)
     text = (REPOSITORY / "docs" / "networks.md").read_text(encoding="utf-8")
     code = text.split("```python\n")[1].split("```")[0]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
-    network = Network((tmp_path / "button.onnx").read_bytes(), "button.onnx")
+    network = Network(ROMAN, (tmp_path / "button.onnx").read_bytes(), "button.onnx")
     assert network.metadata.name == "button"
     assert np.abs(network(np.zeros(len(FEATURES)))).max() <= 1.0
 
@@ -251,11 +251,11 @@ def test_the_documented_example_makes_a_network_that_runs(tmp_path, monkeypatch)
 def test_the_documented_tables_are_complete():
     text = (REPOSITORY / "docs" / "networks.md").read_text(encoding="utf-8")
     rows = {line.split("|")[1].strip(" `"): line for line in text.splitlines() if line.startswith("| `")}
-    assert set(NetworkMetadata.of_gate(OBSERVATIONS["gate"], 10.0).to_properties()) <= set(rows)
+    assert set(NetworkMetadata.of_gate(ROMAN, 10.0).to_properties()) <= set(rows)
     for feature in FEATURES:
         base, _, axis = feature.partition(".")
         name = f"{base}.x, .y, .z" if axis in AXES else feature
-        assert f"`{feature_unit(feature)}`" in rows[name], feature
+        assert f"`{LAYOUT.units[feature]}`" in rows[name], feature
     for skill, features in OBSERVATIONS.items():
         if skill != "monolithic":
             assert f"| {len(features)} |" in rows[skill], skill

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from specs import OBSERVATIONS, SKILLS
+from specs import OBSERVATIONS, ROMAN, SKILLS
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.rates import Rates
-from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import BundleError
 from roman_moe.learning import export
 from roman_moe.learning.bc import loss_of
@@ -25,7 +24,7 @@ NETWORKS = (*SKILLS, "gate")
 
 def policy(name: str, seed: int = 0, **options: object) -> MLPPolicy:
     torch.manual_seed(seed)
-    result = MLPPolicy(name, **({"hidden": (16, 16)} | options))
+    result = MLPPolicy(ROMAN, name, **({"hidden": (16, 16)} | options))
     result.observation.fit(torch.from_numpy(observations(name)))
     return result.eval()
 
@@ -36,7 +35,7 @@ def observations(name: str, count: int = 200) -> np.ndarray:
 
 
 def exported(name: str, **options: object) -> bytes:
-    return export_policy(policy(name, **options), observations(name), Rates(), ActionScale())
+    return export_policy(policy(name, **options), observations(name), Rates())
 
 
 def test_relative_positions_are_object_minus_hand_then_target_minus_object():
@@ -64,7 +63,7 @@ def test_relative_positions_need_the_hand():
 
 def test_a_feature_that_hardly_varies_is_not_blown_up():
     """A fixed target seen through 1.7 mm of noise must stay small after normalisation."""
-    network = MLPPolicy("push", hidden=(4,))
+    network = MLPPolicy(ROMAN, "push", hidden=(4,))
     seen = np.tile(observations("push", 1), (500, 1))
     seen += np.random.default_rng(0).normal(0, 0.005 / 3, seen.shape).astype(np.float32)
     network.observation.fit(torch.from_numpy(seen))
@@ -96,7 +95,7 @@ def test_a_gate_output_clipped_on_the_wrong_side_still_learns():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_torch_and_onnx_answer_the_same(name: str):
     network = policy(name, hidden=(256, 256, 256))
-    data = export_policy(network, observations(name), Rates(), ActionScale())
+    data = export_policy(network, observations(name), Rates())
     assert parity(network, data, 3.0 * observations(name, 50)) <= PARITY_TOLERANCE
 
 
@@ -122,7 +121,7 @@ def test_a_written_bundle_loads_and_replaces_the_one_before(tmp_path: Path):
     out = tmp_path / "models" / "tiny"
     for seed in (1, 2):
         contents = bundle_contents(seed)
-        write_bundle(out, contents, Rates(), ActionScale(), {"note": seed})
+        write_bundle(out, ROMAN, contents, Rates(), {"note": seed})
         assert load_bundle(out).manifest.provenance == {"note": seed}
         assert (out / "push.onnx").read_bytes() == contents["push"]
     assert [path.name for path in out.parent.iterdir()] == ["tiny"]
@@ -131,9 +130,9 @@ def test_a_written_bundle_loads_and_replaces_the_one_before(tmp_path: Path):
 def test_a_bundle_that_would_not_load_leaves_the_one_before_as_it_was(tmp_path: Path):
     out = tmp_path / "tiny"
     contents = bundle_contents(1)
-    write_bundle(out, contents, Rates(), ActionScale(), {"note": 1})
+    write_bundle(out, ROMAN, contents, Rates(), {"note": 1})
     with pytest.raises(BundleError, match=r"push\.onnx: its metadata say skill pull"):
-        write_bundle(out, contents | {"push": contents["pull"]}, Rates(), ActionScale(), {"note": 2})
+        write_bundle(out, ROMAN, contents | {"push": contents["pull"]}, Rates(), {"note": 2})
     assert load_bundle(out).manifest.provenance == {"note": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
@@ -141,5 +140,5 @@ def test_a_bundle_that_would_not_load_leaves_the_one_before_as_it_was(tmp_path: 
 def test_a_folder_with_other_files_is_not_overwritten(tmp_path: Path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(BundleError, match=r"holds thesis\.tex"):
-        write_bundle(tmp_path, bundle_contents(1), Rates(), ActionScale(), {})
+        write_bundle(tmp_path, ROMAN, bundle_contents(1), Rates(), {})
     assert (tmp_path / "thesis.tex").exists()

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from specs import ROMAN
 
 from roman_moe.learning.hybrid.actor_critic import ActorCritic
 from roman_moe.learning.networks import MLPPolicy
@@ -14,7 +15,7 @@ from roman_moe.learning.networks import MLPPolicy
 @pytest.mark.parametrize("name", ("push", "gate"))
 def test_the_mean_is_the_policys_raw_output_and_the_density_is_gaussian(name):
     torch.manual_seed(0)
-    actor = MLPPolicy(name, (8,))
+    actor = MLPPolicy(ROMAN, name, (8,))
     count, size = len(actor.features), len(actor.outputs)
     space = gymnasium.spaces.Box(-np.inf, np.inf, (count,), np.float32)
     model = ActorCritic(
@@ -35,7 +36,7 @@ def test_the_mean_is_the_policys_raw_output_and_the_density_is_gaussian(name):
 
 
 def test_actor_and_critic_share_no_weights_and_all_of_them_are_trained():
-    actor = MLPPolicy("push", (8,))
+    actor = MLPPolicy(ROMAN, "push", (8,))
     space = gymnasium.spaces.Box(-np.inf, np.inf, (len(actor.features),), np.float32)
     model = ActorCritic(space, gymnasium.spaces.Box(-1, 1, (4,), np.float32), lambda _: 1e-3, actor=actor, log_std=-1.0)
     trained = {id(p) for group in model.optimizer.param_groups for p in group["params"]}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from small_recipe import small_recipe
-from specs import OBSERVATIONS
+from specs import OBSERVATIONS, ROMAN
 from stable_baselines3.common.vec_env import VecEnv
 
 from roman_moe.lab.env import LabEnv
@@ -119,7 +119,7 @@ def test_nothing_is_imitated_before_the_discriminator_has_learned_and_cloning_fa
     scenes, answers = rng.normal(size=(64, COUNT)), rng.uniform(-1.0, 1.0, (64, 4))
     shown = Samples("button", scenes.astype(np.float32), answers.astype(np.float32), np.zeros(64, np.intp), 0.005)
     torch.manual_seed(0)
-    learner = HybridPPO(MLPPolicy("button", (16,), (0.05,)), practice, recipe, shown, seed=0)
+    learner = HybridPPO(MLPPolicy(ROMAN, "button", (16,), (0.05,)), practice, recipe, shown, seed=0)
     learner.begin(0)
     logs, shares = [], []
     for _ in range(8):
@@ -138,6 +138,6 @@ def test_demonstrations_are_seen_through_what_noise_practice_has_more_than_they(
     spread = []
     for recorded in (0.005, 0.02):
         shown = Samples("button", scenes, answers, np.zeros(512, np.intp), recorded)
-        learner = HybridPPO(MLPPolicy("button", (16,), (0.05,)), Scripted([]), recipe, shown, seed=0)
+        learner = HybridPPO(MLPPolicy(ROMAN, "button", (16,), (0.05,)), Scripted([]), recipe, shown, seed=0)
         spread.append(learner._noised(learner._observations).numpy().std(axis=0).max())
     assert spread == pytest.approx([np.sqrt(0.02**2 - 0.005**2) / 3.0, 0.0], rel=0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from specs import FEATURES, OBSERVATIONS, SKILLS, feature_indices
+from specs import FEATURES, OBSERVATIONS, ROMAN, SKILLS, feature_indices
 
 from roman_moe.control.blend import blend
 from roman_moe.control.rates import Rates
@@ -18,7 +18,7 @@ from roman_moe.learning.networks import MLPPolicy, gate_weights
 
 def experts() -> list[MLPPolicy]:
     torch.manual_seed(0)
-    return [MLPPolicy(skill, (8,)).eval().requires_grad_(False) for skill in SKILLS]
+    return [MLPPolicy(ROMAN, skill, (8,)).eval().requires_grad_(False) for skill in SKILLS]
 
 
 def button_practice(count: int = 3, time_limit: float = 60.0) -> ExpertPractice:
