@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from roman_moe.core.bodies import scene_layout
 from roman_moe.core.features import feature_layout
 from roman_moe.core.tasks import load_spec
@@ -17,4 +19,5 @@ ACTION_LAYOUT, ACTION_SIZE = ROMAN.action.layout, ROMAN.action.size
 GRIPPER_OPEN, GRIPPER_CLOSED = ROMAN.gripper.open, ROMAN.gripper.closed
 TOP_SPEED = ROMAN.action.top_speed
 OBJECT_INDEX, FEATURE_INDEX = ROMAN.object_index, LAYOUT.index
+HOME_POSITION = np.array(ROMAN.home.position)
 feature_vector, feature_indices = LAYOUT.vector, LAYOUT.indices
