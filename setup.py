@@ -97,7 +97,7 @@ setup(
     # The usual place, spelt out: an editable install is then a path, which comes before a folder of the same name, such
     # as the checkout itself, where Python runs beside it; an import hook would come after it.
     package_dir={"": "."},
-    package_data={NAME: ["py.typed"], f"{NAME}.lab": ["assets/*", "assets/**/*"]},
+    package_data={NAME: ["py.typed"], f"{NAME}.sim": ["assets/*"], f"{NAME}.tasks": ["**/*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -12,14 +12,14 @@ import numpy as np
 
 from roman_moe.core.paths import config_path
 from roman_moe.core.roman import OBSERVATIONS, ROMAN
-from roman_moe.lab.env import LabEnv
-from roman_moe.lab.reward import TaskReward
-from roman_moe.lab.starts import skill_start
 from roman_moe.learning.hybrid.ppo import HybridPPO
 from roman_moe.learning.hybrid.practice import ExpertPractice
 from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
 from roman_moe.learning.networks import MLPPolicy
 from roman_moe.learning.samples import Samples
+from roman_moe.sim.env import LabEnv
+from roman_moe.sim.reward import TaskReward
+from roman_moe.sim.starts import skill_start
 
 SKILL = "pick_and_insert"
 DEMONSTRATED = 3200  # [samples] 20 episodes of 8 s: as many as an expert is trained with

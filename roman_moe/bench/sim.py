@@ -14,12 +14,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.lab.arm import ArmController
-from roman_moe.lab.env import NOISE_BOUND, SkillEnv
-from roman_moe.lab.judge import Judge, Outcome
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.starts import scenario_start
 from roman_moe.learning.controllers import OracleController
+from roman_moe.sim.arm import ArmController
+from roman_moe.sim.env import NOISE_BOUND, SkillEnv
+from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.sim.starts import scenario_start
+from roman_moe.sim.world import World
 
 STRETCH = 100
 """Environment steps a stretch: long against the clock, short against what disturbs a machine."""
@@ -109,7 +109,7 @@ def _cpu_time(run: Callable[[], None]) -> float:
 
 
 def _realtime_factor(seconds: float, seed: int) -> float:
-    lab, oracle = Lab(), OracleController()
+    lab, oracle = World(), OracleController()
     start = scenario_start(6)
     judge = Judge(start)
     simulated, used, episode = 0.0, 0.0, 0

@@ -83,10 +83,10 @@ class Ablate:
 
     def main(self) -> int:
         """Run the study; 0 when it is complete."""
-        from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.hybrid.ablate import METHODS, Study, ablate
         from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
         from roman_moe.report.plots import plot_rates
+        from roman_moe.sim.noise import PoseNoise
 
         for name, value in (("episodes", self.episodes), ("seeds", self.seeds), ("workers", self.workers)):
             if value < 1:

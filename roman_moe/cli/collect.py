@@ -59,8 +59,8 @@ class Collect:
     def main(self) -> int:
         """Collect; 0 when all demonstrations are there."""
         from roman_moe.demos.dataset import dataset_hash
-        from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.collect import Collection, collect, total_wanted
+        from roman_moe.sim.noise import PoseNoise
 
         least = {"episodes": 1, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}
         for name, lowest in least.items():

@@ -181,11 +181,11 @@ class Demo:
         plot_gate_weights(trace, folder / PLOT, f"{title}: gate weights. {ended}", happened)
         if not self.video:
             return
-        from roman_moe.lab.lab import Lab
-        from roman_moe.lab.render import Renderer
         from roman_moe.report.video import Playback, affordable_frames, write_video
+        from roman_moe.sim.render import Renderer
+        from roman_moe.sim.world import World
 
-        lab = Lab(load_manifest(find_shipped(self.controller)).rates.control_rate)
+        lab = World(load_manifest(find_shipped(self.controller)).rates.control_rate)
         renderer = Renderer(lab, "overview", *VIDEO_SIZE)
         frames = affordable_frames(renderer, trace.physics_states[0])
         playback = Playback.of(len(trace.times), lab.control_rate, frames)
@@ -222,10 +222,10 @@ def check_rendering() -> None:
     Raises:
         MissingDependencyError: if there is no usable GL library.
     """
-    from roman_moe.lab.lab import Lab
-    from roman_moe.lab.render import Renderer
+    from roman_moe.sim.render import Renderer
+    from roman_moe.sim.world import World
 
-    lab = Lab()
+    lab = World()
     Renderer(lab, "overview", *PREVIEW_SIZE).frame(lab.physics_state())
 
 

@@ -19,8 +19,8 @@ from roman_moe.core.files import write_json
 from roman_moe.core.roman import SCENARIOS, SKILLS
 
 if TYPE_CHECKING:
-    from roman_moe.lab.link import LinkQuality
-    from roman_moe.learning.episode import EpisodeResult
+    from roman_moe.sim.episode import EpisodeResult
+    from roman_moe.sim.link import LinkQuality
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class Evaluate:
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
-        from roman_moe.lab.noise import PoseNoise
         from roman_moe.learning.controllers import ORACLE, make_controller
         from roman_moe.learning.evaluate import Evaluation, evaluate
+        from roman_moe.sim.noise import PoseNoise
 
         for name, value, least in (
             ("episodes", self.episodes, 1),
@@ -193,7 +193,7 @@ def parse_link(delay: int, lost_share: float) -> LinkQuality:
     Raises:
         ConfigError: naming the option that is out of its range.
     """
-    from roman_moe.lab.link import LinkQuality
+    from roman_moe.sim.link import LinkQuality
 
     if delay < 0:
         raise ConfigError(f"--delay {delay}: expected 0 or more")

@@ -25,12 +25,10 @@ from roman_moe.core.spec import GATE, MONOLITHIC
 from roman_moe.core.state import SceneState
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
-from roman_moe.lab.lab import CONTROL_RATE
-from roman_moe.lab.link import GOOD_LINK, POOR_LINK, LinkQuality
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning.controllers import ORACLE, make_controller
-from roman_moe.learning.episode import (
+from roman_moe.learning.evaluate import shared_lab
+from roman_moe.learning.workers import run_jobs
+from roman_moe.sim.episode import (
     PERTURBATION_STREAM,
     EpisodeResult,
     StepController,
@@ -39,8 +37,10 @@ from roman_moe.learning.episode import (
     generator,
     run_episode,
 )
-from roman_moe.learning.evaluate import shared_lab
-from roman_moe.learning.workers import run_jobs
+from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.world import CONTROL_RATE
 
 BURST_TICKS = 8
 """Length of one disturbance [ticks]: long enough to move the hand by centimetres, short enough to see the way back."""

@@ -20,8 +20,8 @@ from roman_moe.core.paths import find_shipped
 from roman_moe.core.roman import GRIPPER_OPEN, ROMAN, SKILLS
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
-from roman_moe.lab.oracle import SkillOracle
-from roman_moe.lab.oracle_gate import OracleGate
+from roman_moe.sim.oracle import SkillOracle
+from roman_moe.sim.oracle_gate import OracleGate
 
 ORACLE = "oracle"
 

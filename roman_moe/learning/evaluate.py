@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from roman_moe.core.provenance import git_commit
-from roman_moe.lab.lab import CONTROL_RATE, Lab
-from roman_moe.lab.link import GOOD_LINK, LinkQuality
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning.controllers import identity_of, make_controller
-from roman_moe.learning.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.learning.statistics import summarize
 from roman_moe.learning.workers import run_jobs
+from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
+from roman_moe.sim.link import GOOD_LINK, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.world import CONTROL_RATE, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +177,13 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
 
 
 @functools.lru_cache(maxsize=2)
-def shared_lab(control_rate: float = CONTROL_RATE) -> Lab:
+def shared_lab(control_rate: float = CONTROL_RATE) -> World:
     """This process's lab that steps at a controller's rate [Hz].
 
     Raises:
         RomanError: if that is no whole number of physics steps.
     """
-    return Lab(control_rate)
+    return World(control_rate)
 
 
 @functools.lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.learning.episode import EpisodeResult
+from roman_moe.sim.episode import EpisodeResult
 
 Z_95 = 1.959963984540054
 """Two-sided 95 % quantile of the standard normal distribution."""

@@ -29,12 +29,6 @@ from roman_moe.core.action import Command, hold
 from roman_moe.core.errors import RomanError
 from roman_moe.core.messages import command_of, decode_weights, message_stamp
 from roman_moe.core.state import NANOSECONDS, SceneState
-from roman_moe.lab.disturbance import Disturbance
-from roman_moe.lab.judge import Judge, Outcome
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.starts import Start, scenario_start, skill_start
-from roman_moe.lab.urdf import arm_urdf, joint_names
-from roman_moe.lab.viewer import Viewer
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.commanders import REFUSED, Commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, WAITING, WARN
@@ -57,6 +51,12 @@ from roman_moe.nodes.topics import (
     TWIST,
     TWIST_COMMAND,
 )
+from roman_moe.sim.disturbance import Disturbance
+from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.urdf import arm_urdf, joint_names
+from roman_moe.sim.viewer import Viewer
+from roman_moe.sim.world import World
 
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
@@ -97,7 +97,7 @@ class LabNode(RomanNode):
     def configure(self) -> None:
         """Build the simulation, which steps at the controller's rate."""
         self._spec, rates = self._settings.spec(), self._settings.rates()
-        self._lab = Lab(rates.control_rate)
+        self._lab = World(rates.control_rate)
         self._judge = Judge(self._start)
         self._joints = list(joint_names(self._lab.model))
         self._description = arm_urdf(self._lab.model)

@@ -29,7 +29,7 @@ class EpisodeRecord:
         outcome: value of `lab.tasks.Outcome`: "success", "time_limit" and so on.
         skills: columns of `weights`, in the controller's order.
         stamps_ns: of the ticks since the episode's start, pauses left out, (T,) [ns]; the first is 0.
-        physics_states: MuJoCo's state at each tick's start, (T, n): `Lab.set_physics_state` takes a row.
+        physics_states: MuJoCo's state at each tick's start, (T, n): `World.set_physics_state` takes a row.
         weights: that the gate gave for each tick, held between its runs; zeros before its first, (T, len(skills)).
         commands: that the arm followed during each tick: linear [m/s] and angular velocity [rad/s], then gripper
             opening [m], (T, 7).

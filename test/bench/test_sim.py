@@ -3,7 +3,7 @@
 import numpy as np
 
 from roman_moe.bench.sim import _stretch, measure
-from roman_moe.lab.env import SkillEnv
+from roman_moe.sim.env import SkillEnv
 
 
 def test_bare_calls_repeat_the_environments_physics():

@@ -15,9 +15,9 @@ from roman_moe.cli import demo as module
 from roman_moe.cli.demo import Demo
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedError, RomanError
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.starts import scenario_start
 from roman_moe.report import plots
+from roman_moe.sim.starts import scenario_start
+from roman_moe.sim.world import World
 
 pytest.importorskip("rclpy")
 bringup = pytest.importorskip("roman_moe.nodes.bringup")
@@ -38,7 +38,7 @@ def graph(monkeypatch):
 
     def run_episode(controller, start, *, on_tick, **options):
         asked.update(options, controller=controller, start=start)
-        lab = Lab()
+        lab = World()
         lab.reset(scenario_start(1), np.random.default_rng(0))
         weights = np.zeros((TICKS, len(SKILLS)))
         weights[: TICKS // 2, 5] = weights[TICKS // 2 :, 6] = 1.0
@@ -159,7 +159,7 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path, graph):
 
 
 def test_a_machine_that_cannot_draw_is_told_before_the_run(tmp_path, graph, monkeypatch):
-    render = pytest.importorskip("roman_moe.lab.render")
+    render = pytest.importorskip("roman_moe.sim.render")
 
     def broken(*args):
         raise MissingDependencyError("no GL library")

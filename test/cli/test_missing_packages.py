@@ -105,7 +105,7 @@ def test_the_core_alone_names_everything_that_is_missing_at_once(tmp_path: Path)
         ("export a b", "from roman_moe.cli.main import main; assert main(['export', 'models/roman', 'bundle']) == 0"),
         ("export --from policy.onnx --skill push", FROM_ONNX),
         ("train bc", "import roman_moe.learning.clone, roman_moe.learning.bc, roman_moe.learning.export"),
-        ("demo", "import roman_moe.nodes.lab_node, roman_moe.report.video, roman_moe.lab.render, roman_moe.cli.demo"),
+        ("demo", "import roman_moe.nodes.lab_node, roman_moe.report.video, roman_moe.sim.render, roman_moe.cli.demo"),
     ],
 )
 def test_what_a_command_does_not_name_it_does_not_import(command: str, code: str, tmp_path: Path) -> None:

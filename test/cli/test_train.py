@@ -9,9 +9,9 @@ import yaml
 from small_recipe import SMALL
 
 from roman_moe.cli.main import main
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.starts import skill_start
 from roman_moe.learning.collect import Collection, Group, demonstrate
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import skill_start
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ from roman_moe.core.errors import ConfigError, DemonstrationError, NotMovedError
 from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.reader import episode_folders, read_episode
-from roman_moe.lab.link import GOOD_LINK, POOR_LINK
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.oracle import SkillOracle
-from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning import collect as module
 from roman_moe.learning.collect import Collection, Group, bursts, collect
-from roman_moe.learning.episode import EpisodeResult
+from roman_moe.sim.episode import EpisodeResult
+from roman_moe.sim.link import GOOD_LINK, POOR_LINK
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.oracle import SkillOracle
+from roman_moe.sim.starts import scenario_start, skill_start
 
 
 def small(out: Path, **changes: object) -> Collection:

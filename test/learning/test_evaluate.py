@@ -13,14 +13,14 @@ from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_ta
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.link import GOOD_LINK, LinkQuality
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.starts import skill_start
 from roman_moe.learning.controllers import OracleController, make_controller
-from roman_moe.learning.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.learning.evaluate import Evaluation, evaluate, report
 from roman_moe.learning.statistics import summarize, wilson_interval
+from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
+from roman_moe.sim.link import GOOD_LINK, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import skill_start
+from roman_moe.sim.world import World
 
 KEYS = {"episodes", "successes", "rate", "ci95", "median_time_s", "p95_time_s", "failures", "seeds", "failed_seeds"}
 
@@ -43,8 +43,8 @@ class Still:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Lab:
-    return Lab()
+def lab() -> World:
+    return World()
 
 
 # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, Table I, method 3
@@ -300,7 +300,7 @@ def test_noise_bounds_come_in_the_order_given_and_once():
 
 
 def test_a_skill_alone_has_all_the_weight():
-    lab = Lab()
+    lab = World()
     state = lab.reset(skill_start("push"), np.random.default_rng(0))
     step = make_controller("models/roman", "push").step(state)
     assert step.weights.tolist() == [1.0]

@@ -25,8 +25,8 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.network import Network
 from roman_moe.core.features import AXES
-from roman_moe.lab.env import LabEnv
-from roman_moe.lab.starts import skill_start
+from roman_moe.sim.env import LabEnv
+from roman_moe.sim.starts import skill_start
 
 REPOSITORY = Path(__file__).parents[2]
 SKILL = "push"

@@ -21,9 +21,6 @@ from roman_moe.control.controller import Controller
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import models_path
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.learning.episode import run_episode as run_in_process
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.blender import MISSED_TICKS, Blender
 from roman_moe.nodes.bringup import Tick, node_class, run_episode, running_graph
@@ -32,6 +29,9 @@ from roman_moe.nodes.graph import load_description, resolve
 from roman_moe.nodes.lab_node import LabNode, start_named
 from roman_moe.nodes.record import EpisodeRecord
 from roman_moe.nodes.topics import TWIST_COMMAND
+from roman_moe.sim.episode import run_episode as run_in_process
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.world import World
 
 NOISE = 0.005
 
@@ -46,7 +46,7 @@ class InProcess:
 
     @classmethod
     def of(cls, bundle: Path, start: str, seed: int, disturbed: bool = False) -> InProcess:
-        lab, controller = Lab(), Controller(load_bundle(bundle))
+        lab, controller = World(), Controller(load_bundle(bundle))
         states, weights = [], []
 
         def on_tick(_: Any, step: Any) -> None:
@@ -59,7 +59,7 @@ class InProcess:
 
 
 def hand_positions(states: np.ndarray) -> np.ndarray:
-    lab = Lab()
+    lab = World()
     positions = []
     for state in states:
         lab.set_physics_state(state)
@@ -75,7 +75,7 @@ def largest_hand_difference(record: EpisodeRecord, expected: InProcess) -> float
 
 def short_episodes(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     for limit in ("SKILL_TIME_LIMIT", "SCENARIO_TIME_LIMIT"):
-        monkeypatch.setattr(f"roman_moe.lab.judge.{limit}", seconds)
+        monkeypatch.setattr(f"roman_moe.sim.judge.{limit}", seconds)
 
 
 @pytest.mark.parametrize("start", ["push", "6"])

@@ -20,8 +20,6 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.state import begins_anew
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.commanders import REFUSED
 from roman_moe.nodes.diagnostics import readable
@@ -39,6 +37,8 @@ from roman_moe.nodes.topics import (
     STOPPED,
     TWIST_COMMAND,
 )
+from roman_moe.sim.starts import scenario_start, skill_start
+from roman_moe.sim.world import World
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])
@@ -75,7 +75,7 @@ class Harness:
 
 def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -> None:
     harness = Harness(rig, seed=3)
-    lab = Lab()
+    lab = World()
     expected = [lab.reset(skill_start("push"), np.random.default_rng([3, 0]))]
     for tick in range(5):
         harness.reach(tick)
@@ -160,7 +160,7 @@ def test_in_real_time_a_twist_alone_keeps_the_gripper(rig: Rig) -> None:
 
 
 def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.lab.judge.SKILL_TIME_LIMIT", 0.2)
+    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.2)
     file = tmp_path / "episode.npz"
     harness = Harness(rig, seed=9, record=str(file))
     weights = np.eye(len(SKILLS))
@@ -180,13 +180,13 @@ def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, m
     np.testing.assert_array_equal(record.stamps_ns, np.arange(4) * TICK_NS)
     np.testing.assert_array_equal(record.weights, weights[[0, 0, 2, 2]])
     np.testing.assert_array_equal(record.commands, np.tile([*FORWARD, GRIPPER_OPEN], (4, 1)))
-    lab = Lab()
+    lab = World()
     lab.reset(skill_start("push"), np.random.default_rng([9, 0]))
     np.testing.assert_array_equal(record.physics_states[0], lab.physics_state())
 
 
 def test_it_may_go_on_with_further_seeds(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.lab.judge.SKILL_TIME_LIMIT", 0.05)
+    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.05)
     harness = Harness(rig, seed=4, episodes=2)
     for count in (1, 2):
         rig.spin_until(lambda count=count: len(rig.heard[OUTCOME.name]) == 2 * count - 1)
@@ -203,7 +203,7 @@ def outcomes(rig: Rig) -> list[str]:
 
 
 def test_no_stamp_goes_back_over_episodes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.lab.judge.SKILL_TIME_LIMIT", 0.15)
+    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.15)
     rig.listen(CLOCK)
     rig.listen(JOINT_STATES)
     harness = Harness(rig, episodes=3)
@@ -263,7 +263,7 @@ def test_a_refused_stamp_is_named_with_the_amount(rig: Rig, ahead: float, amount
 
 
 def test_a_stop_pauses_the_episode(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.lab.judge.SKILL_TIME_LIMIT", 0.2)
+    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.2)
     file = tmp_path / "episode.npz"
     harness = Harness(rig, record=str(file), episodes=2)
     for tick in range(2):
@@ -296,7 +296,7 @@ def test_a_stop_pauses_the_episode(rig: Rig, tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_world_is_not_set_up_anew_while_the_arm_is_stopped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.lab.judge.SKILL_TIME_LIMIT", 0.05)
+    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.05)
     harness = Harness(rig, episodes=2)
     harness.reach(0)
     harness.command(0)

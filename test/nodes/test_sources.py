@@ -11,11 +11,11 @@ from specs import FLAGS, OBJECTS
 
 from roman_moe.core.messages import decode_hand_state, decode_object_poses, decode_scene
 from roman_moe.core.state import HandState, ObjectPoses
-from roman_moe.lab.noise import PoseNoise
 from roman_moe.nodes.base import FUTURE, MALFORMED, NOT_FINITE
 from roman_moe.nodes.observer import LATE_POSES, Observer
 from roman_moe.nodes.pose_source import PoseSource
 from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
+from roman_moe.sim.noise import PoseNoise
 
 TICK_NS = 50_000_000
 POSITIONS = np.arange(3.0 * len(OBJECTS)).reshape(-1, 3) / 32.0

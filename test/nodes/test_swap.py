@@ -139,7 +139,7 @@ def test_a_policy_of_stable_baselines3_takes_over_as_well(rig: Rig, bundle: Path
     """From its zip through `export --from` into a node that runs."""
     sb3 = pytest.importorskip("stable_baselines3")
     from roman_moe.cli.main import main
-    from roman_moe.lab.env import SkillEnv
+    from roman_moe.sim.env import SkillEnv
 
     policy = sb3.PPO("MlpPolicy", SkillEnv("push"), seed=0, device="cpu")
     policy.save(tmp_path / "policy.zip")

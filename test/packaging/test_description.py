@@ -160,7 +160,10 @@ sys.meta_path.insert(0, Blocker())
             "from roman_moe.nodes import arm_bridge, bringup, mock_arm, pose_source",
             {"mujoco", "gymnasium", "torch", "onnx", "rosbags", "matplotlib", "control_msgs", "moveit_msgs"},
         ),
-        ("import roman_moe.lab.lab, roman_moe.lab.oracle", {"torch", "rclpy", "onnxruntime", "rosbags", "matplotlib"}),
+        (
+            "import roman_moe.sim.world, roman_moe.sim.oracle",
+            {"torch", "rclpy", "onnxruntime", "rosbags", "matplotlib"},
+        ),
         ("import roman_moe.demos.reader, roman_moe.demos.writer", {"mujoco", "torch", "rclpy", "onnxruntime"}),
     ],
 )

@@ -23,8 +23,6 @@ from roman_moe.core.provenance import git_commit
 from roman_moe.core.roman import NETWORKS, SKILLS
 from roman_moe.core.spec import GATE, MONOLITHIC
 from roman_moe.demos.dataset import dataset_hash
-from roman_moe.lab.link import GOOD_LINK, LinkQuality
-from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.evaluate import Evaluation, evaluate
 from roman_moe.learning.export import policy_content
@@ -33,6 +31,8 @@ from roman_moe.learning.hybrid.run import BUNDLE, RECIPE, RECORD, Run, new_recor
 from roman_moe.learning.hybrid.trainer import TrainingJob, load_best, train_network
 from roman_moe.learning.recipe import merged
 from roman_moe.learning.statistics import wilson_interval
+from roman_moe.sim.link import GOOD_LINK, LinkQuality
+from roman_moe.sim.noise import PoseNoise
 
 _FROM_SCRATCH = {"warm_start": False, "cloning": {"strength": 0.0}}
 

@@ -15,9 +15,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from roman_moe.control.rates import Rates
 from roman_moe.core.roman import OBSERVATIONS, SKILLS, feature_indices
 from roman_moe.core.spec import GATE
-from roman_moe.lab.env import LabEnv
-from roman_moe.lab.vector_env import LabVectorEnv
 from roman_moe.learning.networks import GATE_GAIN, MLPPolicy
+from roman_moe.sim.env import LabEnv
+from roman_moe.sim.vector_env import LabVectorEnv
 
 Array = NDArray[Any]
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.control.rates import Rates
-from roman_moe.lab.link import LinkQuality
-from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.ranges import (
     BATCH,
     COUNT,
@@ -25,6 +23,8 @@ from roman_moe.learning.ranges import (
     check_ranges,
 )
 from roman_moe.learning.recipe import NetworkRecipe, load_networks, networks_of
+from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.noise import PoseNoise
 
 SCHEDULES = ("together", "gail_after_cloning")
 PENALTIES = ("logit", "probability")

@@ -31,11 +31,7 @@ from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.roman import FEATURES, OBSERVATIONS, ROMAN, SKILLS
 from roman_moe.core.spec import GATE, MONOLITHIC
 from roman_moe.demos.reader import Episode, read_episodes
-from roman_moe.lab.env import LabEnv
-from roman_moe.lab.reward import TaskReward
-from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning import bc
-from roman_moe.learning.episode import EpisodeResult, episode_seed, falls_on
 from roman_moe.learning.evaluate import EpisodeJob, run_job
 from roman_moe.learning.export import policy_content
 from roman_moe.learning.hybrid.ppo import HybridPPO
@@ -45,6 +41,10 @@ from roman_moe.learning.networks import MLPPolicy
 from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.learning.statistics import summarize
 from roman_moe.learning.workers import run_jobs
+from roman_moe.sim.env import LabEnv
+from roman_moe.sim.episode import EpisodeResult, episode_seed, falls_on
+from roman_moe.sim.reward import TaskReward
+from roman_moe.sim.starts import Start, scenario_start, skill_start
 
 CHECKPOINT = "checkpoint.pt"
 PROGRESS = "progress.json"

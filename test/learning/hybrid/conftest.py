@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from roman_moe.core.spec import GATE
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning.collect import Collection, Group, demonstrate
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import scenario_start, skill_start
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,11 @@ from roman_moe.cli.ablate import ablation_table
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.demos.reader import read_episodes
-from roman_moe.lab.link import LinkQuality
-from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.hybrid import ablate
 from roman_moe.learning.hybrid.ablate import Study
 from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe
+from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.noise import PoseNoise
 
 
 def study_of(folder: Path, recipe: HybridRecipe | None = None, **changes: object) -> Study:

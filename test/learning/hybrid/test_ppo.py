@@ -14,14 +14,14 @@ from small_recipe import small_recipe
 from specs import OBSERVATIONS, ROMAN
 from stable_baselines3.common.vec_env import VecEnv
 
-from roman_moe.lab.env import LabEnv
-from roman_moe.lab.starts import skill_start
 from roman_moe.learning.hybrid.discriminator import Discriminator
 from roman_moe.learning.hybrid.ppo import HybridPPO, MixedReward
 from roman_moe.learning.hybrid.practice import ExpertPractice, Practice
 from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe
 from roman_moe.learning.networks import MLPPolicy, ObservationLayer
 from roman_moe.learning.samples import Samples
+from roman_moe.sim.env import LabEnv
+from roman_moe.sim.starts import skill_start
 
 COUNT = len(OBSERVATIONS["button"])
 

@@ -10,10 +10,10 @@ from specs import FEATURES, OBSERVATIONS, ROMAN, SKILLS, feature_indices
 from roman_moe.control.blend import blend
 from roman_moe.control.rates import Rates
 from roman_moe.core.spec import GATE
-from roman_moe.lab.env import LabEnv
-from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning.hybrid.practice import ExpertPractice, GatePractice
 from roman_moe.learning.networks import MLPPolicy, gate_weights
+from roman_moe.sim.env import LabEnv
+from roman_moe.sim.starts import scenario_start, skill_start
 
 
 def experts() -> list[MLPPolicy]:

@@ -9,8 +9,6 @@ import yaml
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
-from roman_moe.lab.link import LinkQuality
-from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.hybrid.recipe import (
     CloningRecipe,
     GailRecipe,
@@ -22,6 +20,8 @@ from roman_moe.learning.hybrid.recipe import (
     load_hybrid_recipe,
 )
 from roman_moe.learning.recipe import NetworkRecipe, merged
+from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.noise import PoseNoise
 
 
 @pytest.mark.parametrize("name", ("fast", "paper"))

@@ -16,11 +16,11 @@ from roman_moe.cli.export import Export
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.files import write_json
-from roman_moe.lab.noise import PoseNoise
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.hybrid.recipe import HybridRecipe
 from roman_moe.learning.hybrid.run import Run, bundle_of, curves, new_record, train_run
 from roman_moe.learning.hybrid.trainer import train_network
+from roman_moe.sim.noise import PoseNoise
 
 
 def quick_recipe(**changes: object) -> HybridRecipe:

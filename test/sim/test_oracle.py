@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from specs import FLAGS, SCENARIOS, SKILLS, TOP_SPEED
 
-from roman_moe.lab.judge import Outcome
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.oracle import PRESS_SPEED, SkillOracle
-from roman_moe.lab.oracle_gate import leading_skill
-from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning.controllers import OracleController
-from roman_moe.learning.episode import run_episode
+from roman_moe.sim.episode import run_episode
+from roman_moe.sim.judge import Outcome
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.oracle import PRESS_SPEED, SkillOracle
+from roman_moe.sim.oracle_gate import leading_skill
+from roman_moe.sim.starts import scenario_start, skill_start
+from roman_moe.sim.world import World
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return Lab()
+    return World()
 
 
 @pytest.mark.parametrize("skill", SKILLS)

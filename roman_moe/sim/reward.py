@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from roman_moe.core.roman import HOME_POSITION, SKILLS
 from roman_moe.core.state import SceneState
-from roman_moe.lab import layout
-from roman_moe.lab.oracle import DRAWER_CLOSED_Y, HOLE, RACK_HEIGHT, door_angle, is_dropped, is_inserted, is_placed
+from roman_moe.sim import layout
+from roman_moe.sim.oracle import DRAWER_CLOSED_Y, HOLE, RACK_HEIGHT, door_angle, is_dropped, is_inserted, is_placed
 
 REACH_SCALE = 0.10  # [m] over which nearness of the hand to its object fades
 FAR = 0.35  # [m] an object this far from its goal has come no part of the way

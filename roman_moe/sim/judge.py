@@ -10,11 +10,11 @@ import math
 from typing import TYPE_CHECKING
 
 from roman_moe.core.roman import HOME_POSITION, ROMAN
-from roman_moe.lab import layout
+from roman_moe.sim import layout
 
 if TYPE_CHECKING:
-    from roman_moe.lab.lab import Lab
-    from roman_moe.lab.starts import Start
+    from roman_moe.sim.starts import Start
+    from roman_moe.sim.world import World
 
 
 class Outcome(enum.Enum):
@@ -48,7 +48,7 @@ class Judge:
         self._rack_distance = math.nan
         self.paused_ns = 0
 
-    def reset(self, lab: Lab) -> None:
+    def reset(self, lab: World) -> None:
         """Begin an episode: remember what success is measured against."""
         model = lab.model
         self.paused_ns = 0
@@ -60,7 +60,7 @@ class Judge:
         self._door = int(model.joint("door").qposadr[0])
         self._rack_distance = self.rack_distance(lab)
 
-    def update(self, lab: Lab) -> Outcome:
+    def update(self, lab: World) -> Outcome:
         """The episode's standing at the lab's present tick."""
         whole = self._start.skill is None
         time = (lab.stamp_ns - self.paused_ns) * 1e-9
@@ -81,7 +81,7 @@ class Judge:
         limit = self._times.time_limit
         return Outcome.TIME_LIMIT if time >= limit - 1e-9 else Outcome.RUNNING
 
-    def achieved(self, lab: Lab) -> bool:
+    def achieved(self, lab: World) -> bool:
         """Whether the objects are where the skill, or the whole task, wants them (wherever the hand is)."""
         if self._start.skill is None:
             return (
@@ -91,7 +91,7 @@ class Judge:
             )
         return self.skill_achieved(lab, self._start.skill)
 
-    def skill_achieved(self, lab: Lab, skill: str) -> bool:
+    def skill_achieved(self, lab: World, skill: str) -> bool:
         """Success condition of one skill, without its return home."""
         positions = lab.data.qpos
         if skill == "pull":
@@ -111,6 +111,6 @@ class Judge:
         raise ValueError(f"unknown skill {skill!r}")
 
     @staticmethod
-    def rack_distance(lab: Lab) -> float:
+    def rack_distance(lab: World) -> float:
         """Signed distance along the conveyor from its end to the rack [m]."""
         return float(lab.data.site("rack").xpos[1] - lab.data.site("conveyor_end").xpos[1])

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from roman_moe.core.messages import BASE_FRAME
-from roman_moe.lab.arm import ARM_JOINTS, VELOCITY_LIMITS
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.urdf import TCP, arm_urdf, joint_names, roll_pitch_yaw
+from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
+from roman_moe.sim.urdf import TCP, arm_urdf, joint_names, roll_pitch_yaw
+from roman_moe.sim.world import World
 
 KEEP = '<mujoco><compiler fusestatic="false" discardvisual="false" strippath="false"/></mujoco></robot>'
 LINKS = (*(f"link{i}" for i in range(8)), "hand", "finger_left", "finger_right")
@@ -19,7 +19,7 @@ LINKS = (*(f"link{i}" for i in range(8)), "hand", "finger_left", "finger_right")
 
 @pytest.fixture(scope="module")
 def lab():
-    return Lab()
+    return World()
 
 
 @pytest.fixture(scope="module")
@@ -129,5 +129,5 @@ def test_its_root_is_the_frame_of_the_messages():
 
 
 def test_the_module_prints_it():
-    done = subprocess.run([sys.executable, "-m", "roman_moe.lab.urdf"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-m", "roman_moe.sim.urdf"], capture_output=True, text=True, check=True)
     assert done.stdout == arm_urdf()

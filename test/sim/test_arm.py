@@ -7,15 +7,15 @@ from specs import GRIPPER_OPEN, HOME_POSITION
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.lab import layout
-from roman_moe.lab.arm import ARM_JOINTS, LIMIT_MARGIN, ORIENTATION_GAIN, VELOCITY_LIMITS, ArmController
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.starts import scenario_start
+from roman_moe.sim import layout
+from roman_moe.sim.arm import ARM_JOINTS, LIMIT_MARGIN, ORIENTATION_GAIN, VELOCITY_LIMITS, ArmController
+from roman_moe.sim.starts import scenario_start
+from roman_moe.sim.world import World
 
 
 @pytest.fixture
 def lab():
-    lab = Lab()
+    lab = World()
     lab.reset(scenario_start(6), np.random.default_rng(0))
     lab.arm.place(lab.data, HOME_POSITION, GRIPPER_OPEN)
     mujoco.mj_forward(lab.model, lab.data)

@@ -7,7 +7,7 @@ import threading
 import warnings
 
 from roman_moe.core.errors import RomanError
-from roman_moe.lab.lab import Lab
+from roman_moe.sim.world import World
 
 END_PATIENCE = 2.0  # [s]
 
@@ -19,7 +19,7 @@ class Viewer:
         RomanError: if there is no display.
     """
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: World) -> None:
         import glfw
         import mujoco.viewer
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from roman_moe.core.roman import SKILLS
 from roman_moe.core.state import SceneState
-from roman_moe.lab import layout
-from roman_moe.lab.oracle import DRAWER_CLOSED_Y, Vector, door_angle, is_dropped, is_inserted, is_placed
+from roman_moe.sim import layout
+from roman_moe.sim.oracle import DRAWER_CLOSED_Y, Vector, door_angle, is_dropped, is_inserted, is_placed
 
 
 class OracleGate:

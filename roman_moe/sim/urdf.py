@@ -1,6 +1,6 @@
 """The lab's arm as URDF, for RViz, MoveIt and robot_state_publisher: made from the MuJoCo model, so that both agree.
 
-`python -m roman_moe.lab.urdf` prints it. Links, joints, ranges, inertias and shapes are the model's. The root is
+`python -m roman_moe.sim.urdf` prints it. Links, joints, ranges, inertias and shapes are the model's. The root is
 `base`, the frame of all messages; `hand_tcp` is the point between the fingertips, which `hand_state` gives.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.messages import BASE_FRAME
-from roman_moe.lab.arm import ARM_JOINTS, VELOCITY_LIMITS
-from roman_moe.lab.lab import model_path
+from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
+from roman_moe.sim.world import model_path
 
 ROBOT = "roman_moe_lab"
 TCP = "hand_tcp"

@@ -11,14 +11,14 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from specs import FEATURES, OBSERVATIONS, SKILLS, feature_indices, feature_vector
 
-import roman_moe.lab.env
+import roman_moe.sim.env
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.lab.link import LinkQuality
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.oracle import SkillOracle
-from roman_moe.lab.reward import TaskReward
+from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.oracle import SkillOracle
+from roman_moe.sim.reward import TaskReward
 
-assert roman_moe.lab.env  # imported for its registrations
+assert roman_moe.sim.env  # imported for its registrations
 
 CHOSEN = {
     "noise": [PoseNoise(0.0), PoseNoise(0.01, "gaussian")],
@@ -48,7 +48,7 @@ def test_every_environment_passes_gymnasiums_checker(name):
 
 
 def test_make_imports_by_module_name():
-    assert gymnasium.make("roman_moe.lab.env:roman_moe/button-v0").unwrapped.start.skill == "button"
+    assert gymnasium.make("roman_moe.sim.env:roman_moe/button-v0").unwrapped.start.skill == "button"
 
 
 @pytest.mark.parametrize(("name", "chosen"), [*((name, {}) for name in (*SKILLS, "scenario")), ("push", CHOSEN)])
@@ -97,7 +97,7 @@ def test_the_viewer_shows_every_step_and_closes_with_the_environment(monkeypatch
         def close(self):
             seen.append("closed")
 
-    monkeypatch.setattr("roman_moe.lab.env.Viewer", Window)
+    monkeypatch.setattr("roman_moe.sim.env.Viewer", Window)
     env = gymnasium.make("roman_moe/push-v0", render_mode="human")
     env.reset(seed=0)
     env.step(np.zeros(4, np.float32))
@@ -109,7 +109,7 @@ def test_the_viewer_shows_every_step_and_closes_with_the_environment(monkeypatch
 
 
 def test_an_import_alone_registers():
-    program = "import gymnasium, roman_moe.lab.env as envs; gymnasium.register_envs(envs)\n"
+    program = "import gymnasium, roman_moe.sim.env as envs; gymnasium.register_envs(envs)\n"
     program += "print(gymnasium.make('roman_moe/push-v0').unwrapped.start.skill)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "push\n"

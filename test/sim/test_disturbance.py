@@ -10,20 +10,20 @@ from specs import GRIPPER_CLOSED, GRIPPER_OPEN, SCENARIOS, SKILLS
 
 from roman_moe.core.action import Command
 from roman_moe.core.state import SceneState
-from roman_moe.lab import layout
-from roman_moe.lab.disturbance import KINDS, KNOCK_TIME, Disturbance, possible
-from roman_moe.lab.judge import Judge, Outcome
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.oracle import DRAWER_CLOSED_Y, GRASP_FORCE, door_angle, is_inserted, is_placed
-from roman_moe.lab.starts import Start, scenario_start, skill_start
 from roman_moe.learning.controllers import OracleController
+from roman_moe.sim import layout
+from roman_moe.sim.disturbance import KINDS, KNOCK_TIME, Disturbance, possible
+from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.sim.oracle import DRAWER_CLOSED_Y, GRASP_FORCE, door_angle, is_inserted, is_placed
+from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.world import World
 
 SEEDS = range(3)
 
 
 @pytest.fixture(scope="module")
-def lab() -> Lab:
-    return Lab()
+def lab() -> World:
+    return World()
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Played:
     outcome: Outcome
 
 
-def play(lab: Lab, start: Start, seed: int, kind: str) -> Played:
+def play(lab: World, start: Start, seed: int, kind: str) -> Played:
     """An episode that meets this kind of disturbance, or none for ""."""
     state = lab.reset(start, np.random.default_rng([seed, 0]))
     judge, disturbance, controller = Judge(start), Disturbance(start), OracleController(start.skill)
@@ -64,7 +64,7 @@ def play(lab: Lab, start: Start, seed: int, kind: str) -> Played:
     return Played(states, physics, acts[0] if acts else None, outcome)
 
 
-def disturbed(lab: Lab, start: Start, kind: str) -> list[Played]:
+def disturbed(lab: World, start: Start, kind: str) -> list[Played]:
     """Episodes in which the disturbance acted, all of them solved nevertheless."""
     episodes = [play(lab, start, seed, kind) for seed in SEEDS]
     assert [episode.outcome for episode in episodes] == [Outcome.SUCCESS] * len(SEEDS)

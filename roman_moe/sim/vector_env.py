@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.lab.env import LabEnv, Observation, ScenarioEnv, SkillEnv
+from roman_moe.sim.env import LabEnv, Observation, ScenarioEnv, SkillEnv
 
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 

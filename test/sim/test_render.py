@@ -5,14 +5,14 @@ import pytest
 from specs import OBJECTS
 
 from roman_moe.core.errors import ConfigError, MissingDependencyError
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.render import CAMERAS, Renderer
-from roman_moe.lab.starts import scenario_start
+from roman_moe.sim.render import CAMERAS, Renderer
+from roman_moe.sim.starts import scenario_start
+from roman_moe.sim.world import World
 
 
 @pytest.fixture(scope="module")
 def lab():
-    lab = Lab()
+    lab = World()
     lab.reset(scenario_start(2), np.random.default_rng(0))
     return lab
 

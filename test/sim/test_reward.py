@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from specs import FLAGS, OBJECTS, ROMAN, SKILLS
 
 from roman_moe.core.state import SceneState
-from roman_moe.lab.env import ScenarioEnv, SkillEnv
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.oracle import SkillOracle
-from roman_moe.lab.reward import TaskReward, completion, potential
-from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning.controllers import OracleController
-from roman_moe.learning.episode import run_episode
+from roman_moe.sim.env import ScenarioEnv, SkillEnv
+from roman_moe.sim.episode import run_episode
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.oracle import SkillOracle
+from roman_moe.sim.reward import TaskReward, completion, potential
+from roman_moe.sim.starts import scenario_start, skill_start
+from roman_moe.sim.world import World
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return Lab()
+    return World()
 
 
 def potentials(lab, start, seed):

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.roman import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, SCENARIOS, SKILLS
-from roman_moe.lab import layout
+from roman_moe.sim import layout
 
 if TYPE_CHECKING:
-    from roman_moe.lab.lab import Lab
+    from roman_moe.sim.world import World
 
 _REST_GAP = 0.0005  # [m] above the surface on which a thing is put, so that it starts without overlap
 
@@ -50,7 +50,7 @@ class Start:
         """Skills that are still to do, in order."""
         return (self.skill,) if self.skill else SKILLS[self.stage :]
 
-    def place(self, lab: Lab, rng: np.random.Generator) -> None:
+    def place(self, lab: World, rng: np.random.Generator) -> None:
         """Place arm and objects at random (no physics). Draws the same numbers in the same order for every stage."""
         stage, model, data = self.stage, lab.model, lab.data
         hand = HOME_POSITION + rng.uniform(-1.0, 1.0, 3) * layout.HAND_RANGE

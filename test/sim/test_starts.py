@@ -7,17 +7,17 @@ import pytest
 from specs import HOME_POSITION, SCENARIOS, SKILLS
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.lab import layout
-from roman_moe.lab.judge import Judge
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.starts import scenario_start, skill_start
+from roman_moe.sim import layout
+from roman_moe.sim.judge import Judge
+from roman_moe.sim.starts import scenario_start, skill_start
+from roman_moe.sim.world import World
 
 STARTS = [skill_start(name) for name in SKILLS] + [scenario_start(number) for number in SCENARIOS]
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return Lab()
+    return World()
 
 
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: start.name)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError, MissingDependencyError
-from roman_moe.lab.lab import Lab
+from roman_moe.sim.world import World
 
 CAMERAS = ("overview", "left", "right")
 """`left` and `right` are the fixed RGB cameras that between them see every object; `overview` is for people."""
@@ -23,7 +23,7 @@ class Renderer:
     The lab is only a source of the model here: drawing a recorded state never touches its own.
     """
 
-    def __init__(self, lab: Lab, camera: str, width: int, height: int) -> None:
+    def __init__(self, lab: World, camera: str, width: int, height: int) -> None:
         """`width`, `height`: of the pictures [pixels].
 
         Raises:
@@ -43,7 +43,7 @@ class Renderer:
             ) from error
 
     def frame(self, physics_state: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Picture of a state from `Lab.physics_state`, (height, width, 3) RGB."""
+        """Picture of a state from `World.physics_state`, (height, width, 3) RGB."""
         self._data.qpos[:] = physics_state
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)  # lights and cameras hang on these

@@ -6,16 +6,16 @@ import pytest
 from specs import HOME_POSITION, SKILLS
 
 from roman_moe.core.action import hold
-from roman_moe.lab.judge import Judge, Outcome
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.starts import scenario_start, skill_start
+from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.sim.starts import scenario_start, skill_start
+from roman_moe.sim.world import World
 
 WHOLE = "scenario"
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return Lab()
+    return World()
 
 
 def begin(lab, name):

@@ -16,12 +16,12 @@ import numpy as np
 
 from roman_moe.core.roman import GRIPPER_OPEN
 from roman_moe.core.state import SceneState
-from roman_moe.lab import layout
-from roman_moe.lab.oracle import DRAWER_CLOSED_Y, GRASP_FORCE, door_angle, is_dropped, is_inserted, is_placed
+from roman_moe.sim import layout
+from roman_moe.sim.oracle import DRAWER_CLOSED_Y, GRASP_FORCE, door_angle, is_dropped, is_inserted, is_placed
 
 if TYPE_CHECKING:
-    from roman_moe.lab.lab import Lab
-    from roman_moe.lab.starts import Start
+    from roman_moe.sim.starts import Start
+    from roman_moe.sim.world import World
 
 KINDS = ("shove_rack", "close_drawer", "close_door", "knock_out", "return_vial")
 """Every kind: shove the rack, close the drawer or the door half-way, knock what is held out of the gripper, move the
@@ -75,15 +75,15 @@ class Disturbance:
         self.kind = ""
         self.acted_ns = -1
 
-    def reset(self, lab: Lab, rng: np.random.Generator) -> None:
+    def reset(self, lab: World, rng: np.random.Generator) -> None:
         """Begin an episode: draw what is going to happen."""
         self._rng = rng
         self.kind = str(rng.choice(self._kinds)) if self._kinds else ""
         self.acted_ns = -1
         self._resting = _heights(lab)  # of things when they were last not held [m]
-        self._continue: Callable[[Lab, SceneState], bool] | None = None
+        self._continue: Callable[[World, SceneState], bool] | None = None
 
-    def update(self, lab: Lab, state: SceneState) -> None:
+    def update(self, lab: World, state: SceneState) -> None:
         """Act, if the moment has come, on what the lab does until its next tick. Call before each `lab.step`."""
         if np.any(state.finger_forces < GRASP_FORCE):
             self._resting = _heights(lab)
@@ -99,10 +99,10 @@ class Disturbance:
 
     # Each kind: whether it can happen now, and how it begins.
 
-    def _can_shove_rack(self, lab: Lab, state: SceneState) -> bool:
+    def _can_shove_rack(self, lab: World, state: SceneState) -> bool:
         return is_placed(state) and _is_clear(state, "rack") and _is_clear(state, "vial")
 
-    def _shove_rack(self, lab: Lab, state: SceneState) -> None:
+    def _shove_rack(self, lab: World, state: SceneState) -> None:
         angle = self._rng.uniform(-math.pi, math.pi)
         speed = self._rng.uniform(*SHOVE_SPEED)
         at_end = state.position("rack")[1] - state.position("conveyor_end")[1] < SHOVE_ROOM
@@ -113,26 +113,26 @@ class Disturbance:
         for name in bodies:
             lab.data.joint(name).qvel[:2] += push
 
-    def _can_close_drawer(self, lab: Lab, state: SceneState) -> bool:
+    def _can_close_drawer(self, lab: World, state: SceneState) -> bool:
         opening = DRAWER_CLOSED_Y - state.position("drawer_handle")[1]
         return opening > 0.9 * layout.DRAWER_TRAVEL and not is_inserted(state) and state.hand_position[1] < -0.02
 
-    def _close_drawer(self, lab: Lab, state: SceneState) -> None:
+    def _close_drawer(self, lab: World, state: SceneState) -> None:
         goal = self._rng.uniform(*HALF) * layout.DRAWER_TRAVEL
         self._move_joint(lab, state, "drawer", goal, DRAWER_SPEED)
 
-    def _can_close_door(self, lab: Lab, state: SceneState) -> bool:
+    def _can_close_door(self, lab: World, state: SceneState) -> bool:
         hand = state.hand_position
         stored = lab.data.body("rack").xpos[2] < self._resting["rack"] + 0.005 and not is_placed(state)
         is_open = door_angle(state) > layout.DOOR_OPEN_SHARE * layout.DOOR_RANGE
         distance = float(np.linalg.norm((hand - state.position("rack"))[:2]))
         return is_open and stored and bool(hand[2] > OVERHEAD) and distance > 1.5 * CLEAR
 
-    def _close_door(self, lab: Lab, state: SceneState) -> None:
+    def _close_door(self, lab: World, state: SceneState) -> None:
         goal = self._rng.uniform(*HALF) * layout.DOOR_RANGE
         self._move_joint(lab, state, "door", goal, DOOR_SPEED)
 
-    def _move_joint(self, lab: Lab, state: SceneState, name: str, goal: float, speed: float) -> None:
+    def _move_joint(self, lab: World, state: SceneState, name: str, goal: float, speed: float) -> None:
         """Close a joint at a speed until it has come down to `goal`."""
         joint, of_model = lab.data.joint(name), lab.model.joint(name)
         # What the joint itself holds against that speed. A servo's force would stand for a whole tick: too long for
@@ -140,7 +140,7 @@ class Disturbance:
         force = -float(of_model.damping[0] * speed + of_model.frictionloss[0])
         limit_ns = self.acted_ns + int(LONGEST_MOVE * 1e9)
 
-        def go_on(lab: Lab, state: SceneState) -> bool:
+        def go_on(lab: World, state: SceneState) -> bool:
             moving = bool(joint.qpos[0] > goal) and state.stamp_ns < limit_ns
             joint.qfrc_applied[0] = force if moving else 0.0
             return moving
@@ -148,15 +148,15 @@ class Disturbance:
         self._continue = go_on
         go_on(lab, state)
 
-    def _can_knock_out(self, lab: Lab, state: SceneState) -> bool:
+    def _can_knock_out(self, lab: World, state: SceneState) -> bool:
         if state.finger_opening < EMPTY or not bool(np.all(state.finger_forces > GRASP_FORCE)):
             return False
         return all(lab.data.body(name).xpos[2] < height + LOW for name, height in self._resting.items())
 
-    def _knock_out(self, lab: Lab, state: SceneState) -> None:
+    def _knock_out(self, lab: World, state: SceneState) -> None:
         limit_ns = self.acted_ns + int(KNOCK_TIME * 1e9)
 
-        def go_on(lab: Lab, state: SceneState) -> bool:
+        def go_on(lab: World, state: SceneState) -> bool:
             held = state.stamp_ns < limit_ns
             lab.forced_opening = GRIPPER_OPEN if held else None
             return held
@@ -164,7 +164,7 @@ class Disturbance:
         self._continue = go_on
         go_on(lab, state)
 
-    def _can_return_vial(self, lab: Lab, state: SceneState) -> bool:
+    def _can_return_vial(self, lab: World, state: SceneState) -> bool:
         opening = DRAWER_CLOSED_Y - state.position("drawer_handle")[1]
         offset = state.position("rack") - state.position("rack_target")
         return (
@@ -175,7 +175,7 @@ class Disturbance:
             and is_dropped(state)
         )
 
-    def _return_vial(self, lab: Lab, state: SceneState) -> None:
+    def _return_vial(self, lab: World, state: SceneState) -> None:
         slot = lab.data.site(f"slot_{self._rng.integers(layout.VIAL_SLOTS)}").xpos
         half_height = float(lab.model.geom("vial").size[2])
         joint = lab.data.joint("vial")
@@ -187,5 +187,5 @@ def _is_clear(state: SceneState, name: str) -> bool:
     return float(np.linalg.norm(state.hand_position - state.position(name))) > CLEAR
 
 
-def _heights(lab: Lab) -> dict[str, float]:
+def _heights(lab: World) -> dict[str, float]:
     return {name: float(lab.data.body(name).xpos[2]) for name in ("cover", "rack", "vial")}

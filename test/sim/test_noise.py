@@ -8,7 +8,7 @@ from specs import FLAGS, OBJECTS, ROMAN
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import SceneState
-from roman_moe.lab.noise import PoseNoise
+from roman_moe.sim.noise import PoseNoise
 
 
 def scene():

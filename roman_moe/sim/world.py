@@ -1,4 +1,4 @@
-"""Lab: the laboratory as one object that takes commands and answers with scene states.
+"""World: the laboratory as one object that takes commands and answers with scene states.
 
 The same object stands behind the Gymnasium environments, the evaluation and the ROS node. Everything it reports is
 the true state; noise is added by whoever plays the camera.
@@ -18,10 +18,10 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.roman import OBJECTS, ROMAN
 from roman_moe.core.state import NANOSECONDS, SceneState
-from roman_moe.lab.arm import ARM_JOINTS, ArmController
+from roman_moe.sim.arm import ARM_JOINTS, ArmController
 
 if TYPE_CHECKING:
-    from roman_moe.lab.starts import Start
+    from roman_moe.sim.starts import Start
 
 CONTROL_RATE = 20.0  # [Hz] of the experts, hence of the arm's commands
 BUTTON_PRESSED_SHARE = 0.8  # of its travel, while touched by the robot (ROMAN)
@@ -29,10 +29,10 @@ BUTTON_PRESSED_SHARE = 0.8  # of its travel, while touched by the robot (ROMAN)
 
 def model_path() -> Path:
     """The lab's MJCF file."""
-    return Path(str(resources.files("roman_moe.lab"))) / "assets" / "lab.xml"
+    return Path(str(resources.files("roman_moe.sim"))) / "assets" / "lab.xml"
 
 
-class Lab:
+class World:
     """The simulated laboratory.
 
     Attributes:

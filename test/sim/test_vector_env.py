@@ -7,10 +7,10 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
-import roman_moe.lab.env
+import roman_moe.sim.env
 from roman_moe.core.errors import ConfigError
 
-assert roman_moe.lab.env  # imported for its registrations
+assert roman_moe.sim.env  # imported for its registrations
 
 LIMITS = (0.1, 0.15, 0.3)
 """Time limits [s] of three environments, so that they do not end together."""

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.state import SceneState
-from roman_moe.lab.disturbance import Disturbance
-from roman_moe.lab.judge import Judge, Outcome
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.link import GOOD_LINK, CommandLink, LinkQuality
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.starts import Start
+from roman_moe.sim.disturbance import Disturbance
+from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.sim.link import GOOD_LINK, CommandLink, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import Start
+from roman_moe.sim.world import World
 
 START_STREAM = 0
 NOISE_STREAM = 1
@@ -97,7 +97,7 @@ def falls_on(index: int, share: float) -> bool:
 
 
 def run_episode(
-    lab: Lab,
+    lab: World,
     controller: StepController,
     start: Start,
     seed: int,

@@ -1,7 +1,7 @@
 """Gymnasium environments: each skill alone and the whole task, behind the lab that everything else uses.
 
 Registered as `roman_moe/<skill>-v0` and `roman_moe/scenario-v0` (keyword `scenario`, 6 by default) when this module is
-imported; `gymnasium.make("roman_moe.lab.env:roman_moe/push-v0")` does both. Their specs are plain data: they go
+imported; `gymnasium.make("roman_moe.sim.env:roman_moe/push-v0")` does both. Their specs are plain data: they go
 through JSON and pickle, and so do the environments themselves through pickle.
 """
 
@@ -30,15 +30,15 @@ from roman_moe.core.roman import (
     feature_vector,
 )
 from roman_moe.core.state import SceneState
-from roman_moe.lab.disturbance import Disturbance
-from roman_moe.lab.judge import Judge, Outcome
-from roman_moe.lab.lab import CONTROL_RATE, Lab
-from roman_moe.lab.link import GOOD_LINK, CommandLink, LinkQuality
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.render import Renderer
-from roman_moe.lab.reward import TaskReward, potential
-from roman_moe.lab.starts import Start, scenario_start, skill_start
-from roman_moe.lab.viewer import Viewer
+from roman_moe.sim.disturbance import Disturbance
+from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.sim.link import GOOD_LINK, CommandLink, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.render import Renderer
+from roman_moe.sim.reward import TaskReward, potential
+from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.viewer import Viewer
+from roman_moe.sim.world import CONTROL_RATE, World
 
 Observation = NDArray[np.float32]
 Quality = TypeVar("Quality", PoseNoise, LinkQuality, TaskReward)
@@ -90,7 +90,7 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ConfigError(f"unknown render mode {render_mode!r}: expected one of human, rgb_array, None")
-        self.lab = Lab()
+        self.lab = World()
         self.start = start
         self.features = tuple(features)
         self.noises = _kinds(PoseNoise, PoseNoise(NOISE_BOUND) if noise is None else noise)
@@ -207,12 +207,12 @@ def _kinds(kind: type[Quality], given: Quality | Mapping[str, Any] | Sequence[An
 for _skill in SKILLS:
     gymnasium.register(
         f"roman_moe/{_skill}-v0",
-        entry_point="roman_moe.lab.env:SkillEnv",
-        vector_entry_point="roman_moe.lab.vector_env:skill_envs",
+        entry_point="roman_moe.sim.env:SkillEnv",
+        vector_entry_point="roman_moe.sim.vector_env:skill_envs",
         kwargs={"skill": _skill},
     )
 gymnasium.register(
     "roman_moe/scenario-v0",
-    entry_point="roman_moe.lab.env:ScenarioEnv",
-    vector_entry_point="roman_moe.lab.vector_env:scenario_envs",
+    entry_point="roman_moe.sim.env:ScenarioEnv",
+    vector_entry_point="roman_moe.sim.vector_env:scenario_envs",
 )

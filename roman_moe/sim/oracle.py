@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.roman import ACTION_SIZE, HOME_POSITION, SKILLS, TOP_SPEED
 from roman_moe.core.state import SceneState
-from roman_moe.lab import layout
+from roman_moe.sim import layout
 
 Vector = NDArray[np.float64]
 

@@ -8,13 +8,13 @@ from specs import GRIPPER_CLOSED
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError
-from roman_moe.lab.env import SkillEnv
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.link import CommandLink, LinkQuality
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.starts import skill_start
 from roman_moe.learning.controllers import make_controller
-from roman_moe.learning.episode import run_episode
+from roman_moe.sim.env import SkillEnv
+from roman_moe.sim.episode import run_episode
+from roman_moe.sim.link import CommandLink, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import skill_start
+from roman_moe.sim.world import World
 
 TICK_NS = 50_000_000
 
@@ -86,7 +86,7 @@ def test_an_episode_over_a_poor_link_follows_from_its_seed():
     def episode(link: LinkQuality):
         seen, hands = [], []
         result = run_episode(
-            Lab(),
+            World(),
             make_controller("oracle", "button"),
             skill_start("button"),
             5,

@@ -1,0 +1,1 @@
+"""Simulation of a task with a real arm's dynamics: worlds, episodes, Gymnasium environments. MuJoCo."""

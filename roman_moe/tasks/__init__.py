@@ -1,0 +1,1 @@
+"""Tasks that we ship: a folder each."""
