@@ -35,12 +35,12 @@ from std_msgs.msg import Bool, Float64MultiArray
 from roman_moe.arms.config import ArmConfig, load_arm_config
 from roman_moe.core.action import Command
 from roman_moe.core.bodies import bodies_of_objects, poses_of
-from roman_moe.lab.arm import ARM_JOINTS, VELOCITY_LIMITS
-from roman_moe.lab.judge import Judge, Outcome
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.starts import scenario_start
 from roman_moe.nodes.process import leave, make_executor, ros_context
 from roman_moe.nodes.topics import CODEC
+from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
+from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.sim.starts import scenario_start
+from roman_moe.sim.world import World
 
 RATE = 100.0  # [Hz] of Servo and of the robot's state, for both arms: 1 / publish_period
 CAMERA_DIVIDER = 3  # periods from one image to the next
@@ -60,7 +60,7 @@ class LabRobot:
     """
 
     def __init__(self, scenario: int, seed: int) -> None:
-        self.lab = Lab(RATE)
+        self.lab = World(RATE)
         start = scenario_start(scenario)
         self.lab.reset(start, np.random.default_rng([seed, 0]))
         self.judge = Judge(start)

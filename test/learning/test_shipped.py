@@ -3,19 +3,19 @@
 import pytest
 from specs import SCENARIOS, SKILLS
 
-from roman_moe.lab.env import NOISE_BOUND
-from roman_moe.lab.lab import Lab
-from roman_moe.lab.noise import PoseNoise
-from roman_moe.lab.starts import scenario_start, skill_start
 from roman_moe.learning.controllers import make_controller
-from roman_moe.learning.episode import run_episode
+from roman_moe.sim.env import NOISE_BOUND
+from roman_moe.sim.episode import run_episode
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import scenario_start, skill_start
+from roman_moe.sim.world import World
 
 BUNDLE = "models/roman"
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return Lab()
+    return World()
 
 
 def failures(lab, controller, start, seeds):

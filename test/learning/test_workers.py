@@ -13,8 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.lab.starts import skill_start
 from roman_moe.learning.workers import run_jobs
+from roman_moe.sim.starts import skill_start
 
 
 @pytest.mark.parametrize("workers", [1, 2])
