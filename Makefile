@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 JAZZY  := .venv-jazzy
-PYTHON ?=# a Python 3.10 to 3.13; found by itself if not given
+PYTHON ?=# a Python 3.11 to 3.13; found by itself if not given
 ARGS   ?=# more arguments for the command of demo, test and test-slow
 # a test's graph is several processes itself: more of these at once only wait for each other
 TEST_PROCESSES := --numprocesses 2 --dist worksteal

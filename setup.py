@@ -92,12 +92,13 @@ setup(
     author="The roman_moe authors",
     maintainer="The roman_moe authors",
     maintainer_email="maintainers@example.com",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     # The usual place, spelt out: an editable install is then a path, which comes before a folder of the same name, such
     # as the checkout itself, where Python runs beside it; an import hook would come after it.
     package_dir={"": "."},
-    package_data={NAME: ["py.typed"], f"{NAME}.sim": ["assets/*"], f"{NAME}.tasks": ["**/*.yaml"]},
+    package_data={NAME: ["py.typed", "sim/**/*", "tasks/**/*"]},
+    exclude_package_data={"": ["*.pyc", "**/__pycache__/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -1,7 +1,7 @@
 #!/bin/sh
 # make_venv.sh FOLDER ROS: make the virtual environment FOLDER for ROS, "wheels" or "ros-<distribution>".
 #
-# Uses $PYTHON, or the first Python 3.10 to 3.13 it finds. Gets by without Debian's python3-venv. A folder that was made
+# Uses $PYTHON, or the first Python 3.11 to 3.13 it finds. Gets by without Debian's python3-venv. A folder that was made
 # for another ROS is made anew; one made by hand is kept.
 set -eu
 venv=$1
@@ -10,17 +10,17 @@ stamps=$venv/.stamps
 
 say() { echo "make_venv: $*" >&2; }
 
-fits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 
 python=
-for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     if fits "$candidate"; then
         python=$candidate
         break
     fi
 done
 if [ -z "$python" ]; then
-    say "found no Python 3.10 to 3.13 among: ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10};" \
+    say "found no Python 3.11 to 3.13 among: ${PYTHON:-python3 python3.13 python3.12 python3.11};" \
         "install one, or name one: make PYTHON=/path/to/python3.12"
     exit 1
 fi

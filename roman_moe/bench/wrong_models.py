@@ -40,7 +40,7 @@ def _wrong_metadata(told: dict[str, str]) -> Iterator[tuple[str, Edit]]:
     for key in told:
         yield f"metadata without {key}", forget(key)
     yield "no metadata", lambda model: model.ClearField("metadata_props")
-    yield "metadata of another format", set_(format_version="2")
+    yield "metadata of another format", set_(format_version="99")
     yield "metadata of another skill", set_(skill=other)
     yield "metadata of no skill", set_(skill="")
     yield "a skill of two lines", set_(skill=told["skill"] + "\nTraceback (most recent call last):")

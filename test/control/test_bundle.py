@@ -16,7 +16,7 @@ import onnx
 import pytest
 from bundles import tiny_metadata, tiny_network, write_networks, write_tiny_bundle
 from onnx import TensorProto, helper, numpy_helper
-from specs import FEATURES, SKILLS
+from specs import FEATURES, ROMAN, SKILLS
 
 from roman_moe.control.bundle import load_bundle, load_model
 from roman_moe.control.manifest import load_manifest
@@ -124,7 +124,7 @@ def test_another_skills_network(tmp_path: Path):
         ({"rate": 25.0}, "rate_hz 25.0: the manifest expects 20.0"),
         ({"top_speed": 0.5}, "trained with top_speed 0.5"),
         ({"outputs": ("y", "z", "x", "gripper")}, "outputs y, z, x, gripper"),
-        ({"units": tuple("cm" for _ in tiny_metadata("push").units)}, "in 'cm': this program offers 'm'"),
+        ({"units": tuple("cm" for _ in tiny_metadata("push").units)}, "in 'cm': task 'roman' offers 'm'"),
         ({"units": ("m",)}, "names 1 units for 15 features"),
     ],
 )
@@ -142,14 +142,14 @@ def test_unknown_and_missing_metadata(tmp_path: Path):
                 entry.value = entry.value.replace("rack.x", "shelf.x")
 
     def forget(model: onnx.ModelProto) -> None:
-        helper.set_model_props(model, {"format_version": "1"})
-
-    def future(model: onnx.ModelProto) -> None:
         helper.set_model_props(model, {"format_version": "2"})
 
+    def future(model: onnx.ModelProto) -> None:
+        helper.set_model_props(model, {"format_version": "3"})
+
     assert "observes feature 'shelf.x'" in refusal(with_push(tmp_path / "a", edited(data, rename)))
-    assert "metadata property 'skill' is missing" in refusal(with_push(tmp_path / "b", edited(data, forget)))
-    assert "network format version 2: this program reads 1" in refusal(with_push(tmp_path / "c", edited(data, future)))
+    assert "metadata property 'task' is missing" in refusal(with_push(tmp_path / "b", edited(data, forget)))
+    assert "network format version 3: this program reads 2" in refusal(with_push(tmp_path / "c", edited(data, future)))
 
 
 def test_graph_that_does_not_fit_its_metadata(tmp_path: Path):
@@ -235,8 +235,8 @@ def test_weights_outside_the_file(tmp_path: Path):
         ("control_rate: 20.0", "control_rat: 20.0", "rates: unknown key 'control_rat': did you mean 'control_rate'?"),
         ("control_rate: 20.0", "control_rate: fast", "rates: control_rate is 'fast': expected a number"),
         ("control_rate: 20.0", "control_rate: 25.0", "no whole multiple of gate_rate"),
-        ("top_speed: 0.2", "top_speed: 0.0", "expected a positive top_speed"),
-        ("format_version: 1", "format_version: 2", "format_version 2: this program reads 1"),
+        ("top_speed: 0.2", "top_speed: 0.0", "top_speed 0.0: expected more than 0"),
+        ("format_version: 2", "format_version: 3", "format_version 3: this program reads 2"),
         ("kind: gate_and_experts", "kind: magic", "kind 'magic': expected 'gate_and_experts'"),
         ("- pull\n", "- pul\n", "unknown skill 'pul'"),
         ("- pull\n", "", "pull is in one of them only"),
@@ -271,7 +271,7 @@ def test_without_onnxruntime_the_message_names_the_extras(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match=r"roman-moe\[cpu\], or roman-moe\[gpu\]"):
-        Network(tiny_network("push"), "push.onnx")
+        Network(ROMAN, tiny_network("push"), "push.onnx")
 
 
 OPEN_FILES = """

@@ -13,12 +13,10 @@ from roman_moe.control.blend import blend
 from roman_moe.control.commander import GRASP_FORCE, Commander, told_opening
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.action import ActionScale
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import SceneState
 
 RATE = 20.0
-SCALE = ActionScale()
 WEIGHTS = np.array([0.7, 0.2, 0.1])
 ACTIONS = np.array([[0.5, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0]])
 NO_ANSWER = np.full(4, np.nan)
@@ -31,7 +29,7 @@ def loose(tmp_path_factory: pytest.TempPathFactory) -> Limits:
 
 @pytest.fixture
 def commander(loose: Limits) -> Commander:
-    return Commander(SCALE, loose, RATE)
+    return Commander(ROMAN, loose, RATE)
 
 
 def scene(tick: int = 0, opening: float = GRIPPER_OPEN, force: float = 0.0) -> SceneState:
@@ -83,7 +81,7 @@ def test_with_all_there_the_command_is_the_blend_to_the_last_bit(commander: Comm
         weights, actions = rng.dirichlet(np.ones(3)), rng.uniform(-1.0, 1.0, (3, 4))
         decision = commander.decide(scene(tick), weights, actions)
         np.testing.assert_array_equal(decision.action, blend(weights, actions))
-        np.testing.assert_array_equal(decision.command.linear_velocity, decision.action[:3] * SCALE.top_speed)
+        np.testing.assert_array_equal(decision.command.linear_velocity, decision.action[:3] * ROMAN.action.top_speed)
         assert decision.command.stamp_ns == tick * 50_000_000
         assert decision.fault == ""
         assert commander.guard.status is GuardStatus.NO_WARNING
@@ -131,7 +129,7 @@ def test_half_of_an_answer_is_none(commander: Commander):
 
 def test_nobody_misses_an_expert_of_no_weight(commander: Commander):
     weights = np.array([0.7, 0.3, 0.0])
-    with_it = Commander(SCALE, commander.guard.limits, RATE).decide(scene(), weights, ACTIONS)
+    with_it = Commander(ROMAN, commander.guard.limits, RATE).decide(scene(), weights, ACTIONS)
     decision = commander.decide(scene(), weights, without(2))
     assert commander.guard.status is GuardStatus.NO_WARNING
     np.testing.assert_array_equal(decision.action, with_it.action)
@@ -181,7 +179,7 @@ def test_float32_weights_pass(commander: Commander):
 
 
 def test_a_share_of_one_changes_no_bit(commander: Commander):
-    other = Commander(SCALE, commander.guard.limits, RATE)
+    other = Commander(ROMAN, commander.guard.limits, RATE)
     rng = np.random.default_rng(0)
     for tick in range(50):
         weights, actions = rng.dirichlet(np.ones(3)), rng.uniform(-1.0, 1.0, (3, 4))
@@ -219,7 +217,7 @@ def test_with_the_leading_expert_taken_out_the_arm_rests(commander: Commander):
 
 
 def test_no_tick_of_a_thousand_broken_ones_raises_or_gives_what_is_not_finite():
-    commander = Commander(SCALE, load_limits(), RATE)
+    commander = Commander(ROMAN, load_limits(), RATE)
     rng = np.random.default_rng(0)
     statuses = set()
     for tick in range(2000):
@@ -261,5 +259,5 @@ def test_a_stopped_guard_is_no_fault_of_the_tick(commander: Commander):
 @pytest.mark.parametrize("rate", [10.0, 14.0])
 def test_a_controller_too_slow_for_its_limits_is_one_line(rate: float):
     with pytest.raises(ConfigError, match=f"max_command_age 0.1 s: a controller of {rate:g} Hz needs .* s or more"):
-        Commander(SCALE, load_limits(), rate)
-    Commander(SCALE, replace(load_limits(), max_command_age=1.5 / rate), rate)
+        Commander(ROMAN, load_limits(), rate)
+    Commander(ROMAN, replace(load_limits(), max_command_age=1.5 / rate), rate)

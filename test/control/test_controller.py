@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import write_loose_limits, write_tiny_bundle
-from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN, feature_vector
+from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, LAYOUT, OBJECTS, ROMAN
 
 from roman_moe.control.blend import blend
 from roman_moe.control.bundle import Bundle, load_bundle
@@ -47,12 +47,12 @@ def scene(tick: int = 0, seed: int = 0) -> SceneState:
 def test_a_step_is_the_parts_put_together(bundle: Bundle, loose: Limits):
     state = scene()
     step = Controller(bundle, loose).step(state)
-    features = feature_vector(state)
+    features = LAYOUT.vector(state)
     actions = np.array([expert.action(features) for expert in bundle.experts])
     np.testing.assert_array_equal(step.weights, bundle.gate.weights(features))
     np.testing.assert_array_equal(step.expert_actions, actions)
     np.testing.assert_array_equal(step.action, blend(step.weights, actions))
-    np.testing.assert_array_equal(step.command.linear_velocity, step.action[:3] * bundle.action_scale.top_speed)
+    np.testing.assert_array_equal(step.command.linear_velocity, step.action[:3] * ROMAN.action.top_speed)
     assert step.command.stamp_ns == state.stamp_ns
     assert step.fault == ""
 
@@ -68,7 +68,7 @@ def test_the_gate_answers_every_second_tick_and_its_weights_hold_in_between(bund
 def test_starting_between_gate_ticks_the_gate_answers_at_once(bundle: Bundle):
     state = scene(tick=7)
     step = Controller(bundle).step(state)
-    np.testing.assert_array_equal(step.weights, bundle.gate.weights(feature_vector(state)))
+    np.testing.assert_array_equal(step.weights, bundle.gate.weights(LAYOUT.vector(state)))
 
 
 def test_reset_forgets_the_episode(bundle: Bundle):

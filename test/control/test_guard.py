@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from specs import GRIPPER_CLOSED, GRIPPER_OPEN
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN
 
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits, load_limits
@@ -32,6 +32,10 @@ def command(velocity: object, stamp_ns: int = 0, opening: float = GRIPPER_OPEN) 
     return Command(stamp_ns, np.array(velocity, dtype=np.float64), opening)
 
 
+def guard_of(limits: Limits, rate: float = RATE) -> Guard:
+    return Guard(limits, 1.0 / rate, ROMAN.gripper)
+
+
 def wishes(rng: np.random.Generator, ticks: int, top: float = 1.0) -> Iterator[np.ndarray]:
     """Velocities as a broken sender may have them: steps, noise, rest, reversals and long ways into a corner [m/s]."""
     wish, drift = np.zeros(3), np.zeros(3)
@@ -52,7 +56,7 @@ def wishes(rng: np.random.Generator, ticks: int, top: float = 1.0) -> Iterator[n
 
 def ready(limits: Limits = AMPLE, rate: float = RATE) -> Guard:
     """A guard whose ramp has passed, of an arm at rest."""
-    guard = Guard(limits, 1.0 / rate)
+    guard = guard_of(limits, rate)
     while True:
         guard.allow(command([limits.speed, 0.0, 0.0]), MIDDLE)
         if guard.status is GuardStatus.NO_WARNING:
@@ -85,7 +89,7 @@ class Walk:
 def walk(limits: Limits, seed: int, ticks: int = 400, rate: float = RATE, faults: bool = False) -> Walk:
     """Follow random commands; with `faults`, also stops, re-arms, resets at rest, halts and commands that are none."""
     rng = np.random.default_rng(seed)
-    guard, position = Guard(limits, 1.0 / rate), MIDDLE.copy()
+    guard, position = guard_of(limits, rate), MIDDLE.copy()
     velocities, positions, statuses = [np.zeros(3)], [position], []
     for wish in wishes(rng, ticks):
         kind = rng.integers(40) if faults else -1
@@ -132,7 +136,7 @@ def test_at_the_faces_acceleration_holds_along_each_axis_for_a_hand_that_moves_a
     tight = replace(SHIPPED, acceleration=SHIPPED.speed**2 / SHIPPED.slow_down, jerk=1e6)
     slowed = 0
     for axis, side in FACES:
-        guard, position = Guard(tight, 1.0 / RATE), MIDDLE.copy()
+        guard, position = guard_of(tight), MIDDLE.copy()
         wish, before = np.zeros(3), 0.0
         wish[axis] = 2.0 * side
         for _ in range(300):
@@ -208,7 +212,7 @@ def test_commands_within_all_limits_pass_as_the_same_object():
 
 
 def test_the_guard_never_writes_into_a_command():
-    guard = Guard(SHIPPED, 1.0 / RATE)
+    guard = guard_of(SHIPPED)
     asked = command([1.0, 1.0, 1.0])
     guard.allow(asked, np.array(SHIPPED.workspace_high))
     np.testing.assert_array_equal(asked.linear_velocity, np.ones(3))
@@ -225,7 +229,7 @@ def ramp_of(guard: Guard) -> list[float]:
 
 
 def started() -> Guard:
-    return Guard(AMPLE, 1.0 / RATE)
+    return guard_of(AMPLE)
 
 
 def after_reset() -> Guard:
@@ -249,9 +253,9 @@ def after_long_halt() -> Guard:
     return guard
 
 
-@pytest.mark.parametrize("guard_of", [started, after_reset, after_rearm, after_long_halt])
-def test_motion_ramps_in_from_rest(guard_of: object):
-    speeds = ramp_of(guard_of())
+@pytest.mark.parametrize("resting", [started, after_reset, after_rearm, after_long_halt])
+def test_motion_ramps_in_from_rest(resting: Callable[[], Guard]):
+    speeds = ramp_of(resting())
     share = np.minimum(np.arange(1, len(speeds) + 1) / (AMPLE.ramp * RATE), 1.0)
     np.testing.assert_allclose(speeds, AMPLE.speed * share, atol=1e-9)
     assert len(speeds) >= AMPLE.ramp * RATE
@@ -307,7 +311,7 @@ def test_outside_the_workspace_nothing_moves_further_out():
     rng = np.random.default_rng(0)
     low, high = np.array(SHIPPED.workspace_low), np.array(SHIPPED.workspace_high)
     for seed in range(20):
-        guard = Guard(SHIPPED, 1.0 / RATE)
+        guard = guard_of(SHIPPED)
         outside = np.where(rng.random(3) < 0.5, low - rng.uniform(0.0, 0.3, 3), high + rng.uniform(0.0, 0.3, 3))
         inside = rng.random(3) < 0.5
         position = np.where(inside, MIDDLE, outside)
@@ -441,7 +445,7 @@ def test_the_same_commands_give_the_same_bits():
 
 def test_the_gripper_is_told_no_opening_that_it_does_not_have():
     for asked, told in ((10.0, GRIPPER_OPEN), (-1.0, GRIPPER_CLOSED), (0.03, 0.03)):
-        guard = Guard(load_limits(), 0.05)
+        guard = guard_of(load_limits())
         allowed = guard.allow(Command(0, np.zeros(3), asked), np.array([0.46, 0.0, 0.31]))
         assert allowed.gripper_opening == guard.gripper_opening == told
         assert (guard.status is GuardStatus.LIMITED_GRIPPER) == (asked != told)

@@ -2,18 +2,9 @@
 
 import numpy as np
 import pytest
-from specs import (
-    FEATURES,
-    FLAGS,
-    HOME_POSITION,
-    OBJECTS,
-    OBSERVATIONS,
-    SKILLS,
-    feature_indices,
-    feature_vector,
-)
+from specs import FEATURES, FLAGS, LAYOUT, OBJECTS, OBSERVATIONS, ROMAN, SKILLS
 
-from roman_moe.core.action import ActionScale
+from roman_moe.core.action import to_command
 from roman_moe.core.state import SceneState
 
 ORDER = """
@@ -44,6 +35,7 @@ WIDTHS = {"pull": 12, "rotate_open": 12, "button": 13, "gate": 28, "monolithic":
 def state(**changes) -> SceneState:
     """A scene of numbers that are all different."""
     values = {
+        "spec": ROMAN,
         "stamp_ns": 0,
         "hand_position": np.array([0.1, 0.2, 0.3]),
         "hand_velocity": np.array([0.01, 0.02, 0.03]),
@@ -59,14 +51,14 @@ def test_features_have_their_names_order_and_units():
     assert list(FEATURES) == ORDER
     distance = np.sqrt(0.36**2 + 0.2**2 + 0.01**2)  # from home, (0.46, 0, 0.31)
     expected = [0.1, 0.2, 0.3, 0.01, 0.02, 0.03, 0.25, 0.75, 0.05, *range(1, 28), 1.0, distance]
-    np.testing.assert_allclose(feature_vector(state()), expected, rtol=1e-15)
-    np.testing.assert_array_equal(HOME_POSITION, [0.46, 0.0, 0.31])
+    np.testing.assert_allclose(LAYOUT.vector(state()), expected, rtol=1e-15)
+    np.testing.assert_array_equal(ROMAN.home.position, [0.46, 0.0, 0.31])
     assert tuple(dict.fromkeys(name.split(".")[0] for name in ORDER[9:36])) == OBJECTS
     assert FLAGS == ("button_pressed",)
 
 
 def test_finger_forces_saturate_at_one_newton_and_flags_are_numbers():
-    vector = feature_vector(state(finger_forces=np.array([0.999, 30.0]), flags=np.array([False])))
+    vector = LAYOUT.vector(state(finger_forces=np.array([0.999, 30.0]), flags=np.array([False])))
     np.testing.assert_array_equal(vector[[6, 7, 36]], [0.999, 1.0, 0.0])
 
 
@@ -75,7 +67,7 @@ def test_each_network_sees_what_romans_does_in_its_order(name):
     objects = [feature for thing in SEEN[name] for feature in ORDER if feature.split(".")[0] == thing]
     assert list(OBSERVATIONS[name]) == [*HAND, *objects, "home_distance"]
     assert len(OBSERVATIONS[name]) == WIDTHS.get(name, 15)
-    assert [FEATURES[i] for i in feature_indices(OBSERVATIONS[name])] == list(OBSERVATIONS[name])
+    assert [FEATURES[i] for i in LAYOUT.indices(OBSERVATIONS[name])] == list(OBSERVATIONS[name])
 
 
 def test_every_network_is_here():
@@ -87,7 +79,7 @@ def test_skills_have_their_order():
 
 
 def test_an_action_of_one_is_the_top_speed_and_more_is_not():
-    command = ActionScale().command(7, np.array([1.0, -0.5, 1.001, 0.0]), 0.03)
+    command = to_command(ROMAN, 7, np.array([1.0, -0.5, 1.001, 0.0]), 0.03)
     np.testing.assert_allclose(command.linear_velocity, [0.20, -0.10, 0.20], rtol=1e-15)
     assert (command.stamp_ns, command.gripper_opening) == (7, 0.03)
 
@@ -96,4 +88,4 @@ def test_an_action_of_one_is_the_top_speed_and_more_is_not():
     ("action", "opening"), [(1, 0.08), (0.501, 0.08), (0.499, 0.03), (-0.499, 0.03), (-0.501, 0.0)]
 )
 def test_the_gripper_opens_and_closes_beyond_half_an_action(action, opening):
-    assert ActionScale().command(0, np.array([0.0, 0.0, 0.0, action]), 0.03).gripper_opening == opening
+    assert to_command(ROMAN, 0, np.array([0.0, 0.0, 0.0, action]), 0.03).gripper_opening == opening
