@@ -12,7 +12,7 @@ import yaml
 from bundles import write_loose_limits
 from ros_rig import TIMEOUT, Rig
 from servo_emulator import FRANKA, JAZZY, UR, PointRobot, ServoNode
-from specs import GRIPPER_OPEN
+from specs import GRIPPER_OPEN, ROMAN
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import load_arm_config
@@ -41,7 +41,7 @@ class Bench:
         self.limits = bundle.parent / "real_speed.yaml"
         self.limits.write_text(yaml.safe_dump({**limits, "speed": SPEED}))
         self._bundle = bundle
-        config = load_arm_config(self.file)
+        config = load_arm_config(self.file, ROMAN)
         rig.listen(HAND_STATE)
         self.gripper = Topic(config.gripper.topic, Float64MultiArray)
         rig.listen(self.gripper)

@@ -29,12 +29,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState, MultiDOFJointState
 from servo_clock import ElasticPace, Pace, WallPace
 from servo_emulator import FRANKA, HUMBLE, JAZZY, UR, ServoNode, finger_joints
-from specs import OBJECTS
+from specs import ROMAN
 from std_msgs.msg import Bool, Float64MultiArray
 
 from roman_moe.arms.config import ArmConfig, load_arm_config
 from roman_moe.core.action import Command
-from roman_moe.core.bodies import bodies_of_objects, poses_of
 from roman_moe.nodes.process import leave, make_executor, ros_context
 from roman_moe.nodes.topics import CODEC
 from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
@@ -177,8 +176,8 @@ class Driver(Node):
         self._joints.publish(joints)
         self._button.publish(Bool(data=state.flag("button_pressed")))
         if self._robot.periods % CAMERA_DIVIDER == 0:
-            poses = poses_of(state)
-            message = CODEC.bodies(OBJECTS, bodies_of_objects(poses))
+            poses = state.poses
+            message = CODEC.object_poses(ROMAN, poses)
             message.header.stamp = stamp
             self._camera.publish(message)
 
@@ -229,7 +228,7 @@ def main() -> int:
     parser.add_argument("--scenario", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    config = load_arm_config(options.config)
+    config = load_arm_config(options.config, ROMAN)
     arm = "ur" if "/ur" in options.config else "franka"
     parent, robot = os.getppid(), LabRobot(options.scenario, options.seed)
     parameters = {**SERVO_PARAMETERS[arm], "publish_period": 1.0 / RATE}

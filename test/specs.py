@@ -21,3 +21,4 @@ TOP_SPEED = ROMAN.action.top_speed
 OBJECT_INDEX, FEATURE_INDEX = ROMAN.object_index, LAYOUT.index
 HOME_POSITION = np.array(ROMAN.home.position)
 feature_vector, feature_indices = LAYOUT.vector, LAYOUT.indices
+FORCE_SCALE = ROMAN.gripper.force_scale

@@ -53,7 +53,7 @@ def test_fingers_open_by_the_sum_of_their_ways() -> None:
 
 
 def test_a_gripper_is_never_told_more_than_open_or_less_than_closed() -> None:
-    config = GripperConfig(joints=("knuckle",), topic="/g", scale=-10.0, offset=0.8)
+    config = GripperConfig(joints=("knuckle",), topic="/g", scale=-10.0, offset=0.8, largest_opening=0.08)
     assert gripper_position(0.0, config) == pytest.approx(0.8)
     assert gripper_position(0.04, config) == pytest.approx(0.4)
     assert gripper_position(7.0, config) == pytest.approx(0.0)

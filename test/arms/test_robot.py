@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from specs import GRIPPER_OPEN, ROMAN
 
 from roman_moe.arms.config import ArmConfig, FingersConfig, GripperConfig, PoseConfig
 from roman_moe.arms.robot import RobotState
@@ -16,11 +17,12 @@ DOWN = (1.0, 0.0, 0.0, 0.0)
 
 def robot(**fingers: object) -> RobotState:
     return RobotState(
+        ROMAN,
         ArmConfig(
             pose=PoseConfig(topic="/pose", tool_offset=(0.0, 0.0, 0.1)),
             fingers=FingersConfig(joints={"left": 1.0, "right": 1.0}, **fingers),  # type: ignore[arg-type]
-            gripper=GripperConfig(joints=("left",), topic="/gripper"),
-        )
+            gripper=GripperConfig(joints=("left",), topic="/gripper", largest_opening=GRIPPER_OPEN),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from specs import HOME_POSITION
+from specs import HOME_POSITION, ROMAN
 
 from roman_moe.arms.watch import CONFLICT_REST, CommandWatch, contradicts
 from roman_moe.control.guard import Guard, GuardStatus
@@ -26,7 +26,7 @@ class Harness:
     """A watch whose two clocks are turned by hand."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.watch = CommandWatch(limits or load_limits(), PERIOD, halt_messages=3)
+        self.watch = CommandWatch(limits or load_limits(), PERIOD, halt_messages=3, gripper=ROMAN.gripper)
         self.now_ns, self.now = START_NS, 100.0
 
     def wait(self, seconds: float) -> None:
@@ -74,7 +74,7 @@ def test_a_command_is_repeated_until_the_next() -> None:
 def test_what_a_guard_has_let_through_passes_unchanged() -> None:
     """The watch's own guard must not be felt behind the blender's."""
     limits = load_limits()
-    harness, sender, rng = Harness(limits), Guard(limits, PERIOD), np.random.default_rng(0)
+    harness, sender, rng = Harness(limits), Guard(limits, PERIOD, ROMAN.gripper), np.random.default_rng(0)
     for i in range(400):
         wanted = rng.uniform(-0.3, 0.3, 3) * (i % 50 > 5)
         command = sender.allow(Command(0, wanted, 0.08), HOME_POSITION)

@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_rig import Rig
 from sensor_msgs.msg import JointState
-from specs import GRIPPER_CLOSED, GRIPPER_OPEN
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN
 from std_msgs.msg import Bool, Float64MultiArray, Int8
 
 from roman_moe.control.limits import load_limits
@@ -86,7 +86,7 @@ class Harness:
         self._answered = -1
 
     def know_hand(self, count: int = 1) -> Any:
-        return decode_hand_state(self.rig.last(HAND_STATE, count))
+        return decode_hand_state(ROMAN, self.rig.last(HAND_STATE, count))
 
     def command(self, velocity: np.ndarray = FORWARD, opening: float | None = None, stamp_ns: int | None = None) -> int:
         """Answer the latest hand state, one that has no answer yet, or another stamp."""

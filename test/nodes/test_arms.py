@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 from ros_rig import Rig
 from sensor_msgs.msg import JointState
-from specs import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, ROMAN
 
 from roman_moe.core.action import Command
 from roman_moe.core.messages import decode_hand_state, message_stamp
@@ -48,7 +48,7 @@ class Commander(Node):
         self.create_subscription(HAND_STATE.kind, HAND_STATE.name, self._on_hand, HAND_STATE.qos)
 
     def _on_hand(self, message: Any) -> None:
-        self.hands.append(decode_hand_state(message))
+        self.hands.append(decode_hand_state(ROMAN, message))
         if self.willing:
             for share in self.opinions:
                 command = Command(message_stamp(message), share * self.velocity, self.opening)
@@ -90,7 +90,7 @@ class Servo(Node):
 
 
 def lab(rig: Rig, bundle: Path) -> RomanNode:
-    return rig.add(LabNode, start="push")
+    return rig.add(LabNode, task="roman", start="push")
 
 
 def mock(rig: Rig, bundle: Path) -> RomanNode:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from bundles import write_loose_limits
 from ros_rig import Rig
-from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
+from scenes import scene_at
+from specs import ACTION_LAYOUT, GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN, SKILLS
 
 from roman_moe.control.blend import blend
-from roman_moe.control.manifest import load_manifest
+from roman_moe.core.action import to_command
 from roman_moe.core.messages import decode_command, message_stamp
-from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.blender import MISSED_TICKS, SKIPPED_TICKS, Blender
 from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
@@ -34,20 +34,16 @@ class Harness:
         self.node = rig.add(Blender, controller=str(bundle), **parameters)
         rig.listen(TWIST_COMMAND)
         rig.listen(GRIPPER_COMMAND)
-        self.scale = load_manifest(bundle).action_scale
 
     def scene(self, tick: int) -> None:
-        zeros, objects = np.zeros(3), np.zeros((len(OBJECTS), 3))
-        flags = np.zeros(len(FLAGS), dtype=bool)
-        state = SceneState(tick * TICK_NS, HOME_POSITION, zeros, GRIPPER_OPEN, zeros[:2], objects, flags)
-        self.rig.send(SCENE, CODEC.scene(state))
+        self.rig.send(SCENE, CODEC.scene(scene_at(tick * TICK_NS)))
 
     def weights(self, tick: int, weights: np.ndarray = WEIGHTS) -> None:
         self.rig.send(GATE_WEIGHTS, CODEC.weights(tick * TICK_NS, SKILLS, weights))
 
     def action(self, tick: int, expert: int, action: np.ndarray | None = None) -> None:
         chosen = ACTIONS[expert] if action is None else action
-        self.rig.send(expert_action(SKILLS[expert]), CODEC.action(tick * TICK_NS, chosen))
+        self.rig.send(expert_action(SKILLS[expert]), CODEC.action(tick * TICK_NS, ACTION_LAYOUT, chosen))
 
     def whole_tick(self, tick: int) -> Any:
         before = len(self.rig.heard[TWIST_COMMAND.name])
@@ -74,7 +70,7 @@ class Harness:
 def test_a_complete_tick_is_the_controllers_own_blend(rig: Rig, bundle: Path) -> None:
     harness = Harness(rig, bundle, lockstep=True)
     command = harness.whole_tick(0)
-    expected = harness.scale.command(0, blend(WEIGHTS, np.where(WEIGHTS[:, None] > 0, ACTIONS, 0.0)), GRIPPER_OPEN)
+    expected = to_command(ROMAN, 0, blend(WEIGHTS, np.where(WEIGHTS[:, None] > 0, ACTIONS, 0.0)), GRIPPER_OPEN)
     assert command.stamp_ns == 0
     np.testing.assert_array_equal(command.linear_velocity, expected.linear_velocity)
     assert command.gripper_opening == expected.gripper_opening
@@ -117,7 +113,7 @@ def test_at_the_deadline_the_others_are_blended_renormalised(rig: Rig, bundle: P
     harness.action(2, 0)
     harness.action(2, 1)
     command = harness.command(2)
-    expected = harness.scale.command(0, (0.6 * ACTIONS[0] + 0.3 * ACTIONS[1]) / 0.9, GRIPPER_OPEN)
+    expected = to_command(ROMAN, 0, (0.6 * ACTIONS[0] + 0.3 * ACTIONS[1]) / 0.9, GRIPPER_OPEN)
     np.testing.assert_allclose(command.linear_velocity, expected.linear_velocity, rtol=1e-12)
     assert harness.counts[MISSED_TICKS] == 1
     rig.spin_until(lambda: rig.said("blender", "no answer from expert_rotate_open: blended the others"))
@@ -222,10 +218,10 @@ def test_an_action_out_of_range_is_dropped_and_counted(rig: Rig, bundle: Path, h
 
 def test_malformed_messages_are_dropped_and_counted(rig: Rig, bundle: Path) -> None:
     harness = Harness(rig, bundle, lockstep=True)
-    short = CODEC.action(0, ACTIONS[0])
+    short = CODEC.action(0, ACTION_LAYOUT, ACTIONS[0])
     short.velocity = short.velocity[:3]
     other = CODEC.weights(0, [*SKILLS[:-1], "dance"], WEIGHTS)
-    odd_stamp = CODEC.action(0, ACTIONS[0])
+    odd_stamp = CODEC.action(0, ACTION_LAYOUT, ACTIONS[0])
     odd_stamp.header.stamp.nanosec = 2**32 - 1
     rig.send(expert_action(SKILLS[0]), short, odd_stamp)
     rig.send(GATE_WEIGHTS, other)

@@ -21,7 +21,7 @@ from rclpy.action import CancelResponse
 from rclpy.node import Node
 from ros_rig import Rig
 from servo_emulator import PointRobot
-from specs import GRIPPER_CLOSED, GRIPPER_OPEN
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import GripperConfig, load_arm_config
@@ -94,7 +94,7 @@ class Harness:
         for topic in (SERVO, HAND_STATE):
             rig.listen(topic)
         self.fingers = emulators().PlainFingers(**fingers)
-        self.robot = rig.join(lambda context: Robot(context, load_arm_config(self.file), self.fingers))
+        self.robot = rig.join(lambda context: Robot(context, load_arm_config(self.file, ROMAN), self.fingers))
         if make:
             self.start_gripper(make)
 
@@ -155,7 +155,7 @@ def test_a_gripper_opens_and_closes_by_its_action(rig: Rig, bundle: Path, arm: s
     harness.until_state("reached: 0.0 mm")
     assert harness.fingers.width == pytest.approx(0.0, abs=0.0025)  # the controllers' tolerance: 0.02 rad
     harness.command(GRIPPER_OPEN)
-    largest = load_arm_config(harness.file).gripper.largest_opening
+    largest = load_arm_config(harness.file, ROMAN).gripper.largest_opening
     harness.until_state(f"reached: {1e3 * largest:.1f} mm")
     rig.spin_until(lambda: math.isclose(harness.fingers.width, largest, abs_tol=2e-5))
     assert harness.robot.gripper.results == {"SUCCEEDED": 2}
@@ -169,9 +169,9 @@ def test_an_object_is_held_with_one_goal(rig: Rig, bundle: Path, arm: str, make:
     harness.start()
     harness.command(GRIPPER_CLOSED)
     harness.until_state("holding")
-    hand = decode_hand_state(rig.heard[HAND_STATE.name][-1])
+    hand = decode_hand_state(ROMAN, rig.heard[HAND_STATE.name][-1])
     assert hand.finger_opening == pytest.approx(0.02, abs=1e-4)
-    rig.spin_until(lambda: decode_hand_state(rig.heard[HAND_STATE.name][-1]).finger_forces.all())
+    rig.spin_until(lambda: decode_hand_state(ROMAN, rig.heard[HAND_STATE.name][-1]).finger_forces.all())
     harness.pass_time()
     how = "SUCCEEDED" if make == "RobotiqController" else "ABORTED"
     assert harness.robot.gripper.results == {how: 1}
@@ -307,7 +307,7 @@ def test_a_stop_halts_fingers_on_their_way(rig: Rig, bundle: Path, arm: str, mak
     harness.command(GRIPPER_CLOSED)
     harness.pass_time()
     assert harness.fingers.width == pytest.approx(width, abs=1e-3)
-    assert not decode_hand_state(rig.heard[HAND_STATE.name][-1]).finger_forces.any()  # halted, it holds nothing
+    assert not decode_hand_state(ROMAN, rig.heard[HAND_STATE.name][-1]).finger_forces.any()  # halted, it holds nothing
     rig.trigger("arm_bridge/rearm")
     harness.pass_time()
     harness.fingers.speed = 0.1

@@ -12,13 +12,14 @@ import pytest
 from bundles import write_tiny_bundle
 from rclpy.node import Node
 from ros_rig import Rig
-from specs import GRIPPER_CLOSED, GRIPPER_OPEN, SKILLS
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN, SKILLS
 from std_msgs.msg import Bool
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
+from roman_moe.core.spec import SkillSpec
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.commanders import REFUSED
@@ -51,7 +52,7 @@ class Harness:
         self.rig = rig
         rig.listen(HAND_STATE)
         rig.listen(OUTCOME)
-        self.node = rig.add(LabNode, **{"start": "push", "lockstep": True, **parameters})
+        self.node = rig.add(LabNode, **{"task": "roman", "start": "push", "lockstep": True, **parameters})
 
     def stamp(self, tick: int) -> int:
         """Of a tick of the running episode [ns]."""
@@ -65,12 +66,17 @@ class Harness:
 
     @property
     def stamps(self) -> list[int]:
-        return [decode_hand_state(message).stamp_ns for message in self.rig.heard[HAND_STATE.name]]
+        return [decode_hand_state(ROMAN, message).stamp_ns for message in self.rig.heard[HAND_STATE.name]]
 
     def reach(self, tick: int) -> Any:
         """The state of a tick."""
         self.rig.spin_until(lambda: self.stamp(tick) in self.stamps)
-        return decode_hand_state(self.rig.heard[HAND_STATE.name][self.stamps.index(self.stamp(tick))])
+        return decode_hand_state(ROMAN, self.rig.heard[HAND_STATE.name][self.stamps.index(self.stamp(tick))])
+
+
+def limit_time(monkeypatch: pytest.MonkeyPatch, limit: float) -> None:
+    """Every skill's episodes end after that [s]."""
+    monkeypatch.setattr(SkillSpec, "time_limit", property(lambda _: limit))
 
 
 def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -> None:
@@ -124,9 +130,9 @@ def test_commands_that_are_not_finite_malformed_or_of_another_tick_are_not_follo
     harness.reach(0)
     harness.command(0, np.array([np.nan, 0.0, 0.0]), gripper=np.inf)
     rig.spin_until(lambda: rig.reported("lab", NOT_FINITE) == 2)
-    turning = CODEC.twist(Command(harness.stamp(0), FORWARD, 0.0))
-    turning.twist.angular.z = 1.0
-    rig.send(TWIST_COMMAND, turning)
+    elsewhere = CODEC.twist(Command(harness.stamp(0), FORWARD, 0.0))
+    elsewhere.header.frame_id = "tool0"
+    rig.send(TWIST_COMMAND, elsewhere)
     rig.spin_until(lambda: rig.reported("lab", MALFORMED) == 1)
     for tick in (-1, 1, 7):
         harness.command(tick)
@@ -160,7 +166,7 @@ def test_in_real_time_a_twist_alone_keeps_the_gripper(rig: Rig) -> None:
 
 
 def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.2)
+    limit_time(monkeypatch, 0.2)
     file = tmp_path / "episode.npz"
     harness = Harness(rig, seed=9, record=str(file))
     weights = np.eye(len(SKILLS))
@@ -186,7 +192,7 @@ def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, m
 
 
 def test_it_may_go_on_with_further_seeds(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.05)
+    limit_time(monkeypatch, 0.05)
     harness = Harness(rig, seed=4, episodes=2)
     for count in (1, 2):
         rig.spin_until(lambda count=count: len(rig.heard[OUTCOME.name]) == 2 * count - 1)
@@ -203,7 +209,7 @@ def outcomes(rig: Rig) -> list[str]:
 
 
 def test_no_stamp_goes_back_over_episodes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.15)
+    limit_time(monkeypatch, 0.15)
     rig.listen(CLOCK)
     rig.listen(JOINT_STATES)
     harness = Harness(rig, episodes=3)
@@ -263,7 +269,7 @@ def test_a_refused_stamp_is_named_with_the_amount(rig: Rig, ahead: float, amount
 
 
 def test_a_stop_pauses_the_episode(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.2)
+    limit_time(monkeypatch, 0.2)
     file = tmp_path / "episode.npz"
     harness = Harness(rig, record=str(file), episodes=2)
     for tick in range(2):
@@ -296,7 +302,7 @@ def test_a_stop_pauses_the_episode(rig: Rig, tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_world_is_not_set_up_anew_while_the_arm_is_stopped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.sim.judge.SKILL_TIME_LIMIT", 0.05)
+    limit_time(monkeypatch, 0.05)
     harness = Harness(rig, episodes=2)
     harness.reach(0)
     harness.command(0)
@@ -329,7 +335,7 @@ def test_a_viewer_without_a_display_is_one_line(rig: Rig, monkeypatch: pytest.Mo
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(RomanError, match="viewer cannot open: .*display"):
-        rig.add(LabNode, viewer=True)
+        rig.add(LabNode, task="roman", viewer=True)
 
 
 def test_starts_have_names() -> None:

@@ -17,14 +17,14 @@ from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle.node import LifecycleNodeMixin
 from ros_rig import Rig
-from specs import FLAGS, HOME_POSITION, OBJECTS
+from scenes import scene_at
+from specs import ROMAN
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import load_arm_config
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import config_path
-from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import CALLBACK_FAULTS, ILLEGAL, RomanNode
 from roman_moe.nodes.blender import Blender
 from roman_moe.nodes.bringup import NODE_CLASSES, node_class, running_graph
@@ -61,15 +61,13 @@ def play_robot(rig: Rig, bundle: Path) -> None:
     content = yaml.safe_load(config_path("arms/franka.yaml").read_text())
     del content["gripper"]["action"]
     (bundle.parent / "arm.yaml").write_text(yaml.safe_dump(content))
-    config = load_arm_config(bundle.parent / "arm.yaml")
+    config = load_arm_config(bundle.parent / "arm.yaml", ROMAN)
     rig.listen(Topic(config.twist.topic, TwistStamped))
     rig.listen(Topic(config.gripper.topic, Float64MultiArray))
 
 
 def scene(tick: int) -> Any:
-    zeros, objects = np.zeros(3), np.zeros((len(OBJECTS), 3))
-    flags = np.zeros(len(FLAGS), dtype=bool)
-    return CODEC.scene(SceneState(tick * 50_000_000, HOME_POSITION, zeros, 0.0, zeros[:2], objects, flags))
+    return CODEC.scene(scene_at(tick * 50_000_000, finger_opening=0.0))
 
 
 class Managed:
@@ -151,7 +149,7 @@ def test_a_node_that_was_deactivated_works_again(rig: Rig, bundle: Path) -> None
 
 @pytest.mark.parametrize("state", TRANSITIONS)
 def test_an_illegal_transition_is_refused_counted_and_survived(rig: Rig, state: str) -> None:
-    managed = Managed(rig, Observer)
+    managed = Managed(rig, Observer, task="roman")
     way = ["configure", "activate", "shutdown"][: list(TRANSITIONS).index(state)]
     for transition in way:
         assert rig.change_state("managed", transition)
@@ -173,7 +171,7 @@ def test_where_ros_itself_raises_the_node_lives_on(rig: Rig, monkeypatch: pytest
         raise RuntimeError("Unable to start transition 99\nsomewhere in C")  # as Jazzy's rclpy
 
     monkeypatch.setattr(LifecycleNodeMixin, "_LifecycleNodeMixin__on_change_state", raises)
-    managed = Managed(rig, Observer)
+    managed = Managed(rig, Observer, task="roman")
     assert not rig.change_state("managed", Transition.TRANSITION_ACTIVATE)
     assert managed.state == "unconfigured"
     rig.spin_until(lambda: "Unable to start transition 99" in rig.fact("managed", "last_fault"))
@@ -208,7 +206,7 @@ def test_a_configuration_that_fails_says_why_and_can_be_repeated(
 
 
 def test_an_activation_that_fails_leaves_nothing_and_its_reason(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    managed = Managed(rig, Observer)
+    managed = Managed(rig, Observer, task="roman")
     managed.goes("configure", "inactive")
     with monkeypatch.context() as patch:
         for error in (RomanError("no clock in this house"), ZeroDivisionError("no clock in this house")):
@@ -226,7 +224,7 @@ def test_an_activation_that_fails_leaves_nothing_and_its_reason(rig: Rig, monkey
 
 
 def test_a_fault_on_the_way_out_keeps_no_node_active(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    managed = Managed(rig, Observer)
+    managed = Managed(rig, Observer, task="roman")
     managed.goes("configure", "inactive")
     managed.goes("activate", "active")
 
@@ -243,7 +241,7 @@ def test_a_fault_on_the_way_out_keeps_no_node_active(rig: Rig, monkeypatch: pyte
 
 
 def test_a_node_starts_by_itself_or_says_why_not(rig: Rig, tmp_path: Path) -> None:
-    rig.add(Observer)
+    rig.add(Observer, task="roman")
     assert rig.state("observer") == "active"
     with pytest.raises(BundleError, match="nowhere: no such folder"):
         rig.add(Blender, controller=str(tmp_path / "nowhere"))

@@ -65,7 +65,7 @@ def test_a_missing_value_is_named(rig: Rig) -> None:
 
 
 def test_ros_knows_the_descriptions(rig: Rig) -> None:
-    node = rig.add(Observer)
+    node = rig.add(Observer, task="roman")
     descriptor = node.describe_parameter("pose_wait")
     assert "[s]" in descriptor.description
     assert descriptor.read_only

@@ -149,7 +149,7 @@ def test_a_second_node_that_says_the_same_is_refused_unless_it_succeeds_a_killed
     open_rig: Rig, monkeypatch: pytest.MonkeyPatch, parent: bool
 ) -> None:
     with another("observer", SCENE):
-        second = open_rig.join(lambda context: Observer(context=context))
+        second = open_rig.join(lambda context: Observer(context=context, parameters={"task": "roman"}))
         open_rig.spin_until(lambda: [who.node for who in second.publishers_of(SCENE)] == ["observer"])
         if parent:  # the bring-up has looked around, and has killed the first
             monkeypatch.setenv(PARENT_VARIABLE, str(os.getpid()))
@@ -161,9 +161,9 @@ def test_a_second_node_that_says_the_same_is_refused_unless_it_succeeds_a_killed
 
 def test_a_node_started_by_hand_is_refused_while_another_has_its_name(domain: None) -> None:
     environment = {key: value for key, value in os.environ.items() if key != PARENT_VARIABLE}
-    command = [sys.executable, "-m", "roman_moe.nodes.observer"]
+    command = [sys.executable, "-m", "roman_moe.nodes.observer", "--ros-args", "-p", "task:=roman"]
     with ros_context() as context:
-        first, executor = Observer(context=context), make_executor(context)
+        first, executor = Observer(context=context, parameters={"task": "roman"}), make_executor(context)
         first.start()
         second = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         _, errors = second.communicate(timeout=START)

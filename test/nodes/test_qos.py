@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_rig import Rig
-from specs import FLAGS, OBJECTS
+from scenes import hand_at, poses_at
+from specs import ROMAN
 
-from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.bringup import node_class
 from roman_moe.nodes.diagnostics import INCOMPATIBLE, INCOMPATIBLE_QOS
 from roman_moe.nodes.graph import load_description, resolve
@@ -24,13 +23,11 @@ RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFOR
 
 
 def poses() -> Any:
-    ones, zeros = np.ones(len(OBJECTS), dtype=bool), np.zeros(len(OBJECTS))
-    return CODEC.object_poses(ObjectPoses(0, np.zeros((len(OBJECTS), 3)), ones, zeros))
+    return CODEC.object_poses(ROMAN, poses_at(0))
 
 
 def hand() -> Any:
-    flags = np.zeros(len(FLAGS), dtype=bool)
-    return CODEC.hand_state(HandState(0, np.zeros(3), np.zeros(3), 0.08, np.zeros(2), flags))
+    return CODEC.hand_state(hand_at(0))
 
 
 def offering(topic: Topic, reliability: ReliabilityPolicy) -> Topic:
@@ -39,7 +36,7 @@ def offering(topic: Topic, reliability: ReliabilityPolicy) -> Topic:
 
 @pytest.mark.parametrize("reliability", [RELIABLE, BEST_EFFORT])
 def test_poses_of_either_reliability_make_a_scene(rig: Rig, reliability: ReliabilityPolicy) -> None:
-    rig.add(Observer, lockstep=True)
+    rig.add(Observer, task="roman", lockstep=True)
     rig.listen(SCENE)
     rig.send(HAND_STATE, hand())
     rig.send(offering(OBJECT_POSES, reliability), poses())
@@ -49,7 +46,7 @@ def test_poses_of_either_reliability_make_a_scene(rig: Rig, reliability: Reliabi
 
 @pytest.mark.parametrize("reliability", [RELIABLE, BEST_EFFORT])
 def test_a_camera_of_either_reliability_reaches_the_pose_source(rig: Rig, reliability: ReliabilityPolicy) -> None:
-    rig.add(PoseSource)
+    rig.add(PoseSource, task="roman")
     rig.listen(OBJECT_POSES)
     rig.send(offering(TRUTH_POSES, reliability), poses())
     rig.last(OBJECT_POSES)

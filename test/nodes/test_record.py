@@ -15,7 +15,7 @@ from roman_moe.nodes.record import EpisodeRecord, EpisodeRecorder
 
 
 def record() -> EpisodeRecord:
-    recorder = EpisodeRecorder("push", 3)
+    recorder = EpisodeRecorder("push", 3, SKILLS)
     for tick in range(5):
         recorder.add_tick(tick * 50, Command(tick * 50, np.full(3, tick), 0.08), np.full(4, tick))
     recorder.add_weights(150, ("push", "pull"), np.array([0.2, 0.8]))  # weights may come in any order
@@ -41,7 +41,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path: Path) -> None:
 
 
 def test_an_episode_without_ticks_is_a_record_too() -> None:
-    empty = EpisodeRecorder("push", 0).finish("fault", 0, 0)
+    empty = EpisodeRecorder("push", 0, SKILLS).finish("fault", 0, 0)
     assert empty.skills == SKILLS
     assert empty.weights.shape == (0, len(SKILLS))
     assert empty.leading == ()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rcl_interfaces.srv import GetParameters
 from servo_emulator import HUMBLE, JAZZY, PREFIX, UR, PointRobot, Servo, ServoNode
+from specs import ROMAN
 
 from roman_moe.arms.config import load_arm_config
 
@@ -145,7 +146,7 @@ def test_joints_keep_their_speed_and_their_range(version: str) -> None:
 
 def test_its_parameters_are_read_as_from_rclcpp(rig: Any) -> None:
     """One name that is not declared, and the answer has no values (rclcpp, parameter_service.cpp)."""
-    config = load_arm_config("config/arms/ur.yaml")
+    config = load_arm_config("config/arms/ur.yaml", ROMAN)
     robot = rig.join(lambda context: PointRobot(context, config))
     node = rig.join(lambda context: ServoNode(context, config, robot, HUMBLE, UR))
 

@@ -11,6 +11,7 @@ from geometry_msgs.msg import TwistStamped
 from ros_rig import Rig
 from servo_bench import SPEED, Bench
 from servo_emulator import HUMBLE, JAZZY, PREFIX, UR, ServoNode
+from specs import ROMAN
 from std_srvs.srv import SetBool
 
 from roman_moe.arms.config import load_arm_config
@@ -135,7 +136,7 @@ def test_the_successor_of_a_killed_servo_is_read_anew(
         bench.servo.destroy_service(service)
     if seen_by == "event":
         monkeypatch.setattr(ServoLink, "_subscribers", lambda self: {b"one"})
-    config = load_arm_config(bench.file)
+    config = load_arm_config(bench.file, ROMAN)
     rig.join(lambda c: ServoNode(c, config, bench.robot, JAZZY, {**UR, "command_in_type": "unitless"}))
     bench.command_until(lambda: rig.said("arm_bridge", "command_in_type is 'unitless'"), 0.05)
     rig.spin_until(lambda: bench.speeds[-1] == 0.0)

@@ -10,8 +10,9 @@ import yaml
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from ros_rig import Rig
 from rosgraph_msgs.msg import Clock
+from scenes import scene_at
 from sensor_msgs.msg import JointState
-from specs import FLAGS, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
+from specs import ACTION_LAYOUT, GRIPPER_OPEN, ROMAN, SKILLS
 from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import load_arm_config
@@ -19,7 +20,7 @@ from roman_moe.control.guard import GuardStatus
 from roman_moe.core.action import Command
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.arm_bridge import ArmBridge
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.blender import MISSED_TICKS, Blender
@@ -66,7 +67,7 @@ class Robot:
 
     def __init__(self, rig: Rig, clock: SimulatedClock) -> None:
         self.rig, self.clock = rig, clock
-        config = load_arm_config(config_path("arms/franka.yaml"))
+        config = load_arm_config(config_path("arms/franka.yaml"), ROMAN)
         self._pose, self._joints = Topic(config.pose.topic, PoseStamped), Topic(config.fingers.topic, JointState)
 
     def steps(self, count: int, there: bool = True) -> None:
@@ -158,16 +159,13 @@ def test_a_blenders_deadline_and_its_patience_are_the_clocks(rig: Rig, bundle: P
     commands = rig.heard[TWIST_COMMAND.name]
 
     def scene() -> None:
-        zeros, objects = np.zeros(3), np.zeros((len(OBJECTS), 3))
-        flags = np.zeros(len(FLAGS), dtype=bool)
-        state = SceneState(clock.now_ns, HOME_POSITION, zeros, GRIPPER_OPEN, zeros[:2], objects, flags)
-        rig.send(SCENE, CODEC.scene(state))
+        rig.send(SCENE, CODEC.scene(scene_at(clock.now_ns)))
         rig.send(GATE_WEIGHTS, CODEC.weights(clock.now_ns, SKILLS, weights))
         rig.spin_until(lambda: node._stamp == clock.now_ns and node._present_weights() is not None)
 
     clock.set(2 * TICK_NS)
     scene()
-    rig.send(expert_action(SKILLS[0]), CODEC.action(clock.now_ns, np.zeros(4)))
+    rig.send(expert_action(SKILLS[0]), CODEC.action(clock.now_ns, ACTION_LAYOUT, np.zeros(4)))
     rig.spin_until(lambda: len(commands) == 1)  # whole: from now on it keeps its deadlines
     clock.set(3 * TICK_NS)
     scene()
@@ -186,7 +184,7 @@ def test_in_real_time_the_labs_clock_goes_on_within_a_tick(rig: Rig) -> None:
     pytest.importorskip("mujoco")
     rig.listen(CLOCK)
     rig.listen(HAND_STATE)
-    rig.add(LabNode, start="push", lockstep=False)
+    rig.add(LabNode, task="roman", start="push", lockstep=False)
 
     def clock() -> list[int]:
         return [m.clock.sec * NANOSECONDS + m.clock.nanosec for m in rig.heard[CLOCK.name]]

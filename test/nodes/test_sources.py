@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from ros_rig import Rig
-from specs import FLAGS, OBJECTS
+from scenes import hand_at, poses_at
+from specs import OBJECTS, ROMAN
 
 from roman_moe.core.messages import decode_hand_state, decode_object_poses, decode_scene
-from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base import FUTURE, MALFORMED, NOT_FINITE
 from roman_moe.nodes.observer import LATE_POSES, Observer
 from roman_moe.nodes.pose_source import PoseSource
@@ -22,17 +22,15 @@ POSITIONS = np.arange(3.0 * len(OBJECTS)).reshape(-1, 3) / 32.0
 
 
 def poses(tick: int, positions: np.ndarray = POSITIONS) -> Any:
-    ones, zeros = np.ones(len(OBJECTS), dtype=bool), np.zeros(len(OBJECTS))
-    return CODEC.object_poses(ObjectPoses(tick * TICK_NS, positions, ones, zeros))
+    return CODEC.object_poses(ROMAN, poses_at(tick * TICK_NS, positions))
 
 
 def hand(tick: int, x: float = 0.0) -> Any:
-    flags = np.zeros(len(FLAGS), dtype=bool)
-    return CODEC.hand_state(HandState(tick * TICK_NS, np.full(3, x), np.zeros(3), 0.08, np.zeros(2), flags))
+    return CODEC.hand_state(hand_at(tick * TICK_NS, hand_position=np.full(3, x)))
 
 
 def test_noise_is_drawn_as_the_in_process_episode_draws_it(rig: Rig) -> None:
-    rig.add(PoseSource, seed=5, noise_bound=0.01)
+    rig.add(PoseSource, task="roman", seed=5, noise_bound=0.01)
     rig.listen(OBJECT_POSES)
     for count, tick in enumerate((0, 1, 1, 2, 0), start=1):  # tick 1 is asked for twice; then a new episode begins
         rig.send(TRUTH_POSES, poses(tick))
@@ -41,22 +39,22 @@ def test_noise_is_drawn_as_the_in_process_episode_draws_it(rig: Rig) -> None:
     first, second = np.random.default_rng([5, 1]), np.random.default_rng([6, 1])
     expected = [_noise(first), _noise(first), None, _noise(first), _noise(second)]
     expected[2] = expected[1]
-    found = [decode_object_poses(message).positions for message in rig.heard[OBJECT_POSES.name]]
+    found = [decode_object_poses(ROMAN, message).positions for message in rig.heard[OBJECT_POSES.name]]
     np.testing.assert_array_equal(found, [POSITIONS + noise for noise in expected])
 
 
 def _noise(rng: np.random.Generator) -> Any:
-    blank = decode_hand_state(hand(0)).with_poses(decode_object_poses(poses(0, np.zeros_like(POSITIONS))))
+    blank = decode_hand_state(ROMAN, hand(0)).with_poses(decode_object_poses(ROMAN, poses(0, np.zeros_like(POSITIONS))))
     return PoseNoise(0.01).apply(blank, rng).object_positions
 
 
 def test_a_scene_is_the_hand_and_poses_of_one_stamp(rig: Rig) -> None:
-    rig.add(Observer, lockstep=True)
+    rig.add(Observer, task="roman", lockstep=True)
     rig.listen(SCENE)
     rig.send(OBJECT_POSES, poses(3))
     rig.send(HAND_STATE, hand(2))  # whose poses never come
     rig.send(HAND_STATE, hand(3, x=0.5))
-    scene = decode_scene(rig.last(SCENE))
+    scene = decode_scene(ROMAN, rig.last(SCENE))
     assert scene.stamp_ns == 3 * TICK_NS
     np.testing.assert_array_equal(scene.object_positions, POSITIONS)
     np.testing.assert_array_equal(scene.hand_position, np.full(3, 0.5))
@@ -64,38 +62,40 @@ def test_a_scene_is_the_hand_and_poses_of_one_stamp(rig: Rig) -> None:
 
 
 def test_late_poses_are_replaced_by_the_newest_with_their_age(rig: Rig) -> None:
-    rig.add(Observer, pose_wait=0.02)
+    rig.add(Observer, task="roman", pose_wait=0.02)
     rig.listen(SCENE)
     rig.send(OBJECT_POSES, poses(0))
     rig.send(HAND_STATE, hand(0))
     rig.last(SCENE, 1)
     rig.send(HAND_STATE, hand(2))
-    scene = decode_scene(rig.last(SCENE, 2))
+    scene = decode_scene(ROMAN, rig.last(SCENE, 2))
     assert scene.stamp_ns == 2 * TICK_NS
     np.testing.assert_allclose(scene.object_ages, 0.1)
     rig.spin_until(lambda: rig.reported("observer", LATE_POSES) == 1)
 
 
 def test_a_cameras_poses_serve_at_once_and_are_no_trouble(rig: Rig) -> None:
-    observer = rig.add(Observer, await_poses=False)
+    observer = rig.add(Observer, task="roman", await_poses=False)
     rig.listen(SCENE)
-    zero = decode_object_poses(poses(0))
-    late, early = (CODEC.object_poses(dataclasses.replace(zero, stamp_ns=stamp)) for stamp in (90_000_000, 40_000_000))
+    zero = decode_object_poses(ROMAN, poses(0))
+    late, early = (
+        CODEC.object_poses(ROMAN, dataclasses.replace(zero, stamp_ns=stamp)) for stamp in (90_000_000, 40_000_000)
+    )
     rig.send(OBJECT_POSES, poses(0), early, late, poses(3))
     rig.spin_until(lambda: len(observer._recent) == 4)
     rig.send(HAND_STATE, hand(2))
-    scene = decode_scene(rig.last(SCENE))
+    scene = decode_scene(ROMAN, rig.last(SCENE))
     assert scene.stamp_ns == 2 * TICK_NS
     np.testing.assert_allclose(scene.object_ages, 0.01)  # the newest that are not newer than the hand
     assert rig.reported("observer", LATE_POSES) == 0
     assert rig.change_state("observer", "deactivate")
-    rig.add(Observer, "other", await_poses=False)  # which has missed them
+    rig.add(Observer, "other", task="roman", await_poses=False)  # which has missed them
     rig.send(HAND_STATE, hand(3))
     rig.spin_until(lambda: rig.said("other", "waiting for object_poses"))
 
 
 def test_poses_of_an_earlier_episode_make_no_scene(rig: Rig) -> None:
-    rig.add(Observer, pose_wait=0.005)
+    rig.add(Observer, task="roman", pose_wait=0.005)
     rig.listen(SCENE)
     rig.send(OBJECT_POSES, poses(9))
     rig.send(HAND_STATE, hand(0))
@@ -104,7 +104,7 @@ def test_poses_of_an_earlier_episode_make_no_scene(rig: Rig) -> None:
 
 
 def test_a_hand_seen_again_gets_its_scene_again(rig: Rig) -> None:
-    rig.add(Observer, lockstep=True)
+    rig.add(Observer, task="roman", lockstep=True)
     rig.listen(SCENE)
     rig.send(OBJECT_POSES, poses(0))
     rig.send(HAND_STATE, hand(0))
@@ -112,11 +112,13 @@ def test_a_hand_seen_again_gets_its_scene_again(rig: Rig) -> None:
     rig.send(OBJECT_POSES, poses(0, POSITIONS + 1.0))
     rig.send(HAND_STATE, hand(0))
     first, again = (rig.last(SCENE, 2), rig.heard[SCENE.name][0])
-    np.testing.assert_array_equal(decode_scene(again).object_positions, decode_scene(first).object_positions)
+    np.testing.assert_array_equal(
+        decode_scene(ROMAN, again).object_positions, decode_scene(ROMAN, first).object_positions
+    )
 
 
 def test_numbers_that_are_not_finite_never_become_a_scene(rig: Rig) -> None:
-    rig.add(Observer, lockstep=True)
+    rig.add(Observer, task="roman", lockstep=True)
     rig.listen(SCENE)
     rig.send(OBJECT_POSES, poses(0, np.full_like(POSITIONS, np.nan)))
     rig.spin_until(lambda: rig.reported("observer", NOT_FINITE) == 1)
@@ -125,13 +127,13 @@ def test_numbers_that_are_not_finite_never_become_a_scene(rig: Rig) -> None:
     rig.spin_until(lambda: rig.reported("observer", NOT_FINITE) == 2)
     rig.send(HAND_STATE, hand(0))
     scene = rig.last(SCENE)
-    assert decode_scene(scene).is_finite()
+    assert decode_scene(ROMAN, scene).is_finite()
     assert len(rig.heard[SCENE.name]) == 1
 
 
 def test_malformed_poses_are_counted_and_dropped(rig: Rig) -> None:
-    rig.add(Observer, lockstep=True)
-    rig.add(PoseSource)
+    rig.add(Observer, task="roman", lockstep=True)
+    rig.add(PoseSource, task="roman")
     bad = poses(0)
     bad.joint_names[0] = "door"
     rig.send(OBJECT_POSES, bad)
@@ -142,14 +144,14 @@ def test_malformed_poses_are_counted_and_dropped(rig: Rig) -> None:
 
 def test_stamps_from_the_future_are_refused_with_the_amount(rig: Rig) -> None:
     """A clock that is an hour ahead; that of this machine, and a little more, is taken."""
-    observer = rig.add(Observer, await_poses=False)
+    observer = rig.add(Observer, task="roman", await_poses=False)
     rig.listen(SCENE)
-    zero, still = decode_object_poses(poses(0)), decode_hand_state(hand(0))
+    zero, still = decode_object_poses(ROMAN, poses(0)), decode_hand_state(ROMAN, hand(0))
 
     def stamped(ahead: float) -> tuple[Any, Any]:
         stamp = observer.get_clock().now().nanoseconds + round(ahead * 1e9)
         return (
-            CODEC.object_poses(dataclasses.replace(zero, stamp_ns=stamp)),
+            CODEC.object_poses(ROMAN, dataclasses.replace(zero, stamp_ns=stamp)),
             CODEC.hand_state(dataclasses.replace(still, stamp_ns=stamp)),
         )
 
@@ -171,12 +173,12 @@ def test_stamps_from_the_future_are_refused_with_the_amount(rig: Rig) -> None:
 
 def test_a_new_episode_has_noise_of_its_own_seed(rig: Rig) -> None:
     """It begins with a gap in the stamps, which never go back."""
-    rig.add(PoseSource, seed=5, noise_bound=0.01)
+    rig.add(PoseSource, task="roman", seed=5, noise_bound=0.01)
     rig.listen(OBJECT_POSES)
     for count, tick in enumerate((100, 101, 121, 122), start=1):
         rig.send(TRUTH_POSES, poses(tick))
         rig.last(OBJECT_POSES, count)
     first, second = np.random.default_rng([5, 1]), np.random.default_rng([6, 1])
-    found = [decode_object_poses(message).positions for message in rig.heard[OBJECT_POSES.name]]
+    found = [decode_object_poses(ROMAN, message).positions for message in rig.heard[OBJECT_POSES.name]]
     expected = [_noise(rng) for rng in (first, first, second, second)]
     np.testing.assert_array_equal(found, [POSITIONS + noise for noise in expected])

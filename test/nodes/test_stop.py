@@ -11,13 +11,13 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from ros_rig import Rig
-from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, OBJECTS, SKILLS
+from scenes import scene_at
+from specs import ACTION_LAYOUT, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, SKILLS
 from std_srvs.srv import Trigger
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.core.messages import decode_gripper, message_stamp
-from roman_moe.core.state import SceneState
 from roman_moe.nodes.base import CALLBACK_FAULTS, FUTURE
 from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, Blender
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, WARN
@@ -45,18 +45,8 @@ class Harness:
         self.tick = -1
 
     def scene(self, tick: int, **fields: Any) -> None:
-        zeros, objects = np.zeros(3), np.zeros((len(OBJECTS), 3))
-        state: dict[str, Any] = {
-            "stamp_ns": tick * TICK_NS,
-            "hand_position": HOME_POSITION,
-            "hand_velocity": zeros,
-            "finger_opening": GRIPPER_OPEN,
-            "finger_forces": zeros[:2],
-            "object_positions": objects,
-            "flags": np.zeros(len(FLAGS), dtype=bool),
-        }
         self.tick = tick
-        self.rig.send(SCENE, CODEC.scene(SceneState(**{**state, **fields})))
+        self.rig.send(SCENE, CODEC.scene(scene_at(tick * TICK_NS, **fields)))
 
     def send_nothing(self, topic: Topic) -> None:
         """Publish a topic, and say nothing."""
@@ -68,7 +58,7 @@ class Harness:
         )
 
     def answer(self, action: np.ndarray = FORWARD) -> None:
-        self.rig.send(expert_action(SKILLS[self.expert]), CODEC.action(self.tick * TICK_NS, action))
+        self.rig.send(expert_action(SKILLS[self.expert]), CODEC.action(self.tick * TICK_NS, ACTION_LAYOUT, action))
 
     def step(self, action: np.ndarray = FORWARD, **fields: Any) -> float:
         """One whole tick; the command's speed [m/s]."""
@@ -263,7 +253,7 @@ def test_a_second_gate_and_a_second_expert_are_counted_and_not_followed(rig: Rig
     rig.spin_until(lambda: "is there a second gate?" in rig.fact("blender", "last_fault"))
     harness.gate()  # the same again is no conflict
     for action in (FORWARD, -FORWARD):
-        rig.send(expert_action(SKILLS[1]), CODEC.action(20 * TICK_NS, action))
+        rig.send(expert_action(SKILLS[1]), CODEC.action(20 * TICK_NS, ACTION_LAYOUT, action))
     rig.spin_until(lambda: counts[CONFLICTS] == 2)
     rig.spin_until(lambda: "is there a second expert?" in rig.fact("blender", "last_fault"))
     before = harness.commands

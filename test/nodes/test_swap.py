@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from ros_rig import Rig
-from specs import FLAGS, HOME_POSITION, OBJECTS, OBSERVATIONS, SKILLS, feature_indices, feature_vector
+from scenes import scene_at
+from specs import ACTION_LAYOUT, LAYOUT, OBJECTS, OBSERVATIONS, ROMAN, SKILLS
 
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
+from roman_moe.core.action import to_command
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.messages import decode_action, decode_twist, decode_weights
 from roman_moe.core.paths import models_path
@@ -50,22 +53,21 @@ def third(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def state_at(tick: int) -> SceneState:
     """The scene of a tick: always the same one, so that nothing but a swap changes an answer."""
-    rng, zeros = np.random.default_rng(5), np.zeros(3)
-    objects, flags = rng.uniform(-0.2, 0.2, (len(OBJECTS), 3)), np.zeros(len(FLAGS), dtype=bool)
-    return SceneState(tick * TICK_NS, HOME_POSITION, zeros, 0.08, zeros[:2], objects, flags)
+    objects = np.random.default_rng(5).uniform(-0.2, 0.2, (len(OBJECTS), 3))
+    return scene_at(tick * TICK_NS, object_positions=objects)
 
 
 def action_of(bundle: Path, skill: str) -> np.ndarray:
     """What a bundle's expert does in that scene."""
     state = state_at(0)
     expert = load_model(bundle / f"{skill}.onnx", skill, load_manifest(bundle)).network
-    return np.asarray(expert.answer(feature_vector(state), state.usable(1.0)))
+    return np.asarray(expert.answer(LAYOUT.vector(state), state.usable(1.0)))
 
 
 def weights_of(bundle: Path) -> np.ndarray:
     """What a bundle's gate says of that scene."""
     gate = load_model(bundle / "gate.onnx", "gate", load_manifest(bundle)).network
-    return np.asarray(gate.weights(feature_vector(state_at(0))))
+    return np.asarray(gate.weights(LAYOUT.vector(state_at(0))))
 
 
 class Stream:
@@ -80,7 +82,7 @@ class Stream:
     @classmethod
     def of_expert(cls, rig: Rig, bundle: Path, skill: str = "push", **parameters: Any) -> Stream:
         node = rig.add(ExpertNode, f"expert_{skill}", controller=str(bundle), skill=skill, **parameters)
-        return cls(rig, node, expert_action(skill), decode_action)
+        return cls(rig, node, expert_action(skill), partial(decode_action, layout=ACTION_LAYOUT))
 
     @classmethod
     def of_gate(cls, rig: Rig, bundle: Path) -> Stream:
@@ -149,7 +151,7 @@ def test_a_policy_of_stable_baselines3_takes_over_as_well(rig: Rig, bundle: Path
     stream.next()
     assert stream.set(file).successful
     answer = stream.run(RAMP_TICKS + 2)[-1]
-    observed = feature_vector(state_at(0))[feature_indices(OBSERVATIONS["push"])].astype(np.float32)
+    observed = LAYOUT.vector(state_at(0))[LAYOUT.indices(OBSERVATIONS["push"])].astype(np.float32)
     np.testing.assert_allclose(answer, policy.predict(observed, deterministic=True)[0], atol=1e-5)
     stream.runs(file, swaps=1)
 
@@ -388,7 +390,6 @@ class Mixture:
         self.nodes = [self.gate, *self.experts.values(), self.blender]
         rig.serve(*self.nodes)
         rig.listen(TWIST_COMMAND)
-        self.scale = load_manifest(bundle).action_scale
         self.tick = -1
         self.weights = weights_of(bundle)
         self.actions = np.array([action_of(bundle, skill) for skill in SKILLS])
@@ -401,9 +402,9 @@ class Mixture:
         return decode_twist(self.rig.last(TWIST_COMMAND, before + 1))
 
     def without(self, *out: str) -> np.ndarray:
-        """Velocity of the mixture of all others, (3,) [m/s]."""
+        """Twist of the mixture of all others, (6,) [m/s, rad/s]."""
         share = self.weights * [skill not in out for skill in SKILLS]
-        return self.scale.command(0, share @ self.actions / share.sum(), 0.0).linear_velocity
+        return to_command(ROMAN, 0, share @ self.actions / share.sum(), 0.0).twist
 
     def take_out(self, *skills: str) -> SetParametersResult:
         return self.rig.set("blender", TAKEN_OUT, list(skills))

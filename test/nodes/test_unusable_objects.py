@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from ros_rig import Rig
-from specs import FLAGS, HOME_POSITION, OBJECTS, SKILLS
+from scenes import hand_at, poses_at
+from specs import OBJECTS, ROMAN, SKILLS
 
-from roman_moe.arms.mock import NOMINAL_POSITIONS
 from roman_moe.control.guard import GuardStatus
-from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.blender import Blender
 from roman_moe.nodes.diagnostics import STALE, STATUS
@@ -22,7 +21,7 @@ from roman_moe.nodes.observer import Observer
 from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TWIST_COMMAND
 
 TICK_NS = 50_000_000
-POSITIONS = np.array([NOMINAL_POSITIONS[name] for name in OBJECTS])
+POSITIONS = np.array([each.position for each in ROMAN.objects.values()])
 
 
 class Harness:
@@ -32,7 +31,7 @@ class Harness:
         self.rig, self.ticks = rig, 0
         rig.listen(TWIST_COMMAND)
         rig.listen(SCENE)
-        rig.add(Observer, lockstep=True)
+        rig.add(Observer, controller=str(bundle), lockstep=True)
         rig.add(ManipulationNetwork, controller=str(bundle))
         for skill in SKILLS:
             rig.add(ExpertNode, f"expert_{skill}", controller=str(bundle), skill=skill)
@@ -40,15 +39,14 @@ class Harness:
 
     def show(self, unusable: str = "", position: float = 0.0, valid: bool = True, age: float = 0.0) -> None:
         """Hand and poses of the next tick; one object is as it is said."""
-        stamp, flags = self.ticks * TICK_NS, np.zeros(len(FLAGS), dtype=bool)
+        stamp = self.ticks * TICK_NS
         positions, are_valid, ages = POSITIONS.copy(), np.ones(len(OBJECTS), dtype=bool), np.zeros(len(OBJECTS))
         if unusable:
             row = OBJECTS.index(unusable)
             positions[row], are_valid[row], ages[row] = position, valid, age
         self.ticks += 1
-        self.rig.send(OBJECT_POSES, CODEC.object_poses(ObjectPoses(stamp, positions, are_valid, ages)))
-        hand = HandState(stamp, HOME_POSITION, np.zeros(3), 0.08, np.zeros(2), flags)
-        self.rig.send(HAND_STATE, CODEC.hand_state(hand))
+        self.rig.send(OBJECT_POSES, CODEC.object_poses(ROMAN, poses_at(stamp, positions, valid=are_valid, ages=ages)))
+        self.rig.send(HAND_STATE, CODEC.hand_state(hand_at(stamp)))
 
     def step(self, *what: Any, **how: Any) -> float:
         """Speed [m/s] of the command for it."""

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rclpy.serialization import deserialize_message, serialize_message
+from scenes import scene_at
 from sensor_msgs.msg import JointState
-from specs import FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SKILLS
+from specs import ACTION_LAYOUT, FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SCENES, SKILLS
 
-from roman_moe.core.bodies import MessageError, bodies_of_scene, scene_of
+from roman_moe.core.bodies import MessageError
 from roman_moe.core.messages import message_stamp, read_bodies
 from roman_moe.core.state import SceneState
 from roman_moe.nodes.topics import (
-    ACTION,
     CODEC,
     GATE_WEIGHTS,
     GRIPPER,
@@ -26,6 +26,7 @@ from roman_moe.nodes.topics import (
     SCENE,
     TWIST,
     TWIST_COMMAND,
+    action_of,
     expert_action,
     weights_of,
 )
@@ -38,6 +39,7 @@ from roman_moe.nodes.wire import (
 )
 
 NUMBERS = st.floats(width=64)
+ACTION = action_of(ROMAN)
 
 
 def state(rng: np.random.Generator, stamp_ns: int = 0) -> SceneState:
@@ -65,8 +67,9 @@ def reader() -> BodiesReader:
 @settings(max_examples=50)
 @given(
     stamp=st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1),
-    hand=arrays(np.float64, (2, 3), elements=NUMBERS),
+    hand=arrays(np.float64, (3, 3), elements=NUMBERS),
     objects=arrays(np.float64, (len(OBJECTS), 3), elements=NUMBERS),
+    turned=arrays(np.float64, (1 + len(OBJECTS), 4), elements=NUMBERS),
     ages=arrays(np.float64, len(OBJECTS), elements=st.floats(min_value=0.0)),
     valid=arrays(np.bool_, len(OBJECTS)),
     pressed=st.booleans(),
@@ -76,21 +79,37 @@ def test_read_or_written_in_place_or_in_full_is_the_same(
     stamp: int,
     hand: np.ndarray,
     objects: np.ndarray,
+    turned: np.ndarray,
     ages: np.ndarray,
     valid: np.ndarray,
     pressed: bool,
     in_place: bool,
 ) -> None:
-    scene = SceneState(stamp, hand[0], hand[1], 0.05, hand[0, :2], objects, np.array([pressed]), valid, ages)
+    scene = scene_at(
+        stamp,
+        hand_position=hand[0],
+        hand_velocity=hand[1],
+        hand_orientation=turned[0],
+        hand_angular_velocity=hand[2],
+        finger_opening=0.05,
+        finger_forces=hand[0, :2],
+        flags=np.array([pressed]),
+        object_positions=objects,
+        object_orientations=turned[1:],
+        object_valid=valid,
+        object_ages=ages,
+    )
     message = CODEC.scene(scene)
     data = serialize_message(message)
     found, expected = reader()(data), read_bodies(SCENE.name, message, SCENE_NAMES)
-    written = BodiesWriter(SCENE_NAMES, CODEC.bodies)(bodies_of_scene(scene))
+    written = BodiesWriter(SCENE_NAMES, CODEC.bodies)(SCENES.of_scene(scene))
     data = [data, written][in_place]
     assert found.stamp_ns == expected.stamp_ns == serialized_stamp(data) == stamp
-    for field in ("translations", "velocities", "forces"):
+    for field in ("translations", "velocities", "forces", "rotations", "turns"):
         np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
-    np.testing.assert_array_equal(scene_of(found).object_positions, objects)
+    read = SCENES.scene(found)
+    np.testing.assert_array_equal(read.object_positions, objects)
+    np.testing.assert_array_equal(read.hand_orientation, turned[0])
 
 
 def _rename(message: Any) -> None:
@@ -136,7 +155,7 @@ def test_bytes_without_a_stamp_are_refused() -> None:
     stamp=st.integers(-(2**31) * 10**9, 2**31 * 10**9 - 1),
     weights=arrays(np.float64, len(SKILLS), elements=NUMBERS),
     action=arrays(np.float64, 4, elements=NUMBERS),
-    velocity=arrays(np.float64, 3, elements=NUMBERS),
+    velocity=arrays(np.float64, 6, elements=NUMBERS),
     opening=NUMBERS,
 )
 def test_numbers_written_and_read_in_place_are_decoded_as_they_were(
@@ -174,7 +193,7 @@ def _too_few(message: Any) -> None:
 
 @pytest.mark.parametrize("damage", [_late, _other_name, _too_few])
 def test_numbers_that_full_decoding_refuses_are_refused(damage: Any) -> None:
-    read, message = NumbersReader(JointState, ACTION), CODEC.action(5, np.ones(4))
+    read, message = NumbersReader(JointState, ACTION), CODEC.action(5, ACTION_LAYOUT, np.ones(4))
     read(serialize_message(message))
     damage(message)
     with pytest.raises(MessageError):
@@ -182,7 +201,7 @@ def test_numbers_that_full_decoding_refuses_are_refused(damage: Any) -> None:
 
 
 def test_numbers_in_an_unusual_but_good_message_are_read() -> None:
-    message = CODEC.action(5, np.arange(4.0))
+    message = CODEC.action(5, ACTION_LAYOUT, np.arange(4.0))
     message.header.frame_id = "somewhere/else"
     message.position.extend([1.0, 2.0])
     data, read = serialize_message(message), NumbersReader(JointState, ACTION)

@@ -1,0 +1,42 @@
+"""States of the first task, at home and at rest but for what a test says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from specs import FLAGS, GRIPPER_OPEN, HOME_POSITION, OBJECTS, ROMAN
+
+from roman_moe.core.state import HandState, ObjectPoses, SceneState, upright
+
+
+def hand_at(stamp_ns: int, **fields: Any) -> HandState:
+    return HandState(**{**_hand(stamp_ns), **fields})
+
+
+def scene_at(stamp_ns: int, **fields: Any) -> SceneState:
+    """Its objects are at the base, valid and of this moment."""
+    return SceneState(**{**_hand(stamp_ns), "object_positions": np.zeros((len(OBJECTS), 3)), **fields})
+
+
+def poses_at(stamp_ns: int, positions: np.ndarray | None = None, **fields: Any) -> ObjectPoses:
+    count = len(OBJECTS)
+    usual = {
+        "positions": np.zeros((count, 3)) if positions is None else positions,
+        "valid": np.ones(count, dtype=bool),
+        "ages": np.zeros(count),
+        "orientations": upright(count),
+    }
+    return ObjectPoses(stamp_ns, **{**usual, **fields})
+
+
+def _hand(stamp_ns: int) -> dict[str, Any]:
+    return {
+        "spec": ROMAN,
+        "stamp_ns": stamp_ns,
+        "hand_position": HOME_POSITION,
+        "hand_velocity": np.zeros(3),
+        "finger_opening": GRIPPER_OPEN,
+        "finger_forces": np.zeros(2),
+        "flags": np.zeros(len(FLAGS), dtype=bool),
+    }
