@@ -185,7 +185,7 @@ def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, m
     assert (record.start, record.seed, record.outcome, record.time_s) == ("push", 9, "time_limit", 0.2)
     np.testing.assert_array_equal(record.stamps_ns, np.arange(4) * TICK_NS)
     np.testing.assert_array_equal(record.weights, weights[[0, 0, 2, 2]])
-    np.testing.assert_array_equal(record.commands, np.tile([*FORWARD, GRIPPER_OPEN], (4, 1)))
+    np.testing.assert_array_equal(record.commands, np.tile([*FORWARD, 0.0, 0.0, 0.0, GRIPPER_OPEN], (4, 1)))
     lab = World()
     lab.reset(skill_start("push"), np.random.default_rng([9, 0]))
     np.testing.assert_array_equal(record.physics_states[0], lab.physics_state())
