@@ -1,13 +1,16 @@
-"""States of the first task, at home and at rest but for what a test says."""
+"""States of the first task, at home and at rest but for what a test says; and short episodes of it."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
+import pytest
 from specs import FLAGS, GRIPPER_OPEN, HOME_POSITION, OBJECTS, ROMAN
 
 from roman_moe.core.state import HandState, ObjectPoses, SceneState, upright
+from roman_moe.sim.judge import Judge
 
 
 def hand_at(stamp_ns: int, **fields: Any) -> HandState:
@@ -40,3 +43,14 @@ def _hand(stamp_ns: int) -> dict[str, Any]:
         "finger_forces": np.zeros(2),
         "flags": np.zeros(len(FLAGS), dtype=bool),
     }
+
+
+def limit_time(monkeypatch: pytest.MonkeyPatch, limit: float) -> None:
+    """Every episode in this process ends after that [s]."""
+    begin = Judge.__init__
+
+    def limited(judge: Judge, *arguments: Any) -> None:
+        begin(judge, *arguments)
+        judge._times = dataclasses.replace(judge._times, time_limit=limit, min_time=0.0)
+
+    monkeypatch.setattr(Judge, "__init__", limited)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ros_rig import Rig
+from scenes import limit_time
 from specs import SKILLS
 
 from roman_moe.control.bundle import load_bundle
@@ -73,16 +74,11 @@ def largest_hand_difference(record: EpisodeRecord, expected: InProcess) -> float
     return float(np.linalg.norm(difference, axis=1).max())
 
 
-def short_episodes(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    for limit in ("SKILL_TIME_LIMIT", "SCENARIO_TIME_LIMIT"):
-        monkeypatch.setattr(f"roman_moe.sim.judge.{limit}", seconds)
-
-
 @pytest.mark.parametrize("start", ["push", "6"])
 def test_lockstep_gives_the_in_process_trajectory_to_the_last_bit(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, start: str
 ) -> None:
-    short_episodes(monkeypatch, 4.0)
+    limit_time(monkeypatch, 4.0)
     ticks: list[Tick] = []
     record = run_episode(bundle, start, seed=11, noise_bound=NOISE, lockstep=True, on_tick=ticks.append)
     expected = InProcess.of(bundle, start, 11)
@@ -109,7 +105,7 @@ def test_real_time_keeps_its_pace_and_counts_the_ticks_that_it_held(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, speed: float
 ) -> None:
     """However slow the machine is, the arm never moves faster than the clock, nor does it wait for a lost command."""
-    short_episodes(monkeypatch, 1.0)
+    limit_time(monkeypatch, 1.0)
     periods: list[float] = []
     answered: dict[int, int] = {}  # number of the tick, by stamp: a state may be sent and answered twice
     publish_next, publish = LabNode._publish_next, Blender._publish

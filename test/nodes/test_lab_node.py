@@ -12,6 +12,7 @@ import pytest
 from bundles import write_tiny_bundle
 from rclpy.node import Node
 from ros_rig import Rig
+from scenes import limit_time
 from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN, SKILLS
 from std_msgs.msg import Bool
 
@@ -19,7 +20,6 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
-from roman_moe.core.spec import SkillSpec
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.commanders import REFUSED
@@ -72,11 +72,6 @@ class Harness:
         """The state of a tick."""
         self.rig.spin_until(lambda: self.stamp(tick) in self.stamps)
         return decode_hand_state(ROMAN, self.rig.heard[HAND_STATE.name][self.stamps.index(self.stamp(tick))])
-
-
-def limit_time(monkeypatch: pytest.MonkeyPatch, limit: float) -> None:
-    """Every skill's episodes end after that [s]."""
-    monkeypatch.setattr(SkillSpec, "time_limit", property(lambda _: limit))
 
 
 def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -> None:

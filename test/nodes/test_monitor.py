@@ -113,7 +113,7 @@ def test_a_new_episode_does_not_show_an_old_ones_weights(rig: Rig, monitor: Moni
 
 def test_who_hears_nothing_is_known_from_then_until_it_hears(rig: Rig, monitor: Monitor) -> None:
     began = time.monotonic()
-    rig.add(LabNode, start="push", lockstep=True)
+    rig.add(LabNode, task="roman", start="push", lockstep=True)
     rig.spin_until(lambda: "lab" in monitor.missing)
     assert began < monitor.missing["lab"] < time.monotonic()
     command = Command(0, np.zeros(3), GRIPPER_OPEN)
