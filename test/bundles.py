@@ -7,22 +7,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from specs import ROMAN, SKILLS
+from specs import ROMAN
 
 from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manifest, NetworkFile
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.rates import Rates
-from roman_moe.core.spec import GATE
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.geometry import relative_matrix
 from roman_moe.learning.onnx_graph import PolicyParameters, policy_model
 
 
-def tiny_metadata(name: str, rates: Rates | None = None) -> NetworkMetadata:
+def tiny_metadata(name: str, rates: Rates | None = None, spec: TaskSpec = ROMAN) -> NetworkMetadata:
     """Metadata of the network for a skill or "gate"."""
     rates = rates or Rates()
     if name == GATE:
-        return NetworkMetadata.of_gate(ROMAN, rates.gate_rate)
-    return NetworkMetadata.of_expert(ROMAN, name, rates.control_rate)
+        return NetworkMetadata.of_gate(spec, rates.gate_rate)
+    return NetworkMetadata.of_expert(spec, name, rates.control_rate)
 
 
 def tiny_network(
@@ -42,13 +42,17 @@ def tiny_network(
     return policy_model(PolicyParameters(mean, std, 5.0, (0.05, 0.01), layers, 10.0), metadata)
 
 
-def write_tiny_bundle(folder: Path, seed: int = 0, hidden: Sequence[int] = (8,), rates: Rates | None = None) -> Path:
+def write_tiny_bundle(
+    folder: Path, seed: int = 0, hidden: Sequence[int] = (8,), rates: Rates | None = None, spec: TaskSpec = ROMAN
+) -> Path:
     """Write a bundle with random weights into `folder`; the same seed gives the same bundle."""
-    networks = {name: tiny_network(name, seed, hidden, tiny_metadata(name, rates)) for name in (*SKILLS, GATE)}
-    return write_networks(folder, networks, rates)
+    networks = {name: tiny_network(name, seed, hidden, tiny_metadata(name, rates, spec)) for name in spec.networks}
+    return write_networks(folder, networks, rates, spec)
 
 
-def write_networks(folder: Path, networks: dict[str, bytes], rates: Rates | None = None) -> Path:
+def write_networks(
+    folder: Path, networks: dict[str, bytes], rates: Rates | None = None, spec: TaskSpec = ROMAN
+) -> Path:
     """Write .onnx contents with a manifest that fits them, unchecked: tests of damage begin here."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
@@ -56,7 +60,8 @@ def write_networks(folder: Path, networks: dict[str, bytes], rates: Rates | None
         files[name] = NetworkFile.of(f"{name}.onnx", data)
         (folder / files[name].file).write_bytes(data)
     gate = files.pop(GATE)
-    manifest = Manifest(BUNDLE_FORMAT, KIND, ROMAN, ROMAN.digest, SKILLS, gate, files, rates or Rates(), {"seed": 0})
+    task, rates = (spec, spec.digest, spec.skill_names), rates or Rates()
+    manifest = Manifest(BUNDLE_FORMAT, KIND, *task, gate, files, rates, {"seed": 0})
     (folder / MANIFEST_NAME).write_text(manifest.to_yaml())
     return folder
 

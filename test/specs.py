@@ -22,3 +22,25 @@ OBJECT_INDEX, FEATURE_INDEX = ROMAN.object_index, LAYOUT.index
 HOME_POSITION = np.array(ROMAN.home.position)
 feature_vector, feature_indices = LAYOUT.vector, LAYOUT.indices
 FORCE_SCALE = ROMAN.gripper.force_scale
+
+TURN_KEY = """\
+name: turn_key
+title: A key turned in its lock
+home: {position: [0.4, 0.0, 0.3]}
+gripper: {open: 0.06, closed: 0.01, force_scale: 5.0}
+action: {top_speed: 0.1, angular: [rz], top_angular_speed: 2.0}
+objects:
+  key: {orientation: yaw, position: [0.5, 0.1, 0.02]}
+  peg: {orientation: yaw, symmetry: 4}
+  lid: {orientation: full}
+  lock: {moves: false}
+flags: [locked, lit]
+skills:
+  insert: {observes: [key, lock], time_limit: 20.0, label: Insert, color: "#123456"}
+  turn: {observes: [key, locked]}
+gate: {observes: [key, lock, locked]}
+scenarios:
+  - {first: turn, time_limit: 30.0}
+  - {first: insert, time_limit: 60.0, min_time: 1.0}
+"""
+"""task.yaml of a made-up task whose hand and objects turn."""

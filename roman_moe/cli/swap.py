@@ -84,7 +84,10 @@ class Swap(Reach):
         folder = find_shipped(bundle).resolve()
         loaded = load_bundle(folder)  # says what is wrong with it before anything changes
         running = load_manifest(str(person.get(BLENDER, "controller")))
-        for what in ("task_sha256", "skills", "rates"):
+        if loaded.spec != running.task:
+            found, expected = (f"{task.name}, sha256 {task.digest[:12]}..." for task in (loaded.spec, running.task))
+            raise RomanError(f"{bundle}: is for task {found}: the graph that runs has {expected}")
+        for what in ("skills", "rates"):
             found, expected = getattr(loaded.manifest, what), getattr(running, what)
             if found != expected:
                 raise RomanError(f"{bundle}: {what} {found}: the graph that runs has {expected}")

@@ -224,8 +224,8 @@ class _Motion:
 
     @property
     def moves(self) -> bool:
-        """Whether it does not rest."""
-        return any(self.velocity)
+        """Whether it does not rest, or has come to rest only just now: the jerk counts from there."""
+        return any(self.velocity) or any(self._acceleration)
 
     def is_within(self, share: float) -> bool:
         """Whether it is no faster than a share of its top speed."""

@@ -24,12 +24,11 @@ def known_tasks() -> dict[str, Path]:
     """Folder of each task that can be named, by its name: ours, then those of installed packages."""
     tasks = {file.parent.name: file.parent for file in sorted(SHIPPED.glob(f"*/{TASK_FILE}"))}
     for point in entry_points(group=ENTRY_POINTS):
-        try:
-            spec = importlib.util.find_spec(point.module)
-        except (ImportError, ValueError):  # a package that is half gone
-            continue
-        for folder in (spec.submodule_search_locations or ()) if spec else ():
-            tasks.setdefault(point.name, Path(folder))
+        package, *inner = point.module.split(".")
+        spec = importlib.util.find_spec(package)  # of the outermost one alone: to look for an inner one imports it
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            if (folder := Path(place, *inner)).is_dir():
+                tasks.setdefault(point.name, folder)
     return tasks
 
 
@@ -56,9 +55,11 @@ def load_spec(task: str | os.PathLike[str]) -> TaskSpec:
     Raises:
         ConfigError: if there is none, or naming the mistake in its task.yaml.
     """
-    return _spec_of(task_folder(task) / TASK_FILE)
+    file = (task_folder(task) / TASK_FILE).absolute()
+    found = file.stat()
+    return _spec_of(file, (found.st_ino, found.st_mtime_ns, found.st_size))
 
 
 @lru_cache(maxsize=16)
-def _spec_of(file: Path) -> TaskSpec:
+def _spec_of(file: Path, _: tuple[int, int, int]) -> TaskSpec:
     return read_spec(file)

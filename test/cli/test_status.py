@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from specs import FLAGS, OBJECTS, ROMAN
 
 from roman_moe.cli import main as entry
 from roman_moe.cli.status import lead_line, picture, report_of, show, streams_line
-from roman_moe.core.state import SceneState
 
 pytest.importorskip("rclpy")
 
@@ -100,16 +98,7 @@ def test_a_pipe_gets_each_node_on_one_line(capsys: pytest.CaptureFixture[str]) -
 
 def test_where_the_hand_is_can_be_read() -> None:
     snapshot = seen()
-    snapshot.scene = SceneState(
-        spec=ROMAN,
-        stamp_ns=0,
-        hand_position=np.array([0.1, -0.2, 0.3]),
-        hand_velocity=np.zeros(3),
-        finger_opening=0.04,
-        finger_forces=np.zeros(2),
-        object_positions=np.zeros((len(OBJECTS), 3)),
-        flags=np.zeros(len(FLAGS)),
-    )
+    snapshot.hand = np.array([0.1, -0.2, 0.3]), 0.04
     hand = report_of(snapshot)["hand"]
     assert hand == {"position_m": [0.1, -0.2, 0.3], "opening_m": 0.04}
     assert lead_line(report_of(snapshot)).endswith("hand at (0.100, -0.200, 0.300) m, opening 0.040 m")

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bundles import tiny_network, write_tiny_bundle
-from specs import SKILLS
+from specs import ROMAN, SKILLS
 
 from roman_moe.cli import main as entry
 from roman_moe.cli.swap import Swap
@@ -106,11 +107,10 @@ def test_what_cannot_be_set_back_is_named_and_the_others_are(tmp_path: Path) -> 
 
 
 def test_a_bundle_that_means_something_else_by_an_action_is_refused_before_anything_changes(tmp_path: Path) -> None:
-    running, other = write_tiny_bundle(tmp_path / "tiny"), write_tiny_bundle(tmp_path / "other")
-    manifest = other / "controller.yaml"
-    manifest.write_text(manifest.read_text().replace("gripper_threshold: 0.5", "gripper_threshold: 0.9"))
+    task = replace(ROMAN, action=replace(ROMAN.action, gripper_threshold=0.9))
+    running, other = write_tiny_bundle(tmp_path / "tiny"), write_tiny_bundle(tmp_path / "other", spec=task)
     graph = Graph(running, {})
-    with pytest.raises(RomanError, match=r"action_scale .*gripper_threshold=0.9.*: the graph that runs has"):
+    with pytest.raises(RomanError, match=r"task roman, sha256 \w+\.\.\.: the graph that runs has roman, sha256"):
         swap_bundle(graph, other)
     assert set(graph.models.values()) == {""}
 

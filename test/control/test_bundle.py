@@ -256,6 +256,48 @@ def test_manifest_with_a_typo(bundle: Path, old: str, new: str, expected: str):
     assert expected in message
 
 
+def test_a_bundle_of_format_1_is_refused_with_the_command_that_writes_it_anew(bundle: Path):
+    file = bundle / "controller.yaml"
+    file.write_text("format_version: 1\nkind: gate_and_experts\naction_scale: {top_speed: 0.2}\n")
+    assert refusal(bundle) == (
+        f"{file}: format_version 1: this program reads 2: write it anew with roman-moe export {bundle} NEW"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("open: 0.08", "open: 0.09"),
+        ("time_limit: 80.0", "time_limit: 70.0"),
+        ("- 0.46", "- 0.47"),
+        ("- cover", "- vial"),
+    ],
+)
+def test_a_task_that_was_changed_within_its_bundle_is_refused(bundle: Path, old: str, new: str):
+    """Networks would be shown other numbers than they were trained on."""
+    file = bundle / "controller.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    message = refusal(bundle)
+    assert "task_sha256" in message
+    assert "it was changed by hand; copy or export the bundle again" in message
+
+
+def test_a_task_described_in_other_words_for_people_is_the_same_task(bundle: Path):
+    file = bundle / "controller.yaml"
+    file.write_text(file.read_text().replace("label: Push", "label: Shove"))
+    loaded = load_bundle(bundle)
+    assert loaded.spec == ROMAN
+    assert loaded.spec.skills["push"].label == "Shove"
+
+
+def test_a_network_of_another_task_is_refused(tmp_path: Path):
+    metadata = replace(tiny_metadata("push"), task="kitchen")
+    data = tiny_network("push", metadata=metadata)
+    assert "push.onnx: is for task 'kitchen': this one is 'roman'" in refusal(with_push(tmp_path, data))
+
+
 def test_manifest_that_is_empty(bundle: Path):
     (bundle / "controller.yaml").write_text("")
     assert "expected keys and values, found empty" in refusal(bundle)

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import write_loose_limits, write_tiny_bundle
-from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, LAYOUT, OBJECTS, ROMAN
+from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, LAYOUT, OBJECTS, ROMAN, TURN_KEY
 
 from roman_moe.control.blend import blend
 from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.state import SceneState
+from roman_moe.core.spec import TaskSpec, read_spec
+from roman_moe.core.state import SceneState, upright
 
 TICK_NS = 50_000_000
 
@@ -226,3 +227,65 @@ def test_a_gate_that_answers_nan_holds_the_arm_and_is_asked_again(bundle: Bundle
     assert controller.guard.status is GuardStatus.HALT_GATE_SILENT
     np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
     assert controller.step(scene(1)).fault == ""
+
+
+@pytest.fixture(scope="module")
+def turn_key(tmp_path_factory: pytest.TempPathFactory) -> TaskSpec:
+    file = tmp_path_factory.mktemp("turn_key") / "task.yaml"
+    file.write_text(TURN_KEY)
+    return read_spec(file)
+
+
+@pytest.fixture(scope="module")
+def turning(turn_key: TaskSpec, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of another task, whose experts turn the hand."""
+    return load_bundle(write_tiny_bundle(tmp_path_factory.mktemp("turning"), spec=turn_key))
+
+
+def key_scene(spec: TaskSpec, tick: int = 0) -> SceneState:
+    rng = np.random.default_rng([7, tick])
+    return SceneState(
+        spec=spec,
+        stamp_ns=tick * TICK_NS,
+        hand_position=rng.normal(size=3),
+        hand_velocity=rng.normal(size=3),
+        finger_opening=0.05,
+        finger_forces=rng.random(2),
+        object_positions=rng.normal(size=(4, 3)),
+        object_orientations=upright(4),
+        flags=np.array([True, False]),
+    )
+
+
+def test_an_experts_turn_reaches_the_command(turning: Bundle, loose: Limits):
+    step = Controller(turning, loose).step(key_scene(turning.spec))
+    assert step.fault == ""
+    assert step.action.shape == (5,)
+    np.testing.assert_array_equal(step.command.angular_velocity, [0.0, 0.0, step.action[3] * 2.0])
+    assert step.command.angular_velocity[2] != 0.0
+
+
+def test_a_hand_whose_orientation_is_none_holds_the_arm(turning: Bundle):
+    controller = Controller(turning)
+    for bad in (np.zeros(4), np.array([1.0, 1.0, 0.0, 0.0]), np.full(4, np.nan)):
+        assert controller.step(replace(key_scene(turning.spec), hand_orientation=bad)).fault == "scene is not finite"
+    fast = replace(key_scene(turning.spec), hand_angular_velocity=np.array([0.0, 1e3, 0.0]))
+    assert controller.step(fast).fault == "scene is not finite"
+
+
+def test_controllers_of_two_tasks_take_turns_in_one_process_as_each_does_alone(bundle: Bundle, turning: Bundle):
+    alone = [[Controller(one).step(state) for state in states] for one, states in _scenes(bundle, turning)]
+    (first, scenes), (second, others) = _scenes(bundle, turning)
+    both = Controller(first), Controller(second)
+    for tick, (mine, its) in enumerate(zip(scenes, others, strict=True)):
+        for controller, state, expected in zip(both, (mine, its), alone, strict=True):
+            controller.reset()
+            np.testing.assert_array_equal(controller.step(state).action, expected[tick].action)
+
+
+def _scenes(bundle: Bundle, turning: Bundle) -> list[tuple[Bundle, list[SceneState]]]:
+    ticks = range(0, 20, 2)
+    return [
+        (bundle, [scene(tick) for tick in ticks]),
+        (turning, [key_scene(turning.spec, tick) for tick in ticks]),
+    ]
