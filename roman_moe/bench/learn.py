@@ -34,7 +34,7 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
         `not_physics_share`: the rest of the wall time.
     """
     rng = np.random.default_rng(seed)
-    recipe = load_hybrid_recipe(config_path("training/fast.yaml")).networks[SKILL]
+    recipe = load_hybrid_recipe(config_path("training/fast.yaml"), ROMAN).networks[SKILL]
     features = OBSERVATIONS[SKILL]
     practised = recipe.practice
     reward = TaskReward(recipe.reward.success, recipe.reward.progress)
@@ -53,6 +53,7 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
     ]
     practice = ExpertPractice(envs, threads=1)
     demonstrations = Samples(
+        ROMAN,
         SKILL,
         rng.normal(size=(DEMONSTRATED, len(features))).astype(np.float32),
         rng.uniform(-1.0, 1.0, (DEMONSTRATED, 4)).astype(np.float32),

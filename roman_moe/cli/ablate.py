@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.evaluate import link_title, parse_link
-from roman_moe.cli.options import Folder, Metres, Names, Number, Numbers, OptionalFile, Seconds, Share, announce
+from roman_moe.cli.options import Folder, Metres, Names, Number, Numbers, OptionalFile, Seconds, Share, Text, announce
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import SCENARIOS
+from roman_moe.core.tasks import load_spec
 
 if TYPE_CHECKING:
     from roman_moe.learning.hybrid.ablate import Study
@@ -41,6 +41,9 @@ class Ablate:
         "mcap",
         "matplotlib",
     )
+
+    task: Text = "roman"
+    """The task: name of one of `roman-moe tasks list`, or its folder."""
 
     methods: Names = ALL
     """All, or some such as bc,hybrid,monolithic."""
@@ -95,13 +98,15 @@ class Ablate:
             raise ConfigError(f"--time-limit {self.time_limit}: expected a positive number of seconds")
         if not 0.0 < self.budget <= 1.0:
             raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
+        spec = load_spec(self.task)
         study = Study(
+            spec=spec,
             folder=self.out,
-            recipe=load_hybrid_recipe(self.recipe or config_path("training/fast.yaml")),
+            recipe=load_hybrid_recipe(self.recipe or config_path("training/fast.yaml"), spec),
             methods=parse_names(self.methods, tuple(METHODS), "--methods"),
             seeds=self.seeds,
             episodes=self.episodes,
-            scenarios=parse_numbers(self.scenarios, SCENARIOS, "--scenarios"),
+            scenarios=parse_numbers(self.scenarios, tuple(range(len(spec.scenarios))), "--scenarios"),
             noise=PoseNoise(self.noise_bound),
             link=parse_link(self.delay, self.lost_share),
             time_limit=self.time_limit,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.evaluate import EpisodeProgress
-from roman_moe.cli.options import Folder, Metres, Number, OptionalFile, Share
+from roman_moe.cli.options import Folder, Metres, Number, OptionalFile, Share, Text
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 
@@ -23,6 +23,9 @@ class Collect:
 
     needs = ("mujoco", "rosbags", "mcap")
 
+    task: Text = "roman"
+    """The task: name of one of `roman-moe tasks list`, or its folder."""
+
     out: Folder = Path("demos")
     """Folder for the demonstrations, with one of each network in it."""
 
@@ -30,7 +33,7 @@ class Collect:
     """Demonstrations per skill."""
 
     gate_episodes: Number = 6
-    """Demonstrations for the gate per scenario; there are seven scenarios."""
+    """Demonstrations for the gate per scenario of the task."""
 
     noise_bound: Metres = 0.005
     """Clip bound of the noise on the recorded object positions; its sigma is a third of that."""
@@ -58,6 +61,7 @@ class Collect:
 
     def main(self) -> int:
         """Collect; 0 when all demonstrations are there."""
+        from roman_moe.core.tasks import load_spec
         from roman_moe.demos.dataset import dataset_hash
         from roman_moe.learning.collect import Collection, collect, total_wanted
         from roman_moe.sim.noise import PoseNoise
@@ -71,7 +75,9 @@ class Collect:
         for name in ("disturbed_share", "poor_link_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")
+        spec = load_spec(self.task)
         collection = Collection(
+            spec=spec,
             out=self.out,
             episodes=self.episodes,
             gate_episodes=self.gate_episodes,
@@ -94,6 +100,6 @@ class Collect:
         console.print(table)
         if self.json:
             networks = sorted({name.split("/")[0] for name in kept})
-            hashes = {network: dataset_hash(self.out, network) for network in networks}
+            hashes = {network: dataset_hash(self.out, spec, network) for network in networks}
             write_json(self.json, {"seed": self.seed, "demonstrations": kept, "sha256": hashes})
         return 0

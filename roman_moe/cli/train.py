@@ -22,7 +22,6 @@ from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import NETWORKS, SKILLS
 
 if TYPE_CHECKING:
     from roman_moe.learning.clone import ClonedNetwork
@@ -92,8 +91,9 @@ class Hybrid(Training):
         """Folder of the bundle in it."""
         return self.folder / "bundle"
 
-    def practise(self, networks: Sequence[str]) -> int:
-        """Train these networks; 0 when they are written."""
+    def practise(self, networks: Sequence[str] = ()) -> int:
+        """Train these networks, or all; 0 when they are written."""
+        from roman_moe.demos.dataset import dataset_spec
         from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
         from roman_moe.learning.hybrid.run import Run, curves, train_run
         from roman_moe.report.plots import plot_curves
@@ -101,8 +101,13 @@ class Hybrid(Training):
         self.check()
         if not 0.0 < self.budget <= 1.0:
             raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
-        folder, recipe = self.folder, load_hybrid_recipe(self._recipe()).with_budget(self.budget)
-        run = Run(folder, recipe, self.demos, self.seed, self.workers)
+        spec = dataset_spec(self.demos)
+        networks = networks or spec.networks
+        for name in networks:
+            if name not in spec.networks:
+                raise ConfigError(unknown_word("skill", name, spec.skill_names))
+        folder, recipe = self.folder, load_hybrid_recipe(self._recipe(), spec).with_budget(self.budget)
+        run = Run(spec, folder, recipe, self.demos, self.seed, self.workers)
         console = Console()
         began = time.monotonic()
         with RunProgress(console, folder, networks):
@@ -129,7 +134,7 @@ class All(Hybrid):
 
     def main(self) -> int:
         """0 when the bundle is written."""
-        return self.practise(NETWORKS)
+        return self.practise()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +146,6 @@ class Expert(Hybrid):
 
     def main(self) -> int:
         """0 when it is trained."""
-        if self.skill not in SKILLS:
-            raise ConfigError(unknown_word("skill", self.skill, SKILLS))
         return self.practise((self.skill,))
 
 
@@ -183,12 +186,14 @@ class Bc(Training):
 
     def main(self) -> int:
         """0 when the bundle is written."""
+        from roman_moe.demos.dataset import dataset_spec
         from roman_moe.learning.clone import clone_bundle
         from roman_moe.learning.recipe import load_recipe
 
         self.check()
-        names = parse_names(self.networks, NETWORKS, "--networks")
-        out, recipe = self.new_bundle, load_recipe(self._recipe())
+        spec = dataset_spec(self.demos)
+        names = parse_names(self.networks, spec.networks, "--networks")
+        out, recipe = self.new_bundle, load_recipe(self._recipe(), spec)
         console = Console()
         began = time.monotonic()
         report: dict[str, object] = {}

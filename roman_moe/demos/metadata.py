@@ -1,7 +1,8 @@
 """EpisodeMeta: what a demonstration says about itself, kept as the bag's custom data (string to string).
 
 Every field is written. What training depends on is demanded back, so a demonstration of unknown origin is never trained
-on; `ros2 bag record --custom-data KEY=VALUE ...` gives it to a recording of a running graph.
+on; `ros2 bag record --custom-data KEY=VALUE ...` gives it to a recording of a running graph. What only a simulator
+knows is optional, so the recording of a real arm is complete without it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.roman import NETWORKS
+from roman_moe.core.spec import MONOLITHIC, TASK_FILE, TaskSpec
+from roman_moe.demos.bag import METADATA_FILE
+from roman_moe.demos.checksums import CUSTOM_CHECKSUM
 
-FORMAT_VERSION = 3
-MONOLITHIC = "monolithic"
-"""One network for the whole task, to compare the others with."""
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +29,16 @@ class EpisodeMeta:
         network: which network it teaches: a skill, or "gate".
         outcome: how it ended, e.g. "success".
         source: who gave it, e.g. "oracle".
-        noise_bound: level of the observation noise in the recorded scenes [m].
         rate: scenes per second [Hz].
-        start: name of the start, e.g. "push" or "scenario_6"; the network's name if it is not given. This and all that
-            follows is known in the lab alone.
+        task: name of the task.
+        task_sha256: `TaskSpec.digest` of the version of it; "" if it is not known. This and all that follows is
+            optional.
+        start: name of the start, e.g. "scenario_6"; the network's name if it is not given.
+        noise_bound: level of the noise that was added to the recorded scenes [m].
         noise_kind: "clipped" or "gaussian".
         perturbation: standard deviation of the bursts added to the executed (not to the recorded) actions, in units
             of a full action.
-        disturbance: kind of the disturbance that the lab met in mid-episode, e.g. "close_drawer"; "" for none.
+        disturbance: kind of the disturbance in mid-episode; "" for none.
         delay: control ticks by which commands reached the arm late.
         lost_share: of the commands that never reached it.
         seed: seed of the episode.
@@ -46,9 +49,11 @@ class EpisodeMeta:
     network: str
     outcome: str
     source: str
-    noise_bound: float
     rate: float
+    task: str
+    task_sha256: str = ""
     start: str = ""
+    noise_bound: float = 0.0
     noise_kind: str = "clipped"
     perturbation: float = 0.0
     disturbance: str = ""
@@ -63,23 +68,20 @@ class EpisodeMeta:
         return {key: str(value) for key, value in dataclasses.asdict(self).items()}
 
     @classmethod
-    def from_custom_data(cls, data: Mapping[str, str], path: Path) -> EpisodeMeta:
-        """Back from custom data; `path` is named in errors.
+    def from_custom_data(cls, data: Mapping[str, str], spec: TaskSpec, path: Path) -> EpisodeMeta:
+        """Back from custom data of a demonstration of a task; `path` is named in errors.
 
         Raises:
-            DemonstrationError: on another format version, a missing field or a value that cannot be meant.
+            DemonstrationError: on another format version, another task or another version of it, a missing field or a
+                value that cannot be meant.
         """
+        _check_version(data, path)
         required = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
         missing = [name for name in ("format_version", *required) if name not in data]
         if missing:
             raise DemonstrationError(
                 f"{path}: no {', '.join(missing)} in its custom data: record with `ros2 bag record --custom-data "
-                f"format_version={FORMAT_VERSION} network=... ...`, or add them to its metadata.yaml (docs/training.md)"
-            )
-        version = data["format_version"]
-        if version != str(FORMAT_VERSION):
-            raise DemonstrationError(
-                f"{path}: format_version {version}: expected {FORMAT_VERSION}; record it again with this version"
+                f"format_version={FORMAT_VERSION} task=... ...`, or add them to its {METADATA_FILE}"
             )
         values: dict[str, str | int | float] = {
             field.name: _parse(field.name, str(field.type), data[field.name], path)
@@ -88,8 +90,9 @@ class EpisodeMeta:
         }
         values.setdefault("start", data["network"])
         meta = cls(**values)  # type: ignore[arg-type]  # parsed by each field's own type
-        if meta.network not in (*NETWORKS, MONOLITHIC):
-            raise DemonstrationError(f"{path}: network {meta.network!r}: expected one of {', '.join(NETWORKS)}")
+        meta.check_task(spec, path)
+        if meta.network not in (*spec.networks, MONOLITHIC):
+            raise DemonstrationError(f"{path}: network {meta.network!r}: expected one of {', '.join(spec.networks)}")
         if meta.noise_bound < 0 or meta.perturbation < 0:
             raise DemonstrationError(
                 f"{path}: noise_bound {meta.noise_bound}, perturbation {meta.perturbation}: expected 0 or more"
@@ -101,6 +104,29 @@ class EpisodeMeta:
                 f"{path}: delay {meta.delay}, lost_share {meta.lost_share}: expected ticks, 0 or more, and 0 to 1"
             )
         return meta
+
+    def check_task(self, spec: TaskSpec, path: Path) -> None:
+        """Refuse a demonstration of another task, or of another version of it.
+
+        Raises:
+            DemonstrationError: naming what was found and what was expected.
+        """
+        if self.task != spec.name:
+            raise DemonstrationError(f"{path}: is of task {self.task!r}: expected {spec.name!r}")
+        if self.task_sha256 not in ("", spec.digest):
+            raise DemonstrationError(
+                f"{path}: is of another version of task {spec.name!r}, {self.task_sha256[:12]}: expected "
+                f"{spec.digest[:12]}; use it with the {TASK_FILE} that it was recorded with, or record it again"
+            )
+
+
+def _check_version(data: Mapping[str, str], path: Path) -> None:
+    version = data.get("format_version", str(FORMAT_VERSION))
+    if version != str(FORMAT_VERSION):
+        raise DemonstrationError(
+            f"{path}: format_version {version}: expected {FORMAT_VERSION}, which says the task; record it again, or "
+            f"in its {METADATA_FILE} set format_version to {FORMAT_VERSION}, add task and remove {CUSTOM_CHECKSUM}"
+        )
 
 
 def _parse(name: str, kind: str, text: str, path: Path) -> str | int | float:

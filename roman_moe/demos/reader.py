@@ -26,8 +26,7 @@ from roman_moe.core.messages import (
     decode_twist,
     decode_weights,
 )
-from roman_moe.core.roman import ROMAN, SKILLS
-from roman_moe.core.spec import GATE
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import GRIPPER_TOPIC, METADATA_FILE, SCENE_TOPIC, TWIST_TOPIC, answer_topic, typestore
 from roman_moe.demos.metadata import EpisodeMeta
@@ -44,7 +43,7 @@ class Episode:
         path: its folder.
         meta: its origin.
         states: the scenes, T of them, their stamps increasing.
-        answers: what the network should answer to each: actions, (T, 4), or weights of `SKILLS`, (T, 7).
+        answers: what the network should answer to each: actions, (T, a), or weights of the task's skills, (T, k).
         commands: what was sent to the arm, T of them.
         left_out: scenes of the bag without an answer or a command; of a live recording alone.
     """
@@ -72,27 +71,29 @@ def episode_folders(dataset: Path, network: str | None = None) -> list[Path]:
     return found
 
 
-def read_episodes(dataset: Path, network: str) -> list[Episode]:
-    """All demonstrations of one network in a dataset folder.
+def read_episodes(dataset: Path, spec: TaskSpec, network: str) -> list[Episode]:
+    """All demonstrations of one network of a task in a dataset folder.
 
     Raises:
         DemonstrationError: if there is none, or one cannot be used.
     """
-    return [read_episode(path, network) for path in episode_folders(dataset, network)]
+    return [read_episode(path, spec, network) for path in episode_folders(dataset, network)]
 
 
-def read_episode(path: Path, network: str | None = None) -> Episode:
+def read_episode(path: Path, spec: TaskSpec, network: str | None = None) -> Episode:
     """Read one demonstration.
 
     Args:
         path: the episode's folder.
+        spec: of the task that it must be of.
         network: which network it must teach; any if None.
 
     Raises:
-        DemonstrationError: if it cannot be read, teaches another network, or a message is missing or not finite.
+        DemonstrationError: if it cannot be read, teaches another network, is of another task, or a message is missing or
+            not finite.
     """
-    meta, _, topics, left_out = read_ticks(path, network)
-    states = _decode(path, SCENE_TOPIC, topics[SCENE_TOPIC], partial(decode_scene, ROMAN))
+    meta, _, topics, left_out = read_ticks(path, spec, network)
+    states = _decode(path, SCENE_TOPIC, topics[SCENE_TOPIC], partial(decode_scene, spec))
     for index in range(1, len(states)):
         if states[index].stamp_ns <= states[index - 1].stamp_ns:
             raise DemonstrationError(f"{path}: stamp of {SCENE_TOPIC} {index} is not later than the one before")
@@ -102,7 +103,7 @@ def read_episode(path: Path, network: str | None = None) -> Episode:
         raise DemonstrationError(f"{path}: {SCENE_TOPIC} {valid.index(False)} has an object that is not valid")
 
     topic = answer_topic(meta.network)
-    answers = np.array(_decode(path, topic, topics[topic], _decode_action if meta.network != GATE else _decode_gate))
+    answers = np.array(_decode(path, topic, topics[topic], _answer_decoder(spec, meta.network)))
     _check_finite(path, topic, np.isfinite(answers).all(axis=1).tolist())
 
     twists = _decode(path, TWIST_TOPIC, topics[TWIST_TOPIC], decode_twist)
@@ -113,25 +114,25 @@ def read_episode(path: Path, network: str | None = None) -> Episode:
     return Episode(path, meta, states, answers, commands, left_out)
 
 
-def read_ticks(path: Path, network: str | None = None) -> tuple[EpisodeMeta, dict[str, str], Topics, int]:
+def read_ticks(
+    path: Path, spec: TaskSpec, network: str | None = None
+) -> tuple[EpisodeMeta, dict[str, str], Topics, int]:
     """Origin, custom data, the undecoded messages by relative topic, and how many scenes are left out.
 
     Raises:
         DemonstrationError: as `read_episode`, but for what the messages hold.
     """
-    recording = read_recording(path)
-    meta = EpisodeMeta.from_custom_data(recording.custom, path)
+    recording = read_recording(path, spec)
+    meta = EpisodeMeta.from_custom_data(recording.custom, spec, path)
     if network is not None and meta.network != network:
         raise DemonstrationError(f"{path}: teaches {meta.network!r}: expected {network!r}")
     return meta, recording.custom, *recording.ticks(meta.network)
 
 
-def _decode_action(message: Any) -> NDArray[np.float64]:
-    return decode_action(message, ROMAN.action.layout)
-
-
-def _decode_gate(message: Any) -> NDArray[np.float64]:
-    return decode_weights(message, SKILLS)
+def _answer_decoder(spec: TaskSpec, network: str) -> Callable[[Any], NDArray[np.float64]]:
+    if network == GATE:
+        return partial(decode_weights, skills=spec.skill_names)
+    return partial(decode_action, layout=spec.action.layout)
 
 
 def _hidden(path: Path) -> bool:

@@ -11,12 +11,9 @@ from pathlib import Path
 from rosbags.rosbag2 import Reader
 
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.roman import NETWORKS
-from roman_moe.core.spec import MONOLITHIC
+from roman_moe.core.spec import MONOLITHIC, TaskSpec
 from roman_moe.demos.bag import MCAP_SUFFIX, METADATA_FILE, SCENE_TOPIC, TICKS, episode_types, header_stamp
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, check_mcap, custom_checksum
-
-_RELATIVE = tuple({f"/{name}" for network in (*NETWORKS, MONOLITHIC) for name in episode_types(network)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +98,8 @@ class Recording:
                     raise DemonstrationError(f"{self.path}: scene {index} has no message of its stamp on {name!r}")
 
 
-def read_recording(path: Path) -> Recording:
-    """Read a rosbag2 folder, whatever made it: MCAP or SQLite, of one file or several, compressed or not.
+def read_recording(path: Path, spec: TaskSpec) -> Recording:
+    """Read a rosbag2 folder of a task, whatever made it: MCAP or SQLite, of one file or several, compressed or not.
 
     Raises:
         DemonstrationError: if it is no complete bag, or one of its checksums is wrong.
@@ -112,7 +109,7 @@ def read_recording(path: Path) -> Recording:
     try:
         for file in sorted(path.glob(f"*{MCAP_SUFFIX}")):
             check_mcap(file)
-        recording = _read(path)
+        recording = _read(path, spec)
     except Exception as error:  # damaged bytes make rosbags, and what it calls, raise anything
         raise DemonstrationError(f"{path}: cannot be read as a bag: {brief(error)}") from error
     custom = recording.custom
@@ -129,11 +126,12 @@ def brief(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _read(path: Path) -> Recording:
+def _read(path: Path, spec: TaskSpec) -> Recording:
+    relative = tuple({f"/{name}" for network in (*spec.networks, MONOLITHIC) for name in episode_types(network)})
     with Reader(path) as bag:
         found = getattr(bag.storage.metadata, "custom", None) or {}
         custom = {str(key): "" if value is None else str(value) for key, value in found.items()}
-        needed = [connection for connection in bag.connections if f"/{connection.topic}".endswith(_RELATIVE)]
+        needed = [connection for connection in bag.connections if f"/{connection.topic}".endswith(relative)]
         topics: Topics = {connection.topic: [] for connection in needed}
         for connection, _, data in bag.messages(needed) if needed else ():
             content = bytes(data)

@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.roman import ACTION_SIZE, NETWORKS, SKILLS
-from roman_moe.core.spec import GATE, MONOLITHIC
+from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import (
     GRIPPER_TOPIC,
@@ -61,6 +60,7 @@ class EpisodeWriter:
 
     Args:
         path: the episode's folder, not there yet.
+        spec: of the task.
         network: what is taught: a skill, or "gate".
         clock: wall time [ns].
 
@@ -68,12 +68,13 @@ class EpisodeWriter:
         DemonstrationError: if the folder exists or there is no such network.
     """
 
-    def __init__(self, path: Path, network: str, clock: Callable[[], int] = time.time_ns) -> None:
-        if network not in (*NETWORKS, MONOLITHIC):
-            raise DemonstrationError(f"{path}: network {network!r}: expected one of {', '.join(NETWORKS)}")
+    def __init__(self, path: Path, spec: TaskSpec, network: str, clock: Callable[[], int] = time.time_ns) -> None:
+        if network not in (*spec.networks, MONOLITHIC):
+            raise DemonstrationError(f"{path}: network {network!r}: expected one of {', '.join(spec.networks)}")
         if path.exists():
             raise DemonstrationError(f"{path}: exists already: remove it or record into another folder")
         self._path = path
+        self._spec = spec
         self._network = network
         self._types = episode_types(network)
         self._began = clock()
@@ -108,14 +109,14 @@ class EpisodeWriter:
 
         Args:
             scene: what the network sees.
-            answer: what it should answer: an action, (4,), or weights of `SKILLS`, (7,).
+            answer: what it should answer: an action, (a,), or weights of the task's skills, (k,).
             command: what was sent to the arm, disturbances included.
 
         Raises:
             DemonstrationError: if anything is not finite, or the answer has another length; nothing is written then.
         """
         tick = len(self._stamps)
-        size = len(SKILLS) if self._network == GATE else ACTION_SIZE
+        size = len(self._spec.skills) if self._network == GATE else self._spec.action.size
         if answer.shape != (size,):
             raise DemonstrationError(
                 f"{self._path}: answer {tick} has shape {answer.shape}: expected ({size},) for {self._network}"
@@ -130,9 +131,9 @@ class EpisodeWriter:
                 raise DemonstrationError(f"{self._path}: {what} {tick} {wrong}: nothing to learn from")
         messages = codec()
         if self._network == GATE:
-            taught = messages.weights(scene.stamp_ns, SKILLS, answer)
+            taught = messages.weights(scene.stamp_ns, self._spec.skill_names, answer)
         else:
-            taught = messages.action(scene.stamp_ns, scene.spec.action.layout, answer)
+            taught = messages.action(scene.stamp_ns, self._spec.action.layout, answer)
         self._write(SCENE_TOPIC, scene.stamp_ns, messages.scene(scene))
         self._write(answer_topic(self._network), scene.stamp_ns, taught)
         self._write(TWIST_TOPIC, scene.stamp_ns, messages.twist(command))
@@ -143,12 +144,13 @@ class EpisodeWriter:
         """Complete the episode and give it its name.
 
         Raises:
-            DemonstrationError: if it has no tick, or `meta` is about another network.
+            DemonstrationError: if it has no tick, or `meta` is about another network or task.
         """
         if meta.network != self._network:
             raise DemonstrationError(
                 f"{self._path}: network {meta.network!r} in its metadata: expected {self._network!r}"
             )
+        meta.check_task(self._spec, self._path)
         if not self._stamps:
             raise DemonstrationError(f"{self._path}: no tick was recorded")
         information = self._information(meta)

@@ -23,7 +23,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.roman import ROMAN
 from roman_moe.core.spec import GATE
 from roman_moe.learning.geometry import object_columns
 from roman_moe.learning.networks import GATE_GAIN, MLPPolicy
@@ -35,8 +34,6 @@ GRADIENT_LIMIT = 1.0
 """Largest norm of a step's gradient; ordinary ones stay below, and a rare large one does no harm."""
 GRIPPER_GAIN = 2.0 * math.log(3.0)
 """Three demonstrated answers to one reach the gripper's threshold, z = 0.5."""
-LEAST_WEIGHT = math.exp(-GATE_GAIN) / (1.0 + 6.0 * math.exp(-GATE_GAIN))
-"""The smallest weight that ROMAN's gate of seven skills can give."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,11 +64,17 @@ def train(samples: Samples, recipe: NetworkRecipe, seed: int, on_step: Callable[
     training, validation = samples.split(recipe.validation_share, rng)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63)))
-        policy = MLPPolicy(ROMAN, samples.network, recipe.hidden, recipe.near_scales)
+        policy = MLPPolicy(samples.spec, samples.network, recipe.hidden, recipe.near_scales)
         observations = torch.from_numpy(training.observations)
         policy.observation.fit(observations)
         averaged = _optimise(policy, observations, torch.from_numpy(training.answers), recipe, on_step)
     return Trained(averaged, _errors("train", averaged, training) | _errors("validation", averaged, validation))
+
+
+def least_weight(skills: int) -> float:
+    """The smallest weight that a gate of so many skills can give."""
+    least = math.exp(-GATE_GAIN)
+    return least / (1.0 + (skills - 1) * least)
 
 
 def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_weight: float) -> Tensor:
@@ -80,14 +83,14 @@ def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_we
     if policy.name == GATE:
         # A target of exactly 1 is out of the gate's range and would push its outputs away for ever. The clip gives no
         # gradient outside [0, 1], so it is left out here and a penalty keeps the outputs where it does nothing.
-        wanted = answers.clamp(min=LEAST_WEIGHT)
+        wanted = answers.clamp(min=least_weight(len(policy.outputs)))
         wanted = wanted / wanted.sum(dim=1, keepdim=True)
         cross_entropy = -(wanted * functional.log_softmax(GATE_GAIN * raw, dim=1)).sum(dim=1).mean()
         return cross_entropy + (raw - raw.clamp(0.0, 1.0)).square().sum(dim=1).mean()
-    velocity, gripper = raw[:, :3], raw[:, 3]
-    opening = functional.binary_cross_entropy_with_logits(GRIPPER_GAIN * gripper, 0.5 * (1.0 + answers[:, 3]))
+    velocity, gripper = raw[:, :-1], raw[:, -1]
+    opening = functional.binary_cross_entropy_with_logits(GRIPPER_GAIN * gripper, 0.5 * (1.0 + answers[:, -1]))
     outside = (gripper - gripper.clamp(-1.0, 1.0)).square().mean()
-    return functional.mse_loss(velocity, answers[:, :3]) + gripper_weight * (opening + outside)
+    return functional.mse_loss(velocity, answers[:, :-1]) + gripper_weight * (opening + outside)
 
 
 def _optimise(
@@ -141,6 +144,6 @@ def _errors(prefix: str, policy: MLPPolicy, samples: Samples) -> dict[str, float
         return {f"{prefix}_wrong_skill": float(1.0 - agree.mean())}
     difference = answered - samples.answers
     return {
-        f"{prefix}_velocity_rms": float(np.sqrt((difference[:, :3] ** 2).mean())),
-        f"{prefix}_gripper_wrong": float((np.abs(difference[:, 3]) > 0.5).mean()),
+        f"{prefix}_velocity_rms": float(np.sqrt((difference[:, :-1] ** 2).mean())),
+        f"{prefix}_gripper_wrong": float((np.abs(difference[:, -1]) > 0.5).mean()),
     }

@@ -17,9 +17,8 @@ from roman_moe.control.bundle_writer import check_replaceable, write_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import BundleError
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.roman import NETWORKS, ROMAN
-from roman_moe.core.spec import GATE
-from roman_moe.demos.dataset import dataset_hash
+from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.demos.dataset import dataset_hash, dataset_spec
 from roman_moe.demos.reader import read_episodes
 from roman_moe.learning.recipe import NetworkRecipe, Recipe
 from roman_moe.learning.workers import run_jobs
@@ -47,6 +46,7 @@ class ClonedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
+    spec: TaskSpec
     network: str
     demonstrations: Path
     rates: Rates
@@ -67,18 +67,18 @@ def clone_bundle(
     recipe: Recipe,
     seed: int,
     workers: int,
-    networks: Sequence[str] = NETWORKS,
+    networks: Sequence[str] = (),
     on_cloned: Callable[[ClonedNetwork], None] | None = None,
     force: bool = False,
 ) -> None:
     """Clone networks from a dataset folder and write them as a bundle.
 
     Args:
-        demonstrations: folder with one folder of episodes a network.
+        demonstrations: dataset: task.yaml, and one folder of episodes a network.
         out: folder of the bundle; networks that are not cloned stay as they are there.
         seed: of initial weights, batches, noise and the split into training and validation.
         workers: how many networks train at a time, one process and one core each.
-        networks: which ones to clone.
+        networks: which ones to clone; all of the task's, if none.
         on_cloned: called as each network is done.
         force: whether a bundle that is there already may be replaced.
 
@@ -88,10 +88,12 @@ def clone_bundle(
         ConfigError: if training diverges.
     """
     check_replaceable(out, force)  # before minutes of training
-    data, provenance = _kept(out, [name for name in NETWORKS if name not in networks], recipe.rates)
+    spec = dataset_spec(demonstrations)
+    networks = networks or spec.networks
+    data, provenance = _kept(out, spec, [name for name in spec.networks if name not in networks], recipe.rates)
     # The largest first, so that no worker is left with it at the end.
     order = sorted(networks, key=lambda name: -recipe.networks[name].steps * sum(recipe.networks[name].hidden))
-    readings = [_Reading(name, demonstrations, recipe.rates) for name in order]
+    readings = [_Reading(spec, name, demonstrations, recipe.rates) for name in order]
     read = dict(run_jobs(_read, readings, workers))  # a damaged demonstration is found before minutes of training
     jobs = [_Job(*read[index], recipe.networks[name], recipe.rates, seed) for index, name in enumerate(order)]
     for _, cloned in run_jobs(_clone, jobs, workers):
@@ -102,19 +104,19 @@ def clone_bundle(
     origin = {
         "method": METHOD,
         "git_commit": git_commit(),
-        "networks": {name: provenance[name] for name in NETWORKS},
+        "networks": {name: provenance[name] for name in spec.networks},
     }
-    write_bundle(out, ROMAN, data, recipe.rates, origin)
+    write_bundle(out, spec, data, recipe.rates, origin)
 
 
 def _read(job: _Reading) -> tuple[Samples, dict[str, Any]]:
     """Samples of a network's demonstrations, and their provenance; what a worker does first."""
     from roman_moe.learning.samples import samples_of
 
-    episodes = read_episodes(job.demonstrations, job.network)
-    samples = samples_of(job.network, episodes, job.rates)
+    episodes = read_episodes(job.demonstrations, job.spec, job.network)
+    samples = samples_of(job.spec, job.network, episodes, job.rates)
     provenance: dict[str, Any] = {
-        "sha256": dataset_hash(job.demonstrations, job.network),
+        "sha256": dataset_hash(job.demonstrations, job.spec, job.network),
         "episodes": len(set(samples.episodes.tolist())),
         "samples": len(samples.observations),
     }
@@ -144,12 +146,12 @@ def _clone(job: _Job) -> ClonedNetwork:
     )
 
 
-def _kept(out: Path, names: Sequence[str], rates: Rates) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _kept(out: Path, spec: TaskSpec, names: Sequence[str], rates: Rates) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Content and provenance of the networks of an existing bundle that stay as they are."""
     if not names:
         return {}, {}
     bundle = load_bundle(out.absolute())  # never the shipped one in place of one that is not there
-    if (bundle.rates, bundle.spec) != (rates, ROMAN):
+    if (bundle.rates, bundle.spec) != (rates, spec):
         raise BundleError(f"{out}: has other rates than the recipe, or another task: train all networks")
     files = {GATE: bundle.manifest.gate, **bundle.manifest.experts}
     missing = [name for name in names if name not in files]

@@ -20,9 +20,9 @@ from roman_moe.control.controller import ControlStep
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import move, scratch_folder
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.roman import SCENARIOS, SKILLS, TOP_SPEED
-from roman_moe.core.spec import GATE, MONOLITHIC
+from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE, TaskSpec
 from roman_moe.core.state import SceneState
+from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.learning.controllers import ORACLE, make_controller
@@ -55,6 +55,7 @@ class Collection:
     """What to collect.
 
     Attributes:
+        spec: of the task.
         out: folder of the dataset; one subfolder a network.
         episodes: kept per skill.
         gate_episodes: kept per scenario, for the gate.
@@ -67,6 +68,7 @@ class Collection:
         monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
     """
 
+    spec: TaskSpec
     out: Path
     episodes: int
     gate_episodes: int
@@ -83,6 +85,7 @@ class Collection:
 class DemonstrationJob:
     """One attempt at a demonstration."""
 
+    spec: TaskSpec
     path: Path
     network: str
     start: Start
@@ -107,6 +110,7 @@ class Group:
         poor = falls_on(index // 2, collection.poor_link_share)  # // 2: with and without a disturbance
         prefix = "" if self.network == self.start.name else f"{self.start.name}_"
         return DemonstrationJob(
+            spec=collection.spec,
             path=collection.out / self.network / f"{prefix}episode_{index:03d}",
             network=self.network,
             start=self.start,
@@ -121,10 +125,11 @@ class Group:
 
 def groups(collection: Collection) -> list[Group]:
     """All that is to be collected."""
-    whole = collection.monolithic
-    skills = [Group(MONOLITHIC if whole else skill, skill_start(skill), collection.episodes) for skill in SKILLS]
+    spec, whole = collection.spec, collection.monolithic
+    skills = [Group(MONOLITHIC if whole else skill, skill_start(skill), collection.episodes) for skill in spec.skills]
     gate = MONOLITHIC if whole else GATE
-    scenarios = [Group(gate, scenario_start(number), collection.gate_episodes) for number in SCENARIOS]
+    numbers = range(len(spec.scenarios))
+    scenarios = [Group(gate, scenario_start(number), collection.gate_episodes) for number in numbers]
     return [group for group in (*skills, *scenarios) if group.wanted > 0]
 
 
@@ -143,6 +148,11 @@ def collect(
         NotMovedError: if the demonstrations cannot be moved into the folder; they are kept.
     """
     wanted = groups(collection)
+    if (collection.out / TASK_FILE).exists() and dataset_spec(collection.out) != collection.spec:
+        raise DemonstrationError(
+            f"{collection.out}: holds demonstrations of another task or version, as its {TASK_FILE} says: collect into "
+            "another folder"
+        )
     for network in {group.network for group in wanted}:
         if (collection.out / network).exists():
             raise DemonstrationError(
@@ -153,6 +163,7 @@ def collect(
     with scratch_folder(out if out.exists() else out.parent, out.name) as scratch:
         new = scratch / "new"
         new.mkdir()
+        write_spec(new, collection.spec)
         kept = _collect(replace(collection, out=new), wanted, on_result)
         if out.exists():  # with demonstrations of other networks
             for folder in sorted(new.iterdir()):
@@ -197,8 +208,9 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
     """Run one attempt and keep it if it was solved."""
     controller: StepController = make_controller(ORACLE, job.start.skill)
     if job.perturbation > 0.0:
-        controller = PerturbedController(controller, job.perturbation, generator(job.seed, PERTURBATION_STREAM))
-    with EpisodeWriter(job.path, job.network) as writer:
+        deviation, top_speed = job.perturbation, job.spec.action.top_speed
+        controller = PerturbedController(controller, deviation, top_speed, generator(job.seed, PERTURBATION_STREAM))
+    with EpisodeWriter(job.path, job.spec, job.network) as writer:
 
         def record(scene: SceneState, step: ControlStep) -> None:
             writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
@@ -210,6 +222,8 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
             writer.close(
                 EpisodeMeta(
                     network=job.network,
+                    task=job.spec.name,
+                    task_sha256=job.spec.digest,
                     start=job.start.name,
                     outcome=result.outcome,
                     source=ORACLE,
@@ -233,12 +247,16 @@ class PerturbedController:
     Args:
         controller: whose answers are recorded.
         deviation: standard deviation of a burst along each axis, in units of a full action.
+        top_speed: of an action of 1 [m/s].
         rng: of the bursts.
     """
 
-    def __init__(self, controller: StepController, deviation: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, controller: StepController, deviation: float, top_speed: float, rng: np.random.Generator
+    ) -> None:
         self._controller = controller
-        self._bursts = bursts(deviation * TOP_SPEED, rng)
+        self._bursts = bursts(deviation * top_speed, rng)
+        self._top_speed = top_speed
         self.reads_truth = controller.reads_truth
 
     def reset(self) -> None:
@@ -248,7 +266,7 @@ class PerturbedController:
     def step(self, state: SceneState) -> Any:
         """The wrapped controller's step with another command."""
         step = self._controller.step(state)
-        velocity = np.clip(step.command.linear_velocity + next(self._bursts), -TOP_SPEED, TOP_SPEED)
+        velocity = np.clip(step.command.linear_velocity + next(self._bursts), -self._top_speed, self._top_speed)
         return replace(step, command=replace(step.command, linear_velocity=velocity))
 
 

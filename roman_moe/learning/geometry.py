@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.features import AXES, axes
-from roman_moe.core.roman import OBJECTS
 
 HAND = "hand_position"
+HAND_VECTORS = (HAND, "hand_velocity", "hand_angular_velocity")
+"""Vectors that are no object's position."""
 
 
 def observed_objects(features: Sequence[str]) -> tuple[str, ...]:
     """Objects whose position is observed, in the order of the features."""
-    return tuple(name for name in dict.fromkeys(f.rpartition(".")[0] for f in features) if name in OBJECTS)
+    named = dict.fromkeys(base for base, _, axis in (f.partition(".") for f in features) if axis in AXES)
+    return tuple(name for name in named if name not in HAND_VECTORS)
 
 
 def object_columns(features: Sequence[str]) -> NDArray[np.intp]:

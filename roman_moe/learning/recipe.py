@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.roman import NETWORKS
+from roman_moe.core.spec import TaskSpec
 from roman_moe.learning.ranges import BATCH, LAYER, RATE, SHARE, STEPS, STRENGTH, Range, check_ranges
 
 T = TypeVar("T")
@@ -83,35 +83,39 @@ class _File:
 
     rates: Rates
     defaults: dict[str, Any]
-    networks: Mapping[str, dict[str, Any]]
+    networks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Recipe from a YAML file.
+def load_recipe(path: Path, spec: TaskSpec) -> Recipe:
+    """Recipe for a task's networks from a YAML file.
 
     Raises:
         ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
     """
-    return Recipe(*load_networks(path, NetworkRecipe))
+    return Recipe(*load_networks(path, spec.networks, NetworkRecipe))
 
 
-def load_networks(path: Path, kind: type[T]) -> tuple[Rates, dict[str, T]]:
-    """Rates and every network's recipe, a dataclass `kind`, from a YAML file. Raises as `load_recipe`."""
+def load_networks(path: Path, names: Sequence[str], kind: type[T]) -> tuple[Rates, dict[str, T]]:
+    """Rates and the recipe of every named network, a dataclass `kind`, from a YAML file. Raises as `load_recipe`."""
     file = build(_File, read_yaml(path, ConfigError), str(path), ConfigError)
-    return file.rates, networks_of(file.defaults, file.networks, kind, str(path))
+    return file.rates, networks_of(names, file.defaults, file.networks, kind, str(path))
 
 
 def networks_of(
-    defaults: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]], kind: type[T], where: str
+    names: Sequence[str],
+    defaults: Mapping[str, Any],
+    networks: Mapping[str, Mapping[str, Any]],
+    kind: type[T],
+    where: str,
 ) -> dict[str, T]:
-    """Every network's recipe from what all share and where single ones differ. Raises as `load_recipe`."""
+    """The recipe of every named network from what all share and where single ones differ. Raises as `load_recipe`."""
     build(kind, defaults, f"{where}: defaults", ConfigError)  # names them, if something is wrong there
     for name in networks:
-        if name not in NETWORKS:
-            raise ConfigError(f"{where}: networks: unknown network {name!r}: expected {', '.join(NETWORKS)}")
+        if name not in names:
+            raise ConfigError(f"{where}: networks: unknown network {name!r}: expected {', '.join(names)}")
     return {
         name: build(kind, merged(defaults, networks.get(name, {})), f"{where}: networks.{name}", ConfigError)
-        for name in NETWORKS
+        for name in names
     }
 
 

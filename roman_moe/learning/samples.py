@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.roman import OBSERVATIONS, feature_indices, feature_vector
-from roman_moe.core.spec import GATE
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.demos.reader import Episode
 
 
@@ -21,13 +21,15 @@ class Samples:
     """Samples of one network.
 
     Attributes:
+        spec: of the task.
         network: skill, or "gate".
         observations: raw features, (N, n).
-        answers: actions (N, 4) or weights (N, 7).
+        answers: actions (N, a) or weights (N, k).
         episodes: index of the episode that each sample is from, (N,).
         noise_bound: least L that an episode was recorded with [m].
     """
 
+    spec: TaskSpec
     network: str
     observations: NDArray[np.float32]
     answers: NDArray[np.float32]
@@ -50,13 +52,14 @@ class Samples:
         )
 
 
-def samples_of(network: str, episodes: Sequence[Episode], rates: Rates) -> Samples:
-    """Samples of one network from its demonstrations; of the gate's only those ticks at which the gate runs.
+def samples_of(spec: TaskSpec, network: str, episodes: Sequence[Episode], rates: Rates) -> Samples:
+    """Samples of one network of a task from its demonstrations; of the gate's only those ticks at which the gate runs.
 
     Raises:
         DemonstrationError: if there is none, or one teaches another network or was recorded at another rate.
     """
-    indices = feature_indices(OBSERVATIONS[network])
+    layout = feature_layout(spec)
+    indices = layout.indices(layout.observations[network])
     observations, answers, numbers = [], [], []
     for number, episode in enumerate(episodes):
         if episode.meta.network != network:
@@ -67,12 +70,13 @@ def samples_of(network: str, episodes: Sequence[Episode], rates: Rates) -> Sampl
             )
         for state, answer in zip(episode.states, episode.answers, strict=True):
             if network != GATE or rates.gate_due(state.stamp_ns):
-                observations.append(feature_vector(state)[indices])
+                observations.append(layout.vector(state)[indices])
                 answers.append(answer)
                 numbers.append(number)
     if not observations:
         raise DemonstrationError(f"no demonstration for {network!r}: collect some first")
     return Samples(
+        spec,
         network,
         np.array(observations, np.float32),
         np.array(answers, np.float32),

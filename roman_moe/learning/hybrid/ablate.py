@@ -15,19 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.roman import NETWORKS, SKILLS
-from roman_moe.core.spec import GATE, MONOLITHIC
+from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.evaluate import Evaluation, evaluate
 from roman_moe.learning.export import policy_content
 from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe, recipe_of
-from roman_moe.learning.hybrid.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run
+from roman_moe.learning.hybrid.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run, write_description
 from roman_moe.learning.hybrid.trainer import TrainingJob, load_best, train_network
 from roman_moe.learning.recipe import merged
 from roman_moe.learning.statistics import wilson_interval
@@ -68,6 +65,7 @@ class Study:
     """What to compare.
 
     Attributes:
+        spec: of the task.
         folder: where everything goes.
         recipe: that is changed.
         methods: keys of `METHODS`.
@@ -81,6 +79,7 @@ class Study:
         workers: processes.
     """
 
+    spec: TaskSpec
     folder: Path
     recipe: HybridRecipe
     methods: Sequence[str]
@@ -152,16 +151,18 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
     action as the answer throughout.
     """
     networks, name = study.recipe.networks, "demos"
+    skill = study.spec.skill_names[0]
     if monolithic:
         name = f"demos_{MONOLITHIC}"
-    elif (more := recipe.networks[SKILLS[0]].demonstrations) > networks[SKILLS[0]].demonstrations:
+    elif (more := recipe.networks[skill].demonstrations) > networks[skill].demonstrations:
         networks, name = recipe.networks, f"demos_{more}"
     out = study.folder / name
     if not out.exists():  # it is whole or not there at all
         collect(
             Collection(
+                spec=study.spec,
                 out=out,
-                episodes=networks[SKILLS[0]].demonstrations,
+                episodes=networks[skill].demonstrations,
                 gate_episodes=networks[GATE].demonstrations,
                 noise=PoseNoise(0.005),
                 perturbation=0.5,
@@ -189,7 +190,7 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
         network.update(merged(network, changes))
         if demonstrations is not None:
             network["demonstrations"] = _of_gate(demonstrations) if name == GATE else demonstrations
-    return recipe_of(study.recipe.rates, {}, plain, method).with_budget(study.budget)
+    return recipe_of(study.spec.networks, study.recipe.rates, {}, plain, method).with_budget(study.budget)
 
 
 def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     if method == MONOLITHIC:
         recipe = _monolithic(recipe)
     kept = folder / "run" / RECIPE
-    if kept.exists() and load_hybrid_recipe(kept) != recipe:
+    if kept.exists() and load_hybrid_recipe(kept, study.spec) != recipe:
         raise ConfigError(f"{folder}: was trained by another recipe or with another --budget: choose another --out")
     done = _evaluation_file(folder, asked)
     if done.exists():
@@ -209,8 +210,8 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     if method == MONOLITHIC:
         controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
     else:
-        run = Run(folder / "run", recipe, _demonstrations(study, recipe), seed, study.workers)
-        record = train_run(run, NETWORKS, resume=(folder / "run").exists())
+        run = Run(study.spec, folder / "run", recipe, _demonstrations(study, recipe), seed, study.workers)
+        record = train_run(run, study.spec.networks, resume=(folder / "run").exists())
         controller, steps = run.folder / BUNDLE, record["environment_steps"]
     evaluation = Evaluation(
         controller=str(controller),
@@ -242,8 +243,9 @@ def _monolithic(recipe: HybridRecipe) -> HybridRecipe:
     It stands under every name, so that the file has a recipe's layout.
     """
     networks = recipe.networks
+    first = next(name for name in networks if name != GATE)
     steps = sum(network.ppo.steps for network in networks.values())
-    base, gate = networks[SKILLS[0]], networks[GATE]
+    base, gate = networks[first], networks[GATE]
     whole = dataclasses.replace(
         base,
         clone=dataclasses.replace(base.clone, steps=sum(network.clone.steps for network in networks.values())),
@@ -252,20 +254,24 @@ def _monolithic(recipe: HybridRecipe) -> HybridRecipe:
         practice=gate.practice,
         validation=dataclasses.replace(gate.validation, updates=4 * gate.validation.updates),
     )
-    return HybridRecipe(recipe.rates, dict.fromkeys(NETWORKS, whole))
+    return HybridRecipe(recipe.rates, dict.fromkeys(networks, whole))
 
 
 def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: int) -> tuple[Path, int]:
     """Train the monolithic network, or go on with it; answers its ONNX file and the environment steps that it took."""
     demonstrations = _demonstrations(study, recipe, monolithic=True)
     if not (folder / RECIPE).exists():
-        record = {**new_record(seed), "demonstrations": {MONOLITHIC: dataset_hash(demonstrations, MONOLITHIC)}}
+        record = {
+            **new_record(seed),
+            "demonstrations": {MONOLITHIC: dataset_hash(demonstrations, study.spec, MONOLITHIC)},
+        }
         write_json(folder / RECORD, record)
-        with atomic_path(folder / RECIPE) as temporary:
-            temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
-    job = TrainingJob(folder, MONOLITHIC, recipe.networks[GATE], recipe.rates, demonstrations, seed, study.workers)
+        write_description(folder, study.spec, recipe)
+    job = TrainingJob(
+        study.spec, folder, MONOLITHIC, recipe.networks[GATE], recipe.rates, demonstrations, seed, study.workers
+    )
     row = train_network(job)
-    policy = load_best(job.folder)
+    policy = load_best(study.spec, job.folder)
     file = folder / f"{MONOLITHIC}.onnx"
     with atomic_path(file) as temporary:
         temporary.write_bytes(policy_content(policy, recipe.rates))

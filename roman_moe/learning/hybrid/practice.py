@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from roman_moe.control.rates import Rates
-from roman_moe.core.roman import OBSERVATIONS, SKILLS, feature_indices
-from roman_moe.core.spec import GATE
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.networks import GATE_GAIN, MLPPolicy
 from roman_moe.sim.env import LabEnv
 from roman_moe.sim.vector_env import LabVectorEnv
@@ -107,11 +107,14 @@ class ExpertPractice(Practice):
 
 
 class GatePractice(Practice):
-    """The whole task; an action is the gate's raw output, (7,), held for some ticks of its frozen experts."""
+    """The whole task; an action is the gate's raw output, (k,), held for some ticks of its frozen experts."""
 
-    def __init__(self, envs: Sequence[LabEnv], threads: int, experts: Sequence[MLPPolicy], rates: Rates) -> None:
-        super().__init__(envs, threads, OBSERVATIONS[GATE], gymnasium.spaces.Box(0.0, 1.0, (len(SKILLS),), np.float32))
-        self._experts = [(expert, torch.from_numpy(feature_indices(expert.features))) for expert in experts]
+    def __init__(
+        self, spec: TaskSpec, envs: Sequence[LabEnv], threads: int, experts: Sequence[MLPPolicy], rates: Rates
+    ) -> None:
+        layout, raw = feature_layout(spec), gymnasium.spaces.Box(0.0, 1.0, (len(spec.skills),), np.float32)
+        super().__init__(envs, threads, layout.observations[GATE], raw)
+        self._experts = [(expert, torch.from_numpy(layout.indices(expert.features))) for expert in experts]
         self._divider = rates.gate_divider
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from roman_moe.control.rates import Rates
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.spec import TaskSpec
 from roman_moe.learning.ranges import (
     BATCH,
     COUNT,
@@ -249,15 +251,15 @@ class PracticeRecipe(EpisodesRecipe):
     """The episodes to learn from; noise and link are drawn for each of them.
 
     Attributes:
-        scenarios: that the gate's episodes start from, in turn.
+        scenarios: that the gate's episodes start from, in turn; all of the task's, if none are named.
     """
 
-    scenarios: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+    scenarios: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         EpisodesRecipe.__post_init__(self)
-        if not self.scenarios or not all(0 <= number <= 6 for number in self.scenarios):
-            raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers from 0 to 6")
+        if not all(number >= 0 for number in self.scenarios):
+            raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers from 0 on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +351,7 @@ class HybridRecipe:
         for network in plain.values():
             network["ppo"]["steps"] = round(share * network["ppo"]["steps"])
             network["cloning"]["steps"] = max(1, round(share * network["cloning"]["steps"]))
-        return recipe_of(self.rates, {}, plain, f"--budget {share:g}")
+        return recipe_of(tuple(self.networks), self.rates, {}, plain, f"--budget {share:g}")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain YAML types, in the layout of a recipe file, every number spelled out."""
@@ -367,21 +369,31 @@ def _plain(value: Any) -> Any:
     return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
-def load_hybrid_recipe(path: Path) -> HybridRecipe:
-    """Recipe from a YAML file.
+def load_hybrid_recipe(path: Path, spec: TaskSpec) -> HybridRecipe:
+    """Recipe for a task's networks from a YAML file.
 
     Raises:
         ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
     """
-    return HybridRecipe(*load_networks(path, HybridNetworkRecipe))
+    recipe = HybridRecipe(*load_networks(path, spec.networks, HybridNetworkRecipe))
+    for name, network in recipe.networks.items():
+        unknown = [number for number in network.practice.scenarios if number >= len(spec.scenarios)]
+        if unknown:
+            last = len(spec.scenarios) - 1
+            raise ConfigError(f"{path}: networks.{name}: practice.scenarios has {unknown[0]}: expected 0 to {last}")
+    return recipe
 
 
 def recipe_of(
-    rates: Rates, defaults: Mapping[str, Any], networks: Mapping[str, Mapping[str, Any]], where: str
+    names: Sequence[str],
+    rates: Rates,
+    defaults: Mapping[str, Any],
+    networks: Mapping[str, Mapping[str, Any]],
+    where: str,
 ) -> HybridRecipe:
-    """Recipe from what all networks share and where single ones differ.
+    """Recipe of the named networks from what all networks share and where single ones differ.
 
     Raises:
         ConfigError: naming `where` and the key that is wrong.
     """
-    return HybridRecipe(rates, networks_of(defaults, networks, HybridNetworkRecipe, where))
+    return HybridRecipe(rates, networks_of(names, defaults, networks, HybridNetworkRecipe, where))

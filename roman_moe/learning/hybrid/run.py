@@ -1,7 +1,7 @@
 """A run: the folder in which networks are trained together, experts first, then the gate over them.
 
-It holds its full recipe, where everything came from, a folder per network with checkpoint and curve, TensorBoard's
-logs, and in the end the bundle.
+It holds its task, its full recipe, where everything came from, a folder per network with checkpoint and curve,
+TensorBoard's logs, and in the end the bundle.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.roman import NETWORKS, ROMAN, SKILLS
-from roman_moe.core.spec import GATE
+from roman_moe.core.spec import GATE, TASK_FILE, TaskSpec, read_spec
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.learning.export import export_policy
 from roman_moe.learning.hybrid.recipe import HybridRecipe, load_hybrid_recipe
@@ -51,6 +50,7 @@ class Run:
     """What to train, and where.
 
     Attributes:
+        spec: of the task.
         folder: of the run.
         recipe: of all networks.
         demonstrations: dataset folder.
@@ -58,6 +58,7 @@ class Run:
         workers: processes, or threads for the gate.
     """
 
+    spec: TaskSpec
     folder: Path
     recipe: HybridRecipe
     demonstrations: Path
@@ -68,8 +69,8 @@ class Run:
         """The training of one network; experts share the cores among them, the gate has all to itself."""
         workers = self.workers if network == GATE else 1
         return TrainingJob(
-            self.folder, network, self.recipe.networks[network], self.recipe.rates, self.demonstrations, self.seed,
-            workers,
+            self.spec, self.folder, network, self.recipe.networks[network], self.recipe.rates, self.demonstrations,
+            self.seed, workers,
         )  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def train_run(run: Run, networks: Sequence[str], resume: bool = False) -> dict[s
         rows[-1]["steps"] + rows[-1]["validation_steps"] for rows in curves(run.folder).values()
     )
     write_json(run.folder / RECORD, record)
-    if all((run.folder / name / CHECKPOINT).exists() for name in NETWORKS):
+    if all((run.folder / name / CHECKPOINT).exists() for name in run.spec.networks):
         bundle_of(run.folder, run.folder / BUNDLE)
     return record
 
@@ -110,18 +111,22 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
     """Check everything that can be checked before anything is trained, and write the run's record."""
     folder, recipe = run.folder, run.recipe
     path = folder / RECORD
-    hashes = {name: dataset_hash(run.demonstrations, name) for name in networks}
+    hashes = {name: dataset_hash(run.demonstrations, run.spec, name) for name in networks}
     for name in networks:
         demonstrated(run.job(name))
         if not resume and (folder / name / CHECKPOINT).exists():
             raise ConfigError(f"{folder / name}: is trained already: go on with --resume or choose another --out")
     if GATE in networks:
-        missing = [s for s in SKILLS if s not in networks and not (folder / s / CHECKPOINT).exists()]
+        missing = [s for s in run.spec.skills if s not in networks and not (folder / s / CHECKPOINT).exists()]
         if missing:
             raise ConfigError(f"{folder}: has no expert for {', '.join(missing)}: train the experts before the gate")
     if path.exists():
         record = read_record(folder)
-        if load_hybrid_recipe(folder / RECIPE) != recipe:
+        if read_task(folder) != run.spec:
+            raise ConfigError(
+                f"{folder}: holds a run of another task, or of another version of it: choose another --out"
+            )
+        if load_hybrid_recipe(folder / RECIPE, run.spec) != recipe:
             raise ConfigError(f"{folder}: holds a run with another recipe: choose another --out")
         if record["seed"] != run.seed:
             raise ConfigError(f"{folder}: holds a run with seed {record['seed']}: choose another --out")
@@ -134,16 +139,34 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
         if resume:
             raise ConfigError(f"{folder}: no run to resume")
         record = new_record(run.seed)
-        with atomic_path(folder / RECIPE) as temporary:
-            temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
+        write_description(folder, run.spec, recipe)
     if GATE in networks:
-        begun = {skill: rows for skill, rows in curves(folder).items() if skill in SKILLS and skill not in networks}
+        begun = {skill: rows for skill, rows in curves(folder).items() if skill != GATE and skill not in networks}
         cut_off = [skill for skill, rows in begun.items() if not finished(rows, recipe.networks[skill])]
         if cut_off:
             raise ConfigError(f"{folder}: training of {', '.join(cut_off)} was cut off: --resume it before the gate")
     record["demonstrations"] |= hashes
     write_json(path, record)
     return record
+
+
+def write_description(folder: Path, spec: TaskSpec, recipe: HybridRecipe) -> None:
+    """Say in a run's folder what is trained, and how."""
+    for name, text in (
+        (TASK_FILE, spec.to_yaml()),
+        (RECIPE, yaml.safe_dump(recipe.to_dict(), sort_keys=False)),
+    ):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def read_task(folder: Path) -> TaskSpec:
+    """Task of a run.
+
+    Raises:
+        ConfigError: if `folder` is no run, or does not say.
+    """
+    return read_spec(folder / TASK_FILE)
 
 
 def new_record(seed: int) -> dict[str, Any]:
@@ -174,7 +197,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def curves(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The curve of each network that has a checkpoint in a run's folder: one row a checkpoint."""
-    checkpoints = {name: load_checkpoint(folder / name) for name in NETWORKS}
+    checkpoints = {name: load_checkpoint(folder / name) for name in read_task(folder).networks}
     return {name: checkpoint["rows"] for name, checkpoint in checkpoints.items() if checkpoint}
 
 
@@ -185,11 +208,12 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
         ConfigError: if a network is missing, or the report is none.
         BundleError: if `out` holds something that is no bundle.
     """
-    record, recipe = read_record(folder), load_hybrid_recipe(folder / RECIPE)
+    record, spec = read_record(folder), read_task(folder)
+    recipe = load_hybrid_recipe(folder / RECIPE, spec)
     data, networks = {}, {}
     torch.set_num_threads(1)
-    for name in NETWORKS:
-        policy = load_best(folder / name)
+    for name in spec.networks:
+        policy = load_best(spec, folder / name)
         rows = (load_checkpoint(folder / name) or {})["rows"]
         best = max(row["success"] for row in rows)
         data[name] = export_policy(policy, np.zeros((1, len(policy.features)), np.float32), recipe.rates)
@@ -208,4 +232,4 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
     }
     if evaluation is not None:
         provenance["evaluation"] = summary_of(evaluation)
-    write_bundle(out, ROMAN, data, recipe.rates, provenance)
+    write_bundle(out, spec, data, recipe.rates, provenance)

@@ -27,9 +27,9 @@ from torch.utils.tensorboard import SummaryWriter
 from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.core.features import feature_layout
 from roman_moe.core.files import atomic_path, write_json
-from roman_moe.core.roman import FEATURES, OBSERVATIONS, ROMAN, SKILLS
-from roman_moe.core.spec import GATE, MONOLITHIC
+from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.reader import Episode, read_episodes
 from roman_moe.learning import bc
 from roman_moe.learning.evaluate import EpisodeJob, run_job
@@ -56,6 +56,7 @@ class TrainingJob:
     """One network to train.
 
     Attributes:
+        spec: of the task.
         run: the run's folder.
         network: skill, or "gate".
         recipe: of the network.
@@ -66,6 +67,7 @@ class TrainingJob:
         steps_limit: stop, unfinished, at the first checkpoint after so many environment steps; for tests.
     """
 
+    spec: TaskSpec
     run: Path
     network: str
     recipe: HybridNetworkRecipe
@@ -83,9 +85,9 @@ class TrainingJob:
     @property
     def starts(self) -> list[Start]:
         """Where its episodes begin: the skill's own starts, or the recipe's scenarios for what does the whole task."""
-        if self.network in SKILLS:
+        if self.network in self.spec.skills:
             return [skill_start(self.network)]
-        return [scenario_start(number) for number in self.recipe.practice.scenarios]
+        return [scenario_start(n) for n in self.recipe.practice.scenarios or range(len(self.spec.scenarios))]
 
     def stream(self, *purpose: int) -> int:
         """A seed for one use, of this network alone."""
@@ -113,8 +115,8 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def load_best(folder: Path) -> MLPPolicy:
-    """The best policy so far of the network in `folder`.
+def load_best(spec: TaskSpec, folder: Path) -> MLPPolicy:
+    """The best policy so far of a task's network in `folder`.
 
     Raises:
         ConfigError: if there is none yet.
@@ -122,7 +124,7 @@ def load_best(folder: Path) -> MLPPolicy:
     checkpoint = load_checkpoint(folder)
     if checkpoint is None:
         raise ConfigError(f"{folder}: no checkpoint yet: train this network first")
-    policy = MLPPolicy(ROMAN, folder.name, checkpoint["hidden"], checkpoint["near_scales"])
+    policy = MLPPolicy(spec, folder.name, checkpoint["hidden"], checkpoint["near_scales"])
     policy.load_state_dict(checkpoint["best"])
     return policy.eval().requires_grad_(False)
 
@@ -142,7 +144,7 @@ def demonstrated(job: TrainingJob) -> Samples:
         DemonstrationError: if there are fewer.
         ConfigError: if they are too few for the cloning term.
     """
-    samples = samples_of(job.network, _episodes(job), job.rates)
+    samples = samples_of(job.spec, job.network, _episodes(job), job.rates)
     cloning, count = job.recipe.cloning, len(samples.observations)
     shown = cloning.epochs * count
     if job.recipe.ppo.steps and cloning.strength and cloning.epochs and not round(shown / cloning.batch_size):
@@ -154,7 +156,7 @@ def demonstrated(job: TrainingJob) -> Samples:
 
 
 def _episodes(job: TrainingJob) -> list[Episode]:
-    episodes = read_episodes(job.demonstrations, job.network)
+    episodes = read_episodes(job.demonstrations, job.spec, job.network)
     if job.network == MONOLITHIC:  # collected for it alone
         return list(episodes)
     wanted = job.recipe.demonstrations
@@ -191,7 +193,8 @@ class _Trainer:
         self._job = job
         self._on_row = on_row
         self._samples = demonstrated(job)
-        self._experts = [load_best(job.run / skill) for skill in SKILLS] if job.network == GATE else []
+        skills = job.spec.skills if job.network == GATE else ()
+        self._experts = [load_best(job.spec, job.run / skill) for skill in skills]
         self._rows: list[dict[str, Any]] = []
         self._best: dict[str, Any] = {}
         self._seconds = 0.0
@@ -302,7 +305,7 @@ class _Trainer:
         if cloned:
             return bc.train(self._samples, recipe.clone, job.seed).policy.train().requires_grad_(True)
         torch.manual_seed(job.stream(0))
-        policy = MLPPolicy(ROMAN, job.network, recipe.clone.hidden, recipe.clone.near_scales)
+        policy = MLPPolicy(job.spec, job.network, recipe.clone.hidden, recipe.clone.near_scales)
         policy.observation.fit(torch.from_numpy(self._samples.observations))
         return policy
 
@@ -323,9 +326,11 @@ class _Trainer:
             )
 
         starts = itertools.islice(itertools.cycle(job.starts), recipe.ppo.environments)
+        layout = feature_layout(job.spec)
         if job.network == GATE:
-            return GatePractice([env(start, FEATURES) for start in starts], job.workers, self._experts, job.rates)
-        return ExpertPractice([env(start, OBSERVATIONS[job.network]) for start in starts], job.workers)
+            envs = [env(start, layout.names) for start in starts]
+            return GatePractice(job.spec, envs, job.workers, self._experts, job.rates)
+        return ExpertPractice([env(start, layout.observations[job.network]) for start in starts], job.workers)
 
     def _validate(self, policy: MLPPolicy) -> tuple[list[EpisodeResult], int]:
         """The checkpoint's episodes, through ONNX and the controller that runs everywhere; and their control ticks."""
