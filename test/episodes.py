@@ -17,6 +17,8 @@ from roman_moe.demos.writer import EpisodeWriter
 def make_meta(network: str, **changes: object) -> EpisodeMeta:
     values = {
         "network": network,
+        "task": ROMAN.name,
+        "task_sha256": ROMAN.digest,
         "start": "scenario_6" if network == GATE else network,
         "outcome": "success",
         "source": "oracle",
@@ -57,7 +59,7 @@ BEGAN = 1_700_000_000_123_456_789
 
 
 def record(path: Path, network: str, data_seed: int = 0, began: int = BEGAN, ticks: int = 5, **changes: object) -> None:
-    with EpisodeWriter(path, network, clock=lambda: began) as writer:
+    with EpisodeWriter(path, ROMAN, network, clock=lambda: began) as writer:
         for tick in make_ticks(network, ticks, data_seed):
             writer.add(*tick)
         writer.close(make_meta(network, **changes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from specs import NETWORKS
+
 from roman_moe.control.rates import Rates
 from roman_moe.learning.hybrid.recipe import HybridRecipe, recipe_of
 from roman_moe.learning.recipe import merged
@@ -25,4 +27,4 @@ SMALL = {
 
 def small_recipe(**changes: object) -> HybridRecipe:
     """The small recipe with some of its sections changed for all networks."""
-    return recipe_of(Rates(), merged(SMALL, changes), {"gate": {"demonstrations": 1}}, "small")
+    return recipe_of(NETWORKS, Rates(), merged(SMALL, changes), {"gate": {"demonstrations": 1}}, "small")

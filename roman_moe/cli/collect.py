@@ -23,11 +23,11 @@ class Collect:
 
     needs = ("mujoco", "rosbags", "mcap")
 
-    task: Text = "roman"
-    """The task: name of one of `roman-moe tasks list`, or its folder."""
-
     out: Folder = Path("demos")
     """Folder for the demonstrations, with one of each network in it."""
+
+    task: Text = "roman"
+    """The task: name of one of `roman-moe tasks list`, or its folder."""
 
     episodes: Number = 20
     """Demonstrations per skill."""

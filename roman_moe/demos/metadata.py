@@ -88,7 +88,7 @@ class EpisodeMeta:
             for field in dataclasses.fields(cls)
             if field.name in data
         }
-        values.setdefault("start", data["network"])
+        values["start"] = values.get("start") or data["network"]
         meta = cls(**values)  # type: ignore[arg-type]  # parsed by each field's own type
         meta.check_task(spec, path)
         if meta.network not in (*spec.networks, MONOLITHIC):

@@ -89,8 +89,8 @@ def read_episode(path: Path, spec: TaskSpec, network: str | None = None) -> Epis
         network: which network it must teach; any if None.
 
     Raises:
-        DemonstrationError: if it cannot be read, teaches another network, is of another task, or a message is missing or
-            not finite.
+        DemonstrationError: if it cannot be read, teaches another network, is of another task, or a message is missing
+            or not finite.
     """
     meta, _, topics, left_out = read_ticks(path, spec, network)
     states = _decode(path, SCENE_TOPIC, topics[SCENE_TOPIC], partial(decode_scene, spec))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from episodes import record
+from specs import ROMAN
 
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import GATE
@@ -46,7 +47,7 @@ def content(episode: Episode) -> tuple:
 def reading(path: Path, whole: tuple) -> str:
     """How reading a damaged episode ends: "refused" or "same"; anything else is a failure."""
     try:
-        found = content(read_episode(path))
+        found = content(read_episode(path, ROMAN))
     except DemonstrationError as error:
         return "refused" if str(path) in str(error) and "\n" not in str(error) else f"refused, badly: {error}"
     except Exception as error:  # noqa: BLE001 (what must never happen is counted)
@@ -57,7 +58,7 @@ def reading(path: Path, whole: tuple) -> str:
 def flips(folder: Path, scratch: Path, count: int, seed: int) -> Counter[str]:
     """Outcomes of `count` single damaged bytes, half of them anywhere and half spread evenly over the files."""
     rng = random.Random(seed)
-    whole = content(read_episode(folder))
+    whole = content(read_episode(folder, ROMAN))
     files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     everywhere = [(name, position) for name, data in files.items() for position in range(len(data))]
     outcomes: Counter[str] = Counter()
@@ -94,7 +95,7 @@ def test_1500_flipped_bytes_are_refused_or_harmless(tmp_path, seed):
 @pytest.mark.parametrize("name", [MCAP, METADATA])
 def test_a_file_that_was_cut_off_or_is_empty_is_refused(tmp_path, name):
     record(tmp_path / "episode_000", "push")
-    whole = content(read_episode(tmp_path / "episode_000"))
+    whole = content(read_episode(tmp_path / "episode_000", ROMAN))
     data = (tmp_path / "episode_000" / name).read_bytes()
     for length in (0, 1, 8, 40, len(data) // 3, len(data) // 2, len(data) - 40, len(data) - 8, len(data) - 1):
         (tmp_path / "episode_000" / name).write_bytes(data[:length])
@@ -120,10 +121,10 @@ def test_custom_data_are_not_changed_unnoticed(tmp_path):
     text = metadata.read_text(encoding="utf-8")
     metadata.write_text(text.replace("noise_bound: '0.005'", "noise_bound: '0.004'"), encoding="utf-8")
     with pytest.raises(DemonstrationError, match="episode_000: custom data of .* are damaged or were changed"):
-        read_episode(tmp_path / "episode_000")
+        read_episode(tmp_path / "episode_000", ROMAN)
     meant = "\n".join(line for line in metadata.read_text(encoding="utf-8").splitlines() if "crc32" not in line)
     metadata.write_text(meant + "\n", encoding="utf-8")
-    assert read_episode(tmp_path / "episode_000").meta.noise_bound == 0.004
+    assert read_episode(tmp_path / "episode_000", ROMAN).meta.noise_bound == 0.004
 
 
 def test_numbers_of_another_episode_under_this_name_are_not_taken_for_a_whole_one(tmp_path):
@@ -131,25 +132,25 @@ def test_numbers_of_another_episode_under_this_name_are_not_taken_for_a_whole_on
     record(tmp_path / "other" / "episode_000", "push", data_seed=1, ticks=3)
     shutil.copy(tmp_path / "other" / "episode_000" / MCAP, tmp_path / "episode_000" / MCAP)
     with pytest.raises(DemonstrationError, match="3 scenes: expected 5, as its custom data say"):
-        read_episode(tmp_path / "episode_000")
+        read_episode(tmp_path / "episode_000", ROMAN)
 
 
 def test_messages_that_cannot_be_decoded_name_their_place(tmp_path, monkeypatch):
     from roman_moe.demos import reader
 
     record(tmp_path / "episode_000", "push")
-    meta, custom, topics, left_out = reader.read_ticks(tmp_path / "episode_000")
+    meta, custom, topics, left_out = reader.read_ticks(tmp_path / "episode_000", ROMAN)
     message = topics["scene"][2]
     topics["scene"][2] = type(message)(message.stamp_ns, message.data[:50], message.kind)
-    monkeypatch.setattr(reader, "read_ticks", lambda path, network: (meta, custom, topics, left_out))
+    monkeypatch.setattr(reader, "read_ticks", lambda path, spec, network: (meta, custom, topics, left_out))
     with pytest.raises(DemonstrationError, match="episode_000: scene 2 cannot be decoded as sensor_msgs/msg/MultiDOF"):
-        read_episode(tmp_path / "episode_000")
+        read_episode(tmp_path / "episode_000", ROMAN)
 
 
 def test_reading_compares_every_number(tmp_path):
     """The comparison above would notice a changed number anywhere."""
     record(tmp_path / "a", "push")
-    episode = read_episode(tmp_path / "a")
+    episode = read_episode(tmp_path / "a", ROMAN)
     whole = content(episode)
     episode.answers[0, 0] = np.nextafter(episode.answers[0, 0], 2.0)
     assert content(episode) != whole

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from episodes import make_meta, make_ticks
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from specs import ACTION_LAYOUT
+from specs import ACTION_LAYOUT, ROMAN
 
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.messages import JOINT_STATE, MULTI_DOF
@@ -23,11 +23,11 @@ from roman_moe.demos.reader import read_episode
 
 WALL = 1_700_000_000_000_000_000
 CUSTOM = {
-    "format_version": "3",
+    "format_version": "4",
+    "task": "roman",
     "network": "push",
     "outcome": "success",
     "source": "teleoperation",
-    "noise_bound": "0.0",
     "rate": "20.0",
 }
 
@@ -80,7 +80,7 @@ def test_every_version_storage_and_compression_is_read(tmp_path, version, storag
     if storage == StoragePlugin.SQLITE3 and compression == CompressionMode.STORAGE:
         pytest.skip("only MCAP compresses its own chunks")
     record_live(tmp_path / "bag", TICKS, version=version, storage=storage, compression=compression)
-    episode = read_episode(tmp_path / "bag", "push")
+    episode = read_episode(tmp_path / "bag", ROMAN, "push")
     np.testing.assert_array_equal(episode.answers, [answer for _, answer, _ in TICKS])
     meta = episode.meta
     assert (meta.source, meta.start, meta.git_commit, episode.left_out) == ("teleoperation", "push", "unknown", 0)
@@ -89,7 +89,7 @@ def test_every_version_storage_and_compression_is_read(tmp_path, version, storag
 @pytest.mark.parametrize("prefix", ["/", "", "/lab2/", "/site/lab2/"])
 def test_a_graph_in_a_namespace_is_read_and_so_are_relative_names(tmp_path, prefix):
     record_live(tmp_path / "bag", TICKS, prefix=prefix)
-    assert len(read_episode(tmp_path / "bag", "push").states) == 6
+    assert len(read_episode(tmp_path / "bag", ROMAN, "push").states) == 6
 
 
 def test_a_split_recording_is_read_as_one(tmp_path):
@@ -100,7 +100,7 @@ def test_a_split_recording_is_read_as_one(tmp_path):
     content = yaml.safe_load(metadata.read_text(encoding="utf-8"))
     content["rosbag2_bagfile_information"]["relative_file_paths"].append("bag_1.mcap")
     metadata.write_text(yaml.safe_dump(content), encoding="utf-8")
-    episode = read_episode(tmp_path / "bag", "push")
+    episode = read_episode(tmp_path / "bag", ROMAN, "push")
     assert [state.stamp_ns for state in episode.states] == [scene.stamp_ns for scene, _, _ in TICKS]
 
 
@@ -108,7 +108,7 @@ def test_complete_ticks_are_taken_and_the_others_are_counted(tmp_path):
     """Recording starts and ends within ticks, and a topic is discovered later than another."""
     lost = {"scene": {0}, "expert/push/action": {0, 1}, "gripper_cmd": {5}, "delta_twist_cmds": {5}}
     record_live(tmp_path / "bag", TICKS, lost=lost)
-    episode = read_episode(tmp_path / "bag", "push")
+    episode = read_episode(tmp_path / "bag", ROMAN, "push")
     assert [state.stamp_ns for state in episode.states] == [TICKS[index][0].stamp_ns for index in (2, 3, 4)]
     np.testing.assert_array_equal(episode.answers, [TICKS[index][1] for index in (2, 3, 4)])
     assert [command.stamp_ns for command in episode.commands] == [TICKS[index][0].stamp_ns for index in (2, 3, 4)]
@@ -118,19 +118,19 @@ def test_complete_ticks_are_taken_and_the_others_are_counted(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     record_live(tmp_path / "topic", TICKS, lost={"gripper_cmd": set(), "scene": set()})
     with pytest.raises(DemonstrationError, match="no topic '/scene', '/gripper_cmd': it has /delta_twist_cmds"):
-        read_episode(tmp_path / "topic")
+        read_episode(tmp_path / "topic", ROMAN)
 
     record_live(tmp_path / "never", TICKS, lost={"expert/push/action": set(range(6))})
     with pytest.raises(DemonstrationError, match="no scene has a message of its stamp on each of .*/push/action"):
-        read_episode(tmp_path / "never")
+        read_episode(tmp_path / "never", ROMAN)
 
     record_live(tmp_path / "plain", TICKS, custom={})
     with pytest.raises(DemonstrationError, match="no format_version, network, .*`ros2 bag record --custom-data"):
-        read_episode(tmp_path / "plain")
+        read_episode(tmp_path / "plain", ROMAN)
 
     record_live(tmp_path / "partly", TICKS, custom={key: CUSTOM[key] for key in CUSTOM if key != "rate"})
     with pytest.raises(DemonstrationError, match="no rate in its custom data"):
-        read_episode(tmp_path / "partly")
+        read_episode(tmp_path / "partly", ROMAN)
 
 
 def test_two_graphs_in_one_bag_are_refused(tmp_path):
@@ -142,7 +142,7 @@ def test_two_graphs_in_one_bag_are_refused(tmp_path):
             for topic, kind in {**TOPIC_TYPES, answer_topic("push"): JOINT_STATE}.items():
                 bag.add_connection(f"{prefix}{topic}", kind, typestore=store)
     with pytest.raises(DemonstrationError, match=r"holds several graphs \(/a/scene, /b/scene\): record one of them"):
-        read_episode(tmp_path / "bag")
+        read_episode(tmp_path / "bag", ROMAN)
 
 
 def test_a_topic_of_another_type_is_refused(tmp_path):
@@ -160,12 +160,12 @@ def test_a_topic_of_another_type_is_refused(tmp_path):
             if kind == MULTI_DOF:
                 bag.write(connection, WALL, store.serialize_cdr(scene, kind))
     with pytest.raises(DemonstrationError, match="/gripper_cmd is of type .*MultiDOFJointState: expected"):
-        read_episode(tmp_path / "bag")
+        read_episode(tmp_path / "bag", ROMAN)
 
 
 def test_a_key_of_the_lab_alone_may_be_given(tmp_path):
     custom = {**CUSTOM, **{key: str(value) for key, value in {"start": "push", "seed": 3}.items()}}
     record_live(tmp_path / "bag", TICKS, custom=custom)
-    meta = read_episode(tmp_path / "bag").meta
+    meta = read_episode(tmp_path / "bag", ROMAN).meta
     assert (meta.start, meta.seed) == ("push", 3)
     assert meta.disturbance == make_meta("push", disturbance="").disturbance

@@ -55,6 +55,7 @@ def episode(network: str, seed: int, ticks: int = 40, **meta: object) -> Episode
         "start": network,
         "outcome": "success",
         "source": "test",
+        "task": ROMAN.name,
         "noise_bound": 0.0,
         "noise_kind": "clipped",
         "perturbation": 0.0,
@@ -69,12 +70,12 @@ def episode(network: str, seed: int, ticks: int = 40, **meta: object) -> Episode
 
 
 def samples(network: str = "button", count: int = 10) -> Samples:
-    return samples_of(network, [episode(network, seed) for seed in range(count)], Rates())
+    return samples_of(ROMAN, network, [episode(network, seed) for seed in range(count)], Rates())
 
 
 def test_samples_are_the_networks_own_features_in_order():
     given = [episode("button", 0), episode("button", 1, ticks=5)]
-    made = samples_of("button", given, Rates())
+    made = samples_of(ROMAN, "button", given, Rates())
     expected = feature_vector(given[1].states[3])[feature_indices(OBSERVATIONS["button"])]
     np.testing.assert_array_equal(made.observations[43], expected.astype(np.float32))
     np.testing.assert_array_equal(made.answers[43], given[1].answers[3].astype(np.float32))
@@ -83,7 +84,7 @@ def test_samples_are_the_networks_own_features_in_order():
 
 def test_the_gate_learns_from_its_own_ticks_only():
     given = episode(GATE, 0)
-    made = samples_of(GATE, [given], Rates())
+    made = samples_of(ROMAN, GATE, [given], Rates())
     np.testing.assert_array_equal(made.answers, given.answers[::2].astype(np.float32))
 
 
@@ -97,7 +98,7 @@ def test_the_gate_learns_from_its_own_ticks_only():
 )
 def test_unfit_demonstrations_are_refused_by_name(given: list[Episode], message: str):
     with pytest.raises(DemonstrationError, match=message):
-        samples_of("button", given, Rates())
+        samples_of(ROMAN, "button", given, Rates())
 
 
 def test_training_and_validation_share_no_episode():
@@ -156,9 +157,9 @@ def test_noise_moves_objects_within_the_bound_and_nothing_else(monkeypatch: pyte
 
     monkeypatch.setattr(bc, "loss_of", spy)
     still = episode("button", 0, ticks=1)
-    bc.train(samples_of("button", [still], Rates()), replace(QUICK, steps=50, noise_bound=0.01), seed=0)
+    bc.train(samples_of(ROMAN, "button", [still], Rates()), replace(QUICK, steps=50, noise_bound=0.01), seed=0)
     features = OBSERVATIONS["button"]
-    clean = torch.from_numpy(samples_of("button", [still], Rates()).observations)
+    clean = torch.from_numpy(samples_of(ROMAN, "button", [still], Rates()).observations)
     moved = (torch.cat(seen) - clean).abs()
     columns = [i for i, name in enumerate(features) if name.startswith("button.")]
     others = [i for i in range(len(features)) if i not in columns]
@@ -197,7 +198,7 @@ def test_a_diverged_training_says_so():
 
 
 def test_the_shipped_recipe_is_whole():
-    recipe = load_recipe(config_path("training/bc.yaml"))
+    recipe = load_recipe(config_path("training/bc.yaml"), ROMAN)
     assert set(recipe.networks) == set(NETWORKS)
     assert recipe.networks[GATE].hidden == (64, 64, 64)
     assert recipe.networks["push"].hidden == (256, 256, 256)
@@ -221,6 +222,6 @@ def test_a_typo_in_a_recipe_names_file_and_key(tmp_path: Path, old: str, new: st
     assert old in text
     (tmp_path / "bc.yaml").write_text(text.replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
-        load_recipe(tmp_path / "bc.yaml")
+        load_recipe(tmp_path / "bc.yaml", ROMAN)
     assert str(caught.value).startswith(str(tmp_path / "bc.yaml"))
     assert message in str(caught.value)

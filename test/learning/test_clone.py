@@ -19,7 +19,7 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, DemonstrationError
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
-from roman_moe.demos.dataset import dataset_hash
+from roman_moe.demos.dataset import dataset_hash, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.learning import clone
@@ -36,7 +36,7 @@ networks: {}
 def record(dataset: Path, network: str, episodes: int = 2, ticks: int = 4) -> None:
     for number in range(episodes):
         rng = np.random.default_rng(number)
-        with EpisodeWriter(dataset / network / f"episode_{number:03}", network) as writer:
+        with EpisodeWriter(dataset / network / f"episode_{number:03}", ROMAN, network) as writer:
             for tick in range(ticks):
                 scene = SceneState(
                     spec=ROMAN,
@@ -51,13 +51,14 @@ def record(dataset: Path, network: str, episodes: int = 2, ticks: int = 4) -> No
                 answer = np.eye(7)[tick % 7] if network == GATE else rng.uniform(-1, 1, 4)
                 writer.add(scene, answer, Command(scene.stamp_ns, np.zeros(3), GRIPPER_OPEN))
             writer.close(
-                EpisodeMeta(network=network, outcome="success", source="test", noise_bound=0.0, rate=20.0, seed=number)
+                EpisodeMeta(network=network, outcome="success", source="test", rate=20.0, task=ROMAN.name, seed=number)
             )
 
 
 @pytest.fixture(scope="module")
 def demonstrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demos")
+    write_spec(folder, ROMAN)
     for network in NETWORKS:
         record(folder, network)
     return folder
@@ -76,14 +77,18 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_bundle_is_trained_with_its_provenance(demonstrations: Path, recipe: Path, tmp_path: Path):
     done = []
-    clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe), 3, 1, on_cloned=done.append)
+    clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe, ROMAN), 3, 1, on_cloned=done.append)
     assert sorted(cloned.network for cloned in done) == sorted(NETWORKS)
     provenance = load_bundle(tmp_path / "out").manifest.provenance
     assert provenance["method"] == "bc"
     push = provenance["networks"]["push"]
     assert push["seed"] == 3
     assert push["recipe"]["steps"] == 4
-    assert push["demonstrations"] == {"sha256": dataset_hash(demonstrations, "push"), "episodes": 2, "samples": 8}
+    assert push["demonstrations"] == {
+        "sha256": dataset_hash(demonstrations, ROMAN, "push"),
+        "episodes": 2,
+        "samples": 8,
+    }
     assert provenance["networks"][GATE]["demonstrations"]["samples"] == 4
 
 
@@ -92,15 +97,15 @@ def test_the_bundle_does_not_depend_on_the_number_of_workers(
 ):
     monkeypatch.setattr(clone, "git_commit", lambda: "0123abc")
     for workers in (1, 2):
-        clone_bundle(demonstrations, tmp_path / str(workers), load_recipe(recipe), 0, workers)
+        clone_bundle(demonstrations, tmp_path / str(workers), load_recipe(recipe, ROMAN), 0, workers)
     assert files(tmp_path / "1") == files(tmp_path / "2")
 
 
 def test_single_networks_are_trained_anew_and_the_others_stay(demonstrations: Path, recipe: Path, tmp_path: Path):
     out = tmp_path / "out"
-    clone_bundle(demonstrations, out, load_recipe(recipe), 0, 1)
+    clone_bundle(demonstrations, out, load_recipe(recipe, ROMAN), 0, 1)
     before = files(out)
-    clone_bundle(demonstrations, out, load_recipe(recipe), 1, 1, networks=("push",), force=True)
+    clone_bundle(demonstrations, out, load_recipe(recipe, ROMAN), 1, 1, networks=("push",), force=True)
     after = files(out)
     assert {name for name in before if before[name] != after[name]} == {"push.onnx", "controller.yaml"}
     networks = load_bundle(out).manifest.provenance["networks"]
@@ -109,7 +114,7 @@ def test_single_networks_are_trained_anew_and_the_others_stay(demonstrations: Pa
 
 def test_single_networks_need_a_bundle_for_the_others(demonstrations: Path, recipe: Path, tmp_path: Path):
     with pytest.raises(BundleError, match="no such folder"):
-        clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe), 0, 1, networks=("push",))
+        clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe, ROMAN), 0, 1, networks=("push",))
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError])
@@ -117,14 +122,14 @@ def test_an_interrupted_training_leaves_the_older_bundle_as_it_was(
     demonstrations: Path, recipe: Path, tmp_path: Path, interruption: type[BaseException]
 ):
     out = tmp_path / "models" / "out"
-    clone_bundle(demonstrations, out, load_recipe(recipe), 0, 1)
+    clone_bundle(demonstrations, out, load_recipe(recipe, ROMAN), 0, 1)
     before = files(out)
 
     def interrupt(cloned: object) -> None:
         raise interruption
 
     with pytest.raises(interruption):
-        clone_bundle(demonstrations, out, load_recipe(recipe), 1, 1, on_cloned=interrupt, force=True)
+        clone_bundle(demonstrations, out, load_recipe(recipe, ROMAN), 1, 1, on_cloned=interrupt, force=True)
     assert files(out) == before
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
@@ -159,13 +164,14 @@ def test_the_shipped_bundle_lends_no_networks_to_one_that_is_not_there(
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BundleError, match="models/roman: no such folder"):
-        clone_bundle(demonstrations, Path("models/roman"), load_recipe(recipe), 0, 1, networks=("push",))
+        clone_bundle(demonstrations, Path("models/roman"), load_recipe(recipe, ROMAN), 0, 1, networks=("push",))
 
 
 def test_missing_demonstrations_are_named_and_nothing_is_written(demonstrations: Path, recipe: Path, tmp_path: Path):
     shutil.copytree(demonstrations / "push", tmp_path / "demos" / "push")
+    write_spec(tmp_path / "demos", ROMAN)
     with pytest.raises(DemonstrationError, match="no demonstration there"):
-        clone_bundle(tmp_path / "demos", tmp_path / "out", load_recipe(recipe), 0, 1)
+        clone_bundle(tmp_path / "demos", tmp_path / "out", load_recipe(recipe, ROMAN), 0, 1)
     assert not (tmp_path / "out").exists()
 
 
@@ -178,7 +184,9 @@ def test_a_damaged_demonstration_is_found_before_anything_is_trained(
     damaged.write_bytes(damaged.read_bytes()[:-100])
     done: list[object] = []
     with pytest.raises(DemonstrationError, match=f"{NETWORKS[0]}/episode_001: cannot be read as a bag"):
-        clone_bundle(tmp_path / "demos", tmp_path / "out", load_recipe(recipe), 0, workers, on_cloned=done.append)
+        clone_bundle(
+            tmp_path / "demos", tmp_path / "out", load_recipe(recipe, ROMAN), 0, workers, on_cloned=done.append
+        )
     assert not done
     assert not (tmp_path / "out").exists()
 
@@ -219,7 +227,7 @@ def test_the_command_trains_reports_and_exports_with_the_evaluation(
     ],
 )
 def test_a_report_that_is_none_is_refused_by_name(demonstrations: Path, recipe: Path, tmp_path: Path, content: str):
-    clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe), 0, 1)
+    clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe, ROMAN), 0, 1)
     (tmp_path / "report.json").write_text(content)
     with pytest.raises(ConfigError, match=r"report\.json: "):
         Export(tmp_path / "out", tmp_path / "copy", tmp_path / "report.json").main()
@@ -228,13 +236,13 @@ def test_a_report_that_is_none_is_refused_by_name(demonstrations: Path, recipe: 
 
 def test_the_manifest_is_plain_yaml(demonstrations: Path, recipe: Path, tmp_path: Path):
     """Readable by anyone's YAML, with nothing of Python in it."""
-    clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe), 0, 1)
+    clone_bundle(demonstrations, tmp_path / "out", load_recipe(recipe, ROMAN), 0, 1)
     text = (tmp_path / "out" / "controller.yaml").read_text()
     assert "!!" not in text
     assert yaml.safe_load(text)["skills"][0] == "pull"
 
 
 @pytest.mark.parametrize("change", [{"workers": 0}, {"seed": -1}, {"networks": "push,pusher"}])
-def test_arguments_out_of_range_are_refused(change: dict[str, object]):
+def test_arguments_out_of_range_are_refused(change: dict[str, object], demonstrations: Path):
     with pytest.raises(ConfigError, match="--"):
-        Bc(**change).main()
+        Bc(demos=demonstrations, **change).main()

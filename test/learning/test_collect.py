@@ -30,7 +30,16 @@ from roman_moe.sim.starts import scenario_start, skill_start
 
 def small(out: Path, **changes: object) -> Collection:
     collection = Collection(
-        out, 2, 1, PoseNoise(0.005), perturbation=0.0, disturbed_share=0.0, poor_link_share=0.0, seed=4, workers=1
+        ROMAN,
+        out,
+        2,
+        1,
+        PoseNoise(0.005),
+        perturbation=0.0,
+        disturbed_share=0.0,
+        poor_link_share=0.0,
+        seed=4,
+        workers=1,
     )
     return dataclasses.replace(collection, **changes)  # type: ignore[arg-type]
 
@@ -63,28 +72,29 @@ def test_collection_is_reproducible_and_independent_of_workers(tmp_path, quick, 
         "button/episode_001/metadata.yaml",
         "gate/scenario_0_episode_000/metadata.yaml",
         "gate/scenario_0_episode_000/scenario_0_episode_000.mcap",
+        "task.yaml",
     ]
     collect(small(tmp_path / "c", seed=5))
     for network in ("button", GATE):
-        first, second, other = (dataset_hash(tmp_path / name, network) for name in "abc")
+        first, second, other = (dataset_hash(tmp_path / name, ROMAN, network) for name in "abc")
         assert first == second != other
 
 
 def test_an_episode_says_where_it_comes_from_and_answers_every_scene(tmp_path, quick):
     kept = collect(small(tmp_path))
     assert kept == {"button/button": {"kept": 2, "failed": []}, "gate/scenario_0": {"kept": 1, "failed": []}}
-    episode = read_episode(tmp_path / "button" / "episode_000", "button")
+    episode = read_episode(tmp_path / "button" / "episode_000", ROMAN, "button")
     assert (episode.meta.source, episode.meta.outcome, episode.meta.start) == ("oracle", "success", "button")
     assert (episode.meta.noise_bound, episode.meta.rate) == (0.005, 20.0)
     assert np.all(np.diff([state.stamp_ns for state in episode.states]) == 50_000_000)
-    gate = read_episode(tmp_path / GATE / "scenario_0_episode_000", GATE)
+    gate = read_episode(tmp_path / GATE / "scenario_0_episode_000", ROMAN, GATE)
     assert gate.answers.shape == (len(gate.states), 7)
     np.testing.assert_allclose(gate.answers.sum(axis=1), 1.0, atol=1e-6)
 
 
 def test_disturbed_commands_leave_the_recorded_answer_clean(tmp_path, quick):
     collect(small(tmp_path, perturbation=0.4, noise=PoseNoise(0.0), episodes=1, gate_episodes=0))
-    episode = read_episode(tmp_path / "button" / "episode_000")
+    episode = read_episode(tmp_path / "button" / "episode_000", ROMAN)
     assert episode.meta.perturbation == 0.4
     oracle, disturbed = SkillOracle("button"), 0
     for state, answer, command in zip(episode.states, episode.answers, episode.commands, strict=True):
@@ -99,7 +109,7 @@ def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "groups", lambda collection: [Group("push", skill_start("push"), collection.episodes)])
     kept = collect(small(tmp_path, disturbed_share=0.5))
     assert kept == {"push/push": {"kept": 2, "failed": []}}
-    episodes = [read_episode(tmp_path / "push" / f"episode_00{index}") for index in range(2)]
+    episodes = [read_episode(tmp_path / "push" / f"episode_00{index}", ROMAN) for index in range(2)]
     assert [episode.meta.disturbance for episode in episodes] == ["", "shove_rack"]
 
 
@@ -108,7 +118,7 @@ def test_an_episode_over_a_poor_link_says_so_and_keeps_the_oracles_answers(tmp_p
     oracle, rests = SkillOracle("push"), []
     for share, link in ((0.0, (0, 0.0)), (1.0, (1, 0.3))):
         collect(small(tmp_path / f"{share}", poor_link_share=share, noise=PoseNoise(0.0)))
-        episode = read_episode(tmp_path / f"{share}" / "push" / "episode_000")
+        episode = read_episode(tmp_path / f"{share}" / "push" / "episode_000", ROMAN)
         assert (episode.meta.delay, episode.meta.lost_share) == link
         for state, answer in zip(episode.states, episode.answers, strict=True):
             np.testing.assert_allclose(answer, oracle.action(state), atol=1e-6)
@@ -189,7 +199,7 @@ def test_the_folder_may_be_a_link_to_another_disk(tmp_path, quick, other_disk, e
     (tmp_path / "link").symlink_to(place)
     collect(small(tmp_path / "link", episodes=1))
     assert (tmp_path / "link").is_symlink()
-    assert sorted(path.name for path in place.iterdir()) == ["button", GATE]
+    assert sorted(path.name for path in place.iterdir()) == ["button", GATE, "task.yaml"]
     assert len(episode_folders(tmp_path / "link", "button")) == 1
     assert [path.name for path in (*tmp_path.iterdir(), *other_disk.iterdir())] == ["link", "demos"]
 

@@ -23,7 +23,7 @@ from roman_moe.learning.hybrid.actor_critic import ActorCritic
 from roman_moe.learning.hybrid.discriminator import Discriminator, discriminator_loss
 from roman_moe.learning.hybrid.practice import Practice
 from roman_moe.learning.hybrid.recipe import HybridNetworkRecipe
-from roman_moe.learning.networks import MLPPolicy
+from roman_moe.learning.networks import GATE_GAIN, MLPPolicy
 from roman_moe.learning.samples import Samples
 
 
@@ -267,7 +267,8 @@ class HybridPPO:
             shown = torch.randint(len(self._observations), (len(rows),))
             answers = self._answers[shown]
             if self.policy.name == GATE:  # the action of the gate is its raw output, where weights are what was shown
-                answers = (torch.log(answers.clamp(min=bc.LEAST_WEIGHT)) / 10.0 + 1.0).clamp(0.0, 1.0)
+                least = bc.least_weight(answers.shape[1])
+                answers = (torch.log(answers.clamp(min=least)) / GATE_GAIN + 1.0).clamp(0.0, 1.0)
             with torch.no_grad():
                 expert = discriminator.inputs(self._noised(self._observations[shown]), answers)
                 low = 0.0 if self.policy.name == GATE else -1.0

@@ -30,6 +30,7 @@ from roman_moe.sim.noise import PoseNoise
 
 SCHEDULES = ("together", "gail_after_cloning")
 PENALTIES = ("logit", "probability")
+MOST_SCENARIOS = 1000
 MOST_SAMPLES = 1 << 22
 """Largest rollout of all environments: about a gigabyte of observations."""
 
@@ -258,8 +259,8 @@ class PracticeRecipe(EpisodesRecipe):
 
     def __post_init__(self) -> None:
         EpisodesRecipe.__post_init__(self)
-        if not all(number >= 0 for number in self.scenarios):
-            raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers from 0 on")
+        if not all(0 <= number < MOST_SCENARIOS for number in self.scenarios):
+            raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers, 0 to {MOST_SCENARIOS - 1}")
 
 
 @dataclass(frozen=True, slots=True)

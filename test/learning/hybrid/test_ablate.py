@@ -11,6 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 from small_recipe import small_recipe
+from specs import ROMAN
 
 from roman_moe.cli.ablate import ablation_table
 from roman_moe.core.errors import ConfigError
@@ -24,9 +25,9 @@ from roman_moe.sim.noise import PoseNoise
 
 
 def study_of(folder: Path, recipe: HybridRecipe | None = None, **changes: object) -> Study:
-    recipe = recipe or load_hybrid_recipe(config_path("training/fast.yaml"))
+    recipe = recipe or load_hybrid_recipe(config_path("training/fast.yaml"), ROMAN)
     values = {"methods": ["hybrid"], "seeds": 1, "episodes": 1, "scenarios": [0], "noise": PoseNoise(0.005)}
-    return Study(folder, recipe, **{**values, **changes})
+    return Study(ROMAN, folder, recipe, **{**values, **changes})
 
 
 def test_ours_is_the_shipped_recipe(tmp_path):
@@ -86,7 +87,7 @@ def test_another_budget_or_recipe_is_another_study(tmp_path):
         done["scenarios"]["0"]["rate"] = 1.0
         (tmp_path / method / "seed_0" / "evaluation.json").write_text(json.dumps(done))
     assert ablate.ablate(whole, lambda *_: None)["methods"]["monolithic"]["environment_steps"] == [7]
-    other = load_hybrid_recipe(config_path("training/paper.yaml"))
+    other = load_hybrid_recipe(config_path("training/paper.yaml"), ROMAN)
     for changed in (dataclasses.replace(whole, budget=0.5), dataclasses.replace(whole, recipe=other)):
         for method in whole.methods:
             one = dataclasses.replace(changed, methods=[method])
@@ -131,11 +132,11 @@ def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was
     assert all(found["scenarios"]["0"]["episodes"] == 1 for found in report["methods"].values())
 
     # The same episodes, whoever learns from them.
-    skill = read_episodes(tmp_path / "demos", "push")
-    whole = [e for e in read_episodes(tmp_path / "demos_monolithic", "monolithic") if e.meta.start == "push"]
+    skill = read_episodes(tmp_path / "demos", ROMAN, "push")
+    whole = [e for e in read_episodes(tmp_path / "demos_monolithic", ROMAN, "monolithic") if e.meta.start == "push"]
     assert [e.meta.seed for e in whole] == [e.meta.seed for e in skill]
     assert all((a.answers == b.answers).all() for a, b in zip(skill, whole, strict=True))
-    more = read_episodes(tmp_path / "demos_5", "push")
+    more = read_episodes(tmp_path / "demos_5", ROMAN, "push")
     assert (len(more), len(skill)) == (5, 1)
     assert (more[0].answers == skill[0].answers).all()
 

@@ -117,7 +117,9 @@ def test_nothing_is_imitated_before_the_discriminator_has_learned_and_cloning_fa
     practice = ExpertPractice([LabEnv(skill_start("button"), OBSERVATIONS["button"]) for _ in range(2)], threads=1)
     rng = np.random.default_rng(0)
     scenes, answers = rng.normal(size=(64, COUNT)), rng.uniform(-1.0, 1.0, (64, 4))
-    shown = Samples("button", scenes.astype(np.float32), answers.astype(np.float32), np.zeros(64, np.intp), 0.005)
+    shown = Samples(
+        ROMAN, "button", scenes.astype(np.float32), answers.astype(np.float32), np.zeros(64, np.intp), 0.005
+    )
     torch.manual_seed(0)
     learner = HybridPPO(MLPPolicy(ROMAN, "button", (16,), (0.05,)), practice, recipe, shown, seed=0)
     learner.begin(0)
@@ -137,7 +139,7 @@ def test_demonstrations_are_seen_through_what_noise_practice_has_more_than_they(
     scenes, answers = np.zeros((512, COUNT), np.float32), np.zeros((512, 4), np.float32)
     spread = []
     for recorded in (0.005, 0.02):
-        shown = Samples("button", scenes, answers, np.zeros(512, np.intp), recorded)
+        shown = Samples(ROMAN, "button", scenes, answers, np.zeros(512, np.intp), recorded)
         learner = HybridPPO(MLPPolicy(ROMAN, "button", (16,), (0.05,)), Scripted([]), recipe, shown, seed=0)
         spread.append(learner._noised(learner._observations).numpy().std(axis=0).max())
     assert spread == pytest.approx([np.sqrt(0.02**2 - 0.005**2) / 3.0, 0.0], rel=0.1)

@@ -58,7 +58,7 @@ def test_an_episode_cut_short_says_so_and_starts_anew():
 def test_the_gate_moves_the_arm_as_the_blender_would():
     team = experts()
     envs = [LabEnv(scenario_start(6), FEATURES) for _ in range(2)]
-    practice = GatePractice(envs, 1, team, Rates(20.0, 20.0))
+    practice = GatePractice(ROMAN, envs, 1, team, Rates(20.0, 20.0))
     practice.begin(3)
     raw = np.random.default_rng(0).uniform(-0.5, 1.5, (2, 7)).astype(np.float32)
     seen = practice._last.copy()
@@ -76,7 +76,7 @@ def test_the_gate_moves_the_arm_as_the_blender_would():
 
 def test_weights_are_held_between_the_gates_decisions_but_not_into_the_next_episode():
     envs = [LabEnv(scenario_start(0), FEATURES, time_limit=limit) for limit in (0.15, 60.0)]
-    practice = GatePractice(envs, 1, experts(), Rates(20.0, 10.0))
+    practice = GatePractice(ROMAN, envs, 1, experts(), Rates(20.0, 10.0))
     practice.begin(0)
     action = np.zeros((2, 7), np.float32)
     assert practice.step(action)[2].tolist() == [False, False]

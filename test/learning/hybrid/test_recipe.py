@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import yaml
+from specs import ROMAN
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
@@ -26,20 +27,20 @@ from roman_moe.sim.noise import PoseNoise
 
 @pytest.mark.parametrize("name", ("fast", "paper"))
 def test_a_shipped_recipe_is_the_same_after_it_is_written_out_in_full(name, tmp_path):
-    recipe = load_hybrid_recipe(config_path(f"training/{name}.yaml"))
+    recipe = load_hybrid_recipe(config_path(f"training/{name}.yaml"), ROMAN)
     copy = tmp_path / "recipe.yaml"
     copy.write_text(yaml.safe_dump(recipe.to_dict()), encoding="utf-8")
-    assert load_hybrid_recipe(copy) == recipe
+    assert load_hybrid_recipe(copy, ROMAN) == recipe
 
 
 @pytest.mark.parametrize("name", ("fast", "paper"))
 def test_in_a_shipped_recipe_imitation_weighs_more_than_the_task_reward(name):
-    recipe = load_hybrid_recipe(config_path(f"training/{name}.yaml"))
+    recipe = load_hybrid_recipe(config_path(f"training/{name}.yaml"), ROMAN)
     assert all(network.gail.strength > network.reward.strength > 0 for network in recipe.networks.values())
 
 
 def test_a_network_changes_single_numbers_of_a_section():
-    recipe = load_hybrid_recipe(config_path("training/paper.yaml"))
+    recipe = load_hybrid_recipe(config_path("training/paper.yaml"), ROMAN)
     button, push = recipe.networks["button"], recipe.networks["push"]
     assert button.ppo.steps == 320_000_000
     assert dataclasses.replace(button.ppo, steps=push.ppo.steps) == push.ppo
@@ -62,7 +63,8 @@ def test_a_network_changes_single_numbers_of_a_section():
         ({"defaults": {"gail": {"penalty_of": "d"}}}, "penalty_of is 'd': expected logit or probability"),
         ({"defaults": {"practice": {"handed_over_share": 2}}}, "handed_over_share is 2.0: expected 0 to 1"),
         ({"defaults": {"ppo": {"gamma": 1.5}}}, "gamma is 1.5: expected 0 to 1"),
-        ({"defaults": {"practice": {"scenarios": [7]}}}, "scenarios is [7]: expected numbers from 0 to 6"),
+        ({"defaults": {"practice": {"scenarios": [7]}}}, "practice.scenarios has 7: expected 0 to 6"),
+        ({"defaults": {"practice": {"scenarios": [-1]}}}, "scenarios is [-1]: expected numbers, 0 to 999"),
         ({"defaults": {"practice": {"noise_bounds": []}}}, "noise_bounds is []: expected metres"),
         ({"defaults": {"practice": {"noise_bounds": [float("nan")]}}}, "noise_bounds is [nan]: expected metres"),
         ({"defaults": {"practice": {"delays": [0, -1]}}}, "delays is [0, -1]: expected control ticks"),
@@ -84,7 +86,7 @@ def test_what_cannot_be_meant_is_refused_by_name(changes, expected, tmp_path):
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(merged({"rates": {}, "defaults": {}, "networks": {}}, changes)), encoding="utf-8")
     with pytest.raises(ConfigError) as refusal:
-        load_hybrid_recipe(file)
+        load_hybrid_recipe(file, ROMAN)
     assert str(refusal.value).startswith(str(file))
     assert expected in str(refusal.value)
 
@@ -109,7 +111,7 @@ def test_every_number_of_a_recipe_has_a_range(kind, name, value):
 
 
 def test_a_budget_scales_the_steps_of_every_network_alone():
-    recipe = load_hybrid_recipe(config_path("training/fast.yaml"))
+    recipe = load_hybrid_recipe(config_path("training/fast.yaml"), ROMAN)
     quarter = recipe.with_budget(0.25)
     assert {name: network.ppo.steps for name, network in quarter.networks.items()} == {
         name: round(0.25 * network.ppo.steps) for name, network in recipe.networks.items()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_recipe import small_recipe
+from specs import ROMAN
 
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.learning.hybrid import trainer
@@ -23,7 +24,7 @@ from roman_moe.learning.hybrid.trainer import CHECKPOINT, TrainingJob, load_best
 
 def job_of(run: Path, demonstrations: Path, recipe: HybridRecipe | None = None, **changes: object) -> TrainingJob:
     recipe = recipe or small_recipe()
-    return TrainingJob(run, "button", recipe.networks["button"], recipe.rates, demonstrations, seed=1, **changes)
+    return TrainingJob(ROMAN, run, "button", recipe.networks["button"], recipe.rates, demonstrations, seed=1, **changes)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -65,7 +66,9 @@ def test_a_run_taken_up_after_a_stop_is_the_same_run(whole, tmp_path, demonstrat
 
 def test_another_seed_is_another_run(whole, tmp_path, demonstrations):
     recipe = small_recipe()
-    train_network(TrainingJob(tmp_path, "button", recipe.networks["button"], recipe.rates, demonstrations, seed=2))
+    train_network(
+        TrainingJob(ROMAN, tmp_path, "button", recipe.networks["button"], recipe.rates, demonstrations, seed=2)
+    )
     assert not same(whole, tmp_path / "button")
 
 
@@ -73,10 +76,11 @@ def test_a_run_killed_at_any_moment_goes_on_as_if_it_had_not_been(whole, tmp_pat
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3])\n"
         "from small_recipe import small_recipe\n"
+        "from specs import ROMAN\n"
         "from roman_moe.learning.hybrid.trainer import TrainingJob, train_network\n"
         "recipe = small_recipe()\n"
         "button, rates = recipe.networks['button'], recipe.rates\n"
-        "job = TrainingJob(Path(sys.argv[1]), 'button', button, rates, Path(sys.argv[2]), 1)\n"
+        "job = TrainingJob(ROMAN, Path(sys.argv[1]), 'button', button, rates, Path(sys.argv[2]), 1)\n"
         "train_network(job)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path), str(demonstrations), str(Path(__file__).parents[2])]
@@ -105,7 +109,7 @@ def test_the_best_by_what_it_solves_is_kept_not_the_last(tmp_path, demonstration
     best = load_checkpoint(tmp_path / "button")["best"]
     assert all(torch.equal(best[name], kept[1][name]) for name in best)
     assert not all(torch.equal(best[name], kept[0][name]) for name in best)
-    assert load_best(tmp_path / "button").name == "button"
+    assert load_best(ROMAN, tmp_path / "button").name == "button"
 
 
 def test_a_diverged_update_stops_the_run_and_leaves_the_last_good_checkpoint(whole, tmp_path, demonstrations):
