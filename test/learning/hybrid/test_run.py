@@ -18,7 +18,7 @@ from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.files import write_json
 from roman_moe.learning.collect import Collection, collect
 from roman_moe.learning.hybrid.recipe import HybridRecipe
-from roman_moe.learning.hybrid.run import Run, bundle_of, curves, new_record, train_run
+from roman_moe.learning.hybrid.run import Run, bundle_of, curves, new_record, train_run, write_description
 from roman_moe.learning.hybrid.trainer import train_network
 from roman_moe.sim.noise import PoseNoise
 
@@ -87,7 +87,7 @@ def test_resuming_a_finished_run_changes_nothing(run):
 def test_a_run_is_neither_overwritten_nor_continued_as_another(run, changes, resume, expected):
     values = {name: getattr(run, name) for name in run.__slots__}
     with pytest.raises(ConfigError, match=expected):
-        train_run(Run(ROMAN, **{**values, **changes}), ["button"], resume)
+        train_run(Run(**{**values, **changes}), ["button"], resume)
 
 
 def test_a_run_is_not_continued_with_other_demonstrations(run, tmp_path):
@@ -111,7 +111,7 @@ def test_the_gate_does_not_practise_over_an_expert_that_was_cut_off(whole_datase
     for skill in SKILLS:  # not one of them is finished
         shutil.copytree(tmp_path / "push", tmp_path / "run" / skill, dirs_exist_ok=True)
     write_json(run.folder / "run.json", new_record(0))
-    (run.folder / "recipe.yaml").write_text(yaml.safe_dump(run.recipe.to_dict()))
+    write_description(run.folder, run.spec, run.recipe)
     with pytest.raises(ConfigError, match="training of pull, .* was cut off: --resume it before the gate"):
         train_run(run, ["gate"])
     assert not (run.folder / "gate").exists()
