@@ -31,7 +31,6 @@ from roman_moe.arms.servo_status import CLEAR, status_name
 from roman_moe.arms.watch import CommandWatch
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
-from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.state import NANOSECONDS
@@ -39,7 +38,7 @@ from roman_moe.nodes.arm_gripper import Gripper, make_gripper, require
 from roman_moe.nodes.base import NOT_FINITE, RomanNode
 from roman_moe.nodes.commanders import REFUSED, commanders
 from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
-from roman_moe.nodes.parameters import declare, parameter
+from roman_moe.nodes.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.process import leave, run_node
 from roman_moe.nodes.servo_link import ServoLink
 from roman_moe.nodes.topics import (
@@ -65,11 +64,10 @@ _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # a twist
 
 
 @dataclass(frozen=True)
-class ArmBridgeParameters:
-    """Parameters of the bridge."""
+class ArmBridgeParameters(TaskParameters):
+    """Parameters of the bridge: bundle or task say what control rate it keeps, too."""
 
-    controller: str = parameter("folder of the controller bundle, whose control rate it keeps", shipped=True)
-    config: str = parameter("file that describes the robot, such as config/arms/franka.yaml", shipped=True)
+    config: str = parameter("file that describes the robot, such as config/arms/franka.yaml", "", shipped=True)
     read_only: bool = parameter("whether the robot is listened to, but told nothing", False)
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
     servo_unchecked: bool = parameter("whether to command a Servo whose units cannot be read", False)
@@ -97,11 +95,10 @@ class ArmBridge(RomanNode):
         """Read the robot's description, the limits and the control rate."""
         if not self._settings.config:
             raise ConfigError(f"{self.get_name()}: parameter 'config' is empty: expected a file such as {EXAMPLE}")
-        manifest = load_manifest(self._settings.controller)
-        self._spec = manifest.task
+        self._spec = self._settings.spec()
         self._config = load_arm_config(self._settings.config, self._spec)
         self._limits = limits = load_limits(self._settings.limits)
-        self._period_ns = round(NANOSECONDS / manifest.rates.control_rate)
+        self._period_ns = round(NANOSECONDS / self._settings.rates().control_rate)
         halt_messages = self._config.twist.halt_messages
         self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, halt_messages, self._spec.gripper)
         if self._stopped:

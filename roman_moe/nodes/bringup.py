@@ -23,15 +23,14 @@ from rclpy.executors import Executor
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from roman_moe.control.manifest import load_manifest
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.roman import SKILLS
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
 from roman_moe.nodes.environment import ros_environment
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import Monitor, Tick
+from roman_moe.nodes.parameters import TaskParameters
 from roman_moe.nodes.peers import refuse_namesakes
 from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_context
 from roman_moe.nodes.record import EpisodeRecord
@@ -248,12 +247,16 @@ def _start_processes(specs: Sequence[NodeSpec], graph: Graph) -> None:
 
 
 def _rates_and_skills(specs: Sequence[NodeSpec]) -> tuple[Rates, tuple[str, ...]]:
-    """Rates and skills of the controller that the nodes run."""
+    """Rates and skills of the controller or task that the nodes are for.
+
+    Raises:
+        ConfigError: if none of them names one.
+    """
     for spec in specs:
-        if "controller" in spec.parameters:
-            manifest = load_manifest(spec.parameters["controller"])
-            return manifest.rates, manifest.skills
-    return Rates(), SKILLS
+        given = {name: spec.parameters[name] for name in ("controller", "task") if spec.parameters.get(name)}
+        if given:
+            return TaskParameters(**given).rates(), TaskParameters(**given).spec().skill_names
+    raise ConfigError("graph: no node has a parameter controller or task: expected one, which says what skills it has")
 
 
 def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:

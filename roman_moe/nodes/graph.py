@@ -16,12 +16,14 @@ from roman_moe.control.manifest import load_manifest
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path, find_shipped
+from roman_moe.core.tasks import task_folder
 
 Value = Any
 """bool, int, float or str: what a ROS parameter here may be."""
 
 _REFERENCE = re.compile(r"\$\((\w+)(?: (==|!=) (\w+))?\)")
 _SKILL = "skill"
+_TASK = "task"
 SIM_TIME = "use_sim_time"
 _PATHS = ("controller", "arm_config", "limits")
 """Arguments that are paths: nodes run in folders of their own, and get the whole one, of what is shipped if it is not
@@ -91,7 +93,7 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
     """The nodes to start for a user's arguments; the others keep their defaults.
 
     Raises:
-        ConfigError: for an unknown argument or one of the wrong type.
+        ConfigError: for an unknown argument, one of the wrong type, or an unknown task.
         BundleError: if the controller's manifest cannot be used: it says which experts there are.
     """
     values = {name: argument.default for name, argument in description.arguments.items()}
@@ -100,6 +102,8 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
     for name in _PATHS:
         if values.get(name):
             values[name] = str(find_shipped(values[name]).resolve())
+    if values.get(_TASK):
+        values[_TASK] = str(task_folder(values[_TASK]).resolve())
     skills = load_manifest(values["controller"]).skills
     nodes = []
     for name, template in description.nodes.items():

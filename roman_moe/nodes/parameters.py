@@ -78,12 +78,18 @@ class TaskParameters:
         """The task.
 
         Raises:
-            RomanError: if neither bundle nor task is given, or it cannot be read.
+            RomanError: if neither bundle nor task is given, one cannot be read, or the bundle is another task's.
         """
+        if self.controller:
+            found = load_manifest(self.controller).task
+            if self.task and load_spec(self.task) != found:
+                raise ConfigError(
+                    f"{self.controller}: is for task {found.name!r} ({found.digest[:8]}): expected task {self.task}"
+                    f" ({load_spec(self.task).digest[:8]}): give the bundle of that task, or train one"
+                )
+            return found
         if self.task:
             return load_spec(self.task)
-        if self.controller:
-            return load_manifest(self.controller).task
         raise ConfigError("parameters controller and task: expected one of them: a bundle's folder, or a task's name")
 
     def rates(self) -> Rates:

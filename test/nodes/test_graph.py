@@ -12,8 +12,9 @@ from specs import SKILLS
 
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import config_path
-from roman_moe.nodes.bringup import NODE_CLASSES, node_class
-from roman_moe.nodes.graph import load_description, parse_arguments, resolve
+from roman_moe.core.tasks import task_folder
+from roman_moe.nodes.bringup import NODE_CLASSES, node_class, running_graph
+from roman_moe.nodes.graph import NodeSpec, load_description, parse_arguments, resolve
 
 
 def edited(tmp_path: Path, old: str, new: str) -> Path:
@@ -134,3 +135,21 @@ def test_no_noise_is_added_to_a_robots_poses(arm: str, noisy: bool, bundle: Path
     specs = resolve(load_description(), {"controller": str(bundle), "arm": arm, "arm_config": "x.yaml"})
     (source,) = [spec for spec in specs if spec.name == "pose_source"]
     assert source.parameters["noisy"] is noisy
+
+
+def test_a_task_is_found_before_anything_starts(bundle: Path, tmp_path: Path) -> None:
+    description = load_description()
+    specs = resolve(description, {"controller": str(bundle), "task": "roman"})
+    having = [spec for spec in specs if "task" in spec.parameters]
+    assert {spec.name for spec in having} == {"pose_source", "observer", "lab"}
+    assert {Path(spec.parameters["task"]) for spec in having} == {task_folder("roman").resolve()}
+    with pytest.raises(ConfigError, match="unknown task 'romulus': expected a folder with a task.yaml, or one of"):
+        resolve(description, {"controller": str(bundle), "task": "romulus"})
+
+
+def test_a_graph_whose_task_nobody_says_is_refused() -> None:
+    with (
+        pytest.raises(ConfigError, match="no node has a parameter controller or task"),
+        running_graph([NodeSpec("observer", "observer", {})]),
+    ):
+        pass

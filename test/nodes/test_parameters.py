@@ -10,6 +10,8 @@ import pytest
 from ros_rig import Rig
 
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.spec import TASK_FILE
+from roman_moe.core.tasks import load_spec, task_folder
 from roman_moe.nodes.bringup import NODE_CLASSES, node_class
 from roman_moe.nodes.observer import Observer
 from roman_moe.nodes.pose_source import PoseSource
@@ -76,3 +78,12 @@ def test_ros_knows_the_descriptions(rig: Rig) -> None:
 def test_every_parameter_is_described(executable: str) -> None:
     fields = node_class(executable).PARAMETERS.__dataclass_fields__.values()
     assert all(field.metadata["description"] for field in fields)
+
+
+def test_a_bundle_of_another_task_is_refused(rig: Rig, bundle: Path, tmp_path: Path) -> None:
+    rig.add(Observer, controller=str(bundle), task="roman")
+    text = (task_folder("roman") / TASK_FILE).read_text()
+    (tmp_path / TASK_FILE).write_text(text + "control_rate: 25.0\n")
+    assert load_spec(tmp_path).control_rate == 25.0
+    with pytest.raises(ConfigError, match=f"{bundle}: is for task 'roman' .*: expected task {tmp_path} "):
+        rig.add(Observer, "other", controller=str(bundle), task=str(tmp_path))

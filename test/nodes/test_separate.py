@@ -108,7 +108,7 @@ def test_a_process_that_dies_is_named_and_ends_the_others(bundle: Path) -> None:
 
 
 def test_a_process_that_cannot_start_says_why(bundle: Path) -> None:
-    bad = NodeSpec("pose_source", "pose_source", {"noise_bound": -1.0})
+    bad = NodeSpec("pose_source", "pose_source", {"task": "roman", "noise_bound": -1.0})
     with (
         pytest.raises(RomanError, match=r"node pose_source ended with exit code 2: .*'noise_bound' is out of range"),
         running_graph([bad], separate=True) as graph,

@@ -125,8 +125,8 @@ def test_a_successor_that_does_not_come_together_with_the_others_is_started_anew
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {}))
-    children.start(NodeSpec("observer", "observer", {}))
+    children.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
+    children.start(NodeSpec("observer", "observer", {"task": "roman"}))
     began = time.monotonic()
     restarts: list[str] = []
 
@@ -167,7 +167,7 @@ def test_a_successor_that_does_not_come_together_with_the_others_is_started_anew
 
 def test_a_supervisor_that_was_suspended_takes_nobody_for_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {}))
+    children.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
     began = time.monotonic()
     heard = {"pose_source": began + 1.0}
     try:
@@ -188,7 +188,7 @@ def test_the_world_is_not_started_again(graph: Graph) -> None:
 
 def test_what_dies_again_and_again_is_an_error() -> None:
     children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {}))
+    children.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
     try:
         for count in range(RESTART_LIMIT):
             os.kill(children.ids["pose_source"], signal.SIGKILL)
@@ -204,8 +204,8 @@ def test_what_dies_again_and_again_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "complaint"),
     [
-        ("pose_source", {"noise_bound": -1.0}, "'noise_bound' is out of range"),
-        ("arm_bridge", {}, "parameter 'controller' is not set"),
+        ("pose_source", {"task": "roman", "noise_bound": -1.0}, "'noise_bound' is out of range"),
+        ("arm_bridge", {}, "parameter 'config' is empty"),
     ],
 )
 def test_a_node_that_refuses_its_configuration_is_not_started_again(
@@ -230,7 +230,7 @@ def _check_until(children: Children, condition: Callable[[], bool]) -> None:
 
 def test_a_node_that_starts_is_not_taken_for_a_frozen_one(monkeypatch: pytest.MonkeyPatch) -> None:
     children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {}))
+    children.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
     began = time.monotonic()
     try:
         for later in range(round(START_PATIENCE) + 2):  # it has to look often, or it doubts itself
