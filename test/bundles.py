@@ -13,8 +13,8 @@ from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manif
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.rates import Rates
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.learning.geometry import relative_matrix
-from roman_moe.learning.onnx_graph import PolicyParameters, policy_model
+from roman_moe.learning.policies.geometry import relative_matrix
+from roman_moe.learning.policies.onnx_graph import PolicyParameters, policy_model
 
 
 def tiny_metadata(name: str, rates: Rates | None = None, spec: TaskSpec = ROMAN) -> NetworkMetadata:

@@ -43,6 +43,7 @@ NEEDS = {
     "cli": ("mujoco", "onnx", "onnxruntime", "rclpy", "rosbags"),
     "control": ("onnx", "onnxruntime"),
     "demos": ("mcap", "rosbags"),
+    "evaluation": ("mcap", "mujoco", "onnx", "onnxruntime", "rosbags"),
     "lab": ("gymnasium", "mujoco"),
     "learning": ("gymnasium", "mujoco", "onnx", "onnxruntime", "rosbags", "stable_baselines3", "torch"),
     "nodes": ("mujoco", "onnx", "onnxruntime", "rclpy"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from specs import NETWORKS
 
 from roman_moe.control.rates import Rates
-from roman_moe.learning.hybrid.recipe import HybridRecipe, recipe_of
-from roman_moe.learning.recipe import merged
+from roman_moe.learning.recipes.cloning import merged
+from roman_moe.learning.recipes.hybrid import HybridRecipe, recipe_of
 
 SMALL = {
     "demonstrations": 2,

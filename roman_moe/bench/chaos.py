@@ -32,7 +32,7 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.learning.disturbed import disturbed_copy
+from roman_moe.evaluation.disturbed import disturbed_copy
 from roman_moe.nodes.bringup import Graph, running_graph
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import RUNNING

@@ -12,10 +12,10 @@ import numpy as np
 
 from roman_moe.core.paths import config_path
 from roman_moe.core.roman import OBSERVATIONS, ROMAN
-from roman_moe.learning.hybrid.ppo import HybridPPO
-from roman_moe.learning.hybrid.practice import ExpertPractice
-from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
-from roman_moe.learning.networks import MLPPolicy
+from roman_moe.learning.algorithms.ppo import HybridPPO
+from roman_moe.learning.algorithms.practice import ExpertPractice
+from roman_moe.learning.policies.mlp import MLPPolicy
+from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
 from roman_moe.learning.samples import Samples
 from roman_moe.sim.env import LabEnv
 from roman_moe.sim.reward import TaskReward

@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.learning.controllers import OracleController
+from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.arm import ArmController
 from roman_moe.sim.env import NOISE_BOUND, SkillEnv
 from roman_moe.sim.judge import Judge, Outcome

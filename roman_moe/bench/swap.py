@@ -21,7 +21,7 @@ import numpy as np
 from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import GATE
-from roman_moe.learning.disturbed import disturbed_copy
+from roman_moe.evaluation.disturbed import disturbed_copy
 from roman_moe.nodes.bringup import Graph, running_graph
 from roman_moe.nodes.graph import load_description, resolve
 from roman_moe.nodes.model_slot import SHA256

@@ -18,7 +18,7 @@ from roman_moe.core.paths import config_path
 from roman_moe.core.tasks import load_spec
 
 if TYPE_CHECKING:
-    from roman_moe.learning.hybrid.ablate import Study
+    from roman_moe.learning.runs.ablate import Study
 
 
 # [s] about what one takes on two idle cores.
@@ -86,8 +86,8 @@ class Ablate:
 
     def main(self) -> int:
         """Run the study; 0 when it is complete."""
-        from roman_moe.learning.hybrid.ablate import METHODS, Study, ablate
-        from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
+        from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
+        from roman_moe.learning.runs.ablate import METHODS, Study, ablate
         from roman_moe.report.plots import plot_rates
         from roman_moe.sim.noise import PoseNoise
 
@@ -130,7 +130,7 @@ class Ablate:
 
 def estimate(study: Study) -> tuple[str, float]:
     """What a study is, and about how long it takes if nothing of it is there yet [s]."""
-    from roman_moe.learning.hybrid.ablate import METHODS
+    from roman_moe.learning.runs.ablate import METHODS
 
     cloned = sum(METHODS[method].get("ppo") == {"steps": 0} for method in study.methods)
     trainings = cloned * CLONING + (len(study.methods) - cloned) * TRAINING

@@ -63,7 +63,7 @@ class Collect:
         """Collect; 0 when all demonstrations are there."""
         from roman_moe.core.tasks import load_spec
         from roman_moe.demos.dataset import dataset_hash
-        from roman_moe.learning.collect import Collection, collect, total_wanted
+        from roman_moe.evaluation.collect import Collection, collect, total_wanted
         from roman_moe.sim.noise import PoseNoise
 
         least = {"episodes": 1, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}

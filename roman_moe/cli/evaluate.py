@@ -70,8 +70,8 @@ class Evaluate:
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
-        from roman_moe.learning.controllers import ORACLE, make_controller
-        from roman_moe.learning.evaluate import Evaluation, evaluate
+        from roman_moe.evaluation.controllers import ORACLE, make_controller
+        from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.noise import PoseNoise
 
         for name, value, least in (

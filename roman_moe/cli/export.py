@@ -82,14 +82,14 @@ class Export:
 
     def _ship(self, source: Path, out: Path) -> int:
         from roman_moe.control.bundle_writer import check_replaceable
-        from roman_moe.learning.shipping import ship_bundle, summary_of
+        from roman_moe.learning.runs.shipping import ship_bundle, summary_of
 
         if self.evaluation is not None:
             summary_of(self.evaluation)  # before anything is replaced
         check_replaceable(out, self.force)
         source = find_shipped(source)
         if _is_run(source):
-            from roman_moe.learning.hybrid.run import bundle_of
+            from roman_moe.learning.runs.run import bundle_of
 
             bundle_of(source, out, self.evaluation)
         else:

@@ -24,7 +24,7 @@ from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
 
 if TYPE_CHECKING:
-    from roman_moe.learning.clone import ClonedNetwork
+    from roman_moe.learning.runs.clone import ClonedNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +94,8 @@ class Hybrid(Training):
     def practise(self, networks: Sequence[str] = ()) -> int:
         """Train these networks, or all; 0 when they are written."""
         from roman_moe.demos.dataset import dataset_spec
-        from roman_moe.learning.hybrid.recipe import load_hybrid_recipe
-        from roman_moe.learning.hybrid.run import Run, curves, train_run
+        from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
+        from roman_moe.learning.runs.run import Run, curves, train_run
         from roman_moe.report.plots import plot_curves
 
         self.check()
@@ -187,8 +187,8 @@ class Bc(Training):
     def main(self) -> int:
         """0 when the bundle is written."""
         from roman_moe.demos.dataset import dataset_spec
-        from roman_moe.learning.clone import clone_bundle
-        from roman_moe.learning.recipe import load_recipe
+        from roman_moe.learning.recipes.cloning import load_recipe
+        from roman_moe.learning.runs.clone import clone_bundle
 
         self.check()
         spec = dataset_spec(self.demos)
@@ -256,7 +256,7 @@ class RunProgress:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> RunProgress:
-        from roman_moe.learning.hybrid.trainer import read_progress
+        from roman_moe.learning.runs.trainer import read_progress
 
         self._read = read_progress
         for name in self._networks:  # what an earlier, cut-off run said is no news

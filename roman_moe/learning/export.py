@@ -14,8 +14,8 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE
-from roman_moe.learning.networks import GATE_GAIN, NORMALISED_LIMIT, MLPPolicy
-from roman_moe.learning.onnx_graph import PolicyParameters, policy_model
+from roman_moe.learning.policies.mlp import GATE_GAIN, NORMALISED_LIMIT, MLPPolicy
+from roman_moe.learning.policies.onnx_graph import PolicyParameters, policy_model
 
 PARITY_TOLERANCE = 1e-5
 PARITY_SAMPLES = 256

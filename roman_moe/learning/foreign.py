@@ -27,7 +27,7 @@ from roman_moe.core.action import ACTION_BOUND
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.learning.onnx_graph import Graph, finished_model
+from roman_moe.learning.policies.onnx_graph import Graph, finished_model
 from roman_moe.learning.vec_normalize import ObservationScale, read_vec_normalize
 
 if TYPE_CHECKING:

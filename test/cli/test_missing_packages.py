@@ -101,10 +101,13 @@ def test_the_core_alone_names_everything_that_is_missing_at_once(tmp_path: Path)
         ("chaos", "import roman_moe.bench.chaos, roman_moe.bench.damage, roman_moe.nodes.lab_node"),
         ("bench swap", "import roman_moe.bench.swap, roman_moe.nodes.lab_node"),
         ("bench graph", "import roman_moe.bench.graph"),
-        ("collect", "import roman_moe.learning.collect"),
+        ("collect", "import roman_moe.evaluation.collect"),
         ("export a b", "from roman_moe.cli.main import main; assert main(['export', 'models/roman', 'bundle']) == 0"),
         ("export --from policy.onnx --skill push", FROM_ONNX),
-        ("train bc", "import roman_moe.learning.clone, roman_moe.learning.bc, roman_moe.learning.export"),
+        (
+            "train bc",
+            "import roman_moe.learning.runs.clone, roman_moe.learning.algorithms.bc, roman_moe.learning.export",
+        ),
         ("demo", "import roman_moe.nodes.lab_node, roman_moe.report.video, roman_moe.sim.render, roman_moe.cli.demo"),
     ],
 )

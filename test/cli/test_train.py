@@ -9,7 +9,7 @@ import yaml
 from small_recipe import SMALL
 
 from roman_moe.cli.main import main
-from roman_moe.learning.collect import Collection, Group, demonstrate
+from roman_moe.evaluation.collect import Collection, Group, demonstrate
 from roman_moe.sim.noise import PoseNoise
 from roman_moe.sim.starts import skill_start
 

@@ -3,7 +3,7 @@
 import pytest
 from specs import SCENARIOS, SKILLS
 
-from roman_moe.learning.controllers import make_controller
+from roman_moe.evaluation.controllers import make_controller
 from roman_moe.sim.env import NOISE_BOUND
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.noise import PoseNoise

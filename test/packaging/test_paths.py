@@ -22,7 +22,7 @@ from roman_moe.control.manifest import load_manifest
 from roman_moe.control.rates import Rates
 from roman_moe.core import paths
 from roman_moe.core.errors import ConfigError
-from roman_moe.learning.controllers import make_controller
+from roman_moe.evaluation.controllers import make_controller
 
 ROOT = Path(__file__).parents[2]
 

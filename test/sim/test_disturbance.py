@@ -10,7 +10,7 @@ from specs import GRIPPER_CLOSED, GRIPPER_OPEN, SCENARIOS, SKILLS
 
 from roman_moe.core.action import Command
 from roman_moe.core.state import SceneState
-from roman_moe.learning.controllers import OracleController
+from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim import layout
 from roman_moe.sim.disturbance import KINDS, KNOCK_TIME, Disturbance, possible
 from roman_moe.sim.judge import Judge, Outcome

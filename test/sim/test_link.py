@@ -8,7 +8,7 @@ from specs import GRIPPER_CLOSED
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError
-from roman_moe.learning.controllers import make_controller
+from roman_moe.evaluation.controllers import make_controller
 from roman_moe.sim.env import SkillEnv
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.link import CommandLink, LinkQuality

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from specs import FLAGS, SCENARIOS, SKILLS, TOP_SPEED
 
-from roman_moe.learning.controllers import OracleController
+from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.judge import Outcome
 from roman_moe.sim.noise import PoseNoise

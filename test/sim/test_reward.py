@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from specs import FLAGS, OBJECTS, ROMAN, SKILLS
 
 from roman_moe.core.state import SceneState
-from roman_moe.learning.controllers import OracleController
+from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.env import ScenarioEnv, SkillEnv
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.noise import PoseNoise

@@ -1,0 +1,1 @@
+"""Episodes in process: controllers and oracles, evaluation, collection of demonstrations, statistics. No torch."""

@@ -1,0 +1,287 @@
+"""Collection: the oracle gives demonstrations of every skill and of the gate, reproducible from one seed.
+
+The oracle acts on the true state; the recorded scene carries the pose source's noise. Optionally short bursts disturb
+what is executed while the recorded answer stays the oracle's own, so that demonstrations show the way back from
+mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Some are given over a poor
+link: where the hand now and then rests for no reason, its velocity does not tell what comes next. Only solved episodes
+are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roman_moe.control.controller import ControlStep
+from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.files import move, scratch_folder
+from roman_moe.core.provenance import git_commit
+from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE, TaskSpec
+from roman_moe.core.state import SceneState
+from roman_moe.demos.dataset import dataset_spec, write_spec
+from roman_moe.demos.metadata import EpisodeMeta
+from roman_moe.demos.writer import EpisodeWriter
+from roman_moe.evaluation.controllers import ORACLE, make_controller
+from roman_moe.evaluation.evaluate import shared_lab
+from roman_moe.evaluation.pool import run_jobs
+from roman_moe.sim.episode import (
+    PERTURBATION_STREAM,
+    EpisodeResult,
+    StepController,
+    episode_seed,
+    falls_on,
+    generator,
+    run_episode,
+)
+from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.world import CONTROL_RATE
+
+BURST_TICKS = 8
+"""Length of one disturbance [ticks]: long enough to move the hand by centimetres, short enough to see the way back."""
+BURST_SHARE = 0.2
+"""Share of all ticks that are disturbed."""
+MOST_ATTEMPTS = 3
+"""Attempts per wanted episode before collection gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What to collect.
+
+    Attributes:
+        spec: of the task.
+        out: folder of the dataset; one subfolder a network.
+        episodes: kept per skill.
+        gate_episodes: kept per scenario, for the gate.
+        noise: of the recorded scenes.
+        perturbation: standard deviation of the bursts, in units of a full action; 0 for none.
+        disturbed_share: of the attempts that meet a disturbance of the lab.
+        poor_link_share: of the attempts whose commands come late or get lost (`lab.link.POOR_LINK`).
+        seed: of the collection.
+        workers: processes.
+        monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
+    """
+
+    spec: TaskSpec
+    out: Path
+    episodes: int
+    gate_episodes: int
+    noise: PoseNoise
+    perturbation: float
+    disturbed_share: float
+    poor_link_share: float
+    seed: int
+    workers: int = 1
+    monolithic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DemonstrationJob:
+    """One attempt at a demonstration."""
+
+    spec: TaskSpec
+    path: Path
+    network: str
+    start: Start
+    seed: int
+    noise: PoseNoise
+    perturbation: float
+    disturbed: bool
+    link: LinkQuality
+    git_commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Demonstrations of one network from one start."""
+
+    network: str
+    start: Start
+    wanted: int
+
+    def attempt(self, collection: Collection, index: int, commit: str) -> DemonstrationJob:
+        """Attempt `index`; its episode carries that number, so a failed one leaves a gap."""
+        poor = falls_on(index // 2, collection.poor_link_share)  # // 2: with and without a disturbance
+        prefix = "" if self.network == self.start.name else f"{self.start.name}_"
+        return DemonstrationJob(
+            spec=collection.spec,
+            path=collection.out / self.network / f"{prefix}episode_{index:03d}",
+            network=self.network,
+            start=self.start,
+            seed=episode_seed(collection.seed, f"collect/{self.start.name}", index),
+            noise=collection.noise,
+            perturbation=collection.perturbation,
+            disturbed=falls_on(index, collection.disturbed_share),
+            link=POOR_LINK if poor else GOOD_LINK,
+            git_commit=commit,
+        )
+
+
+def groups(collection: Collection) -> list[Group]:
+    """All that is to be collected."""
+    spec, whole = collection.spec, collection.monolithic
+    skills = [Group(MONOLITHIC if whole else skill, skill_start(skill), collection.episodes) for skill in spec.skills]
+    gate = MONOLITHIC if whole else GATE
+    numbers = range(len(spec.scenarios))
+    scenarios = [Group(gate, scenario_start(number), collection.gate_episodes) for number in numbers]
+    return [group for group in (*skills, *scenarios) if group.wanted > 0]
+
+
+def collect(
+    collection: Collection, on_result: Callable[[EpisodeResult], None] = lambda result: None
+) -> dict[str, dict[str, Any]]:
+    """Record the demonstrations and return, per start, how many were kept and how many failed, and why.
+
+    They are in the folder when all of them are there: one that is cut off leaves it as it was.
+
+    Args:
+        on_result: called in this process after each attempt, in the order in which they end.
+
+    Raises:
+        DemonstrationError: if the folder holds demonstrations already, or the oracle fails too often.
+        NotMovedError: if the demonstrations cannot be moved into the folder; they are kept.
+    """
+    wanted = groups(collection)
+    if (collection.out / TASK_FILE).exists() and dataset_spec(collection.out) != collection.spec:
+        raise DemonstrationError(
+            f"{collection.out}: holds demonstrations of another task or version, as its {TASK_FILE} says: collect into "
+            "another folder"
+        )
+    for network in {group.network for group in wanted}:
+        if (collection.out / network).exists():
+            raise DemonstrationError(
+                f"{collection.out / network}: exists already: remove it or collect into another folder"
+            )
+    # A folder that exists may be a mount point, and a link may lead elsewhere: only within it is a move a rename.
+    out = collection.out.resolve()
+    with scratch_folder(out if out.exists() else out.parent, out.name) as scratch:
+        new = scratch / "new"
+        new.mkdir()
+        write_spec(new, collection.spec)
+        kept = _collect(replace(collection, out=new), wanted, on_result)
+        if out.exists():  # with demonstrations of other networks
+            for folder in sorted(new.iterdir()):
+                move(folder, out / folder.name, kept=new)
+        else:
+            move(new, out, kept=new)
+    return kept
+
+
+def _collect(
+    collection: Collection, wanted: Sequence[Group], on_result: Callable[[EpisodeResult], None]
+) -> dict[str, dict[str, Any]]:
+    commit = git_commit()
+    kept = dict.fromkeys(wanted, 0)
+    tried = dict.fromkeys(wanted, 0)
+    failures: dict[Group, list[str]] = {group: [] for group in wanted}
+    # Each round tries what is still missing: which attempts run does not depend on which worker is faster.
+    while missing := [group for group in wanted if kept[group] < group.wanted]:
+        attempts = [(group, tried[group] + more) for group in missing for more in range(group.wanted - kept[group])]
+        for group, index in attempts:
+            if index >= MOST_ATTEMPTS * group.wanted:
+                raise DemonstrationError(
+                    f"{group.start.name}: the oracle solved {kept[group]} of {tried[group]} attempts: too few for "
+                    f"{group.wanted} demonstrations; lower the perturbation or the share of poor links"
+                )
+            tried[group] += 1
+        jobs = [group.attempt(collection, index, commit) for group, index in attempts]
+        for number, result in run_jobs(demonstrate, jobs, collection.workers):
+            group = attempts[number][0]
+            if result.success:
+                kept[group] += 1
+            else:
+                failures[group].append(result.outcome)
+            on_result(result)
+    return {
+        f"{group.network}/{group.start.name}": {"kept": kept[group], "failed": sorted(failures[group])}
+        for group in wanted
+    }
+
+
+def demonstrate(job: DemonstrationJob) -> EpisodeResult:
+    """Run one attempt and keep it if it was solved."""
+    controller: StepController = make_controller(ORACLE, job.start.skill)
+    if job.perturbation > 0.0:
+        deviation, top_speed = job.perturbation, job.spec.action.top_speed
+        controller = PerturbedController(controller, deviation, top_speed, generator(job.seed, PERTURBATION_STREAM))
+    with EpisodeWriter(job.path, job.spec, job.network) as writer:
+
+        def record(scene: SceneState, step: ControlStep) -> None:
+            writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
+
+        result = run_episode(
+            shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, link=job.link, on_tick=record
+        )
+        if result.success:
+            writer.close(
+                EpisodeMeta(
+                    network=job.network,
+                    task=job.spec.name,
+                    task_sha256=job.spec.digest,
+                    start=job.start.name,
+                    outcome=result.outcome,
+                    source=ORACLE,
+                    noise_bound=job.noise.bound,
+                    noise_kind=job.noise.kind,
+                    perturbation=job.perturbation,
+                    disturbance=result.disturbance,
+                    delay=job.link.delay,
+                    lost_share=job.link.lost_share,
+                    seed=job.seed,
+                    rate=CONTROL_RATE,
+                    git_commit=job.git_commit,
+                )
+            )
+    return result
+
+
+class PerturbedController:
+    """Answers as the controller it wraps; what is executed is disturbed in bursts. Gripper targets are left alone.
+
+    Args:
+        controller: whose answers are recorded.
+        deviation: standard deviation of a burst along each axis, in units of a full action.
+        top_speed: of an action of 1 [m/s].
+        rng: of the bursts.
+    """
+
+    def __init__(
+        self, controller: StepController, deviation: float, top_speed: float, rng: np.random.Generator
+    ) -> None:
+        self._controller = controller
+        self._bursts = bursts(deviation * top_speed, rng)
+        self._top_speed = top_speed
+        self.reads_truth = controller.reads_truth
+
+    def reset(self) -> None:
+        """Begin an episode."""
+        self._controller.reset()
+
+    def step(self, state: SceneState) -> Any:
+        """The wrapped controller's step with another command."""
+        step = self._controller.step(state)
+        velocity = np.clip(step.command.linear_velocity + next(self._bursts), -self._top_speed, self._top_speed)
+        return replace(step, command=replace(step.command, linear_velocity=velocity))
+
+
+def bursts(deviation: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Velocity offsets, (3,) [m/s] a tick: zeros, and bursts of one constant random offset."""
+    begin = BURST_SHARE / BURST_TICKS / (1.0 - BURST_SHARE)
+    while True:
+        if rng.random() < begin:
+            offset = rng.normal(scale=deviation, size=3)
+            for _ in range(BURST_TICKS):
+                yield offset
+        else:
+            yield np.zeros(3)
+
+
+def total_wanted(collection: Collection) -> int:
+    """Demonstrations to keep in all."""
+    return sum(group.wanted for group in groups(collection))

@@ -1,0 +1,191 @@
+"""Evaluation: how often, and how fast, a controller solves scenarios and each skill alone.
+
+The report follows from (controller, starts, episodes, noise, link, seed) alone: neither the number of workers nor the
+other starts change an episode.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roman_moe.core.provenance import git_commit
+from roman_moe.evaluation.controllers import identity_of, make_controller
+from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.statistics import summarize
+from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
+from roman_moe.sim.link import GOOD_LINK, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.world import CONTROL_RATE, World
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeJob:
+    """One episode to run in some process.
+
+    Attributes:
+        controller: "oracle", or a bundle's folder.
+        start: where it begins; a skill's start is left to that skill's expert alone.
+        seed: of the episode.
+        noise: of the scenes.
+        disturbed: whether it meets a disturbance.
+        time_limit: after which it ends as lost [s], if that is sooner than the task's own.
+        link: how well its commands get through to the arm.
+    """
+
+    controller: str
+    start: Start
+    seed: int
+    noise: PoseNoise
+    disturbed: bool = False
+    time_limit: float = math.inf
+    link: LinkQuality = GOOD_LINK
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What to evaluate.
+
+    Attributes:
+        controller: "oracle", or a bundle's folder.
+        scenarios: numbers of the scenarios.
+        skills: names of the skills, each alone.
+        episodes: per scenario and skill.
+        noises: of the scenes; all starts under each of them.
+        seed: of the evaluation.
+        workers: processes.
+        disturbed: whether all starts are tried again under the first noise with one disturbance per episode.
+        time_limit: after which an episode ends as lost [s], if that is sooner than the task's own.
+        link: how well the commands get through to the arm, in all episodes.
+    """
+
+    controller: str
+    scenarios: Sequence[int]
+    skills: Sequence[str]
+    episodes: int
+    noises: Sequence[PoseNoise]
+    seed: int
+    workers: int = 1
+    disturbed: bool = False
+    time_limit: float = math.inf
+    link: LinkQuality = GOOD_LINK
+
+    def starts(self) -> list[Start]:
+        """Scenarios first, then skills."""
+        return [*map(scenario_start, self.scenarios), *map(skill_start, self.skills)]
+
+    def conditions(self) -> list[tuple[PoseNoise, bool]]:
+        """Noise, and whether disturbed: the first is the one that the report's usual keys are about."""
+        again = [(self.noises[0], True)] if self.disturbed else []
+        return [(noise, False) for noise in self.noises] + again
+
+    def jobs(self) -> list[EpisodeJob]:
+        """All episodes, condition by condition and start by start; the same seeds under every condition."""
+        return [
+            EpisodeJob(
+                self.controller,
+                start,
+                episode_seed(self.seed, f"evaluate/{start.name}", index),
+                noise,
+                disturbed,
+                self.time_limit,
+                self.link,
+            )
+            for noise, disturbed in self.conditions()
+            for start in self.starts()
+            for index in range(self.episodes)
+        ]
+
+
+def evaluate(
+    evaluation: Evaluation, on_result: Callable[[EpisodeResult], None] = lambda result: None
+) -> dict[str, Any]:
+    """Run an evaluation and report it, ready for JSON.
+
+    Args:
+        on_result: called in this process after each episode, in the order in which they end.
+
+    Raises:
+        BundleError: if the controller cannot be used.
+    """
+    identity = identity_of(evaluation.controller)  # of what runs, whatever stands there at the end
+    jobs = evaluation.jobs()
+    results: dict[int, EpisodeResult] = {}
+    for index, result in run_jobs(run_job, jobs, evaluation.workers):
+        results[index] = result
+        on_result(result)
+    return {**report(evaluation, [results[index] for index in range(len(jobs))]), **identity}
+
+
+def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str, Any]:
+    """The report of all results, in the order of `Evaluation.jobs`."""
+    remaining = iter(results)
+    per_condition = len(evaluation.starts()) * evaluation.episodes
+    conditions = [
+        _summaries(evaluation, list(itertools.islice(remaining, per_condition))) for _ in evaluation.conditions()
+    ]
+    content: dict[str, Any] = {
+        "controller": evaluation.controller,
+        **conditions[0],
+        "noise_bound_m": evaluation.noises[0].bound,
+        "noise_kind": evaluation.noises[0].kind,
+        "delay_ticks": evaluation.link.delay,
+        "lost_share": evaluation.link.lost_share,
+        "seed": evaluation.seed,
+        "episodes": evaluation.episodes,
+        "git_commit": git_commit(),
+    }
+    if len(evaluation.noises) > 1:
+        content["noise"] = {
+            f"{noise.bound:g}": summary for noise, summary in zip(evaluation.noises, conditions, strict=False)
+        }
+    if evaluation.disturbed:
+        content["disturbed"] = conditions[-1]
+    return content
+
+
+def _summaries(evaluation: Evaluation, results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Every start's summary under one condition."""
+    by_start: dict[str, list[EpisodeResult]] = {start.name: [] for start in evaluation.starts()}
+    for result in results:
+        by_start[result.start].append(result)
+    return {
+        "scenarios": {str(number): summarize(by_start[scenario_start(number).name]) for number in evaluation.scenarios},
+        "skills": {skill: summarize(by_start[skill_start(skill).name]) for skill in evaluation.skills},
+    }
+
+
+def run_job(job: EpisodeJob) -> EpisodeResult:
+    """Run one episode; lab and controllers are made once a process."""
+    controller = _controller(job.controller, job.start.skill)
+    lab = shared_lab(controller.control_rate)
+    return run_episode(
+        lab,
+        controller,
+        job.start,
+        job.seed,
+        job.noise,
+        job.disturbed,
+        job.time_limit,
+        job.link,
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def shared_lab(control_rate: float = CONTROL_RATE) -> World:
+    """This process's lab that steps at a controller's rate [Hz].
+
+    Raises:
+        RomanError: if that is no whole number of physics steps.
+    """
+    return World(control_rate)
+
+
+@functools.lru_cache(maxsize=8)
+def _controller(name: str, skill: str | None) -> Any:
+    return make_controller(name, skill)

@@ -1,0 +1,113 @@
+"""The policies of experts and gate, as torch modules that take raw features and answer what the controller reads.
+
+Everything between a feature and an answer is inside: relative positions, normalisation, clipping, squashing. So what is
+trained is what is exported, and a trainer can take the same module as the mean of its action distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.learning.policies.geometry import relative_matrix
+
+NORMALISED_LIMIT = 5.0
+"""Normalised observations are clipped to +- this (ml-agents `normalize: true`)."""
+
+GATE_GAIN = 10.0
+"""ROMAN's gate: clip to [0, 1], times this, softmax; one output at 1 and the rest at 0 give a weight of 0.99973."""
+
+MIN_STD = 0.02
+"""Least standard deviation to divide by [m, m/s, or 1]: a fixed target varies by noise alone, which must stay small."""
+
+
+class ObservationLayer(nn.Module):
+    """From raw features, (B, n), to what the MLP sees, (B, size).
+
+    Normalised features and relative positions, clipped; then the relative positions squashed by tanh(r / scale) for
+    each scale, which resolve millimetres near contact and only tell the direction far away.
+    """
+
+    def __init__(self, features: Sequence[str], near_scales: Sequence[float]) -> None:
+        super().__init__()
+        relative = torch.as_tensor(relative_matrix(features), dtype=torch.float32)
+        observed, extra = relative.shape
+        self.near_scales = tuple(near_scales)
+        self.size = observed + extra * (1 + len(self.near_scales))
+        self.relative: Tensor
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("relative", relative)
+        self.register_buffer("mean", torch.zeros(observed + extra))
+        self.register_buffer("std", torch.ones(observed + extra))
+
+    def fit(self, observations: Tensor) -> None:
+        """Take mean and standard deviation from observations, (N, n)."""
+        values = torch.cat([observations, observations @ self.relative], dim=1).double()
+        self.mean.copy_(values.mean(dim=0))
+        self.std.copy_(values.std(dim=0, unbiased=False).clamp(min=MIN_STD))
+
+    def forward(self, observation: Tensor) -> Tensor:
+        relative = observation @ self.relative
+        normalised = (torch.cat([observation, relative], dim=1) - self.mean) / self.std
+        near = [torch.tanh(relative / scale) for scale in self.near_scales]
+        return torch.cat([normalised.clamp(-NORMALISED_LIMIT, NORMALISED_LIMIT), *near], dim=1)
+
+
+class MLPPolicy(nn.Module):
+    """Policy of one expert, (B, n) to actions (B, a) in [-1, 1], or of the gate, (B, n) to weights (B, k) summing to 1.
+
+    Attributes:
+        spec: of the task.
+        name: skill of the expert, or "gate".
+        features: that it observes, in order.
+        outputs: names of what it answers, in order.
+        hidden: sizes of the hidden layers.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        name: str,
+        hidden: Sequence[int] = (256, 256, 256),
+        near_scales: Sequence[float] = (0.05, 0.01),
+        features: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec, self.name = spec, name
+        self.features = tuple(feature_layout(spec).observations[name] if features is None else features)
+        self.outputs = spec.skill_names if name == GATE else spec.action.layout
+        self.observation = ObservationLayer(self.features, near_scales)
+        self.hidden = tuple(hidden)
+        sizes = (self.observation.size, *hidden)
+        self.body = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.head = nn.Linear(sizes[-1], len(self.outputs))
+
+    def raw(self, observation: Tensor) -> Tensor:
+        """Output of the head before it is limited, (B, k)."""
+        x = self.observation(observation)
+        for layer in self.body:
+            x = nn.functional.silu(layer(x))
+        result: Tensor = self.head(x)
+        return result
+
+    def limit(self, raw: Tensor) -> Tensor:
+        """What the controller reads: an action, or weights, (B, k).
+
+        An action is clipped, as ml-agents does it, not squashed by tanh: a cloned gripper's raw output went to 9 there,
+        where tanh has no slope for PPO.
+        """
+        return gate_weights(raw) if self.name == GATE else raw.clamp(-1.0, 1.0)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.limit(self.raw(observation))
+
+
+def gate_weights(raw: Tensor) -> Tensor:
+    """ROMAN's weights of a gate's raw outputs, (B, n): softmax(10 clip(raw, 0, 1))."""
+    return torch.softmax(GATE_GAIN * raw.clamp(0.0, 1.0), dim=1)

@@ -1,0 +1,132 @@
+"""The ONNX graph of a policy, written operator by operator. numpy and onnx only; no torch.
+
+Written rather than traced, so that the file holds the same few default-domain operators and the same bytes whatever
+version of torch trained it. `export` compares it with the torch module that it is meant to equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from roman_moe.control.metadata import NetworkMetadata
+from roman_moe.core.spec import GATE
+from roman_moe.learning.policies.geometry import relative_matrix
+
+OPSET = 17
+IR_VERSION = 8  # what onnxruntime reads since 1.10
+PRODUCER = "roman_moe"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolicyParameters:
+    """Numbers of an `MLPPolicy`.
+
+    Attributes:
+        mean: of features and relative positions, (n + m,).
+        std: likewise.
+        clip: limit of the normalised values.
+        near_scales: of the squashed relative positions [m].
+        layers: weight (inputs, outputs) and bias of the hidden layers, then of the head.
+        gain: of the gate's softmax; not read for an expert.
+    """
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    clip: float
+    near_scales: tuple[float, ...]
+    layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
+    gain: float
+
+
+class Graph:
+    """Collects nodes and constants under readable names."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[np.floating[Any]] | float) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=np.float32), name))
+        return name
+
+    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
+
+
+def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> bytes:
+    """Content of the .onnx file of a policy: `observation` [batch, n] to `action` or `weights` [batch, k]."""
+    graph = Graph()
+    x = _observation_layer(graph, parameters, metadata.features)
+    *hidden, head = parameters.layers
+    for i, (weight, bias) in enumerate(hidden):
+        x = graph.add(
+            "Gemm", [x, graph.constant(f"weight_{i}", weight), graph.constant(f"bias_{i}", bias)], f"linear_{i}"
+        )
+        x = graph.add("Mul", [x, graph.add("Sigmoid", [x], f"sigmoid_{i}")], f"silu_{i}")
+    raw = graph.add("Gemm", [x, graph.constant("weight_head", head[0]), graph.constant("bias_head", head[1])], "raw")
+    if metadata.name == GATE:
+        output = "weights"
+        clipped = graph.add("Clip", [raw, graph.constant("zero", 0.0), graph.constant("one", 1.0)], "clipped")
+        graph.add(
+            "Softmax",
+            [graph.add("Mul", [clipped, graph.constant("gain", parameters.gain)], "amplified")],
+            output,
+            axis=1,
+        )
+    else:
+        output = graph.add("Clip", [raw, graph.constant("least", -1.0), graph.constant("most", 1.0)], "action")
+
+    return finished_model(graph, metadata, output)
+
+
+def finished_model(graph: Graph, metadata: NetworkMetadata, output: str) -> bytes:
+    """Content of the .onnx file of a graph from `observation` [batch, n] to `output` [batch, k], with its metadata."""
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            metadata.name,
+            [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", len(metadata.features)])],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", len(metadata.outputs)])],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name=PRODUCER,
+    )
+    helper.set_model_props(model, metadata.to_properties())
+    onnx.checker.check_model(model, full_check=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _observation_layer(graph: Graph, parameters: PolicyParameters, features: Sequence[str]) -> str:
+    """The same as `networks.ObservationLayer`, in few operators: at this size each one costs as much as its arithmetic.
+
+    One projection gives features, relative positions, and these once more for each near scale. Its entries are -1, 0
+    and 1, so each relative position is one exact subtraction.
+    """
+    matrix = relative_matrix(features)
+    scales = parameters.near_scales
+    near = matrix.shape[1] * len(scales)
+    projection = np.hstack([np.eye(len(features)), matrix, *[matrix] * len(scales)])
+    centre = np.concatenate([parameters.mean, np.zeros(near)])
+    scale = np.concatenate([parameters.std, np.repeat(scales, matrix.shape[1])])
+    x = graph.add("MatMul", ["observation", graph.constant("projection", projection)], "projected")
+    x = graph.add("Sub", [x, graph.constant("centre", centre)], "centred")
+    x = graph.add("Div", [x, graph.constant("scale", scale)], "scaled")
+    limits = [graph.constant("lower", -parameters.clip), graph.constant("upper", parameters.clip)]
+    if not near:
+        return graph.add("Clip", [x, *limits], "inputs")
+    sizes = numpy_helper.from_array(np.array([len(parameters.mean), near], dtype=np.int64), "sizes")
+    graph.constants.append(sizes)
+    graph.nodes.append(helper.make_node("Split", [x, "sizes"], ["far", "near"], name="split", axis=1))
+    parts = [graph.add("Clip", ["far", *limits], "far_limited"), graph.add("Tanh", ["near"], "near_squashed")]
+    return graph.add("Concat", parts, "inputs", axis=1)

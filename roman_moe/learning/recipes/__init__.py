@@ -1,0 +1,1 @@
+"""Every number of a training, read from YAML and checked."""

@@ -1,0 +1,128 @@
+"""Recipes of behaviour cloning: every number of the training, from YAML. A key that no one reads is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from roman_moe.control.rates import Rates
+from roman_moe.core.config import build, read_yaml
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.spec import TaskSpec
+from roman_moe.learning.recipes.ranges import BATCH, LAYER, RATE, SHARE, STEPS, STRENGTH, Range, check_ranges
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecipe:
+    """How one network is cloned.
+
+    Attributes:
+        hidden: sizes of the hidden layers.
+        near_scales: scales of the squashed relative positions [m].
+        steps: gradient steps.
+        batch_size: samples a step, drawn with replacement.
+        learning_rate: of AdamW at its highest; rises linearly over the first 2 % of the steps, then falls to 0 as a
+            cosine.
+        weight_decay: of AdamW.
+        ema_decay: of the averaged weights, which are what is kept.
+        noise_bound: level L of the noise that each sample's object positions get anew each time it is drawn: clipped to
+            +-L, sigma = L / 3 [m]. It comes on top of noise in the demonstrations.
+        gripper_weight: of the gripper's loss relative to the velocity's.
+        validation_share: of the episodes that are kept from training, to report the error on them.
+    """
+
+    hidden: tuple[int, ...] = (256, 256, 256)
+    near_scales: tuple[float, ...] = (0.05, 0.01)
+    steps: int = 4000
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    ema_decay: float = 0.995
+    noise_bound: float = 0.005
+    gripper_weight: float = 0.1
+    validation_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            {
+                "hidden": LAYER,
+                "near_scales": Range(0, 10, above=True),
+                "steps": STEPS,
+                "batch_size": BATCH,
+                "learning_rate": RATE,
+                "weight_decay": SHARE,
+                "ema_decay": Range(0, 1, below=True),
+                "noise_bound": SHARE,
+                "gripper_weight": STRENGTH,
+                "validation_share": Range(0, 1, below=True),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How all networks of a bundle are cloned.
+
+    Attributes:
+        rates: at which gate and experts will run; demonstrations must have the control rate.
+        networks: each network's own recipe.
+    """
+
+    rates: Rates
+    networks: Mapping[str, NetworkRecipe]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Layout of the YAML file: what all networks share, and where single ones differ."""
+
+    rates: Rates
+    defaults: dict[str, Any]
+    networks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def load_recipe(path: Path, spec: TaskSpec) -> Recipe:
+    """Recipe for a task's networks from a YAML file.
+
+    Raises:
+        ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
+    """
+    return Recipe(*load_networks(path, spec.networks, NetworkRecipe))
+
+
+def load_networks(path: Path, names: Sequence[str], kind: type[T]) -> tuple[Rates, dict[str, T]]:
+    """Rates and the recipe of every named network, a dataclass `kind`, from a YAML file. Raises as `load_recipe`."""
+    file = build(_File, read_yaml(path, ConfigError), str(path), ConfigError)
+    return file.rates, networks_of(names, file.defaults, file.networks, kind, str(path))
+
+
+def networks_of(
+    names: Sequence[str],
+    defaults: Mapping[str, Any],
+    networks: Mapping[str, Mapping[str, Any]],
+    kind: type[T],
+    where: str,
+) -> dict[str, T]:
+    """The recipe of every named network from what all share and where single ones differ. Raises as `load_recipe`."""
+    build(kind, defaults, f"{where}: defaults", ConfigError)  # names them, if something is wrong there
+    for name in networks:
+        if name not in names:
+            raise ConfigError(f"{where}: networks: unknown network {name!r}: expected {', '.join(names)}")
+    return {
+        name: build(kind, merged(defaults, networks.get(name, {})), f"{where}: networks.{name}", ConfigError)
+        for name in names
+    }
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` to it, section by section."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result

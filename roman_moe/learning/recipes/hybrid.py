@@ -1,0 +1,400 @@
+"""Recipes of hybrid learning: every number of the training, from YAML. A key that no one reads is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roman_moe.control.rates import Rates
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.spec import TaskSpec
+from roman_moe.learning.recipes.cloning import NetworkRecipe, load_networks, networks_of
+from roman_moe.learning.recipes.ranges import (
+    BATCH,
+    COUNT,
+    LAYER,
+    MOST_NUMBERS,
+    RATE,
+    SHARE,
+    STEPS,
+    STRENGTH,
+    Range,
+    check_ranges,
+)
+from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.noise import PoseNoise
+
+SCHEDULES = ("together", "gail_after_cloning")
+PENALTIES = ("logit", "probability")
+MOST_SCENARIOS = 1000
+MOST_SAMPLES = 1 << 22
+"""Largest rollout of all environments: about a gigabyte of observations."""
+
+
+@dataclass(frozen=True, slots=True)
+class PPORecipe:
+    """Proximal policy optimisation (Schulman et al. 2017), by Stable-Baselines3.
+
+    Attributes:
+        steps: environment steps, that is control ticks, over all environments; 0 leaves the cloned policy as it is.
+        environments: stepped side by side.
+        rollout: decisions per environment and update.
+        batch_size, epochs: of an update; a rollout of all environments divides into whole batches.
+        learning_rate: of Adam; falls linearly to 0 over the steps if `decay` is true, and so does the clip range, to
+            half of it.
+        clip: range of the probability ratio.
+        gamma, gae_lambda: discount per decision, and lambda of the generalised advantage.
+        entropy, value: coefficients of their terms in the loss.
+        max_gradient: largest norm of a step's gradient.
+        target_kl: an update's epochs end where the policy has moved 1.5 times this far; 0 for no end.
+        log_std: at the start, of the exploration about the policy's answer.
+        critic_updates: first updates that train the critic alone: a random one would undo what was cloned.
+        decay: whether learning rate and clip range fall.
+    """
+
+    steps: int = 100_000
+    environments: int = 16
+    rollout: int = 256
+    batch_size: int = 1024
+    epochs: int = 4
+    learning_rate: float = 1e-4
+    clip: float = 0.1
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    entropy: float = 0.0
+    value: float = 0.5
+    max_gradient: float = 0.5
+    target_kl: float = 0.02
+    log_std: float = -1.5
+    critic_updates: int = 1
+    decay: bool = True
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            {
+                "steps": Range(0, STEPS.most),
+                "environments": Range(1, 1024),
+                "rollout": BATCH,
+                "batch_size": Range(2, BATCH.most),  # advantages are normalised over a batch
+                "epochs": Range(1, 1000),
+                "learning_rate": RATE,
+                "clip": RATE,
+                "gamma": SHARE,
+                "gae_lambda": SHARE,
+                "entropy": STRENGTH,
+                "value": Range(0, 1000, above=True),
+                "max_gradient": Range(0, 1000, above=True),
+                "target_kl": STRENGTH,
+                "log_std": Range(-20, 2),
+                "critic_updates": Range(0, COUNT.most),
+            },
+        )
+        if self.samples > MOST_SAMPLES:
+            raise ValueError(f"environments x rollout is {self.samples}: expected at most {MOST_SAMPLES}")
+        if self.samples % self.batch_size:
+            raise ValueError(
+                f"batch_size is {self.batch_size}: expected a divisor of environments x rollout, {self.samples}"
+            )
+
+    @property
+    def samples(self) -> int:
+        """Decisions of all environments in one update."""
+        return self.environments * self.rollout
+
+
+@dataclass(frozen=True, slots=True)
+class CloningRecipe:
+    """The annealed cloning term inside PPO: after each update some epochs over the demonstrations, as ml-agents does.
+
+    Attributes:
+        strength: 0 for none; scales the learning rate.
+        learning_rate: of its own Adam at strength 1.
+        steps: environment steps over which it falls linearly to 0.
+        epochs: over the demonstrations after each update.
+        batch_size: samples a gradient step.
+    """
+
+    strength: float = 0.5
+    learning_rate: float = 3e-4
+    steps: int = 80_000
+    epochs: float = 1.0
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            {
+                "strength": STRENGTH,
+                "learning_rate": RATE,
+                "steps": STEPS,
+                "epochs": Range(0, 1000),
+                "batch_size": BATCH,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GailRecipe:
+    """GAIL, the leading reward r_I = -log(1 - D(s)).
+
+    Attributes:
+        strength: w_I; 0 for none.
+        hidden: sizes of the discriminator's hidden layers.
+        learning_rate: of its Adam.
+        gradient_penalty: weight of the gradient penalty.
+        penalty_of: the slope of what it holds near one: of D's "logit", or of its "probability" as in ROMAN's trainer.
+        batch_size: of each side, a step.
+        epochs: over a rollout after each update.
+        use_actions: whether D sees the action as well; ROMAN's sees states only.
+    """
+
+    strength: float = 1.0
+    hidden: tuple[int, ...] = (128, 128)
+    learning_rate: float = 3e-4
+    gradient_penalty: float = 10.0
+    penalty_of: str = "logit"
+    batch_size: int = 512
+    epochs: float = 1.0
+    use_actions: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            {
+                "strength": STRENGTH,
+                "hidden": LAYER,
+                "learning_rate": RATE,
+                "gradient_penalty": STRENGTH,
+                "batch_size": BATCH,
+                "epochs": Range(0, 1000),
+            },
+        )
+        if self.penalty_of not in PENALTIES:
+            raise ValueError(f"penalty_of is {self.penalty_of!r}: expected {' or '.join(PENALTIES)}")
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRecipe:
+    """The extrinsic reward r_E, and the scale of the sum.
+
+    Attributes:
+        strength: w_E; 0 for none.
+        success: r_E of a solved episode (ROMAN: 1000).
+        progress: r_E of the whole way there, paid as a difference of potentials; 0 for a sparse r_E.
+        scale: of the weighted sum, so that returns suit the critic; changes nothing else.
+    """
+
+    strength: float = 0.1
+    success: float = 1000.0
+    progress: float = 200.0
+    scale: float = 0.01
+
+    def __post_init__(self) -> None:
+        reward = Range(0, 1_000_000)
+        check_ranges(
+            self,
+            {"strength": STRENGTH, "success": reward, "progress": reward, "scale": Range(0, 1000, above=True)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodesRecipe:
+    """What episodes meet, to learn from or to be judged by.
+
+    Attributes:
+        noise_bounds: levels L of the noise on object positions [m].
+        disturbed_share: of the episodes that meet a disturbance.
+        handed_over_share: of the episodes that begin where the skill before leaves the hand, not near home.
+        delays: control ticks by which commands reach the arm late.
+        lost_shares: of the commands that never reach it.
+        time_limit: after which an episode is cut short, and counts as lost [s].
+    """
+
+    noise_bounds: tuple[float, ...] = (0.005,)
+    disturbed_share: float = 0.0
+    handed_over_share: float = 0.0
+    delays: tuple[int, ...] = (0,)
+    lost_shares: tuple[float, ...] = (0.0,)
+    time_limit: float = 30.0
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            {"time_limit": Range(0, 3600, above=True), "disturbed_share": SHARE, "handed_over_share": SHARE},
+        )
+        for name, fits, expected in (
+            ("noise_bounds", lambda bound: 0.0 <= bound <= 1.0, "metres, 0 to 1"),
+            ("delays", lambda ticks: 0 <= ticks <= 100, "control ticks, 0 to 100"),
+            ("lost_shares", lambda share: 0.0 <= share <= 1.0, "shares, 0 to 1"),
+        ):
+            values = getattr(self, name)
+            if not 0 < len(values) <= MOST_NUMBERS or not all(map(fits, values)):
+                raise ValueError(f"{name} is {list(values)}: expected {expected}")
+
+    @property
+    def noises(self) -> list[PoseNoise]:
+        """One a noise bound."""
+        return [PoseNoise(bound) for bound in self.noise_bounds]
+
+    @property
+    def links(self) -> list[LinkQuality]:
+        """Every delay with every lost share."""
+        return [LinkQuality(delay, share) for share, delay in itertools.product(self.lost_shares, self.delays)]
+
+
+@dataclass(frozen=True, slots=True)
+class PracticeRecipe(EpisodesRecipe):
+    """The episodes to learn from; noise and link are drawn for each of them.
+
+    Attributes:
+        scenarios: that the gate's episodes start from, in turn; all of the task's, if none are named.
+    """
+
+    scenarios: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        EpisodesRecipe.__post_init__(self)
+        if not all(0 <= number < MOST_SCENARIOS for number in self.scenarios):
+            raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers, 0 to {MOST_SCENARIOS - 1}")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRecipe(EpisodesRecipe):
+    """How checkpoints are judged: by what they solve, not by their loss. Noises and links come in turn.
+
+    Attributes:
+        updates: from one checkpoint to the next.
+        episodes: deterministic ones, the same for every checkpoint; for the gate spread over the scenarios.
+        enough: checkpoints in a row that solve all episodes and end the training early; 0 for never.
+    """
+
+    time_limit: float = 80.0
+    updates: int = 5
+    episodes: int = 100
+    enough: int = 0
+
+    def __post_init__(self) -> None:
+        EpisodesRecipe.__post_init__(self)
+        check_ranges(self, {"updates": COUNT, "episodes": COUNT, "enough": Range(0, COUNT.most)})
+
+    @property
+    def combinations(self) -> list[tuple[PoseNoise, LinkQuality]]:
+        """Every noise over every link; a start's episodes meet them in turn."""
+        return [(noise, link) for link in self.links for noise in self.noises]
+
+
+@dataclass(frozen=True, slots=True)
+class HybridNetworkRecipe:
+    """How one network is trained.
+
+    Attributes:
+        demonstrations: that are used: of a skill, or of each scenario for the gate.
+        warm_start: whether the policy is cloned first.
+        schedule: "together" for GAIL from the start beside the annealed cloning, as in ROMAN's public configuration, or
+            "gail_after_cloning" for GAIL once the cloning term has come down to 0, as in its paper's figure.
+        clone: the network, and how it is cloned as a warm start.
+        ppo, cloning, gail, reward, practice, validation: what comes after.
+    """
+
+    demonstrations: int = 20
+    warm_start: bool = True
+    schedule: str = "together"
+    clone: NetworkRecipe = field(default_factory=NetworkRecipe)
+    ppo: PPORecipe = field(default_factory=PPORecipe)
+    cloning: CloningRecipe = field(default_factory=CloningRecipe)
+    gail: GailRecipe = field(default_factory=GailRecipe)
+    reward: RewardRecipe = field(default_factory=RewardRecipe)
+    practice: PracticeRecipe = field(default_factory=PracticeRecipe)
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"demonstrations": COUNT})
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is {self.schedule!r}: expected {' or '.join(SCHEDULES)}")
+        waits = self.schedule == "gail_after_cloning" and self.gail.strength and self.cloning.strength
+        if waits and 0 < self.ppo.steps <= self.cloning.steps:
+            raise ValueError(
+                f"schedule is {self.schedule!r}, but cloning.steps ({self.cloning.steps}) do not end before ppo.steps "
+                f"({self.ppo.steps}): GAIL would never begin"
+            )
+        shown = self.gail.epochs * self.ppo.samples
+        if self.ppo.steps and self.gail.strength and self.gail.epochs and not round(shown / self.gail.batch_size):
+            raise ValueError(
+                f"gail.batch_size is {self.gail.batch_size}: expected at most {shown:g}, gail.epochs x "
+                "ppo.environments x ppo.rollout: its discriminator would never be trained"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class HybridRecipe:
+    """How all networks of a bundle are trained.
+
+    Attributes:
+        rates: at which gate and experts will run; demonstrations must have the control rate.
+        networks: each network's own recipe.
+    """
+
+    rates: Rates
+    networks: Mapping[str, HybridNetworkRecipe]
+
+    def with_budget(self, share: float) -> HybridRecipe:
+        """The same with a share of all environment steps, and of those over which cloning is annealed.
+
+        Raises:
+            ConfigError: if too few are left for the recipe.
+        """
+        plain = self.to_dict()["networks"]
+        for network in plain.values():
+            network["ppo"]["steps"] = round(share * network["ppo"]["steps"])
+            network["cloning"]["steps"] = max(1, round(share * network["cloning"]["steps"]))
+        return recipe_of(tuple(self.networks), self.rates, {}, plain, f"--budget {share:g}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain YAML types, in the layout of a recipe file, every number spelled out."""
+        plain: dict[str, Any] = _plain(
+            {"rates": dataclasses.asdict(self.rates), "defaults": {}, "networks": dict(self.networks)}
+        )
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+def load_hybrid_recipe(path: Path, spec: TaskSpec) -> HybridRecipe:
+    """Recipe for a task's networks from a YAML file.
+
+    Raises:
+        ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
+    """
+    recipe = HybridRecipe(*load_networks(path, spec.networks, HybridNetworkRecipe))
+    for name, network in recipe.networks.items():
+        unknown = [number for number in network.practice.scenarios if number >= len(spec.scenarios)]
+        if unknown:
+            last = len(spec.scenarios) - 1
+            raise ConfigError(f"{path}: networks.{name}: practice.scenarios has {unknown[0]}: expected 0 to {last}")
+    return recipe
+
+
+def recipe_of(
+    names: Sequence[str],
+    rates: Rates,
+    defaults: Mapping[str, Any],
+    networks: Mapping[str, Mapping[str, Any]],
+    where: str,
+) -> HybridRecipe:
+    """Recipe of the named networks from what all networks share and where single ones differ.
+
+    Raises:
+        ConfigError: naming `where` and the key that is wrong.
+    """
+    return HybridRecipe(rates, networks_of(names, defaults, networks, HybridNetworkRecipe, where))

@@ -1,0 +1,1 @@
+"""From demonstrations to a bundle: cloning, runs with checkpoints, ablations, shipping."""

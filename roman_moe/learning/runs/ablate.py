@@ -1,0 +1,278 @@
+"""Ablations: the shipped recipe with one part changed at a time, the same seeds and demonstrations for all.
+
+Every method is trained anew for every seed and then evaluated on scenarios. What is done is kept in the folder, method
+by method and seed by seed, so that a study that was cut off goes on where it was; other episodes, scenarios or links
+than before are evaluated without training again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import atomic_path, write_json
+from roman_moe.core.provenance import git_commit
+from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
+from roman_moe.demos.dataset import dataset_hash
+from roman_moe.evaluation.collect import Collection, collect
+from roman_moe.evaluation.evaluate import Evaluation, evaluate
+from roman_moe.learning.export import policy_content
+from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe, recipe_of
+from roman_moe.learning.runs.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run, write_description
+from roman_moe.learning.runs.trainer import TrainingJob, load_best, train_network
+from roman_moe.learning.recipes.cloning import merged
+from roman_moe.evaluation.statistics import wilson_interval
+from roman_moe.sim.link import GOOD_LINK, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+
+_FROM_SCRATCH = {"warm_start": False, "cloning": {"strength": 0.0}}
+
+_HANDED_OVER = {"handed_over_share": 0.5}
+
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "bc": {"ppo": {"steps": 0}},
+    "ppo_sparse": {**_FROM_SCRATCH, "gail": {"strength": 0.0}, "reward": {"progress": 0.0}},
+    "ppo_shaped": {**_FROM_SCRATCH, "gail": {"strength": 0.0}},
+    "gail_ppo": _FROM_SCRATCH,
+    "bc_ppo": {"gail": {"strength": 0.0}},
+    "hybrid": {},
+    "hybrid_state_action": {"gail": {"use_actions": True}},
+    "bc_5_demos": {"demonstrations": 5, "ppo": {"steps": 0}},
+    "bc_ppo_5_demos": {"demonstrations": 5, "gail": {"strength": 0.0}},
+    "hybrid_5_demos": {"demonstrations": 5},
+    "bc_10_demos": {"demonstrations": 10, "ppo": {"steps": 0}},
+    "hybrid_handed_over_5_demos": {"demonstrations": 5, "practice": _HANDED_OVER, "validation": _HANDED_OVER},
+    "hybrid_10_demos": {"demonstrations": 10},
+    "hybrid_40_demos": {"demonstrations": 40},
+    MONOLITHIC: {},
+}
+"""What each method changes for all networks. `hybrid` is ours, with 20 demonstrations a skill."""
+
+GATE_SHARE = 0.3
+"""Demonstrations of the gate from each scenario, for each of a skill's: six for twenty."""
+EVALUATION_SEED = 1000
+"""Added to a training's seed: nothing is judged on episodes that it was validated on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What to compare.
+
+    Attributes:
+        spec: of the task.
+        folder: where everything goes.
+        recipe: that is changed.
+        methods: keys of `METHODS`.
+        seeds: how many; 0, 1, 2, ...
+        episodes: of each scenario, for each seed.
+        scenarios: to evaluate.
+        noise: of the evaluation.
+        link: of the evaluation: how well commands get through to the arm.
+        time_limit: after which an episode of the evaluation counts as lost [s].
+        budget: share of the recipe's environment steps, and of the annealing, that every method gets.
+        workers: processes.
+    """
+
+    spec: TaskSpec
+    folder: Path
+    recipe: HybridRecipe
+    methods: Sequence[str]
+    seeds: int
+    episodes: int
+    scenarios: Sequence[int]
+    noise: PoseNoise
+    link: LinkQuality = GOOD_LINK
+    time_limit: float = 240.0
+    budget: float = 1.0
+    workers: int = 1
+
+
+def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) -> dict[str, Any]:
+    """Train and evaluate all methods; answers the report.
+
+    Args:
+        on_method: called with method, seed and evaluation as each is done.
+
+    Raises:
+        ConfigError: if the folder holds networks that were trained by another recipe or with another budget.
+    """
+    reports: dict[str, list[dict[str, Any]]] = {}
+    for method in study.methods:
+        _recipe(study, method)  # what cannot be trained is refused before the first training
+    for seed in range(study.seeds):  # seed by seed: a study that is cut off has compared all methods at least once
+        for method in study.methods:
+            report = _trained_and_evaluated(study, method, seed)
+            reports.setdefault(method, []).append(report)
+            on_method(method, seed, report)
+    return {
+        "methods": {method: _pooled(found) for method, found in reports.items()},
+        "seeds": study.seeds,
+        "episodes": study.episodes,
+        "noise_bound_m": study.noise.bound,
+        "delay_ticks": study.link.delay,
+        "lost_share": study.link.lost_share,
+        "time_limit_s": study.time_limit,
+        "budget": study.budget,
+        "git_commit": git_commit(),
+    }
+
+
+def _pooled(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One method's results over all seeds."""
+    scenarios = {}
+    for number in reports[0]["scenarios"]:
+        rows = [report["scenarios"][number] for report in reports]
+        episodes, successes = sum(row["episodes"] for row in rows), sum(row["successes"] for row in rows)
+        scenarios[number] = {
+            "episodes": episodes,
+            "successes": successes,
+            "rate": successes / episodes,
+            "ci95": list(wilson_interval(successes, episodes)),
+            "by_seed": [row["rate"] for row in rows],
+        }
+    return {
+        "scenarios": scenarios,
+        "environment_steps": [report["environment_steps"] for report in reports],
+        "controllers": [{key: report.get(key) for key in ("controller", "controller_sha256")} for report in reports],
+    }
+
+
+def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False) -> Path:
+    """The dataset of a method, collected if it is not there yet.
+
+    All methods draw from the one that the study's own recipe needs, fewer of them or as many; one that needs more has
+    a dataset of its own, whose first are the same episodes. So are the monolithic network's, by their seeds, with the
+    action as the answer throughout.
+    """
+    networks, name = study.recipe.networks, "demos"
+    skill = study.spec.skill_names[0]
+    if monolithic:
+        name = f"demos_{MONOLITHIC}"
+    elif (more := recipe.networks[skill].demonstrations) > networks[skill].demonstrations:
+        networks, name = recipe.networks, f"demos_{more}"
+    out = study.folder / name
+    if not out.exists():  # it is whole or not there at all
+        collect(
+            Collection(
+                spec=study.spec,
+                out=out,
+                episodes=networks[skill].demonstrations,
+                gate_episodes=networks[GATE].demonstrations,
+                noise=PoseNoise(0.005),
+                perturbation=0.5,
+                disturbed_share=1.0,
+                poor_link_share=0.5,
+                seed=0,
+                monolithic=monolithic,
+                workers=study.workers,
+            )
+        )
+    return out
+
+
+def _of_gate(demonstrations: int) -> int:
+    """Demonstrations of the gate from each scenario, for so many of each skill."""
+    return max(1, round(GATE_SHARE * demonstrations))
+
+
+def _recipe(study: Study, method: str) -> HybridRecipe:
+    """The study's recipe with what a method changes, and the budget."""
+    plain = study.recipe.to_dict()["networks"]
+    changes = dict(METHODS[method])
+    demonstrations = changes.pop("demonstrations", None)
+    for name, network in plain.items():
+        network.update(merged(network, changes))
+        if demonstrations is not None:
+            network["demonstrations"] = _of_gate(demonstrations) if name == GATE else demonstrations
+    return recipe_of(study.spec.networks, study.recipe.rates, {}, plain, method).with_budget(study.budget)
+
+
+def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
+    folder = study.folder / method / f"seed_{seed}"
+    link = study.link
+    asked = [list(study.scenarios), study.episodes, study.noise.bound, link.delay, link.lost_share, study.time_limit]
+    recipe = _recipe(study, method)
+    if method == MONOLITHIC:
+        recipe = _monolithic(recipe)
+    kept = folder / "run" / RECIPE
+    if kept.exists() and load_hybrid_recipe(kept, study.spec) != recipe:
+        raise ConfigError(f"{folder}: was trained by another recipe or with another --budget: choose another --out")
+    done = _evaluation_file(folder, asked)
+    if done.exists():
+        report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+        return report
+    if method == MONOLITHIC:
+        controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
+    else:
+        run = Run(study.spec, folder / "run", recipe, _demonstrations(study, recipe), seed, study.workers)
+        record = train_run(run, study.spec.networks, resume=(folder / "run").exists())
+        controller, steps = run.folder / BUNDLE, record["environment_steps"]
+    evaluation = Evaluation(
+        controller=str(controller),
+        scenarios=study.scenarios,
+        skills=(),
+        episodes=study.episodes,
+        noises=[study.noise],
+        seed=seed + EVALUATION_SEED,
+        workers=study.workers,
+        time_limit=study.time_limit,
+        link=link,
+    )
+    report = {**evaluate(evaluation), "environment_steps": steps, "asked": asked}
+    write_json(done, report)
+    return report
+
+
+def _evaluation_file(folder: Path, asked: list[Any]) -> Path:
+    """evaluation.json; what is asked anew after that has a file of its own, so that no evaluation is lost."""
+    first = folder / "evaluation.json"
+    if not first.exists() or json.loads(first.read_text(encoding="utf-8"))["asked"] == asked:
+        return first
+    return folder / f"evaluation_{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]}.json"
+
+
+def _monolithic(recipe: HybridRecipe) -> HybridRecipe:
+    """One network for the whole task, with all demonstrations and as many environment steps as all others together.
+
+    It stands under every name, so that the file has a recipe's layout.
+    """
+    networks = recipe.networks
+    first = next(name for name in networks if name != GATE)
+    steps = sum(network.ppo.steps for network in networks.values())
+    base, gate = networks[first], networks[GATE]
+    whole = dataclasses.replace(
+        base,
+        clone=dataclasses.replace(base.clone, steps=sum(network.clone.steps for network in networks.values())),
+        ppo=dataclasses.replace(base.ppo, steps=steps),
+        cloning=dataclasses.replace(base.cloning, steps=steps),
+        practice=gate.practice,
+        validation=dataclasses.replace(gate.validation, updates=4 * gate.validation.updates),
+    )
+    return HybridRecipe(recipe.rates, dict.fromkeys(networks, whole))
+
+
+def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: int) -> tuple[Path, int]:
+    """Train the monolithic network, or go on with it; answers its ONNX file and the environment steps that it took."""
+    demonstrations = _demonstrations(study, recipe, monolithic=True)
+    if not (folder / RECIPE).exists():
+        record = {
+            **new_record(seed),
+            "demonstrations": {MONOLITHIC: dataset_hash(demonstrations, study.spec, MONOLITHIC)},
+        }
+        write_json(folder / RECORD, record)
+        write_description(folder, study.spec, recipe)
+    job = TrainingJob(
+        study.spec, folder, MONOLITHIC, recipe.networks[GATE], recipe.rates, demonstrations, seed, study.workers
+    )
+    row = train_network(job)
+    policy = load_best(study.spec, job.folder)
+    file = folder / f"{MONOLITHIC}.onnx"
+    with atomic_path(file) as temporary:
+        temporary.write_bytes(policy_content(policy, recipe.rates))
+    return file, row["steps"] + row["validation_steps"]

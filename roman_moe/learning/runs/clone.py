@@ -1,0 +1,161 @@
+"""From a folder of demonstrations to a bundle: clones the networks, one worker process each, and writes them together.
+
+All demonstrations are read before the first network is trained. Nothing is written before all networks are trained and
+proven; an interruption leaves an older bundle as it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roman_moe.control.bundle import load_bundle
+from roman_moe.control.bundle_writer import check_replaceable, write_bundle
+from roman_moe.control.rates import Rates
+from roman_moe.core.errors import BundleError
+from roman_moe.core.provenance import git_commit
+from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.demos.dataset import dataset_hash, dataset_spec
+from roman_moe.demos.reader import read_episodes
+from roman_moe.learning.recipes.cloning import NetworkRecipe, Recipe
+from roman_moe.evaluation.pool import run_jobs
+
+if TYPE_CHECKING:
+    from roman_moe.learning.samples import Samples
+
+METHOD = "bc"
+
+
+@dataclass(frozen=True, slots=True)
+class ClonedNetwork:
+    """One network, trained and exported.
+
+    Attributes:
+        network: skill, or "gate".
+        data: content of its .onnx file.
+        provenance: where it came from, in plain YAML types.
+    """
+
+    network: str
+    data: bytes
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    spec: TaskSpec
+    network: str
+    demonstrations: Path
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    samples: Samples
+    demonstrations: dict[str, Any]
+    recipe: NetworkRecipe
+    rates: Rates
+    seed: int
+
+
+def clone_bundle(
+    demonstrations: Path,
+    out: Path,
+    recipe: Recipe,
+    seed: int,
+    workers: int,
+    networks: Sequence[str] = (),
+    on_cloned: Callable[[ClonedNetwork], None] | None = None,
+    force: bool = False,
+) -> None:
+    """Clone networks from a dataset folder and write them as a bundle.
+
+    Args:
+        demonstrations: dataset: task.yaml, and one folder of episodes a network.
+        out: folder of the bundle; networks that are not cloned stay as they are there.
+        seed: of initial weights, batches, noise and the split into training and validation.
+        workers: how many networks train at a time, one process and one core each.
+        networks: which ones to clone; all of the task's, if none.
+        on_cloned: called as each network is done.
+        force: whether a bundle that is there already may be replaced.
+
+    Raises:
+        DemonstrationError: if a network's demonstrations cannot be used.
+        BundleError: if `out` holds a bundle already, cannot be written to, or lacks networks that are not cloned.
+        ConfigError: if training diverges.
+    """
+    check_replaceable(out, force)  # before minutes of training
+    spec = dataset_spec(demonstrations)
+    networks = networks or spec.networks
+    data, provenance = _kept(out, spec, [name for name in spec.networks if name not in networks], recipe.rates)
+    # The largest first, so that no worker is left with it at the end.
+    order = sorted(networks, key=lambda name: -recipe.networks[name].steps * sum(recipe.networks[name].hidden))
+    readings = [_Reading(spec, name, demonstrations, recipe.rates) for name in order]
+    read = dict(run_jobs(_read, readings, workers))  # a damaged demonstration is found before minutes of training
+    jobs = [_Job(*read[index], recipe.networks[name], recipe.rates, seed) for index, name in enumerate(order)]
+    for _, cloned in run_jobs(_clone, jobs, workers):
+        data[cloned.network] = cloned.data
+        provenance[cloned.network] = cloned.provenance
+        if on_cloned is not None:
+            on_cloned(cloned)
+    origin = {
+        "method": METHOD,
+        "git_commit": git_commit(),
+        "networks": {name: provenance[name] for name in spec.networks},
+    }
+    write_bundle(out, spec, data, recipe.rates, origin)
+
+
+def _read(job: _Reading) -> tuple[Samples, dict[str, Any]]:
+    """Samples of a network's demonstrations, and their provenance; what a worker does first."""
+    from roman_moe.learning.samples import samples_of
+
+    episodes = read_episodes(job.demonstrations, job.spec, job.network)
+    samples = samples_of(job.spec, job.network, episodes, job.rates)
+    provenance: dict[str, Any] = {
+        "sha256": dataset_hash(job.demonstrations, job.spec, job.network),
+        "episodes": len(set(samples.episodes.tolist())),
+        "samples": len(samples.observations),
+    }
+    left_out = sum(episode.left_out for episode in episodes)
+    return samples, provenance | ({"left_out_scenes": left_out} if left_out else {})
+
+
+def _clone(job: _Job) -> ClonedNetwork:
+    """What a worker does then."""
+    from roman_moe.learning.algorithms import bc  # torch: only where it trains
+    from roman_moe.learning.export import export_policy
+
+    trained = bc.train(job.samples, job.recipe, job.seed)
+    data = export_policy(trained.policy, job.samples.observations, job.rates)
+    recipe = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(job.recipe).items()
+    }
+    return ClonedNetwork(
+        job.samples.network,
+        data,
+        {
+            "seed": job.seed,
+            "demonstrations": job.demonstrations,
+            "recipe": recipe,
+            "errors": {name: round(value, 5) for name, value in trained.errors.items()},
+        },
+    )
+
+
+def _kept(out: Path, spec: TaskSpec, names: Sequence[str], rates: Rates) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Content and provenance of the networks of an existing bundle that stay as they are."""
+    if not names:
+        return {}, {}
+    bundle = load_bundle(out.absolute())  # never the shipped one in place of one that is not there
+    if (bundle.rates, bundle.spec) != (rates, spec):
+        raise BundleError(f"{out}: has other rates than the recipe, or another task: train all networks")
+    files = {GATE: bundle.manifest.gate, **bundle.manifest.experts}
+    missing = [name for name in names if name not in files]
+    if missing:
+        raise BundleError(f"{out}: has no network {missing[0]!r} to keep: train it as well")
+    provenance = bundle.manifest.provenance.get("networks", {})
+    return {name: files[name].read(out) for name in names}, {name: provenance.get(name, {}) for name in names}

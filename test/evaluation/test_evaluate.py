@@ -1,0 +1,311 @@
+"""Evaluation: honest statistics, the same report for any number of workers, the agreed keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from specs import GRIPPER_OPEN, OBJECT_INDEX, SKILLS
+
+from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
+from roman_moe.control.controller import ControlStep
+from roman_moe.core.action import Command
+from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.evaluation.controllers import OracleController, make_controller
+from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
+from roman_moe.evaluation.statistics import summarize, wilson_interval
+from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
+from roman_moe.sim.link import GOOD_LINK, LinkQuality
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.starts import skill_start
+from roman_moe.sim.world import World
+
+KEYS = {"episodes", "successes", "rate", "ci95", "median_time_s", "p95_time_s", "failures", "seeds", "failed_seeds"}
+
+
+class Still:
+    """Never moves, and keeps what it was shown."""
+
+    reads_truth = False
+
+    def __init__(self) -> None:
+        self.scenes: list[np.ndarray] = []
+
+    def reset(self) -> None:
+        self.scenes.clear()
+
+    def step(self, state):
+        self.scenes.append(state.object_positions)
+        command = Command(state.stamp_ns, np.zeros(3), GRIPPER_OPEN)
+        return ControlStep(np.zeros(4), np.zeros(7), np.zeros((7, 4)), command)
+
+
+@pytest.fixture(scope="module")
+def lab() -> World:
+    return World()
+
+
+# Newcombe, "Two-sided confidence intervals for the single proportion", 1998, Table I, method 3
+@pytest.mark.parametrize(
+    ("successes", "episodes", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_interval_agrees_with_published_values(successes, episodes, low, high):
+    assert wilson_interval(successes, episodes) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_interval_is_exact_at_the_ends():
+    assert wilson_interval(0, 7)[0] == 0.0
+    assert wilson_interval(7, 7)[1] == 1.0
+    with pytest.raises(ValueError, match="8 successes of 7"):
+        wilson_interval(8, 7)
+
+
+def test_times_are_of_successes_and_failures_are_counted_by_cause():
+    results = [EpisodeResult("push", seed, "success", time) for seed, time in enumerate([10.0, 30.0, 20.0])]
+    results += [EpisodeResult("push", 3, "time_limit", 80.0), EpisodeResult("push", 4, "object_dropped", 5.0)]
+    row = summarize(results)
+    assert set(row) == KEYS
+    assert (row["episodes"], row["successes"], row["rate"]) == (5, 3, 0.6)
+    assert row["median_time_s"] == 20.0
+    assert row["failures"] == {"object_dropped": 1, "time_limit": 1}
+    assert row["seeds"] == [0, 1, 2, 3, 4]
+    assert row["failed_seeds"] == [3, 4]
+
+
+def test_disturbances_are_counted_by_kind_where_there_were_any():
+    met = [("shove_rack", "success"), ("shove_rack", "time_limit"), ("knock_out", "success"), ("", "success")]
+    row = summarize([EpisodeResult("push", seed, end, 9.0, kind) for seed, (kind, end) in enumerate(met)])
+    assert set(row) == KEYS | {"disturbances"}
+    assert row["disturbances"] == {
+        "knock_out": {"episodes": 1, "successes": 1},
+        "shove_rack": {"episodes": 2, "successes": 1},
+    }
+
+
+def test_without_a_success_there_is_no_time():
+    row = summarize([EpisodeResult("push", 0, "time_limit", 80.0)])
+    assert row["median_time_s"] is None
+    assert row["p95_time_s"] is None
+
+
+def test_seeds_differ_by_run_start_and_index_only():
+    seeds = {episode_seed(seed, f"evaluate/{name}", index) for seed in (0, 1) for name in SKILLS for index in range(50)}
+    assert len(seeds) == 2 * 7 * 50
+    assert max(seeds) < 2**31
+    assert episode_seed(1, "evaluate/push", 3) == episode_seed(1, "evaluate/push", 3)
+    assert episode_seed(1, "evaluate/push", 3) != episode_seed(1, "collect/push", 3)
+
+
+def test_an_episode_follows_from_its_seed(lab):
+    def commands(seed: int) -> tuple[EpisodeResult, np.ndarray]:
+        sent = []
+        result = run_episode(
+            lab,
+            OracleController("button"),
+            skill_start("button"),
+            seed,
+            PoseNoise(0.005),
+            on_tick=lambda scene, step: sent.append(step.command.linear_velocity),
+        )
+        return result, np.array(sent)
+
+    first, again, other = commands(1), commands(1), commands(2)
+    assert first[0] == again[0]
+    np.testing.assert_array_equal(first[1], again[1])
+    assert first[0].success
+    assert not np.array_equal(first[1][:20], other[1][:20])
+
+
+def test_a_controller_sees_noise_within_the_bound_unless_it_reads_the_truth(lab):
+    still, start = Still(), skill_start("push")
+    result = run_episode(lab, still, start, 5, PoseNoise(0.005))
+    assert (result.outcome, result.time_s) == ("time_limit", 80.0)
+    noisy = np.array(still.scenes)
+    still.reads_truth = True
+    run_episode(lab, still, start, 5, PoseNoise(0.005))
+    noise = noisy - np.array(still.scenes)
+    assert np.abs(noise).max() <= 0.005 + 1e-12
+    assert noise.std() == pytest.approx(0.005 / 3, rel=0.05)
+
+
+def test_a_disturbed_episode_follows_from_its_seed_and_is_the_undisturbed_one_until_then(lab):
+    def scenes(disturbed: bool) -> tuple[EpisodeResult, np.ndarray]:
+        seen = []
+        result = run_episode(
+            lab,
+            OracleController("push"),
+            skill_start("push"),
+            7,
+            PoseNoise(0.005),
+            disturbed=disturbed,
+            on_tick=lambda scene, step: seen.append(scene.object_positions),
+        )
+        return result, np.array(seen)
+
+    first, again, alone = scenes(True), scenes(True), scenes(False)
+    assert (first[0].disturbance, alone[0].disturbance) == ("shove_rack", "")
+    assert first[0] == again[0]
+    np.testing.assert_array_equal(first[1], again[1])
+    # The disturbance draws no number of the noise's: what it does not move is seen alike to the end.
+    button = OBJECT_INDEX["button"]
+    np.testing.assert_array_equal(first[1][:140, button], alone[1][:140, button])
+    same = (first[1][:100] == alone[1][:100]).all(axis=(1, 2))
+    begin = int(np.argmin(same))
+    assert 0 < begin < 60
+    assert not same[begin:].any()
+
+
+def test_an_episode_that_is_cut_short_is_lost(lab):
+    result = run_episode(lab, Still(), skill_start("push"), 5, PoseNoise(0.0), time_limit=1.5)
+    assert (result.outcome, result.time_s) == ("time_limit", 1.5)
+    whole = run_episode(lab, OracleController("button"), skill_start("button"), 5, PoseNoise(0.0), time_limit=30.0)
+    assert whole.success
+
+
+def test_every_condition_has_the_same_starts_and_seeds():
+    noises = [PoseNoise(bound) for bound in (0.0, 0.005, 0.02)]
+    evaluation = Evaluation("oracle", [0], ["push"], 3, noises, seed=3, disturbed=True)
+    episodes: dict[tuple[float, bool], list[tuple[str, int]]] = {}
+    for job in evaluation.jobs():
+        episodes.setdefault((job.noise.bound, job.disturbed), []).append((job.start.name, job.seed))
+    assert list(episodes) == [(0.0, False), (0.005, False), (0.02, False), (0.0, True)]
+    assert len(set(map(tuple, episodes.values()))) == 1
+    assert len(set(episodes[0.0, False])) == 6
+
+
+def test_every_condition_is_reported_under_its_own_key():
+    evaluation = Evaluation("x", [0], ["push"], 2, [PoseNoise(0.005), PoseNoise(0.02)], seed=3, disturbed=True)
+    solved = iter([2, 1, 0, 2, 1, 0])  # of two episodes, start by start within each condition
+    results = []
+    for jobs in zip(*[iter(evaluation.jobs())] * 2, strict=True):
+        count = next(solved)
+        ends = ["success"] * count + ["time_limit"] * (2 - count)
+        results += [EpisodeResult(job.start.name, job.seed, end, 9.0) for job, end in zip(jobs, ends, strict=True)]
+    content = report(evaluation, results)
+
+    def successes(condition: dict) -> tuple[int, int]:
+        return condition["scenarios"]["0"]["successes"], condition["skills"]["push"]["successes"]
+
+    assert successes(content) == (2, 1)
+    assert {bound: successes(condition) for bound, condition in content["noise"].items()} == {
+        "0.005": (2, 1),
+        "0.02": (0, 2),
+    }
+    assert successes(content["disturbed"]) == (1, 0)
+    assert content["noise_bound_m"] == 0.005
+
+
+def test_the_commands_go_over_the_link_that_was_asked_for_and_the_report_says_so():
+    evaluation = Evaluation("oracle", [], ["button"], 2, [PoseNoise(0.005)], seed=3, time_limit=12.0)
+    for link, solved in ((GOOD_LINK, 2), (LinkQuality(2, 0.1), 2), (LinkQuality(0, 1.0), 0), (LinkQuality(300), 0)):
+        content = evaluate(dataclasses.replace(evaluation, link=link))
+        assert content["skills"]["button"]["successes"] == solved, link
+        assert (content["delay_ticks"], content["lost_share"]) == (link.delay, link.lost_share)
+
+
+@pytest.mark.parametrize(
+    ("late", "lost", "title"),
+    [
+        (0, 0.0, ""),
+        (1, 0.0, ", commands 1 tick late"),
+        (0, 0.3, ", 30 % of the commands lost"),
+        (2, 0.004, ", commands 2 ticks late, 0.4 % of the commands lost"),
+    ],
+)
+def test_a_tables_title_says_how_the_commands_got_through(late, lost, title):
+    assert link_title({"delay_ticks": late, "lost_share": lost}) == title
+
+
+def test_the_report_does_not_depend_on_the_number_of_workers():
+    noises = [PoseNoise(0.005), PoseNoise(0.0)]
+    evaluation = Evaluation("oracle", [0], ["button"], 2, noises, seed=3, disturbed=True)
+    reports = [evaluate(dataclasses.replace(evaluation, workers=workers)) for workers in (1, 2)]
+    assert reports[0] == reports[1]
+    alone = evaluate(dataclasses.replace(evaluation, scenarios=[]))
+    assert alone["skills"] == reports[0]["skills"]
+
+
+def test_the_command_writes_the_agreed_keys(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    command = Evaluate("oracle", scenarios="0", skills="button", episodes=2, seed=1, workers=1, json=file)
+    assert command.main() == 0
+    report = json.loads(file.read_text())
+    assert set(report["scenarios"]) == {"0"}
+    assert set(report["skills"]) == {"button"}
+    assert set(report["scenarios"]["0"]) == set(report["skills"]["button"]) == KEYS
+    assert (report["noise_bound_m"], report["seed"], report["controller"]) == (0.005, 1, "oracle")
+    assert report["git_commit"]
+    shown = capsys.readouterr().out
+    assert "4 of 4 episodes, 4 solved" in shown
+    assert "scenario 0" in shown
+    assert "button" in shown
+    assert not {"noise", "disturbed"} & set(report)
+
+
+def test_the_command_tells_each_noise_and_the_disturbed_episodes_apart(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    options = {"skills": "push", "episodes": 2, "workers": 1, "json": file}
+    assert Evaluate("oracle", noise_bound="0.005, 0.02", disturb=True, **options).main() == 0
+    shown = capsys.readouterr().out
+    assert "6 of 6 episodes, 6 solved" in shown
+    for title in ("clipped noise of 0.5 cm", "clipped noise of 2 cm", "one disturbance per episode"):
+        assert title in shown
+    report = json.loads(file.read_text())
+    assert set(report["noise"]) == {"0.005", "0.02"}
+    assert report["noise"]["0.005"] == {"scenarios": report["scenarios"], "skills": report["skills"]}
+    row = report["disturbed"]["skills"]["push"]
+    assert row["disturbances"] == {"shove_rack": {"episodes": 2, "successes": 2}}
+    assert row["seeds"] == report["noise"]["0.02"]["skills"]["push"]["seeds"] == report["skills"]["push"]["seeds"]
+    assert Evaluate("oracle", **options).main() == 0
+    assert json.loads(file.read_text())["skills"] == report["skills"]  # the other conditions change nothing
+
+
+def test_the_table_names_what_the_failures_had_met():
+    row = summarize(
+        [EpisodeResult("push", 0, "time_limit", 80.0, "shove_rack"), EpisodeResult("push", 1, "success", 9.0)]
+    )
+    table = report_table("", {"scenarios": {}, "skills": {"push": row}})
+    assert list(table.columns[-1].cells) == ["time limit 1 (shove rack 1)"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"skills": "pushh"}, ConfigError, "found 'pushh'"),
+        ({"scenarios": "0-7"}, ConfigError, "found '0-7'"),
+        ({"episodes": 0}, ConfigError, "--episodes 0"),
+        ({"seed": -1}, ConfigError, "--seed -1"),
+        ({"workers": 0}, ConfigError, "--workers 0"),
+        ({"noise_bound": "-0.1"}, ConfigError, "noise bound is -0.1"),
+        ({"noise_bound": "0.005,nan"}, ConfigError, "noise bound is nan"),
+        ({"noise_bound": ""}, ConfigError, "--noise-bound: ''"),
+        ({"noise_bound": "0.005,,0.02"}, ConfigError, "--noise-bound: ''"),
+        ({"noise_kind": "pink"}, ConfigError, "unknown noise kind 'pink'"),
+        ({"controller": "models/none"}, BundleError, "models/none"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_runs(changes, error, message):
+    with pytest.raises(error, match=message):
+        Evaluate(**{"controller": "oracle", **changes}).main()
+
+
+def test_noise_bounds_come_in_the_order_given_and_once():
+    assert parse_bounds("0.02, 0,5e-3") == [0.02, 0.0, 0.005]
+    for again in ("0.005,0.005", "0,0.0", "0.005,0.0050000001"):  # the last two would share a key of the report
+        with pytest.raises(ConfigError, match="is there twice"):
+            parse_bounds(again)
+
+
+def test_a_skill_alone_has_all_the_weight():
+    lab = World()
+    state = lab.reset(skill_start("push"), np.random.default_rng(0))
+    step = make_controller("models/roman", "push").step(state)
+    assert step.weights.tolist() == [1.0]
+    whole = make_controller("models/roman").step(state)
+    np.testing.assert_array_equal(step.action, whole.expert_actions[SKILLS.index("push")])
+    for skill in SKILLS:
+        controller = make_controller("oracle", skill)
+        assert controller.reads_truth
