@@ -251,7 +251,7 @@ class RunProgress:
         self._folder = folder
         self._networks = networks
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._told: dict[str, int] = {}
+        self._told: dict[str, tuple[int, bool]] = {}  # checkpoints, and whether it is done, as last told
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -260,7 +260,7 @@ class RunProgress:
 
         self._read = read_progress
         for name in self._networks:  # what an earlier, cut-off run said is no news
-            self._told[name] = (read_progress(self._folder / name) or {}).get("checkpoints", 0)
+            self._told[name] = _standing(read_progress(self._folder / name))
         if self._live is not None:
             self._live.start()
         self._thread.start()
@@ -283,10 +283,15 @@ class RunProgress:
             self._live.update(progress_table(self._folder, rows), refresh=True)
             return
         for name, row in rows.items():
-            if row is not None and row["checkpoints"] > self._told[name]:
-                self._told[name] = row["checkpoints"]
+            if row is not None and _standing(row) != self._told[name]:
+                self._told[name] = _standing(row)
                 cells = (text for text in progress_cells(row) if text)
                 self._console.print(f"{name:16} {', '.join(cells)}", highlight=False, soft_wrap=True)
+
+
+def _standing(row: dict[str, Any] | None) -> tuple[int, bool]:
+    """How many checkpoints there are, and whether the network is done: what is worth a line."""
+    return (row["checkpoints"], row["done"]) if row else (0, False)
 
 
 def progress_table(folder: Path, rows: dict[str, dict[str, Any] | None]) -> Table:

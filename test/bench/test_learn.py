@@ -1,10 +1,12 @@
 """The learning benchmark's shares add up, and it leaves the physics as it was."""
 
 import mujoco
+import pytest
 
 from roman_moe.bench.learn import measure
 
 
+@pytest.mark.slow  # two updates of the shipped recipe
 def test_physics_is_part_of_stepping_which_is_part_of_learning():
     step = mujoco.mj_step
     figures = measure(seconds=0.1)
