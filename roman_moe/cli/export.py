@@ -21,7 +21,7 @@ RUN_NEEDS = ("torch", "stable_baselines3", "tensorboard", "onnx", "onnxruntime",
 
 @dataclass(frozen=True)
 class Export:
-    """Check a trained bundle and copy it; with --from, import a network."""
+    """Check a trained bundle and copy it, one of an older format renewed; with --from, import a network."""
 
     source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SOURCE", help_behavior_hint=SILENT)] = (
         None
@@ -63,7 +63,11 @@ class Export:
         """Packages that it does not run without."""
         if self.from_ is not None:
             return ("onnx", "onnxruntime", *(("torch",) if self.from_.suffix == ".zip" else ()))
-        return RUN_NEEDS if self.source is not None and _is_run(self.source) else ("onnxruntime",)
+        if self.source is None:
+            return ("onnxruntime",)
+        return (
+            RUN_NEEDS if _is_run(self.source) else ("onnx", "onnxruntime") if _is_old(self.source) else ("onnxruntime",)
+        )
 
     @property
     def new_bundle(self) -> Path | None:
@@ -92,6 +96,10 @@ class Export:
             from roman_moe.learning.runs.run import bundle_of
 
             bundle_of(source, out, self.evaluation)
+        elif _is_old(source):
+            from roman_moe.learning.runs.migration import migrate_bundle
+
+            migrate_bundle(source, out, summary_of(self.evaluation) if self.evaluation is not None else None)
         else:
             print(f"source: {identify(source)}")
             ship_bundle(source, out, self.evaluation)
@@ -128,6 +136,12 @@ class Export:
                 temporary.write_bytes(content)
         print(f"{to}: written")
         return 0
+
+
+def _is_old(folder: Path) -> bool:
+    from roman_moe.learning.runs.migration import is_old_bundle
+
+    return is_old_bundle(find_shipped(folder))
 
 
 def _is_run(folder: Path) -> bool:
