@@ -5,7 +5,7 @@ from __future__ import annotations
 from specs import NETWORKS
 
 from roman_moe.control.rates import Rates
-from roman_moe.learning.recipes.cloning import merged
+from roman_moe.core.config import merged
 from roman_moe.learning.recipes.hybrid import HybridRecipe, recipe_of
 
 SMALL = {

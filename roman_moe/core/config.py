@@ -1,4 +1,4 @@
-"""From YAML to frozen dataclasses, strictly: an unknown, missing or ill-typed key is an error that names file and key.
+"""From YAML to frozen dataclasses, strictly: an unknown, missing or ill-typed key is an error with file, line and key.
 
 Nothing is silently ignored: a key that no one reads is a typo.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import reprlib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +29,39 @@ _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_YAML_BYTES = 1 << 20
 MAX_DEPTH = 32  # PyYAML recurses, and libyaml's has the process die of it
 
-_BRIEF = reprlib.Repr()  # aliases can make a value that no memory could spell out
+
+class Section(dict[Any, Any]):
+    """Keys and values of a YAML file that know where they stand.
+
+    Attributes:
+        line: on which it begins.
+        lines: on which each of its keys stands.
+    """
+
+    line = 0
+    lines: Mapping[Any, int] = {}
+
+
+yaml.SafeDumper.add_representer(Section, yaml.representer.SafeRepresenter.represent_dict)
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Section:
+    """`base` with `changes` to it, section by section; each key stands where it was said last."""
+    result = Section(base)
+    result.lines = {**getattr(base, "lines", {}), **getattr(changes, "lines", {})}
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+class _Brief(reprlib.Repr):
+    """Aliases can make a value that no memory could spell out."""
+
+    repr_Section = reprlib.Repr.repr_dict
+
+
+_BRIEF = _Brief()
 _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 120
 _BRIEF.maxlevel = 2
 
@@ -35,16 +69,24 @@ _BRIEF.maxlevel = 2
 class _Loader(_SafeLoader):  # type: ignore[misc]
     """PyYAML's safe loader, which also refuses a key that is there twice: one of them would be ignored in silence."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+    def construct_section(self, node: yaml.MappingNode) -> Iterator[Section]:
+        """A mapping as a `Section`: empty at first, since it may hold itself."""
+        section = Section()
+        yield section
+        keys = [(key.value, key.start_mark) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        lines: dict[Any, int] = {}
+        for key, mark in keys:
+            if key in lines:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", mark)
+            lines[key] = mark.line + 1
+        section.line, section.lines = node.start_mark.line + 1, lines
+        section.update(self.construct_mapping(node))
 
 
-def read_yaml(path: Path, error: type[RomanError]) -> dict[str, Any]:
+_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_section)
+
+
+def read_yaml(path: Path, error: type[RomanError]) -> Section:
     """Content of a YAML file that holds a mapping.
 
     Raises:
@@ -64,12 +106,12 @@ def read_yaml(path: Path, error: type[RomanError]) -> dict[str, Any]:
         raise error(f"{path}: cannot be read: {problem}") from None
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
+        line = f", line {mark.line + 1}" if mark else ""
         reason = getattr(problem, "problem", None) or " ".join(str(problem).split())
-        raise error(f"{path}: {line}not valid YAML: {reason}") from None
+        raise error(f"{path}{line}: not valid YAML: {reason}") from None
     except (ValueError, OverflowError, RecursionError) as problem:  # a date that is none, a number of 5000 digits
         raise error(f"{path}: not valid YAML: {' '.join(str(problem).split())}") from None
-    if not isinstance(content, dict):
+    if not isinstance(content, Section):
         raise error(f"{path}: expected keys and values, found {_describe(content)}")
     return content
 
@@ -82,46 +124,98 @@ def _check_depth(text: str) -> None:
             raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep")
 
 
-def build(cls: type[T], values: Mapping[str, Any], where: str, error: type[RomanError]) -> T:
+@dataclass(frozen=True)
+class _Place:
+    """Where in a file a value stands, as messages say it."""
+
+    file: str
+    path: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}{f', line {self.line}' if self.line else ''}{f': {self.path}' if self.path else ''}"
+
+    def key(self, values: Mapping[str, Any], name: str) -> _Place:
+        """Place of a key of what stands here."""
+        return _Place(self.file, f"{self.path}: {name}" if self.path else name, self._line_of(values, name))
+
+    def item(self, step: str, values: Any = None, name: str = "") -> _Place:
+        """Place of an item, or of a named one, of what stands here."""
+        return _Place(self.file, f"{self.path}{step}", self._line_of(values, name))
+
+    def at(self, values: Mapping[str, Any], name: str) -> _Place:
+        """This place, on the line of one of its keys."""
+        return _Place(self.file, self.path, self._line_of(values, name))
+
+    def of(self, values: Mapping[str, Any], message: str) -> _Place:
+        """This place, on the line of what a message about it begins with, such as `scenarios[1]` or `skills.push`."""
+        found = re.match(r"\w+(?:\.\w+|\[\d+\])*", message)
+        place, inner = self, values
+        for step in re.findall(r"\w+", found[0]) if found else ():
+            if isinstance(inner, Mapping) and step in inner:
+                place, inner = place.at(inner, step), inner[step]
+            elif isinstance(inner, list) and step.isdigit() and int(step) < len(inner):
+                inner = inner[int(step)]
+                place = place.at(inner, "")
+            else:
+                break
+        return place
+
+    def _line_of(self, values: Any, name: str) -> int:
+        if not isinstance(values, Section):
+            return self.line
+        return values.lines.get(name, self.line if name else values.line)
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str, error: type[RomanError], path: str = "") -> T:
     """Instance of dataclass `cls` from the keys of `values`.
 
     Types understood: bool, int, float, str, dict, nested dataclasses, `tuple[X, ...]` and `Mapping[str, X]` of them.
 
     Args:
-        where: file and section, for messages.
+        values: of a file as `read_yaml` reads it, which knows the lines, or of anything else.
+        where: the file, for messages.
+        path: of keys within it, likewise.
 
     Raises:
-        error: naming `where`, the key, what was found and what was expected.
+        error: naming `where`, the line, the key, what was found and what was expected.
     """
+    return _build(cls, values, _Place(where, path), error)
+
+
+def _build(cls: type[T], values: Mapping[str, Any], place: _Place, error: type[RomanError]) -> T:
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(fields)}"
-            raise error(f"{where}: unknown key {key!r}: {hint}")
+            raise error(f"{place.at(values, key)}: unknown key {key!r}: {hint}")
     arguments = {}
     for name, spec in fields.items():
         if name in values:
-            arguments[name] = _convert(hints[name], values[name], f"{where}: {name}", error)
+            arguments[name] = _convert(hints[name], values[name], place.key(values, name), error)
         elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-            raise error(f"{where}: key {name!r} is missing")
+            raise error(f"{place}: key {name!r} is missing")
     try:
         return cls(**arguments)
     except ValueError as problem:
-        raise error(f"{where}: {problem}") from None
+        raise error(f"{place.of(values, str(problem))}: {problem}") from None
 
 
-def _convert(kind: Any, value: Any, where: str, error: type[RomanError]) -> Any:
+def _convert(kind: Any, value: Any, place: _Place, error: type[RomanError]) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
-        return build(typing.cast("type[Any]", kind), value, where, error)
+        return _build(typing.cast("type[Any]", kind), value, place, error)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(arguments[0], item, f"{where}[{i}]", error) for i, item in enumerate(value))
+        return tuple(_convert(arguments[0], item, place.item(f"[{i}]", item), error) for i, item in enumerate(value))
     if origin is not None and issubclass(origin, Mapping) and isinstance(value, dict):
-        return {str(key): _convert(arguments[1], item, f"{where}.{key}", error) for key, item in value.items()}
+        return {
+            str(key): _convert(arguments[1], item, place.item(f".{key}", value, key), error)
+            for key, item in value.items()
+        }
     if kind is float and not isinstance(value, bool):
         try:
             return float(value)  # YAML 1.1 reads 1e-3 as text
@@ -130,7 +224,7 @@ def _convert(kind: Any, value: Any, where: str, error: type[RomanError]) -> Any:
     plain = isinstance(kind, type) and origin is None
     if plain and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    raise error(f"{where} is {_describe(value)}: expected {_type_name(kind)}")
+    raise error(f"{place} is {_describe(value)}: expected {_type_name(kind)}")
 
 
 def _type_name(kind: Any) -> str:

@@ -120,7 +120,9 @@ def test_the_order_of_objects_and_skills_is_part_of_the_task(tmp_path: Path, kin
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, old: str, new: str, expected: str):
-    assert expected in refusal(tmp_path, old, new)
+    message = refusal(tmp_path, old, new)
+    assert expected in message
+    assert ", line " in message
 
 
 def test_without_objects_skills_or_scenarios_there_is_no_task(tmp_path: Path):

@@ -72,7 +72,11 @@ def test_the_chosen_arm_starts_alone_and_last(bundle: Path, arm: str, node: str)
     ("old", "new", "complaint"),
     [
         ("when: $(arm == mock)", "when: $(leg == mock)", r"nodes\.mock_arm: \$\(leg\): expected one of"),
-        ("executable: observer", "exekutable: observer", "graph.yaml: nodes.observer: unknown key 'exekutable'"),
+        (
+            "executable: observer",
+            "exekutable: observer",
+            r"graph\.yaml, line \d+: nodes.observer: unknown key 'exekutable'",
+        ),
         ("seed: $(seed)", "seed: $(sead)", r"nodes\.pose_source: \$\(sead\): expected one of"),
         ("default: 1.0", "defualt: 1.0", "arguments.speed: unknown key 'defualt': did you mean 'default'"),
         ("nodes:\n", "nodes: {\n", "not valid YAML"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from roman_moe.control.rates import Rates
-from roman_moe.core.config import build, read_yaml
+from roman_moe.core.config import build, merged, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TaskSpec
 from roman_moe.learning.recipes.ranges import BATCH, LAYER, RATE, SHARE, STEPS, STRENGTH, Range, check_ranges
@@ -109,20 +109,11 @@ def networks_of(
     where: str,
 ) -> dict[str, T]:
     """The recipe of every named network from what all share and where single ones differ. Raises as `load_recipe`."""
-    build(kind, defaults, f"{where}: defaults", ConfigError)  # names them, if something is wrong there
+    build(kind, defaults, where, ConfigError, "defaults")  # names them, if something is wrong there
     for name in networks:
         if name not in names:
             raise ConfigError(f"{where}: networks: unknown network {name!r}: expected {', '.join(names)}")
     return {
-        name: build(kind, merged(defaults, networks.get(name, {})), f"{where}: networks.{name}", ConfigError)
+        name: build(kind, merged(defaults, networks.get(name, {})), where, ConfigError, f"networks.{name}")
         for name in names
     }
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` to it, section by section."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else value
-    return result

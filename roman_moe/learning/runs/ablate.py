@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roman_moe.core.config import merged
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
@@ -26,7 +27,6 @@ from roman_moe.learning.export import policy_content
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe, recipe_of
 from roman_moe.learning.runs.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run, write_description
 from roman_moe.learning.runs.trainer import TrainingJob, load_best, train_network
-from roman_moe.learning.recipes.cloning import merged
 from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.noise import PoseNoise
