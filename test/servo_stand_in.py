@@ -31,15 +31,17 @@ from servo_clock import ElasticPace, Pace, WallPace
 from servo_emulator import FRANKA, HUMBLE, JAZZY, UR, ServoNode, finger_joints
 from specs import ROMAN
 from std_msgs.msg import Bool, Float64MultiArray
+from worlds import roman_world
 
 from roman_moe.arms.config import ArmConfig, load_arm_config
 from roman_moe.core.action import Command
+from roman_moe.core.outcome import Outcome
 from roman_moe.nodes.process import leave, make_executor, ros_context
 from roman_moe.nodes.topics import CODEC
 from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
-from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.sim.judge import Judge
 from roman_moe.sim.starts import scenario_start
-from roman_moe.sim.world import World
+from roman_moe.tasks.roman.layout import rack_distance
 
 RATE = 100.0  # [Hz] of Servo and of the robot's state, for both arms: 1 / publish_period
 CAMERA_DIVIDER = 3  # periods from one image to the next
@@ -59,12 +61,11 @@ class LabRobot:
     """
 
     def __init__(self, scenario: int, seed: int) -> None:
-        self.lab = World(RATE)
+        self.lab = roman_world(RATE)
         start = scenario_start(scenario)
         self.lab.reset(start, np.random.default_rng([seed, 0]))
         self.judge = Judge(start)
-        self.judge.reset(self.lab)
-        self.outcome = Outcome.RUNNING
+        self.self.outcome = Outcome.RUNNING
         self.opening = self.lab.state.finger_opening
         self.periods, self.top_speed, self.moved = 0, 0.0, 0.0
         self.position_limits = self.lab.model.jnt_range[:ARM_JOINTS]
@@ -111,8 +112,8 @@ class LabRobot:
             "moved_while_halted": self.moved,
             "hand": self._hand.round(3).tolist(),
             "fingers": round(lab.state.finger_opening, 4),
-            "rack_distance": round(self.judge.rack_distance(lab), 4),
-            "inserted": self.judge.skill_achieved(lab, "pick_and_insert"),
+            "rack_distance": round(rack_distance(lab), 4),
+            "inserted": lab.skills["pick_and_insert"].achieved(lab),
             "button_pressed": lab.state.flag("button_pressed"),
             **({"gripper": dict(self.gripper.results)} if self.gripper is not None else {}),
         }

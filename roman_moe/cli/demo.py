@@ -182,10 +182,12 @@ class Demo:
         if not self.video:
             return
         from roman_moe.report.video import Playback, affordable_frames, write_video
+        from roman_moe.sim.registry import load_sim_task
         from roman_moe.sim.render import Renderer
         from roman_moe.sim.world import World
 
-        lab = World(load_manifest(find_shipped(self.controller)).rates.control_rate)
+        manifest = load_manifest(find_shipped(self.controller))
+        lab = World(load_sim_task(manifest.task.name), manifest.rates.control_rate)
         renderer = Renderer(lab, "overview", *VIDEO_SIZE)
         frames = affordable_frames(renderer, trace.physics_states[0])
         playback = Playback.of(len(trace.times), lab.control_rate, frames)
@@ -222,10 +224,11 @@ def check_rendering() -> None:
     Raises:
         MissingDependencyError: if there is no usable GL library.
     """
+    from roman_moe.sim.registry import load_sim_task
     from roman_moe.sim.render import Renderer
     from roman_moe.sim.world import World
 
-    lab = World()
+    lab = World(load_sim_task("roman"))
     Renderer(lab, "overview", *PREVIEW_SIZE).frame(lab.physics_state())
 
 

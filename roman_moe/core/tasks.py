@@ -17,19 +17,24 @@ from roman_moe.core.spec import TASK_FILE, TaskSpec, read_spec
 ENTRY_POINTS = "roman_moe.tasks"
 """Group of the entry points by which an installed package offers tasks: their name, and the package of each."""
 
-SHIPPED = Path(__file__).parents[1] / "tasks"
+SHIPPED = Path(__file__).resolve().parents[1] / "tasks"
 
 
 def known_tasks() -> dict[str, Path]:
     """Folder of each task that can be named, by its name: ours, then those of installed packages."""
     tasks = {file.parent.name: file.parent for file in sorted(SHIPPED.glob(f"*/{TASK_FILE}"))}
     for point in entry_points(group=ENTRY_POINTS):
-        package, *inner = point.module.split(".")
-        spec = importlib.util.find_spec(package)  # of the outermost one alone: to look for an inner one imports it
-        for place in (spec.submodule_search_locations or ()) if spec else ():
-            if (folder := Path(place, *inner)).is_dir():
-                tasks.setdefault(point.name, folder)
+        for folder in _folders_of(point.module):
+            tasks.setdefault(point.name, folder)
     return tasks
+
+
+def _folders_of(module: str) -> list[Path]:
+    """Where an installed package is; nothing of it runs: to look for an inner package would import the outer one."""
+    package, *inner = module.split(".")
+    spec = importlib.util.find_spec(package)
+    places = (spec.submodule_search_locations or ()) if spec else ()
+    return [folder for place in places if (folder := Path(place, *inner)).is_dir()]
 
 
 def task_folder(task: str | os.PathLike[str]) -> Path:
@@ -47,6 +52,17 @@ def task_folder(task: str | os.PathLike[str]) -> Path:
     if path.is_dir():
         raise ConfigError(f"{path}: has no {TASK_FILE}: expected a task's folder (roman-moe tasks new PATH makes one)")
     raise ConfigError(f"unknown task {str(task)!r}: expected a folder with a {TASK_FILE}, or one of {', '.join(known)}")
+
+
+def task_package(folder: Path) -> str | None:
+    """Name of the package that a task's folder is: one of ours, or installed; None for a folder like any other."""
+    folder = folder.resolve()
+    if folder.parent == SHIPPED:
+        return f"{__package__.partition('.')[0]}.{SHIPPED.name}.{folder.name}"
+    for point in entry_points(group=ENTRY_POINTS):
+        if any(path.resolve() == folder for path in _folders_of(point.module)):
+            return point.module
+    return None
 
 
 def load_spec(task: str | os.PathLike[str]) -> TaskSpec:

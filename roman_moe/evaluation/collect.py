@@ -40,7 +40,6 @@ from roman_moe.sim.episode import (
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
 from roman_moe.sim.noise import PoseNoise
 from roman_moe.sim.starts import Start, scenario_start, skill_start
-from roman_moe.sim.world import CONTROL_RATE
 
 BURST_TICKS = 8
 """Length of one disturbance [ticks]: long enough to move the hand by centimetres, short enough to see the way back."""
@@ -234,7 +233,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     delay=job.link.delay,
                     lost_share=job.link.lost_share,
                     seed=job.seed,
-                    rate=CONTROL_RATE,
+                    rate=job.start.task.spec.control_rate,
                     git_commit=job.git_commit,
                 )
             )

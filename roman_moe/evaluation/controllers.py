@@ -17,11 +17,12 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.action import to_command
 from roman_moe.core.errors import BundleError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.roman import GRIPPER_OPEN, ROMAN, SKILLS
+from roman_moe.core.roman import ROMAN
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
-from roman_moe.sim.oracle import SkillOracle
-from roman_moe.sim.oracle_gate import OracleGate
+from roman_moe.sim.motions import leading_skill
+from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.task import SimTask
 
 ORACLE = "oracle"
 
@@ -57,15 +58,14 @@ class SingleNetwork:
 
 
 class OracleController:
-    """The oracle behind the controller's interface: the gate's and the leading skill's, or one skill's alone."""
+    """The oracle behind the controller's interface: of a whole task, or of one skill alone."""
 
     reads_truth = True
 
-    def __init__(self, skill: str | None = None, rates: Rates | None = None) -> None:
+    def __init__(self, task: SimTask, skill: str | None = None, rates: Rates | None = None) -> None:
+        self._task = task
         self._skill = skill
-        self._gate = OracleGate()
-        self._oracles = [SkillOracle(name) for name in SKILLS]
-        self._rates = rates or Rates()
+        self._rates = rates or Rates(task.spec.control_rate, task.spec.gate_rate)
         self.reset()
 
     @property
@@ -74,19 +74,20 @@ class OracleController:
         return self._rates.control_rate
 
     def reset(self) -> None:
-        """Forget the episode: the gripper's target and the last weights."""
-        self._gripper_opening = GRIPPER_OPEN
-        self._weights = None if self._skill is None else np.eye(len(SKILLS))[SKILLS.index(self._skill)]
+        """Forget the episode: the gripper's target and the leading skill."""
+        self._gripper_opening = self._task.spec.gripper.open
+        self._leading = self._skill
 
     def step(self, state: SceneState) -> ControlStep:
         """Answer one true state; only the leading skill's oracle is asked, the other actions are zeros."""
-        if self._weights is None or (self._skill is None and self._rates.gate_due(state.stamp_ns)):
-            self._weights = self._gate.weights(state)
-        leading = int(np.argmax(self._weights))
-        action = self._oracles[leading].action(state)
-        command = to_command(ROMAN, state.stamp_ns, action, self._gripper_opening)
+        if self._leading is None or (self._skill is None and self._rates.gate_due(state.stamp_ns)):
+            self._leading = leading_skill(self._task, state)
+        action = self._task.skills[self._leading].demonstrate(state)
+        command = to_command(self._task.spec, state.stamp_ns, action, self._gripper_opening)
         self._gripper_opening = command.gripper_opening
-        return ControlStep(action, self._weights, self._weights[:, None] * action, command)
+        skills = self._task.spec.skill_names
+        weights = np.eye(len(skills))[skills.index(self._leading)]
+        return ControlStep(action, weights, weights[:, None] * action, command)
 
 
 def identity_of(name: str) -> dict[str, str]:
@@ -108,7 +109,7 @@ def make_controller(name: str, skill: str | None = None) -> Any:
         BundleError: if the bundle or file cannot be used or has no such expert.
     """
     if name == ORACLE:
-        return OracleController(skill)
+        return OracleController(load_sim_task("roman"), skill)
     folder = find_shipped(name)
     if folder.suffix == ".onnx" and folder.is_file():
         return SingleNetwork(ROMAN, Network(ROMAN, folder.read_bytes(), name)).controller()

@@ -20,8 +20,9 @@ from roman_moe.evaluation.statistics import summarize
 from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.starts import Start, scenario_start, skill_start
-from roman_moe.sim.world import CONTROL_RATE, World
+from roman_moe.sim.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +178,13 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
 
 
 @functools.lru_cache(maxsize=2)
-def shared_lab(control_rate: float = CONTROL_RATE) -> World:
+def shared_lab(control_rate: float = 20.0) -> World:
     """This process's lab that steps at a controller's rate [Hz].
 
     Raises:
         RomanError: if that is no whole number of physics steps.
     """
-    return World(control_rate)
+    return World(load_sim_task("roman"), control_rate)
 
 
 @functools.lru_cache(maxsize=8)

@@ -26,8 +26,9 @@ from std_msgs.msg import String
 
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
 from roman_moe.core.action import Command, hold
-from roman_moe.core.errors import RomanError
+from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import command_of, decode_weights, message_stamp
+from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.commanders import REFUSED, Commanders
@@ -51,9 +52,9 @@ from roman_moe.nodes.topics import (
     TWIST,
     TWIST_COMMAND,
 )
-from roman_moe.sim.disturbance import Disturbance
-from roman_moe.sim.judge import Judge, Outcome
-from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.episode import Episode, Streams
+from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.task import Start
 from roman_moe.sim.urdf import arm_urdf, joint_names
 from roman_moe.sim.viewer import Viewer
 from roman_moe.sim.world import World
@@ -91,14 +92,19 @@ class LabNode(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, LabParameters)
-        self._start = start_named(self._settings.start)
         self._real_time = not self._settings.lockstep and self._settings.speed == 1.0
 
     def configure(self) -> None:
         """Build the simulation, which steps at the controller's rate."""
         self._spec, rates = self._settings.spec(), self._settings.rates()
-        self._lab = World(rates.control_rate)
-        self._judge = Judge(self._start)
+        task = load_sim_task(self._settings.task or self._spec.name)
+        if task.spec != self._spec:
+            raise ConfigError(
+                f"{self._settings.controller}: is for another version of the task {self._spec.name!r} than "
+                f"{task.folder}"
+            )
+        self._start = task.start(self._settings.start)
+        self._lab = World(task, rates.control_rate)
         self._joints = list(joint_names(self._lab.model))
         self._description = arm_urdf(self._lab.model)
         self._period_ns = round(NANOSECONDS / rates.control_rate)
@@ -151,11 +157,8 @@ class LabNode(RomanNode):
     def _begin_episode(self) -> None:
         self._episode += 1
         seed = self._settings.seed + self._episode
-        self._state = self._lab.reset(self._start, np.random.default_rng([seed, 0]))
-        self._judge.reset(self._lab)
-        self._disturbance = Disturbance(self._start)
-        if self._settings.disturbed:
-            self._disturbance.reset(self._lab, np.random.default_rng([seed, 3]))
+        self._current = Episode(self._lab, self._start, Streams.of_seed(seed), disturbed=self._settings.disturbed)
+        self._state = self._current.state
         self._result = Outcome.RUNNING.value
         self._recorder = EpisodeRecorder(self._start.name, seed, self._spec.skill_names)
         self._commanders.forget()
@@ -256,28 +259,24 @@ class LabNode(RomanNode):
         self._answered, self._twist, self._opening = True, None, None
         self._target = command.gripper_opening
         if not self._stopped:
-            self._recorder.add_tick(self._state.stamp_ns - self._judge.paused_ns, command, self._lab.physics_state())
+            self._recorder.add_tick(self._current.time_ns, command, self._lab.physics_state())
         try:
             with self._viewer.lock() if self._viewer else contextlib.nullcontext():
-                if self._settings.disturbed and not self._stopped:
-                    self._disturbance.update(self._lab, self._state)
-                    if self._disturbance.acted_ns == self._state.stamp_ns:
-                        self._disturbed_ns = self._time_ns
-                self._lab.step(command)
+                met, time_ns = self._current.disturbance, self._current.time_ns
+                outcome = self._current.step(command, paused=self._stopped)
+                if self._current.disturbance != met:
+                    self._disturbed_ns = time_ns
         except RomanError as error:
             self.diagnostics.state(ERROR, str(error))
             self._conclude(FAULT)
             return
-        if self._stopped:
-            self._judge.paused_ns += self._period_ns
-        outcome = Outcome.RUNNING if self._stopped else self._judge.update(self._lab)
         if outcome is not Outcome.RUNNING:
             self._conclude(outcome.value)
         elif self._settings.lockstep:
             self._publish_next()
 
     def _publish_next(self) -> None:
-        self._state = self._lab.state
+        self._state = self._current.state
         self._stamp = self._stamps.stamp(self._state.stamp_ns)
         self._answered = False
         self._publish_state()
@@ -329,8 +328,13 @@ class LabNode(RomanNode):
         """Save and tell; then the next episode, if there is to be one."""
         self._patience.cancel()
         if self._settings.record:
-            met = (self._disturbance.kind, self._disturbed_ns) if self._disturbed_ns >= 0 else ("", -1)
-            record = self._recorder.finish(self._result, self._time_ns, self._held_ticks, *met)
+            record = self._recorder.finish(
+                self._result,
+                self._current.time_ns,
+                self._held_ticks,
+                self._current.disturbance,
+                self._disturbed_ns,
+            )
             record.save(self._settings.record)
         self._publish_outcome()
         if self._settings.episodes == 0 or self._episode + 1 < self._settings.episodes:
@@ -339,16 +343,11 @@ class LabNode(RomanNode):
             else:
                 self._begin_episode()
 
-    @property
-    def _time_ns(self) -> int:
-        """Since the episode's start, pauses left out [ns]."""
-        return self._lab.stamp_ns - self._judge.paused_ns
-
     def _publish_outcome(self) -> None:
         values = {
             "episode": self._episode,
             "seed": self._settings.seed + self._episode,
-            "time_ns": self._time_ns,
+            "time_ns": self._current.time_ns,
             "first_ns": self._first_stamp,
             "real_time": self._real_time,
             HELD_TICKS: self._held_ticks,
@@ -365,14 +364,13 @@ class LabNode(RomanNode):
         )
 
 
-def start_named(text: str) -> Start:
+def start_named(text: str, task: str = "roman") -> Start:
     """Start of a skill's name, or of a scenario's number ("6") or name ("scenario_6").
 
     Raises:
         ConfigError: if there is no such start.
     """
-    number = text.removeprefix("scenario_")
-    return scenario_start(int(number)) if number.isdecimal() else skill_start(text)
+    return load_sim_task(task).start(text)
 
 
 def main() -> int:

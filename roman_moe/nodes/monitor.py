@@ -16,6 +16,7 @@ from std_msgs.msg import String
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.rates import Rates
 from roman_moe.core.bodies import MessageError
+from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
 from roman_moe.nodes.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local_name
@@ -24,7 +25,6 @@ from roman_moe.nodes.news import News
 from roman_moe.nodes.parameters import AUTOSTART
 from roman_moe.nodes.topics import DIAGNOSTICS, ENDED, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
 from roman_moe.nodes.wire import NumbersReader, serialized_stamp
-from roman_moe.sim.judge import Outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ class Standing:
     Attributes:
         start: name of the skill or scenario that it started from.
         seed: of its start and noise.
-        outcome: "running", "fault" or another value of `lab.judge.Outcome`.
+        outcome: "running", "fault" or another value of `core.outcome.Outcome`.
         time_s: since its start [s].
     """
 

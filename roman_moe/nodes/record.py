@@ -26,7 +26,7 @@ class EpisodeRecord:
     Attributes:
         start: name of the skill or scenario that it started from.
         seed: of its start and noise.
-        outcome: value of `lab.tasks.Outcome`: "success", "time_limit" and so on.
+        outcome: value of `core.outcome.Outcome`: "success", "time_limit" and so on.
         skills: columns of `weights`, in the controller's order.
         stamps_ns: of the ticks since the episode's start, pauses left out, (T,) [ns]; the first is 0.
         physics_states: MuJoCo's state at each tick's start, (T, n): `World.set_physics_state` takes a row.

@@ -1,8 +1,8 @@
-"""Gymnasium environments: each skill alone and the whole task, behind the lab that everything else uses.
+"""Gymnasium environments: each skill alone and the whole task, behind the world that everything else uses.
 
-Registered as `roman_moe/<skill>-v0` and `roman_moe/scenario-v0` (keyword `scenario`, 6 by default) when this module is
-imported; `gymnasium.make("roman_moe.sim.env:roman_moe/push-v0")` does both. Their specs are plain data: they go
-through JSON and pickle, and so do the environments themselves through pickle.
+Registered for every task that we ship as `<task>/<skill>-v0` and `<task>/scenario-v0` (keyword `scenario`, the longest
+by default) when this module is imported; `gymnasium.make("roman_moe.sim.env:roman/push-v0")` does both. Their specs are
+plain data: they go through JSON and pickle, and so do the environments themselves through pickle.
 """
 
 from __future__ import annotations
@@ -19,26 +19,18 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import to_command
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.roman import (
-    ACTION_SIZE,
-    FEATURES,
-    GRIPPER_OPEN,
-    OBSERVATIONS,
-    ROMAN,
-    SKILLS,
-    feature_indices,
-    feature_vector,
-)
-from roman_moe.core.state import SceneState
-from roman_moe.sim.disturbance import Disturbance
-from roman_moe.sim.judge import Judge, Outcome
-from roman_moe.sim.link import GOOD_LINK, CommandLink, LinkQuality
+from roman_moe.core.features import feature_layout
+from roman_moe.core.outcome import Outcome
+from roman_moe.core.tasks import SHIPPED, known_tasks, load_spec
+from roman_moe.sim.episode import Episode, Streams
+from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.render import Renderer
 from roman_moe.sim.reward import TaskReward, potential
-from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.task import SimTask, Start
 from roman_moe.sim.viewer import Viewer
-from roman_moe.sim.world import CONTROL_RATE, World
+from roman_moe.sim.world import World
 
 Observation = NDArray[np.float32]
 Quality = TypeVar("Quality", PoseNoise, LinkQuality, TaskReward)
@@ -48,15 +40,15 @@ PICTURE_SIZE = (640, 480)
 
 
 class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
-    """One kind of start in the lab.
+    """One kind of start of a task.
 
-    Observations are raw features in SI units through the pose noise, (n,); actions are `core.action`'s, (4,). The
+    Observations are raw features in SI units through the pose noise, (n,); actions are the task's, (m,). The
     reward is 1 when the episode is solved, else 0, unless another one is asked for. An episode is terminated when it is
     solved or lost and truncated at its time limit. `info["outcome"]` says which, and `info["is_success"]` whether it is
-    solved. The true scene is `env.lab.state`.
+    solved. The true scene is `env.world.state`.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": round(CONTROL_RATE)}  # noqa: RUF012 (as Gymnasium declares it)
+    metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012 (as Gymnasium declares it)
 
     def __init__(
         self,
@@ -90,7 +82,8 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ConfigError(f"unknown render mode {render_mode!r}: expected one of human, rgb_array, None")
-        self.lab = World()
+        self.world = World(start.task)
+        self.metadata = {**self.metadata, "render_fps": round(self.world.control_rate)}
         self.start = start
         self.features = tuple(features)
         self.noises = _kinds(PoseNoise, PoseNoise(NOISE_BOUND) if noise is None else noise)
@@ -100,64 +93,59 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.time_limit = math.inf if time_limit is None else time_limit
         self.links = _kinds(LinkQuality, links)
         self.render_mode = render_mode
+        spec = start.task.spec
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.features),), np.float32)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)
-        self._indices = feature_indices(self.features)
-        self._judge = Judge(start)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (spec.action.size,), np.float32)
+        self._layout = feature_layout(spec)
+        self._indices = self._layout.indices(self.features)
         self._renderer: Renderer | None = None
-        self._viewer = Viewer(self.lab) if render_mode == "human" else None
-        self._gripper_opening = GRIPPER_OPEN
-        self._noise = self.noises[0]
-        self._disturbance = Disturbance(start)
-        self._disturbed = False
-        self._link = CommandLink()
-        self._potential = 0.0
+        self._viewer = Viewer(self.world) if render_mode == "human" else None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
-        handed_over = self.handed_over_share > 0.0 and self.np_random.random() < self.handed_over_share
-        start = dataclasses.replace(self.start, handed_over=handed_over)
-        state = self._state = self.lab.reset(start, self.np_random)
-        self._judge.reset(self.lab)
-        self._gripper_opening = GRIPPER_OPEN
-        self._noise = self.noises[self.np_random.integers(len(self.noises))]
-        self._disturbed = bool(self.np_random.random() < self.disturbed_share)
-        if self._disturbed:
-            self._disturbance.reset(self.lab, self.np_random)
-        quality = self.links[self.np_random.integers(len(self.links))]
-        self._link.reset(quality, state.finger_opening, self.np_random)
-        if self.reward.progress:
-            self._potential = potential(state, self.start.skill)
+        rng = self.np_random
+        handed_over = self.handed_over_share > 0.0 and rng.random() < self.handed_over_share
+        self._episode = Episode(
+            self.world,
+            dataclasses.replace(self.start, handed_over=handed_over),
+            Streams.shared(rng),
+            noise=self.noises[rng.integers(len(self.noises))],
+            disturbed=bool(rng.random() < self.disturbed_share),
+            link=self.links[rng.integers(len(self.links))],
+            time_limit=self.time_limit,
+        )
+        self._gripper_opening = self.start.task.spec.gripper.open
+        self._potential = self._potential_now()
         self._show()
-        return self._observe(state), _info(Outcome.RUNNING)
+        return self._observe(), _info(Outcome.RUNNING)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        command = to_command(ROMAN, self.lab.stamp_ns, np.asarray(action, np.float64), self._gripper_opening)
+        command = to_command(
+            self.start.task.spec, self.world.stamp_ns, np.asarray(action, np.float64), self._gripper_opening
+        )
         self._gripper_opening = command.gripper_opening
-        if self._disturbed:
-            self._disturbance.update(self.lab, self._state)
-        state = self._state = self.lab.step(self._link.carry(command))
-        outcome = self._judge.update(self.lab)
-        if outcome is Outcome.RUNNING and state.stamp >= self.time_limit:
-            outcome = Outcome.TIME_LIMIT
+        outcome = self._episode.step(command)
         truncated = outcome is Outcome.TIME_LIMIT
         terminated = outcome is not Outcome.RUNNING and not truncated
-        reward = self.reward.success * (outcome is Outcome.SUCCESS)
-        if self.reward.progress:
-            before, self._potential = self._potential, potential(state, self.start.skill)
-            reward += self.reward.progress * (self._potential - before)
+        before, self._potential = self._potential, self._potential_now()
+        reward = self.reward.success * (outcome is Outcome.SUCCESS) + self.reward.progress * (self._potential - before)
         self._show()
-        return self._observe(state), reward, terminated, truncated, _info(outcome)
+        return self._observe(), reward, terminated, truncated, _info(outcome)
+
+    def _potential_now(self) -> float:
+        if not self.reward.progress:
+            return 0.0
+        return potential(self.start.task, self._episode.state, self.start.skill)
 
     def render(self) -> Any:
         """RGB picture of the overview camera, (480, 640, 3), in render mode `rgb_array`; else None."""
         if self.render_mode != "rgb_array":
             return None
         if self._renderer is None:
-            self._renderer = Renderer(self.lab, "overview", *PICTURE_SIZE)
-        return self._renderer.frame(self.lab.physics_state())
+            self._renderer = Renderer(self.world, "overview", *PICTURE_SIZE)
+        return self._renderer.frame(self.world.physics_state())
 
     def close(self) -> None:
         for shown in (self._renderer, self._viewer):
@@ -175,9 +163,8 @@ class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             self._viewer.update()
             time.sleep(1.0 / self.metadata["render_fps"])
 
-    def _observe(self, state: SceneState) -> Observation:
-        noisy = self._noise.apply(state, self.np_random)
-        return feature_vector(noisy)[self._indices].astype(np.float32)
+    def _observe(self) -> Observation:
+        return self._layout.vector(self._episode.scene)[self._indices].astype(np.float32)
 
 
 def _info(outcome: Outcome) -> dict[str, Any]:
@@ -185,17 +172,22 @@ def _info(outcome: Outcome) -> dict[str, Any]:
 
 
 class SkillEnv(LabEnv):
-    """One skill alone, observed as ROMAN's expert observes it."""
+    """One skill alone, observed as its expert observes it."""
 
-    def __init__(self, skill: str, **kwargs: Any) -> None:
-        super().__init__(skill_start(skill), OBSERVATIONS[skill], **kwargs)
+    def __init__(self, task: str | SimTask, skill: str, **kwargs: Any) -> None:
+        """`task`: its name, folder or what has been loaded from there; all else is LabEnv's."""
+        loaded = task if isinstance(task, SimTask) else load_sim_task(task)
+        super().__init__(loaded.start(skill), feature_layout(loaded.spec).observations[skill], **kwargs)
 
 
 class ScenarioEnv(LabEnv):
     """The whole task from a scenario's start, observed through all features."""
 
-    def __init__(self, scenario: int = 6, **kwargs: Any) -> None:
-        super().__init__(scenario_start(scenario), FEATURES, **kwargs)
+    def __init__(self, task: str | SimTask, scenario: int | None = None, **kwargs: Any) -> None:
+        """`task`: as SkillEnv's; `scenario`: its number, the last one if None; all else is LabEnv's."""
+        loaded = task if isinstance(task, SimTask) else load_sim_task(task)
+        number = len(loaded.spec.scenarios) - 1 if scenario is None else scenario
+        super().__init__(loaded.start(number), feature_layout(loaded.spec).names, **kwargs)
 
 
 def _kinds(kind: type[Quality], given: Quality | Mapping[str, Any] | Sequence[Any]) -> tuple[Quality, ...]:
@@ -204,15 +196,24 @@ def _kinds(kind: type[Quality], given: Quality | Mapping[str, Any] | Sequence[An
     return tuple(kind(**one) if isinstance(one, Mapping) else one for one in several)
 
 
-for _skill in SKILLS:
+def register(task: str) -> None:
+    """Register a task's environments with Gymnasium, under its own name."""
+    spec = load_spec(task)
+    for skill in spec.skills:
+        gymnasium.register(
+            f"{spec.name}/{skill}-v0",
+            entry_point="roman_moe.sim.env:SkillEnv",
+            vector_entry_point="roman_moe.sim.vector_env:skill_envs",
+            kwargs={"task": task, "skill": skill},
+        )
     gymnasium.register(
-        f"roman_moe/{_skill}-v0",
-        entry_point="roman_moe.sim.env:SkillEnv",
-        vector_entry_point="roman_moe.sim.vector_env:skill_envs",
-        kwargs={"skill": _skill},
+        f"{spec.name}/scenario-v0",
+        entry_point="roman_moe.sim.env:ScenarioEnv",
+        vector_entry_point="roman_moe.sim.vector_env:scenario_envs",
+        kwargs={"task": task},
     )
-gymnasium.register(
-    "roman_moe/scenario-v0",
-    entry_point="roman_moe.sim.env:ScenarioEnv",
-    vector_entry_point="roman_moe.sim.vector_env:scenario_envs",
-)
+
+
+for _name, _folder in known_tasks().items():
+    if _folder.parent == SHIPPED:
+        register(_name)

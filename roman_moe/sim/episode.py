@@ -1,8 +1,9 @@
-"""One episode, in process: the loop that evaluation, collection and tests share.
+"""One episode: the loop that evaluation, collection, the Gymnasium environments and the simulated arm's node drive.
 
 The trajectory follows from (controller, start, seed, noise, disturbed or not, link) alone: the start is drawn from
-`default_rng([seed, 0])`, the noise from `default_rng([seed, 1])`, one draw a scene in tick order. The ROS graph in
-lockstep draws the same; it knows no link.
+`default_rng([seed, 0])`, the noise from `default_rng([seed, 1])`, one draw a scene in tick order, a disturbance from
+`default_rng([seed, 3])` and what gets lost from `default_rng([seed, 4])`. The ROS graph in lockstep draws the same; it
+knows no link.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
-from roman_moe.core.state import SceneState
-from roman_moe.sim.disturbance import Disturbance
-from roman_moe.sim.judge import Judge, Outcome
+from roman_moe.core.outcome import Outcome
+from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.sim.disturbance import Disturber
+from roman_moe.sim.judge import Judge
 from roman_moe.sim.link import GOOD_LINK, CommandLink, LinkQuality
-from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.starts import Start
+from roman_moe.sim.noise import NO_NOISE, PoseNoise
+from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
 
 START_STREAM = 0
@@ -96,8 +98,107 @@ def falls_on(index: int, share: float) -> bool:
     return int((index + 1) * share) > int(index * share)
 
 
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """An episode's sources of randomness."""
+
+    start: np.random.Generator
+    noise: np.random.Generator
+    disturbance: np.random.Generator
+    link: np.random.Generator
+
+    @classmethod
+    def of_seed(cls, seed: int) -> Streams:
+        """One source for each use: what one of them draws changes no other."""
+        return cls(*(generator(seed, s) for s in (START_STREAM, NOISE_STREAM, DISTURBANCE_STREAM, LINK_STREAM)))
+
+    @classmethod
+    def shared(cls, rng: np.random.Generator) -> Streams:
+        """The same source for all uses."""
+        return cls(rng, rng, rng, rng)
+
+
+class Episode:
+    """One episode of a world, tick by tick: start, noise, disturbance, link and judge.
+
+    Attributes:
+        world: in which it happens; nothing else may step it.
+        start: where it began.
+        state: the true state at the present tick.
+        outcome: how it stands.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        start: Start,
+        streams: Streams,
+        *,
+        noise: PoseNoise = NO_NOISE,
+        disturbed: bool = False,
+        time_limit: float = math.inf,
+        link: LinkQuality = GOOD_LINK,
+    ) -> None:
+        """Begin it: the world is reset.
+
+        Args:
+            disturbed: whether it meets a disturbance.
+            time_limit: after which it ends as lost [s], if that is sooner than the task's own.
+            link: how well the commands get through to the arm.
+        """
+        self.world = world
+        self.start = start
+        self.state = world.reset(start, streams.start)
+        self.outcome = Outcome.RUNNING
+        self._noise = noise
+        self._streams = streams
+        self._scene: SceneState | None = None
+        self._time_limit = time_limit
+        self._judge = Judge(start)
+        self._link = CommandLink(link, self.state.finger_opening, streams.link)
+        self._disturber = Disturber(start, world, streams.disturbance) if disturbed else None
+
+    @property
+    def scene(self) -> SceneState:
+        """The present tick's state as a noisy pose source sees it: one draw a tick, at the first look."""
+        if self._scene is None:
+            self._scene = self._noise.apply(self.state, self._streams.noise)
+        return self._scene
+
+    @property
+    def time_ns(self) -> int:
+        """Since its start, pauses left out [ns]."""
+        return self.world.stamp_ns - self._judge.paused_ns
+
+    @property
+    def disturbance(self) -> str:
+        """Kind of the disturbance that it has met; "" for none so far."""
+        return self._disturber.kind if self._disturber is not None and self._disturber.acted_ns >= 0 else ""
+
+    def step(self, command: Command, *, paused: bool = False) -> Outcome:
+        """Go on by one tick under a command.
+
+        Args:
+            paused: whether nothing is disturbed and judged in this tick, and the episode's time stands still.
+
+        Raises:
+            RomanError: if the command is not finite or the physics diverged.
+        """
+        if self._disturber is not None and not paused:
+            self._disturber.update(self.world, self.state)
+        self.state = self.world.step(self._link.carry(command))
+        self._scene = None
+        if paused:
+            self._judge.paused_ns += round(NANOSECONDS / self.world.control_rate)
+            return self.outcome
+        self.outcome = self._judge.update(self.world)
+        if self.outcome is Outcome.RUNNING and self.state.stamp >= self._time_limit:
+            self.outcome = Outcome.TIME_LIMIT
+        return self.outcome
+
+
 def run_episode(
-    lab: World,
+    world: World,
     controller: StepController,
     start: Start,
     seed: int,
@@ -107,35 +208,20 @@ def run_episode(
     link: LinkQuality = GOOD_LINK,
     on_tick: Callable[[SceneState, Any], None] | None = None,
 ) -> EpisodeResult:
-    """Run one episode to its outcome.
+    """Run one episode to its outcome; all but these are `Episode`'s.
 
     Args:
-        disturbed: whether it meets a disturbance, drawn from `default_rng([seed, 3])`.
-        time_limit: after which it ends as lost [s], if that is sooner than the task's own.
-        link: how well the commands get through to the arm; what gets lost is drawn from `default_rng([seed, 4])`.
-        on_tick: called each tick with the scene as the controller's noise leaves it and the controller's answer.
+        seed: of all its draws, `Streams.of_seed`.
+        on_tick: called each tick with the scene as the noise leaves it and the controller's answer.
     """
-    judge = Judge(start)
-    state = lab.reset(start, generator(seed, START_STREAM))
-    noise_rng = generator(seed, NOISE_STREAM)
-    judge.reset(lab)
-    disturbance = Disturbance(start)
-    if disturbed:
-        disturbance.reset(lab, generator(seed, DISTURBANCE_STREAM))
-    commands = CommandLink()
-    commands.reset(link, state.finger_opening, generator(seed, LINK_STREAM))
+    episode = Episode(
+        world, start, Streams.of_seed(seed), noise=noise, disturbed=disturbed, time_limit=time_limit, link=link
+    )
     controller.reset()
-    outcome = Outcome.RUNNING
-    while outcome is Outcome.RUNNING:
-        scene = noise.apply(state, noise_rng)
-        step = controller.step(state if controller.reads_truth else scene)
+    while episode.outcome is Outcome.RUNNING:
+        scene = episode.scene
+        step = controller.step(episode.state if controller.reads_truth else scene)
         if on_tick is not None:
             on_tick(scene, step)
-        if disturbed:
-            disturbance.update(lab, state)
-        state = lab.step(commands.carry(step.command))
-        outcome = judge.update(lab)
-        if outcome is Outcome.RUNNING and state.stamp >= time_limit:
-            outcome = Outcome.TIME_LIMIT
-    met = disturbance.kind if disturbance.acted_ns >= 0 else ""
-    return EpisodeResult(start.name, seed, outcome.value, state.stamp, met)
+        episode.step(step.command)
+    return EpisodeResult(start.name, seed, episode.outcome.value, episode.state.stamp, episode.disturbance)

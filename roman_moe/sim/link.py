@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roman_moe.core.action import Command
+from roman_moe.core.action import Command, hold
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.roman import GRIPPER_OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,8 @@ POOR_LINK = LinkQuality(delay=1, lost_share=0.3)
 class CommandLink:
     """Carries one episode's commands."""
 
-    def __init__(self) -> None:
-        self.reset(GOOD_LINK, GRIPPER_OPEN, np.random.default_rng(0))
-
-    def reset(self, quality: LinkQuality, gripper_opening: float, rng: np.random.Generator) -> None:
-        """Begin an episode: nothing is under way.
+    def __init__(self, quality: LinkQuality, gripper_opening: float, rng: np.random.Generator) -> None:
+        """Nothing is under way.
 
         Args:
             quality: for the whole episode.
@@ -70,6 +66,6 @@ class CommandLink:
         if quality.lost_share and self._rng.random() < quality.lost_share:
             arrived = None
         if arrived is None:
-            return Command(command.stamp_ns, np.zeros(3), self._opening)
+            return hold(command.stamp_ns, self._opening)
         self._opening = arrived.gripper_opening
         return dataclasses.replace(arrived, stamp_ns=command.stamp_ns) if quality.delay else arrived

@@ -60,3 +60,7 @@ class PoseNoise:
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
         draw = rng.standard_normal(shape) * (self.bound / 3.0)
         return np.clip(draw, -self.bound, self.bound) if self.kind == "clipped" else draw
+
+
+NO_NOISE = PoseNoise(0.0)
+"""Poses as they are."""

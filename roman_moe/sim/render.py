@@ -1,4 +1,4 @@
-"""Pictures of the lab, drawn without a display from recorded states or the present one."""
+"""Pictures of a world, drawn without a display from recorded states or the present one."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ from numpy.typing import NDArray
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 from roman_moe.sim.world import World
 
-CAMERAS = ("overview", "left", "right")
-"""`left` and `right` are the fixed RGB cameras that between them see every object; `overview` is for people."""
-
 
 class Renderer:
-    """Draws one camera's view of a lab.
+    """Draws one camera's view of a world.
 
-    The lab is only a source of the model here: drawing a recorded state never touches its own.
+    The world is only a source of the model here: drawing a recorded state never touches its own.
     """
 
-    def __init__(self, lab: World, camera: str, width: int, height: int) -> None:
+    def __init__(self, world: World, camera: str, width: int, height: int) -> None:
         """`width`, `height`: of the pictures [pixels].
 
         Raises:
             ConfigError: if there is no such camera.
             MissingDependencyError: if no OpenGL library can be loaded.
         """
-        if camera not in CAMERAS:
-            raise ConfigError(f"unknown camera {camera!r}: expected one of {', '.join(CAMERAS)}")
-        self._model, self._data, self._camera = lab.model, mujoco.MjData(lab.model), camera
+        known = cameras(world)
+        if camera not in known:
+            raise ConfigError(f"unknown camera {camera!r}: expected one of {', '.join(known)}")
+        self._model, self._data, self._camera = world.model, mujoco.MjData(world.model), camera
         try:
             _draw_without_display()
             self._renderer = mujoco.Renderer(self._model, height=height, width=width)
@@ -61,6 +59,11 @@ class Renderer:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def cameras(world: World) -> tuple[str, ...]:
+    """Names of the scene's cameras; `overview` is for people."""
+    return tuple(world.model.camera(i).name for i in range(world.model.ncam))
 
 
 def _draw_without_display() -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from roman_moe.core.messages import BASE_FRAME
 from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
-from roman_moe.sim.world import model_path
+from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.world import World
 
 ROBOT = "roman_moe_lab"
 TCP = "hand_tcp"
@@ -27,7 +28,7 @@ FINGER_SPEED = 0.2  # [m/s] franka_description's limit of its finger joints
 
 def arm_urdf(model: mujoco.MjModel | None = None) -> str:
     """URDF of the arm in a lab's model, which is loaded if None."""
-    model = model or mujoco.MjModel.from_xml_path(str(model_path()))
+    model = model or World(load_sim_task("roman")).model
     robot = ET.Element("robot", name=ROBOT)
     ET.SubElement(robot, "link", name=BASE_FRAME)
     for body in _arm_bodies(model):

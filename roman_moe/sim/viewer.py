@@ -1,4 +1,4 @@
-"""MuJoCo's viewer beside a running lab: opens with a clear word if it cannot, and is gone when it is closed."""
+"""MuJoCo's viewer beside a running world: opens with a clear word if it cannot, and is gone when it is closed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ END_PATIENCE = 2.0  # [s]
 
 
 class Viewer:
-    """Shows a lab's own model and data in a window, drawn by a thread of its own.
+    """Shows a world's own model and data in a window, drawn by a thread of its own.
 
     Raises:
         RomanError: if there is no display.
     """
 
-    def __init__(self, lab: World) -> None:
+    def __init__(self, world: World) -> None:
         import glfw
         import mujoco.viewer
 
@@ -30,7 +30,7 @@ class Viewer:
                 reason = str(complaints[-1].message) if complaints else "GLFW does not start"
                 raise RomanError(f"MuJoCo's viewer cannot open: {reason}: it needs a display")
         before = set(threading.enumerate())
-        self._handle = mujoco.viewer.launch_passive(lab.model, lab.data, show_left_ui=False, show_right_ui=False)
+        self._handle = mujoco.viewer.launch_passive(world.model, world.data, show_left_ui=False, show_right_ui=False)
         self._threads = set(threading.enumerate()) - before
 
     def lock(self) -> contextlib.AbstractContextManager[None]:

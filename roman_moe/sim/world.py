@@ -1,4 +1,4 @@
-"""World: the laboratory as one object that takes commands and answers with scene states.
+"""World: a task's scene and an arm as one object that takes commands and answers with scene states.
 
 The same object stands behind the Gymnasium environments, the evaluation and the ROS node. Everything it reports is
 the true state; noise is added by whoever plays the camera.
@@ -6,9 +6,7 @@ the true state; noise is added by whoever plays the camera.
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
 
 import mujoco
 import numpy as np
@@ -16,65 +14,65 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.roman import OBJECTS, ROMAN
 from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.sim.arm import ARM_JOINTS, ArmController
-
-if TYPE_CHECKING:
-    from roman_moe.sim.starts import Start
-
-CONTROL_RATE = 20.0  # [Hz] of the experts, hence of the arm's commands
-BUTTON_PRESSED_SHARE = 0.8  # of its travel, while touched by the robot (ROMAN)
-
-
-def model_path() -> Path:
-    """The lab's MJCF file."""
-    return Path(str(resources.files("roman_moe.sim"))) / "assets" / "lab.xml"
+from roman_moe.sim.task import SimTask, Start, Vector
 
 
 class World:
-    """The simulated laboratory.
+    """A simulated scene with an arm.
 
     Attributes:
+        task: what is simulated.
+        skills: the task's, by name, for this world alone: what they remember is of its episode.
+        flags: values of the task's flags, (f,); skills set them.
+        loose: the MuJoCo ids of the task's loose bodies.
         model, data: the MuJoCo model and data; read them, but move things only through `reset` and `step`.
         control_rate: commands per simulated second [Hz].
         forced_opening: distance between the pads that something outside forces on the gripper [m]; None for nothing.
     """
 
-    def __init__(self, control_rate: float = CONTROL_RATE) -> None:
-        self.model = mujoco.MjModel.from_xml_path(str(model_path()))
+    def __init__(self, task: SimTask, control_rate: float | None = None) -> None:
+        """`control_rate`: the task's own if None.
+
+        Raises:
+            RomanError: if the control period is no whole number of physics steps.
+        """
+        self.task = task
+        self.model = mujoco.MjModel.from_xml_path(os.fspath(task.folder / task.scene))
         self.data = mujoco.MjData(self.model)
-        self.control_rate = control_rate
-        self.substeps = round(1.0 / (control_rate * self.model.opt.timestep))
-        if abs(self.substeps * self.model.opt.timestep * control_rate - 1.0) > 1e-9:
+        self.control_rate = task.spec.control_rate if control_rate is None else control_rate
+        self.substeps = round(1.0 / (self.control_rate * self.model.opt.timestep))
+        if abs(self.substeps * self.model.opt.timestep * self.control_rate - 1.0) > 1e-9:
             raise RomanError(
-                f"control rate {control_rate:g} Hz: the lab steps at rates whose period is a whole number of physics "
-                f"steps of {self.model.opt.timestep} s, such as 10, 20, 25, 40 or 50 Hz"
+                f"control rate {self.control_rate:g} Hz: the lab steps at rates whose period is a whole number of "
+                f"physics steps of {self.model.opt.timestep} s, such as 10, 20, 25, 40 or 50 Hz"
             )
-        self.arm = ArmController(self.model, 1.0 / control_rate)
+        self.arm = ArmController(self.model, 1.0 / self.control_rate)
         model = self.model
         self._hand = model.site("hand").id
-        self._sites = np.array([model.site(name).id for name in OBJECTS])
-        self._button_address = int(model.joint("button").qposadr[0])
-        self._button_geom = model.geom("button").id
-        self._button_travel = BUTTON_PRESSED_SHARE * float(model.joint("button").range[1])
+        self._sites = np.array([model.site(name).id for name in task.spec.objects])
         self._is_arm_geom = (model.geom_contype & 2).astype(bool)
         self._jacobian = np.zeros((3, model.nv))
         self._tick = 0
-        self._button_pressed = False
+        self.loose = [model.body(name).id for name in task.loose]
+        self.flags = np.zeros(len(task.spec.flags), dtype=bool)
         self.forced_opening: float | None = None
+        self.skills = {name: type(skill)(task.spec, name) for name, skill in task.skills.items()}
 
     def reset(self, start: Start, rng: np.random.Generator) -> SceneState:
-        """Put the lab into a random start; the same generator state gives the same start."""
+        """Put the world into a random start; the same generator state gives the same start."""
         mujoco.mj_resetData(self.model, self.data)
         self._tick = 0
-        self._button_pressed = False
+        self.flags[:] = False
         self.forced_opening = None
-        start.place(self, rng)
+        self.task.place(self, rng, start)
         mujoco.mj_forward(self.model, self.data)
         mujoco.mj_step(self.model, self.data, nstep=self.substeps)  # objects come to rest
         self.data.time = 0.0
-        self._update_kinematics()
+        self.update_kinematics()
+        for skill in self.skills.values():
+            skill.begin(self)
         return self.state
 
     def step(self, command: Command) -> SceneState:
@@ -89,12 +87,12 @@ class World:
         opening = command.gripper_opening if self.forced_opening is None else self.forced_opening
         self.arm.apply(data, command.linear_velocity, opening)
         mujoco.mj_step(self.model, data, nstep=self.substeps)
-        self._update_kinematics()
+        self.update_kinematics()
         self._tick += 1
         if data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
             raise RomanError(f"physics diverged at {data.time:.3f} s")
-        if not self._button_pressed and data.qpos[self._button_address] >= self._button_travel:
-            self._button_pressed = self._robot_touches(self._button_geom)
+        for skill in self.skills.values():
+            skill.watch(self)
         return self.state
 
     @property
@@ -108,19 +106,25 @@ class World:
         data = self.data
         mujoco.mj_jacSite(self.model, data, self._jacobian, None, self._hand)
         return SceneState(
-            spec=ROMAN,
+            spec=self.task.spec,
             stamp_ns=self.stamp_ns,
             hand_position=data.site_xpos[self._hand].copy(),
             hand_velocity=self._jacobian[:, :ARM_JOINTS] @ data.qvel[:ARM_JOINTS],
             finger_opening=float(data.qpos[ARM_JOINTS] + data.qpos[ARM_JOINTS + 1]),
             finger_forces=data.sensordata[:2].copy(),
             object_positions=data.site_xpos[self._sites],
-            flags=np.array([self._button_pressed]),
+            flags=self.flags.copy(),
         )
 
     @property
+    def hand_position(self) -> Vector:
+        """Of the point between the fingertips, (3,) [m]; not a copy."""
+        position: Vector = self.data.site_xpos[self._hand]
+        return position
+
+    @property
     def joint_positions(self) -> NDArray[np.float64]:
-        """Positions of the arm's joints, (7,) [rad]."""
+        """Positions of the arm's joints, (n,) [rad]."""
         return self.data.qpos[:ARM_JOINTS].copy()
 
     def physics_state(self) -> NDArray[np.float64]:
@@ -132,23 +136,52 @@ class World:
         self.data.qpos[:] = positions
         mujoco.mj_kinematics(self.model, self.data)
 
-    def touching(self, geom: int, body: int) -> bool:
+    def site(self, name: str) -> Vector:
+        """Position of a site, (3,) [m]; not a copy."""
+        position: Vector = self.data.site(name).xpos
+        return position
+
+    def height(self, body: str) -> float:
+        """Height of a body's origin [m]."""
+        return float(self.data.body(body).xpos[2])
+
+    def joint(self, name: str) -> float:
+        """Position of a joint with one degree of freedom [m or rad]."""
+        return float(self.data.qpos[self.model.jnt_qposadr[self.model.joint(name).id]])
+
+    def set_joint(self, name: str, value: float) -> None:
+        """Put a joint with one degree of freedom somewhere: for starts."""
+        self.data.joint(name).qpos = value
+
+    def put(self, body: str, position: Vector, yaw: float = 0.0) -> None:
+        """Put a loose body upright at a position [m], turned about the vertical [rad]: for starts."""
+        self.data.joint(body).qpos = [*position, np.cos(0.5 * yaw), 0.0, 0.0, np.sin(0.5 * yaw)]
+
+    def place_hand(self, position: Vector, gripper_opening: float) -> None:
+        """Put the arm at rest with the hand at a position [m]: for starts.
+
+        Raises:
+            ValueError: if the arm does not reach it.
+        """
+        self.arm.place(self.data, position, gripper_opening)
+
+    def touching(self, geom: str, body: str) -> bool:
         """Whether a geom is in contact with any geom of a body."""
+        number = self.model.geom(geom).id
+        return self._touches(number, self.model.geom_bodyid == self.model.body(body).id)
+
+    def robot_touches(self, geom: str) -> bool:
+        """Whether the arm is in contact with a geom."""
+        return self._touches(self.model.geom(geom).id, self._is_arm_geom)
+
+    def _touches(self, geom: int, others: NDArray[np.bool_]) -> bool:
+        """Whether a geom is in contact with one of the others, (ngeom,)."""
         pairs = self.data.contact.geom
-        bodies = self.model.geom_bodyid
         return bool(
-            (
-                ((pairs[:, 0] == geom) & (bodies[pairs[:, 1]] == body))
-                | ((pairs[:, 1] == geom) & (bodies[pairs[:, 0]] == body))
-            ).any()
+            (((pairs[:, 0] == geom) & others[pairs[:, 1]]) | ((pairs[:, 1] == geom) & others[pairs[:, 0]])).any()
         )
 
-    def _robot_touches(self, geom: int) -> bool:
-        pairs = self.data.contact.geom
-        arm = self._is_arm_geom
-        return bool((((pairs[:, 0] == geom) & arm[pairs[:, 1]]) | ((pairs[:, 1] == geom) & arm[pairs[:, 0]])).any())
-
-    def _update_kinematics(self) -> None:
-        # mj_step leaves positions of the last substep's start in site_xpos; bring them up to the state.
+    def update_kinematics(self) -> None:
+        """Bring the positions of bodies and sites up to the joints': `mj_step` leaves those of its last substep."""
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)

@@ -7,15 +7,15 @@ from roman_moe.sim.env import SkillEnv
 
 
 def test_bare_calls_repeat_the_environments_physics():
-    env = SkillEnv("push")
+    env = SkillEnv("roman", "roman", "push")
     _stretch(env, np.random.default_rng(0))
-    bare = env.lab.physics_state()
+    bare = env.world.physics_state()
     # The same actions once more through the environment, from the same start.
     rng = np.random.default_rng(0)
     env.reset(seed=int(rng.integers(2**31)))
     for action in rng.uniform(-1.0, 1.0, (100, 4)).astype(np.float32):
         env.step(action)
-    np.testing.assert_allclose(env.lab.physics_state(), bare, atol=1e-6)
+    np.testing.assert_allclose(env.world.physics_state(), bare, atol=1e-6)
 
 
 def test_all_figures_are_there_and_make_sense():

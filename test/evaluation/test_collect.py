@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from specs import ROMAN, TOP_SPEED
+from worlds import TASK
 
 from roman_moe.cli.collect import Collect
 from roman_moe.core.action import to_command
@@ -24,7 +25,6 @@ from roman_moe.evaluation.collect import Collection, Group, bursts, collect
 from roman_moe.sim.episode import EpisodeResult
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.oracle import SkillOracle
 from roman_moe.sim.starts import scenario_start, skill_start
 
 
@@ -96,9 +96,9 @@ def test_disturbed_commands_leave_the_recorded_answer_clean(tmp_path, quick):
     collect(small(tmp_path, perturbation=0.4, noise=PoseNoise(0.0), episodes=1, gate_episodes=0))
     episode = read_episode(tmp_path / "button" / "episode_000", ROMAN)
     assert episode.meta.perturbation == 0.4
-    oracle, disturbed = SkillOracle("button"), 0
+    oracle, disturbed = TASK.skills["button"], 0
     for state, answer, command in zip(episode.states, episode.answers, episode.commands, strict=True):
-        np.testing.assert_array_equal(answer, oracle.action(state))  # without noise the scene is the truth
+        np.testing.assert_array_equal(answer, oracle.demonstrate(state))  # without noise the scene is the truth
         clean = to_command(ROMAN, state.stamp_ns, answer, 0.0).linear_velocity
         disturbed += not np.array_equal(clean, command.linear_velocity)
         assert np.abs(command.linear_velocity).max() <= TOP_SPEED
@@ -115,13 +115,13 @@ def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
 
 def test_an_episode_over_a_poor_link_says_so_and_keeps_the_oracles_answers(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "groups", lambda collection: [Group("push", skill_start("push"), 1)])
-    oracle, rests = SkillOracle("push"), []
+    oracle, rests = TASK.skills["push"], []
     for share, link in ((0.0, (0, 0.0)), (1.0, (1, 0.3))):
         collect(small(tmp_path / f"{share}", poor_link_share=share, noise=PoseNoise(0.0)))
         episode = read_episode(tmp_path / f"{share}" / "push" / "episode_000", ROMAN)
         assert (episode.meta.delay, episode.meta.lost_share) == link
         for state, answer in zip(episode.states, episode.answers, strict=True):
-            np.testing.assert_allclose(answer, oracle.action(state), atol=1e-6)
+            np.testing.assert_allclose(answer, oracle.demonstrate(state), atol=1e-6)
         # The hand stands still, and the answer is to go on.
         pairs = zip(episode.states, episode.answers, strict=True)
         rests.append(sum(np.linalg.norm(a[:3]) > 0.3 and np.linalg.norm(s.hand_velocity) < 0.01 for s, a in pairs))

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 from specs import GRIPPER_OPEN, OBJECT_INDEX, SKILLS
+from worlds import TASK, roman_world
 
 from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
 from roman_moe.control.controller import ControlStep
@@ -44,7 +45,7 @@ class Still:
 
 @pytest.fixture(scope="module")
 def lab() -> World:
-    return World()
+    return roman_world()
 
 
 # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, Table I, method 3
@@ -104,7 +105,7 @@ def test_an_episode_follows_from_its_seed(lab):
         sent = []
         result = run_episode(
             lab,
-            OracleController("button"),
+            OracleController(TASK, "button"),
             skill_start("button"),
             seed,
             PoseNoise(0.005),
@@ -136,7 +137,7 @@ def test_a_disturbed_episode_follows_from_its_seed_and_is_the_undisturbed_one_un
         seen = []
         result = run_episode(
             lab,
-            OracleController("push"),
+            OracleController(TASK, "push"),
             skill_start("push"),
             7,
             PoseNoise(0.005),
@@ -161,7 +162,9 @@ def test_a_disturbed_episode_follows_from_its_seed_and_is_the_undisturbed_one_un
 def test_an_episode_that_is_cut_short_is_lost(lab):
     result = run_episode(lab, Still(), skill_start("push"), 5, PoseNoise(0.0), time_limit=1.5)
     assert (result.outcome, result.time_s) == ("time_limit", 1.5)
-    whole = run_episode(lab, OracleController("button"), skill_start("button"), 5, PoseNoise(0.0), time_limit=30.0)
+    whole = run_episode(
+        lab, OracleController(TASK, "button"), skill_start("button"), 5, PoseNoise(0.0), time_limit=30.0
+    )
     assert whole.success
 
 
@@ -300,7 +303,7 @@ def test_noise_bounds_come_in_the_order_given_and_once():
 
 
 def test_a_skill_alone_has_all_the_weight():
-    lab = World()
+    lab = roman_world()
     state = lab.reset(skill_start("push"), np.random.default_rng(0))
     step = make_controller("models/roman", "push").step(state)
     assert step.weights.tolist() == [1.0]

@@ -2,20 +2,20 @@
 
 import pytest
 from specs import SCENARIOS, SKILLS
+from worlds import roman_world
 
 from roman_moe.evaluation.controllers import make_controller
 from roman_moe.sim.env import NOISE_BOUND
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.noise import PoseNoise
 from roman_moe.sim.starts import scenario_start, skill_start
-from roman_moe.sim.world import World
 
 BUNDLE = "models/roman"
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return World()
+    return roman_world()
 
 
 def failures(lab, controller, start, seeds):

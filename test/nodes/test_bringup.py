@@ -16,6 +16,7 @@ import pytest
 from ros_rig import Rig
 from scenes import limit_time
 from specs import SKILLS
+from worlds import roman_world
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
@@ -32,7 +33,6 @@ from roman_moe.nodes.record import EpisodeRecord
 from roman_moe.nodes.topics import TWIST_COMMAND
 from roman_moe.sim.episode import run_episode as run_in_process
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.world import World
 
 NOISE = 0.005
 
@@ -47,7 +47,7 @@ class InProcess:
 
     @classmethod
     def of(cls, bundle: Path, start: str, seed: int, disturbed: bool = False) -> InProcess:
-        lab, controller = World(), Controller(load_bundle(bundle))
+        lab, controller = roman_world(), Controller(load_bundle(bundle))
         states, weights = [], []
 
         def on_tick(_: Any, step: Any) -> None:
@@ -60,7 +60,7 @@ class InProcess:
 
 
 def hand_positions(states: np.ndarray) -> np.ndarray:
-    lab = World()
+    lab = roman_world()
     positions = []
     for state in states:
         lab.set_physics_state(state)

@@ -15,6 +15,7 @@ from ros_rig import Rig
 from scenes import limit_time
 from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN, SKILLS
 from std_msgs.msg import Bool
+from worlds import roman_world
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
@@ -39,7 +40,6 @@ from roman_moe.nodes.topics import (
     TWIST_COMMAND,
 )
 from roman_moe.sim.starts import scenario_start, skill_start
-from roman_moe.sim.world import World
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])
@@ -76,7 +76,7 @@ class Harness:
 
 def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -> None:
     harness = Harness(rig, seed=3)
-    lab = World()
+    lab = roman_world()
     expected = [lab.reset(skill_start("push"), np.random.default_rng([3, 0]))]
     for tick in range(5):
         harness.reach(tick)
@@ -181,7 +181,7 @@ def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, m
     np.testing.assert_array_equal(record.stamps_ns, np.arange(4) * TICK_NS)
     np.testing.assert_array_equal(record.weights, weights[[0, 0, 2, 2]])
     np.testing.assert_array_equal(record.commands, np.tile([*FORWARD, 0.0, 0.0, 0.0, GRIPPER_OPEN], (4, 1)))
-    lab = World()
+    lab = roman_world()
     lab.reset(skill_start("push"), np.random.default_rng([9, 0]))
     np.testing.assert_array_equal(record.physics_states[0], lab.physics_state())
 

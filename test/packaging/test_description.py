@@ -166,7 +166,7 @@ sys.meta_path.insert(0, Blocker())
             {"mujoco", "gymnasium", "torch", "onnx", "rosbags", "matplotlib", "control_msgs", "moveit_msgs"},
         ),
         (
-            "import roman_moe.sim.world, roman_moe.sim.oracle",
+            "import roman_moe.sim.episode, roman_moe.tasks.roman.pull",
             {"torch", "rclpy", "onnxruntime", "rosbags", "matplotlib"},
         ),
         ("import roman_moe.demos.reader, roman_moe.demos.writer", {"mujoco", "torch", "rclpy", "onnxruntime"}),

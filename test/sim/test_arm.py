@@ -4,18 +4,17 @@ import mujoco
 import numpy as np
 import pytest
 from specs import GRIPPER_OPEN, HOME_POSITION
+from worlds import TASK, roman_world
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.sim import layout
 from roman_moe.sim.arm import ARM_JOINTS, LIMIT_MARGIN, ORIENTATION_GAIN, VELOCITY_LIMITS, ArmController
 from roman_moe.sim.starts import scenario_start
-from roman_moe.sim.world import World
 
 
 @pytest.fixture
 def lab():
-    lab = World()
+    lab = roman_world()
     lab.reset(scenario_start(6), np.random.default_rng(0))
     lab.arm.place(lab.data, HOME_POSITION, GRIPPER_OPEN)
     mujoco.mj_forward(lab.model, lab.data)
@@ -54,7 +53,7 @@ def tilt(lab):
     return np.arccos(np.clip((rotation[0] - rotation[4] - rotation[8] - 1.0) / 2.0, -1.0, 1.0))
 
 
-OFFSETS = np.random.default_rng(5).uniform(-1.0, 1.0, (12, 3)) * layout.HAND_RANGE
+OFFSETS = np.random.default_rng(5).uniform(-1.0, 1.0, (12, 3)) * TASK.hand_range
 FAR = ([0.2, 0.0, 0.0], [0.0, 0.2, 0.0], [0.2, -0.2, 0.0], [-0.2, 0.0, -0.2])
 """Velocities that take the hand as far as it gets: to a singular arm, and to ends of joints."""
 
@@ -95,7 +94,7 @@ def test_a_slow_hand_keeps_its_line_and_points_down(lab, offset):
 
 def random_pose(lab, rng, tilted):
     """A pose of the workspace with the elbow out of the posture's way and each joint moved by up to `tilted` [rad]."""
-    place(lab, HOME_POSITION + rng.uniform(-1.0, 1.0, 3) * layout.HAND_RANGE)
+    place(lab, HOME_POSITION + rng.uniform(-1.0, 1.0, 3) * TASK.hand_range)
     lab.data.qpos[:ARM_JOINTS] += rng.uniform(-tilted, tilted, ARM_JOINTS)
     mujoco.mj_forward(lab.model, lab.data)
     return lab.data.qpos[:ARM_JOINTS].copy()
@@ -187,7 +186,7 @@ def test_pushing_against_the_table_is_bounded_and_comes_back_at_once(lab):
 def test_every_start_of_the_hand_can_be_reached(lab):
     corners = np.array(np.meshgrid([-1, 0, 1], [-1, 0, 1], [-1, 0, 1])).reshape(3, -1).T
     for corner in corners:
-        wanted = HOME_POSITION + corner * layout.HAND_RANGE
+        wanted = HOME_POSITION + corner * TASK.hand_range
         lab.arm.place(lab.data, wanted, GRIPPER_OPEN)
         mujoco.mj_kinematics(lab.model, lab.data)
         assert np.linalg.norm(lab.data.site("hand").xpos - wanted) < 1e-3

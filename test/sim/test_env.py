@@ -10,12 +10,12 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from specs import FEATURES, OBSERVATIONS, SKILLS, feature_indices, feature_vector
+from worlds import TASK
 
 import roman_moe.sim.env
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.sim.link import LinkQuality
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.oracle import SkillOracle
 from roman_moe.sim.reward import TaskReward
 
 assert roman_moe.sim.env  # imported for its registrations
@@ -41,24 +41,24 @@ def same_steps(one, other, ticks=30):
 @pytest.mark.filterwarnings("ignore:.*Box observation space (min|max)imum value is")
 @pytest.mark.parametrize("name", (*SKILLS, "scenario"))
 def test_every_environment_passes_gymnasiums_checker(name):
-    env = gymnasium.make(f"roman_moe/{name}-v0")
+    env = gymnasium.make(f"roman/{name}-v0")
     check_env(env.unwrapped, skip_render_check=True)
     assert env.observation_space.shape == (len(OBSERVATIONS.get(name, FEATURES)),)
     env.close()
 
 
 def test_make_imports_by_module_name():
-    assert gymnasium.make("roman_moe.sim.env:roman_moe/button-v0").unwrapped.start.skill == "button"
+    assert gymnasium.make("roman_moe.sim.env:roman/button-v0").unwrapped.start.skill == "button"
 
 
 @pytest.mark.parametrize(("name", "chosen"), [*((name, {}) for name in (*SKILLS, "scenario")), ("push", CHOSEN)])
 def test_a_spec_goes_through_json_and_pickle(name, chosen):
-    env = gymnasium.make(f"roman_moe/{name}-v0", **chosen)
+    env = gymnasium.make(f"roman/{name}-v0", **chosen)
     for spec in (EnvSpec.from_json(env.spec.to_json()), pickle.loads(pickle.dumps(env.spec))):
         again = gymnasium.make(spec)
         np.testing.assert_array_equal(env.reset(seed=3)[0], again.reset(seed=3)[0])
         same_steps(env, again)
-    vector = gymnasium.make_vec(f"roman_moe/{name}-v0", num_envs=2, **chosen)
+    vector = gymnasium.make_vec(f"roman/{name}-v0", num_envs=2, **chosen)
     for spec in (EnvSpec.from_json(vector.spec.to_json()), pickle.loads(pickle.dumps(vector.spec))):
         again = gymnasium.make_vec(spec)
         np.testing.assert_array_equal(vector.reset(seed=3)[0], again.reset(seed=3)[0])
@@ -67,7 +67,7 @@ def test_a_spec_goes_through_json_and_pickle(name, chosen):
 
 
 def test_a_pickled_environment_goes_on_from_the_same_moment():
-    env = gymnasium.make("roman_moe/push-v0", **CHOSEN)
+    env = gymnasium.make("roman/push-v0", **CHOSEN)
     env.reset(seed=5)
     for _ in range(10):
         env.step(np.full(4, 0.3, np.float32))
@@ -79,9 +79,9 @@ def test_an_unknown_render_mode_and_a_missing_display_are_one_line_at_once(monke
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match="^unknown render mode 'depth': expected one of human, rgb_array, None$"):
-        gymnasium.make("roman_moe/push-v0", render_mode="depth")
+        gymnasium.make("roman/push-v0", render_mode="depth")
     with pytest.raises(RomanError, match="viewer cannot open: .*it needs a display$"):
-        gymnasium.make("roman_moe/push-v0", render_mode="human")
+        gymnasium.make("roman/push-v0", render_mode="human")
 
 
 def test_the_viewer_shows_every_step_and_closes_with_the_environment(monkeypatch):
@@ -98,7 +98,7 @@ def test_the_viewer_shows_every_step_and_closes_with_the_environment(monkeypatch
             seen.append("closed")
 
     monkeypatch.setattr("roman_moe.sim.env.Viewer", Window)
-    env = gymnasium.make("roman_moe/push-v0", render_mode="human")
+    env = gymnasium.make("roman/push-v0", render_mode="human")
     env.reset(seed=0)
     env.step(np.zeros(4, np.float32))
     env.step(np.zeros(4, np.float32))
@@ -110,17 +110,17 @@ def test_the_viewer_shows_every_step_and_closes_with_the_environment(monkeypatch
 
 def test_an_import_alone_registers():
     program = "import gymnasium, roman_moe.sim.env as envs; gymnasium.register_envs(envs)\n"
-    program += "print(gymnasium.make('roman_moe/push-v0').unwrapped.start.skill)"
+    program += "print(gymnasium.make('roman/push-v0').unwrapped.start.skill)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "push\n"
 
 
 def test_the_oracle_earns_the_reward_once_at_the_end():
-    env = gymnasium.make("roman_moe/button-v0", noise=PoseNoise(0.0)).unwrapped
+    env = gymnasium.make("roman/button-v0", noise=PoseNoise(0.0)).unwrapped
     env.reset(seed=3)
-    oracle, rewards, done = SkillOracle("button"), [], False
+    oracle, rewards, done = TASK.skills["button"], [], False
     while not done:
-        _, reward, terminated, truncated, info = env.step(oracle.action(env.lab.state))
+        _, reward, terminated, truncated, info = env.step(oracle.demonstrate(env.world.state))
         rewards.append(reward)
         done = terminated or truncated
     assert (sum(rewards), rewards[-1], terminated, truncated) == (1.0, 1.0, True, False)
@@ -128,7 +128,7 @@ def test_the_oracle_earns_the_reward_once_at_the_end():
 
 
 def test_an_episode_is_truncated_at_its_time_limit():
-    env = gymnasium.make("roman_moe/push-v0").unwrapped
+    env = gymnasium.make("roman/push-v0").unwrapped
     env.reset(seed=0)
     for tick in range(1, 1601):
         _, reward, terminated, truncated, info = env.step(np.zeros(4, np.float32))
@@ -138,7 +138,7 @@ def test_an_episode_is_truncated_at_its_time_limit():
 
 
 def test_an_episode_is_truncated_at_a_shorter_time_limit_too():
-    env = gymnasium.make("roman_moe/push-v0", time_limit=1.0).unwrapped
+    env = gymnasium.make("roman/push-v0", time_limit=1.0).unwrapped
     env.reset(seed=0)
     steps = [env.step(np.zeros(4, np.float32)) for _ in range(20)]
     assert [truncated for _, _, _, truncated, _ in steps] == [False] * 19 + [True]
@@ -147,14 +147,14 @@ def test_an_episode_is_truncated_at_a_shorter_time_limit_too():
 
 
 def test_one_of_several_noises_is_drawn_for_a_whole_episode():
-    env = gymnasium.make("roman_moe/push-v0", noise=[PoseNoise(0.0), PoseNoise(0.02)]).unwrapped
+    env = gymnasium.make("roman/push-v0", noise=[PoseNoise(0.0), PoseNoise(0.02)]).unwrapped
     columns, kinds = feature_indices(env.features), set()
     for seed in range(12):
         observations = [env.reset(seed=seed)[0]]
-        truths = [feature_vector(env.lab.state)[columns]]
+        truths = [feature_vector(env.world.state)[columns]]
         for _ in range(10):
             observations.append(env.step(np.zeros(4, np.float32))[0])
-            truths.append(feature_vector(env.lab.state)[columns])
+            truths.append(feature_vector(env.world.state)[columns])
         noisy = np.abs(np.array(observations) - np.array(truths)).max(axis=1) > 1e-6  # what float32 leaves
         assert noisy.all() or not noisy.any()
         kinds.add(bool(noisy[0]))
@@ -163,18 +163,18 @@ def test_one_of_several_noises_is_drawn_for_a_whole_episode():
 
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 4, 16), (1.0, 20, 20)])
 def test_the_share_of_disturbed_episodes_is_the_one_asked_for(share, least, most):
-    env, shoved = gymnasium.make("roman_moe/push-v0", disturbed_share=share).unwrapped, 0
+    env, shoved = gymnasium.make("roman/push-v0", disturbed_share=share).unwrapped, 0
     for seed in range(20):
         env.reset(seed=seed)
-        before = env.lab.state.position("rack")
+        before = env.world.state.position("rack")
         for _ in range(60):
             env.step(np.zeros(4, np.float32))
-        shoved += np.linalg.norm(env.lab.state.position("rack") - before) > 0.002
+        shoved += np.linalg.norm(env.world.state.position("rack") - before) > 0.002
     assert least <= shoved <= most
 
 
 def test_the_share_of_handed_over_episodes_is_the_one_asked_for():
-    env = gymnasium.make("roman_moe/pick_and_place-v0", handed_over_share=0.5).unwrapped
-    states = [(env.reset(seed=seed), env.lab.state)[1] for seed in range(20)]
+    env = gymnasium.make("roman/pick_and_place-v0", handed_over_share=0.5).unwrapped
+    states = [(env.reset(seed=seed), env.world.state)[1] for seed in range(20)]
     at_door = [np.linalg.norm(state.hand_position - state.position("door_handle")) < 0.16 for state in states]
     assert 4 <= sum(at_door) <= 16

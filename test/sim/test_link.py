@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from specs import GRIPPER_CLOSED
+from worlds import roman_world
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError
@@ -14,20 +15,19 @@ from roman_moe.sim.episode import run_episode
 from roman_moe.sim.link import CommandLink, LinkQuality
 from roman_moe.sim.noise import PoseNoise
 from roman_moe.sim.starts import skill_start
-from roman_moe.sim.world import World
 
 TICK_NS = 50_000_000
 
 
 def carried(quality: LinkQuality, count: int, seed: int = 0) -> list[Command]:
     """What arrives of commands whose speed and opening are their number."""
-    link = CommandLink()
-    link.reset(quality, GRIPPER_CLOSED, np.random.default_rng(seed))
+    link = CommandLink(quality, GRIPPER_CLOSED, np.random.default_rng(seed))
     return [link.carry(Command(i * TICK_NS, np.full(3, 1.0 + i), 0.001 * i)) for i in range(count)]
 
 
 def test_a_good_link_changes_nothing():
-    link, command = CommandLink(), Command(TICK_NS, np.ones(3), 0.02)
+    link = CommandLink(LinkQuality(), GRIPPER_CLOSED, np.random.default_rng(0))
+    command = Command(TICK_NS, np.ones(3), 0.02)
     assert link.carry(command) is command
 
 
@@ -70,13 +70,13 @@ def test_a_link_that_cannot_be_is_refused(delay, share, expected):
 
 def test_an_environment_draws_one_link_for_a_whole_episode():
     """The hand follows the first command at once, or three ticks later."""
-    env, kinds = SkillEnv("push", noise=PoseNoise(0.0), links=(LinkQuality(0), LinkQuality(3))), set()
+    env, kinds = SkillEnv("roman", "roman", "push", noise=PoseNoise(0.0), links=(LinkQuality(0), LinkQuality(3))), set()
     for seed in range(12):
         env.reset(seed=seed)
         moved = []
         for _ in range(5):
             env.step(np.array([0.0, 0.0, 1.0, 1.0], np.float32))
-            moved.append(bool(env.lab.state.hand_velocity[2] > 0.02))
+            moved.append(bool(env.world.state.hand_velocity[2] > 0.02))
         assert moved in ([True] * 5, [False] * 3 + [True] * 2)
         kinds.add(moved[0])
     assert kinds == {True, False}
@@ -86,7 +86,7 @@ def test_an_episode_over_a_poor_link_follows_from_its_seed():
     def episode(link: LinkQuality):
         seen, hands = [], []
         result = run_episode(
-            World(),
+            roman_world(),
             make_controller("oracle", "button"),
             skill_start("button"),
             5,

@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 import mujoco
 import numpy as np
 import pytest
+from worlds import roman_world
 
 from roman_moe.core.messages import BASE_FRAME
 from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
 from roman_moe.sim.urdf import TCP, arm_urdf, joint_names, roll_pitch_yaw
-from roman_moe.sim.world import World
 
 KEEP = '<mujoco><compiler fusestatic="false" discardvisual="false" strippath="false"/></mujoco></robot>'
 LINKS = (*(f"link{i}" for i in range(8)), "hand", "finger_left", "finger_right")
@@ -19,7 +19,7 @@ LINKS = (*(f"link{i}" for i in range(8)), "hand", "finger_left", "finger_right")
 
 @pytest.fixture(scope="module")
 def lab():
-    return World()
+    return roman_world()
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def transcript(envs, mode):
 
 
 def ours(mode):
-    envs = gymnasium.make_vec("roman_moe/push-v0", num_envs=3, autoreset_mode=mode)
+    envs = gymnasium.make_vec("roman/push-v0", num_envs=3, autoreset_mode=mode)
     for env, limit in zip(envs.envs, LIMITS, strict=True):
         env.time_limit = limit
     return envs
@@ -55,7 +55,7 @@ def ours(mode):
 
 def gymnasiums(mode, vectorization, **more):
     kwargs = {"autoreset_mode": mode, **more}
-    envs = gymnasium.make_vec("roman_moe/push-v0", num_envs=3, vectorization_mode=vectorization, vector_kwargs=kwargs)
+    envs = gymnasium.make_vec("roman/push-v0", num_envs=3, vectorization_mode=vectorization, vector_kwargs=kwargs)
     envs.set_attr("time_limit", list(LIMITS))
     return envs
 
@@ -115,31 +115,31 @@ def test_side_by_side_gives_what_one_by_one_gives_for_any_number_of_threads():
     actions = np.random.default_rng(0).uniform(-1, 1, (30, 3, 4)).astype(np.float32)
     runs = []
     for threads in (1, 3):
-        envs = gymnasium.make_vec("roman_moe/pick_and_place-v0", num_envs=3, threads=threads)
+        envs = gymnasium.make_vec("roman/pick_and_place-v0", num_envs=3, threads=threads)
         first, _ = envs.reset(seed=10)
         runs.append(np.array([first, *(envs.step(action)[0] for action in actions)]))
         envs.close()
     np.testing.assert_array_equal(runs[0], runs[1])
     for i in range(3):
-        env = gymnasium.make("roman_moe/pick_and_place-v0").unwrapped
+        env = gymnasium.make("roman/pick_and_place-v0").unwrapped
         single = [env.reset(seed=10 + i)[0], *(env.step(action[i])[0] for action in actions)]
         np.testing.assert_array_equal(runs[0][:, i], np.array(single))
 
 
 def test_side_by_side_what_is_not_active_does_not_move():
-    envs = gymnasium.make_vec("roman_moe/push-v0", num_envs=3).unwrapped
-    resting = gymnasium.make("roman_moe/push-v0").unwrapped
+    envs = gymnasium.make_vec("roman/push-v0", num_envs=3).unwrapped
+    resting = gymnasium.make("roman/push-v0").unwrapped
     first, _ = envs.reset(seed=10)
     resting.reset(seed=11)
     actions = np.random.default_rng(0).uniform(-1, 1, (6, 3, 4)).astype(np.float32)
-    before = envs.envs[1].lab.physics_state()
+    before = envs.envs[1].world.physics_state()
     for action in actions[:4]:
         observations, rewards, terminated, truncated, infos = envs.step(action, np.array([True, False, True]))
         np.testing.assert_array_equal(observations[1], first[1])
         assert (rewards[1], terminated[1], truncated[1]) == (0.0, False, False)
         assert infos["outcome"].tolist() == ["running", None, "running"]
         assert infos["_outcome"].tolist() == infos["_is_success"].tolist() == [True, False, True]
-    np.testing.assert_array_equal(envs.envs[1].lab.physics_state(), before)
+    np.testing.assert_array_equal(envs.envs[1].world.physics_state(), before)
     assert np.all(observations[[0, 2], :3] != first[[0, 2], :3])
     np.testing.assert_array_equal(envs.step(actions[4], np.zeros(3, bool))[0], observations)
     for action in actions[4:]:  # once active again it goes on as if it had never rested
@@ -148,9 +148,9 @@ def test_side_by_side_what_is_not_active_does_not_move():
 
 
 def test_side_by_side_an_ended_episode_starts_anew_and_keeps_its_last_observation():
-    envs = gymnasium.make_vec("roman_moe/button-v0", num_envs=2)
+    envs = gymnasium.make_vec("roman/button-v0", num_envs=2)
     envs.reset(seed=0)
-    envs.unwrapped.envs[1].lab.data.joint("rack").qpos[:3] = [1.5, 0.0, 0.5]
+    envs.unwrapped.envs[1].world.data.joint("rack").qpos[:3] = [1.5, 0.0, 0.5]
     observations, _, terminated, truncated, infos = envs.step(np.zeros((2, 4), np.float32))
     assert (terminated.tolist(), truncated.tolist()) == ([False, True], [False, False])
     assert infos["final_obs"][0] is None

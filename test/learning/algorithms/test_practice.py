@@ -84,7 +84,7 @@ def test_weights_are_held_between_the_gates_decisions_but_not_into_the_next_epis
     practice.close()
     # The first environment ended in the first of the second decision's two ticks and then waited for a new decision.
     assert practice.ticks == 7
-    assert [env.lab.stamp_ns for env in envs] == [0, 200_000_000]
+    assert [env.world.stamp_ns for env in envs] == [0, 200_000_000]
 
 
 def test_unused_hooks_of_the_vector_interface_do_not_pretend():

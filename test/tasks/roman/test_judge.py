@@ -4,26 +4,25 @@ import mujoco
 import numpy as np
 import pytest
 from specs import HOME_POSITION, SKILLS
+from worlds import TASK, roman_world
 
 from roman_moe.core.action import hold
-from roman_moe.sim.judge import Judge, Outcome
-from roman_moe.sim.starts import scenario_start, skill_start
-from roman_moe.sim.world import World
+from roman_moe.core.outcome import Outcome
+from roman_moe.sim.judge import Judge
 
 WHOLE = "scenario"
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return World()
+    return roman_world()
 
 
 def begin(lab, name):
     """A judge at the first tick of an episode of a skill, or of the last scenario, with the hand at home."""
-    start = scenario_start(0) if name == WHOLE else skill_start(name)
+    start = TASK.start(0) if name == WHOLE else TASK.start(name)
     lab.reset(start, np.random.default_rng(4))
     judge = Judge(start)
-    judge.reset(lab)
     at(lab, 8.0)
     hand(lab, 0.0)
     return judge
@@ -66,7 +65,7 @@ def rest_on(lab, name, site, gap):
 
 
 def pushed(lab, judge, share):
-    rack_at(lab, share * abs(judge._rack_distance))
+    rack_at(lab, share * abs(lab.skills["push"].distance))
 
 
 # For each skill: the value in question, just inside and just outside, and how to bring it about.
@@ -100,7 +99,7 @@ def test_the_button_is_pressed_from_80_percent_on_while_the_robot_touches_it(
     lab, monkeypatch, travel, touched, pressed
 ):
     judge = begin(lab, "button")
-    monkeypatch.setattr(lab, "_robot_touches", lambda geom: touched and geom == lab.model.geom("button").id)
+    monkeypatch.setattr(lab, "robot_touches", lambda geom: touched and geom == "button")
     lab.model.jnt_stiffness[lab.model.joint("button").id] = 0.0  # it stays where it is put
     slide(lab, "button", travel)
     monkeypatch.setattr("mujoco.mj_step", lambda *_, **__: None)
@@ -130,7 +129,7 @@ def solve(lab, name):
     else:
         rack_at(lab, 0.0)
         vial_in_hole(lab, -0.0002)
-        lab._button_pressed = True
+        lab.flags[0] = True
 
 
 @pytest.mark.parametrize(("distance", "solved"), [(0.0269, True), (0.0271, False), (-0.0269, True), (-0.0271, False)])
@@ -148,7 +147,7 @@ def test_the_whole_task_wants_button_and_vial(lab, missing):
     solve(lab, WHOLE)
     assert judge.update(lab) is Outcome.SUCCESS
     if missing == "button":
-        lab._button_pressed = False
+        lab.flags[0] = False
     else:
         vial_in_hole(lab, 0.002)
     assert judge.update(lab) is Outcome.RUNNING
