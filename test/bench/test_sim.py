@@ -7,7 +7,7 @@ from roman_moe.sim.env import SkillEnv
 
 
 def test_bare_calls_repeat_the_environments_physics():
-    env = SkillEnv("roman", "roman", "push")
+    env = SkillEnv("roman", "push")
     _stretch(env, np.random.default_rng(0))
     bare = env.world.physics_state()
     # The same actions once more through the environment, from the same start.

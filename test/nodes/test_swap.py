@@ -143,7 +143,7 @@ def test_a_policy_of_stable_baselines3_takes_over_as_well(rig: Rig, bundle: Path
     from roman_moe.cli.main import main
     from roman_moe.sim.env import SkillEnv
 
-    policy = sb3.PPO("MlpPolicy", SkillEnv("roman", "roman", "push"), seed=0, device="cpu")
+    policy = sb3.PPO("MlpPolicy", SkillEnv("roman", "push"), seed=0, device="cpu")
     policy.save(tmp_path / "policy.zip")
     file = tmp_path / "push.onnx"
     assert main(["export", "--from", str(tmp_path / "policy.zip"), "--skill", "push", "--to", str(file)]) == 0

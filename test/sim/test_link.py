@@ -70,7 +70,7 @@ def test_a_link_that_cannot_be_is_refused(delay, share, expected):
 
 def test_an_environment_draws_one_link_for_a_whole_episode():
     """The hand follows the first command at once, or three ticks later."""
-    env, kinds = SkillEnv("roman", "roman", "push", noise=PoseNoise(0.0), links=(LinkQuality(0), LinkQuality(3))), set()
+    env, kinds = SkillEnv("roman", "push", noise=PoseNoise(0.0), links=(LinkQuality(0), LinkQuality(3))), set()
     for seed in range(12):
         env.reset(seed=seed)
         moved = []

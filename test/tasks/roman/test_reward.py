@@ -86,7 +86,7 @@ def test_coming_nearer_to_what_has_to_be_grasped_counts(lab):
 @pytest.mark.parametrize("whole", [False, True])
 def test_progress_adds_up_to_the_potential_won_whatever_the_way(whole):
     reward = TaskReward(success=0.0, progress=4.0)
-    env = ScenarioEnv("roman", 6, reward=reward) if whole else SkillEnv("roman", "roman", "pull", reward=reward)
+    env = ScenarioEnv("roman", 6, reward=reward) if whole else SkillEnv("roman", "pull", reward=reward)
     env.reset(seed=1)
     start, oracle, earned = potential(TASK, env.world.state, env.start.skill), TASK.skills["pull"], []
     for tick in range(100):
@@ -99,7 +99,7 @@ def test_progress_adds_up_to_the_potential_won_whatever_the_way(whole):
 
 
 def test_a_solved_episode_earns_its_progress_and_success_once():
-    env = SkillEnv("roman", "roman", "button", reward=TaskReward(success=10.0, progress=4.0))
+    env = SkillEnv("roman", "button", reward=TaskReward(success=10.0, progress=4.0))
     env.reset(seed=3)
     start, oracle, rewards, done = potential(TASK, env.world.state, "button"), TASK.skills["button"], [], False
     while not done:
