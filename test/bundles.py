@@ -13,7 +13,7 @@ from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manif
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.rates import Rates
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.learning.policies.geometry import relative_matrix
+from roman_moe.learning.policies.geometry import relative_matrix, relative_turns
 from roman_moe.learning.policies.onnx_graph import PolicyParameters, policy_model
 
 
@@ -31,7 +31,7 @@ def tiny_network(
     """Content of an .onnx file with random weights for a skill or "gate"."""
     metadata = metadata or tiny_metadata(name)
     rng = np.random.default_rng([seed, *name.encode()])
-    extra = relative_matrix(metadata.features).shape[1]
+    extra = relative_matrix(metadata.features).shape[1] + 2 * len(relative_turns(metadata.features, metadata.units))
     joined = len(metadata.features) + extra
     sizes = (joined + 2 * extra, *hidden, len(metadata.outputs))
     layers = [

@@ -15,12 +15,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
+from roman_moe.core.spec import GATE, MONOLITHIC, ObjectSpec, TaskSpec
 from roman_moe.core.state import SceneState, heading
 
 AXES = ("x", "y", "z")
 FINGER_FORCES = ("finger_force.left", "finger_force.right")
 HOME_DISTANCE = "home_distance"
+YAW = "yaw"
+"""In units of a sine and cosine: the angle about the vertical that they are of."""
 
 
 def axes(name: str) -> tuple[str, ...]:
@@ -79,8 +81,8 @@ class FeatureLayout:
             (FINGER_FORCES, f"{spec.gripper.force_scale:g}N"),
             (("finger_opening",), "m"),
             *((axes(name), "m") for name in spec.objects),
-            *((_turning_of(spec, name), "1") for name in spec.objects),
-            (orientation_features("hand", self._hand_turns), "1"),
+            *((_turning_of(spec, name), _turning_unit(each)) for name, each in spec.objects.items()),
+            (orientation_features("hand", self._hand_turns), YAW if self._hand_turns == "yaw" else "1"),
             (hand_turning[len(hand_turning) - len(turns) :], "rad/s"),
             (spec.flags, "1"),
             ((HOME_DISTANCE,), "m from ({:g} {:g} {:g})".format(*spec.home.position)),
@@ -149,6 +151,13 @@ class FeatureLayout:
         """Rows of the objects that some features tell of."""
         observed = {name.partition(".")[0] for name in names}
         return np.array([i for i, name in enumerate(self.spec.objects) if name in observed], dtype=np.intp)
+
+
+def _turning_unit(each: ObjectSpec) -> str:
+    """Of sine and cosine, the angle that they are of: "2 yaw" of what looks the same after half a turn."""
+    if each.orientation != "yaw":
+        return "1"
+    return YAW if each.symmetry == 1 else f"{each.symmetry} {YAW}"
 
 
 def _turning_of(spec: TaskSpec, name: str) -> tuple[str, ...]:

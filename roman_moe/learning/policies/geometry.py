@@ -1,18 +1,20 @@
-"""Relative positions as a fixed linear map of an observation, derived from the names of its features.
+"""Relative positions and turns of an observation, derived from the names and units of its features.
 
 A policy that must bring a hand within millimetres of an object learns it from few demonstrations only if it is shown
-the difference: absolute positions hide it behind numbers a hundred times larger.
+the difference: absolute positions hide it behind numbers a hundred times larger. So it is with angles, of which an
+observation holds sine and cosine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.features import AXES, axes
+from roman_moe.core.features import AXES, YAW, axes
 
 HAND = "hand_position"
 HAND_VECTORS = (HAND, "hand_velocity", "hand_angular_velocity")
@@ -54,3 +56,37 @@ def relative_matrix(features: Sequence[str]) -> NDArray[np.float64]:
             matrix[index[end_feature], 3 * k + axis] = 1.0
             matrix[index[start_feature], 3 * k + axis] = -1.0
     return matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The angle from one thing to another, of which sine and cosine are taken.
+
+    Attributes:
+        end: column of the sine of n times the second thing's yaw; the next column holds the cosine.
+        origin: likewise of the first thing, of its yaw itself if `doublings` is not 0.
+        doublings: by which the first thing's angle becomes n times its yaw.
+    """
+
+    end: int
+    origin: int
+    doublings: int
+
+
+def relative_turns(features: Sequence[str], units: Sequence[str]) -> tuple[Turn, ...]:
+    """Turns from the hand to each thing, then from each thing to each later one of the same symmetry.
+
+    Not to a thing that looks the same after a third of a turn, or a fifth: an angle is only ever doubled.
+    """
+    sines = {name.removesuffix(f".{YAW}_sin"): i for i, name in enumerate(features) if name.endswith(f".{YAW}_sin")}
+    folds = {name: int(units[i].removesuffix(YAW) or 1) for name, i in sines.items()}
+    hand = sines.pop("hand", None)
+    turns = []
+    if hand is not None:
+        turns = [
+            Turn(column, hand, folds[name].bit_length() - 1)
+            for name, column in sines.items()
+            if folds[name].bit_count() == 1
+        ]
+    pairs = [(a, b) for a, b in combinations(sines, 2) if folds[a] == folds[b]]
+    return (*turns, *(Turn(sines[b], sines[a], 0) for a, b in pairs))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.learning.policies.geometry import relative_matrix
+from roman_moe.learning.policies.geometry import relative_matrix, relative_turns
 
 NORMALISED_LIMIT = 5.0
 """Normalised observations are clipped to +- this (ml-agents `normalize: true`)."""
@@ -29,14 +29,15 @@ MIN_STD = 0.02
 class ObservationLayer(nn.Module):
     """From raw features, (B, n), to what the MLP sees, (B, size).
 
-    Normalised features and relative positions, clipped; then the relative positions squashed by tanh(r / scale) for
-    each scale, which resolve millimetres near contact and only tell the direction far away.
+    Normalised features, relative positions and relative turns, clipped; then these relative numbers squashed by
+    tanh(r / scale) for each scale, which resolve millimetres near contact and only tell the direction far away.
     """
 
-    def __init__(self, features: Sequence[str], near_scales: Sequence[float]) -> None:
+    def __init__(self, features: Sequence[str], units: Sequence[str], near_scales: Sequence[float]) -> None:
         super().__init__()
         relative = torch.as_tensor(relative_matrix(features), dtype=torch.float32)
-        observed, extra = relative.shape
+        self._turns = relative_turns(features, units)
+        observed, extra = relative.shape[0], relative.shape[1] + 2 * len(self._turns)
         self.near_scales = tuple(near_scales)
         self.size = observed + extra * (1 + len(self.near_scales))
         self.relative: Tensor
@@ -48,12 +49,23 @@ class ObservationLayer(nn.Module):
 
     def fit(self, observations: Tensor) -> None:
         """Take mean and standard deviation from observations, (N, n)."""
-        values = torch.cat([observations, observations @ self.relative], dim=1).double()
+        values = torch.cat([observations, self._relative(observations)], dim=1).double()
         self.mean.copy_(values.mean(dim=0))
         self.std.copy_(values.std(dim=0, unbiased=False).clamp(min=MIN_STD))
 
+    def _relative(self, observation: Tensor) -> Tensor:
+        parts = [observation @ self.relative]
+        for turn in self._turns:
+            end_sine, end_cosine = observation[:, turn.end], observation[:, turn.end + 1]
+            sine, cosine = observation[:, turn.origin], observation[:, turn.origin + 1]
+            for _ in range(turn.doublings):
+                sine, cosine = 2.0 * sine * cosine, cosine * cosine - sine * sine
+            across, along = end_sine * cosine - end_cosine * sine, end_cosine * cosine + end_sine * sine
+            parts.append(torch.stack([across, along], dim=1))
+        return torch.cat(parts, dim=1)
+
     def forward(self, observation: Tensor) -> Tensor:
-        relative = observation @ self.relative
+        relative = self._relative(observation)
         normalised = (torch.cat([observation, relative], dim=1) - self.mean) / self.std
         near = [torch.tanh(relative / scale) for scale in self.near_scales]
         return torch.cat([normalised.clamp(-NORMALISED_LIMIT, NORMALISED_LIMIT), *near], dim=1)
@@ -82,7 +94,8 @@ class MLPPolicy(nn.Module):
         self.spec, self.name = spec, name
         self.features = tuple(feature_layout(spec).observations[name] if features is None else features)
         self.outputs = spec.skill_names if name == GATE else spec.action.layout
-        self.observation = ObservationLayer(self.features, near_scales)
+        units = [feature_layout(spec).units[name] for name in self.features]
+        self.observation = ObservationLayer(self.features, units, near_scales)
         self.hidden = tuple(hidden)
         sizes = (self.observation.size, *hidden)
         self.body = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))

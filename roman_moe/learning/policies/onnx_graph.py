@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.core.spec import GATE
-from roman_moe.learning.policies.geometry import relative_matrix
+from roman_moe.learning.policies.geometry import Turn, relative_matrix, relative_turns
 
 OPSET = 17
 IR_VERSION = 8  # what onnxruntime reads since 1.10
@@ -29,10 +29,10 @@ class PolicyParameters:
     """Numbers of an `MLPPolicy`.
 
     Attributes:
-        mean: of features and relative positions, (n + m,).
+        mean: of features, relative positions and relative turns, (n + m,).
         std: likewise.
         clip: limit of the normalised values.
-        near_scales: of the squashed relative positions [m].
+        near_scales: of the squashed relative positions [m] and turns.
         layers: weight (inputs, outputs) and bias of the hidden layers, then of the head.
         gain: of the gate's softmax; not read for an expert.
     """
@@ -64,7 +64,7 @@ class Graph:
 def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> bytes:
     """Content of the .onnx file of a policy: `observation` [batch, n] to `action` or `weights` [batch, k]."""
     graph = Graph()
-    x = _observation_layer(graph, parameters, metadata.features)
+    x = _observation_layer(graph, parameters, metadata)
     *hidden, head = parameters.layers
     for i, (weight, bias) in enumerate(hidden):
         x = graph.add(
@@ -107,19 +107,24 @@ def finished_model(graph: Graph, metadata: NetworkMetadata, output: str) -> byte
     return data
 
 
-def _observation_layer(graph: Graph, parameters: PolicyParameters, features: Sequence[str]) -> str:
+def _observation_layer(graph: Graph, parameters: PolicyParameters, metadata: NetworkMetadata) -> str:
     """The same as `networks.ObservationLayer`, in few operators: at this size each one costs as much as its arithmetic.
 
-    One projection gives features, relative positions, and these once more for each near scale. Its entries are -1, 0
-    and 1, so each relative position is one exact subtraction.
+    One projection gives features, relative positions and turns, and these once more for each near scale. Its entries are
+    -1, 0 and 1, so each relative position is one exact subtraction.
     """
-    matrix = relative_matrix(features)
-    scales = parameters.near_scales
+    features, turns = metadata.features, relative_turns(metadata.features, metadata.units)
+    positions, scales = relative_matrix(features), parameters.near_scales
+    count, turning = len(features), 2 * len(turns)
+    matrix = np.zeros((count + turning, positions.shape[1] + turning))
+    matrix[:count, : positions.shape[1]] = positions
+    matrix[count:, positions.shape[1] :] = np.eye(turning)
     near = matrix.shape[1] * len(scales)
-    projection = np.hstack([np.eye(len(features)), matrix, *[matrix] * len(scales)])
+    projection = np.hstack([np.eye(count + turning, count), matrix, *[matrix] * len(scales)])
+    observed = _with_turns(graph, turns, count) if turns else "observation"
     centre = np.concatenate([parameters.mean, np.zeros(near)])
     scale = np.concatenate([parameters.std, np.repeat(scales, matrix.shape[1])])
-    x = graph.add("MatMul", ["observation", graph.constant("projection", projection)], "projected")
+    x = graph.add("MatMul", [observed, graph.constant("projection", projection)], "projected")
     x = graph.add("Sub", [x, graph.constant("centre", centre)], "centred")
     x = graph.add("Div", [x, graph.constant("scale", scale)], "scaled")
     limits = [graph.constant("lower", -parameters.clip), graph.constant("upper", parameters.clip)]
@@ -130,3 +135,46 @@ def _observation_layer(graph: Graph, parameters: PolicyParameters, features: Seq
     graph.nodes.append(helper.make_node("Split", [x, "sizes"], ["far", "near"], name="split", axis=1))
     parts = [graph.add("Clip", ["far", *limits], "far_limited"), graph.add("Tanh", ["near"], "near_squashed")]
     return graph.add("Concat", parts, "inputs", axis=1)
+
+
+def _with_turns(graph: Graph, turns: Sequence[Turn], count: int) -> str:
+    """The observation, and behind it sine and cosine of each turn."""
+    chosen = np.zeros((count, 4 * len(turns)))
+    for k, turn in enumerate(turns):
+        for part, column in enumerate((turn.end, turn.end + 1, turn.origin, turn.origin + 1)):
+            chosen[column, part * len(turns) + k] = 1.0
+    picked = graph.add("MatMul", ["observation", graph.constant("turning", chosen)], "picked")
+    sizes = numpy_helper.from_array(np.full(4, len(turns), dtype=np.int64), "turn_sizes")
+    graph.constants.append(sizes)
+    names = ["end_sine", "end_cosine", "sine", "cosine"]
+    graph.nodes.append(helper.make_node("Split", [picked, "turn_sizes"], names, name="turn_split", axis=1))
+    sine, cosine = "sine", "cosine"
+    for step in range(max(turn.doublings for turn in turns)):
+        sine, cosine = _doubled(graph, sine, cosine, [float(turn.doublings > step) for turn in turns], step)
+    parts = [
+        (graph.add("Mul", ["end_sine", cosine], "across_0"), graph.add("Mul", ["end_cosine", sine], "across_1")),
+        (graph.add("Mul", ["end_cosine", cosine], "along_0"), graph.add("Mul", ["end_sine", sine], "along_1")),
+    ]
+    across, along = graph.add("Sub", [*parts[0]], "across"), graph.add("Add", [*parts[1]], "along")
+    order = np.zeros((2 * len(turns), 2 * len(turns)))  # sine and cosine of a turn side by side
+    for k in range(len(turns)):
+        order[k, 2 * k] = order[len(turns) + k, 2 * k + 1] = 1.0
+    apart = graph.add("Concat", [across, along], "turns_apart", axis=1)
+    turned = graph.add("MatMul", [apart, graph.constant("turn_order", order)], "turns")
+    return graph.add("Concat", ["observation", turned], "observed", axis=1)
+
+
+def _doubled(graph: Graph, sine: str, cosine: str, which: Sequence[float], step: int) -> tuple[str, str]:
+    """Sine and cosine of twice the angle, where `which` is 1."""
+    mask = graph.constant(f"doubled_{step}", np.array(which))
+    rest = graph.constant(f"kept_{step}", 1.0 - np.array(which))
+    product = graph.add("Mul", [sine, cosine], f"product_{step}")
+    twice = graph.add("Add", [product, product], f"twice_{step}")
+    squares = [graph.add("Mul", [x, x], f"square_{step}_{i}") for i, x in enumerate((cosine, sine))]
+    difference = graph.add("Sub", squares, f"difference_{step}")
+    results = []
+    for new, old, name in ((twice, sine, "sine"), (difference, cosine, "cosine")):
+        taken = graph.add("Mul", [new, mask], f"taken_{name}_{step}")
+        kept = graph.add("Mul", [old, rest], f"kept_{name}_{step}")
+        results.append(graph.add("Add", [taken, kept], f"{name}_{step}"))
+    return results[0], results[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import BundleError
+from roman_moe.core.features import feature_layout
+from roman_moe.core.tasks import load_spec
 from roman_moe.learning import export
 from roman_moe.learning.algorithms.bc import loss_of
 from roman_moe.learning.export import PARITY_TOLERANCE, export_policy, parity
@@ -142,3 +145,42 @@ def test_a_folder_with_other_files_is_not_overwritten(tmp_path: Path):
     with pytest.raises(BundleError, match=r"holds thesis\.tex"):
         write_bundle(tmp_path, ROMAN, bundle_contents(1), Rates(), {})
     assert (tmp_path / "thesis.tex").exists()
+
+
+KITTING = load_spec("kitting")
+
+
+def turning(**angles: float) -> torch.Tensor:
+    """What the tile's expert observes of things turned by these angles [rad], (1, n)."""
+    features = feature_layout(KITTING).observations["insert_tile"]
+    observation = torch.zeros(1, len(features))
+    for name, angle in angles.items():
+        fold = 1 if name == "hand" else KITTING.objects[name].symmetry
+        for part, value in (("sin", math.sin(fold * angle)), ("cos", math.cos(fold * angle))):
+            observation[0, features.index(f"{name}.yaw_{part}")] = value
+    return observation
+
+
+def test_relative_turns_are_object_minus_hand_then_target_minus_object():
+    network = MLPPolicy(KITTING, "insert_tile", hidden=(4,))
+    seen = network.observation._relative(turning(hand=0.2, tile=0.7, slot=0.3))[0, -6:]
+    turns = (2 * (0.7 - 0.2), 2 * (0.3 - 0.2), 2 * (0.3 - 0.7))
+    expected = [value for turn in turns for value in (math.sin(turn), math.cos(turn))]
+    np.testing.assert_allclose(seen.numpy(), expected, atol=1e-6)
+
+
+def test_a_thing_turned_by_its_symmetry_looks_the_same():
+    network = MLPPolicy(KITTING, "insert_tile", hidden=(4,))
+    one, other = (network(turning(hand=0.2, tile=0.7 + turn, slot=0.3)) for turn in (0.0, math.pi))
+    np.testing.assert_allclose(one.detach().numpy(), other.detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", KITTING.networks)
+def test_torch_and_onnx_answer_the_same_where_things_turn(name: str):
+    torch.manual_seed(0)
+    count = len(feature_layout(KITTING).observations[name])
+    seen = np.random.default_rng(1).normal(0.3, 0.2, size=(200, count)).astype(np.float32)
+    network = MLPPolicy(KITTING, name, (16, 16))
+    network.observation.fit(torch.from_numpy(seen))
+    data = export_policy(network.eval(), seen, Rates())
+    assert parity(network, data, 3.0 * seen[:50]) <= PARITY_TOLERANCE
