@@ -17,9 +17,10 @@ from __future__ import annotations
 import importlib
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import mujoco
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from numpy.typing import NDArray
@@ -347,7 +348,8 @@ class PointRobot(Node):
     """A robot that is a point with six straight joints, behind a ServoNode, on the topics of an arm's file.
 
     Attributes:
-        position: of the point between the fingertips [m].
+        orientation: of the pose that it publishes, a quaternion.
+        drift: at which it turns whenever it moves, whatever Servo says [rad/s].
         opening: of the fingers [m].
         moves: whether it follows Servo; one that does not has, say, its controller stopped.
     """
@@ -363,8 +365,37 @@ class PointRobot(Node):
         driver = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._pose = self.create_publisher(PoseStamped, config.pose.topic, driver)
         self._joints = self.create_publisher(JointState, config.fingers.topic, driver)
-        self.position, self.opening, self.moves = np.array(position), 0.08, True
+        self.orientation, self.drift = np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3)  # the hand looks down
+        self._tip = np.array(position) - self._between(config.twist.tip_offset)  # that Servo's twists move
+        self.opening, self.moves = 0.08, True
         self.joint_positions = np.zeros(6)
+
+    def _between(self, offset: Sequence[float]) -> Matrix:
+        """An offset of the arm's file, in the base frame, (3,) [m]."""
+        turned: Matrix = np.zeros(3)
+        mujoco.mju_rotVecQuat(turned, np.array(offset), self.orientation[[3, 0, 1, 2]])
+        return turned
+
+    @property
+    def position(self) -> Matrix:
+        """Of the point between the fingertips, (3,) [m]."""
+        return self._tip + self._between(self._config.twist.tip_offset)
+
+    def turned(self) -> Matrix:
+        """How it has turned about the base frame's axes since it looked straight down, (3,) [rad]."""
+        turned, difference = np.zeros(3), np.zeros(4)
+        mujoco.mju_mulQuat(difference, self.orientation[[3, 0, 1, 2]], np.array([0.0, -1.0, 0.0, 0.0]))
+        mujoco.mju_quat2Vel(turned, difference, 1.0)
+        return turned
+
+    def turn(self, rotation: Matrix) -> None:
+        """Turn about the base frame's axes, (3,) [rad], with the tip where it is."""
+        step, turned = np.zeros(4), np.zeros(4)
+        angle = float(np.linalg.norm(rotation))
+        if angle > 0.0:
+            mujoco.mju_axisAngle2Quat(step, rotation / angle, angle)
+            mujoco.mju_mulQuat(turned, step, self.orientation[[3, 0, 1, 2]])
+            self.orientation = turned[[1, 2, 3, 0]]
 
     def jacobian(self, joints: Matrix) -> Matrix:
         """The joints are those of the base frame's axes."""
@@ -377,7 +408,8 @@ class PointRobot(Node):
         def step() -> None:
             velocity = servo.step()
             if self.moves:
-                self.position = self.position + period * velocity[:3]
+                self._tip = self._tip + period * velocity[:3]
+                self.turn(period * (velocity[3:] + self.drift * bool(velocity.any())))
             self.tell()
 
         self.create_timer(period, step)
@@ -387,9 +419,8 @@ class PointRobot(Node):
         config, pose = self._config, PoseStamped()
         pose.header.stamp, pose.header.frame_id = self.get_clock().now().to_msg(), config.twist.frame
         p, q = pose.pose.position, pose.pose.orientation
-        tool = np.array(config.pose.tool_offset) * (1.0, -1.0, -1.0)  # the hand looks down
-        p.x, p.y, p.z = (self.position - tool).tolist()
-        q.x, q.w = 1.0, 0.0
+        p.x, p.y, p.z = (self.position - self._between(config.pose.tool_offset)).tolist()
+        q.x, q.y, q.z, q.w = self.orientation.tolist()
         self._pose.publish(pose)
         self._joints.publish(JointState(**self.finger_states()))
 

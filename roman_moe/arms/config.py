@@ -24,6 +24,9 @@ class TwistConfig:
         frame: of the twists, and of the poses: the base frame, at the arm's first link.
         command_in_type: as Servo's parameter: "speed_units" (m/s) or "unitless" (-1 to 1, of `scale`).
         scale: as Servo's parameter scale.linear, the speed that a unitless 1 stands for [m/s].
+        rotational_scale: as Servo's parameter scale.rotational, likewise for turning [rad/s].
+        tip_offset: from the tip of Servo's planning group, which its twists move, to the point between the fingertips,
+            in the pose's own frame, three numbers [m].
         rate: at which a command is repeated until the next one [Hz].
         halt_messages: zero twists sent when the arm is halted, before silence.
     """
@@ -32,12 +35,16 @@ class TwistConfig:
     frame: str = "base"
     command_in_type: str = "speed_units"
     scale: float = 0.4
+    rotational_scale: float = 0.8
+    tip_offset: tuple[float, ...] = (0.0, 0.0, 0.0)
     rate: float = 40.0
     halt_messages: int = 4
 
     def __post_init__(self) -> None:
         _one_of("twist.command_in_type", self.command_in_type, "speed_units", "unitless")
         _positive("twist.scale", self.scale)
+        _positive("twist.rotational_scale", self.rotational_scale)
+        _offset("twist.tip_offset", self.tip_offset)
         if not (math.isfinite(self.rate) and self.rate >= 2.0 / SERVO_TIMEOUT):
             least = 2.0 / SERVO_TIMEOUT
             raise ValueError(f"twist.rate {self.rate} Hz: expected at least {least} Hz: Servo waits {SERVO_TIMEOUT} s")
@@ -52,6 +59,8 @@ class PoseConfig:
     Attributes:
         topic: of geometry_msgs/PoseStamped, in the frame of the twists.
         tool_offset: from that pose to the point between the fingertips, in the pose's own frame, three numbers [m].
+        tool_orientation: of the hand in the pose's own frame, a quaternion x, y, z, w: the hand's z axis points out of
+            the gripper, and its fingers move along y.
         max_age: by its stamp and since its receipt [s].
         clock_tolerance: by how much its stamp may be ahead of this machine's clock [s].
         velocity_window: of poses from which the hand's velocity is taken [s].
@@ -59,13 +68,16 @@ class PoseConfig:
 
     topic: str
     tool_offset: tuple[float, ...] = (0.0, 0.0, 0.0)
+    tool_orientation: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)
     max_age: float = 0.1
     clock_tolerance: float = 0.01
     velocity_window: float = 0.04
 
     def __post_init__(self) -> None:
-        if len(self.tool_offset) != 3 or not all(map(math.isfinite, self.tool_offset)):
-            raise ValueError(f"pose.tool_offset {list(self.tool_offset)}: expected three finite numbers")
+        _offset("pose.tool_offset", self.tool_offset)
+        turn = self.tool_orientation
+        if len(turn) != 4 or not abs(math.hypot(*turn) - 1.0) < 1e-3:
+            raise ValueError(f"pose.tool_orientation {list(turn)}: expected a unit quaternion x, y, z, w")
         for name in ("max_age", "clock_tolerance", "velocity_window"):
             _positive(f"pose.{name}", getattr(self, name))
 
@@ -204,6 +216,11 @@ def load_arm_config(path: str | Path, spec: TaskSpec) -> ArmConfig:
 def _one_of(name: str, value: str, *choices: str) -> None:
     if value not in choices:
         raise ValueError(f"{name} {value!r}: expected {' or '.join(map(repr, choices))}")
+
+
+def _offset(name: str, offset: tuple[float, ...]) -> None:
+    if len(offset) != 3 or not all(map(math.isfinite, offset)):
+        raise ValueError(f"{name} {list(offset)}: expected three finite numbers")
 
 
 def _positive(name: str, value: float) -> None:

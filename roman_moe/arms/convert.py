@@ -7,54 +7,69 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.arms.config import FingersConfig, GripperConfig, TwistConfig
+from roman_moe.arms.config import ArmConfig, FingersConfig, GripperConfig, PoseConfig, TwistConfig
+from roman_moe.arms.keeping import HandPose
+from roman_moe.arms.rotation import Quaternion, inverse, product, rotate, unit
 
-UNIT_TOLERANCE = 1e-2
-"""By which a quaternion's norm may differ from 1: drivers send what they measure."""
 
+def twist_numbers(twist: Sequence[float], config: TwistConfig) -> list[float]:
+    """What to write into Servo's twist.
 
-def twist_numbers(velocity: Sequence[float], config: TwistConfig) -> list[float]:
-    """What to write into Servo's twist for a linear velocity.
-
-    A unitless component beyond 1 makes Servo drop the whole command, so that a velocity too large for the scale is
-    shortened, its direction kept.
+    A unitless component beyond 1 makes Servo drop the whole command, so that a velocity too large for its scale is
+    shortened, its direction kept; the linear and the angular one each for itself.
 
     Args:
-        velocity: of the hand, (3,) [m/s].
+        twist: linear and angular velocity, (6,) [m/s, rad/s].
 
     Returns:
-        Three numbers, in m/s or unitless.
+        Six numbers, in m/s and rad/s, or unitless.
     """
     if config.command_in_type == "speed_units":
-        return [float(v) for v in velocity]
-    numbers = [float(v) / config.scale for v in velocity]
+        return [float(v) for v in twist]
+    return [*_unitless(twist[:3], config.scale), *_unitless(twist[3:], config.rotational_scale)]
+
+
+def _unitless(velocity: Sequence[float], scale: float) -> list[float]:
+    numbers = [float(v) / scale for v in velocity]
     largest = max(map(abs, numbers))
     return [n / largest for n in numbers] if largest > 1.0 else numbers
 
 
-def tool_position(
-    position: Sequence[float], quaternion: Sequence[float], tool_offset: Sequence[float]
-) -> NDArray[np.float64]:
-    """Position of the point between the fingertips, (3,) [m].
+def tip_twist(twist: NDArray[np.float64], hand: Quaternion, config: ArmConfig) -> NDArray[np.float64]:
+    """The twist at the tip of Servo's planning group, (6,), for one at the point between the fingertips.
+
+    .. math:: v_{tip} = v + \\omega \\times (p_{tip} - p)
+
+    Args:
+        twist: linear and angular velocity, (6,) [m/s, rad/s].
+        hand: orientation of the hand, (4,).
+        config: of the arm.
+    """
+    angular = twist[3:]
+    if not angular.any():
+        return twist
+    pose = product(hand, inverse(np.array(config.pose.tool_orientation)))
+    lever = -rotate(pose, np.array(config.twist.tip_offset))
+    return np.concatenate([twist[:3] + np.cross(angular, lever), angular])
+
+
+def hand_pose(position: Sequence[float], quaternion: Sequence[float], config: PoseConfig) -> HandPose:
+    """The hand's pose, of the pose that a robot publishes.
 
     .. math:: p = p_{pose} + R(q)\\, t
 
     Args:
         position: of the pose, (3,) [m].
         quaternion: of the pose, x, y, z, w, near unit length.
-        tool_offset: t, in the pose's own frame, (3,) [m].
+        config: says t, the tool's offset, and the hand's orientation in the pose's own frame.
 
     Raises:
         ValueError: if the quaternion is none.
     """
-    q = np.asarray(quaternion, dtype=np.float64)
-    norm = float(np.sqrt(q @ q))
-    if not abs(norm - 1.0) <= UNIT_TOLERANCE:
-        raise ValueError(f"quaternion of norm {norm:.3g}: expected 1")
-    axis, w = q[:3] / norm, q[3] / norm
-    offset = np.asarray(tool_offset, dtype=np.float64)
-    turned = offset + 2.0 * np.cross(axis, np.cross(axis, offset) + w * offset)
-    return np.asarray(position, dtype=np.float64) + turned
+    pose = unit(np.asarray(quaternion, dtype=np.float64))
+    offset = rotate(pose, np.array(config.tool_offset))
+    orientation = product(pose, np.array(config.tool_orientation))
+    return HandPose(np.asarray(position, dtype=np.float64) + offset, orientation)
 
 
 def finger_opening(positions: Mapping[str, float], config: FingersConfig) -> float:

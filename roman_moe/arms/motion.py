@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.arms.clock import STEP_BACK_NS
+from roman_moe.arms.keeping import HandPose
+from roman_moe.arms.rotation import inverse, product, rotation_vector
 from roman_moe.core.state import NANOSECONDS
 
 STILL = 0.0005  # [m] by which fingers that stand still may move
@@ -16,15 +18,15 @@ HELD_APART = 0.003  # [m] at least between what fingers were told and where they
 
 
 class VelocityEstimate:
-    """Velocity of the hand as the slope of a straight line through its last positions (least squares)."""
+    """Velocities of the hand as slopes of straight lines through its last poses (least squares)."""
 
     def __init__(self, window: float) -> None:
-        """`window`: age of the oldest position that counts [s]; the estimate lags by half of it."""
+        """`window`: age of the oldest pose that counts [s]; the estimate lags by half of it."""
         self._window_ns = round(window * NANOSECONDS)
-        self._samples: deque[tuple[int, NDArray[np.float64]]] = deque()
+        self._samples: deque[tuple[int, HandPose]] = deque()
 
-    def add(self, stamp_ns: int, position: NDArray[np.float64]) -> bool:
-        """A position, (3,) [m], and whether it counts.
+    def add(self, stamp_ns: int, pose: HandPose) -> bool:
+        """A pose, and whether it counts.
 
         One that comes again, or that was overtaken, does not. One from well before the last begins anew: the clock was
         set back.
@@ -33,21 +35,28 @@ class VelocityEstimate:
             if stamp_ns >= self._samples[-1][0] - STEP_BACK_NS:
                 return False
             self._samples.clear()
-        self._samples.append((stamp_ns, position))
+        self._samples.append((stamp_ns, pose))
         # two at least: a robot that tells its pose less often than the window has a velocity, too
         while len(self._samples) > 2 and stamp_ns - self._samples[0][0] > self._window_ns:
             self._samples.popleft()
         return True
 
     def velocity(self) -> NDArray[np.float64]:
-        """(3,) [m/s]; zero as long as there is one position alone."""
-        if len(self._samples) < 2:
+        """(3,) [m/s]; zero as long as there is one pose alone."""
+        return self._slope([pose.position for _, pose in self._samples])
+
+    def angular_velocity(self) -> NDArray[np.float64]:
+        """About the base frame's axes, (3,) [rad/s]; zero as long as there is one pose alone."""
+        newest = inverse(self._samples[-1][1].orientation) if self._samples else np.zeros(4)
+        return self._slope([rotation_vector(product(pose.orientation, newest)) for _, pose in self._samples])
+
+    def _slope(self, values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        if len(values) < 2:
             return np.zeros(3)
         newest = self._samples[-1][0]
         times = np.array([(stamp - newest) / NANOSECONDS for stamp, _ in self._samples])
         times -= times.mean()
-        positions = np.array([position for _, position in self._samples])
-        slope: NDArray[np.float64] = times @ positions / (times @ times)
+        slope: NDArray[np.float64] = times @ np.array(values) / (times @ times)
         return slope
 
 

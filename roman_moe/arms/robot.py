@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from roman_moe.arms.clock import Freshness
 from roman_moe.arms.config import ArmConfig
-from roman_moe.arms.convert import finger_opening, tool_position
+from roman_moe.arms.convert import finger_opening, hand_pose
+from roman_moe.arms.keeping import HandPose
 from roman_moe.arms.motion import StallEstimate, VelocityEstimate
 from roman_moe.core.bodies import MessageError
 from roman_moe.core.spec import TaskSpec
-from roman_moe.core.state import HandState
+from roman_moe.core.state import POINTING_DOWN, HandState
 
 
 class RobotState:
@@ -26,7 +27,7 @@ class RobotState:
         self._pose_age = Freshness(config.pose.max_age, config.pose.clock_tolerance)
         self._velocity = VelocityEstimate(config.pose.velocity_window)
         self._stall = StallEstimate(config.fingers.stall_time, config.gripper.largest_opening, spec.gripper.force_scale)
-        self._position: NDArray[np.float64] | None = None
+        self._pose: HandPose | None = None
         self._opening: float | None = None
         self._forces = np.zeros(2)
         self._fingers_came = 0.0
@@ -54,11 +55,11 @@ class RobotState:
         if fault:
             raise MessageError(f"{topic}: pose {fault}")
         try:
-            tool = tool_position(position, quaternion, self._config.pose.tool_offset)
+            pose = hand_pose(position, quaternion, self._config.pose)
         except ValueError as error:
             raise MessageError(f"{topic}: {error}") from None
-        if self._velocity.add(stamp_ns, tool):
-            self._position = tool
+        if self._velocity.add(stamp_ns, pose):
+            self._pose = pose
             self._pose_age.note(stamp_ns, now)
 
     def see_joints(
@@ -112,23 +113,29 @@ class RobotState:
             return f"no {joints} on {self._config.fingers.topic} for {self._config.fingers.max_age} s"
         return ""
 
-    def position(self, now_ns: int, now: float) -> NDArray[np.float64] | None:
-        """Of the hand, (3,) [m]; None if it is not known well enough."""
-        return self._position if self._pose_age.fresh(now_ns, now) else None
+    def pose(self, now_ns: int, now: float) -> HandPose | None:
+        """Of the hand; None if it is not known well enough."""
+        return self._pose if self._pose_age.fresh(now_ns, now) else None
+
+    @property
+    def orientation(self) -> NDArray[np.float64]:
+        """Of the hand when it was last known, (4,); pointing down before that."""
+        return POINTING_DOWN if self._pose is None else self._pose.orientation
 
     def hand_state(self, stamp_ns: int, now_ns: int, now: float) -> HandState | None:
         """The hand's state, to be stamped `stamp_ns` [ns]; None if something is missing."""
         if self.missing(now_ns, now):
             return None
-        assert self._position is not None
+        assert self._pose is not None
         assert self._opening is not None
         forces = self._stall.forces() if self._config.fingers.forces == "stall" else self._forces
-        velocity = self._velocity.velocity()
         return HandState(
             spec=self._spec,
             stamp_ns=stamp_ns,
-            hand_position=self._position,
-            hand_velocity=velocity,
+            hand_position=self._pose.position,
+            hand_velocity=self._velocity.velocity(),
+            hand_orientation=self._pose.orientation,
+            hand_angular_velocity=self._velocity.angular_velocity(),
             finger_opening=self._opening,
             finger_forces=forces,
             flags=self._flags,

@@ -13,7 +13,7 @@ from typing import Any
 from roman_moe.arms.config import TwistConfig
 
 PREFIX = "moveit_servo."
-NAMES = ("command_in_type", "scale.linear", "incoming_command_timeout")
+NAMES = ("command_in_type", "scale.linear", "scale.rotational", "incoming_command_timeout")
 SINCE_JAZZY = ("apply_twist_commands_about_ee_frame",)
 """Asked for apart: rclcpp answers with no value at all if one of the names is not declared."""
 
@@ -28,12 +28,14 @@ class ServoParameters:
     Attributes:
         command_in_type: "speed_units" or "unitless".
         scale: scale.linear: of unitless twists, and since Jazzy the highest speed in speed_units [m/s].
+        rotational: scale.rotational: likewise for turning [rad/s].
         timeout: incoming_command_timeout [s].
         about_hand: apply_twist_commands_about_ee_frame; without it Servo turns the hand instead of moving it.
     """
 
     command_in_type: str
     scale: float
+    rotational: float
     timeout: float
     about_hand: bool = True
 
@@ -42,18 +44,20 @@ def servo_parameters(values: Sequence[Any], since_jazzy: Sequence[Any]) -> Servo
     """Of rcl_interfaces/ParameterValue for `NAMES` and `SINCE_JAZZY`; None if `NAMES` are not all there."""
     if len(values) != len(NAMES) or not values[0].string_value:
         return None
-    kind, scale, timeout = values
+    kind, scale, rotational, timeout = values
     about_hand = bool(since_jazzy[0].bool_value) if since_jazzy and since_jazzy[0].type else True
-    return ServoParameters(kind.string_value, scale.double_value, timeout.double_value, about_hand)
+    linear, turning, waits = scale.double_value, rotational.double_value, timeout.double_value
+    return ServoParameters(kind.string_value, linear, turning, waits, about_hand)
 
 
-def mismatch(found: ServoParameters, twist: TwistConfig, speed: float) -> str:
+def mismatch(found: ServoParameters, twist: TwistConfig, speed: float, angular_speed: float) -> str:
     """Why the hand would not move as the guard allows; empty if it would.
 
     Args:
         found: Servo's parameters.
         twist: of the arm's file.
         speed: highest that the guard lets through [m/s].
+        angular_speed: highest that the task and the keeping of the orientation need [rad/s].
     """
     if found.command_in_type != twist.command_in_type:
         return (
@@ -62,8 +66,20 @@ def mismatch(found: ServoParameters, twist: TwistConfig, speed: float) -> str:
         )
     if found.command_in_type == "unitless" and not math.isclose(found.scale, twist.scale, rel_tol=_EQUAL):
         return f"scale.linear is {found.scale}, the arm's file says scale {twist.scale}: write there what Servo has"
+    if found.command_in_type == "unitless" and not math.isclose(
+        found.rotational, twist.rotational_scale, rel_tol=_EQUAL
+    ):
+        return (
+            f"scale.rotational is {found.rotational}, the arm's file says rotational_scale {twist.rotational_scale}: "
+            "write there what Servo has"
+        )
     if found.scale < speed:
         return f"scale.linear {found.scale} m/s is below the guard's speed of {speed} m/s: raise it, or lower the speed"
+    if found.rotational < angular_speed:
+        return (
+            f"scale.rotational {found.rotational} rad/s is below the {angular_speed:.3g} rad/s that the hand turns at: "
+            "raise it, or lower the guard's angular_speed"
+        )
     least = 2.0 / twist.rate
     if not least <= found.timeout <= LONGEST_TIMEOUT:
         return (

@@ -14,23 +14,31 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.arms.keeping import HandPose, KeptOrientation
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import Command
-from roman_moe.core.spec import GripperSpec
+from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, VELOCITY_BOUND, within
 
 CONFLICT_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
 _ROUNDING = 1e-9
+LINEAR, ANGULAR = slice(0, 3), slice(3, 6)
+"""Parts of a twist."""
 ANY_JERK = 1e9
-"""[m/s^3] The sender's guard limits the jerk, but not of its stops: a second limit would soften them."""
+"""[m/s^3, rad/s^3] The sender's guard limits the jerk, but not of its stops: a second limit would soften them."""
 
 
 def contradicts(newer: NDArray[np.float64], older: NDArray[np.float64]) -> bool:
-    """Whether a velocity is no later word of whoever gave another for the same scene; both (3,) [m/s].
+    """Whether a twist is no later word of whoever gave another for the same scene; both (6,) [m/s, rad/s].
 
-    Rest, or the same way but slower, takes the older one back: so a commander brings an arm softly to rest.
+    Rest, or the same way but slower, takes the older one back: so a commander brings an arm softly to rest. A guard
+    brakes linear and angular velocity each for itself.
     """
+    return any(_is_no_slower(newer[part], older[part]) for part in (LINEAR, ANGULAR))
+
+
+def _is_no_slower(newer: NDArray[np.float64], older: NDArray[np.float64]) -> bool:
     most = float(np.abs(older).max())
     if float(np.abs(newer).max()) > most * (1.0 + _ROUNDING):
         return True
@@ -67,7 +75,7 @@ class OneCommander:
         Args:
             what: the topic that it came on.
             stamp_ns: of the scene that it answers [ns].
-            numbers: velocity, (3,) [m/s], or the gripper's opening, (1,) [m], which nobody has to take back.
+            numbers: twist, (6,) [m/s, rad/s], or the gripper's opening, (1,) [m], which nobody has to take back.
             now: a steady clock [s].
         """
         last = self._last.get(what)
@@ -91,18 +99,20 @@ class CommandWatch:
         limits: of the guard, and how old a command may be.
         period: from one command to the next [s].
         halt_messages: of zero, sent when the arm is halted.
-        gripper: of the task.
+        spec: of the task: which gripper, and about which axes its actions turn the hand.
 
     Attributes:
         guard: that every twist goes through.
         status: what is done to the commands at present, and why.
         gripper_fault: why the gripper does not do what it is commanded; empty if it does.
         unresponsive: whether the robot does not take commands, or does not follow them: it is halted.
-        most: highest speed of a command at present [m/s]; a faster one is shortened before the guard sees it.
+        most: highest speed of a command at present [m/s]; a faster one is shortened before the guard sees it, and
+            turning in proportion.
     """
 
-    def __init__(self, limits: Limits, period: float, halt_messages: int, gripper: GripperSpec) -> None:
-        self.guard = Guard(dataclasses.replace(limits, jerk=ANY_JERK, angular_jerk=ANY_JERK), period, gripper)
+    def __init__(self, limits: Limits, period: float, halt_messages: int, spec: TaskSpec) -> None:
+        self.guard = Guard(dataclasses.replace(limits, jerk=ANY_JERK, angular_jerk=ANY_JERK), period, spec.gripper)
+        self._kept = KeptOrientation(spec.action.angular_indices)
         self._period = period
         self._period_ns = round(period * NANOSECONDS)
         self._max_age = limits.max_command_age
@@ -115,8 +125,9 @@ class CommandWatch:
         self.guard.reset()
         self.gripper_fault = ""
         self.status = self.guard.status
-        self._allowed = np.zeros(3)
-        self._last: tuple[int, NDArray[np.float64]] | None = None  # last good command as it came, with its stamp
+        self._kept.forget()
+        self._allowed = np.zeros(6)
+        self._last: tuple[int, NDArray[np.float64]] | None = None  # last good twist as it came, with its stamp
         self._received = 0.0  # [s]
         self._tick: int | None = None  # of the stamps' grid, for which the guard has let a command through
         self._waiting: tuple[Command, NDArray[np.float64]] | None = None  # for the next tick, with the hand's position
@@ -137,17 +148,17 @@ class CommandWatch:
         self._one.meet(publishers)
 
     def take(
-        self, stamp_ns: int, velocity: NDArray[np.float64], hand: NDArray[np.float64] | None, now_ns: int, now: float
+        self, stamp_ns: int, twist: NDArray[np.float64], hand: HandPose | None, now_ns: int, now: float
     ) -> GuardStatus | None:
         """A twist has come; why it is refused, or None.
 
         Args:
             stamp_ns: of the scene that it answers [ns].
-            velocity: of the hand, (3,) [m/s].
-            hand: its position, (3,) [m]; None if it is not known.
+            twist: of the hand, (6,) [m/s, rad/s].
+            hand: its pose; None if it is not known.
             now_ns, now: the graph's clock [ns], and a steady one [s].
         """
-        fault = self._wrong(stamp_ns, velocity, now_ns)
+        fault = self._wrong(stamp_ns, twist, now_ns)
         if fault is GuardStatus.HALT_COMMAND_STALE:  # the last good one is old soon enough
             return fault
         self._fault = fault
@@ -157,17 +168,16 @@ class CommandWatch:
             self._fault = GuardStatus.HALT_OBSERVER_SILENT
             return self._fault
         if self._last is not None:
-            if stamp_ns == self._last[0] and np.array_equal(velocity, self._last[1]):
+            if stamp_ns == self._last[0] and np.array_equal(twist, self._last[1]):
                 return None
             if stamp_ns < self._last[0] and now - self._received <= self._max_age:
                 return None  # overtaken on its way: what came last is newer, and still good
-        if self._one.contradicted("twist", stamp_ns, velocity, now):
+        if self._one.contradicted("twist", stamp_ns, twist, now):
             return GuardStatus.HALT_TWO_COMMANDERS
         taken_back = self._last is not None and stamp_ns == self._last[0]
-        self._last, self._received = (stamp_ns, velocity), now
+        self._last, self._received = (stamp_ns, twist), now
         if not (self._resting(now) or self.gripper_fault):
-            velocity = _shortened(velocity, self.most)
-            self._waiting = Command(stamp_ns, velocity, self.guard.gripper_opening), hand
+            self._waiting = self._with_correction(stamp_ns, twist, hand.orientation), hand.position
             if stamp_ns // self._period_ns != self._tick:
                 self._step(stamp_ns)
             elif taken_back and now >= self._next_brake:
@@ -175,11 +185,25 @@ class CommandWatch:
                 self._step(stamp_ns)
         return None
 
+    def _with_correction(self, stamp_ns: int, twist: NDArray[np.float64], orientation: NDArray[np.float64]) -> Command:
+        """The command, with what turns a hand that moves back about the axes that nobody commands.
+
+        A hand that is to rest rests: so says a commander that is stopped or halted.
+        """
+        if self._halts_left == 0:  # the robot has been told nothing, or nothing any more
+            self._kept.resume(orientation)
+        limits = self.guard.limits
+        linear = _shortened(twist[LINEAR], self.most)
+        angular = _shortened(twist[ANGULAR], self.most * limits.angular_speed / limits.speed)
+        if twist.any():
+            angular = angular + self._kept.correction(orientation)
+        return Command(stamp_ns, linear, self.guard.gripper_opening, angular)
+
     def _step(self, at_ns: int) -> None:
         """The guard's step for the control period of `at_ns` [ns]: it counts on one a period, however many come."""
         assert self._waiting is not None
         self._tick = at_ns // self._period_ns
-        self._allowed = self.guard.allow(*self._waiting).linear_velocity
+        self._allowed = self.guard.allow(*self._waiting).twist
         self._waiting = None
 
     def take_gripper(self, stamp_ns: int, opening: float, now_ns: int, now: float) -> float | GuardStatus | None:
@@ -202,7 +226,7 @@ class CommandWatch:
         return stamp_ns <= now_ns and not self._old(stamp_ns, self._opening_received, now_ns, now)
 
     def output(self, now_ns: int, now: float) -> NDArray[np.float64] | None:
-        """What to tell the robot now, (3,) [m/s]; None for nothing."""
+        """The twist to tell the robot now, (6,) [m/s, rad/s]; None for nothing."""
         reason = self._reason(now_ns, now)
         if reason is None:
             if self._waiting is not None and now_ns // self._period_ns != self._tick:
@@ -218,11 +242,10 @@ class CommandWatch:
         # kept, so that whatever ends the halt, no velocity from before it goes out again
         if now >= self._next_brake:
             self._next_brake = now + self._period
-            self._allowed = self.guard.halt(0, reason).linear_velocity
-        velocity = self._allowed
-        if not velocity.any():
+            self._allowed = self.guard.halt(0, reason).twist
+        if not self._allowed.any():
             self._halts_left -= 1
-        return velocity
+        return self._allowed
 
     def _wrong(self, stamp_ns: int, numbers: NDArray[np.float64], now_ns: int) -> GuardStatus | None:
         if not within(numbers, VELOCITY_BOUND):
@@ -261,7 +284,7 @@ class CommandWatch:
 
 
 def _shortened(velocity: NDArray[np.float64], most: float) -> NDArray[np.float64]:
-    """A finite velocity, (3,), no longer than `most`; both [m/s]."""
+    """A finite velocity, (3,), no longer than `most`, in the same unit."""
     largest = float(np.abs(velocity).max())
     if largest == 0.0:
         return velocity

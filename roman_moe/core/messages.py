@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.bodies import Bodies, MessageError, scene_layout
-from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec import ANGULAR_AXES, TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, SceneState
 
 MULTI_DOF = "sensor_msgs/msg/MultiDOFJointState"
@@ -241,6 +241,19 @@ def decode_twist(message: Any) -> NDArray[np.float64]:
     if frame != BASE_FRAME:
         raise MessageError(f"delta_twist_cmds: frame {frame!r}: expected {BASE_FRAME!r}")
     return np.array((*_xyz(message.twist.linear), *_xyz(message.twist.angular)), dtype=np.float64)
+
+
+def check_turns(spec: TaskSpec, twist: NDArray[np.float64]) -> None:
+    """Make sure that a twist, (6,), turns the hand about no axis that the task's actions do not turn it about.
+
+    Raises:
+        MessageError: naming the axis.
+    """
+    for i, axis in enumerate(ANGULAR_AXES):
+        if twist[3 + i] != 0.0 and i not in spec.action.angular_indices:
+            turns = ", ".join(spec.action.angular) or "none"
+            found = f"delta_twist_cmds: {twist[3 + i]:.3g} rad/s about {axis}"
+            raise MessageError(f"{found}: task {spec.name!r} turns the hand about {turns}")
 
 
 def decode_gripper(message: Any) -> float:

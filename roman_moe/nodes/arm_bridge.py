@@ -24,11 +24,12 @@ from std_msgs.msg import Bool, Int8
 
 from roman_moe.arms.clock import StampGrid
 from roman_moe.arms.config import ArmConfig, load_arm_config
-from roman_moe.arms.convert import reachable, twist_numbers
+from roman_moe.arms.convert import reachable, tip_twist, twist_numbers
 from roman_moe.arms.following import Following
+from roman_moe.arms.keeping import top_turning_speed
 from roman_moe.arms.robot import RobotState
 from roman_moe.arms.servo_status import CLEAR, status_name
-from roman_moe.arms.watch import CommandWatch
+from roman_moe.arms.watch import LINEAR, CommandWatch
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
@@ -45,7 +46,6 @@ from roman_moe.nodes.topics import (
     GRIPPER,
     GRIPPER_COMMAND,
     SENSOR_DATA,
-    TWIST,
     TWIST_COMMAND,
     Topic,
 )
@@ -100,7 +100,7 @@ class ArmBridge(RomanNode):
         self._limits = limits = load_limits(self._settings.limits)
         self._period_ns = round(NANOSECONDS / self._settings.rates().control_rate)
         halt_messages = self._config.twist.halt_messages
-        self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, halt_messages, self._spec.gripper)
+        self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, halt_messages, self._spec)
         if self._stopped:
             self._watch.guard.stop()
 
@@ -111,7 +111,7 @@ class ArmBridge(RomanNode):
         self._grid = StampGrid(self._period_ns)
         self._watch.reset()
         self._following = Following(self._limits.speed, self._limits.ramp)
-        self._sent = np.zeros(3)  # [m/s] that Servo was told last
+        self._sent = np.zeros(6)  # [m/s, rad/s] that Servo was told last
         self._unresponsive = ""
         self._rivals: list[str] = []
         self._servo = ""  # its last warning
@@ -136,7 +136,7 @@ class ArmBridge(RomanNode):
             self._look_for_gripper()
             self._look_at_robot()
             self.timer(GRIPPER_PERIOD, self._look_for_gripper, of_arm=True)
-        self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
+        self.listen_twist(self._spec, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.trigger_service("stop", self._stop)
         self.trigger_service("rearm", self._rearm)
@@ -155,7 +155,9 @@ class ArmBridge(RomanNode):
 
     def _find_servo(self) -> None:
         """Refuse to be active while Servo is not there, or takes other units."""
-        self._link = ServoLink(self, self._config.twist, self._limits.speed, self._settings.servo_unchecked)
+        limits, turning = self._limits, top_turning_speed(self._spec.action)
+        speeds = limits.speed, min(limits.angular_speed, turning)
+        self._link = ServoLink(self, self._config.twist, *speeds, self._settings.servo_unchecked)
         self._undo.append(self._let_go_of_servo)
         self._link.require(self._settings.servo_timeout)
 
@@ -184,7 +186,7 @@ class ArmBridge(RomanNode):
         """Zero twists, received as far as that can be known; and nothing after them."""
         if self._twist is not None:
             for _ in range(self._config.twist.halt_messages):
-                self._send(np.zeros(3))
+                self._send(np.zeros(6))
             self._twist.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED))
             self._twist = None
 
@@ -242,7 +244,7 @@ class ArmBridge(RomanNode):
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         self._look_who_commands()  # before a second commander's first command is followed
         now_ns, now = self._now()
-        refused = self._watch.take(stamped[0], stamped[1][:3], self._robot.position(now_ns, now), now_ns, now)
+        refused = self._watch.take(*stamped, self._robot.pose(now_ns, now), now_ns, now)
         if refused is not None:
             self._count(refused, f"delta_twist_cmds at {stamped[0]} ns", now_ns, now)
             return
@@ -306,28 +308,30 @@ class ArmBridge(RomanNode):
             self.diagnostics.count(SKIPPED, f"{self._grid.skipped} before {stamp} ns: is this machine too busy?")
             self._grid.skipped = 0
         if self._twist is not None:
-            self._following.note(self._sent, self._robot.position(now_ns, now), now)
+            hand = self._robot.pose(now_ns, now)
+            self._following.note(self._sent[LINEAR], None if hand is None else hand.position, now)
             self._watch.most = self._following.most(now)
             self._look_at_robot()
-        hand = self._robot.hand_state(stamp, now_ns, now)
-        if hand is not None:
-            self._publish_hand(hand)
+        state = self._robot.hand_state(stamp, now_ns, now)
+        if state is not None:
+            self._publish_hand(state)
         self._tell(now_ns, now)
 
     def _output(self, now_ns: int, now: float) -> None:
         self._next_send = now + 1.0 / self._config.twist.rate
-        velocity = self._watch.output(now_ns, now)
-        self._sent = np.zeros(3) if velocity is None else velocity
-        if velocity is not None and self._twist is not None:
-            self._send(velocity)
+        twist = self._watch.output(now_ns, now)
+        self._sent = np.zeros(6) if twist is None else twist
+        if twist is not None and self._twist is not None:
+            self._send(twist)
 
-    def _send(self, velocity: NDArray[np.float64]) -> None:
+    def _send(self, twist: NDArray[np.float64]) -> None:
         message = TwistStamped()
         message.header.frame_id = self._config.twist.frame
         # now, and not the scene's: Servo compares it with its clock to see whether someone still commands
         message.header.stamp = self.get_clock().now().to_msg()
-        linear = message.twist.linear
-        linear.x, linear.y, linear.z = twist_numbers(velocity.tolist(), self._config.twist)
+        numbers = twist_numbers(tip_twist(twist, self._robot.orientation, self._config).tolist(), self._config.twist)
+        linear, angular = message.twist.linear, message.twist.angular
+        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = numbers
         self._twist.publish(message)
 
     def _tell(self, now_ns: int, now: float) -> None:

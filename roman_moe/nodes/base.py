@@ -27,13 +27,14 @@ from std_srvs.srv import Trigger
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Forward
 from roman_moe.core.bodies import Bodies, MessageError, scene_layout
 from roman_moe.core.errors import RomanError
+from roman_moe.core.messages import check_turns
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses
 from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
 from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
 from roman_moe.nodes.peers import TopicPublisher, own_process, publishers_of
 from roman_moe.nodes.process import PARENT_VARIABLE
-from roman_moe.nodes.topics import CODEC, ENDED, HAND_STATE, Topic
+from roman_moe.nodes.topics import CODEC, ENDED, HAND_STATE, TWIST, TWIST_COMMAND, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
 T = TypeVar("T")
@@ -380,6 +381,19 @@ class RomanNode(LifecycleNode):
     def listen_poses(self, topic: Topic, spec: TaskSpec, handle: Callable[[ObjectPoses], None]) -> None:
         """Subscribe to poses of a task's objects."""
         self.listen_bodies(topic, spec.object_names, scene_layout(spec).poses, handle)
+
+    def listen_twist(self, spec: TaskSpec, handle: Callable[[tuple[int, NDArray[np.float64]]], None]) -> None:
+        """Subscribe to commands: `handle` gets stamp [ns] and twist, (6,), that turns about no other axis than the
+        task's actions do.
+        """
+        read = NumbersReader(TWIST_COMMAND.kind, TWIST)
+
+        def decode(data: bytes) -> tuple[int, NDArray[np.float64]]:
+            stamp, twist = read(data)
+            check_turns(spec, twist)
+            return stamp, twist
+
+        self.listen(TWIST_COMMAND, decode, handle, serialized=True)
 
     def listen_numbers(
         self, topic: Topic, numbers: Numbers, handle: Callable[[tuple[int, NDArray[np.float64]]], None]

@@ -49,8 +49,6 @@ from roman_moe.nodes.topics import (
     ROBOT_DESCRIPTION,
     STOPPED,
     TRUTH_POSES,
-    TWIST,
-    TWIST_COMMAND,
 )
 from roman_moe.sim.episode import Episode, Streams
 from roman_moe.sim.registry import load_sim_task
@@ -122,7 +120,7 @@ class LabNode(RomanNode):
         self.advertise(ROBOT_DESCRIPTION).publish(String(data=self._description))
         self._clock_publisher = self.advertise(CLOCK)
         self._outcome = self.advertise(OUTCOME)
-        self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
+        self.listen_twist(self._spec, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.listen(
             GATE_WEIGHTS, lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)), self._on_weights

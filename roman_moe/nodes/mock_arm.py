@@ -20,7 +20,7 @@ from roman_moe.nodes.commanders import REFUSED, Commanders
 from roman_moe.nodes.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.parameters import TaskParameters, declare
 from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES, TWIST, TWIST_COMMAND
+from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 
@@ -55,7 +55,7 @@ class MockArmNode(RomanNode):
         self._commanders = Commanders(self)
         self._publish_hand = self.advertise_hand(self._spec)
         self._publish_truth = self.advertise_poses(TRUTH_POSES, self._spec)
-        self.listen_numbers(TWIST_COMMAND, TWIST, self._on_twist)
+        self.listen_twist(self._spec, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.listen(STOPPED, lambda message: bool(message.data), self._on_stopped)
         now_ns = self.get_clock().now().nanoseconds

@@ -70,14 +70,17 @@ class ServoLink:
         node: the bridge.
         twist: of the arm's file.
         speed: highest that the guard lets through [m/s].
+        angular_speed: highest that the hand turns at [rad/s].
         unchecked: whether Servo's parameters are the user's own affair.
 
     Attributes:
         fault: why nothing may be sent to Servo now; empty if all is well.
     """
 
-    def __init__(self, node: RomanNode, twist: TwistConfig, speed: float, unchecked: bool) -> None:
-        self._node, self._twist, self._speed = node, twist, speed
+    def __init__(
+        self, node: RomanNode, twist: TwistConfig, speed: float, angular_speed: float, unchecked: bool
+    ) -> None:
+        self._node, self._twist, self._speeds = node, twist, (speed, angular_speed)
         self._topic = node.resolve_topic_name(twist.topic)
         self._servo = self._topic.rpartition("/")[0]
         self._found: str | None = "" if unchecked else None  # what is wrong with its parameters; None: not known
@@ -147,7 +150,7 @@ class ServoLink:
                 f"{self._servo}: {answer}, so its units are not known: compare them by hand and set "
                 "servo_unchecked (run --servo-unchecked)"
             )
-        reason = mismatch(answer, self._twist, self._speed)
+        reason = mismatch(answer, self._twist, *self._speeds)
         return f"{self._servo}: {reason}" if reason else ""
 
     def _read(self) -> ServoParameters | str:

@@ -44,6 +44,13 @@ def test_their_grippers_measure_what_they_are_told(name: str) -> None:
         ("rate: 40.0", "rate: .nan", "twist.rate nan Hz: expected at least"),
         ("halt_messages: 4", "halt_messages: 0", "twist.halt_messages 0: expected at least 1"),
         ("tool_offset: [0.0, 0.0, 0.0]", "tool_offset: [0.0, 0.0]", "pose.tool_offset .*: expected three finite"),
+        ("rotational_scale: 0.8", "rotational_scale: -1.0", "twist.rotational_scale -1.0: expected a positive"),
+        ("tip_offset: [0.0, 0.0, 0.0]", "tip_offset: [0.0]", "twist.tip_offset .*: expected three finite"),
+        (
+            "orientation: [0.0, 0.0, 0.0, 1.0]",
+            "orientation: [0.0, 0.0, 0.0, 2.0]",
+            "tool_orientation .*: expected a u",
+        ),
         ("max_age: 0.1", "max_age: 0.0", "pose.max_age 0.0: expected a positive, finite number"),
         ("forces: stall", "forces: guess", "fingers.forces 'guess': expected 'effort' or 'stall'"),
         ("scale: 0.5", "scale: 0.0", "gripper.scale 0.0"),

@@ -7,39 +7,53 @@ import pytest
 from specs import FORCE_SCALE
 
 from roman_moe.arms.clock import STEP_BACK_NS
+from roman_moe.arms.keeping import HandPose
 from roman_moe.arms.motion import StallEstimate, VelocityEstimate
+from roman_moe.core.state import POINTING_DOWN, rotated
 
 MS = 1_000_000
+
+
+def at(position: np.ndarray, orientation: np.ndarray = POINTING_DOWN) -> HandPose:
+    return HandPose(position, orientation)
 
 
 def test_a_steady_motion_has_its_velocity() -> None:
     estimate, velocity = VelocityEstimate(0.04), np.array([0.1, -0.2, 0.3])
     for i in range(20):
-        estimate.add(10**18 + i * 10 * MS, velocity * (i * 0.01))
+        estimate.add(10**18 + i * 10 * MS, at(velocity * (i * 0.01)))
     np.testing.assert_allclose(estimate.velocity(), velocity, rtol=1e-9)
+
+
+def test_a_steady_turn_has_its_angular_velocity() -> None:
+    estimate, turning = VelocityEstimate(0.04), np.array([0.4, -0.8, 1.2])
+    for i in range(20):
+        estimate.add(10**18 + i * 10 * MS, at(np.zeros(3), rotated(POINTING_DOWN, turning * (i * 0.01 - 0.1))))
+    np.testing.assert_allclose(estimate.angular_velocity(), turning, rtol=1e-9)
+    np.testing.assert_array_equal(estimate.velocity(), np.zeros(3))
 
 
 def test_what_is_older_than_the_window_does_not_count() -> None:
     estimate = VelocityEstimate(0.04)
     for i in range(20):
-        estimate.add(i * 10 * MS, np.array([0.01 * i, 0.0, 0.0]))
+        estimate.add(i * 10 * MS, at(np.array([0.01 * i, 0.0, 0.0])))
     for i in range(20, 25):
-        estimate.add(i * 10 * MS, np.array([0.19, 0.0, 0.0]))
+        estimate.add(i * 10 * MS, at(np.array([0.19, 0.0, 0.0])))
     np.testing.assert_allclose(estimate.velocity(), np.zeros(3), atol=1e-12)
 
 
 def test_slow_poses_have_a_velocity_too_and_one_alone_has_none() -> None:
     estimate = VelocityEstimate(0.04)
-    estimate.add(0, np.zeros(3))
+    estimate.add(0, at(np.zeros(3)))
     np.testing.assert_array_equal(estimate.velocity(), np.zeros(3))
-    estimate.add(100 * MS, np.array([0.01, 0.0, 0.0]))
+    estimate.add(100 * MS, at(np.array([0.01, 0.0, 0.0])))
     np.testing.assert_allclose(estimate.velocity(), [0.1, 0.0, 0.0])
 
 
 def test_a_clock_that_is_set_back_makes_no_wild_velocity() -> None:
     estimate = VelocityEstimate(0.04)
-    assert estimate.add(10**9, np.zeros(3))
-    assert estimate.add(10**9 - STEP_BACK_NS - 1, np.ones(3))
+    assert estimate.add(10**9, at(np.zeros(3)))
+    assert estimate.add(10**9 - STEP_BACK_NS - 1, at(np.ones(3)))
     np.testing.assert_array_equal(estimate.velocity(), np.zeros(3))
 
 
@@ -47,8 +61,8 @@ def test_a_clock_that_is_set_back_makes_no_wild_velocity() -> None:
 def test_a_pose_that_comes_twice_or_too_late_changes_nothing(late_by: int) -> None:
     estimate, velocity = VelocityEstimate(0.04), np.array([0.1, -0.2, 0.3])
     for i in range(5):
-        assert estimate.add(i * 10 * MS, velocity * (i * 0.01))
-    assert not estimate.add(40 * MS - late_by, np.ones(3))
+        assert estimate.add(i * 10 * MS, at(velocity * (i * 0.01)))
+    assert not estimate.add(40 * MS - late_by, at(np.ones(3)))
     np.testing.assert_allclose(estimate.velocity(), velocity, rtol=1e-9)
 
 

@@ -10,6 +10,7 @@ from roman_moe.arms.config import ArmConfig, FingersConfig, GripperConfig, PoseC
 from roman_moe.arms.robot import RobotState
 from roman_moe.arms.servo_status import status_name
 from roman_moe.core.bodies import MessageError
+from roman_moe.core.state import POINTING_DOWN
 
 NOW_NS, NOW = 1_795_000_000_000_000_000, 50.0
 DOWN = (1.0, 0.0, 0.0, 0.0)
@@ -45,6 +46,8 @@ def test_a_hand_is_known_once_pose_and_fingers_are() -> None:
     assert hand.stamp_ns == NOW_NS - 5
     np.testing.assert_allclose(hand.hand_position, (0.4, 0.0, 0.2))
     np.testing.assert_array_equal(hand.hand_velocity, np.zeros(3))
+    np.testing.assert_allclose(hand.hand_orientation, POINTING_DOWN)
+    np.testing.assert_array_equal(hand.hand_angular_velocity, np.zeros(3))
     assert hand.finger_opening == pytest.approx(0.05)
     assert hand.flags.tolist() == [True]
 
@@ -54,7 +57,7 @@ def test_a_robot_that_falls_silent_is_no_longer_known() -> None:
     see_pose(state)
     state.see_joints(["left", "right"], [0.02, 0.03], [], NOW)
     assert state.hand_state(NOW_NS, NOW_NS + 150_000_000, NOW + 0.15) is None
-    assert state.position(NOW_NS + 150_000_000, NOW + 0.15) is None
+    assert state.pose(NOW_NS + 150_000_000, NOW + 0.15) is None
     see_pose(state)
     state.see_joints(["left", "right"], [0.02, 0.03], [], NOW - 1.0)
     assert "no left, right" in state.missing(NOW_NS, NOW)
@@ -74,7 +77,7 @@ def test_a_pose_that_cannot_be_trusted_is_refused(change: dict[str, object], com
     state = robot()
     with pytest.raises(MessageError, match=complaint):
         see_pose(state, **change)  # type: ignore[arg-type]
-    assert state.position(NOW_NS, NOW) is None
+    assert state.pose(NOW_NS, NOW) is None
 
 
 def test_joints_of_another_are_passed_over_and_bad_ones_refused() -> None:

@@ -9,33 +9,44 @@ import numpy as np
 import pytest
 from specs import HOME_POSITION, ROMAN
 
+from roman_moe.arms.keeping import KEEPING_SPEED, HandPose
 from roman_moe.arms.watch import CONFLICT_REST, CommandWatch, contradicts
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.action import Command
-from roman_moe.core.state import VELOCITY_BOUND
+from roman_moe.core.spec import ActionSpec, TaskSpec
+from roman_moe.core.state import POINTING_DOWN, VELOCITY_BOUND, rotated
 
 PERIOD = 0.05
 TICK_NS = 50_000_000
 START_NS = 1_795_000_000_000_000_000
-FORWARD = np.array([0.05, 0.0, 0.0])
-REST = np.zeros(3)
+
+
+def twist(*numbers: float) -> np.ndarray:
+    """Linear [m/s], then angular velocity [rad/s]; zero where it is not given."""
+    return np.array([*numbers, *[0.0] * (6 - len(numbers))])
+
+
+FORWARD, REST = twist(0.05), twist()
+HAND = HandPose(HOME_POSITION, POINTING_DOWN)
+TURNING = dataclasses.replace(ROMAN, action=ActionSpec(top_speed=0.2, angular=("rx", "ry", "rz")))
+YAWING = dataclasses.replace(ROMAN, action=ActionSpec(top_speed=0.2, angular=("rz",)))
 
 
 class Harness:
     """A watch whose two clocks are turned by hand."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.watch = CommandWatch(limits or load_limits(), PERIOD, halt_messages=3, gripper=ROMAN.gripper)
-        self.now_ns, self.now = START_NS, 100.0
+    def __init__(self, limits: Limits | None = None, spec: TaskSpec = ROMAN) -> None:
+        self.watch = CommandWatch(limits or load_limits(), PERIOD, halt_messages=3, spec=spec)
+        self.now_ns, self.now, self.hand = START_NS, 100.0, HAND
 
     def wait(self, seconds: float) -> None:
         self.now_ns += round(seconds * 1e9)
         self.now += seconds
 
-    def take(self, velocity: np.ndarray = FORWARD, age: float = 0.0) -> GuardStatus | None:
+    def take(self, wanted: np.ndarray = FORWARD, age: float = 0.0) -> GuardStatus | None:
         stamp = self.now_ns - round(age * 1e9)
-        return self.watch.take(stamp, velocity, HOME_POSITION, self.now_ns, self.now)
+        return self.watch.take(stamp, wanted, self.hand, self.now_ns, self.now)
 
     def output(self) -> np.ndarray | None:
         return self.watch.output(self.now_ns, self.now)
@@ -74,23 +85,23 @@ def test_a_command_is_repeated_until_the_next() -> None:
 def test_what_a_guard_has_let_through_passes_unchanged() -> None:
     """The watch's own guard must not be felt behind the blender's."""
     limits = load_limits()
-    harness, sender, rng = Harness(limits), Guard(limits, PERIOD, ROMAN.gripper), np.random.default_rng(0)
+    harness, sender, rng = Harness(limits, TURNING), Guard(limits, PERIOD, ROMAN.gripper), np.random.default_rng(0)
     for i in range(400):
-        wanted = rng.uniform(-0.3, 0.3, 3) * (i % 50 > 5)
-        command = sender.allow(Command(0, wanted, 0.08), HOME_POSITION)
+        linear, angular = rng.uniform(-0.3, 0.3, (2, 3)) * (i % 50 > 5)
+        command = sender.allow(Command(0, linear, 0.08, angular), HOME_POSITION)
         if i % 97 == 0:
             command = sender.halt(0, GuardStatus.HALT_GATE_SILENT)
         harness.wait(PERIOD)
-        assert harness.take(command.linear_velocity) is None
-        np.testing.assert_allclose(harness.output(), command.linear_velocity, atol=1e-9)
+        assert harness.take(command.twist) is None
+        np.testing.assert_allclose(harness.output(), command.twist, atol=1e-9)
 
 
 def test_who_commands_past_a_guard_meets_the_same_limits() -> None:
     limits = load_limits()
-    harness, before = Harness(limits), np.zeros(3)
+    harness, before = Harness(limits), REST
     for _ in range(40):
         harness.wait(PERIOD)
-        harness.take(np.array([9.0, 9.0, 0.0]))
+        harness.take(twist(9.0, 9.0, 0.0))
         velocity = harness.output()
         assert velocity is not None
         assert np.linalg.norm(velocity) <= limits.speed + 1e-9
@@ -108,7 +119,7 @@ def test_silence_halts_by_either_clock_and_ends_in_silence(clock: str) -> None:
         harness.now += 0.11
     sent = harness.halt()
     assert len(sent) == 3
-    np.testing.assert_array_equal(sent, np.zeros((3, 3)))
+    np.testing.assert_array_equal(sent, np.zeros((3, 6)))
     assert harness.watch.status is GuardStatus.HALT_COMMAND_STALE
 
 
@@ -121,7 +132,7 @@ def test_an_old_command_does_not_move_the_arm() -> None:
 def test_an_overtaken_command_is_passed_over() -> None:
     harness = Harness()
     harness.move()
-    assert harness.take(np.array([-0.05, 0.0, 0.0]), age=0.06) is None
+    assert harness.take(twist(-0.05, 0.0, 0.0), age=0.06) is None
     np.testing.assert_array_equal(harness.output(), FORWARD)
 
 
@@ -130,7 +141,7 @@ def test_numbers_that_are_not_finite_halt_until_a_good_command(bad: float) -> No
     harness = Harness()
     harness.move()
     harness.wait(0.02)
-    assert harness.take(np.array([0.05, bad, 0.0])) is GuardStatus.HALT_COMMAND_NOT_FINITE
+    assert harness.take(twist(0.05, bad, 0.0)) is GuardStatus.HALT_COMMAND_NOT_FINITE
     assert not np.any(harness.output())
     assert harness.watch.status is GuardStatus.HALT_COMMAND_NOT_FINITE
     harness.wait(PERIOD)
@@ -187,7 +198,7 @@ def test_contradicting_commands_halt_for_a_while() -> None:
     harness = Harness()
     harness.move()
     assert harness.take() is None  # the same again
-    assert harness.take(np.array([0.0, 0.05, 0.0])) is GuardStatus.HALT_TWO_COMMANDERS
+    assert harness.take(twist(0.0, 0.05, 0.0)) is GuardStatus.HALT_TWO_COMMANDERS
     assert not np.any(harness.output())
     harness.wait(CONFLICT_REST)
     harness.take()
@@ -209,7 +220,7 @@ def test_a_commander_may_bring_the_arm_softly_to_rest() -> None:
         stamp = START_NS + 20 * TICK_NS
         harness.wait(0.03)
         harness.now_ns = stamp + 10_000_000
-        assert harness.watch.take(stamp, share * FORWARD, HOME_POSITION, harness.now_ns, harness.now) is None
+        assert harness.watch.take(stamp, share * FORWARD, HAND, harness.now_ns, harness.now) is None
     harness.wait(PERIOD)
     assert not np.any(harness.output())
     assert not harness.watch.status.halts
@@ -229,11 +240,15 @@ def test_a_commander_may_bring_the_arm_softly_to_rest() -> None:
     ],
 )
 def test_slower_the_same_way_contradicts_nobody(newer: tuple[float, ...], expected: bool) -> None:
-    assert contradicts(np.array(newer), np.array([0.1, 0.2, 0.0])) is expected
-    assert contradicts(np.array(newer), np.zeros(3)) is any(newer)
+    older = twist(0.1, 0.2)
+    assert contradicts(twist(*newer), older) is expected
+    assert contradicts(twist(*newer), REST) is any(newer)
+    for share in (0.0, 0.3, 1.0):  # a guard brakes the other half by a limit of its own
+        turning = np.concatenate([share * older[:3], np.array(newer)])
+        assert contradicts(turning, np.concatenate([older[:3], older[:3]])) is expected
 
 
-@pytest.mark.parametrize("wanted", [FORWARD, np.array([-0.2, 0.1, 0.2]), np.array([1e300, -1e300, 0.0])])
+@pytest.mark.parametrize("wanted", [FORWARD, twist(-0.2, 0.1, 0.2), twist(1e300, -1e300, 0.0)])
 def test_a_speed_beyond_the_most_is_shortened_along_its_way(wanted: np.ndarray) -> None:
     harness = Harness()
     harness.watch.most = 0.04
@@ -253,8 +268,10 @@ def test_a_most_that_grows_is_a_ramp() -> None:
     for i in range(40):
         harness.watch.most = 0.005 * i
         harness.wait(PERIOD)
-        harness.take(np.array([0.0, 9.0, 0.0]))
-        speeds.append(float(np.linalg.norm(harness.output())))
+        harness.take(twist(0.0, 9.0, 0.0))
+        output = harness.output()
+        assert output is not None
+        speeds.append(float(np.linalg.norm(output)))
     np.testing.assert_allclose(speeds, 0.005 * np.arange(40), atol=1e-9)
 
 
@@ -263,10 +280,10 @@ def test_a_robot_that_does_not_respond_is_halted_and_then_left_in_silence() -> N
     harness.move()
     harness.watch.unresponsive = True
     sent = harness.halt()
-    np.testing.assert_array_equal(sent, np.zeros((3, 3)))
+    np.testing.assert_array_equal(sent, np.zeros((3, 6)))
     for _ in range(40):  # whoever commands on is not followed
         harness.wait(PERIOD)
-        assert harness.take(np.array([0.3, 0.0, 0.0])) is None
+        assert harness.take(twist(0.3, 0.0, 0.0)) is None
         assert harness.output() is None
         assert harness.watch.status is GuardStatus.HALT_ARM_UNRESPONSIVE
     harness.watch.unresponsive = False
@@ -279,7 +296,7 @@ def test_after_silence_the_arm_ramps_in_again(wait: float) -> None:
     harness = Harness()
     for _ in range(40):
         harness.wait(PERIOD)
-        harness.take(np.array([0.3, 0.0, 0.0]))
+        harness.take(twist(0.3, 0.0, 0.0))
         harness.output()
     harness.wait(0.11)
     assert len(harness.halt()) == 3  # less than max_command_age, within which a pause is bridged without a ramp
@@ -292,9 +309,9 @@ def assert_ramps_in(harness: Harness) -> None:
     limits = load_limits()
     for step in range(1, 11):
         harness.wait(PERIOD)
-        assert harness.take(np.array([0.0, 9.0, 0.0])) is None
+        assert harness.take(twist(0.0, 9.0, 0.0)) is None
         most = limits.speed * min(step * PERIOD / limits.ramp, 1.0)
-        np.testing.assert_allclose(harness.output(), [0.0, most, 0.0], atol=1e-9)
+        np.testing.assert_allclose(harness.output(), twist(0.0, most), atol=1e-9)
 
 
 def test_many_messages_a_period_are_one_step_of_the_guard() -> None:
@@ -303,7 +320,7 @@ def test_many_messages_a_period_are_one_step_of_the_guard() -> None:
     harness, speeds = Harness(limits), []
     for millisecond in range(500):
         harness.wait(0.001)
-        assert harness.take(np.array([0.0, 9.0, 0.0])) is None
+        assert harness.take(twist(0.0, 9.0, 0.0)) is None
         output = harness.output()
         assert output is not None
         speeds.append(float(np.linalg.norm(output)))
@@ -315,7 +332,7 @@ def test_many_messages_a_period_are_one_step_of_the_guard() -> None:
         before = speeds[-1]
         for _ in range(50):
             harness.wait(0.001)
-            harness.take(np.array([0.0, -9.0, 0.0]))
+            harness.take(twist(0.0, -9.0, 0.0))
             output = harness.output()
             assert output is not None
             speeds.append(float(output[1]))
@@ -354,7 +371,7 @@ def test_a_fast_arm_is_halted_no_harder_than_its_limit() -> None:
     harness = Harness(limits)
     for _ in range(40):
         harness.wait(PERIOD)
-        harness.take(np.array([0.0, 0.0, 0.3]))
+        harness.take(twist(0.0, 0.0, 0.3))
         last = harness.output()
     harness.wait(0.2)
     speeds = [float(np.linalg.norm(v)) for v in [last, *harness.halt()]]  # two messages a control period
@@ -407,3 +424,103 @@ def test_a_faulty_gripper_goes_on_as_long_as_somebody_commands() -> None:
     assert goes_on()
     watch.guard.stop()
     assert not goes_on()
+
+
+def tilted(*rotation: float) -> HandPose:
+    return HandPose(HOME_POSITION, rotated(POINTING_DOWN, np.array(rotation)))
+
+
+def test_turning_meets_limits_of_its_own() -> None:
+    limits = load_limits()
+    harness, before = Harness(limits, TURNING), REST
+    for _ in range(40):
+        harness.wait(PERIOD)
+        assert harness.take(twist(0.01, 0.0, 0.0, 0.0, 9.0, 9.0)) is None
+        output = harness.output()
+        assert output is not None
+        assert np.linalg.norm(output[3:]) <= limits.angular_speed + 1e-9
+        assert np.linalg.norm(output[3:] - before[3:]) / PERIOD <= limits.angular_acceleration + 1e-9
+        before = output
+    assert np.linalg.norm(before[3:]) == pytest.approx(limits.angular_speed)
+    assert np.linalg.norm(before[:3]) == pytest.approx(0.01)
+
+
+def test_while_the_robot_is_doubted_it_turns_slowly_too() -> None:
+    limits = load_limits()
+    harness = Harness(limits, TURNING)
+    harness.watch.most = 0.1 * limits.speed
+    for _ in range(20):
+        harness.wait(PERIOD)
+        harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 1.5))
+        output = harness.output()
+    np.testing.assert_allclose(output, twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.1 * limits.angular_speed), atol=1e-9)
+
+
+def test_a_hand_that_drifts_is_turned_back_while_it_is_moved() -> None:
+    harness = Harness()
+    harness.move()
+    harness.hand = tilted(0.1, 0.0, -0.2)
+    harness.move(3)
+    output = harness.output()
+    assert output is not None
+    np.testing.assert_allclose(output[:3], FORWARD[:3])
+    np.testing.assert_allclose(output[3:], [-0.1, 0.0, 0.2], atol=1e-9)
+    harness.hand = tilted(0.0, 1.5, 0.0)
+    harness.move(5)
+    output = harness.output()
+    assert output is not None
+    np.testing.assert_allclose(output[3:], [0.0, -KEEPING_SPEED, 0.0], atol=1e-9)
+    harness.wait(PERIOD)
+    assert harness.take(REST) is None  # as a commander that is stopped says
+    assert not np.any(harness.output())
+
+
+def test_what_a_task_turns_stays_turned_and_the_other_axes_are_kept() -> None:
+    harness = Harness(spec=YAWING)
+    harness.move()
+    harness.hand = tilted(0.0, 0.0, 1.0)
+    harness.move(3)
+    np.testing.assert_allclose(harness.output(), FORWARD, atol=1e-12)
+    harness.hand = HandPose(HOME_POSITION, rotated(harness.hand.orientation, np.array([0.1, 0.0, 0.0])))
+    for _ in range(10):
+        harness.wait(PERIOD)
+        harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.3))
+        output = harness.output()
+    np.testing.assert_allclose(output, twist(0.0, 0.0, 0.0, -0.1, 0.0, 0.3), atol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["silence", "stop", "two"])
+def test_a_halt_ends_the_turning_too(how: str) -> None:
+    harness = Harness(spec=YAWING)
+    harness.move()
+    harness.hand = tilted(0.0, 0.2, 0.0)
+    for _ in range(5):
+        harness.wait(PERIOD)
+        harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.3))
+        assert np.any(harness.output())
+    if how == "stop":
+        harness.watch.guard.stop()
+    elif how == "two":
+        harness.watch.meet(["blender", "teleop"])
+    else:
+        harness.wait(0.11)
+    sent = harness.halt()
+    np.testing.assert_array_equal(sent[-3:], np.zeros((3, 6)))
+    if how != "silence":
+        harness.wait(PERIOD)
+        harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.3))
+    assert harness.output() is None
+
+
+@pytest.mark.parametrize(("moved", "is_turned_back"), [(0.05, True), (0.3, False)])
+def test_after_a_halt_a_drift_is_turned_back_but_no_move_on_purpose(moved: float, is_turned_back: bool) -> None:
+    harness = Harness()
+    harness.move()
+    harness.wait(0.2)
+    harness.halt()
+    harness.wait(60.0)
+    harness.hand = tilted(0.0, moved, 0.0)
+    harness.move()
+    output = harness.output()
+    assert output is not None
+    np.testing.assert_allclose(output[3:], [0.0, -moved * is_turned_back, 0.0], atol=1e-9)

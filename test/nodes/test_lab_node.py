@@ -125,10 +125,11 @@ def test_commands_that_are_not_finite_malformed_or_of_another_tick_are_not_follo
     harness.reach(0)
     harness.command(0, np.array([np.nan, 0.0, 0.0]), gripper=np.inf)
     rig.spin_until(lambda: rig.reported("lab", NOT_FINITE) == 2)
-    elsewhere = CODEC.twist(Command(harness.stamp(0), FORWARD, 0.0))
+    elsewhere, turning = (CODEC.twist(Command(harness.stamp(0), FORWARD, 0.0)) for _ in range(2))
     elsewhere.header.frame_id = "tool0"
-    rig.send(TWIST_COMMAND, elsewhere)
-    rig.spin_until(lambda: rig.reported("lab", MALFORMED) == 1)
+    turning.twist.angular.z = 1.0  # which no action of the task does
+    rig.send(TWIST_COMMAND, elsewhere, turning)
+    rig.spin_until(lambda: rig.reported("lab", MALFORMED) == 2)
     for tick in (-1, 1, 7):
         harness.command(tick)
     rig.spin_until(lambda: rig.reported("lab", REFUSED) == 6)

@@ -37,6 +37,7 @@ def test_a_guarded_speed_is_the_robots_speed(rig: Rig, bundle: Path, arm: str, v
     [
         ({"command_in_type": "unitless"}, "command_in_type is 'unitless' .* says 'speed_units'"),
         ({"scale__linear": 0.2}, "scale.linear is 0.2 m/s|scale.linear 0.2 m/s is below the guard's speed of 0.35"),
+        ({"scale__rotational": 0.2}, "scale.rotational 0.2 rad/s is below the 0.25 rad/s that the hand turns at"),
         ({"incoming_command_timeout": 5.0}, "incoming_command_timeout is 5.0 s: expected"),
         ({"incoming_command_timeout": 0.0}, "incoming_command_timeout is 0.0 s: expected"),
         ({"apply_twist_commands_about_ee_frame": False}, "Servo would turn the hand"),
