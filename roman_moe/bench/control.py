@@ -35,7 +35,7 @@ def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[s
         BundleError: if the bundle cannot be loaded.
     """
     controller = Controller(load_bundle(bundle_path))
-    rates = controller.bundle.rates
+    rates = controller.networks.rates
     rng = np.random.default_rng(seed)
     with_gate: list[int] = []
     without: list[int] = []

@@ -6,17 +6,20 @@ never becomes a command: the arm is brought to rest and keeps its gripper instea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.bundle import Bundle
 from roman_moe.control.commander import Commander
 from roman_moe.control.guard import Guard
 from roman_moe.control.limits import Limits, load_limits
+from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
 from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
 
 
@@ -39,34 +42,86 @@ class ControlStep:
     fault: str = ""
 
 
+class Driver(Protocol):
+    """What drives an episode: a controller of networks, or an oracle."""
+
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """In the order of weights and expert actions."""
+
+    @property
+    def control_rate(self) -> float:
+        """Of its scenes and commands [Hz]."""
+
+    @property
+    def reads_truth(self) -> bool:
+        """Whether `step` is to be given the true state (an oracle) rather than the observed one."""
+
+    def reset(self) -> None:
+        """Forget the episode."""
+
+    def step(self, state: SceneState) -> ControlStep:
+        """Answer one scene."""
+
+
+class Answers(Protocol):
+    """A gate or an expert."""
+
+    def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Weights or an action for all features of a scene, (F,), of which objects are usable, (n,); NaN for none."""
+
+
+class Networks(Protocol):
+    """What a controller mixes: a bundle, or one expert alone."""
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Task that they are for."""
+
+    @property
+    def rates(self) -> Rates:
+        """At which gate and experts run."""
+
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """In the order of the experts."""
+
+    @property
+    def gate(self) -> Answers:
+        """Weighs the experts."""
+
+    @property
+    def experts(self) -> Sequence[Answers]:
+        """One a skill."""
+
+
 class Controller:
-    """Gate, experts and commander of one bundle.
+    """Gate, experts and commander of one task: a `Driver`.
 
     All experts answer at every tick: a softmax gate gives none of them exactly nothing, and their answers are recorded.
     Its only memory is the gate's last weights and the commander's.
 
     Attributes:
-        bundle: whose networks answer.
+        networks: that answer.
         skills: in the order of weights and expert actions.
         faults: ticks held since the controller was made.
     """
 
     reads_truth = False
-    """Whether it must be given the true state (an oracle) rather than the observed one."""
 
-    def __init__(self, bundle: Bundle, limits: Limits | None = None) -> None:
+    def __init__(self, networks: Networks, limits: Limits | None = None) -> None:
         """`limits`: of the guard; the shipped ones, config/limits.yaml, if None."""
-        self.bundle = bundle
-        self.skills = bundle.skills
+        self.networks = networks
+        self.skills = networks.skills
         self.faults = 0
-        self._features = feature_layout(bundle.spec)
-        self._commander = Commander(bundle.spec, limits or load_limits(), bundle.rates.control_rate)
+        self._features = feature_layout(networks.spec)
+        self._commander = Commander(networks.spec, limits or load_limits(), networks.rates.control_rate)
         self.reset()
 
     @property
     def control_rate(self) -> float:
         """Of its scenes and commands [Hz]."""
-        return self.bundle.rates.control_rate
+        return self.networks.rates.control_rate
 
     @property
     def guard(self) -> Guard:
@@ -80,12 +135,13 @@ class Controller:
 
     def step(self, state: SceneState) -> ControlStep:
         """Answer one scene. Never raises for what a scene may hold: faults are held and counted."""
-        actions = np.full((len(self.skills), self.bundle.spec.action.size), np.nan)
+        networks = self.networks
+        actions = np.full((len(self.skills), networks.spec.action.size), np.nan)
         if state.is_finite():
             features, usable = self._features.vector(state), state.usable(self.guard.limits.max_pose_age)
-            if self._weights is None or self.bundle.rates.gate_due(state.stamp_ns):
-                self._weights = self.bundle.gate.answer(features, usable)
-            for i, expert in enumerate(self.bundle.experts):
+            if self._weights is None or networks.rates.gate_due(state.stamp_ns):
+                self._weights = networks.gate.answer(features, usable)
+            for i, expert in enumerate(networks.experts):
                 actions[i] = expert.answer(features, usable)
         decision = self._commander.decide(state, self._weights, actions)
         weights = self._weights

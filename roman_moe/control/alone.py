@@ -1,0 +1,48 @@
+"""One network in place of a bundle: an expert alone, to which all the weight goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.control.expert import Expert
+from roman_moe.control.network import Network
+from roman_moe.control.rates import Rates
+from roman_moe.core.spec import TaskSpec
+
+
+class AllWeight:
+    """A gate with nothing to choose."""
+
+    def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(1,), whatever the features."""
+        return np.ones(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alone:
+    """Networks of a `Controller`: one expert.
+
+    Attributes:
+        spec: of the task; its actions mean what the network says.
+        rates: those of the network.
+        skills: the one that it has.
+        gate: gives it all the weight.
+        experts: it alone.
+    """
+
+    spec: TaskSpec
+    rates: Rates
+    skills: tuple[str, ...]
+    gate: AllWeight
+    experts: tuple[Expert, ...]
+
+    @classmethod
+    def of(cls, spec: TaskSpec, network: Network) -> Alone:
+        """Of a network that answers actions."""
+        told = network.metadata
+        turning = told.top_angular_speed or spec.action.top_angular_speed
+        spec = replace(spec, action=replace(spec.action, top_speed=told.top_speed, top_angular_speed=turning))
+        return cls(spec, Rates(told.rate, told.rate), (told.name,), AllWeight(), (Expert(network),))
