@@ -15,7 +15,6 @@ from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.tasks import load_spec
 
 if TYPE_CHECKING:
     from roman_moe.learning.runs.ablate import Study
@@ -90,6 +89,7 @@ class Ablate:
         from roman_moe.learning.runs.ablate import METHODS, Study, ablate
         from roman_moe.report.plots import plot_rates
         from roman_moe.sim.noise import PoseNoise
+        from roman_moe.sim.registry import load_sim_task
 
         for name, value in (("episodes", self.episodes), ("seeds", self.seeds), ("workers", self.workers)):
             if value < 1:
@@ -98,9 +98,10 @@ class Ablate:
             raise ConfigError(f"--time-limit {self.time_limit}: expected a positive number of seconds")
         if not 0.0 < self.budget <= 1.0:
             raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
-        spec = load_spec(self.task)
+        task = load_sim_task(self.task)
+        spec = task.spec
         study = Study(
-            spec=spec,
+            task=task,
             folder=self.out,
             recipe=load_hybrid_recipe(self.recipe or config_path("training/fast.yaml"), spec),
             methods=parse_names(self.methods, tuple(METHODS), "--methods"),

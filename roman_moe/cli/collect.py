@@ -61,10 +61,10 @@ class Collect:
 
     def main(self) -> int:
         """Collect; 0 when all demonstrations are there."""
-        from roman_moe.core.tasks import load_spec
         from roman_moe.demos.dataset import dataset_hash
         from roman_moe.evaluation.collect import Collection, collect, total_wanted
         from roman_moe.sim.noise import PoseNoise
+        from roman_moe.sim.registry import load_sim_task
 
         least = {"episodes": 1, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}
         for name, lowest in least.items():
@@ -75,9 +75,9 @@ class Collect:
         for name in ("disturbed_share", "poor_link_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")
-        spec = load_spec(self.task)
+        task = load_sim_task(self.task)
         collection = Collection(
-            spec=spec,
+            task=task,
             out=self.out,
             episodes=self.episodes,
             gate_episodes=self.gate_episodes,
@@ -100,6 +100,6 @@ class Collect:
         console.print(table)
         if self.json:
             networks = sorted({name.split("/")[0] for name in kept})
-            hashes = {network: dataset_hash(self.out, spec, network) for network in networks}
+            hashes = {network: dataset_hash(self.out, task.spec, network) for network in networks}
             write_json(self.json, {"seed": self.seed, "demonstrations": kept, "sha256": hashes})
         return 0

@@ -16,11 +16,14 @@ from roman_moe.cli.options import SILENT, Flag, Number, Numbers, OptionalFile, S
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
-from roman_moe.core.roman import SCENARIOS, SKILLS
 
 if TYPE_CHECKING:
     from roman_moe.sim.episode import EpisodeResult
     from roman_moe.sim.link import LinkQuality
+
+
+FIRST_TASK = "roman"
+"""Of the oracle, which exists for every task, if none is named."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class Evaluate:
 
     controller: tyro.conf.Positional[str]
     """Folder of a controller bundle, such as models/roman, or "oracle" for the scripted demonstrator."""
+
+    task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)] = ""
+    """The task: name or folder; that of the bundle, or roman for the oracle, if not given."""
 
     scenarios: Annotated[str, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint=SILENT)] = ""
     """Scenarios, such as 6, 0-6 or 0,3,6; all of them if neither scenarios nor skills are given."""
@@ -70,7 +76,7 @@ class Evaluate:
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
-        from roman_moe.evaluation.controllers import ORACLE, make_controller
+        from roman_moe.evaluation.controllers import ORACLE, make_controller, task_of
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.noise import PoseNoise
 
@@ -81,11 +87,14 @@ class Evaluate:
         ):
             if value < least:
                 raise ConfigError(f"--{name} {value}: expected {least} or more")
-        skills = parse_names(self.skills, SKILLS, "--skills") if self.skills else ()
+        task = task_of(self.controller, self.task or (FIRST_TASK if self.controller == ORACLE else ""))
+        numbers = tuple(range(len(task.spec.scenarios)))
+        skills = parse_names(self.skills, task.spec.skill_names, "--skills") if self.skills else ()
         chosen = self.scenarios or ("" if skills else ALL)
-        scenarios = parse_numbers(chosen, SCENARIOS, "--scenarios") if chosen else ()
+        scenarios = parse_numbers(chosen, numbers, "--scenarios") if chosen else ()
         evaluation = Evaluation(
             controller=self.controller,
+            task=task,
             scenarios=scenarios,
             skills=skills,
             episodes=self.episodes,
@@ -96,7 +105,7 @@ class Evaluate:
             link=parse_link(self.delay, self.lost_share),
         )
         for skill in (None, *skills):  # a controller that cannot run is refused here, before any worker starts
-            make_controller(self.controller, skill)
+            make_controller(self.controller, task, skill)
 
         console = Console()
         if self.controller != ORACLE:

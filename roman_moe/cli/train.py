@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share
+from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share, Text
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.control.identity import identify
@@ -72,6 +72,9 @@ class Hybrid(Training):
     recipe: OptionalFile = None
     """YAML file with every number of the training; config/training/fast.yaml if not given."""
 
+    task: Text = ""
+    """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
+
     budget: Share = 1.0
     """Share of the recipe's environment steps that every network gets."""
 
@@ -94,6 +97,7 @@ class Hybrid(Training):
     def practise(self, networks: Sequence[str] = ()) -> int:
         """Train these networks, or all; 0 when they are written."""
         from roman_moe.demos.dataset import dataset_spec
+        from roman_moe.evaluation.controllers import simulation_of
         from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
         from roman_moe.learning.runs.run import Run, curves, train_run
         from roman_moe.report.plots import plot_curves
@@ -107,7 +111,7 @@ class Hybrid(Training):
             if name not in spec.networks:
                 raise ConfigError(unknown_word("skill", name, spec.skill_names))
         folder, recipe = self.folder, load_hybrid_recipe(self._recipe(), spec).with_budget(self.budget)
-        run = Run(spec, folder, recipe, self.demos, self.seed, self.workers)
+        run = Run(simulation_of(spec, self.task), folder, recipe, self.demos, self.seed, self.workers)
         console = Console()
         began = time.monotonic()
         with RunProgress(console, folder, networks):

@@ -16,22 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.control.controller import ControlStep
+from roman_moe.control.controller import ControlStep, Driver
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import move, scratch_folder
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE, TaskSpec
+from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.evaluation.controllers import ORACLE, make_controller
-from roman_moe.evaluation.evaluate import shared_lab
+from roman_moe.evaluation.evaluate import shared_world
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.sim.episode import (
     PERTURBATION_STREAM,
     EpisodeResult,
-    StepController,
     episode_seed,
     falls_on,
     generator,
@@ -39,7 +38,7 @@ from roman_moe.sim.episode import (
 )
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.task import SimTask, Start
 
 BURST_TICKS = 8
 """Length of one disturbance [ticks]: long enough to move the hand by centimetres, short enough to see the way back."""
@@ -54,7 +53,7 @@ class Collection:
     """What to collect.
 
     Attributes:
-        spec: of the task.
+        task: in simulation.
         out: folder of the dataset; one subfolder a network.
         episodes: kept per skill.
         gate_episodes: kept per scenario, for the gate.
@@ -67,7 +66,7 @@ class Collection:
         monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
     """
 
-    spec: TaskSpec
+    task: SimTask
     out: Path
     episodes: int
     gate_episodes: int
@@ -84,7 +83,6 @@ class Collection:
 class DemonstrationJob:
     """One attempt at a demonstration."""
 
-    spec: TaskSpec
     path: Path
     network: str
     start: Start
@@ -109,7 +107,6 @@ class Group:
         poor = falls_on(index // 2, collection.poor_link_share)  # // 2: with and without a disturbance
         prefix = "" if self.network == self.start.name else f"{self.start.name}_"
         return DemonstrationJob(
-            spec=collection.spec,
             path=collection.out / self.network / f"{prefix}episode_{index:03d}",
             network=self.network,
             start=self.start,
@@ -124,11 +121,13 @@ class Group:
 
 def groups(collection: Collection) -> list[Group]:
     """All that is to be collected."""
-    spec, whole = collection.spec, collection.monolithic
-    skills = [Group(MONOLITHIC if whole else skill, skill_start(skill), collection.episodes) for skill in spec.skills]
+    task, whole = collection.task, collection.monolithic
+    skills = [
+        Group(MONOLITHIC if whole else skill, task.start(skill), collection.episodes) for skill in task.spec.skills
+    ]
     gate = MONOLITHIC if whole else GATE
-    numbers = range(len(spec.scenarios))
-    scenarios = [Group(gate, scenario_start(number), collection.gate_episodes) for number in numbers]
+    numbers = range(len(task.spec.scenarios))
+    scenarios = [Group(gate, task.start(number), collection.gate_episodes) for number in numbers]
     return [group for group in (*skills, *scenarios) if group.wanted > 0]
 
 
@@ -147,7 +146,7 @@ def collect(
         NotMovedError: if the demonstrations cannot be moved into the folder; they are kept.
     """
     wanted = groups(collection)
-    if (collection.out / TASK_FILE).exists() and dataset_spec(collection.out) != collection.spec:
+    if (collection.out / TASK_FILE).exists() and dataset_spec(collection.out) != collection.task.spec:
         raise DemonstrationError(
             f"{collection.out}: holds demonstrations of another task or version, as its {TASK_FILE} says: collect into "
             "another folder"
@@ -162,7 +161,7 @@ def collect(
     with scratch_folder(out if out.exists() else out.parent, out.name) as scratch:
         new = scratch / "new"
         new.mkdir()
-        write_spec(new, collection.spec)
+        write_spec(new, collection.task.spec)
         kept = _collect(replace(collection, out=new), wanted, on_result)
         if out.exists():  # with demonstrations of other networks
             for folder in sorted(new.iterdir()):
@@ -205,24 +204,32 @@ def _collect(
 
 def demonstrate(job: DemonstrationJob) -> EpisodeResult:
     """Run one attempt and keep it if it was solved."""
-    controller: StepController = make_controller(ORACLE, job.start.skill)
+    task = job.start.task
+    controller = make_controller(ORACLE, task, job.start.skill)
     if job.perturbation > 0.0:
-        deviation, top_speed = job.perturbation, job.spec.action.top_speed
+        deviation, top_speed = job.perturbation, task.spec.action.top_speed
         controller = PerturbedController(controller, deviation, top_speed, generator(job.seed, PERTURBATION_STREAM))
-    with EpisodeWriter(job.path, job.spec, job.network) as writer:
+    with EpisodeWriter(job.path, task.spec, job.network) as writer:
 
         def record(scene: SceneState, step: ControlStep) -> None:
             writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
 
         result = run_episode(
-            shared_lab(), controller, job.start, job.seed, job.noise, job.disturbed, link=job.link, on_tick=record
+            shared_world(task, controller.control_rate),
+            controller,
+            job.start,
+            job.seed,
+            job.noise,
+            job.disturbed,
+            link=job.link,
+            on_tick=record,
         )
         if result.success:
             writer.close(
                 EpisodeMeta(
                     network=job.network,
-                    task=job.spec.name,
-                    task_sha256=job.spec.digest,
+                    task=task.spec.name,
+                    task_sha256=task.spec.digest,
                     start=job.start.name,
                     outcome=result.outcome,
                     source=ORACLE,
@@ -233,7 +240,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     delay=job.link.delay,
                     lost_share=job.link.lost_share,
                     seed=job.seed,
-                    rate=job.start.task.spec.control_rate,
+                    rate=controller.control_rate,
                     git_commit=job.git_commit,
                 )
             )
@@ -250,19 +257,18 @@ class PerturbedController:
         rng: of the bursts.
     """
 
-    def __init__(
-        self, controller: StepController, deviation: float, top_speed: float, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, controller: Driver, deviation: float, top_speed: float, rng: np.random.Generator) -> None:
         self._controller = controller
         self._bursts = bursts(deviation * top_speed, rng)
         self._top_speed = top_speed
+        self.skills, self.control_rate = controller.skills, controller.control_rate
         self.reads_truth = controller.reads_truth
 
     def reset(self) -> None:
         """Begin an episode."""
         self._controller.reset()
 
-    def step(self, state: SceneState) -> Any:
+    def step(self, state: SceneState) -> ControlStep:
         """The wrapped controller's step with another command."""
         step = self._controller.step(state)
         velocity = np.clip(step.command.linear_velocity + next(self._bursts), -self._top_speed, self._top_speed)

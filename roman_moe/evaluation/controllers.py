@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from roman_moe.control.alone import Alone
 from roman_moe.control.bundle import load_bundle
-from roman_moe.control.controller import Controller, ControlStep
-from roman_moe.control.expert import Expert
+from roman_moe.control.controller import Controller, ControlStep, Driver
 from roman_moe.control.identity import identify
+from roman_moe.control.manifest import load_manifest
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import to_command
-from roman_moe.core.errors import BundleError
+from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.roman import ROMAN
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
+from roman_moe.core.tasks import known_tasks
 from roman_moe.sim.motions import leading_skill
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import SimTask
@@ -27,43 +24,14 @@ from roman_moe.sim.task import SimTask
 ORACLE = "oracle"
 
 
-class _OnlyGate:
-    """A gate with nothing to choose."""
-
-    def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(1,), whatever the features."""
-        return np.ones(1)
-
-
-class SingleNetwork:
-    """One network in place of a bundle, so that it runs alone through the usual controller.
-
-    Args:
-        network: of an expert, or of any network that answers actions.
-        spec: of the task; its actions mean what the network says.
-    """
-
-    def __init__(self, spec: TaskSpec, network: Network) -> None:
-        metadata = network.metadata
-        self.skills = (metadata.name,)
-        self.rates = Rates(metadata.rate, metadata.rate)
-        self.spec = replace(spec, action=replace(spec.action, top_speed=metadata.top_speed))
-        self.gate = _OnlyGate()
-        self.experts = (Expert(network),)
-
-    def controller(self) -> Controller:
-        """The usual controller around it."""
-        bundle: Any = self
-        return Controller(bundle)
-
-
 class OracleController:
-    """The oracle behind the controller's interface: of a whole task, or of one skill alone."""
+    """The oracle as a `Driver`: of a whole task, or of one skill alone."""
 
     reads_truth = True
 
     def __init__(self, task: SimTask, skill: str | None = None, rates: Rates | None = None) -> None:
         self._task = task
+        self.skills = task.spec.skill_names
         self._skill = skill
         self._rates = rates or Rates(task.spec.control_rate, task.spec.gate_rate)
         self.reset()
@@ -85,8 +53,7 @@ class OracleController:
         action = self._task.skills[self._leading].demonstrate(state)
         command = to_command(self._task.spec, state.stamp_ns, action, self._gripper_opening)
         self._gripper_opening = command.gripper_opening
-        skills = self._task.spec.skill_names
-        weights = np.eye(len(skills))[skills.index(self._leading)]
+        weights = np.eye(len(self.skills))[self.skills.index(self._leading)]
         return ControlStep(action, weights, weights[:, None] * action, command)
 
 
@@ -99,25 +66,75 @@ def identity_of(name: str) -> dict[str, str]:
     return {"controller": ORACLE} if name == ORACLE else identify(name).to_dict()
 
 
-def make_controller(name: str, skill: str | None = None) -> Any:
+def make_controller(name: str, task: SimTask, skill: str | None = None) -> Driver:
     """The controller `name`: "oracle", a bundle's folder, shipped ones too, or the .onnx file of one network.
 
     Args:
+        task: that it is to do.
         skill: only the expert of this skill, if given.
 
     Raises:
-        BundleError: if the bundle or file cannot be used or has no such expert.
+        BundleError: if the bundle or file cannot be used, has no such expert or is for another task.
     """
     if name == ORACLE:
-        return OracleController(load_sim_task("roman"), skill)
+        return OracleController(task, skill)
     folder = find_shipped(name)
     if folder.suffix == ".onnx" and folder.is_file():
-        return SingleNetwork(ROMAN, Network(ROMAN, folder.read_bytes(), name)).controller()
+        return Controller(Alone.of(task.spec, Network(task.spec, folder.read_bytes(), name)))
     if not folder.is_dir():
         raise BundleError(f"{name}: no such bundle folder: expected one, such as models/roman, or {ORACLE!r}")
     bundle = load_bundle(folder)
+    if bundle.spec != task.spec:
+        raise BundleError(
+            f"{bundle.path}: is for task {bundle.spec.name!r} of version {bundle.spec.digest[:12]}: the simulation in "
+            f"{task.folder} is of {task.spec.name!r}, {task.spec.digest[:12]}"
+        )
     if skill is None:
         return Controller(bundle)
     if skill not in bundle.skills:
         raise BundleError(f"{bundle.path}: no expert for {skill!r}: it has {', '.join(bundle.skills)}")
-    return SingleNetwork(bundle.spec, bundle.experts[bundle.skills.index(skill)].network).controller()
+    return Controller(Alone.of(bundle.spec, bundle.experts[bundle.skills.index(skill)].network))
+
+
+def task_of(name: str, task: str = "") -> SimTask:
+    """Simulation of the task that a controller is for.
+
+    Args:
+        name: of the controller, as for `make_controller`.
+        task: name or folder of the task; what a bundle brings if not given.
+
+    Raises:
+        BundleError: if the bundle cannot be read.
+        ConfigError: if nothing says the task, or it has no simulation.
+    """
+    if not task:
+        if name == ORACLE or not find_shipped(name).is_dir():
+            raise ConfigError(f"{name}: does not say its task: name it with --task, such as --task {_example()}")
+        task = load_manifest(name).task.name
+        if task not in known_tasks():
+            raise ConfigError(f"{name}: is for task {task!r}, which is not installed: name its folder with --task")
+    return load_sim_task(task)
+
+
+def simulation_of(spec: TaskSpec, task: str = "") -> SimTask:
+    """Simulation of a task of which the description is known.
+
+    Args:
+        task: its name or folder; the description's name if not given.
+
+    Raises:
+        ConfigError: if there is none, or it is of another task or version.
+    """
+    if not task and spec.name not in known_tasks():
+        raise ConfigError(f"task {spec.name!r} is not installed: name its folder with --task")
+    found = load_sim_task(task or spec.name)
+    if found.spec != spec:
+        raise ConfigError(
+            f"{found.folder}: is task {found.spec.name!r} of version {found.spec.digest[:12]}: expected {spec.name!r}, "
+            f"{spec.digest[:12]}"
+        )
+    return found
+
+
+def _example() -> str:
+    return next(iter(known_tasks()), "FOLDER")

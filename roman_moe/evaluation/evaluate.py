@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from roman_moe.control.controller import Driver
 from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import identity_of, make_controller
 from roman_moe.evaluation.pool import run_jobs
@@ -20,8 +21,7 @@ from roman_moe.evaluation.statistics import summarize
 from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.registry import load_sim_task
-from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.task import SimTask, Start
 from roman_moe.sim.world import World
 
 
@@ -54,6 +54,7 @@ class Evaluation:
 
     Attributes:
         controller: "oracle", or a bundle's folder.
+        task: in simulation.
         scenarios: numbers of the scenarios.
         skills: names of the skills, each alone.
         episodes: per scenario and skill.
@@ -66,6 +67,7 @@ class Evaluation:
     """
 
     controller: str
+    task: SimTask
     scenarios: Sequence[int]
     skills: Sequence[str]
     episodes: int
@@ -78,7 +80,7 @@ class Evaluation:
 
     def starts(self) -> list[Start]:
         """Scenarios first, then skills."""
-        return [*map(scenario_start, self.scenarios), *map(skill_start, self.skills)]
+        return [*map(self.task.start, self.scenarios), *map(self.task.start, self.skills)]
 
     def conditions(self) -> list[tuple[PoseNoise, bool]]:
         """Noise, and whether disturbed: the first is the one that the report's usual keys are about."""
@@ -156,17 +158,17 @@ def _summaries(evaluation: Evaluation, results: Sequence[EpisodeResult]) -> dict
     for result in results:
         by_start[result.start].append(result)
     return {
-        "scenarios": {str(number): summarize(by_start[scenario_start(number).name]) for number in evaluation.scenarios},
-        "skills": {skill: summarize(by_start[skill_start(skill).name]) for skill in evaluation.skills},
+        "scenarios": {str(number): summarize(by_start[f"scenario_{number}"]) for number in evaluation.scenarios},
+        "skills": {skill: summarize(by_start[skill]) for skill in evaluation.skills},
     }
 
 
 def run_job(job: EpisodeJob) -> EpisodeResult:
-    """Run one episode; lab and controllers are made once a process."""
-    controller = _controller(job.controller, job.start.skill)
-    lab = shared_lab(controller.control_rate)
+    """Run one episode; worlds and controllers are made once a process."""
+    task = job.start.task
+    controller = _controller(job.controller, task, job.start.skill)
     return run_episode(
-        lab,
+        shared_world(task, controller.control_rate),
         controller,
         job.start,
         job.seed,
@@ -178,15 +180,15 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
 
 
 @functools.lru_cache(maxsize=2)
-def shared_lab(control_rate: float = 20.0) -> World:
-    """This process's lab that steps at a controller's rate [Hz].
+def shared_world(task: SimTask, control_rate: float) -> World:
+    """This process's world of a task that steps at a controller's rate [Hz].
 
     Raises:
         RomanError: if that is no whole number of physics steps.
     """
-    return World(load_sim_task("roman"), control_rate)
+    return World(task, control_rate)
 
 
 @functools.lru_cache(maxsize=8)
-def _controller(name: str, skill: str | None) -> Any:
-    return make_controller(name, skill)
+def _controller(name: str, task: SimTask, skill: str | None) -> Driver:
+    return make_controller(name, task, skill)

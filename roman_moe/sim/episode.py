@@ -11,11 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from roman_moe.control.controller import ControlStep, Driver
 from roman_moe.core.action import Command
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS, SceneState
@@ -31,28 +30,6 @@ NOISE_STREAM = 1
 PERTURBATION_STREAM = 2
 DISTURBANCE_STREAM = 3
 LINK_STREAM = 4
-
-
-class Step(Protocol):
-    """What a controller answers to one scene."""
-
-    @property
-    def action(self) -> NDArray[np.float64]: ...
-    @property
-    def weights(self) -> NDArray[np.float64]: ...
-    @property
-    def command(self) -> Command: ...
-
-
-class StepController(Protocol):
-    """Anything that can drive the arm: a bundle's controller, one expert alone, the oracle."""
-
-    @property
-    def reads_truth(self) -> bool:
-        """Whether `step` is to be given the true state in place of the noisy one."""
-
-    def reset(self) -> None: ...
-    def step(self, state: SceneState) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +176,14 @@ class Episode:
 
 def run_episode(
     world: World,
-    controller: StepController,
+    controller: Driver,
     start: Start,
     seed: int,
     noise: PoseNoise,
     disturbed: bool = False,
     time_limit: float = math.inf,
     link: LinkQuality = GOOD_LINK,
-    on_tick: Callable[[SceneState, Any], None] | None = None,
+    on_tick: Callable[[SceneState, ControlStep], None] | None = None,
 ) -> EpisodeResult:
     """Run one episode to its outcome; all but these are `Episode`'s.
 

@@ -30,6 +30,7 @@ from roman_moe.learning.runs.trainer import TrainingJob, load_best, train_networ
 from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.task import SimTask
 
 _FROM_SCRATCH = {"warm_start": False, "cloning": {"strength": 0.0}}
 
@@ -65,7 +66,7 @@ class Study:
     """What to compare.
 
     Attributes:
-        spec: of the task.
+        task: in simulation.
         folder: where everything goes.
         recipe: that is changed.
         methods: keys of `METHODS`.
@@ -79,7 +80,7 @@ class Study:
         workers: processes.
     """
 
-    spec: TaskSpec
+    task: SimTask
     folder: Path
     recipe: HybridRecipe
     methods: Sequence[str]
@@ -91,6 +92,11 @@ class Study:
     time_limit: float = 240.0
     budget: float = 1.0
     workers: int = 1
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Of the task."""
+        return self.task.spec
 
 
 def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) -> dict[str, Any]:
@@ -160,7 +166,7 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
     if not out.exists():  # it is whole or not there at all
         collect(
             Collection(
-                spec=study.spec,
+                task=study.task,
                 out=out,
                 episodes=networks[skill].demonstrations,
                 gate_episodes=networks[GATE].demonstrations,
@@ -210,11 +216,12 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
     if method == MONOLITHIC:
         controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
     else:
-        run = Run(study.spec, folder / "run", recipe, _demonstrations(study, recipe), seed, study.workers)
+        run = Run(study.task, folder / "run", recipe, _demonstrations(study, recipe), seed, study.workers)
         record = train_run(run, study.spec.networks, resume=(folder / "run").exists())
         controller, steps = run.folder / BUNDLE, record["environment_steps"]
     evaluation = Evaluation(
         controller=str(controller),
+        task=study.task,
         scenarios=study.scenarios,
         skills=(),
         episodes=study.episodes,
@@ -268,7 +275,7 @@ def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: in
         write_json(folder / RECORD, record)
         write_description(folder, study.spec, recipe)
     job = TrainingJob(
-        study.spec, folder, MONOLITHIC, recipe.networks[GATE], recipe.rates, demonstrations, seed, study.workers
+        study.task, folder, MONOLITHIC, recipe.networks[GATE], recipe.rates, demonstrations, seed, study.workers
     )
     row = train_network(job)
     policy = load_best(study.spec, job.folder)

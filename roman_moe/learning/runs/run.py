@@ -38,6 +38,7 @@ from roman_moe.learning.runs.trainer import (
 from roman_moe.learning.runs.trainer import train_network as _train_network
 from roman_moe.learning.runs.shipping import summary_of
 from roman_moe.evaluation.pool import run_jobs
+from roman_moe.sim.task import SimTask
 
 RECIPE = "recipe.yaml"
 RECORD = "run.json"
@@ -50,7 +51,7 @@ class Run:
     """What to train, and where.
 
     Attributes:
-        spec: of the task.
+        task: in simulation.
         folder: of the run.
         recipe: of all networks.
         demonstrations: dataset folder.
@@ -58,18 +59,23 @@ class Run:
         workers: processes, or threads for the gate.
     """
 
-    spec: TaskSpec
+    task: SimTask
     folder: Path
     recipe: HybridRecipe
     demonstrations: Path
     seed: int
     workers: int = 1
 
+    @property
+    def spec(self) -> TaskSpec:
+        """Of the task."""
+        return self.task.spec
+
     def job(self, network: str) -> TrainingJob:
         """The training of one network; experts share the cores among them, the gate has all to itself."""
         workers = self.workers if network == GATE else 1
         return TrainingJob(
-            self.spec, self.folder, network, self.recipe.networks[network], self.recipe.rates, self.demonstrations,
+            self.task, self.folder, network, self.recipe.networks[network], self.recipe.rates, self.demonstrations,
             self.seed, workers,
         )  # fmt: skip
 

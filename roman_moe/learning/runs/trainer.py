@@ -44,7 +44,7 @@ from roman_moe.evaluation.pool import run_jobs
 from roman_moe.sim.env import LabEnv
 from roman_moe.sim.episode import EpisodeResult, episode_seed, falls_on
 from roman_moe.sim.reward import TaskReward
-from roman_moe.sim.starts import Start, scenario_start, skill_start
+from roman_moe.sim.task import SimTask, Start
 
 CHECKPOINT = "checkpoint.pt"
 PROGRESS = "progress.json"
@@ -56,7 +56,7 @@ class TrainingJob:
     """One network to train.
 
     Attributes:
-        spec: of the task.
+        task: in simulation.
         run: the run's folder.
         network: skill, or "gate".
         recipe: of the network.
@@ -67,7 +67,7 @@ class TrainingJob:
         steps_limit: stop, unfinished, at the first checkpoint after so many environment steps; for tests.
     """
 
-    spec: TaskSpec
+    task: SimTask
     run: Path
     network: str
     recipe: HybridNetworkRecipe
@@ -78,6 +78,11 @@ class TrainingJob:
     steps_limit: float = math.inf
 
     @property
+    def spec(self) -> TaskSpec:
+        """Of the task."""
+        return self.task.spec
+
+    @property
     def folder(self) -> Path:
         """Where this network's files go."""
         return self.run / self.network
@@ -86,8 +91,8 @@ class TrainingJob:
     def starts(self) -> list[Start]:
         """Where its episodes begin: the skill's own starts, or the recipe's scenarios for what does the whole task."""
         if self.network in self.spec.skills:
-            return [skill_start(self.network)]
-        return [scenario_start(n) for n in self.recipe.practice.scenarios or range(len(self.spec.scenarios))]
+            return [self.task.start(self.network)]
+        return [self.task.start(n) for n in self.recipe.practice.scenarios or range(len(self.spec.scenarios))]
 
     def stream(self, *purpose: int) -> int:
         """A seed for one use, of this network alone."""
