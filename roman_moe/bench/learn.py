@@ -10,8 +10,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import config_path
-from roman_moe.core.roman import OBSERVATIONS, ROMAN
 from roman_moe.learning.algorithms.ppo import HybridPPO
 from roman_moe.learning.algorithms.practice import ExpertPractice
 from roman_moe.learning.policies.mlp import MLPPolicy
@@ -19,14 +19,15 @@ from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
 from roman_moe.learning.samples import Samples
 from roman_moe.sim.env import LabEnv
 from roman_moe.sim.reward import TaskReward
-from roman_moe.sim.starts import skill_start
+from roman_moe.sim.task import SimTask
 
-SKILL = "pick_and_insert"
 DEMONSTRATED = 3200  # [samples] 20 episodes of 8 s: as many as an expert is trained with
 
 
-def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
+def measure(task: SimTask, seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
     """Measure updates of the shipped recipe for about `seconds` [s], from random weights and made-up demonstrations.
+
+    The expert is that of the first skill that observes most.
 
     Returns:
         `steps_per_s`: environment steps a second of learning; `physics_share`: of the wall time that was spent inside
@@ -34,11 +35,13 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
         `not_physics_share`: the rest of the wall time.
     """
     rng = np.random.default_rng(seed)
-    recipe = load_hybrid_recipe(config_path("training/fast.yaml"), ROMAN).networks[SKILL]
-    features = OBSERVATIONS[SKILL]
+    spec, layout = task.spec, feature_layout(task.spec)
+    skill = max(spec.skills, key=lambda name: len(layout.observations[name]))
+    features = layout.observations[skill]
+    recipe = load_hybrid_recipe(config_path("training/fast.yaml"), spec).networks[skill]
     practised = recipe.practice
     reward = TaskReward(recipe.reward.success, recipe.reward.progress)
-    start = skill_start(SKILL)
+    start = task.start(skill)
     envs = [
         LabEnv(
             start,
@@ -53,14 +56,14 @@ def measure(seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:
     ]
     practice = ExpertPractice(envs, threads=1)
     demonstrations = Samples(
-        ROMAN,
-        SKILL,
+        spec,
+        skill,
         rng.normal(size=(DEMONSTRATED, len(features))).astype(np.float32),
-        rng.uniform(-1.0, 1.0, (DEMONSTRATED, 4)).astype(np.float32),
+        rng.uniform(-1.0, 1.0, (DEMONSTRATED, spec.action.size)).astype(np.float32),
         np.zeros(DEMONSTRATED, np.intp),
         min(practised.noise_bounds),
     )
-    learner = HybridPPO(MLPPolicy(ROMAN, SKILL, recipe.clone.hidden), practice, recipe, demonstrations, seed)
+    learner = HybridPPO(MLPPolicy(spec, skill, recipe.clone.hidden), practice, recipe, demonstrations, seed)
     learner.begin(seed)
     learner.update()  # the first trains the critic alone
     steps, stepping, began = learner.steps, practice.stepping_s, time.perf_counter()

@@ -125,8 +125,9 @@ class Learn(Timed):
     def measure(self, console: Console) -> dict[str, Any]:
         """Of the training."""
         from roman_moe.bench import learn
+        from roman_moe.sim.registry import load_sim_task
 
-        return learn.measure(seconds=self.seconds)
+        return learn.measure(load_sim_task("roman"), seconds=self.seconds)
 
 
 @dataclass(frozen=True)

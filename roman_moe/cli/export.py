@@ -12,8 +12,7 @@ from roman_moe.cli.options import SILENT, Flag, OptionalFile
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.roman import NETWORKS, ROMAN, TOP_SPEED
-from roman_moe.core.spec import GATE
+from roman_moe.core.spec import GATE, TaskSpec
 
 RUN_NEEDS = ("torch", "stable_baselines3", "tensorboard", "onnx", "onnxruntime", "mujoco", "gymnasium", "rosbags")
 """Packages with which a run is read: it is by the code that trained it."""
@@ -50,10 +49,13 @@ class Export:
     """With --from: features that it observes, in order, such as rack.x,rack.y; docs/networks.md has the default."""
 
     rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = None
-    """With --from: at which it was trained to run; 20 for an expert and 10 for a gate if not given."""
+    """With --from: at which it was trained to run; the task's, 20 for an expert of roman, if not given."""
 
-    top_speed: Annotated[float, tyro.conf.arg(metavar="M/S")] = TOP_SPEED
-    """With --from: hand speed of an action of 1 that an expert was trained with."""
+    top_speed: Annotated[float | None, tyro.conf.arg(metavar="M/S", help_behavior_hint=SILENT)] = None
+    """With --from: hand speed of an action of 1 that an expert was trained with; the task's if not given."""
+
+    task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)] = ""
+    """With --from: name or folder of the task; that of the bundle in --to, or roman, if not given."""
 
     normalization: OptionalFile = None
     """With --from policy.zip: what VecNormalize.save wrote, if it was trained with one."""
@@ -65,9 +67,9 @@ class Export:
             return ("onnx", "onnxruntime", *(("torch",) if self.from_.suffix == ".zip" else ()))
         if self.source is None:
             return ("onnxruntime",)
-        return (
-            RUN_NEEDS if _is_run(self.source) else ("onnx", "onnxruntime") if _is_old(self.source) else ("onnxruntime",)
-        )
+        if _is_run(self.source):
+            return RUN_NEEDS
+        return ("onnx", "onnxruntime") if _is_old(self.source) else ("onnxruntime",)
 
     @property
     def new_bundle(self) -> Path | None:
@@ -80,8 +82,8 @@ class Export:
             return self._import(self.from_)
         if self.source is None or self.out is None:
             raise ConfigError("export: expected SOURCE and OUT, or --from FILE --skill SKILL")
-        if self.skill or self.to or self.features or self.rate or self.normalization:
-            raise ConfigError("--skill, --to, --features, --rate and --normalization are for --from")
+        if self.skill or self.to or self.features or self.rate or self.top_speed or self.task or self.normalization:
+            raise ConfigError("--skill, --to, --features, --rate, --top-speed, --task and --normalization: for --from")
         return self._ship(self.source, self.out)
 
     def _ship(self, source: Path, out: Path) -> int:
@@ -109,10 +111,12 @@ class Export:
     def _import(self, file: Path) -> int:
         if self.source is not None or self.evaluation is not None:
             raise ConfigError("--from: takes --skill and --to, and no SOURCE, OUT or --evaluation")
-        if self.skill not in NETWORKS:
-            raise ConfigError(f"--skill {self.skill!r}: expected one of {', '.join(NETWORKS)}")
-        rate = self.rate if self.rate is not None else 10.0 if self.skill == GATE else 20.0
-        for name, value in (("rate", rate), ("top-speed", self.top_speed)):
+        spec = self._spec()
+        if self.skill not in spec.networks:
+            raise ConfigError(f"--skill {self.skill!r}: expected one of {', '.join(spec.networks)}")
+        rate = self.rate if self.rate is not None else spec.gate_rate if self.skill == GATE else spec.control_rate
+        top_speed = self.top_speed if self.top_speed is not None else spec.action.top_speed
+        for name, value in (("rate", rate), ("top-speed", top_speed)):
             if not 0.0 < value < float("inf"):
                 raise ConfigError(f"--{name} {value}: expected more than 0")
         to = self.to or Path(f"{self.skill}.onnx")
@@ -127,8 +131,8 @@ class Export:
         if not to.is_dir():
             check_file(to)
         features = tuple(name.strip() for name in self.features.split(",")) if self.features else ()
-        metadata = metadata_of(ROMAN, self.skill, features, rate, self.top_speed)
-        content = network_content(ROMAN, file, metadata, self.normalization)
+        metadata = metadata_of(spec, self.skill, features, rate, top_speed)
+        content = network_content(spec, file, metadata, self.normalization)
         if to.is_dir():
             replace_network(to, self.skill, content, file)
         else:
@@ -136,6 +140,15 @@ class Export:
                 temporary.write_bytes(content)
         print(f"{to}: written")
         return 0
+
+    def _spec(self) -> TaskSpec:
+        """Task of the network to import."""
+        from roman_moe.control.manifest import load_manifest
+        from roman_moe.core.tasks import load_spec
+
+        if self.to is not None and self.to.is_dir() and not self.task:
+            return load_manifest(self.to).task
+        return load_spec(self.task or "roman")
 
 
 def _is_old(folder: Path) -> bool:

@@ -41,14 +41,13 @@ PROBES = 64
 WEIGHT_TOLERANCE = 1e-3
 
 
-def metadata_of(
-    spec: TaskSpec, skill: str, features: tuple[str, ...] = (), rate: float = 20.0, speed: float = 0.0
-) -> NetworkMetadata:
+def metadata_of(spec: TaskSpec, skill: str, features: tuple[str, ...], rate: float, speed: float) -> NetworkMetadata:
     """Metadata of a task's network for a skill or "gate".
 
     Args:
         features: that it observes; what the task says, if none.
-        speed: of an expert's action of 1 [m/s]; the task's, if 0.
+        rate: at which it was trained to run [Hz].
+        speed: of an expert's action of 1 [m/s].
     """
     for name in features:
         if name not in feature_layout(spec).index:

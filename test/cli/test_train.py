@@ -7,18 +7,18 @@ import json
 import pytest
 import yaml
 from small_recipe import SMALL
+from worlds import TASK
 
 from roman_moe.cli.main import main
 from roman_moe.evaluation.collect import Collection, Group, demonstrate
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.starts import skill_start
 
 
 @pytest.fixture
 def arguments(tmp_path):
     """Options of a training of seconds, with real demonstrations."""
-    collection = Collection(tmp_path / "demos", 2, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0)
-    group = Group("button", skill_start("button"), 2)
+    collection = Collection(TASK, tmp_path / "demos", 2, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0)
+    group = Group("button", TASK.start("button"), 2)
     assert all(demonstrate(group.attempt(collection, index, "0123abc")).success for index in range(2))
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump({"rates": {}, "defaults": SMALL, "networks": {}}), encoding="utf-8")

@@ -25,12 +25,11 @@ from roman_moe.evaluation.collect import Collection, Group, bursts, collect
 from roman_moe.sim.episode import EpisodeResult
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.starts import scenario_start, skill_start
 
 
 def small(out: Path, **changes: object) -> Collection:
     collection = Collection(
-        ROMAN,
+        TASK,
         out,
         2,
         1,
@@ -48,8 +47,8 @@ def small(out: Path, **changes: object) -> Collection:
 def quick(monkeypatch):
     """Only the shortest skill and scenario."""
     wanted = lambda collection: [  # noqa: E731
-        Group("button", skill_start("button"), collection.episodes),
-        Group(GATE, scenario_start(0), collection.gate_episodes),
+        Group("button", TASK.start("button"), collection.episodes),
+        Group(GATE, TASK.start(0), collection.gate_episodes),
     ]
     monkeypatch.setattr(module, "groups", wanted)
 
@@ -106,7 +105,7 @@ def test_disturbed_commands_leave_the_recorded_answer_clean(tmp_path, quick):
 
 
 def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "groups", lambda collection: [Group("push", skill_start("push"), collection.episodes)])
+    monkeypatch.setattr(module, "groups", lambda collection: [Group("push", TASK.start("push"), collection.episodes)])
     kept = collect(small(tmp_path, disturbed_share=0.5))
     assert kept == {"push/push": {"kept": 2, "failed": []}}
     episodes = [read_episode(tmp_path / "push" / f"episode_00{index}", ROMAN) for index in range(2)]
@@ -114,7 +113,7 @@ def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
 
 
 def test_an_episode_over_a_poor_link_says_so_and_keeps_the_oracles_answers(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "groups", lambda collection: [Group("push", skill_start("push"), 1)])
+    monkeypatch.setattr(module, "groups", lambda collection: [Group("push", TASK.start("push"), 1)])
     oracle, rests = TASK.skills["push"], []
     for share, link in ((0.0, (0, 0.0)), (1.0, (1, 0.3))):
         collect(small(tmp_path / f"{share}", poor_link_share=share, noise=PoseNoise(0.0)))
@@ -130,7 +129,7 @@ def test_an_episode_over_a_poor_link_says_so_and_keeps_the_oracles_answers(tmp_p
 
 @pytest.mark.parametrize(("share", "disturbed"), [(0.0, 0), (0.3, 6), (0.5, 10), (1.0, 20)])
 def test_attempts_are_disturbed_at_even_steps(tmp_path, share, disturbed):
-    group, collection = Group("push", skill_start("push"), 20), small(tmp_path, disturbed_share=share)
+    group, collection = Group("push", TASK.start("push"), 20), small(tmp_path, disturbed_share=share)
     flags = [group.attempt(collection, index, "").disturbed for index in range(20)]
     assert sum(flags) == disturbed
     assert abs(sum(flags[:10]) - disturbed / 2) <= 0.5
@@ -138,7 +137,7 @@ def test_attempts_are_disturbed_at_even_steps(tmp_path, share, disturbed):
 
 def test_poor_links_and_disturbances_meet_in_every_combination(tmp_path):
     collection = small(tmp_path, disturbed_share=0.5, poor_link_share=0.5)
-    attempts = [Group("push", skill_start("push"), 20).attempt(collection, index, "") for index in range(20)]
+    attempts = [Group("push", TASK.start("push"), 20).attempt(collection, index, "") for index in range(20)]
     assert Counter((attempt.disturbed, attempt.link) for attempt in attempts) == {
         (disturbed, link): 5 for disturbed in (False, True) for link in (GOOD_LINK, POOR_LINK)
     }

@@ -7,20 +7,20 @@ import json
 
 import numpy as np
 import pytest
-from specs import GRIPPER_OPEN, OBJECT_INDEX, SKILLS
+from bundles import write_tiny_bundle
+from specs import GRIPPER_OPEN, OBJECT_INDEX, ROMAN, SKILLS
 from worlds import TASK, roman_world
 
 from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
-from roman_moe.evaluation.controllers import OracleController, make_controller
+from roman_moe.evaluation.controllers import OracleController, make_controller, simulation_of, task_of
 from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
 from roman_moe.evaluation.statistics import summarize, wilson_interval
 from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.starts import skill_start
 from roman_moe.sim.world import World
 
 KEYS = {"episodes", "successes", "rate", "ci95", "median_time_s", "p95_time_s", "failures", "seeds", "failed_seeds"}
@@ -30,6 +30,8 @@ class Still:
     """Never moves, and keeps what it was shown."""
 
     reads_truth = False
+    skills = SKILLS
+    control_rate = 20.0
 
     def __init__(self) -> None:
         self.scenes: list[np.ndarray] = []
@@ -106,7 +108,7 @@ def test_an_episode_follows_from_its_seed(lab):
         result = run_episode(
             lab,
             OracleController(TASK, "button"),
-            skill_start("button"),
+            TASK.start("button"),
             seed,
             PoseNoise(0.005),
             on_tick=lambda scene, step: sent.append(step.command.linear_velocity),
@@ -121,7 +123,7 @@ def test_an_episode_follows_from_its_seed(lab):
 
 
 def test_a_controller_sees_noise_within_the_bound_unless_it_reads_the_truth(lab):
-    still, start = Still(), skill_start("push")
+    still, start = Still(), TASK.start("push")
     result = run_episode(lab, still, start, 5, PoseNoise(0.005))
     assert (result.outcome, result.time_s) == ("time_limit", 80.0)
     noisy = np.array(still.scenes)
@@ -138,7 +140,7 @@ def test_a_disturbed_episode_follows_from_its_seed_and_is_the_undisturbed_one_un
         result = run_episode(
             lab,
             OracleController(TASK, "push"),
-            skill_start("push"),
+            TASK.start("push"),
             7,
             PoseNoise(0.005),
             disturbed=disturbed,
@@ -160,17 +162,15 @@ def test_a_disturbed_episode_follows_from_its_seed_and_is_the_undisturbed_one_un
 
 
 def test_an_episode_that_is_cut_short_is_lost(lab):
-    result = run_episode(lab, Still(), skill_start("push"), 5, PoseNoise(0.0), time_limit=1.5)
+    result = run_episode(lab, Still(), TASK.start("push"), 5, PoseNoise(0.0), time_limit=1.5)
     assert (result.outcome, result.time_s) == ("time_limit", 1.5)
-    whole = run_episode(
-        lab, OracleController(TASK, "button"), skill_start("button"), 5, PoseNoise(0.0), time_limit=30.0
-    )
+    whole = run_episode(lab, OracleController(TASK, "button"), TASK.start("button"), 5, PoseNoise(0.0), time_limit=30.0)
     assert whole.success
 
 
 def test_every_condition_has_the_same_starts_and_seeds():
     noises = [PoseNoise(bound) for bound in (0.0, 0.005, 0.02)]
-    evaluation = Evaluation("oracle", [0], ["push"], 3, noises, seed=3, disturbed=True)
+    evaluation = Evaluation("oracle", TASK, [0], ["push"], 3, noises, seed=3, disturbed=True)
     episodes: dict[tuple[float, bool], list[tuple[str, int]]] = {}
     for job in evaluation.jobs():
         episodes.setdefault((job.noise.bound, job.disturbed), []).append((job.start.name, job.seed))
@@ -180,7 +180,7 @@ def test_every_condition_has_the_same_starts_and_seeds():
 
 
 def test_every_condition_is_reported_under_its_own_key():
-    evaluation = Evaluation("x", [0], ["push"], 2, [PoseNoise(0.005), PoseNoise(0.02)], seed=3, disturbed=True)
+    evaluation = Evaluation("x", TASK, [0], ["push"], 2, [PoseNoise(0.005), PoseNoise(0.02)], seed=3, disturbed=True)
     solved = iter([2, 1, 0, 2, 1, 0])  # of two episodes, start by start within each condition
     results = []
     for jobs in zip(*[iter(evaluation.jobs())] * 2, strict=True):
@@ -202,7 +202,7 @@ def test_every_condition_is_reported_under_its_own_key():
 
 
 def test_the_commands_go_over_the_link_that_was_asked_for_and_the_report_says_so():
-    evaluation = Evaluation("oracle", [], ["button"], 2, [PoseNoise(0.005)], seed=3, time_limit=12.0)
+    evaluation = Evaluation("oracle", TASK, [], ["button"], 2, [PoseNoise(0.005)], seed=3, time_limit=12.0)
     for link, solved in ((GOOD_LINK, 2), (LinkQuality(2, 0.1), 2), (LinkQuality(0, 1.0), 0), (LinkQuality(300), 0)):
         content = evaluate(dataclasses.replace(evaluation, link=link))
         assert content["skills"]["button"]["successes"] == solved, link
@@ -224,7 +224,7 @@ def test_a_tables_title_says_how_the_commands_got_through(late, lost, title):
 
 def test_the_report_does_not_depend_on_the_number_of_workers():
     noises = [PoseNoise(0.005), PoseNoise(0.0)]
-    evaluation = Evaluation("oracle", [0], ["button"], 2, noises, seed=3, disturbed=True)
+    evaluation = Evaluation("oracle", TASK, [0], ["button"], 2, noises, seed=3, disturbed=True)
     reports = [evaluate(dataclasses.replace(evaluation, workers=workers)) for workers in (1, 2)]
     assert reports[0] == reports[1]
     alone = evaluate(dataclasses.replace(evaluation, scenarios=[]))
@@ -304,11 +304,30 @@ def test_noise_bounds_come_in_the_order_given_and_once():
 
 def test_a_skill_alone_has_all_the_weight():
     lab = roman_world()
-    state = lab.reset(skill_start("push"), np.random.default_rng(0))
-    step = make_controller("models/roman", "push").step(state)
+    state = lab.reset(TASK.start("push"), np.random.default_rng(0))
+    step = make_controller("models/roman", TASK, "push").step(state)
     assert step.weights.tolist() == [1.0]
-    whole = make_controller("models/roman").step(state)
+    whole = make_controller("models/roman", TASK).step(state)
     np.testing.assert_array_equal(step.action, whole.expert_actions[SKILLS.index("push")])
     for skill in SKILLS:
-        controller = make_controller("oracle", skill)
+        controller = make_controller("oracle", TASK, skill)
         assert controller.reads_truth
+
+
+def test_a_bundle_brings_its_task_and_the_oracle_has_to_be_told(tmp_path):
+    assert task_of("models/roman") is TASK
+    assert task_of("oracle", "roman") is TASK
+    with pytest.raises(ConfigError, match="oracle: does not say its task: name it with --task"):
+        task_of("oracle")
+    tiny = write_tiny_bundle(tmp_path / "tiny", spec=dataclasses.replace(ROMAN, name="elsewhere"))
+    with pytest.raises(ConfigError, match="is for task 'elsewhere', which is not installed: name its folder"):
+        task_of(str(tiny))
+
+
+def test_a_bundle_of_another_version_of_the_task_is_refused(tmp_path):
+    spec = dataclasses.replace(ROMAN, home=dataclasses.replace(ROMAN.home, position=(0.45, 0.0, 0.31)))
+    moved = write_tiny_bundle(tmp_path / "moved", spec=spec)
+    with pytest.raises(BundleError, match=f"is for task 'roman' of version {spec.digest[:12]}: the simulation in .*"):
+        make_controller(str(moved), TASK)
+    with pytest.raises(ConfigError, match=f"is task 'roman' of version .*: expected 'roman', {spec.digest[:12]}"):
+        simulation_of(spec)

@@ -11,10 +11,10 @@ import textwrap
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from worlds import TASK
 
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.evaluation.pool import run_jobs
-from roman_moe.sim.starts import skill_start
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -24,7 +24,7 @@ def test_every_job_gives_its_result(workers):
 
 def test_an_error_in_a_worker_comes_through():
     with pytest.raises(ConfigError, match="unknown skill 'pushh'"):
-        list(run_jobs(skill_start, ["push", "pushh", "pull"], 2))
+        list(run_jobs(TASK.start, ["push", "pushh", "pull"], 2))
 
 
 def test_a_dead_worker_is_an_error_not_a_hang():

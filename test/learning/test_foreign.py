@@ -19,6 +19,7 @@ from onnx import helper
 from specs import FEATURES, LAYOUT, OBSERVATIONS, ROMAN, feature_indices
 from stable_baselines3 import A2C, DQN, PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from worlds import TASK
 
 from roman_moe.cli.main import main
 from roman_moe.control.bundle import load_bundle
@@ -26,7 +27,6 @@ from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.network import Network
 from roman_moe.core.features import AXES
 from roman_moe.sim.env import LabEnv
-from roman_moe.sim.starts import skill_start
 
 REPOSITORY = Path(__file__).parents[2]
 SKILL = "push"
@@ -34,7 +34,7 @@ OBSERVED = OBSERVATIONS[SKILL]
 
 
 def env() -> LabEnv:
-    return LabEnv(skill_start(SKILL), OBSERVED)
+    return LabEnv(TASK.start(SKILL), OBSERVED)
 
 
 def answers(data: bytes, observations: np.ndarray) -> np.ndarray:

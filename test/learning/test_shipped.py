@@ -2,13 +2,12 @@
 
 import pytest
 from specs import SCENARIOS, SKILLS
-from worlds import roman_world
+from worlds import TASK, roman_world
 
 from roman_moe.evaluation.controllers import make_controller
 from roman_moe.sim.env import NOISE_BOUND
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.starts import scenario_start, skill_start
 
 BUNDLE = "models/roman"
 
@@ -26,9 +25,9 @@ def failures(lab, controller, start, seeds):
 
 @pytest.mark.parametrize("skill", SKILLS)
 def test_each_expert_solves_its_skill(lab, skill):
-    assert failures(lab, make_controller(BUNDLE, skill), skill_start(skill), range(2)) == []
+    assert failures(lab, make_controller(BUNDLE, TASK, skill), TASK.start(skill), range(2)) == []
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_whole_mixture_solves_each_scenario(lab, scenario):
-    assert failures(lab, make_controller(BUNDLE), scenario_start(scenario), range(2 if scenario < 3 else 1)) == []
+    assert failures(lab, make_controller(BUNDLE, TASK), TASK.start(scenario), range(2 if scenario < 3 else 1)) == []

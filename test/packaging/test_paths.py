@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from bundles import write_tiny_bundle
+from worlds import TASK
 
 from roman_moe.cli.export import Export
 from roman_moe.cli.main import main
@@ -82,7 +83,7 @@ def test_shipped_files_are_found_from_any_folder(tmp_path: Path, monkeypatch: py
 
 def test_evaluation_finds_the_shipped_bundle_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    assert make_controller("models/roman").bundle.path == ROOT / "models" / "roman"
+    assert make_controller("models/roman", TASK).networks.path == ROOT / "models" / "roman"
 
 
 def test_every_way_to_the_shipped_bundle_leads_to_the_same_one(

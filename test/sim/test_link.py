@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from specs import GRIPPER_CLOSED
-from worlds import roman_world
+from worlds import TASK, roman_world
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError
@@ -14,7 +14,6 @@ from roman_moe.sim.env import SkillEnv
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.link import CommandLink, LinkQuality
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.starts import skill_start
 
 TICK_NS = 50_000_000
 
@@ -87,8 +86,8 @@ def test_an_episode_over_a_poor_link_follows_from_its_seed():
         seen, hands = [], []
         result = run_episode(
             roman_world(),
-            make_controller("oracle", "button"),
-            skill_start("button"),
+            make_controller("oracle", TASK, "button"),
+            TASK.start("button"),
             5,
             PoseNoise(0.005),
             link=link,

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from roman_moe.control.rates import Rates
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.learning.policies.mlp import GATE_GAIN, MLPPolicy
+from roman_moe.learning.policies.mlp import MLPPolicy, gate_weights
 from roman_moe.sim.env import LabEnv
 from roman_moe.sim.vector_env import LabVectorEnv
 
@@ -118,8 +118,7 @@ class GatePractice(Practice):
         self._divider = rates.gate_divider
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
-        gain = np.exp(GATE_GAIN * np.clip(self._actions, 0.0, 1.0))
-        weights = gain / gain.sum(axis=1, keepdims=True)
+        weights = gate_weights(torch.from_numpy(self._actions)).numpy()
         rewards, done = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
         ends: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for _ in range(self._divider):

@@ -13,6 +13,8 @@ from rich.console import Console
 from small_recipe import small_recipe
 from specs import ROMAN
 
+from worlds import TASK
+
 from roman_moe.cli.ablate import ablation_table
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
@@ -27,7 +29,7 @@ from roman_moe.sim.noise import PoseNoise
 def study_of(folder: Path, recipe: HybridRecipe | None = None, **changes: object) -> Study:
     recipe = recipe or load_hybrid_recipe(config_path("training/fast.yaml"), ROMAN)
     values = {"methods": ["hybrid"], "seeds": 1, "episodes": 1, "scenarios": [0], "noise": PoseNoise(0.005)}
-    return Study(ROMAN, folder, recipe, **{**values, **changes})
+    return Study(TASK, folder, recipe, **{**values, **changes})
 
 
 def test_ours_is_the_shipped_recipe(tmp_path):

@@ -12,6 +12,8 @@ import yaml
 from small_recipe import small_recipe
 from specs import NETWORKS, ROMAN, SKILLS
 
+from worlds import TASK
+
 from roman_moe.cli.export import Export
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import ConfigError, DemonstrationError
@@ -32,7 +34,7 @@ def quick_recipe(**changes: object) -> HybridRecipe:
 @pytest.fixture(scope="module")
 def whole_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demos")
-    collect(Collection(ROMAN, folder, 1, 1, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0))
+    collect(Collection(TASK, folder, 1, 1, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0))
     return folder
 
 
@@ -40,7 +42,7 @@ def whole_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory, whole_dataset: Path) -> Run:
     """A run of all networks, two at a time."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    run = Run(ROMAN, folder, quick_recipe(), whole_dataset, seed=3, workers=2)
+    run = Run(TASK, folder, quick_recipe(), whole_dataset, seed=3, workers=2)
     train_run(run, NETWORKS)
     return run
 
@@ -91,20 +93,20 @@ def test_a_run_is_neither_overwritten_nor_continued_as_another(run, changes, res
 
 
 def test_a_run_is_not_continued_with_other_demonstrations(run, tmp_path):
-    collect(Collection(ROMAN, tmp_path / "demos", 1, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=1))
-    other = Run(ROMAN, run.folder, run.recipe, tmp_path / "demos", run.seed)
+    collect(Collection(TASK, tmp_path / "demos", 1, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=1))
+    other = Run(TASK, run.folder, run.recipe, tmp_path / "demos", run.seed)
     with pytest.raises(ConfigError, match="was begun with other demonstrations of button"):
         train_run(other, ["button"], resume=True)
 
 
 def test_the_gate_wants_its_experts_first(whole_dataset, tmp_path):
     with pytest.raises(ConfigError, match="has no expert for pull, .*: train the experts before the gate"):
-        train_run(Run(ROMAN, tmp_path / "run", quick_recipe(), whole_dataset, 0), ["gate"])
+        train_run(Run(TASK, tmp_path / "run", quick_recipe(), whole_dataset, 0), ["gate"])
     assert not (tmp_path / "run").exists()
 
 
 def test_the_gate_does_not_practise_over_an_expert_that_was_cut_off(whole_dataset, tmp_path):
-    run = Run(ROMAN, tmp_path / "run", quick_recipe(ppo={"steps": 640}), whole_dataset, 0)
+    run = Run(TASK, tmp_path / "run", quick_recipe(ppo={"steps": 640}), whole_dataset, 0)
     for skill in SKILLS:
         (tmp_path / "run" / skill).mkdir(parents=True)
     train_network(dataclasses.replace(run.job("push"), run=tmp_path, steps_limit=64))
@@ -121,37 +123,37 @@ def test_a_start_without_any_demonstration_is_named(whole_dataset, tmp_path):
     shutil.copytree(whole_dataset, tmp_path / "demos")
     for folder in (tmp_path / "demos" / "gate").glob("scenario_5_*"):
         shutil.rmtree(folder)
-    run = Run(ROMAN, tmp_path / "run", quick_recipe(practice={"scenarios": [0, 5]}), tmp_path / "demos", 0)
+    run = Run(TASK, tmp_path / "run", quick_recipe(practice={"scenarios": [0, 5]}), tmp_path / "demos", 0)
     with pytest.raises(DemonstrationError, match="gate: 0 demonstrations of scenario_5: the recipe wants 1"):
         train_run(run, NETWORKS)
     assert not run.folder.exists()
 
 
 def test_a_cloning_term_that_would_be_skipped_is_refused_before_anything_is_trained(whole_dataset, tmp_path):
-    run = Run(ROMAN, tmp_path / "run", quick_recipe(cloning={"batch_size": 8192}), whole_dataset, 0)
+    run = Run(TASK, tmp_path / "run", quick_recipe(cloning={"batch_size": 8192}), whole_dataset, 0)
     with pytest.raises(
         ConfigError, match=r"button: cloning.batch_size is 8192: expected at most \d.* demonstrated samp"
     ):
         train_run(run, ["button"])
     assert not run.folder.exists()
     unused = quick_recipe(cloning={"batch_size": 8192, "strength": 0.0})
-    train_run(Run(ROMAN, tmp_path / "run", unused, whole_dataset, 0), ["button"])
+    train_run(Run(TASK, tmp_path / "run", unused, whole_dataset, 0), ["button"])
 
 
 def test_there_must_be_a_run_to_resume(whole_dataset, tmp_path):
     with pytest.raises(ConfigError, match="no run to resume"):
-        train_run(Run(ROMAN, tmp_path / "run", quick_recipe(), whole_dataset, 0), ["button"], resume=True)
+        train_run(Run(TASK, tmp_path / "run", quick_recipe(), whole_dataset, 0), ["button"], resume=True)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(whole_dataset, tmp_path):
     (tmp_path / "letter.txt").write_text("dear all")
     with pytest.raises(ConfigError, match="holds something that is no run"):
-        train_run(Run(ROMAN, tmp_path, quick_recipe(), whole_dataset, 0), ["button"])
+        train_run(Run(TASK, tmp_path, quick_recipe(), whole_dataset, 0), ["button"])
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
 def test_a_run_with_a_network_missing_makes_no_bundle(whole_dataset, tmp_path):
-    train_run(Run(ROMAN, tmp_path / "run", quick_recipe(), whole_dataset, 0), ["button"])
+    train_run(Run(TASK, tmp_path / "run", quick_recipe(), whole_dataset, 0), ["button"])
     assert not (tmp_path / "run" / "bundle").exists()
     with pytest.raises(ConfigError, match="pull: no checkpoint yet: train this network first"):
         bundle_of(tmp_path / "run", tmp_path / "bundle")

@@ -15,6 +15,8 @@ import torch
 from small_recipe import small_recipe
 from specs import ROMAN
 
+from worlds import TASK
+
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.learning.runs import trainer
 from roman_moe.learning.algorithms.ppo import DivergedError
@@ -24,7 +26,7 @@ from roman_moe.learning.runs.trainer import CHECKPOINT, TrainingJob, load_best, 
 
 def job_of(run: Path, demonstrations: Path, recipe: HybridRecipe | None = None, **changes: object) -> TrainingJob:
     recipe = recipe or small_recipe()
-    return TrainingJob(ROMAN, run, "button", recipe.networks["button"], recipe.rates, demonstrations, seed=1, **changes)
+    return TrainingJob(TASK, run, "button", recipe.networks["button"], recipe.rates, demonstrations, seed=1, **changes)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -67,7 +69,7 @@ def test_a_run_taken_up_after_a_stop_is_the_same_run(whole, tmp_path, demonstrat
 def test_another_seed_is_another_run(whole, tmp_path, demonstrations):
     recipe = small_recipe()
     train_network(
-        TrainingJob(ROMAN, tmp_path, "button", recipe.networks["button"], recipe.rates, demonstrations, seed=2)
+        TrainingJob(TASK, tmp_path, "button", recipe.networks["button"], recipe.rates, demonstrations, seed=2)
     )
     assert not same(whole, tmp_path / "button")
 
@@ -76,11 +78,11 @@ def test_a_run_killed_at_any_moment_goes_on_as_if_it_had_not_been(whole, tmp_pat
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3])\n"
         "from small_recipe import small_recipe\n"
-        "from specs import ROMAN\n"
+        "from worlds import TASK\n"
         "from roman_moe.learning.runs.trainer import TrainingJob, train_network\n"
         "recipe = small_recipe()\n"
         "button, rates = recipe.networks['button'], recipe.rates\n"
-        "job = TrainingJob(ROMAN, Path(sys.argv[1]), 'button', button, rates, Path(sys.argv[2]), 1)\n"
+        "job = TrainingJob(TASK, Path(sys.argv[1]), 'button', button, rates, Path(sys.argv[2]), 1)\n"
         "train_network(job)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path), str(demonstrations), str(Path(__file__).parents[2])]
