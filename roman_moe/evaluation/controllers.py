@@ -108,7 +108,7 @@ def task_of(name: str, task: str = "") -> SimTask:
         ConfigError: if nothing says the task, or it has no simulation.
     """
     if not task:
-        if name == ORACLE or not find_shipped(name).is_dir():
+        if name == ORACLE or find_shipped(name).is_file():
             raise ConfigError(f"{name}: does not say its task: name it with --task, such as --task {_example()}")
         task = load_manifest(name).task.name
         if task not in known_tasks():

@@ -7,9 +7,11 @@ import json
 import pytest
 import yaml
 from small_recipe import SMALL
+from specs import ROMAN
 from worlds import TASK
 
 from roman_moe.cli.main import main
+from roman_moe.demos.dataset import write_spec
 from roman_moe.evaluation.collect import Collection, Group, demonstrate
 from roman_moe.sim.noise import PoseNoise
 
@@ -17,6 +19,7 @@ from roman_moe.sim.noise import PoseNoise
 @pytest.fixture
 def arguments(tmp_path):
     """Options of a training of seconds, with real demonstrations."""
+    write_spec(tmp_path / "demos", ROMAN)
     collection = Collection(TASK, tmp_path / "demos", 2, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0)
     group = Group("button", TASK.start("button"), 2)
     assert all(demonstrate(group.attempt(collection, index, "0123abc")).success for index in range(2))
@@ -56,17 +59,18 @@ def test_an_expert_is_trained_with_its_progress_told_and_its_curve_drawn(argumen
         (["all", "--networks", "push"], "unknown option --networks"),
         (["bc", "--resume"], "unknown option --resume"),
         (["all", "--seed", "-1"], "--seed -1: expected 0 or more"),
-        (["all", "--demos", "nowhere"], "nowhere/pull: no demonstration there: make some with `roman-moe collect"),
+        (["all", "--demos", "nowhere"], "nowhere: no demonstration there: make some with `roman-moe collect"),
         (["all", "--recipe", "no.yaml"], "no.yaml: no such file"),
     ),
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(given, expected, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    write_spec(tmp_path / "demos", ROMAN)
     assert main(["train", *given]) == 2
     error = capsys.readouterr().err
     assert expected in error
     assert error.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.rglob("*")] == ["demos", "task.yaml"]
 
 
 def test_a_budget_is_a_share_of_the_steps(arguments, tmp_path, capsys):
@@ -85,7 +89,9 @@ def test_numbers_of_a_recipe_that_cannot_be_used_are_one_line(tmp_path, capsys, 
     recipe = tmp_path / "recipe.yaml"
     section = f"{key}: {value}" if what == "bc" else f"ppo: {{{key}: {value}}}"
     recipe.write_text(f"rates: {{}}\ndefaults: {{{section}}}\nnetworks: {{}}\n", encoding="utf-8")
-    assert main(["train", what, "--recipe", str(recipe), "--out", str(tmp_path / "run")]) == 2
+    write_spec(tmp_path, ROMAN)
+    arguments = ["--demos", str(tmp_path), "--recipe", str(recipe), "--out", str(tmp_path / "run")]
+    assert main(["train", what, *arguments]) == 2
     complaint = capsys.readouterr().err
     assert f"{key} is {value.lstrip(chr(46))}: expected" in complaint
     assert "Traceback" not in complaint
