@@ -108,7 +108,7 @@ def finished_model(graph: Graph, metadata: NetworkMetadata, output: str) -> byte
 
 
 def _observation_layer(graph: Graph, parameters: PolicyParameters, metadata: NetworkMetadata) -> str:
-    """The same as `networks.ObservationLayer`, in few operators: at this size each one costs as much as its arithmetic.
+    """The same as `mlp.ObservationLayer`, in few operators: at this size each one costs as much as its arithmetic.
 
     One projection gives features, relative positions and turns, and these once more for each near scale. Its entries
     are -1, 0 and 1, so each relative position is one exact subtraction.
