@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roman_moe.control.controller import ControlStep, Driver
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import move, scratch_folder
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE
+from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE, ActionSpec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
@@ -207,8 +208,8 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
     task = job.start.task
     controller = make_controller(ORACLE, task, job.start.skill)
     if job.perturbation > 0.0:
-        deviation, top_speed = job.perturbation, task.spec.action.top_speed
-        controller = PerturbedController(controller, deviation, top_speed, generator(job.seed, PERTURBATION_STREAM))
+        rng = generator(job.seed, PERTURBATION_STREAM)
+        controller = PerturbedController(controller, task.spec.action, job.perturbation, rng)
     with EpisodeWriter(job.path, task.spec, job.network) as writer:
 
         def record(scene: SceneState, step: ControlStep) -> None:
@@ -252,15 +253,16 @@ class PerturbedController:
 
     Args:
         controller: whose answers are recorded.
+        action: what the task's actions mean.
         deviation: standard deviation of a burst along each axis, in units of a full action.
-        top_speed: of an action of 1 [m/s].
         rng: of the bursts.
     """
 
-    def __init__(self, controller: Driver, deviation: float, top_speed: float, rng: np.random.Generator) -> None:
+    def __init__(self, controller: Driver, action: ActionSpec, deviation: float, rng: np.random.Generator) -> None:
         self._controller = controller
-        self._bursts = bursts(deviation * top_speed, rng)
-        self._top_speed = top_speed
+        self._top = np.array([action.top_speed] * 3 + [action.top_angular_speed] * len(action.angular))
+        self._axes = [0, 1, 2, *(3 + index for index in action.angular_indices)]
+        self._bursts = bursts(deviation * self._top, rng)
         self.skills, self.control_rate = controller.skills, controller.control_rate
         self.reads_truth = controller.reads_truth
 
@@ -271,20 +273,21 @@ class PerturbedController:
     def step(self, state: SceneState) -> ControlStep:
         """The wrapped controller's step with another command."""
         step = self._controller.step(state)
-        velocity = np.clip(step.command.linear_velocity + next(self._bursts), -self._top_speed, self._top_speed)
-        return replace(step, command=replace(step.command, linear_velocity=velocity))
+        twist = step.command.twist
+        twist[self._axes] = np.clip(twist[self._axes] + next(self._bursts), -self._top, self._top)
+        return replace(step, command=replace(step.command, linear_velocity=twist[:3], angular_velocity=twist[3:]))
 
 
-def bursts(deviation: float, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Velocity offsets, (3,) [m/s] a tick: zeros, and bursts of one constant random offset."""
+def bursts(deviation: NDArray[np.float64], rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Offsets of the twist's axes, (n,) a tick: zeros, and bursts of one constant offset of these deviations."""
     begin = BURST_SHARE / BURST_TICKS / (1.0 - BURST_SHARE)
     while True:
         if rng.random() < begin:
-            offset = rng.normal(scale=deviation, size=3)
+            offset = rng.normal(scale=deviation)
             for _ in range(BURST_TICKS):
                 yield offset
         else:
-            yield np.zeros(3)
+            yield np.zeros(len(deviation))
 
 
 def total_wanted(collection: Collection) -> int:

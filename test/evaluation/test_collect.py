@@ -11,17 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from specs import ROMAN, TOP_SPEED
+from specs import ROMAN, TOP_SPEED, TURN_KEY
 from worlds import TASK
 
 from roman_moe.cli.collect import Collect
-from roman_moe.core.action import to_command
+from roman_moe.control.controller import ControlStep
+from roman_moe.core.action import Command, to_command
 from roman_moe.core.errors import ConfigError, DemonstrationError, NotMovedError
-from roman_moe.core.spec import GATE
+from roman_moe.core.spec import GATE, read_spec
+from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.reader import episode_folders, read_episode
 from roman_moe.evaluation import collect as module
-from roman_moe.evaluation.collect import Collection, Group, bursts, collect
+from roman_moe.evaluation.collect import Collection, Group, PerturbedController, bursts, collect
 from roman_moe.sim.episode import EpisodeResult
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK
 from roman_moe.sim.noise import PoseNoise
@@ -144,7 +146,7 @@ def test_poor_links_and_disturbances_meet_in_every_combination(tmp_path):
 
 
 def test_bursts_take_their_share_and_then_end():
-    offsets = np.array(list(itertools.islice(bursts(0.1, np.random.default_rng(0)), 40_000)))
+    offsets = np.array(list(itertools.islice(bursts(np.full(3, 0.1), np.random.default_rng(0)), 40_000)))
     active = offsets.any(axis=1)
     assert active.mean() == pytest.approx(module.BURST_SHARE, abs=0.02)
     assert offsets[active].std() == pytest.approx(0.1, rel=0.05)
@@ -229,3 +231,30 @@ def test_numbers_that_training_would_refuse_are_refused_before_collecting(tmp_pa
     with pytest.raises(ConfigError, match=f"{option.replace('_', '.')}.* {value}: expected"):
         Collect(tmp_path / "demos", **{option: value}).main()
     assert not (tmp_path / "demos").exists()
+
+
+class Constant:
+    """A driver that always answers the same."""
+
+    skills = ("turn",)
+    control_rate = 20.0
+    reads_truth = True
+
+    def reset(self) -> None: ...
+
+    def step(self, state: SceneState) -> ControlStep:
+        action = np.array([0.5, 0.0, 0.0, -0.5, 1.0])
+        command = Command(0, np.array([0.05, 0.0, 0.0]), 0.06, np.array([0.0, 0.0, -1.0]))
+        return ControlStep(action, np.ones(1), action[None], command)
+
+
+def test_bursts_turn_the_hand_too_about_the_axes_that_the_task_has(tmp_path):
+    (tmp_path / "task.yaml").write_text(TURN_KEY)
+    spec = read_spec(tmp_path / "task.yaml")
+    driver = PerturbedController(Constant(), spec.action, 5.0, np.random.default_rng(0))
+    steps = [driver.step(None) for _ in range(400)]  # type: ignore[arg-type]
+    turns = np.array([step.command.angular_velocity for step in steps])
+    assert all((step.action == steps[0].action).all() for step in steps)
+    assert (turns[:, :2] == 0.0).all()
+    assert 0 < (turns[:, 2] != -1.0).sum() < 200
+    assert np.abs(turns[:, 2]).max() == spec.action.top_angular_speed

@@ -81,7 +81,7 @@ def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_we
     """The cloning loss of a batch, a scalar."""
     raw = policy.raw(observations)
     if policy.name == GATE:
-        # A target of exactly 1 is out of the gate's range and would push its outputs away for ever. The clip gives no
+        # A target of exactly 1 is out of the gate's range and would drive its outputs away for ever. The clip gives no
         # gradient outside [0, 1], so it is left out here and a penalty keeps the outputs where it does nothing.
         wanted = answers.clamp(min=least_weight(len(policy.outputs)))
         wanted = wanted / wanted.sum(dim=1, keepdim=True)
