@@ -40,7 +40,7 @@ def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[s
     with_gate: list[int] = []
     without: list[int] = []
     for tick in range(WARM_UP_TICKS + ticks):
-        scene = random_scene(round(tick * NANOSECONDS / rates.control_rate), rng)
+        scene = random_scene(controller.bundle.spec, round(tick * NANOSECONDS / rates.control_rate), rng)
         began = time.perf_counter_ns()
         controller.step(scene)
         elapsed = time.perf_counter_ns() - began

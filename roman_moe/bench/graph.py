@@ -45,9 +45,10 @@ def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> di
     """
     arguments = {"controller": str(bundle_path)}
     specs = [spec for spec in resolve(load_description(), arguments) if spec.executable != "lab_node"]
-    rate = load_manifest(bundle_path).rates.control_rate
+    manifest = load_manifest(bundle_path)
+    rate = manifest.rates.control_rate
     rng = np.random.default_rng(seed)
-    states = [random_scene(0, rng) for _ in range(100)]
+    states = [random_scene(manifest.task, 0, rng) for _ in range(100)]
     figures = {}
     for mode in ("composed", "separate"):
         with running_graph(specs, separate=mode == "separate") as graph:

@@ -8,9 +8,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from roman_moe.control.metadata import NetworkMetadata
-from roman_moe.core.roman import ROMAN, SKILLS
-
 Edit = Callable[[onnx.ModelProto], None]
 """Makes a good expert's model wrong, in place."""
 
@@ -36,12 +33,12 @@ def _wrong_metadata(told: dict[str, str]) -> Iterator[tuple[str, Edit]]:
         return lambda model: helper.set_model_props(model, {k: v for k, v in told.items() if k != key})
 
     features, units = told["features"].split(","), told["units"].split(",")
-    other = next(skill for skill in SKILLS if skill != told["skill"])
+    outputs = told["outputs"].split(",")
     for key in told:
         yield f"metadata without {key}", forget(key)
     yield "no metadata", lambda model: model.ClearField("metadata_props")
     yield "metadata of another format", set_(format_version="99")
-    yield "metadata of another skill", set_(skill=other)
+    yield "metadata of another skill", set_(skill="another_skill")
     yield "metadata of no skill", set_(skill="")
     yield "a skill of two lines", set_(skill=told["skill"] + "\nTraceback (most recent call last):")
     yield "a skill of a megabyte", set_(skill="x" * (1 << 20))
@@ -52,8 +49,8 @@ def _wrong_metadata(told: dict[str, str]) -> Iterator[tuple[str, Edit]]:
     yield "no features", set_(features="", units="")
     yield "a unit less", set_(units=",".join(units[:-1]))
     yield "other units", set_(units=",".join("cm" if unit == "m" else unit for unit in units))
-    yield "another order of outputs", set_(outputs="y,x,z,gripper")
-    yield "an output less", set_(outputs="x,y,z")
+    yield "another order of outputs", set_(outputs=",".join([outputs[1], outputs[0], *outputs[2:]]))
+    yield "an output less", set_(outputs=",".join(outputs[:-1]))
     for rate in ("25.0", "0.0", "nan", "fast", "-20.0", "1e999"):
         yield f"a rate of {rate}", set_(rate_hz=rate)
     for speed in ("0.5", "nan", "inf", ""):
@@ -315,4 +312,4 @@ def _tensor(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
 
 def _features(model: onnx.ModelProto) -> tuple[str, ...]:
     told = {entry.key: entry.value for entry in model.metadata_props}
-    return NetworkMetadata.from_properties(ROMAN, told, "the good network").features
+    return tuple(told["features"].split(","))

@@ -10,7 +10,16 @@ from typing import Any, ClassVar
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import Folder, Minutes, Number, OptionalFile, Seconds, announce, show_controller
+from roman_moe.cli.options import (
+    Folder,
+    Minutes,
+    Number,
+    OptionalFile,
+    Seconds,
+    Text,
+    announce,
+    show_controller,
+)
 from roman_moe.control.identity import Identity
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -79,15 +88,18 @@ class Controlled(Part):
 
 @dataclass(frozen=True)
 class Sim(Timed):
-    """How fast the lab is."""
+    """How fast the simulation of a task is."""
 
     needs = ("mujoco", "gymnasium")
+
+    task: Text = "roman"
+    """The task, by its name or folder."""
 
     def measure(self, console: Console) -> dict[str, Any]:
         """Of the simulation."""
         from roman_moe.bench import sim
 
-        return sim.measure(seconds=self.seconds)
+        return sim.measure(seconds=self.seconds, task=self.task)
 
 
 @dataclass(frozen=True)
@@ -122,12 +134,15 @@ class Learn(Timed):
 
     needs = ("torch", "stable_baselines3", "tensorboard", "mujoco", "gymnasium", "rosbags")
 
+    task: Text = "roman"
+    """The task, by its name or folder."""
+
     def measure(self, console: Console) -> dict[str, Any]:
         """Of the training."""
         from roman_moe.bench import learn
         from roman_moe.sim.registry import load_sim_task
 
-        return learn.measure(load_sim_task("roman"), seconds=self.seconds)
+        return learn.measure(load_sim_task(self.task), seconds=self.seconds)
 
 
 @dataclass(frozen=True)

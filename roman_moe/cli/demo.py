@@ -7,21 +7,23 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from roman_moe.cli.keys import Keys
-from roman_moe.cli.options import Flag, Folder, Metres, Number, show_controller
+from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, Simulation, show_controller
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import move, scratch_folder, write_json
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.roman import SCENARIOS
+from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -35,12 +37,16 @@ PREVIEW_SIZE = (64, 48)
 REPORT, PLOT, VIDEO = "report.json", "gate_weights.png", "demo.mp4"
 
 
+LAST = -1
+"""In place of a scenario's number: the last one."""
+
+
 @dataclass(frozen=True)
 class Demo:
     """Solve a scenario through the ROS 2 graph; draw a video of it."""
 
-    scenario: Number = 6
-    """Scenario, 0 to 6: it starts so many skills before the last one; 6 needs all seven."""
+    scenario: Annotated[int, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = LAST
+    """Number of the task's scenario; its last one if not given. `roman-moe tasks info TASK` lists them."""
 
     seed: Number = 0
     """Seed of the start and of the noise."""
@@ -50,6 +56,9 @@ class Demo:
 
     controller: Folder = Path("models/roman")
     """Folder of the controller bundle."""
+
+    task: Simulation = ""
+    """Name or folder of the task to simulate; that of the bundle, if it is installed, if not given."""
 
     noise_bound: Metres = 0.005
     """Clip bound of the noise on object positions; its sigma is a third of that."""
@@ -77,14 +86,15 @@ class Demo:
 
     def main(self) -> int:
         """0 if the scenario was solved, 1 if not."""
-        if self.scenario not in SCENARIOS:
-            raise ConfigError(f"--scenario {self.scenario}: expected {SCENARIOS[0]} to {SCENARIOS[-1]}")
+        last = len(self._spec.scenarios) - 1
+        if not 0 <= self._number <= last:
+            raise ConfigError(f"--scenario {self._number}: expected 0 to {last}")
         if self.seed < 0:
             raise ConfigError(f"--seed {self.seed}: expected 0 or more")
         if self.viewer:
             check_display()
         if self.video:
-            check_rendering()
+            check_rendering(self._task)
 
         console = Console()
         identity = show_controller(console, self.controller)
@@ -96,12 +106,24 @@ class Demo:
                 raise
             raise ConfigError(f"--out {self.out}: cannot be written: {error.strerror}") from error
 
+    @cached_property
+    def _spec(self) -> TaskSpec:
+        return load_manifest(self.controller).task
+
+    @property
+    def _task(self) -> str:
+        return self.task or self._spec.name
+
+    @property
+    def _number(self) -> int:
+        return self.scenario if self.scenario != LAST else len(self._spec.scenarios) - 1
+
     def _run_and_draw(self, console: Console, identity: Identity, new: Path) -> int:
         """What an earlier run left in `out` stays until everything of this one is in `new`."""
         began = time.monotonic()
         record = self._run(console)
         wall = time.monotonic() - began
-        trace = trace_of(record)
+        trace = trace_of(self._spec, record)
         report = self._report(record, trace, wall) | identity.to_dict()
         ended = f"Solved in {record.time_s:.1f} s" if record.success else f"Not solved: {spoken(record.outcome)}"
         console.print(f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})", highlight=False)
@@ -122,8 +144,8 @@ class Demo:
         from roman_moe.nodes.bringup import run_episode
         from roman_moe.report.live import LiveView
 
-        title = f"Scenario {self.scenario}, {self.controller}, seed {self.seed}"
-        with Keys() as keys, LiveView(console, title) as view:
+        title = f"Scenario {self._number}, {self.controller}, seed {self.seed}"
+        with Keys() as keys, LiveView(console, title, self._spec) as view:
 
             def show(tick: Tick) -> None:
                 note = "stopped: r lets the arm move again" if tick.stopped else ""
@@ -137,7 +159,8 @@ class Demo:
 
             return run_episode(
                 self.controller,
-                str(self.scenario),
+                str(self._number),
+                task=self.task,
                 seed=self.seed,
                 noise_bound=self.noise_bound,
                 disturbed=self.disturb,
@@ -154,7 +177,7 @@ class Demo:
         from roman_moe.report.trace import leading_segments
 
         return {
-            "scenario": self.scenario,
+            "scenario": self._number,
             "success": record.success,
             "outcome": record.outcome,
             "time_s": record.time_s,
@@ -177,7 +200,7 @@ class Demo:
     ) -> None:
         from roman_moe.report.plots import plot_gate_weights
 
-        title = f"Scenario {self.scenario}"
+        title = f"Scenario {self._number}"
         plot_gate_weights(trace, folder / PLOT, f"{title}: gate weights. {ended}", happened)
         if not self.video:
             return
@@ -187,7 +210,7 @@ class Demo:
         from roman_moe.sim.world import World
 
         manifest = load_manifest(find_shipped(self.controller))
-        lab = World(load_sim_task(manifest.task.name), manifest.rates.control_rate)
+        lab = World(load_sim_task(self._task), manifest.rates.control_rate)
         renderer = Renderer(lab, "overview", *VIDEO_SIZE)
         frames = affordable_frames(renderer, trace.physics_states[0])
         playback = Playback.of(len(trace.times), lab.control_rate, frames)
@@ -205,12 +228,12 @@ class Demo:
             )
 
 
-def trace_of(record: EpisodeRecord) -> Trace:
+def trace_of(spec: TaskSpec, record: EpisodeRecord) -> Trace:
     """What there is to draw of a record."""
     from roman_moe.report.trace import Trace
 
     times = record.stamps_ns.astype(np.float64) / NANOSECONDS
-    return Trace(record.skills, times, record.weights, record.physics_states, record.time_s)
+    return Trace(spec, record.skills, times, record.weights, record.physics_states, record.time_s)
 
 
 def spoken(outcome: str) -> str:
@@ -218,7 +241,7 @@ def spoken(outcome: str) -> str:
     return outcome.replace("_", " ")
 
 
-def check_rendering() -> None:
+def check_rendering(task: str) -> None:
     """Draw one small picture, so that a machine that cannot is told before the run, not after it.
 
     Raises:
@@ -228,7 +251,7 @@ def check_rendering() -> None:
     from roman_moe.sim.render import Renderer
     from roman_moe.sim.world import World
 
-    lab = World(load_sim_task("roman"))
+    lab = World(load_sim_task(task))
     Renderer(lab, "overview", *PREVIEW_SIZE).frame(lab.physics_state())
 
 

@@ -26,7 +26,8 @@ Share = Annotated[float, tyro.conf.arg(metavar="SHARE")]
 Names = Annotated[str, tyro.conf.arg(metavar="NAMES")]
 Numbers = Annotated[str, tyro.conf.arg(metavar="NUMBERS")]
 Text = Annotated[str, tyro.conf.arg(metavar="TEXT")]
-Start = Annotated[str, tyro.conf.arg(metavar="START")]
+Simulation = Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)]
+Start = Annotated[str, tyro.conf.arg(metavar="START", help_behavior_hint=SILENT)]
 
 SHORT = 120.0  # [s] what takes longer is announced
 

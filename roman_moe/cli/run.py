@@ -12,10 +12,11 @@ from rich.console import Console
 
 from roman_moe.cli.episodes import Episodes
 from roman_moe.cli.keys import HINT, Keys
-from roman_moe.cli.options import Flag, Folder, Metres, Number, OptionalFile, Start, show_controller
+from roman_moe.cli.options import Flag, Folder, Metres, Number, OptionalFile, Simulation, Start, show_controller
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.limits import load_limits
+from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.report.live import LiveView
 
@@ -61,8 +62,11 @@ class Run(Reach):
     separate: Flag = False
     """Run each node as a process of its own."""
 
-    start: Start = "6"
-    """Skill, or number of the scenario, that each episode starts from."""
+    task: Simulation = ""
+    """With --arm lab: name or folder of the task to simulate; the bundle's, if it is installed, if not given."""
+
+    start: Start = ""
+    """Skill, or number of the scenario, that each episode starts from; the task's last scenario if not given."""
 
     seed: Number = 0
     """Seed of the first episode's start and noise; later episodes count up."""
@@ -91,6 +95,7 @@ class Run(Reach):
             load_limits(self.limits)
         from roman_moe.nodes.graph import load_description, resolve
 
+        spec = load_manifest(self.controller).task
         arguments = {
             "controller": str(self.controller),
             "arm": self.arm,
@@ -98,7 +103,8 @@ class Run(Reach):
             "read_only": self.read_only,
             "servo_unchecked": self.servo_unchecked,
             "limits": str(self.limits or ""),
-            "start": self.start,
+            "task": self.task,
+            "start": self.start or str(len(spec.scenarios) - 1),
             "seed": self.seed,
             "episodes": 0,
             "noise_bound": self.noise_bound,
@@ -110,7 +116,7 @@ class Run(Reach):
         silent = ", read only" if self.read_only else ""
         show_controller(console, self.controller)
         title = f"On {ARMS[self.arm]}{silent}"
-        view = LiveView(console, title)
+        view = LiveView(console, title, spec)
         episodes = Episodes(view, title)
         try:
             with view:
@@ -145,7 +151,6 @@ class Run(Reach):
             if self.config is None:
                 raise ConfigError("--arm servo needs --config: a robot's description, such as config/arms/franka.yaml")
             from roman_moe.arms.config import load_arm_config
-            from roman_moe.control.manifest import load_manifest
 
             load_arm_config(self.config, load_manifest(self.controller).task)
             if self.noise_bound != Run.noise_bound:
@@ -155,11 +160,12 @@ class Run(Reach):
             option = "--config" if self.config is not None else silent
             raise ConfigError(f"{option} is for --arm servo: with --arm {self.arm} there is no robot")
         if self.arm == LAB:
-            from roman_moe.nodes.lab_node import start_named
+            from roman_moe.sim.registry import load_sim_task
 
-            start_named(self.start)
-        elif self.viewer or self.disturb:
-            option = "--viewer" if self.viewer else "--disturb"
+            task = load_sim_task(self.task or load_manifest(self.controller).task.name)
+            task.start(self.start or len(task.spec.scenarios) - 1)
+        elif self.viewer or self.disturb or self.task:
+            option = "--viewer" if self.viewer else "--disturb" if self.disturb else "--task"
             raise ConfigError(f"{option} is for --arm lab: with --arm {self.arm} there is no laboratory")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +14,10 @@ from roman_moe.cli.options import SILENT, Flag, OptionalFolder
 from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.roman import SKILLS
+from roman_moe.core.spec import GATE
 
 if TYPE_CHECKING:
+    from roman_moe.control.manifest import Manifest
     from roman_moe.nodes.operator import Operator
 
 MODEL = tyro.conf.arg(metavar="[MODEL]", help_behavior_hint=SILENT)
@@ -28,7 +30,7 @@ class Swap(Reach):
     needs = ("rclpy",)
 
     network: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help_behavior_hint=SILENT)] = ""
-    """Which: a skill for its expert, or gate."""
+    """Which: a skill of the running bundle for its expert, or gate."""
 
     model: Annotated[tyro.conf.Positional[Path | None], MODEL] = None
     """File (.onnx) of the network that is to take over."""
@@ -44,24 +46,23 @@ class Swap(Reach):
 
     def main(self) -> int:
         """0 when all has changed over; nothing has if it is refused."""
-        from roman_moe.control.metadata import GATE
-
         wishes = [self.bundle is not None, self.model is not None, self.take_out, self.put_back]
         if sum(wishes) != 1 or (self.bundle is None) != bool(self.network):
             raise ConfigError("expected NETWORK MODEL, --bundle BUNDLE, or NETWORK with --take-out or --put-back")
-        networks = SKILLS if self.take_out or self.put_back else (*SKILLS, GATE)
-        if self.network and self.network not in networks:
-            raise ConfigError(f"unknown network {self.network!r}: expected one of {', '.join(networks)}")
         from roman_moe.nodes.operator import operator
 
         console = Console()
         with operator(self.ros_arguments) as person:
+            running = running_manifest(person)
+            networks = running.skills if self.take_out or self.put_back else (*running.skills, GATE)
+            if self.network and self.network not in networks:
+                raise ConfigError(f"unknown network {self.network!r}: expected one of {', '.join(networks)}")
             if self.bundle is not None:
-                said = self._swap_bundle(person, self.bundle)
+                said = self._swap_bundle(person, self.bundle, running)
             elif self.model is not None:
                 said = self._swap_model(person, self.model)
             else:
-                said = self._set_taken_out(person)
+                said = self._set_taken_out(person, running.skills)
         console.print(said, highlight=False, soft_wrap=True)
         return 0
 
@@ -73,17 +74,14 @@ class Swap(Reach):
         person.set(node_of(self.network), "model", str(file))
         return f"{self.network} runs {identify(file) if file.exists() else file}"
 
-    def _swap_bundle(self, person: Operator, bundle: Path) -> str:
+    def _swap_bundle(self, person: Operator, bundle: Path, running: Manifest) -> str:
         """All networks or none: what has changed over changes back if a later one is refused."""
         from roman_moe.control.bundle import load_bundle
         from roman_moe.control.identity import identify
-        from roman_moe.control.manifest import load_manifest
-        from roman_moe.control.metadata import GATE
-        from roman_moe.nodes.operator import BLENDER, Refusal, node_of
+        from roman_moe.nodes.operator import Refusal, node_of
 
         folder = find_shipped(bundle).resolve()
         loaded = load_bundle(folder)  # says what is wrong with it before anything changes
-        running = load_manifest(str(person.get(BLENDER, "controller")))
         if loaded.spec != running.task:
             found, expected = (f"{task.name}, sha256 {task.digest[:12]}..." for task in (loaded.spec, running.task))
             raise RomanError(f"{bundle}: is for task {found}: the graph that runs has {expected}")
@@ -107,14 +105,22 @@ class Swap(Reach):
             raise RomanError(f"{error or 'interrupted'}; {now}") from None
         return f"all {len(files)} networks run {identify(folder)}"
 
-    def _set_taken_out(self, person: Operator) -> str:
+    def _set_taken_out(self, person: Operator, skills: Sequence[str]) -> str:
         from roman_moe.nodes.operator import BLENDER
 
         out = set(filter(None, person.get(BLENDER, "taken_out")))
         out = out | {self.network} if self.take_out else out - {self.network}
         # never empty: ROS gives an empty list no type
-        person.set(BLENDER, "taken_out", [skill for skill in SKILLS if skill in out] or [""])
+        person.set(BLENDER, "taken_out", [skill for skill in skills if skill in out] or [""])
         return f"taken out: {', '.join(sorted(out)) or 'none'}"
+
+
+def running_manifest(person: Operator) -> Manifest:
+    """Manifest of the bundle that a graph runs: it says which networks there are."""
+    from roman_moe.control.manifest import load_manifest
+    from roman_moe.nodes.operator import BLENDER
+
+    return load_manifest(str(person.get(BLENDER, "controller")))
 
 
 def _set_back(person: Operator, node: str, model: str) -> bool:

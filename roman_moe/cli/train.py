@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share, Text
+from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share, Simulation
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.control.identity import identify
@@ -72,7 +72,7 @@ class Hybrid(Training):
     recipe: OptionalFile = None
     """YAML file with every number of the training; config/training/fast.yaml if not given."""
 
-    task: Text = ""
+    task: Simulation = ""
     """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
 
     budget: Share = 1.0
@@ -117,7 +117,7 @@ class Hybrid(Training):
         with RunProgress(console, folder, networks):
             record = train_run(run, networks, self.resume)
         rows = curves(folder)
-        plot_curves(rows, folder / "curves.png")
+        plot_curves(spec, rows, folder / "curves.png")
         bundle = identify(self.new_bundle.absolute()) if self.new_bundle.is_dir() else None
         if bundle is not None:
             console.print(f"controller: {bundle}", highlight=False, soft_wrap=True)

@@ -23,6 +23,7 @@ from rclpy.executors import Executor
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+from roman_moe.control.manifest import load_manifest
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.nodes.base import RomanNode
@@ -280,6 +281,7 @@ def run_episode(
     controller: str | Path,
     start: str,
     *,
+    task: str = "",
     seed: int = 0,
     noise_bound: float = 0.005,
     disturbed: bool = False,
@@ -296,6 +298,7 @@ def run_episode(
     Args:
         controller: folder of the controller bundle.
         start: a skill's name, or a scenario's number as text ("6").
+        task: name or folder of the task; the bundle's own if empty.
         seed: of the start (`default_rng([seed, 0])`) and of the poses' noise (`default_rng([seed, 1])`).
         noise_bound: clip bound of the poses' noise [m].
         disturbed: something in the lab is moved in mid-episode (`default_rng([seed, 3])`).
@@ -311,13 +314,15 @@ def run_episode(
         RomanError: if the bundle, the start or the graph cannot be used, a process dies, or the graph stands still.
         KeyboardInterrupt: on Ctrl-C, after everything has ended; SystemExit on SIGTERM likewise.
     """
-    from roman_moe.nodes.lab_node import start_named  # needs MuJoCo, which a robot's graph does not
+    from roman_moe.sim.registry import load_sim_task  # needs MuJoCo, which a robot's graph does not
 
-    start_named(start)  # says what is wrong with it before anything starts
+    # Says what is wrong with it before anything starts.
+    load_sim_task(task or load_manifest(controller).task.name).start(start)
     with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
         file = Path(folder) / "episode.npz"
         arguments = {
             "controller": str(controller),
+            "task": task,
             "start": start,
             "seed": seed,
             "noise_bound": noise_bound,

@@ -11,6 +11,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -21,6 +22,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from roman_moe.core.spec import TaskSpec
 from roman_moe.report.palette import color, label
 from roman_moe.report.trace import FLICKER
 
@@ -34,12 +36,17 @@ class LiveView:
     Args:
         console: where to.
         title: what runs.
+        spec: of the task.
         clock: wall time [s].
     """
 
-    def __init__(self, console: Console, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, console: Console, title: str, spec: TaskSpec, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = console
         self._title = title
+        self._color, self._label = partial(color, spec), partial(label, spec)
+        self._width = max(14, *(len(label(spec, skill)) for skill in spec.skills))  # [characters] of the longest name
         self._clock = clock
         self._began = clock()
         self._drawn = -np.inf
@@ -112,7 +119,7 @@ class LiveView:
             since = self._leads[-1][1]
             wall = self._clock() - self._began
             with self._closing():
-                self._console.print(f"{since:6.1f} s  {label(leader):<14} leads   (wall {wall:.1f} s)")
+                self._console.print(f"{since:6.1f} s  {self._label(leader):<{self._width}} leads   (wall {wall:.1f} s)")
         if self._live and self._clock() - self._drawn >= REDRAW:
             self._drawn = self._clock()
             with self._closing():
@@ -138,14 +145,14 @@ class LiveView:
         bars = Table.grid(padding=(0, 1))
         for index, skill in enumerate(skills):
             filled = round(float(np.clip(weights[index], 0.0, 1.0)) * BAR)
-            bar = Text("█" * filled, style=color(skill)) + Text("·" * (BAR - filled), style="grey42")
+            bar = Text("█" * filled, style=self._color(skill)) + Text("·" * (BAR - filled), style="grey42")
             style = "bold" if index == lead else "grey62"
-            mark = Text("leads", style=color(skill)) if index == lead else Text("")
-            bars.add_row(Text(label(skill), style=style), bar, Text(f"{weights[index]:.2f}", style=style), mark)
+            mark = Text("leads", style=self._color(skill)) if index == lead else Text("")
+            bars.add_row(Text(self._label(skill), style=style), bar, Text(f"{weights[index]:.2f}", style=style), mark)
         wall = max(self._clock() - self._began, 1e-9)
         clock = f"simulated {time_s:6.1f} s   wall {wall:6.1f} s   {time_s / wall:4.1f}x   missed ticks {missed_ticks}"
         path = Text(" › ").join(
-            Text(f"{label(skill)} {since:.0f} s", style=color(skill)) for skill, since in self._leads
+            Text(f"{self._label(skill)} {since:.0f} s", style=self._color(skill)) for skill, since in self._leads
         )
         notes = [Text(note, style="bold yellow")] if note else []
         return Panel(

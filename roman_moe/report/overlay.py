@@ -74,7 +74,13 @@ class Overlay:
             bars.append((box, TRACK, px(6.5)))
             length = (bar_end - label_end) * float(np.clip(weights[index], 0.0, 1.0))
             if length >= px(2):
-                bars.append(((box[0], box[1], box[0] + length, box[3]), (*rgb(skill), 255), min(px(6.5), length / 2)))
+                bars.append(
+                    (
+                        (box[0], box[1], box[0] + length, box[3]),
+                        (*rgb(self._trace.spec, skill), 255),
+                        min(px(6.5), length / 2),
+                    )
+                )
         panel.alpha_composite(self._shapes(width, height, bars))
         pen = ImageDraw.Draw(panel)
         pen.text((px(16), px(13)), self._title, font=_font(px(17), True), fill=WHITE)
@@ -86,7 +92,7 @@ class Overlay:
             middle = px(56) + index * self._row + px(13.5)
             ink = WHITE if index == lead else SOFT
             font = _font(px(13.5), index == lead)
-            pen.text((px(16), middle), label(skill), font=font, fill=ink, anchor="lm")
+            pen.text((px(16), middle), label(self._trace.spec, skill), font=font, fill=ink, anchor="lm")
             pen.text((width - px(16), middle), f"{weights[index]:.2f}", font=font, fill=ink, anchor="rm")
         return panel
 
@@ -100,7 +106,7 @@ class Overlay:
             if segment.start_s < time:
                 end = min(segment.end_s, time)
                 box = (inset + segment.start_s * scale, inset, inset + end * scale - 1, height - inset)
-                boxes.append((box, (*rgb(segment.name), 255), px(3)))
+                boxes.append((box, (*rgb(self._trace.spec, segment.name), 255), px(3)))
         strip.alpha_composite(self._shapes(width, height, boxes))
         pen = ImageDraw.Draw(strip)
         font = _font(px(11.5), True)
@@ -117,12 +123,12 @@ class Overlay:
         scale: float,
         font: ImageFont.FreeTypeFont,
     ) -> None:
-        name = label(segment.name)
+        name = label(self._trace.spec, segment.name)
         drawn = (min(segment.end_s, time) - segment.start_s) * scale
         if drawn > font.getlength(name) + self._px(10):
             middle = inset + (segment.start_s + segment.end_s) / 2 * scale
             reached = inset + segment.start_s * scale + drawn - font.getlength(name) / 2 - self._px(5)
-            ink = text_color(segment.name)
+            ink = text_color(self._trace.spec, segment.name)
             pen.text((min(middle, reached), self._strip / 2), name, font=font, fill=ink, anchor="mm")
 
     def _draw_badge(self, note: str) -> Image.Image:

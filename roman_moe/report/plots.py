@@ -15,10 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from roman_moe.core.files import atomic_path
+from roman_moe.core.spec import TaskSpec
 from roman_moe.report.palette import INK, color, label, text_color
 from roman_moe.report.trace import Trace, leading_segments
 
 FAINT = "#6b7280"
+OUR_METHOD, OURS, OTHERS = "hybrid", "#3aa655", "#3d78e6"
+"""The method that the others are compared with, and the bars' colours."""
 
 
 def plot_gate_weights(trace: Trace, path: Path, title: str, events: Sequence[tuple[float, str]] = ()) -> None:
@@ -30,7 +33,7 @@ def plot_gate_weights(trace: Trace, path: Path, title: str, events: Sequence[tup
     figure = Figure(figsize=(12.0, 4.6), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     leads, axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1, 9], "hspace": 0.03})
-    segments = leading_segments(trace)
+    segments, spec = leading_segments(trace), trace.spec
 
     edges = np.append(trace.times, trace.end_s)
     tops = np.cumsum(trace.weights, axis=1)
@@ -38,18 +41,20 @@ def plot_gate_weights(trace: Trace, path: Path, title: str, events: Sequence[tup
     bottom = np.zeros(len(edges))
     for index, skill in enumerate(trace.skills):
         axes.fill_between(
-            edges, bottom, tops[:, index], step="post", color=color(skill), linewidth=0, label=label(skill)
+            edges, bottom, tops[:, index], step="post", color=color(spec, skill), linewidth=0, label=label(spec, skill)
         )
         bottom = tops[:, index]
 
     for segment in segments:
         width = segment.end_s - segment.start_s
-        leads.add_patch(Rectangle((segment.start_s, 0), width, 1, facecolor=color(segment.name), edgecolor="white"))
-        name = label(segment.name)
+        leads.add_patch(
+            Rectangle((segment.start_s, 0), width, 1, facecolor=color(spec, segment.name), edgecolor="white")
+        )
+        name = label(spec, segment.name)
         # What fits: about 145 characters of this size across the axis.
         if width / trace.end_s * 145 > len(name) + 1:
             centre = segment.start_s + width / 2
-            ink = text_color(segment.name)
+            ink = text_color(spec, segment.name)
             leads.text(centre, 0.47, name, ha="center", va="center", color=ink, fontsize=9, fontweight="bold")
     for segment in segments[1:]:
         axes.axvline(segment.start_s, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -96,10 +101,11 @@ def plot_gate_weights(trace: Trace, path: Path, title: str, events: Sequence[tup
         figure.savefig(temporary)
 
 
-def plot_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+def plot_curves(spec: TaskSpec, curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
     """Write a PNG: for each network what its checkpoints solved, with the 95 % interval, over environment steps.
 
     Args:
+        spec: of the task.
         curves: rows with "steps", "success" and "ci95" by network.
     """
     columns = min(4, len(curves))
@@ -112,9 +118,12 @@ def plot_curves(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -
         axes.set_axis_off()
     for axes, (name, rows) in zip(grid.flat, curves.items(), strict=False):
         steps = [row["steps"] / 1000 for row in rows]
-        axes.fill_between(steps, *zip(*(row["ci95"] for row in rows), strict=True), color=color(name), alpha=0.2, lw=0)
-        axes.plot(steps, [row["success"] for row in rows], color=color(name), marker="o", markersize=3.5)
-        axes.set_title(label(name)[0].upper() + label(name)[1:], loc="left", fontsize=11, fontweight="bold", color=INK)
+        axes.fill_between(
+            steps, *zip(*(row["ci95"] for row in rows), strict=True), color=color(spec, name), alpha=0.2, lw=0
+        )
+        axes.plot(steps, [row["success"] for row in rows], color=color(spec, name), marker="o", markersize=3.5)
+        title = label(spec, name)
+        axes.set_title(title[0].upper() + title[1:], loc="left", fontsize=11, fontweight="bold", color=INK)
         axes.set_ylim(max(0.0, np.floor(10.0 * lowest) / 10.0), 1.02)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8)
@@ -145,7 +154,7 @@ def plot_rates(methods: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         rates = np.array([row["rate"] for row in rows])
         bounds = np.array([row["ci95"] for row in rows])
         places = np.arange(len(names))
-        colors = [color("pick_and_place") if name == "hybrid" else color("pick_and_drop") for name in names]
+        colors = [OURS if name == OUR_METHOD else OTHERS for name in names]
         axes.barh(places, rates, color=colors, height=0.7)
         axes.errorbar(rates, places, xerr=np.abs(bounds.T - rates), fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5)
         for place, row in zip(places, rows, strict=True):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.core.spec import TaskSpec
+
 FLICKER = 0.3  # [s] a lead shorter than this is no skill of its own
 
 
@@ -15,13 +17,15 @@ class Trace:
     """Weights and physics states of a run, a row a tick, T ticks.
 
     Attributes:
+        spec: of the task.
         skills: names of the weights, n of them.
         times: time of each tick since the start, (T,) [s].
         weights: the gate's weights that were in force, (T, n).
-        physics_states: the lab's state at each tick, enough to draw it, (T, any).
+        physics_states: the simulation's state at each tick, enough to draw it, (T, any).
         end_s: when the run ended [s], after the last tick.
     """
 
+    spec: TaskSpec
     skills: tuple[str, ...]
     times: NDArray[np.float64]
     weights: NDArray[np.float64]

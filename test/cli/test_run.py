@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from bundles import write_tiny_bundle
 from rich.console import Console
-from specs import SKILLS
+from specs import ROMAN, SKILLS
 
 from roman_moe.cli.episodes import Episodes, note_of, outcome_line
 from roman_moe.cli.run import Run
@@ -84,7 +84,7 @@ class Screen:
         self.output = io.StringIO()
         console = Console(file=self.output, force_terminal=terminal, width=90, color_system=None)
         self.clock = itertools.count(0.0, 1.0)  # so that nothing is left out for being drawn too soon
-        self.view = LiveView(console, "On the lab", clock=lambda: float(next(self.clock)))
+        self.view = LiveView(console, "On the lab", ROMAN, clock=lambda: float(next(self.clock)))
         self.graph = FakeGraph()
         self.episodes = Episodes(self.view, "On the lab")  # type: ignore[arg-type]
 

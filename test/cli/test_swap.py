@@ -16,7 +16,7 @@ from bundles import tiny_network, write_tiny_bundle
 from specs import ROMAN, SKILLS
 
 from roman_moe.cli import main as entry
-from roman_moe.cli.swap import Swap
+from roman_moe.cli.swap import Swap, running_manifest
 from roman_moe.core.errors import RomanError
 
 pytest.importorskip("rclpy")
@@ -42,8 +42,6 @@ def one_line(capfd: pytest.CaptureFixture[str]) -> str:
         (["push", "--take-out", "--put-back"], "expected NETWORK MODEL"),
         (["push", "--bundle", "models/roman"], "expected NETWORK MODEL"),
         (["--take-out"], "expected NETWORK MODEL"),
-        (["dance", "a.onnx"], "unknown network 'dance': expected one of "),
-        (["gate", "--take-out"], "unknown network 'gate'"),
         (["push", "a.onnx", "b.onnx"], "b.onnx"),
     ],
 )
@@ -79,7 +77,7 @@ class Graph:
 
 
 def swap_bundle(graph: Graph, bundle: Path) -> str:
-    return Swap(bundle=bundle)._swap_bundle(graph, bundle)  # type: ignore[arg-type]
+    return Swap(bundle=bundle)._swap_bundle(graph, bundle, running_manifest(graph))  # type: ignore[arg-type]
 
 
 def test_a_bundle_changes_over_as_a_whole(tmp_path: Path) -> None:
@@ -160,6 +158,9 @@ def test_a_running_graph_from_the_command_line(
     assert {"scene", "gate/weights", "delta_twist_cmds"} <= set(report["rates_hz"])
     assert all(age >= 0.0 for age in report["ages_s"].values())
 
+    for arguments in (["dance", "a.onnx"], ["gate", "--take-out"]):
+        assert entry.main(["swap", *arguments]) == 2
+        assert f"unknown network {arguments[0]!r}: expected one of {', '.join(SKILLS)}" in one_line(capfd)
     other = write_tiny_bundle(tmp_path / "other", seed=2)
     assert "push runs" in said(capfd, "swap", "push", str(other / "push.onnx"))
     wrong = tmp_path / "wrong.onnx"

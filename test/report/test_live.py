@@ -10,7 +10,7 @@ import pty
 import numpy as np
 import pytest
 from rich.console import Console
-from specs import SKILLS
+from specs import ROMAN, SKILLS
 
 from roman_moe.report.live import LiveView
 
@@ -20,7 +20,7 @@ def drive(terminal: bool, leads: list[int]) -> str:
     output = io.StringIO()
     wall = iter(np.arange(0, 1000, 0.001))
     console = Console(file=output, force_terminal=terminal, width=100, color_system=None)
-    with LiveView(console, "Scenario 6", clock=lambda: float(next(wall)) * 25) as view:
+    with LiveView(console, "Scenario 6", ROMAN, clock=lambda: float(next(wall)) * 25) as view:
         for tick, lead in enumerate(leads):
             view.update(tick * 0.05, SKILLS, np.eye(len(SKILLS))[lead], missed_ticks=3)
     return output.getvalue()
@@ -53,7 +53,7 @@ def test_a_terminal_shows_leader_weights_and_times():
 def test_drawing_is_throttled():
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=100, color_system=None)
-    with LiveView(console, "Scenario 6", clock=lambda: 0.0) as view:
+    with LiveView(console, "Scenario 6", ROMAN, clock=lambda: 0.0) as view:
         for tick in range(100):
             view.update(tick * 0.05, SKILLS, np.eye(len(SKILLS))[0], missed_ticks=0)
     assert output.getvalue().count("simulated") <= 2  # once drawn, once more when Live leaves the picture standing
@@ -62,7 +62,9 @@ def test_drawing_is_throttled():
 def test_a_closed_terminal_shows_nothing_more():
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
-        with LiveView(Console(file=terminal, force_terminal=True, width=100), "Scenario 6", clock=lambda: 0.0) as view:
+        with LiveView(
+            Console(file=terminal, force_terminal=True, width=100), "Scenario 6", ROMAN, clock=lambda: 0.0
+        ) as view:
             os.close(ours)
             view.update(0.0, SKILLS, np.eye(len(SKILLS))[0], missed_ticks=0)
             view.wait("waiting")
@@ -75,4 +77,4 @@ def test_another_fault_of_the_output_is_no_closed_terminal():
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        LiveView(Console(file=Full(), force_terminal=True), "Scenario 6").say("a line")
+        LiveView(Console(file=Full(), force_terminal=True), "Scenario 6", ROMAN).say("a line")

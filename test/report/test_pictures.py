@@ -6,9 +6,10 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
-from specs import SKILLS
+from specs import ROMAN, SKILLS, TURN_KEY
 
-from roman_moe.report.palette import COLORS, color, label, rgb
+from roman_moe.core.tasks import load_spec
+from roman_moe.report.palette import color, label, rgb
 from roman_moe.report.plots import plot_curves, plot_gate_weights, plot_rates
 from roman_moe.report.trace import Trace
 from roman_moe.report.video import Playback, affordable_frames, write_video
@@ -20,7 +21,7 @@ def run_of_two_skills(ticks: int = 40) -> Trace:
     weights = np.zeros((ticks, len(SKILLS)))
     weights[: ticks // 2, 0] = 1.0
     weights[ticks // 2 :, 6] = 1.0
-    return Trace(SKILLS, np.arange(ticks) * 0.05, weights, np.arange(ticks, dtype=float)[:, None], ticks * 0.05)
+    return Trace(ROMAN, SKILLS, np.arange(ticks) * 0.05, weights, np.arange(ticks, dtype=float)[:, None], ticks * 0.05)
 
 
 class Grey:
@@ -39,13 +40,21 @@ class Grey:
 
 def share(image: np.ndarray, skill: str) -> float:
     """Share of pixels in a skill's colour."""
-    return float((np.abs(image[..., :3].astype(int) - rgb(skill)).max(axis=-1) <= 2).mean())
+    return float((np.abs(image[..., :3].astype(int) - rgb(ROMAN, skill)).max(axis=-1) <= 2).mean())
 
 
 def test_every_skill_has_its_own_colour_and_name():
-    assert set(COLORS) == set(SKILLS)
-    assert len({color(skill) for skill in SKILLS}) == len({label(skill) for skill in SKILLS}) == len(SKILLS)
-    assert label("stir_soup") == "stir soup"
+    colors, labels = {color(ROMAN, skill) for skill in SKILLS}, {label(ROMAN, skill) for skill in SKILLS}
+    assert len(colors) == len(labels) == len(SKILLS)
+    assert (label(ROMAN, "stir_soup"), color(ROMAN, "stir_soup")) == ("stir soup", "#9aa0a6")
+
+
+def test_colours_and_names_are_those_of_the_task_at_hand(tmp_path):
+    (tmp_path / "task.yaml").write_text(TURN_KEY)
+    spec = load_spec(tmp_path)
+    assert (color(spec, "insert"), label(spec, "insert"), rgb(spec, "insert")) == ("#123456", "Insert", (18, 52, 86))
+    assert (color(spec, "turn"), label(spec, "turn")) == ("#9aa0a6", "turn")
+    assert color(spec, "push") == "#9aa0a6"
 
 
 def test_the_plot_shows_the_weights_that_led(tmp_path):
@@ -61,7 +70,7 @@ def test_the_plot_shows_the_weights_that_led(tmp_path):
 def test_every_network_has_its_curve(tmp_path, networks):
     names = [*SKILLS, "gate"][:networks]
     rows = [{"steps": steps, "success": rate, "ci95": [rate - 0.1, rate]} for steps, rate in [(0, 0.5), (20000, 1.0)]]
-    plot_curves(dict.fromkeys(names, rows), tmp_path / "curves.png")
+    plot_curves(ROMAN, dict.fromkeys(names, rows), tmp_path / "curves.png")
     image = np.asarray(Image.open(tmp_path / "curves.png"))
     drawn = {skill for skill in SKILLS if share(image, skill) > 0.0005}
     assert drawn == set(names) & set(SKILLS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from specs import SKILLS
+from specs import ROMAN, SKILLS
 
 from roman_moe.report.trace import Segment, Trace, leading_segments
 
@@ -13,7 +13,7 @@ def trace_of(*leads: tuple[int, int]) -> Trace:
     """A trace at 20 Hz in which skill `index` leads for `ticks`, for each (index, ticks)."""
     weights = np.concatenate([np.tile(np.eye(len(SKILLS))[index], (ticks, 1)) for index, ticks in leads])
     count = len(weights)
-    return Trace(SKILLS, np.arange(count) * 0.05, weights, np.zeros((count, 3)), count * 0.05)
+    return Trace(ROMAN, SKILLS, np.arange(count) * 0.05, weights, np.zeros((count, 3)), count * 0.05)
 
 
 def named(*segments: tuple[str, float, float]) -> list[Segment]:
@@ -46,4 +46,4 @@ def test_a_run_shorter_than_a_flicker_still_has_its_skill():
 
 def test_rows_that_do_not_match_are_refused():
     with pytest.raises(ValueError, match="one row a tick"):
-        Trace(SKILLS, np.zeros(3), np.zeros((2, 7)), np.zeros((3, 1)), 1.0)
+        Trace(ROMAN, SKILLS, np.zeros(3), np.zeros((2, 7)), np.zeros((3, 1)), 1.0)
