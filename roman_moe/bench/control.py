@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roman_moe.bench.scenes import random_scene
 from roman_moe.control.bundle import load_bundle
@@ -20,8 +20,9 @@ WARM_UP_TICKS = 200
 def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[str, Any]:
     """Time single calls of `Controller.step` on random scenes, one after the other on one core.
 
-    The gate runs at every second tick; the figure reported first is that of these, the longer ticks: all networks.
-    It grows under load, so run it on an idle machine.
+    The gate runs at every second tick; the figures reported first are of these, the longer ticks: all networks. Each
+    is followed by the bare calls of the runtime on the same networks, so that what else the machine does falls on both.
+    Times grow under load, so run it on an idle machine.
 
     Args:
         bundle_path: folder of the controller bundle.
@@ -29,29 +30,41 @@ def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[s
         seed: of the scenes.
 
     Returns:
-        {"tick_us": {"p50", "p99"}} of the ticks with the gate, "without_gate_us" likewise of the others, and "ticks".
+        {"tick_us": {"p50", "p99"}} of the ticks with the gate, "without_gate_us" likewise of the others, "bare_us" of
+        the runtime's calls on all networks alone, "tick_over_bare", the ratio of the medians, and "ticks".
 
     Raises:
         BundleError: if the bundle cannot be loaded.
     """
-    controller = Controller(load_bundle(bundle_path))
-    rates = controller.networks.rates
+    bundle = load_bundle(bundle_path)
+    controller = Controller(bundle)
+    networks = [bundle.gate.network, *(expert.network for expert in bundle.experts)]
     rng = np.random.default_rng(seed)
     with_gate: list[int] = []
     without: list[int] = []
+    bare: list[int] = []
     for tick in range(WARM_UP_TICKS + ticks):
-        scene = random_scene(controller.bundle.spec, round(tick * NANOSECONDS / rates.control_rate), rng)
+        scene = random_scene(bundle.spec, round(tick * NANOSECONDS / bundle.rates.control_rate), rng)
         began = time.perf_counter_ns()
         controller.step(scene)
         elapsed = time.perf_counter_ns() - began
-        if tick >= WARM_UP_TICKS:
-            (with_gate if rates.gate_due(scene.stamp_ns) else without).append(elapsed)
+        began = time.perf_counter_ns()
+        for network in networks:
+            network.run()
+        alone = time.perf_counter_ns() - began
+        if tick >= WARM_UP_TICKS and bundle.rates.gate_due(scene.stamp_ns):
+            with_gate.append(elapsed)
+            bare.append(alone)
+        elif tick >= WARM_UP_TICKS:
+            without.append(elapsed)
     return {
-        "tick_us": _percentiles(np.array(with_gate)),
-        "without_gate_us": _percentiles(np.array(without or with_gate)),
+        "tick_us": _percentiles(with_gate),
+        "without_gate_us": _percentiles(without or with_gate),
+        "bare_us": _percentiles(bare),
+        "tick_over_bare": round(float(np.median(with_gate) / np.median(bare)), 3),
         "ticks": ticks,
     }
 
 
-def _percentiles(nanoseconds: NDArray[np.int64]) -> dict[str, float]:
+def _percentiles(nanoseconds: Sequence[int]) -> dict[str, float]:
     return {f"p{share}": round(float(np.percentile(nanoseconds, share)) / 1e3, 1) for share in (50, 99)}

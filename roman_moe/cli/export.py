@@ -20,7 +20,7 @@ RUN_NEEDS = ("torch", "stable_baselines3", "tensorboard", "onnx", "onnxruntime",
 
 @dataclass(frozen=True)
 class Export:
-    """Check a trained bundle and copy it, one of an older format renewed; with --from, import a network."""
+    """Check a trained bundle and copy it; with --from, import a network."""
 
     source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SOURCE", help_behavior_hint=SILENT)] = (
         None

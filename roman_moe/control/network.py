@@ -110,9 +110,13 @@ class Network:
         """Whether all objects that it observes may be acted on; `usable`: which may, (n,)."""
         return bool(usable[self._objects].all())
 
+    def run(self) -> None:
+        """The runtime's call alone, on what it was last given: what no controller can do without."""
+        self._session.run_with_iobinding(self._binding)
+
     def _run(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
         self._input[0] = feature_vector[self._indices]
-        self._session.run_with_iobinding(self._binding)
+        self.run()
         result: NDArray[np.float64] = self._output[0].astype(np.float64)
         return result
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from bundles import write_tiny_bundle
+from specs import ROMAN
 
 from roman_moe.bench.control import measure
+from roman_moe.control.bundle import load_bundle
 from roman_moe.control.gate import Gate
+from roman_moe.control.network import Network
 
 
 def test_ticks_with_and_without_the_gate_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -17,5 +20,23 @@ def test_ticks_with_and_without_the_gate_are_told_apart(tmp_path: Path, monkeypa
     monkeypatch.setattr(Gate, "weights", lambda gate, features: asked.append(1) or real(gate, features))
     figures = measure(write_tiny_bundle(tmp_path / "bundle"), ticks=40)
     assert len(asked) == (200 + 40) / 2
-    for key in ("tick_us", "without_gate_us"):
+    for key in ("tick_us", "without_gate_us", "bare_us"):
         assert 0.0 < figures[key]["p50"] <= figures[key]["p99"]
+    assert figures["tick_over_bare"] == pytest.approx(figures["tick_us"]["p50"] / figures["bare_us"]["p50"], rel=0.01)
+
+
+def test_a_tick_is_compared_with_one_bare_call_of_each_of_its_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    calls = []
+    real = Network.run
+    monkeypatch.setattr(Network, "run", lambda network: calls.append(network.metadata.name) or real(network))
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    load_bundle(bundle)
+    loading = len(calls)
+    calls.clear()
+    measure(bundle, ticks=2)
+    ticks = calls[loading:]
+    networks = sorted(ROMAN.networks)
+    assert len(ticks) == 101 * (2 * 8 + 8 + 7)
+    assert sorted(ticks[:8]) == sorted(ticks[8:16]) == networks
+    assert sorted(ticks[16:23]) == sorted(set(networks) - {"gate"})
+    assert sorted(ticks[23:31]) == networks
