@@ -60,8 +60,8 @@ class Collection:
         gate_episodes: kept per scenario, for the gate.
         noise: of the recorded scenes.
         perturbation: standard deviation of the bursts, in units of a full action; 0 for none.
-        disturbed_share: of the attempts that meet a disturbance of the lab.
-        poor_link_share: of the attempts whose commands come late or get lost (`lab.link.POOR_LINK`).
+        disturbed_share: of the attempts that meet a disturbance.
+        poor_link_share: of the attempts whose commands come late or get lost (`sim.link.POOR_LINK`).
         seed: of the collection.
         workers: processes.
         monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.

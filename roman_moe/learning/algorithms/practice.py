@@ -1,4 +1,4 @@
-"""Practice: the lab's environments as Stable-Baselines3 steps them, for one expert or for the gate over its experts."""
+"""Practice: a task's environments as Stable-Baselines3 steps them, for one expert or for the gate over its experts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Array = NDArray[Any]
 
 
 class Practice(VecEnv):
-    """Base: several lab environments in threads; what an action means is left to those below.
+    """Base: several environments in threads; what an action means is left to those below.
 
     An environment that has ended starts anew within the same step, as Stable-Baselines3 expects.
 
     Attributes:
         ticks: control ticks stepped so far, over all environments.
-        stepping_s: time spent in stepping the lab [s].
+        stepping_s: time spent in stepping the environments [s].
     """
 
     def __init__(self, envs: Sequence[LabEnv], threads: int, features: Sequence[str], actions: gymnasium.Space[Any]):
