@@ -12,11 +12,15 @@ from roman_moe.cli.main import main
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.core.action import Command
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.paths import config_path
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.core.state import SceneState, upright
 from roman_moe.demos.dataset import dataset_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
+from roman_moe.learning.recipes.cloning import load_recipe
+from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
 
 RECIPE = "rates: {control_rate: 20.0, gate_rate: 10.0}\ndefaults: {hidden: [8], steps: 4, batch_size: 8}\n"
 
@@ -108,3 +112,11 @@ def test_hybrid_learning_of_a_task_without_simulation_is_one_line(dataset, capsy
 def test_a_dataset_of_another_task_is_not_added_to(dataset, capsys):
     assert main(["collect", "--out", str(dataset), "--episodes", "1", "--workers", "1"]) == 2
     assert "holds demonstrations of another task or version, as its task.yaml says" in capsys.readouterr().err
+
+
+def test_the_shipped_recipes_fit_any_task_unless_they_name_another_ones_skills(dataset):
+    spec = dataset_spec(dataset)
+    assert tuple(load_recipe(config_path("training/bc.yaml"), spec).networks) == spec.networks
+    assert tuple(load_hybrid_recipe(config_path("training/fast.yaml"), spec).networks) == spec.networks
+    with pytest.raises(ConfigError, match=r"paper\.yaml: networks: unknown network 'pick_and_drop': expected insert, "):
+        load_hybrid_recipe(config_path("training/paper.yaml"), spec)
