@@ -38,7 +38,6 @@ from roman_moe.core.action import Command
 from roman_moe.core.outcome import Outcome
 from roman_moe.nodes.process import leave, make_executor, ros_context
 from roman_moe.nodes.topics import CODEC
-from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
 from roman_moe.sim.judge import Judge
 from roman_moe.sim.starts import scenario_start
 from roman_moe.tasks.roman.layout import rack_distance
@@ -68,8 +67,8 @@ class LabRobot:
         self.self.outcome = Outcome.RUNNING
         self.opening = self.lab.state.finger_opening
         self.periods, self.top_speed, self.moved = 0, 0.0, 0.0
-        self.position_limits = self.lab.model.jnt_range[:ARM_JOINTS]
-        self.velocity_limits = VELOCITY_LIMITS
+        self.position_limits = self.lab.model.jnt_range[self.lab.arm.joints]
+        self.velocity_limits = self.lab.arm.speeds
         self.gripper: Any = None  # an emulated one, which goes on with the arm
         self._scratch = mujoco.MjData(self.lab.model)
         self._hand = self.lab.state.hand_position
@@ -82,12 +81,12 @@ class LabRobot:
     def jacobian(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of the hand, (6, 7)."""
         model, data = self.lab.model, self._scratch
-        data.qpos[:ARM_JOINTS] = joints
+        data.qpos[self.lab.arm.joints] = joints
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         jacobian = np.zeros((6, model.nv))
         mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], model.site("hand").id)
-        return jacobian[:, :ARM_JOINTS]
+        return jacobian[:, self.lab.arm.dof]
 
     def step(self, velocity: NDArray[np.float64]) -> None:
         """Move for one period at the hand's velocity, (6,) [m/s, rad/s]; its orientation is the lab's own affair."""
@@ -171,7 +170,7 @@ class Driver(Node):
         self._pose.publish(pose)
         gripper = self._robot.gripper
         fingers = finger_joints(self._config, state.finger_opening) if gripper is None else gripper.joint_states()
-        joints = JointState(name=[*(f"joint{i + 1}" for i in range(ARM_JOINTS)), *fingers["name"]])
+        joints = JointState(name=[*lab.arm.arm.joints, *fingers["name"]])
         joints.position = [*lab.joint_positions.tolist(), *fingers["position"]]
         joints.header.stamp = stamp
         self._joints.publish(joints)

@@ -64,11 +64,18 @@ class _Recording(ArmController):
     """An arm's controller that notes what it has set."""
 
     def __init__(self, arm: ArmController) -> None:
+        self.__dict__.update(arm.__dict__)  # `World.state` reads which joints are the arm's
         self._arm = arm
         self.controls: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
 
-    def apply(self, data: mujoco.MjData, velocity: NDArray[np.float64], gripper_opening: float) -> None:
-        self._arm.apply(data, velocity, gripper_opening)
+    def apply(
+        self,
+        data: mujoco.MjData,
+        velocity: NDArray[np.float64],
+        angular_velocity: NDArray[np.float64],
+        gripper_opening: float,
+    ) -> None:
+        self._arm.apply(data, velocity, angular_velocity, gripper_opening)
         self.controls.append((data.ctrl.copy(), data.act.copy()))
 
 

@@ -60,6 +60,9 @@ class Demo:
     task: Simulation = ""
     """Name or folder of the task to simulate; that of the bundle, if it is installed, if not given."""
 
+    sim_arm: Simulation = ""
+    """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
+
     noise_bound: Metres = 0.005
     """Clip bound of the noise on object positions; its sigma is a third of that."""
 
@@ -94,7 +97,7 @@ class Demo:
         if self.viewer:
             check_display()
         if self.video:
-            check_rendering(self._task)
+            check_rendering(self._task, self.sim_arm)
 
         console = Console()
         identity = show_controller(console, self.controller)
@@ -161,6 +164,7 @@ class Demo:
                 self.controller,
                 str(self._number),
                 task=self.task,
+                sim_arm=self.sim_arm,
                 seed=self.seed,
                 noise_bound=self.noise_bound,
                 disturbed=self.disturb,
@@ -210,7 +214,7 @@ class Demo:
         from roman_moe.sim.world import World
 
         manifest = load_manifest(find_shipped(self.controller))
-        lab = World(load_sim_task(self._task), manifest.rates.control_rate)
+        lab = World(load_sim_task(self._task), manifest.rates.control_rate, self.sim_arm)
         renderer = Renderer(lab, "overview", *VIDEO_SIZE)
         frames = affordable_frames(renderer, trace.physics_states[0])
         playback = Playback.of(len(trace.times), lab.control_rate, frames)
@@ -241,7 +245,7 @@ def spoken(outcome: str) -> str:
     return outcome.replace("_", " ")
 
 
-def check_rendering(task: str) -> None:
+def check_rendering(task: str, arm: str) -> None:
     """Draw one small picture, so that a machine that cannot is told before the run, not after it.
 
     Raises:
@@ -251,7 +255,7 @@ def check_rendering(task: str) -> None:
     from roman_moe.sim.render import Renderer
     from roman_moe.sim.world import World
 
-    lab = World(load_sim_task(task))
+    lab = World(load_sim_task(task), arm=arm)
     Renderer(lab, "overview", *PREVIEW_SIZE).frame(lab.physics_state())
 
 

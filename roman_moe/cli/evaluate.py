@@ -36,6 +36,9 @@ class Evaluate:
     task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)] = ""
     """The task: name or folder; that of the bundle, or roman for the oracle, if not given."""
 
+    sim_arm: Annotated[str, tyro.conf.arg(metavar="ARM", help_behavior_hint=SILENT)] = ""
+    """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
+
     scenarios: Annotated[str, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint=SILENT)] = ""
     """Scenarios, such as 6, 0-6 or 0,3,6; all of them if neither scenarios nor skills are given."""
 
@@ -78,6 +81,7 @@ class Evaluate:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
         from roman_moe.evaluation.controllers import ORACLE, make_controller, task_of
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
+        from roman_moe.sim.arm_spec import load_arm
         from roman_moe.sim.noise import PoseNoise
 
         for name, value, least in (
@@ -103,7 +107,10 @@ class Evaluate:
             seed=self.seed,
             workers=self.workers,
             link=parse_link(self.delay, self.lost_share),
+            arm=self.sim_arm,
         )
+        if self.sim_arm:
+            load_arm(self.sim_arm)
         for skill in (None, *skills):  # a controller that cannot run is refused here, before any worker starts
             make_controller(self.controller, task, skill)
 

@@ -65,6 +65,9 @@ class Run(Reach):
     task: Simulation = ""
     """With --arm lab: name or folder of the task to simulate; the bundle's, if it is installed, if not given."""
 
+    sim_arm: Simulation = ""
+    """With --arm lab: simulated arm: name, such as ur5e, or folder; the task's own if not given."""
+
     start: Start = ""
     """Skill, or number of the scenario, that each episode starts from; the task's last scenario if not given."""
 
@@ -104,6 +107,7 @@ class Run(Reach):
             "servo_unchecked": self.servo_unchecked,
             "limits": str(self.limits or ""),
             "task": self.task,
+            "sim_arm": self.sim_arm,
             "start": self.start or str(len(spec.scenarios) - 1),
             "seed": self.seed,
             "episodes": 0,
@@ -160,12 +164,15 @@ class Run(Reach):
             option = "--config" if self.config is not None else silent
             raise ConfigError(f"{option} is for --arm servo: with --arm {self.arm} there is no robot")
         if self.arm == LAB:
+            from roman_moe.sim.arm_spec import load_arm
             from roman_moe.sim.registry import load_sim_task
 
             task = load_sim_task(self.task or load_manifest(self.controller).task.name)
             task.start(self.start or len(task.spec.scenarios) - 1)
-        elif self.viewer or self.disturb or self.task:
-            option = "--viewer" if self.viewer else "--disturb" if self.disturb else "--task"
+            load_arm(self.sim_arm or task.arm)
+        elif self.viewer or self.disturb or self.task or self.sim_arm:
+            simulated = {"--viewer": self.viewer, "--disturb": self.disturb, "--task": self.task}
+            option = next((name for name, given in simulated.items() if given), "--sim-arm")
             raise ConfigError(f"{option} is for --arm lab: with --arm {self.arm} there is no laboratory")
 
 

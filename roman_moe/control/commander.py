@@ -34,13 +34,11 @@ class Decision:
     Attributes:
         action: of the mixture, (a,); zeros when halted.
         command: for the arm.
-        weights: that the mixture used, without experts that are taken out or gave no answer, (n,); zeros when halted.
         fault: why the arm was halted; empty if it was not, and if it was only because someone stopped the guard.
     """
 
     action: NDArray[np.float64]
     command: Command
-    weights: NDArray[np.float64]
     fault: str = ""
 
 
@@ -97,19 +95,18 @@ class Commander:
             share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
         """
         self.begin(scene)
-        count = len(actions)
         if not scene.is_finite():
-            return self._halt(scene, count, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
+            return self._halt(scene, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
         if weights is None:
-            return self._halt(scene, count, GuardStatus.HALT_GATE_SILENT, "no weights")
+            return self._halt(scene, GuardStatus.HALT_GATE_SILENT, "no weights")
         if np.isnan(weights).all():
-            return self._halt_without_answer(scene, count, GuardStatus.HALT_GATE_SILENT, "the gate has no answer")
+            return self._halt_without_answer(scene, GuardStatus.HALT_GATE_SILENT, "the gate has no answer")
         if not np.isfinite(weights).all():
-            return self._halt(scene, count, GuardStatus.HALT_GATE_SILENT, f"weights are not finite: {weights.tolist()}")
+            return self._halt(scene, GuardStatus.HALT_GATE_SILENT, f"weights are not finite: {weights.tolist()}")
         total = weights.sum()
         if abs(total - 1.0) > WEIGHT_TOLERANCE or weights.min() < -WEIGHT_TOLERANCE:
             fault = f"weights {weights.tolist()}: expected none below 0, and a sum of 1"
-            return self._halt(scene, count, GuardStatus.HALT_GATE_SILENT, fault)
+            return self._halt(scene, GuardStatus.HALT_GATE_SILENT, fault)
         if share is not None:
             weights = weights * share
         absent = np.logical_not((np.abs(actions) <= ACTION_BOUND).all(axis=1))  # NaN and infinity, too
@@ -122,24 +119,19 @@ class Commander:
             command = to_command(self._spec, scene.stamp_ns, action, self.guard.gripper_opening)
         except ValueError as error:
             if missing:
-                return self._halt(scene, count, GuardStatus.HALT_EXPERTS_SILENT, str(error))
-            return self._halt_without_answer(scene, count, GuardStatus.HALT_EXPERTS_SILENT, str(error))
+                return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
+            return self._halt_without_answer(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
         status = GuardStatus.EXPERTS_MASKED if some else GuardStatus.NO_WARNING
-        if some:
-            weights = np.where(silent, 0.0, weights)
-        if some or share is not None:
-            weights = weights * (total / weights.sum())
-        return Decision(action, self.guard.allow(command, scene.hand_position, status), weights)
+        return Decision(action, self.guard.allow(command, scene.hand_position, status))
 
-    def _halt_without_answer(self, scene: SceneState, count: int, status: GuardStatus, fault: str) -> Decision:
+    def _halt_without_answer(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
         """Networks that were asked and gave no answer: because of the objects, unless all of them are usable."""
         if scene.usable(self.guard.limits.max_pose_age).all():
-            return self._halt(scene, count, status, fault)
-        return self._halt(scene, count, GuardStatus.HALT_OBJECTS_STALE, f"{fault} (objects are invalid or too old)")
+            return self._halt(scene, status, fault)
+        return self._halt(scene, GuardStatus.HALT_OBJECTS_STALE, f"{fault} (objects are invalid or too old)")
 
-    def _halt(self, scene: SceneState, count: int, status: GuardStatus, fault: str) -> Decision:
-        command = self.guard.halt(scene.stamp_ns, status)
-        return Decision(np.zeros(self._spec.action.size), command, np.zeros(count), fault)
+    def _halt(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
+        return Decision(np.zeros(self._spec.action.size), self.guard.halt(scene.stamp_ns, status), fault)
 
 
 def told_opening(scene: SceneState) -> float:

@@ -37,6 +37,7 @@ class EpisodeJob:
         disturbed: whether it meets a disturbance.
         time_limit: after which it ends as lost [s], if that is sooner than the task's own.
         link: how well its commands get through to the arm.
+        arm: name or folder of the simulated arm; the task's own if empty.
     """
 
     controller: str
@@ -46,6 +47,7 @@ class EpisodeJob:
     disturbed: bool = False
     time_limit: float = math.inf
     link: LinkQuality = GOOD_LINK
+    arm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Evaluation:
         disturbed: whether all starts are tried again under the first noise with one disturbance per episode.
         time_limit: after which an episode ends as lost [s], if that is sooner than the task's own.
         link: how well the commands get through to the arm, in all episodes.
+        arm: name or folder of the simulated arm; the task's own if empty.
     """
 
     controller: str
@@ -77,6 +80,7 @@ class Evaluation:
     disturbed: bool = False
     time_limit: float = math.inf
     link: LinkQuality = GOOD_LINK
+    arm: str = ""
 
     def starts(self) -> list[Start]:
         """Scenarios first, then skills."""
@@ -98,6 +102,7 @@ class Evaluation:
                 disturbed,
                 self.time_limit,
                 self.link,
+                self.arm,
             )
             for noise, disturbed in self.conditions()
             for start in self.starts()
@@ -137,6 +142,7 @@ def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str
         **conditions[0],
         "noise_bound_m": evaluation.noises[0].bound,
         "noise_kind": evaluation.noises[0].kind,
+        "sim_arm": evaluation.arm or evaluation.task.arm,
         "delay_ticks": evaluation.link.delay,
         "lost_share": evaluation.link.lost_share,
         "seed": evaluation.seed,
@@ -168,7 +174,7 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
     task = job.start.task
     controller = _controller(job.controller, task, job.start.skill)
     return run_episode(
-        shared_world(task, controller.control_rate),
+        shared_world(task, controller.control_rate, job.arm),
         controller,
         job.start,
         job.seed,
@@ -180,13 +186,13 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
 
 
 @functools.lru_cache(maxsize=2)
-def shared_world(task: SimTask, control_rate: float) -> World:
+def shared_world(task: SimTask, control_rate: float, arm: str = "") -> World:
     """This process's world of a task that steps at a controller's rate [Hz].
 
     Raises:
         RomanError: if that is no whole number of physics steps.
     """
-    return World(task, control_rate)
+    return World(task, control_rate, arm)
 
 
 @functools.lru_cache(maxsize=8)

@@ -24,12 +24,14 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from roman_moe.control.manifest import load_manifest
+from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
 from roman_moe.nodes.environment import ros_environment
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import Monitor, Tick
+from roman_moe.nodes.parameters import TaskParameters
 from roman_moe.nodes.peers import refuse_namesakes
 from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_context
 from roman_moe.nodes.record import EpisodeRecord
@@ -72,6 +74,8 @@ class Graph:
     def __init__(
         self,
         context: Context,
+        rates: Rates,
+        skills: tuple[str, ...],
         executor: Executor,
         services: ParameterServices,
         children: Children,
@@ -90,7 +94,7 @@ class Graph:
         self._triggers: dict[str, Client[Any, Any]] = {}
         self._asked: list[tuple[str, Any, float]] = []
         self.said: list[str] = []
-        self.monitor = self.add(Monitor)
+        self.monitor = self.add(partial(Monitor, rates=rates, skills=skills))
         self.children = children
         children.on_end = self.monitor.tell_ended
 
@@ -210,7 +214,8 @@ def running_graph(
             children = Children(respawn, ros_arguments)
             context = stack.enter_context(ros_context(ros_arguments))
             services = ParameterServices(context, make_executor(context))
-            graph = Graph(context, make_executor(context), services, children, signals, on_tick, on_spin)
+            rates, skills = _rates_and_skills(specs)
+            graph = Graph(context, rates, skills, make_executor(context), services, children, signals, on_tick, on_spin)
             graph.names = tuple(spec.name for spec in specs)
             stack.callback(graph.close)
             stack.callback(graph.children.end)
@@ -242,6 +247,19 @@ def _start_processes(specs: Sequence[NodeSpec], graph: Graph) -> None:
     graph.children.start(last)
 
 
+def _rates_and_skills(specs: Sequence[NodeSpec]) -> tuple[Rates, tuple[str, ...]]:
+    """Rates and skills of the controller or task that the nodes are for.
+
+    Raises:
+        ConfigError: if none of them names one.
+    """
+    for spec in specs:
+        given = {name: spec.parameters[name] for name in ("controller", "task") if spec.parameters.get(name)}
+        if given:
+            return TaskParameters(**given).rates(), TaskParameters(**given).spec().skill_names
+    raise ConfigError("graph: no node has a parameter controller or task: expected one, which says what skills it has")
+
+
 def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:
     return kind(spec.name, context=context, parameters=spec.parameters)
 
@@ -264,6 +282,7 @@ def run_episode(
     start: str,
     *,
     task: str = "",
+    sim_arm: str = "",
     seed: int = 0,
     noise_bound: float = 0.005,
     disturbed: bool = False,
@@ -281,6 +300,7 @@ def run_episode(
         controller: folder of the controller bundle.
         start: a skill's name, or a scenario's number as text ("6").
         task: name or folder of the task; the bundle's own if empty.
+        sim_arm: name or folder of the simulated arm; the task's own if empty.
         seed: of the start (`default_rng([seed, 0])`) and of the poses' noise (`default_rng([seed, 1])`).
         noise_bound: clip bound of the poses' noise [m].
         disturbed: something in the lab is moved in mid-episode (`default_rng([seed, 3])`).
@@ -305,6 +325,7 @@ def run_episode(
         arguments = {
             "controller": str(controller),
             "task": task,
+            "sim_arm": sim_arm,
             "start": start,
             "seed": seed,
             "noise_bound": noise_bound,
@@ -320,9 +341,7 @@ def run_episode(
         ) as graph:
             _spin_to_outcome(graph)
             missed = graph.monitor.missed_ticks
-        record = EpisodeRecord.load(file)
-        # the last reports may still be under way: the lab itself knows at least how many ticks it has held
-        return dataclasses.replace(record, missed_ticks=max(missed, record.held_ticks))
+        return dataclasses.replace(EpisodeRecord.load(file), missed_ticks=missed)
 
 
 def _spin_to_outcome(graph: Graph) -> None:

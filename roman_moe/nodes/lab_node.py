@@ -68,6 +68,7 @@ class LabParameters(TaskParameters):
     """Parameters of the lab."""
 
     start: str = parameter("skill, or number of the scenario, that an episode starts from", "6")
+    sim_arm: str = parameter("name or folder of the simulated arm; the task's own if empty", "")
     seed: int = parameter("of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
     episodes: int = parameter("after which the lab rests; 0 for no end", 1, (0, 2**31 - 1))
     disturbed: bool = parameter(
@@ -102,9 +103,9 @@ class LabNode(RomanNode):
                 f"{task.folder}"
             )
         self._start = task.start(self._settings.start)
-        self._lab = World(task, rates.control_rate)
-        self._joints = list(joint_names(self._lab.model))
-        self._description = arm_urdf(self._lab.model)
+        self._lab = World(task, rates.control_rate, self._settings.sim_arm)
+        self._joints = list(joint_names(self._lab.arm.arm))
+        self._description = arm_urdf(self._lab.arm.arm)
         self._period_ns = round(NANOSECONDS / rates.control_rate)
         self._stamps = TickStamps(self._period_ns * rates.gate_divider)
 
@@ -299,12 +300,8 @@ class LabNode(RomanNode):
             self._publish_clock(state.stamp_ns)
         self._publish_hand(state)
         self._publish_truth(state.poses)
-        count = len(self._joints)
-        joints = JointState(
-            name=self._joints,
-            position=self._lab.data.qpos[:count].tolist(),
-            velocity=self._lab.data.qvel[:count].tolist(),
-        )
+        positions, velocities = self._lab.joint_states()
+        joints = JointState(name=self._joints, position=positions.tolist(), velocity=velocities.tolist())
         joints.header.stamp = stamp
         self._joint_states.publish(joints)
         if self._viewer is not None:

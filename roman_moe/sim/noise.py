@@ -8,6 +8,7 @@ same scene; ROMAN draws anew for each network.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class PoseNoise:
         Of an orientation that matters, the angle about the vertical is as wrong as a position is at `NOISE_ARM`.
         """
         positions = poses.positions + self._draw(poses.positions.shape, rng)
-        turned = [i for i, each in enumerate(spec.objects.values()) if each.orientation != "none"]
+        turned = _turned(spec)
         if not turned:
             return replace(poses, positions=positions)
         orientations = poses.orientations.copy()
@@ -59,7 +60,13 @@ class PoseNoise:
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
         draw = rng.standard_normal(shape) * (self.bound / 3.0)
-        return np.clip(draw, -self.bound, self.bound) if self.kind == "clipped" else draw
+        return np.minimum(np.maximum(draw, -self.bound), self.bound) if self.kind == "clipped" else draw
+
+
+@lru_cache(maxsize=16)
+def _turned(spec: TaskSpec) -> tuple[int, ...]:
+    """Rows of the objects whose orientations matter."""
+    return tuple(i for i, each in enumerate(spec.objects.values()) if each.orientation != "none")
 
 
 NO_NOISE = PoseNoise(0.0)

@@ -1,13 +1,13 @@
-"""The lab's arm as URDF, for RViz, MoveIt and robot_state_publisher: made from the MuJoCo model, so that both agree.
+"""A simulated arm as URDF, for RViz, MoveIt and robot_state_publisher: made from its MuJoCo model, so that both agree.
 
-`python -m roman_moe.sim.urdf` prints it. Links, joints, ranges, inertias and shapes are the model's. The root is
+`python -m roman_moe.sim.urdf ARM` prints it. Links, joints, ranges, inertias and shapes are the model's. The root is
 `base`, the frame of all messages; `hand_tcp` is the point between the fingertips, which `hand_state` gives.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import sys
 from xml.etree import ElementTree as ET
 
 import mujoco
@@ -15,41 +15,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.messages import BASE_FRAME
-from roman_moe.sim.arm import ARM_JOINTS, VELOCITY_LIMITS
-from roman_moe.sim.registry import load_sim_task
-from roman_moe.sim.world import World
+from roman_moe.sim.arm_spec import ArmSpec, load_arm
+from roman_moe.sim.compose import arm_mjcf
 
-ROBOT = "roman_moe_lab"
 TCP = "hand_tcp"
-ROOT_BODY, HAND_BODY = "link0", "hand"
-LEADING_FINGER, GEARED_FINGER = "finger_left", "finger_right"
-FINGER_SPEED = 0.2  # [m/s] franka_description's limit of its finger joints
 
 
-def arm_urdf(model: mujoco.MjModel | None = None) -> str:
-    """URDF of the arm in a lab's model, which is loaded if None."""
-    model = model or World(load_sim_task("roman")).model
-    robot = ET.Element("robot", name=ROBOT)
+def arm_urdf(arm: ArmSpec) -> str:
+    """URDF of an arm."""
+    model = arm_mjcf(arm).compile()
+    robot = ET.Element("robot", name=f"roman_moe_{arm.name}")
     ET.SubElement(robot, "link", name=BASE_FRAME)
-    for body in _arm_bodies(model):
+    root = model.body(arm.root).id
+    for body in map(int, np.flatnonzero(model.body_rootid == root)):  # parents come first
         _add_link(robot, model, body)
-        _add_joint(robot, model, body)
+        _add_joint(robot, arm, model, body)
     ET.SubElement(robot, "link", name=TCP)
     fixed = ET.SubElement(robot, "joint", name=f"{TCP}_joint", type="fixed")
-    _connect(fixed, HAND_BODY, TCP, model.site(HAND_BODY).pos, model.site(HAND_BODY).quat)
+    site = model.site(arm.site)
+    _connect(fixed, model.body(int(site.bodyid[0])).name, TCP, site.pos, site.quat)
     ET.indent(robot)
     return ET.tostring(robot, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def joint_names(model: mujoco.MjModel) -> tuple[str, ...]:
-    """Names of the arm's joints, then of the fingers', in the order of `qpos`."""
-    return tuple(model.joint(index).name for index in range(ARM_JOINTS + 2))
-
-
-def _arm_bodies(model: mujoco.MjModel) -> Iterator[int]:
-    """The arm's bodies, parents first."""
-    root = model.body(ROOT_BODY).id
-    yield from (body for body in range(model.nbody) if model.body_rootid[body] == root)
+def joint_names(arm: ArmSpec) -> tuple[str, ...]:
+    """Names of the arm's joints, then of the fingers'."""
+    return (*arm.joints, *arm.gripper.fingers)
 
 
 def _add_link(robot: ET.Element, model: mujoco.MjModel, body: int) -> None:
@@ -66,27 +57,32 @@ def _add_link(robot: ET.Element, model: mujoco.MjModel, body: int) -> None:
 
 
 def _add_shapes(link: ET.Element, use: str, model: mujoco.MjModel, geom: int) -> None:
-    """One geom; a capsule, which URDF lacks, as a cylinder between two spheres."""
-    kind, size = model.geom_type[geom], model.geom_size[geom]
+    """One geom; a capsule, which URDF lacks, as a cylinder between two spheres. Meshes are left out."""
+    kind, size = mujoco.mjtGeom(int(model.geom_type[geom])), model.geom_size[geom]
     position, quaternion = model.geom_pos[geom], model.geom_quat[geom]
+    radius = {"radius": _numbers(size[0])}
     if kind == mujoco.mjtGeom.mjGEOM_BOX:
         shapes = [("box", {"size": _numbers(2.0 * size)}, position)]
+    elif kind == mujoco.mjtGeom.mjGEOM_SPHERE:
+        shapes = [("sphere", radius, position)]
+    elif kind in (mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_CAPSULE):
+        shapes = [("cylinder", {**radius, "length": _numbers(2.0 * size[1])}, position)]
     else:
-        shapes = [("cylinder", {"radius": _numbers(size[0]), "length": _numbers(2.0 * size[1])}, position)]
+        return
     if kind == mujoco.mjtGeom.mjGEOM_CAPSULE:
         half = _rotation(quaternion)[:, 2] * size[1]
-        shapes += [("sphere", {"radius": _numbers(size[0])}, end) for end in (position - half, position + half)]
-    material = model.geom_matid[geom]
+        shapes += [("sphere", radius, end) for end in (position - half, position + half)]
+    material = int(model.geom_matid[geom])
     for name, attributes, centre in shapes:
         element = ET.SubElement(link, use)
         _add_origin(element, centre, quaternion)
         ET.SubElement(ET.SubElement(element, "geometry"), name, attributes)
-        if use == "visual":
+        if use == "visual" and material >= 0:
             look = ET.SubElement(element, "material", name=model.material(material).name)
             ET.SubElement(look, "color", rgba=_numbers(model.mat_rgba[material].astype(float)))
 
 
-def _add_joint(robot: ET.Element, model: mujoco.MjModel, body: int) -> None:
+def _add_joint(robot: ET.Element, arm: ArmSpec, model: mujoco.MjModel, body: int) -> None:
     name, above = model.body(body).name, int(model.body_parentid[body])
     parent = model.body(above).name if above else BASE_FRAME
     placed = (parent, name, model.body_pos[body], model.body_quat[body])
@@ -94,20 +90,31 @@ def _add_joint(robot: ET.Element, model: mujoco.MjModel, body: int) -> None:
         _connect(ET.SubElement(robot, "joint", name=f"{name}_joint", type="fixed"), *placed)
         return
     index = int(model.body_jntadr[body])
+    joint_name = model.joint(index).name
     hinge = model.jnt_type[index] == mujoco.mjtJoint.mjJNT_HINGE
-    joint = ET.SubElement(robot, "joint", name=model.joint(index).name, type="revolute" if hinge else "prismatic")
+    joint = ET.SubElement(robot, "joint", name=joint_name, type="revolute" if hinge else "prismatic")
     _connect(joint, *placed)
     ET.SubElement(joint, "axis", xyz=_numbers(model.jnt_axis[index]))
+    speed = arm.joints[joint_name].speed if joint_name in arm.joints else arm.gripper.fingers.get(joint_name, 0.0)
     ET.SubElement(
         joint,
         "limit",
         lower=_numbers(model.jnt_range[index, 0]),
         upper=_numbers(model.jnt_range[index, 1]),
-        effort=_numbers(model.actuator(model.joint(index).name).forcerange[1]),
-        velocity=_numbers(VELOCITY_LIMITS[index] if index < ARM_JOINTS else FINGER_SPEED),
+        effort=_numbers(_effort(arm, model, index)),
+        velocity=_numbers(speed),
     )
-    if model.joint(index).name == GEARED_FINGER:
-        ET.SubElement(joint, "mimic", joint=LEADING_FINGER)
+    leading, geared = arm.gripper.fingers
+    if joint_name == geared:
+        ET.SubElement(joint, "mimic", joint=leading)
+
+
+def _effort(arm: ArmSpec, model: mujoco.MjModel, joint: int) -> float:
+    """Of the joint's own actuator, else of the gripper's [N m or N]."""
+    own = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (model.actuator_trnid[:, 0] == joint)
+    actuators = np.flatnonzero(own)
+    actuator = int(actuators[0]) if len(actuators) else model.actuator(arm.gripper.actuators[0]).id
+    return float(model.actuator_forcerange[actuator, 1])
 
 
 def _connect(
@@ -141,4 +148,4 @@ def _numbers(values: float | NDArray[np.float64] | tuple[float, ...]) -> str:
 
 
 if __name__ == "__main__":
-    print(arm_urdf(), end="")
+    print(arm_urdf(load_arm(sys.argv[1])), end="")

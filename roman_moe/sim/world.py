@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.state import NANOSECONDS, SceneState
-from roman_moe.sim.arm import ARM_JOINTS, ArmController
-from roman_moe.sim.task import SimTask, Start, Vector
+from roman_moe.core.state import NANOSECONDS, SceneState, rotated
+from roman_moe.sim.arm import ArmController, span
+from roman_moe.sim.arm_spec import load_arm
+from roman_moe.sim.compose import compose, touch_sensors
+from roman_moe.sim.task import SimSkill, SimTask, Start, Vector
+
+XYZW = np.array([1, 2, 3, 0])
+"""MuJoCo's quaternions are w, x, y, z."""
 
 
 class World:
@@ -32,14 +37,21 @@ class World:
         forced_opening: distance between the pads that something outside forces on the gripper [m]; None for nothing.
     """
 
-    def __init__(self, task: SimTask, control_rate: float | None = None) -> None:
-        """`control_rate`: the task's own if None.
+    def __init__(self, task: SimTask, control_rate: float | None = None, arm: str | None = None) -> None:
+        """Build it.
+
+        Args:
+            task: what is simulated.
+            control_rate: the task's own if None [Hz].
+            arm: name or folder of the arm; the task's own if None or empty.
 
         Raises:
+            ConfigError: if there is no such arm, or the scene and the arm do not go together.
             RomanError: if the control period is no whole number of physics steps.
         """
         self.task = task
-        self.model = mujoco.MjModel.from_xml_path(os.fspath(task.folder / task.scene))
+        arm_spec = load_arm(arm or task.arm)
+        self.model = compose(task.model_spec(), arm_spec, os.fspath(task.folder / task.scene))
         self.data = mujoco.MjData(self.model)
         self.control_rate = task.spec.control_rate if control_rate is None else control_rate
         self.substeps = round(1.0 / (self.control_rate * self.model.opt.timestep))
@@ -48,17 +60,23 @@ class World:
                 f"control rate {self.control_rate:g} Hz: the lab steps at rates whose period is a whole number of "
                 f"physics steps of {self.model.opt.timestep} s, such as 10, 20, 25, 40 or 50 Hz"
             )
-        self.arm = ArmController(self.model, 1.0 / self.control_rate)
+        self.arm = ArmController(self.model, arm_spec, 1.0 / self.control_rate)
         model = self.model
-        self._hand = model.site("hand").id
+        self._hand = model.site(arm_spec.site).id
+        self._touch = span(np.array([int(model.sensor(name).adr[0]) for name in touch_sensors(arm_spec)]))
         self._sites = np.array([model.site(name).id for name in task.spec.objects])
-        self._is_arm_geom = (model.geom_contype & 2).astype(bool)
-        self._jacobian = np.zeros((3, model.nv))
+        self._seen = np.array([self._hand, *self._sites])
+        self._seen_are_turned = bool((model.site_quat[self._seen] != [1.0, 0.0, 0.0, 0.0]).any())
+        self._quaternions = 4 * model.site_bodyid[self._seen][:, None] + XYZW
+        self._joint_addresses = {model.joint(i).name: int(model.jnt_qposadr[i]) for i in range(model.njnt)}
+        self._is_arm_geom = model.body_rootid[model.geom_bodyid] == model.body(arm_spec.root).id
+        self._jacobian = np.zeros((6, model.nv))
         self._tick = 0
         self.loose = [model.body(name).id for name in task.loose]
         self.flags = np.zeros(len(task.spec.flags), dtype=bool)
         self.forced_opening: float | None = None
         self.skills = {name: type(skill)(task.spec, name) for name, skill in task.skills.items()}
+        self._watching = [skill for skill in self.skills.values() if type(skill).watch is not SimSkill.watch]
 
     def reset(self, start: Start, rng: np.random.Generator) -> SceneState:
         """Put the world into a random start; the same generator state gives the same start."""
@@ -85,13 +103,13 @@ class World:
             raise RomanError(f"command at {command.stamp_ns} ns is not finite: the arm does not take it")
         data = self.data
         opening = command.gripper_opening if self.forced_opening is None else self.forced_opening
-        self.arm.apply(data, command.linear_velocity, opening)
+        self.arm.apply(data, command.linear_velocity, command.angular_velocity, opening)
         mujoco.mj_step(self.model, data, nstep=self.substeps)
         self.update_kinematics()
         self._tick += 1
         if data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
             raise RomanError(f"physics diverged at {data.time:.3f} s")
-        for skill in self.skills.values():
+        for skill in self._watching:
             skill.watch(self)
         return self.state
 
@@ -104,17 +122,33 @@ class World:
     def state(self) -> SceneState:
         """The true state at the last tick."""
         data = self.data
-        mujoco.mj_jacSite(self.model, data, self._jacobian, None, self._hand)
+        arm, jacobian = self.arm, self._jacobian
+        mujoco.mj_jacSite(self.model, data, jacobian[:3], jacobian[3:], self._hand)
+        twist = jacobian[:, arm.dof] @ data.qvel[arm.dof]
+        orientations = self._orientations()
         return SceneState(
             spec=self.task.spec,
             stamp_ns=self.stamp_ns,
             hand_position=data.site_xpos[self._hand].copy(),
-            hand_velocity=self._jacobian[:, :ARM_JOINTS] @ data.qvel[:ARM_JOINTS],
-            finger_opening=float(data.qpos[ARM_JOINTS] + data.qpos[ARM_JOINTS + 1]),
-            finger_forces=data.sensordata[:2].copy(),
+            hand_velocity=twist[:3],
+            finger_opening=arm.opening(data),
+            finger_forces=data.sensordata[self._touch].copy(),
             object_positions=data.site_xpos[self._sites],
             flags=self.flags.copy(),
+            hand_orientation=orientations[0],
+            hand_angular_velocity=twist[3:],
+            object_orientations=orientations[1:],
         )
+
+    def _orientations(self) -> NDArray[np.float64]:
+        """Of the hand and the objects, (1 + n, 4): a site that is not turned in its body has the body's."""
+        if not self._seen_are_turned:
+            orientations: NDArray[np.float64] = self.data.xquat.take(self._quaternions)
+            return orientations
+        quaternions = np.empty((len(self._seen), 4))
+        for site, quaternion in zip(self._seen, quaternions, strict=True):
+            mujoco.mju_mat2Quat(quaternion, self.data.site_xmat[site])
+        return quaternions[:, XYZW]
 
     @property
     def hand_position(self) -> Vector:
@@ -125,7 +159,13 @@ class World:
     @property
     def joint_positions(self) -> NDArray[np.float64]:
         """Positions of the arm's joints, (n,) [rad]."""
-        return self.data.qpos[:ARM_JOINTS].copy()
+        return self.data.qpos[self.arm.joints].copy()
+
+    def joint_states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Positions and velocities of the arm's joints, then of the fingers', (n + 2,) each [rad or m, per s]."""
+        arm = self.arm
+        positions = np.concatenate([self.data.qpos[arm.joints], self.data.qpos[arm.fingers]])
+        return positions, np.concatenate([self.data.qvel[arm.dof], self.data.qvel[arm.finger_dof]])
 
     def physics_state(self) -> NDArray[np.float64]:
         """Positions of everything that moves: enough to draw this moment again."""
@@ -147,7 +187,7 @@ class World:
 
     def joint(self, name: str) -> float:
         """Position of a joint with one degree of freedom [m or rad]."""
-        return float(self.data.qpos[self.model.jnt_qposadr[self.model.joint(name).id]])
+        return float(self.data.qpos[self._joint_addresses[name]])
 
     def set_joint(self, name: str, value: float) -> None:
         """Put a joint with one degree of freedom somewhere: for starts."""
@@ -157,13 +197,14 @@ class World:
         """Put a loose body upright at a position [m], turned about the vertical [rad]: for starts."""
         self.data.joint(body).qpos = [*position, np.cos(0.5 * yaw), 0.0, 0.0, np.sin(0.5 * yaw)]
 
-    def place_hand(self, position: Vector, gripper_opening: float) -> None:
-        """Put the arm at rest with the hand at a position [m]: for starts.
+    def place_hand(self, position: Vector, gripper_opening: float, yaw: float = 0.0) -> None:
+        """Put the arm at rest with the hand at a position [m], turned from home about the vertical [rad]: for starts.
 
         Raises:
             ValueError: if the arm does not reach it.
         """
-        self.arm.place(self.data, position, gripper_opening)
+        orientation = rotated(np.array(self.task.spec.home.orientation), np.array([0.0, 0.0, yaw]))
+        self.arm.place(self.data, position, gripper_opening, orientation)
 
     def touching(self, geom: str, body: str) -> bool:
         """Whether a geom is in contact with any geom of a body."""
