@@ -43,20 +43,20 @@ def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[s
     with_gate: list[int] = []
     without: list[int] = []
     bare: list[int] = []
-    for tick in range(WARM_UP_TICKS + ticks):
-        scene = random_scene(bundle.spec, round(tick * NANOSECONDS / bundle.rates.control_rate), rng)
+    stamps = [round(tick * NANOSECONDS / bundle.rates.control_rate) for tick in range(WARM_UP_TICKS + ticks)]
+    scenes = [random_scene(bundle.spec, stamp, rng) for stamp in stamps]
+    for tick, scene in enumerate(scenes):
         began = time.perf_counter_ns()
         controller.step(scene)
-        elapsed = time.perf_counter_ns() - began
-        began = time.perf_counter_ns()
+        between = time.perf_counter_ns()
         for network in networks:
             network.run()
-        alone = time.perf_counter_ns() - began
+        ended = time.perf_counter_ns()
         if tick >= WARM_UP_TICKS and bundle.rates.gate_due(scene.stamp_ns):
-            with_gate.append(elapsed)
-            bare.append(alone)
+            with_gate.append(between - began)
+            bare.append(ended - between)
         elif tick >= WARM_UP_TICKS:
-            without.append(elapsed)
+            without.append(between - began)
     return {
         "tick_us": _percentiles(with_gate),
         "without_gate_us": _percentiles(without or with_gate),

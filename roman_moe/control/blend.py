@@ -5,6 +5,8 @@ Nothing that is not finite leaves this module.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +51,7 @@ def blend(
         share = weights.sum() / total if total > 0.0 else 0.0
         if not share >= MIN_ANSWERED_WEIGHT:
             raise ValueError(f"only {share:.2f} of the weight has answered: expected {MIN_ANSWERED_WEIGHT} or more")
-    if not (np.isfinite(weights).all() and np.isfinite(actions).all()):
-        raise ValueError(f"not finite: weights {weights.tolist()}, actions {actions.tolist()}")
     result: NDArray[np.float64] = weights @ actions / share
+    if not all(map(math.isfinite, result.tolist())):  # nor is anything that comes of what is not
+        raise ValueError(f"not finite: weights {weights.tolist()}, actions {actions.tolist()}")
     return result

@@ -18,7 +18,7 @@ from roman_moe.control.limits import Limits
 from roman_moe.core.action import ACTION_BOUND, Command, to_command
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TaskSpec
-from roman_moe.core.state import SceneState
+from roman_moe.core.state import SceneState, within
 
 LEAST_PERIODS = 1.5
 """Control periods that a command must be allowed to age: else each command is too old before the next one comes."""
@@ -84,6 +84,7 @@ class Commander:
         actions: NDArray[np.float64],
         share: NDArray[np.float64] | None = None,
         missing: bool = False,
+        finite: bool | None = None,
     ) -> Decision:
         """Decide a tick.
 
@@ -92,37 +93,45 @@ class Commander:
             weights: of the experts, (n,); None if there are none, NaN if the gate has no answer to the scene.
             actions: of the experts, (n, a); a row that is not finite or out of range is an expert without an answer.
             missing: whether an expert without an answer has not answered at all, and not only declined to.
+            finite: what `scene.is_finite()` said, if it was asked already.
             share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
         """
-        self.begin(scene)
-        if not scene.is_finite():
+        if not self._begun:
+            self.begin(scene)
+        if not (scene.is_finite() if finite is None else finite):
             return self._halt(scene, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
         if weights is None:
             return self._halt(scene, GuardStatus.HALT_GATE_SILENT, "no weights")
-        if np.isnan(weights).all():
-            return self._halt_without_answer(scene, GuardStatus.HALT_GATE_SILENT, "the gate has no answer")
-        if not np.isfinite(weights).all():
-            return self._halt(scene, GuardStatus.HALT_GATE_SILENT, f"weights are not finite: {weights.tolist()}")
         total = weights.sum()
-        if abs(total - 1.0) > WEIGHT_TOLERANCE or weights.min() < -WEIGHT_TOLERANCE:
-            fault = f"weights {weights.tolist()}: expected none below 0, and a sum of 1"
-            return self._halt(scene, GuardStatus.HALT_GATE_SILENT, fault)
+        if not (abs(total - 1.0) <= WEIGHT_TOLERANCE and min(weights.tolist()) >= -WEIGHT_TOLERANCE):  # NaN, too
+            return self._halt_without_weights(scene, weights)
         if share is not None:
             weights = weights * share
-        absent = np.logical_not((np.abs(actions) <= ACTION_BOUND).all(axis=1))  # NaN and infinity, too
-        silent = absent & (weights != 0.0)  # nobody misses those of no weight
-        some = bool(silent.any())
-        if absent.any():
+        answered: NDArray[np.bool_] | None = None
+        if not within(actions, ACTION_BOUND):
+            absent = np.logical_not((np.abs(actions) <= ACTION_BOUND).all(axis=1))  # NaN and infinity, too
+            silent = absent & (weights != 0.0)  # nobody misses those of no weight
+            if silent.any():
+                answered = ~silent
             actions = np.where(absent[:, None], 0.0, actions)
         try:
-            action = blend(weights, actions, ~silent if some else None, total)
+            action = blend(weights, actions, answered, None if share is None and answered is None else total)
             command = to_command(self._spec, scene.stamp_ns, action, self.guard.gripper_opening)
         except ValueError as error:
             if missing:
                 return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
             return self._halt_without_answer(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
-        status = GuardStatus.EXPERTS_MASKED if some else GuardStatus.NO_WARNING
+        status = GuardStatus.NO_WARNING if answered is None else GuardStatus.EXPERTS_MASKED
         return Decision(action, self.guard.allow(command, scene.hand_position, status))
+
+    def _halt_without_weights(self, scene: SceneState, weights: NDArray[np.float64]) -> Decision:
+        """What the gate has given are no weights."""
+        if np.isnan(weights).all():
+            return self._halt_without_answer(scene, GuardStatus.HALT_GATE_SILENT, "the gate has no answer")
+        fault = f"weights {weights.tolist()}: expected none below 0, and a sum of 1"
+        if not np.isfinite(weights).all():
+            fault = f"weights are not finite: {weights.tolist()}"
+        return self._halt(scene, GuardStatus.HALT_GATE_SILENT, fault)
 
     def _halt_without_answer(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
         """Networks that were asked and gave no answer: because of the objects, unless all of them are usable."""

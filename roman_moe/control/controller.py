@@ -136,14 +136,17 @@ class Controller:
     def step(self, state: SceneState) -> ControlStep:
         """Answer one scene. Never raises for what a scene may hold: faults are held and counted."""
         networks = self.networks
-        actions = np.full((len(self.skills), networks.spec.action.size), np.nan)
-        if state.is_finite():
+        actions = np.empty((len(self.skills), networks.spec.action.size))
+        finite = state.is_finite()
+        if not finite:
+            actions[:] = np.nan
+        else:
             features, usable = self._features.vector(state), state.usable(self.guard.limits.max_pose_age)
             if self._weights is None or networks.rates.gate_due(state.stamp_ns):
                 self._weights = networks.gate.answer(features, usable)
             for i, expert in enumerate(networks.experts):
                 actions[i] = expert.answer(features, usable)
-        decision = self._commander.decide(state, self._weights, actions)
+        decision = self._commander.decide(state, self._weights, actions, finite=finite)
         weights = self._weights
         if decision.fault:
             self.faults += 1

@@ -140,19 +140,13 @@ class Guard:
         done = self._linear.follow(
             command.linear_velocity.tolist(), share, lambda velocity: self._within_workspace(velocity, position)
         )
-        if command.angular_velocity.any() or self._angular.moves:
+        if command.turns or self._angular.moves:
             done |= self._angular.follow(command.angular_velocity.tolist(), share)
         opening = min(max(command.gripper_opening, self._gripper.closed), self._gripper.open)
         if opening != command.gripper_opening:
             status = max(status, GuardStatus.LIMITED_GRIPPER)
-        for limited, reason in (
-            (_Limited.SPEED, GuardStatus.RAMPING_IN if ramping else GuardStatus.LIMITED_SPEED),
-            (_Limited.ACCELERATION, GuardStatus.LIMITED_ACCELERATION),
-            (_Limited.JERK, GuardStatus.LIMITED_JERK),
-            (_Limited.CONFINED, GuardStatus.SLOWED_AT_WORKSPACE_EDGE),
-        ):
-            if limited & done:
-                status = max(status, reason)
+        if done:
+            status = max(status, *_reasons(done, ramping))
         self.gripper_opening = opening
         self.status = status
         if not done and opening == command.gripper_opening:
@@ -199,6 +193,19 @@ class _Limited(enum.IntFlag):
     ACCELERATION = 2
     JERK = 4
     CONFINED = 8
+
+
+def _reasons(done: int, ramping: bool) -> list[GuardStatus]:
+    return [
+        reason
+        for limited, reason in (
+            (_Limited.SPEED, GuardStatus.RAMPING_IN if ramping else GuardStatus.LIMITED_SPEED),
+            (_Limited.ACCELERATION, GuardStatus.LIMITED_ACCELERATION),
+            (_Limited.JERK, GuardStatus.LIMITED_JERK),
+            (_Limited.CONFINED, GuardStatus.SLOWED_AT_WORKSPACE_EDGE),
+        )
+        if limited & done
+    ]
 
 
 def _free(velocity: list[float]) -> tuple[list[float], bool]:
@@ -254,7 +261,8 @@ class _Motion:
             velocity, late = confined(velocity)
             velocity, over = _shortened(velocity, most)
             slowed, capped = slowed or late, capped or over
-        self._moved_to(velocity)
+            change = [(v - b) / period for v, b in zip(velocity, before, strict=True)]
+        self._acceleration, self.velocity = change, velocity
         self._lags = jerked or pushed
         return (
             _Limited.SPEED * capped
@@ -267,7 +275,7 @@ class _Motion:
         """Come to rest, as fast as the limit on acceleration allows."""
         speed = math.hypot(*self.velocity)
         left = max(0.0, speed - self._most_acceleration * self._period)
-        self._moved_to([v * left / speed for v in self.velocity] if left > _TINY else [0.0, 0.0, 0.0])
+        self.velocity = [v * left / speed for v in self.velocity] if left > _TINY else [0.0, 0.0, 0.0]
         self._acceleration = [0.0, 0.0, 0.0]  # or the jerk would have what follows brake on, through rest and beyond
         self._lags = False
 
@@ -287,10 +295,6 @@ class _Motion:
         change, early = _shortened(change, math.sqrt(0.25 * step * step + 2.0 * jerk * gap) - 0.5 * step)
         near, short = _towards(self._acceleration, change, step)
         return near, short or early
-
-    def _moved_to(self, velocity: list[float]) -> None:
-        self._acceleration = [(v - b) / self._period for v, b in zip(velocity, self.velocity, strict=True)]
-        self.velocity = velocity
 
 
 def _shortened(vector: list[float], most: float) -> tuple[list[float], bool]:

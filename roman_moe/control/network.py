@@ -92,7 +92,7 @@ class Network:
         self.features = self.metadata.features
         layout = feature_layout(spec)
         self._indices = layout.indices(self.features)
-        self._objects = layout.objects_of(self.features)
+        self._objects = layout.objects_of(self.features).tolist()
         self._bind(ports[0], ports[1], where)
         self._warm_up(len(layout), where)
 
@@ -108,16 +108,16 @@ class Network:
 
     def sees(self, usable: NDArray[np.bool_]) -> bool:
         """Whether all objects that it observes may be acted on; `usable`: which may, (n,)."""
-        return bool(usable[self._objects].all())
+        return all(map(usable.__getitem__, self._objects))
 
     def run(self) -> None:
         """The runtime's call alone, on what it was last given: what no controller can do without."""
         self._session.run_with_iobinding(self._binding)
 
     def _run(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        self._input[0] = feature_vector[self._indices]
+        self._observation[:] = feature_vector.take(self._indices)
         self.run()
-        result: NDArray[np.float64] = self._output[0].astype(np.float64)
+        result: NDArray[np.float64] = self._answer.astype(np.float64)
         return result
 
     @staticmethod
@@ -162,6 +162,7 @@ class Network:
                 )
             buffers.append(np.zeros((1, len(names)), dtype=np.float32))
         self._input, self._output = buffers
+        self._observation, self._answer = self._input[0], self._output[0]
         self._binding = self._session.io_binding()
         for bind, (name, _, _), buffer in (
             (self._binding.bind_input, inputs[0], self._input),

@@ -8,6 +8,7 @@ environments, the controller and the blender.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,11 +39,8 @@ class Command:
 
     def is_finite(self) -> bool:
         """Whether the command may be sent at all."""
-        return bool(
-            np.isfinite(self.linear_velocity).all()
-            and np.isfinite(self.gripper_opening)
-            and np.isfinite(self.angular_velocity).all()
-        )
+        linear, angular = self.linear_velocity.tolist(), self.angular_velocity.tolist()
+        return all(map(math.isfinite, (*linear, self.gripper_opening, *angular)))
 
     @property
     def twist(self) -> NDArray[np.float64]:
@@ -52,7 +50,12 @@ class Command:
     @property
     def moves(self) -> bool:
         """Whether it moves the hand."""
-        return bool(self.linear_velocity.any() or self.angular_velocity.any())
+        return bool(self.linear_velocity.any() or self.turns)
+
+    @property
+    def turns(self) -> bool:
+        """Whether it turns the hand."""
+        return self.angular_velocity is not AT_REST and bool(self.angular_velocity.any())
 
 
 def hold(stamp_ns: int, gripper_opening: float) -> Command:
@@ -70,15 +73,17 @@ def to_command(spec: TaskSpec, stamp_ns: int, action: NDArray[np.float64], previ
     action = np.asarray(action, dtype=np.float64)
     if action.shape != (scale.size,):
         raise ValueError(f"action has shape {action.shape}: expected ({scale.size},)")
-    if not np.isfinite(action).all():
-        raise ValueError(f"action is not finite: {action.tolist()}")
-    motion = np.clip(action[:-1], -1.0, 1.0)
-    opening = gripper_target(spec, float(action[-1]), previous_opening)
+    *motion, gripper = numbers = action.tolist()
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"action is not finite: {numbers}")
+    motion = [min(max(share, -1.0), 1.0) for share in motion]
+    linear = np.array([share * scale.top_speed for share in motion[:3]])
+    opening = gripper_target(spec, gripper, previous_opening)
     if not scale.angular:
-        return Command(stamp_ns, motion * scale.top_speed, opening)
+        return Command(stamp_ns, linear, opening)
     angular = np.zeros(3)
-    angular[list(scale.angular_indices)] = motion[3:] * scale.top_angular_speed
-    return Command(stamp_ns, motion[:3] * scale.top_speed, opening, angular)
+    angular[list(scale.angular_indices)] = [share * scale.top_angular_speed for share in motion[3:]]
+    return Command(stamp_ns, linear, opening, angular)
 
 
 def gripper_target(spec: TaskSpec, gripper_action: float, previous: float) -> float:

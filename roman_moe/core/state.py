@@ -8,6 +8,7 @@ is the task's to say.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -243,12 +244,15 @@ def begins_anew(stamp_ns: int, last_ns: int) -> bool:
 
 def within(numbers: NDArray[np.float64], bound: float) -> bool:
     """Whether all numbers are finite and no larger than `bound`."""
-    return bool((np.abs(numbers) <= bound).all())  # a comparison with NaN is false
+    values = numbers.ravel().tolist()  # of so few, faster than by numpy
+    # Where there is a NaN, the least and largest say nothing, but the sum is NaN, too.
+    return not values or (-bound <= min(values) and max(values) <= bound and not math.isnan(sum(values)))
 
 
 def is_unit(quaternion: NDArray[np.float64]) -> bool:
     """Whether a quaternion, (4,), is one of an orientation."""
-    return bool(abs(quaternion @ quaternion - 1.0) <= UNIT_TOLERANCE)
+    x, y, z, w = quaternion.tolist()
+    return bool(abs(x * x + y * y + z * z + w * w - 1.0) <= UNIT_TOLERANCE)
 
 
 def poses_are_finite(
@@ -260,7 +264,9 @@ def poses_are_finite(
     """
 
     def usable(positions: NDArray[np.float64], orientations: NDArray[np.float64]) -> bool:
-        squares = (orientations * orientations).sum(axis=1)
-        return within(positions, POSITION_BOUND) and within(squares - 1.0, UNIT_TOLERANCE)
+        if not within(positions, POSITION_BOUND):
+            return False
+        turned = orientations.tolist()
+        return all(abs(x * x + y * y + z * z + w * w - 1.0) <= UNIT_TOLERANCE for x, y, z, w in turned)
 
     return usable(positions, orientations) or usable(positions[valid], orientations[valid])

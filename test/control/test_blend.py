@@ -50,6 +50,7 @@ def test_when_the_leading_expert_is_late_there_is_no_answer():
         (np.array([1.0, 0.0, 0.0]), np.zeros((2, 4))),
     ],
 )
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_bad_numbers_and_shapes_are_refused(weights: np.ndarray, actions: np.ndarray):
     with pytest.raises(ValueError, match=r"finite|shape"):
         blend(weights, actions)
