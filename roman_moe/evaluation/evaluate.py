@@ -142,6 +142,8 @@ def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str
         **conditions[0],
         "noise_bound_m": evaluation.noises[0].bound,
         "noise_kind": evaluation.noises[0].kind,
+        "task": evaluation.task.spec.name,
+        "task_sha256": evaluation.task.spec.digest,
         "sim_arm": evaluation.arm or evaluation.task.arm,
         "delay_ticks": evaluation.link.delay,
         "lost_share": evaluation.link.lost_share,

@@ -12,6 +12,7 @@ from specs import GRIPPER_OPEN, OBJECT_INDEX, ROMAN, SKILLS
 from worlds import TASK, roman_world
 
 from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
+from roman_moe.cli.main import main
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
@@ -331,3 +332,14 @@ def test_a_bundle_of_another_version_of_the_task_is_refused(tmp_path):
         make_controller(str(moved), TASK)
     with pytest.raises(ConfigError, match=f"is task 'roman' of version .*: expected 'roman', {spec.digest[:12]}"):
         simulation_of(spec)
+
+
+def test_another_arm_is_told_and_one_that_does_not_exist_is_refused(tmp_path, capsys):
+    skill, file = SKILLS[-1], tmp_path / "report.json"
+    options = ["--skills", skill, "--episodes", "1", "--workers", "1", "--json", str(file)]
+    assert main(["evaluate", "models/roman", "--sim-arm", "ur5e", *options]) == 0
+    report = json.loads(file.read_text())
+    assert (report["task"], report["sim_arm"], report["skills"][skill]["successes"]) == ("roman", "ur5e", 1)
+    capsys.readouterr()
+    assert main(["evaluate", "models/roman", "--sim-arm", "ur55", *options]) == 2
+    assert "ur55" in capsys.readouterr().err

@@ -1,0 +1,51 @@
+"""A task in a folder of the user's is collected, evaluated and refused as one of ours is, in worker processes too."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from worlds import TASK
+
+from roman_moe.cli.main import main
+from roman_moe.core.tasks import load_spec
+from roman_moe.demos.dataset import dataset_spec
+from roman_moe.demos.reader import read_episodes
+from roman_moe.evaluation import collect as module
+from roman_moe.evaluation.collect import Group
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The first task under another name."""
+    shutil.copytree(TASK.folder, tmp_path / "mine")
+    file = tmp_path / "mine" / "task.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count("\nname: roman\n") == 1
+    file.write_text(text.replace("\nname: roman\n", "\nname: mine\n"), encoding="utf-8")
+    return tmp_path / "mine"
+
+
+def test_demonstrations_of_it_say_so(folder, tmp_path, monkeypatch, capsys):
+    skill = TASK.spec.skill_names[-1]  # the shortest
+    monkeypatch.setattr(module, "groups", lambda c: [Group(skill, c.task.start(skill), c.episodes)])
+    options = ["--episodes", "2", "--gate-episodes", "0", "--workers", "2"]
+    assert main(["collect", "--task", str(folder), "--out", str(tmp_path / "demos"), *options]) == 0
+    spec = dataset_spec(tmp_path / "demos")
+    assert spec == load_spec(folder) != TASK.spec
+    assert [episode.meta.task for episode in read_episodes(tmp_path / "demos", spec, skill)] == ["mine", "mine"]
+    assert main(["train", "expert", skill, "--demos", str(tmp_path / "demos"), "--out", str(tmp_path / "run")]) == 2
+    assert "task 'mine' is not installed: name its folder with --task" in capsys.readouterr().err
+
+
+def test_it_is_evaluated_by_its_folder(folder, tmp_path, capsys):
+    skill = TASK.spec.skill_names[-1]
+    options = ["--skills", skill, "--episodes", "2", "--workers", "2", "--json", str(tmp_path / "report.json")]
+    assert main(["evaluate", "oracle", "--task", str(folder), *options]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["task"] == "mine"
+    assert report["skills"][skill]["successes"] == 2
+    assert main(["evaluate", "models/roman", "--task", str(folder), *options]) == 2
+    assert "is for task 'roman' of version" in capsys.readouterr().err
