@@ -31,7 +31,7 @@ from servo_clock import ElasticPace, Pace, WallPace
 from servo_emulator import FRANKA, HUMBLE, JAZZY, UR, ServoNode, finger_joints
 from specs import ROMAN
 from std_msgs.msg import Bool, Float64MultiArray
-from worlds import roman_world
+from worlds import TASK, roman_world
 
 from roman_moe.arms.config import ArmConfig, load_arm_config
 from roman_moe.core.action import Command
@@ -39,7 +39,6 @@ from roman_moe.core.outcome import Outcome
 from roman_moe.nodes.process import leave, make_executor, ros_context
 from roman_moe.nodes.topics import CODEC
 from roman_moe.sim.judge import Judge
-from roman_moe.sim.starts import scenario_start
 from roman_moe.tasks.roman.layout import rack_distance
 
 RATE = 100.0  # [Hz] of Servo and of the robot's state, for both arms: 1 / publish_period
@@ -61,7 +60,7 @@ class LabRobot:
 
     def __init__(self, scenario: int, seed: int) -> None:
         self.lab = roman_world(RATE)
-        start = scenario_start(scenario)
+        start = TASK.start(scenario)
         self.lab.reset(start, np.random.default_rng([seed, 0]))
         self.judge = Judge(start)
         self.self.outcome = Outcome.RUNNING

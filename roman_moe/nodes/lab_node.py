@@ -52,7 +52,6 @@ from roman_moe.nodes.topics import (
 )
 from roman_moe.sim.episode import Episode, Streams
 from roman_moe.sim.registry import load_sim_task
-from roman_moe.sim.task import Start
 from roman_moe.sim.urdf import arm_urdf, joint_names
 from roman_moe.sim.viewer import Viewer
 from roman_moe.sim.world import World
@@ -357,15 +356,6 @@ class LabNode(RomanNode):
                 values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
             )
         )
-
-
-def start_named(text: str, task: str = "roman") -> Start:
-    """Start of a skill's name, or of a scenario's number ("6") or name ("scenario_6").
-
-    Raises:
-        ConfigError: if there is no such start.
-    """
-    return load_sim_task(task).start(text)
 
 
 def main() -> int:

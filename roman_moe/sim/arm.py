@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.core.errors import RomanError
 from roman_moe.core.state import POINTING_DOWN, rotated
 from roman_moe.sim.arm_spec import ArmSpec
 
@@ -202,7 +203,7 @@ class ArmController:
         """Put the arm at rest with the hand at a pose (inverse kinematics, no physics).
 
         Raises:
-            ValueError: if it cannot be reached within 1 mm and 20 mrad.
+            RomanError: if it cannot be reached within 1 mm and 20 mrad.
         """
         self.face(orientation)
         data.qpos[self.joints] = self.posture
@@ -218,7 +219,8 @@ class ArmController:
             still = np.zeros(3)
             data.qpos[self.joints] = joints + self._period * self.joint_velocity(data, 8.0 * error, still, joints)
         if np.linalg.norm(error) > 1e-3 or turn > 2e-2:
-            raise ValueError(f"hand position {hand_position.tolist()} is out of the reach of the arm {self.arm.name}")
+            position = hand_position.round(4).tolist()
+            raise RomanError(f"hand position {position} m: out of the reach of the arm {self.arm.name}")
         data.qvel[self.dof] = 0.0
         data.qvel[self.finger_dof] = 0.0
         data.act[self._references] = data.qpos[self.joints]

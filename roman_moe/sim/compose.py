@@ -2,6 +2,7 @@
 
 Physics options, cameras and lights are the scene's. Each actuator of an arm's joint becomes a velocity servo: it
 integrates its control value into a position reference and follows that with the gains that the arm's file gives it.
+The arm's own weight is compensated.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def arm_mjcf(arm: ArmSpec) -> mujoco.MjSpec:
     except (ValueError, OSError) as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
     _check(spec, arm)
+    for body in spec.bodies:
+        body.gravcomp = 1.0  # as the controllers of real arms do
     for name, joint in arm.joints.items():
         _serve(_actuator_of(spec, arm, name), spec.joint(name), joint.speed)
     if not arm.gripper.sensors:

@@ -201,7 +201,7 @@ class World:
         """Put the arm at rest with the hand at a position [m], turned from home about the vertical [rad]: for starts.
 
         Raises:
-            ValueError: if the arm does not reach it.
+            RomanError: if the arm does not reach it.
         """
         orientation = rotated(np.array(self.task.spec.home.orientation), np.array([0.0, 0.0, yaw]))
         self.arm.place(self.data, position, gripper_opening, orientation)

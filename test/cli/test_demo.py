@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from bundles import write_tiny_bundle
 from specs import SKILLS
-from worlds import roman_world
+from worlds import TASK, roman_world
 
 from roman_moe.cli import demo as module
 from roman_moe.cli.demo import Demo
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedError, RomanError
 from roman_moe.report import plots
-from roman_moe.sim.starts import scenario_start
 
 pytest.importorskip("rclpy")
 bringup = pytest.importorskip("roman_moe.nodes.bringup")
@@ -39,7 +38,7 @@ def graph(monkeypatch):
     def run_episode(controller, start, *, on_tick, **options):
         asked.update(options, controller=controller, start=start)
         lab = roman_world()
-        lab.reset(scenario_start(1), np.random.default_rng(0))
+        lab.reset(TASK.start(1), np.random.default_rng(0))
         weights = np.zeros((TICKS, len(SKILLS)))
         weights[: TICKS // 2, 5] = weights[TICKS // 2 :, 6] = 1.0
         for tick in range(TICKS):

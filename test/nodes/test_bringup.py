@@ -16,7 +16,7 @@ import pytest
 from ros_rig import Rig
 from scenes import limit_time
 from specs import SKILLS
-from worlds import roman_world
+from worlds import TASK, roman_world
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
@@ -28,11 +28,12 @@ from roman_moe.nodes.blender import MISSED_TICKS, Blender
 from roman_moe.nodes.bringup import Tick, node_class, run_episode, running_graph
 from roman_moe.nodes.environment import DISCOVERY, DOMAIN, PROFILES
 from roman_moe.nodes.graph import load_description, resolve
-from roman_moe.nodes.lab_node import LabNode, start_named
+from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.record import EpisodeRecord
 from roman_moe.nodes.topics import TWIST_COMMAND
 from roman_moe.sim.episode import run_episode as run_in_process
 from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.world import World
 
 NOISE = 0.005
 
@@ -46,8 +47,8 @@ class InProcess:
     weights: np.ndarray
 
     @classmethod
-    def of(cls, bundle: Path, start: str, seed: int, disturbed: bool = False) -> InProcess:
-        lab, controller = roman_world(), Controller(load_bundle(bundle))
+    def of(cls, bundle: Path, start: str, seed: int, disturbed: bool = False, arm: str = "") -> InProcess:
+        lab, controller = World(TASK, arm=arm), Controller(load_bundle(bundle))
         states, weights = [], []
 
         def on_tick(_: Any, step: Any) -> None:
@@ -55,7 +56,7 @@ class InProcess:
             weights.append(step.weights)
 
         noise = PoseNoise(NOISE)
-        result = run_in_process(lab, controller, start_named(start), seed, noise, disturbed, on_tick=on_tick)
+        result = run_in_process(lab, controller, TASK.start(start), seed, noise, disturbed, on_tick=on_tick)
         return cls(result.outcome, np.array(states), np.array(weights))
 
 
@@ -74,14 +75,14 @@ def largest_hand_difference(record: EpisodeRecord, expected: InProcess) -> float
     return float(np.linalg.norm(difference, axis=1).max())
 
 
-@pytest.mark.parametrize("start", ["push", "6"])
+@pytest.mark.parametrize(("start", "arm"), [("push", ""), ("6", ""), ("6", "ur5e")])
 def test_lockstep_gives_the_in_process_trajectory_to_the_last_bit(
-    bundle: Path, monkeypatch: pytest.MonkeyPatch, start: str
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, start: str, arm: str
 ) -> None:
     limit_time(monkeypatch, 4.0)
     ticks: list[Tick] = []
-    record = run_episode(bundle, start, seed=11, noise_bound=NOISE, lockstep=True, on_tick=ticks.append)
-    expected = InProcess.of(bundle, start, 11)
+    record = run_episode(bundle, start, sim_arm=arm, seed=11, noise_bound=NOISE, lockstep=True, on_tick=ticks.append)
+    expected = InProcess.of(bundle, start, 11, arm=arm)
     np.testing.assert_array_equal(record.physics_states, expected.physics_states)
     np.testing.assert_array_equal(record.weights, expected.weights)
     assert record.outcome == expected.outcome

@@ -15,17 +15,17 @@ from ros_rig import Rig
 from scenes import limit_time
 from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN, SKILLS
 from std_msgs.msg import Bool
-from worlds import roman_world
+from worlds import TASK, roman_world
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
-from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.errors import RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.commanders import REFUSED
 from roman_moe.nodes.diagnostics import readable
-from roman_moe.nodes.lab_node import HELD_TICKS, LabNode, start_named
+from roman_moe.nodes.lab_node import HELD_TICKS, LabNode
 from roman_moe.nodes.record import EpisodeRecord
 from roman_moe.nodes.topics import (
     CLOCK,
@@ -39,7 +39,6 @@ from roman_moe.nodes.topics import (
     STOPPED,
     TWIST_COMMAND,
 )
-from roman_moe.sim.starts import scenario_start, skill_start
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])
@@ -77,7 +76,7 @@ class Harness:
 def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -> None:
     harness = Harness(rig, seed=3)
     lab = roman_world()
-    expected = [lab.reset(skill_start("push"), np.random.default_rng([3, 0]))]
+    expected = [lab.reset(TASK.start("push"), np.random.default_rng([3, 0]))]
     for tick in range(5):
         harness.reach(tick)
         harness.command(tick)
@@ -183,7 +182,7 @@ def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, m
     np.testing.assert_array_equal(record.weights, weights[[0, 0, 2, 2]])
     np.testing.assert_array_equal(record.commands, np.tile([*FORWARD, 0.0, 0.0, 0.0, GRIPPER_OPEN], (4, 1)))
     lab = roman_world()
-    lab.reset(skill_start("push"), np.random.default_rng([9, 0]))
+    lab.reset(TASK.start("push"), np.random.default_rng([9, 0]))
     np.testing.assert_array_equal(record.physics_states[0], lab.physics_state())
 
 
@@ -332,11 +331,3 @@ def test_a_viewer_without_a_display_is_one_line(rig: Rig, monkeypatch: pytest.Mo
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(RomanError, match="viewer cannot open: .*display"):
         rig.add(LabNode, task="roman", viewer=True)
-
-
-def test_starts_have_names() -> None:
-    assert start_named("push") == skill_start("push")
-    assert start_named("6") == start_named("scenario_6") == scenario_start(6)
-    for wrong in ("7", "dance", "", "scenario_", "-1"):
-        with pytest.raises(ConfigError, match="unknown"):
-            start_named(wrong)

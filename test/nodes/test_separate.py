@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from specs import SKILLS
-from worlds import roman_world
+from worlds import TASK, roman_world
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
@@ -25,7 +25,6 @@ from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.process import PARENT_VARIABLE
 from roman_moe.sim.episode import NOISE_STREAM, START_STREAM, generator
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.sim.starts import scenario_start
 
 START = 300.0  # [s] for a dozen processes; only a hang reaches it
 
@@ -86,7 +85,7 @@ def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -
     assert not any(is_alive(process) for process in processes.values())
 
     lab, controller, noise = roman_world(), Controller(load_bundle(bundle)), PoseNoise(0.005)
-    state, rng = lab.reset(scenario_start(6), generator(7, START_STREAM)), generator(7, NOISE_STREAM)
+    state, rng = lab.reset(TASK.start(6), generator(7, START_STREAM)), generator(7, NOISE_STREAM)
     compared = 0
     while state.stamp_ns <= max(ticks):  # the first ticks may have been over before their topics found this process
         step = controller.step(noise.apply(state, rng))

@@ -9,7 +9,7 @@ from worlds import TASK
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import rotated
-from roman_moe.sim.arm import LIMIT_MARGIN, ORIENTATION_GAIN, TURN_LEAD, ArmController
+from roman_moe.sim.arm import DAMPING, LIMIT_MARGIN, ORIENTATION_GAIN, TURN_LEAD, ArmController
 from roman_moe.sim.world import World
 
 ARMS = {"panda": 7, "ur5e": 6}
@@ -273,3 +273,48 @@ def test_an_angular_velocity_is_part_of_the_wanted_twist(lab):
         reached = twist_by_differences(lab, lab.arm.joint_velocity(lab.data, velocity, angular, joints))
         wanted = wanted_twist(lab, velocity) + np.array([0.0, 0.0, 0.0, *angular])
         np.testing.assert_allclose(reached, wanted, atol=0.006)  # the damping's part
+
+
+def jacobian_by_differences(lab):
+    """(6, n), a joint at a time."""
+    return np.array([twist_by_differences(lab, one) for one in np.eye(count(lab))]).T
+
+
+def singular_poses(lab, poses):
+    """The most singular ones of some thousand random joint positions, (poses, n)."""
+    low, high = lab.model.jnt_range[lab.arm.joints].T + np.array([[0.1], [-0.1]])
+    joints = np.random.default_rng(8).uniform(low, high, (3000, count(lab)))
+    smallest = []
+    for position in joints:
+        lab.data.qpos[lab.arm.joints] = position
+        mujoco.mj_kinematics(lab.model, lab.data)
+        mujoco.mj_comPos(lab.model, lab.data)
+        jacobian = np.zeros((6, lab.model.nv))
+        mujoco.mj_jacSite(lab.model, lab.data, jacobian[:3], jacobian[3:], lab.model.site("hand").id)
+        smallest.append(np.linalg.svd(jacobian[:, lab.arm.dof])[1][-1])
+    assert min(smallest) < DAMPING
+    return joints[np.argsort(smallest)[:poses]]
+
+
+def test_near_a_singular_pose_the_twist_is_the_damped_one_and_joints_stay_slow(lab):
+    """What cannot be moved any more is left out, and not sought with all speed."""
+    rng = np.random.default_rng(8)
+    for joints in singular_poses(lab, 10):
+        lab.data.qpos[lab.arm.joints] = joints
+        mujoco.mj_forward(lab.model, lab.data)
+        lab.arm.face(lab.state.hand_orientation)  # nothing to turn
+        lab.arm.posture = joints  # nor to be drawn to
+        twist = np.array([*rng.uniform(-0.002, 0.002, 3), 0.0, 0.0, 0.0])
+        jacobian = jacobian_by_differences(lab)
+        velocity = lab.arm.joint_velocity(lab.data, twist[:3], STILL, joints)
+        square = jacobian @ jacobian.T
+        damped = square @ np.linalg.solve(square + DAMPING**2 * np.eye(6), twist)
+        np.testing.assert_allclose(twist_by_differences(lab, velocity), damped, atol=2e-6)
+        assert np.linalg.norm(velocity) <= np.linalg.norm(twist) / (2.0 * DAMPING)
+
+
+def test_a_start_out_of_reach_is_one_line(lab):
+    with pytest.raises(
+        RomanError, match=rf"hand position \[2\.0, 0\.0, 0\.3\] m: out of the reach of .* {lab.arm.arm.name}"
+    ):
+        lab.place_hand(np.array([2.0, 0.0, 0.3]), GRIPPER_OPEN)

@@ -149,6 +149,13 @@ def test_a_mistake_is_one_line_with_its_place(folder: Path, file: str, text: str
     assert "\n" not in str(caught.value)
 
 
+def test_starts_have_names() -> None:
+    task = load_sim_task("roman")
+    assert task.start("push").skills == ("push",)
+    assert task.start("6") == task.start("scenario_6") == task.start(6)
+    assert task.start(1).skills == ("push", "button")
+
+
 @pytest.mark.parametrize("wrong", ("7", "dance", "", "scenario_", "-1", 7))
 def test_an_unknown_start_is_refused_with_what_there_is(wrong: str | int) -> None:
     with pytest.raises(ConfigError, match=r"unknown (skill .*pull, .*button|scenario 7: expected one of 0 to 6)"):

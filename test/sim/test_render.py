@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 from specs import OBJECTS
-from worlds import roman_world
+from worlds import TASK, roman_world
 
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 from roman_moe.sim.render import Renderer
-from roman_moe.sim.starts import scenario_start
 
 
 @pytest.fixture(scope="module")
 def lab():
     lab = roman_world()
-    lab.reset(scenario_start(2), np.random.default_rng(0))
+    lab.reset(TASK.start(2), np.random.default_rng(0))
     return lab
 
 
