@@ -13,12 +13,13 @@ from roman_moe.learning.algorithms.gail import Discriminator, discriminator_loss
 from roman_moe.learning.policies.mlp import ObservationLayer
 
 COUNT = len(OBSERVATIONS["push"])
+NO_UNITS = ("",) * COUNT  # which only turns need
 
 
 @pytest.fixture
 def layer() -> ObservationLayer:
     torch.manual_seed(0)
-    return ObservationLayer(OBSERVATIONS["push"], (0.05,))
+    return ObservationLayer(OBSERVATIONS["push"], NO_UNITS, (0.05,))
 
 
 def test_the_reward_is_minus_the_logarithm_of_one_minus_d(layer):

@@ -24,6 +24,7 @@ from roman_moe.learning.samples import Samples
 from roman_moe.sim.env import LabEnv
 
 COUNT = len(OBSERVATIONS["button"])
+NO_UNITS = ("",) * COUNT  # which only turns need
 
 
 class Scripted(Practice):
@@ -58,7 +59,7 @@ class Logits(Discriminator):
     """A D whose logit is the first number of the scene, plus ten times the first of the action if it sees that."""
 
     def __init__(self, action_size: int = 0) -> None:
-        super().__init__(ObservationLayer(OBSERVATIONS["button"], (0.05,)), (2,), action_size)
+        super().__init__(ObservationLayer(OBSERVATIONS["button"], NO_UNITS, (0.05,)), (2,), action_size)
 
     def inputs(self, observations: Any, actions: Any = None) -> Any:
         return observations[:, 0] + (10.0 * actions[:, 0] if self.action_size else 0.0)
