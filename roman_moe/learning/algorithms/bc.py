@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import GATE
-from roman_moe.learning.policies.geometry import object_columns
+from roman_moe.learning.algorithms.noise import ObservationNoise
 from roman_moe.learning.policies.mlp import GATE_GAIN, MLPPolicy
 from roman_moe.learning.recipes.cloning import NetworkRecipe
 from roman_moe.learning.samples import Samples
@@ -104,13 +104,12 @@ def _optimise(
     averaged = copy.deepcopy(policy).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(policy.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _learning_rate(step, recipe.steps))
-    noisy = torch.from_numpy(object_columns(policy.features))
+    noise = ObservationNoise(policy.features, policy.units)
     for step in range(1, recipe.steps + 1):
         rows = torch.randint(len(observations), (recipe.batch_size,))
         batch = observations[rows]
         if recipe.noise_bound > 0.0:
-            noise = torch.randn(recipe.batch_size, len(noisy)) * (recipe.noise_bound / 3.0)
-            batch[:, noisy] += noise.clamp(-recipe.noise_bound, recipe.noise_bound)
+            noise.add(batch, recipe.noise_bound / 3.0, recipe.noise_bound)
         loss = loss_of(policy, batch, answers[rows], recipe.gripper_weight)
         if not torch.isfinite(loss):
             raise ConfigError(f"{policy.name}: loss is {loss.item()} at step {step}: lower the recipe's learning_rate")

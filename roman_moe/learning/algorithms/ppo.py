@@ -20,8 +20,8 @@ from roman_moe.core.spec import GATE
 from roman_moe.learning.algorithms import bc
 from roman_moe.learning.algorithms.actor_critic import ActorCritic
 from roman_moe.learning.algorithms.gail import Discriminator, discriminator_loss
+from roman_moe.learning.algorithms.noise import ObservationNoise
 from roman_moe.learning.algorithms.practice import Practice
-from roman_moe.learning.policies.geometry import object_columns
 from roman_moe.learning.policies.mlp import GATE_GAIN, MLPPolicy
 from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.learning.samples import Samples
@@ -124,7 +124,7 @@ class HybridPPO:
         torch.set_num_threads(1)  # these networks are too small to share
         self._observations = torch.from_numpy(demonstrations.observations)
         self._answers = torch.from_numpy(demonstrations.answers)
-        self._noisy = torch.from_numpy(object_columns(policy.features))
+        self._noise = ObservationNoise(policy.features, policy.units)
         # What is practised is seen through more noise than what was demonstrated: a discriminator must not tell them
         # apart by that.
         recorded = demonstrations.noise_bound
@@ -285,8 +285,7 @@ class HybridPPO:
         """Demonstrated observations, seen through the noise of what is practised, (B, n)."""
         result = observations.clone()
         sigma = self._more_noise[torch.randint(len(self._more_noise), (len(result), 1))]
-        noise = torch.randn(len(result), len(self._noisy)) * sigma
-        result[:, self._noisy] += torch.maximum(torch.minimum(noise, 3.0 * sigma), -3.0 * sigma)
+        self._noise.add(result, sigma, 3.0 * sigma)
         return result
 
     def state(self) -> dict[str, Any]:

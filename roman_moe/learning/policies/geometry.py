@@ -90,3 +90,34 @@ def relative_turns(features: Sequence[str], units: Sequence[str]) -> tuple[Turn,
         ]
     pairs = [(a, b) for a, b in combinations(sines, 2) if folds[a] == folds[b]]
     return (*turns, *(Turn(sines[b], sines[a], 0) for a, b in pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Planar:
+    """Two features that turn with a thing as the x and y of a horizontal vector do.
+
+    Attributes:
+        x: column of the first.
+        y: column of the second.
+        fold: by how much faster than the thing they turn.
+    """
+
+    x: int
+    y: int
+    fold: int = 1
+
+
+def planar_features(features: Sequence[str], units: Sequence[str]) -> dict[str, list[Planar]]:
+    """What turns with each object about the vertical: cosine and sine of its yaw, or the axes of its rotation."""
+    index = {feature: i for i, feature in enumerate(features)}
+    found: dict[str, list[Planar]] = {}
+    for name, i in index.items():
+        thing, _, what = name.partition(".")
+        if thing == "hand":
+            continue
+        if what == f"{YAW}_sin":
+            fold = int(units[i].removesuffix(YAW) or 1)
+            found.setdefault(thing, []).append(Planar(index[f"{thing}.{YAW}_cos"], i, fold))
+        elif what in ("x_axis.x", "y_axis.x"):
+            found.setdefault(thing, []).append(Planar(i, index[f"{name[:-1]}y"]))
+    return found

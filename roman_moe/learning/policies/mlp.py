@@ -78,6 +78,7 @@ class MLPPolicy(nn.Module):
         spec: of the task.
         name: skill of the expert, or "gate".
         features: that it observes, in order.
+        units: of each.
         outputs: names of what it answers, in order.
         hidden: sizes of the hidden layers.
     """
@@ -94,8 +95,8 @@ class MLPPolicy(nn.Module):
         self.spec, self.name = spec, name
         self.features = tuple(feature_layout(spec).observations[name] if features is None else features)
         self.outputs = spec.skill_names if name == GATE else spec.action.layout
-        units = [feature_layout(spec).units[name] for name in self.features]
-        self.observation = ObservationLayer(self.features, units, near_scales)
+        self.units = tuple(feature_layout(spec).units[name] for name in self.features)
+        self.observation = ObservationLayer(self.features, self.units, near_scales)
         self.hidden = tuple(hidden)
         sizes = (self.observation.size, *hidden)
         self.body = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
