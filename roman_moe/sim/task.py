@@ -23,6 +23,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.spec import ScenarioSpec, SkillSpec, TaskSpec
 from roman_moe.core.state import SceneState
+from roman_moe.sim.arm_spec import ArmSpec, load_arm
 
 if TYPE_CHECKING:
     from roman_moe.sim.disturbance import Disturbance
@@ -100,7 +101,8 @@ class SimTask:
         folder: of the task.
         skills: by name, in order; for what follows from a state alone. `World.skills` are those that remember.
         scene: MJCF of everything but the arm, within the folder.
-        arm: name or folder of the arm that it is played with if nobody asks for another one.
+        arm: arm that it is done with if nobody asks for another one: a folder within the task's, or the name of one of
+            ours.
         placing: skills in the order in which they place things, if not that of the spec: what stands in something goes
             after it.
         hand_range: half the range about home in which the hand starts, along x, y, z [m].
@@ -186,13 +188,30 @@ class SimTask:
         """The scene without an arm, to be edited before it is compiled.
 
         Raises:
-            ConfigError: if MuJoCo refuses the file.
+            ConfigError: if MuJoCo refuses the file, or it lacks a site or body that the task needs.
         """
         path = self.folder / self.scene
         try:
-            return mujoco.MjSpec.from_file(os.fspath(path))
+            scene = mujoco.MjSpec.from_file(os.fspath(path))
         except (ValueError, OSError) as error:
             raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+        for name in self.spec.objects:
+            if scene.site(name) is None:
+                raise ConfigError(f"{path}: no site {name!r}: expected one for each object of the task")
+        for name in self.loose:
+            joint = scene.joint(name)
+            if scene.body(name) is None or joint is None or joint.type != mujoco.mjtJoint.mjJNT_FREE:
+                raise ConfigError(f"{path}: no body {name!r} with a free joint of that name, as a loose thing needs it")
+        return scene
+
+    def arm_spec(self) -> ArmSpec:
+        """Its own arm: a folder of the task's, or one of ours.
+
+        Raises:
+            ConfigError: if there is none.
+        """
+        own = self.folder / self.arm
+        return load_arm(own if own.is_dir() else self.arm)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.core.errors import RomanError
 from roman_moe.core.messages import BASE_FRAME
 from roman_moe.sim.arm_spec import ArmSpec, load_arm
 from roman_moe.sim.compose import arm_mjcf
@@ -148,4 +149,7 @@ def _numbers(values: float | NDArray[np.float64] | tuple[float, ...]) -> str:
 
 
 if __name__ == "__main__":
-    print(arm_urdf(load_arm(sys.argv[1])), end="")
+    try:
+        print(arm_urdf(load_arm(sys.argv[1] if len(sys.argv) > 1 else "")), end="")
+    except RomanError as error:
+        sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""Several lab environments at once, as Gymnasium specifies it: stepped in threads, which MuJoCo lets run together."""
+"""Several environments at once, as Gymnasium specifies it: stepped in threads, which MuJoCo lets run together."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LabVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
         self.single_action_space = self.envs[0].action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._pool = ThreadPoolExecutor(min(threads, self.num_envs), thread_name_prefix="lab")
+        self._pool = ThreadPoolExecutor(min(threads, self.num_envs), thread_name_prefix="world")
         self._share = -(-self.num_envs // min(threads, self.num_envs))
         self._last: Observation = np.zeros((self.num_envs, len(self.envs[0].features)), np.float32)
         self._ended = np.zeros(self.num_envs, dtype=bool)  # and not yet reset

@@ -46,19 +46,20 @@ class World:
             arm: name or folder of the arm; the task's own if None or empty.
 
         Raises:
-            ConfigError: if there is no such arm, or the scene and the arm do not go together.
+            ConfigError: if there is no such arm, the scene and the arm do not go together, or the scene lacks a site
+                for each object and a free joint for each loose body.
             RomanError: if the control period is no whole number of physics steps.
         """
         self.task = task
-        arm_spec = load_arm(arm or task.arm)
+        arm_spec = task.arm_spec() if not arm else load_arm(arm)
         self.model = compose(task.model_spec(), arm_spec, os.fspath(task.folder / task.scene))
         self.data = mujoco.MjData(self.model)
         self.control_rate = task.spec.control_rate if control_rate is None else control_rate
         self.substeps = round(1.0 / (self.control_rate * self.model.opt.timestep))
         if abs(self.substeps * self.model.opt.timestep * self.control_rate - 1.0) > 1e-9:
             raise RomanError(
-                f"control rate {self.control_rate:g} Hz: the lab steps at rates whose period is a whole number of "
-                f"physics steps of {self.model.opt.timestep} s, such as 10, 20, 25, 40 or 50 Hz"
+                f"control rate {self.control_rate:g} Hz: the simulation steps at rates whose period is a number of "
+                f"whole physics steps of {self.model.opt.timestep} s, such as 10, 20, 25, 40 or 50 Hz"
             )
         self.arm = ArmController(self.model, arm_spec, 1.0 / self.control_rate)
         model = self.model

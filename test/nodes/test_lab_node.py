@@ -322,7 +322,7 @@ def test_it_steps_at_the_controllers_rate(rig: Rig, tmp_path: Path, rate: float)
 
 def test_a_rate_that_it_cannot_step_at_is_one_line(rig: Rig, tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "bundle", rates=Rates(30.0, 10.0))
-    with pytest.raises(RomanError, match="control rate 30 Hz: the lab steps at rates"):
+    with pytest.raises(RomanError, match="control rate 30 Hz: the simulation steps at rates"):
         rig.add(LabNode, controller=str(bundle))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from roman_moe.core.action import hold
 from roman_moe.core.errors import ConfigError
+from roman_moe.sim.arm_spec import ARMS
 from roman_moe.sim.judge import Judge
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import When
@@ -147,6 +149,36 @@ def test_a_mistake_is_one_line_with_its_place(folder: Path, file: str, text: str
     with pytest.raises(ConfigError, match=expected) as caught:
         load_sim_task(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            '<site name="pad"',
+            '<site name="pat"',
+            r"scene\.xml: no site 'pad': expected one for each object of the task",
+        ),
+        ("<worldbody>", "<worldbody", r"scene\.xml: "),
+        ('<freejoint name="block"/>', "", r"scene\.xml: no body 'block' with a free joint of that name"),
+    ],
+)
+def test_a_scene_that_lacks_something_is_one_line(folder: Path, old: str, new: str, expected: str) -> None:
+    scene = folder / "scene.xml"
+    scene.write_text(scene.read_text().replace(old, new))
+    loose = "from roman_moe.sim.task import SimTask\n\n\nclass Stack(SimTask):\n    loose = ('block',)\n"
+    (folder / "simulation.py").write_text(loose)
+    with pytest.raises(ConfigError, match=expected) as caught:
+        World(load_sim_task(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_arm_in_the_tasks_own_folder_is_its_arm(folder: Path) -> None:
+    shutil.copytree(ARMS / "ur5e", folder / "my_arm")
+    own = "from roman_moe.sim.task import SimTask\n\n\nclass Stack(SimTask):\n    arm = 'my_arm'\n"
+    (folder / "simulation.py").write_text(own)
+    world = World(load_sim_task(folder))
+    assert (world.arm.arm.name, len(world.joint_positions)) == ("my_arm", 6)
 
 
 def test_starts_have_names() -> None:
