@@ -34,11 +34,13 @@ class Decision:
     Attributes:
         action: of the mixture, (a,); zeros when halted.
         command: for the arm.
+        weights: that the mixture used, without experts that are taken out or gave no answer, (n,); None when halted.
         fault: why the arm was halted; empty if it was not, and if it was only because someone stopped the guard.
     """
 
     action: NDArray[np.float64]
     command: Command
+    weights: NDArray[np.float64] | None = None
     fault: str = ""
 
 
@@ -122,7 +124,11 @@ class Commander:
                 return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
             return self._halt_without_answer(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
         status = GuardStatus.NO_WARNING if answered is None else GuardStatus.EXPERTS_MASKED
-        return Decision(action, self.guard.allow(command, scene.hand_position, status))
+        if answered is not None:
+            weights = np.where(answered, weights, 0.0)
+        if answered is not None or share is not None:
+            weights = weights * (total / weights.sum())
+        return Decision(action, self.guard.allow(command, scene.hand_position, status), weights)
 
     def _halt_without_weights(self, scene: SceneState, weights: NDArray[np.float64]) -> Decision:
         """What the gate has given are no weights."""
@@ -140,7 +146,7 @@ class Commander:
         return self._halt(scene, GuardStatus.HALT_OBJECTS_STALE, f"{fault} (objects are invalid or too old)")
 
     def _halt(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
-        return Decision(np.zeros(self._spec.action.size), self.guard.halt(scene.stamp_ns, status), fault)
+        return Decision(np.zeros(self._spec.action.size), self.guard.halt(scene.stamp_ns, status), fault=fault)
 
 
 def told_opening(scene: SceneState) -> float:

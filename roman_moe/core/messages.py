@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ BASE_FRAME = "base"
 """Frame of every position and velocity on a wire: the arm's first link."""
 
 GRIPPER_JOINT = "gripper"
+
+_WEIGHT = "weight/"
+_OF_COMMAND = (*(f"{part}/{axis}" for part in ("linear", "angular") for axis in "xyz"), "gripper", "guard")
 
 _SECONDS_LIMIT = 2**31  # builtin_interfaces/Time.sec is an int32
 
@@ -111,6 +115,10 @@ class MessageCodec:
         linear, angular = self._vector3(command.linear_velocity), self._vector3(command.angular_velocity)
         twist = self._twist(linear=linear, angular=angular)
         return self._twist_stamped(header=self._stamped(command.stamp_ns, BASE_FRAME), twist=twist)
+
+    def tick(self, stamp_ns: int, skills: Sequence[str], numbers: NDArray[np.float64]) -> Any:
+        """The `blender/tick` message (JointState) of the numbers of `tick_names`, (len(skills) + 8,)."""
+        return self._vector_message(stamp_ns, BASE_FRAME, tick_names(skills), position=numbers)
 
     def gripper(self, command: Command) -> Any:
         """The `gripper_cmd` message (JointState) of a command."""
@@ -241,6 +249,42 @@ def decode_twist(message: Any) -> NDArray[np.float64]:
     if frame != BASE_FRAME:
         raise MessageError(f"delta_twist_cmds: frame {frame!r}: expected {BASE_FRAME!r}")
     return np.array((*_xyz(message.twist.linear), *_xyz(message.twist.angular)), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlenderTick:
+    """What the blender made of one scene.
+
+    Attributes:
+        skills: in the controller's order.
+        weights: that it used, without experts that are taken out or gave no answer, (n,); zeros when halted.
+        command: that it sent, with the scene's stamp.
+        guard: code of what the guard did to it (`control.guard.GuardStatus`).
+    """
+
+    skills: tuple[str, ...]
+    weights: NDArray[np.float64]
+    command: Command
+    guard: int
+
+
+def tick_names(skills: Sequence[str]) -> tuple[str, ...]:
+    """Names of the numbers of a `blender/tick` message: weights, twist, gripper opening and the guard's code."""
+    return (*(f"{_WEIGHT}{skill}" for skill in skills), *_OF_COMMAND)
+
+
+def decode_tick(message: Any) -> BlenderTick:
+    """What a `blender/tick` message says; its names say of which skills.
+
+    Raises:
+        MessageError: if it does not name weights and then a command.
+    """
+    names = tuple(message.name)
+    skills = tuple(name.removeprefix(_WEIGHT) for name in names[: -len(_OF_COMMAND)])
+    numbers = _decode_vector("blender/tick", names, tick_names(skills), "position", message.position)
+    count = len(skills)
+    command = command_of(message_stamp(message), numbers[count : count + 6], float(numbers[count + 6]))
+    return BlenderTick(skills, numbers[:count], command, int(numbers[count + 7]))
 
 
 def check_turns(spec: TaskSpec, twist: NDArray[np.float64]) -> None:

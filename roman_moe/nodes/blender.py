@@ -37,10 +37,12 @@ from roman_moe.nodes.topics import (
     GRIPPER,
     GRIPPER_COMMAND,
     SCENE,
+    TICK,
     TWIST,
     TWIST_COMMAND,
     action_of,
     expert_action,
+    tick_of,
     weights_of,
 )
 from roman_moe.nodes.topics import STOPPED as IS_STOPPED
@@ -126,6 +128,7 @@ class Blender(RomanNode):
         self._begin_episode()
         self._publish_gripper = self.advertise_numbers(GRIPPER_COMMAND, GRIPPER)
         self._publish_twist = self.advertise_numbers(TWIST_COMMAND, TWIST)
+        self._publish_tick = self.advertise_numbers(TICK, tick_of(self._skills))
         self._deadline = self.timer(self._settings.deadline, self._on_deadline, of_arm=True)
         self._deadline.cancel()
         self._watchdog = self.timer(self._silence, self._on_silence, of_arm=True)
@@ -291,6 +294,7 @@ class Blender(RomanNode):
             command = self._commander.guard.halt(self._stamp, GuardStatus.HALT_OBSERVER_SILENT)
             self._sent = command
             self._publish(command)
+            self._tell_tick(command)
             if command.moves:  # limits that do not let it stop at once: again, until it rests
                 self._braking.reset()
             else:
@@ -335,6 +339,7 @@ class Blender(RomanNode):
     def _rest_between_two(self) -> None:
         self._sent = self._commander.guard.halt(self._stamp, GuardStatus.HALT_TWO_COMMANDERS)
         self._publish(self._sent)
+        self._tell_tick(self._sent)
         status = self._commander.guard.status
         self._tell(status)
         if status is not GuardStatus.STOPPED:
@@ -362,6 +367,7 @@ class Blender(RomanNode):
         self._deadline.cancel()
         self._sent = decision.command
         self._publish(decision.command)
+        self._tell_tick(decision.command, decision.weights)
         self._tell(self._commander.guard.status, why if decision.fault and out else "")
 
     def _out(self, weights: NDArray[np.float64] | None) -> list[str]:
@@ -378,6 +384,12 @@ class Blender(RomanNode):
         self.diagnostics.state(
             level, f"{status.name}{f': {why}' if why else ''}" if status.halts else "giving commands"
         )
+
+    def _tell_tick(self, command: Command, weights: NDArray[np.float64] | None = None) -> None:
+        """Tell what this tick used: the weights of its mixture, none if the arm is halted."""
+        used = [0.0] * len(self._skills) if weights is None else weights.tolist()
+        guard = float(self._commander.guard.status)
+        self._publish_tick(command.stamp_ns, [*used, *command.twist.tolist(), command.gripper_opening, guard])
 
     def _forget_the_past(self) -> None:
         """Drop what only earlier scenes need, decided or not."""

@@ -24,14 +24,12 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from roman_moe.control.manifest import load_manifest
-from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.nodes.base import RomanNode
 from roman_moe.nodes.children import Children
 from roman_moe.nodes.environment import ros_environment
 from roman_moe.nodes.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.monitor import Monitor, Tick
-from roman_moe.nodes.parameters import TaskParameters
 from roman_moe.nodes.peers import refuse_namesakes
 from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_context
 from roman_moe.nodes.record import EpisodeRecord
@@ -74,8 +72,6 @@ class Graph:
     def __init__(
         self,
         context: Context,
-        rates: Rates,
-        skills: tuple[str, ...],
         executor: Executor,
         services: ParameterServices,
         children: Children,
@@ -94,7 +90,7 @@ class Graph:
         self._triggers: dict[str, Client[Any, Any]] = {}
         self._asked: list[tuple[str, Any, float]] = []
         self.said: list[str] = []
-        self.monitor = self.add(partial(Monitor, rates=rates, skills=skills))
+        self.monitor = self.add(Monitor)
         self.children = children
         children.on_end = self.monitor.tell_ended
 
@@ -214,8 +210,7 @@ def running_graph(
             children = Children(respawn, ros_arguments)
             context = stack.enter_context(ros_context(ros_arguments))
             services = ParameterServices(context, make_executor(context))
-            rates, skills = _rates_and_skills(specs)
-            graph = Graph(context, rates, skills, make_executor(context), services, children, signals, on_tick, on_spin)
+            graph = Graph(context, make_executor(context), services, children, signals, on_tick, on_spin)
             graph.names = tuple(spec.name for spec in specs)
             stack.callback(graph.close)
             stack.callback(graph.children.end)
@@ -245,19 +240,6 @@ def _start_processes(specs: Sequence[NodeSpec], graph: Graph) -> None:
         silent = ", ".join(spec.name for spec in others if spec.name not in heard)
         raise RomanError(f"graph: not heard of within {START_PATIENCE:.0f} s: {silent}")
     graph.children.start(last)
-
-
-def _rates_and_skills(specs: Sequence[NodeSpec]) -> tuple[Rates, tuple[str, ...]]:
-    """Rates and skills of the controller or task that the nodes are for.
-
-    Raises:
-        ConfigError: if none of them names one.
-    """
-    for spec in specs:
-        given = {name: spec.parameters[name] for name in ("controller", "task") if spec.parameters.get(name)}
-        if given:
-            return TaskParameters(**given).rates(), TaskParameters(**given).spec().skill_names
-    raise ConfigError("graph: no node has a parameter controller or task: expected one, which says what skills it has")
 
 
 def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from roman_moe.control.guard import GuardStatus
-from roman_moe.control.rates import Rates
 from roman_moe.core.bodies import MessageError
+from roman_moe.core.messages import decode_tick
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
@@ -23,8 +23,7 @@ from roman_moe.nodes.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local
 from roman_moe.nodes.model_slot import MODEL
 from roman_moe.nodes.news import News
 from roman_moe.nodes.parameters import AUTOSTART
-from roman_moe.nodes.topics import DIAGNOSTICS, ENDED, GATE_WEIGHTS, HELD_TICKS, OUTCOME, TWIST_COMMAND, weights_of
-from roman_moe.nodes.wire import NumbersReader, serialized_stamp
+from roman_moe.nodes.topics import DIAGNOSTICS, ENDED, HELD_TICKS, OUTCOME, TICK
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,9 +31,9 @@ class Tick:
     """What one control tick decided.
 
     Attributes:
-        stamp_ns: of the tick's scene [ns] since the episode's first command.
+        stamp_ns: of the tick's scene [ns] since the episode's first tick.
         skills: that the weights are of, in the controller's order.
-        weights: that the gate gave last, (len(skills),).
+        weights: that the blender used last, (len(skills),).
         leading: skill of the largest weight.
         missed_ticks: so far: ticks that the arm was held, or blended without all that was needed.
         stopped: whether a software stop holds.
@@ -61,10 +60,6 @@ SILENCES = tuple(
 )
 """What the blender tells of its guard while somebody is not heard."""
 
-WEIGHTS_PATIENCE = 5.0
-"""For how long a command waits for its weights [s], which come on another topic: a gate that has died sends none. ROS
-takes 3 s to send again what was lost."""
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -84,12 +79,10 @@ class Standing:
 
 
 class Monitor(Node):
-    """Listens to weights, commands, diagnostics and the lab's outcome.
+    """Listens to the blender's ticks, diagnostics and the lab's outcome.
 
     Args:
         context: to live in.
-        rates: of the controller: which weights a tick follows.
-        skills: of the controller, in its order.
 
     Attributes:
         tick: the last one, once there was one.
@@ -100,10 +93,8 @@ class Monitor(Node):
         missing: since when [s] each node has said in all its reports that it misses what another should send.
     """
 
-    def __init__(self, context: Context, rates: Rates, skills: tuple[str, ...]) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__("monitor", context=context)
-        self._rates, self._skills = rates, skills
-        self._read_weights = NumbersReader(GATE_WEIGHTS.kind, weights_of(skills))
         self.tick: Tick | None = None
         self.standings: list[Standing] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
@@ -111,25 +102,21 @@ class Monitor(Node):
         self.missing: dict[str, float] = {}
         self.news: list[str] = []
         self._news = News()
-        self._new_ticks: list[Tick] = []
-        self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
-        self._last_weights: NDArray[np.float64] | None = None
-        # commands without weights yet: stamp, when they came [s], and stamp of the episode's first one
-        self._unsettled: list[tuple[int, float, int]] = []
-        self._began = 0  # stamp of the episode's first command
-        self._awaited: int | None = 0  # an episode begins with the first command from this stamp on
-        self._exact = False  # whether it began at this very stamp, also if its first command was not heard
-        self._stamp: int | None = None  # of the last command
+        self._new_ticks: list[tuple[int, Tick]] = []  # with their stamps
+        self._weights: NDArray[np.float64] | None = None  # last that were used
+        self._began = 0  # stamp of the episode's first tick
+        self._awaited: int | None = 0  # an episode begins with the first tick from this stamp on
+        self._exact = False  # whether it began at this very stamp, also if its first tick was not received
+        self._stamp: int | None = None  # of the last tick
         self._processes: dict[str, str] = {}  # id of each node's living process
         self._killed: set[str] = set()  # ids of those that are told as ended: a late report of one changes nothing
         self._ended = self.create_publisher(ENDED.kind, ENDED.name, ENDED.qos)
-        for topic, handle, serialized in (
-            (GATE_WEIGHTS, self._on_weights, True),
-            (TWIST_COMMAND, self._on_command, True),
-            (DIAGNOSTICS, self._on_diagnostics, False),
-            (OUTCOME, self._on_outcome, False),
+        for topic, handle in (
+            (TICK, self._on_tick),
+            (DIAGNOSTICS, self._on_diagnostics),
+            (OUTCOME, self._on_outcome),
         ):
-            self.create_subscription(topic.kind, topic.name, handle, topic.qos, raw=serialized)
+            self.create_subscription(topic.kind, topic.name, handle, topic.qos)
 
     def tell_ended(self, node: str) -> None:
         """Tell all that the process of a node has been killed: DDS shows it for a while, as if it lived."""
@@ -176,9 +163,8 @@ class Monitor(Node):
 
     def take_ticks(self) -> list[Tick]:
         """The ticks since this was last asked."""
-        self._settle_ticks()
         ticks, self._new_ticks = self._new_ticks, []
-        return ticks
+        return [tick for _, tick in ticks]
 
     def troubles(self) -> list[str]:
         """One line for each node that is not well."""
@@ -187,57 +173,23 @@ class Monitor(Node):
     def _count(self, kind: str) -> int:
         return sum(int(v.value) for status in self.statuses.values() for v in status.values if v.key == kind)
 
-    def _on_weights(self, data: bytes) -> None:
+    def _on_tick(self, message: Any) -> None:
         try:
-            stamp, weights = self._read_weights(data)
-        except MessageError:  # the blender counts it
+            told = decode_tick(message)
+        except MessageError:  # not the blender's
             return
-        self._weights[self._rates.tick(stamp)] = weights
-        self._settle_ticks()
-
-    def _on_command(self, data: bytes) -> None:
-        try:
-            stamp = serialized_stamp(data)
-        except MessageError:  # the lab counts it
-            return
-        if stamp == self._stamp:  # sent twice, since the lab asked twice
+        stamp = told.command.stamp_ns
+        if stamp == self._stamp:  # decided already: the arm is being brought to rest
             return
         if self._awaited is not None and stamp >= self._awaited:
             self._began, self._awaited = self._awaited if self._exact else stamp, None
         self._began = min(self._began, stamp)  # a clock was set back
-        if self._stamp is not None and stamp < self._stamp:  # a clock was set back
-            weights = {key: value for key, value in self._weights.items() if key <= self._rates.tick(stamp)}
-            self._settle_ticks(at_once=True)
-            self._weights, self._unsettled = weights, []
         self._stamp = stamp
-        self._unsettled.append((stamp, time.monotonic(), self._began))
-        self._settle_ticks()
-
-    def _settle_ticks(self, at_once: bool = False) -> None:
-        """Give each command its weights, or the last there were once it has waited for long enough.
-
-        Commands from before the first weights that this node has heard of are no ticks: it came in the middle.
-        """
-        while self._unsettled:
-            stamp, came, began = self._unsettled[0]
-            gate_tick = self._rates.gate_tick(stamp)
-            known = [self._weights.get(tick) for tick in range(gate_tick, self._rates.tick(stamp) + 1)]
-            weights = next((w for w in known if w is not None and np.isfinite(w).all()), None)
-            if weights is None and known[-1] is not None:
-                weights = self._last_weights  # the gate had no answer: the arm rests, and who led last is shown
-            elif weights is None:
-                never = self._last_weights is None and max(self._weights, default=-1) > gate_tick  # we came later
-                if not (never or at_once or time.monotonic() - came >= WEIGHTS_PATIENCE):
-                    return
-                weights = self._last_weights
-            del self._unsettled[0]
-            if weights is None:
-                continue
-            self._last_weights = weights
-            self._weights = {key: value for key, value in self._weights.items() if key >= gate_tick}
-            leading = self._skills[int(np.argmax(weights))]
-            self.tick = Tick(stamp - began, self._skills, weights, leading, self.missed_ticks, self.stopped)
-            self._new_ticks.append(self.tick)
+        if told.weights.any() or self._weights is None:
+            self._weights = told.weights
+        leading = told.skills[int(np.argmax(self._weights))]  # of an arm that is halted: who led last
+        self.tick = Tick(stamp - self._began, told.skills, self._weights, leading, self.missed_ticks, self.stopped)
+        self._new_ticks.append((stamp, self.tick))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -263,8 +215,11 @@ class Monitor(Node):
             return
         if message.message == RUNNING:
             self._awaited, self._exact = first_ns, values.get("real_time") == str(False)
-            if self._exact:  # its first commands may have overtaken its word
-                self._unsettled = [(s, came, first_ns if s >= first_ns else b) for s, came, b in self._unsettled]
+            if self._exact:  # its first ticks may have overtaken its word
+                self._new_ticks = [
+                    (stamp, replace(tick, stamp_ns=stamp - first_ns) if stamp >= first_ns else tick)
+                    for stamp, tick in self._new_ticks
+                ]
         self.standings.append(Standing(message.name, seed, message.message, time_s))
 
 

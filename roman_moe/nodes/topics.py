@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
+from numpy.typing import NDArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, MultiDOFJointState
@@ -21,8 +22,10 @@ from roman_moe.core.messages import (
     command_of,
     decode_action,
     decode_gripper,
+    decode_tick,
     decode_twist,
     decode_weights,
+    tick_names,
 )
 from roman_moe.core.spec import TaskSpec
 from roman_moe.nodes.wire import Numbers
@@ -64,6 +67,7 @@ SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender
 GATE_WEIGHTS = Topic("gate/weights", JointState, _TOLD)  # gate -> blender
 TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped, _TOLD)  # blender or teleop -> arm
 GRIPPER_COMMAND = Topic("gripper_cmd", JointState)  # likewise
+TICK = Topic("blender/tick", JointState, _TOLD)  # blender -> bring-up, recorder, console: what each tick used
 STOPPED = Topic("blender/stopped", Bool, _LATCHED)  # blender -> lab, mock: its software stop
 OUTCOME = Topic("lab/outcome", DiagnosticStatus, _LATCHED)  # lab -> whoever asks how it went
 DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, shared=True)  # all nodes, 1 Hz and on change
@@ -102,6 +106,16 @@ def action_of(spec: TaskSpec) -> Numbers:
     """Of the topics `expert_action`: the task's actions."""
     layout = spec.action.layout
     return Numbers(len(layout), partial(CODEC.action, 0, layout), partial(decode_action, layout=layout))
+
+
+def tick_of(skills: tuple[str, ...]) -> Numbers:
+    """Of TICK: the numbers of `core.messages.tick_names`."""
+
+    def decode(message: Any) -> NDArray[np.float64]:
+        tick = decode_tick(message)
+        return np.array([*tick.weights, *tick.command.twist, tick.command.gripper_opening, tick.guard])
+
+    return Numbers(len(tick_names(skills)), partial(CODEC.tick, 0, skills), decode)
 
 
 def weights_of(skills: tuple[str, ...]) -> Numbers:

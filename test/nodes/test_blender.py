@@ -13,11 +13,12 @@ from scenes import scene_at
 from specs import ACTION_LAYOUT, GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN, SKILLS
 
 from roman_moe.control.blend import blend
+from roman_moe.control.guard import GuardStatus
 from roman_moe.core.action import to_command
-from roman_moe.core.messages import decode_command, message_stamp
+from roman_moe.core.messages import decode_command, decode_tick, message_stamp
 from roman_moe.nodes.base import MALFORMED, NOT_FINITE
 from roman_moe.nodes.blender import MISSED_TICKS, SKIPPED_TICKS, Blender
-from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TICK, TWIST_COMMAND, expert_action
 
 TICK_NS = 50_000_000
 WEIGHTS = np.array([0.6, 0.3, 0.1, 0.0, 0.0, 0.0, 0.0])  # three experts matter
@@ -289,3 +290,36 @@ def test_a_flood_of_wrong_stamps_neither_fills_the_memory_nor_displaces_the_tick
     assert harness.command(2).stamp_ns == TICK_NS
     assert len(harness.node._answers) <= 8
     assert len(harness.node._weights) <= 8
+
+
+def test_each_tick_tells_the_weights_that_it_used_its_command_and_the_guard(rig: Rig, bundle: Path) -> None:
+    rig.listen(TICK)
+    harness = Harness(rig, bundle, deadline=0.3)
+    sent = harness.whole_tick(0)
+    tick = decode_tick(rig.last(TICK))
+    assert tick.skills == SKILLS
+    np.testing.assert_array_equal(tick.weights, WEIGHTS)
+    np.testing.assert_array_equal(tick.command.twist, sent.twist)
+    assert (tick.command.stamp_ns, tick.command.gripper_opening) == (0, sent.gripper_opening)
+    assert tick.guard == GuardStatus.NO_WARNING
+
+    harness.scene(2)
+    harness.weights(2)
+    for expert in (0, 1):  # and the third gives no answer
+        harness.action(2, expert)
+    tick = decode_tick(rig.last(TICK, 2))
+    np.testing.assert_allclose(tick.weights, WEIGHTS * (WEIGHTS > 0.2) / 0.9)
+    assert tick.guard == GuardStatus.EXPERTS_MASKED
+
+    harness.scene(4)  # nobody answers
+    tick = decode_tick(rig.last(TICK, 3))
+    assert not tick.weights.any()
+    assert tick.guard == GuardStatus.HALT_GATE_SILENT
+    assert tick.command.stamp_ns == 4 * TICK_NS
+
+
+def test_a_tick_without_experts_that_are_taken_out_shares_their_weight(rig: Rig, bundle: Path) -> None:
+    rig.listen(TICK)
+    harness = Harness(rig, bundle, lockstep=True, taken_out=[SKILLS[2]])
+    harness.whole_tick(0)
+    np.testing.assert_allclose(decode_tick(rig.last(TICK)).weights, WEIGHTS * (WEIGHTS > 0.2) / 0.9)

@@ -13,8 +13,8 @@ from specs import SKILLS
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.core.tasks import task_folder
-from roman_moe.nodes.bringup import NODE_CLASSES, node_class, running_graph
-from roman_moe.nodes.graph import NodeSpec, load_description, parse_arguments, resolve
+from roman_moe.nodes.bringup import NODE_CLASSES, node_class
+from roman_moe.nodes.graph import load_description, parse_arguments, resolve
 
 
 def edited(tmp_path: Path, old: str, new: str) -> Path:
@@ -149,11 +149,3 @@ def test_a_task_is_found_before_anything_starts(bundle: Path, tmp_path: Path) ->
     assert {Path(spec.parameters["task"]) for spec in having} == {task_folder("roman").resolve()}
     with pytest.raises(ConfigError, match="unknown task 'romulus': expected a folder with a task.yaml, or one of"):
         resolve(description, {"controller": str(bundle), "task": "romulus"})
-
-
-def test_a_graph_whose_task_nobody_says_is_refused() -> None:
-    with (
-        pytest.raises(ConfigError, match="no node has a parameter controller or task"),
-        running_graph([NodeSpec("observer", "observer", {})]),
-    ):
-        pass

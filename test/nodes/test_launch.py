@@ -13,9 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from specs import SKILLS
 
-from roman_moe.control.rates import Rates
 from roman_moe.core.paths import launch_path
 from roman_moe.nodes.graph import load_description, resolve
 from roman_moe.nodes.monitor import Monitor
@@ -100,7 +98,7 @@ def ticks_of(count: int) -> int:
     """How many ticks of the launched graph were seen, once there were `count` or it took too long."""
     seen = 0
     with ros_context(["monitor", "--ros-args", "-r", "__ns:=/arm"]) as context:
-        executor, monitor = make_executor(context), Monitor(context, Rates(), SKILLS)
+        executor, monitor = make_executor(context), Monitor(context)
         executor.add_node(monitor)
         end = time.monotonic() + START
         while seen < count and time.monotonic() < end:

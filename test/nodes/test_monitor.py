@@ -1,8 +1,9 @@
-"""The monitor tells each tick once, with the weights that the tick followed, whatever came first."""
+"""The monitor tells each tick once, with the weights that the blender used for it."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,11 @@ from ros_rig import Rig
 from specs import GRIPPER_OPEN, SKILLS
 
 from roman_moe.control.guard import GuardStatus
-from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
 from roman_moe.nodes.diagnostics import HARDWARE, PROCESS, STATUS, STOPPED, local_name
 from roman_moe.nodes.lab_node import LabNode
 from roman_moe.nodes.monitor import Monitor
-from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, ENDED, GATE_WEIGHTS, GRIPPER_COMMAND, OUTCOME, TWIST_COMMAND
+from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, ENDED, GRIPPER_COMMAND, OUTCOME, TICK, TWIST_COMMAND
 
 TICK_NS = 50_000_000
 ONE = np.eye(len(SKILLS))
@@ -24,16 +24,15 @@ ONE = np.eye(len(SKILLS))
 
 @pytest.fixture
 def monitor(rig: Rig) -> Monitor:
-    return rig.join(lambda context: Monitor(context, Rates(), SKILLS))
+    return rig.join(Monitor)
 
 
-def command(rig: Rig, tick: int) -> None:
-    rig.send(TWIST_COMMAND, CODEC.twist(Command(tick * TICK_NS, np.zeros(3), 0.0)))
+def tick_message(tick: int, weights: np.ndarray, guard: GuardStatus = GuardStatus.NO_WARNING) -> Any:
+    return CODEC.tick(tick * TICK_NS, SKILLS, np.array([*weights, *np.zeros(6), GRIPPER_OPEN, guard]))
 
 
-def weights(rig: Rig, monitor: Monitor, tick: int, leading: int) -> None:
-    rig.send(GATE_WEIGHTS, CODEC.weights(tick * TICK_NS, SKILLS, ONE[leading]))
-    rig.spin_until(lambda: np.array_equal(monitor._weights.get(tick, ()), ONE[leading]))
+def tick(rig: Rig, number: int, leading: int) -> None:
+    rig.send(TICK, tick_message(number, ONE[leading]))
 
 
 def told(rig: Rig, monitor: Monitor, count: int) -> list[tuple[int, str]]:
@@ -47,68 +46,43 @@ def told(rig: Rig, monitor: Monitor, count: int) -> list[tuple[int, str]]:
     return [(tick.stamp_ns // TICK_NS, tick.leading) for tick in ticks]
 
 
-def test_a_command_waits_for_its_weights(rig: Rig, monitor: Monitor) -> None:
-    command(rig, 0)
-    rig.spin_until(lambda: len(monitor._unsettled) == 1)
-    weights(rig, monitor, 0, 3)
-    command(rig, 1)
-    command(rig, 1)
-    command(rig, 2)
-    weights(rig, monitor, 2, 5)
+def test_each_tick_is_told_once_with_the_weights_that_it_used(rig: Rig, monitor: Monitor) -> None:
+    for number, leading in ((0, 3), (1, 3), (1, 3), (2, 5)):  # sent twice, while the arm is brought to rest
+        tick(rig, number, leading)
     assert told(rig, monitor, 3) == [(0, SKILLS[3]), (1, SKILLS[3]), (2, SKILLS[5])]
 
 
-def test_without_a_gate_the_last_weights_are_shown(rig: Rig, monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roman_moe.nodes.monitor.WEIGHTS_PATIENCE", 0.2)
-    weights(rig, monitor, 0, 1)
-    for tick in range(4):
-        command(rig, tick)
-    assert told(rig, monitor, 4) == [(0, SKILLS[1]), (1, SKILLS[1]), (2, SKILLS[1]), (3, SKILLS[1])]
+def test_of_an_arm_that_is_halted_who_led_last_is_shown(rig: Rig, monitor: Monitor) -> None:
+    tick(rig, 0, 1)
+    rig.send(TICK, *(tick_message(number, 0.0 * ONE[0], GuardStatus.HALT_GATE_SILENT) for number in (1, 2)))
+    assert told(rig, monitor, 3) == [(0, SKILLS[1]), (1, SKILLS[1]), (2, SKILLS[1])]
 
 
-def test_weights_that_come_several_ticks_late_are_still_paired(rig: Rig, monitor: Monitor) -> None:
-    weights(rig, monitor, 0, 1)
-    for tick in range(6):
-        command(rig, tick)
-    rig.spin_until(lambda: len(monitor._unsettled) == 4)
-    weights(rig, monitor, 2, 3)
-    weights(rig, monitor, 4, 5)
-    leading = [1, 1, 3, 3, 5, 5]
-    assert told(rig, monitor, 6) == [(tick, SKILLS[leading[tick]]) for tick in range(6)]
-
-
-def test_who_comes_in_the_middle_begins_with_the_first_weights(rig: Rig, monitor: Monitor) -> None:
-    for tick in (7, 8):
-        command(rig, tick)
-    rig.spin_until(lambda: len(monitor._unsettled) == 2)
-    weights(rig, monitor, 8, 2)
-    assert told(rig, monitor, 1) == [(1, SKILLS[2])]  # counted from the first command that it saw
+def test_who_comes_in_the_middle_counts_from_the_first_tick_that_it_saw(rig: Rig, monitor: Monitor) -> None:
+    for number in (7, 8):
+        tick(rig, number, 2)
+    assert told(rig, monitor, 2) == [(0, SKILLS[2]), (1, SKILLS[2])]
 
 
 def test_no_tick_is_lost_when_this_process_stood_still(rig: Rig, monitor: Monitor) -> None:
-    weights(rig, monitor, 0, 1)
-    command(rig, 0)
-    assert len(told(rig, monitor, 1)) == 1
-    count = 100
-    for tick in range(2, count):
-        if tick % 2 == 0:
-            rig.send(GATE_WEIGHTS, CODEC.weights(tick * TICK_NS, SKILLS, ONE[tick % 7]))
-        command(rig, tick)
-    assert told(rig, monitor, count - 2) == [(tick, SKILLS[(tick - tick % 2) % 7]) for tick in range(2, count)]
+    count = 300
+    for number in range(count):
+        tick(rig, number, number % 7)
+    assert told(rig, monitor, count) == [(number, SKILLS[number % 7]) for number in range(count)]
 
 
-def test_a_new_episode_does_not_show_an_old_ones_weights(rig: Rig, monitor: Monitor) -> None:
-    weights(rig, monitor, 0, 1)
-    command(rig, 0)
-    weights(rig, monitor, 4, 2)
-    command(rig, 4)
-    assert told(rig, monitor, 2) == [(0, SKILLS[1]), (4, SKILLS[2])]
-    weights(rig, monitor, 0, 6)
-    command(rig, 0)
-    command(rig, 4)
-    assert told(rig, monitor, 1) == [(0, SKILLS[6])]
-    weights(rig, monitor, 4, 3)
-    assert told(rig, monitor, 1) == [(4, SKILLS[3])]
+def test_a_clock_that_is_set_back_makes_no_tick_before_the_beginning(rig: Rig, monitor: Monitor) -> None:
+    for number in (10, 14, 3, 4):
+        tick(rig, number, 6)
+    assert [number for number, _ in told(rig, monitor, 4)] == [0, 4, 0, 1]
+
+
+def test_what_is_no_tick_is_passed_over(rig: Rig, monitor: Monitor) -> None:
+    wrong = tick_message(0, ONE[0])
+    wrong.name[-1] = "guards"
+    rig.send(TICK, wrong)
+    tick(rig, 1, 4)
+    assert told(rig, monitor, 1) == [(0, SKILLS[4])]
 
 
 def test_who_hears_nothing_is_known_from_then_until_it_hears(rig: Rig, monitor: Monitor) -> None:
@@ -198,28 +172,23 @@ def test_an_episodes_time_begins_with_the_labs_word_and_at_no_gap(rig: Rig, moni
         rig.spin_until(lambda: len(monitor.standings) > count)
 
     begin(first)
-    weights(rig, monitor, first, 1)
-    command(rig, first)
-    weights(rig, monitor, first + 800, 1)
-    command(rig, first + 800)  # 40 s later
+    tick(rig, first, 1)
+    tick(rig, first + 800, 1)  # 40 s later
     assert told(rig, monitor, 2) == [(0, SKILLS[1]), (800, SKILLS[1])]
     begin(first + 900)
-    weights(rig, monitor, first + 802, 2)
-    command(rig, first + 802)  # still of the last episode
-    weights(rig, monitor, first + 900, 3)
-    command(rig, first + 900)
+    tick(rig, first + 802, 2)  # still of the last episode
+    tick(rig, first + 900, 3)
     assert told(rig, monitor, 2) == [(802, SKILLS[2]), (0, SKILLS[3])]
 
 
-def test_lockstep_time_begins_with_the_labs_word_although_the_first_command_was_not_heard(
+def test_lockstep_time_begins_with_the_labs_word_although_the_first_tick_was_not_received(
     rig: Rig, monitor: Monitor
 ) -> None:
-    weights(rig, monitor, 0, 1)
-    command(rig, 2)  # overtakes the lab's word, and its weights
+    tick(rig, 2, 1)  # overtakes the lab's word
+    rig.spin_until(lambda: monitor.tick is not None)
     said = {"seed": "0", "time_ns": "0", "first_ns": "0", "real_time": "False"}
     values = [KeyValue(key=key, value=value) for key, value in said.items()]
     rig.send(OUTCOME, DiagnosticStatus(name="push", message="running", values=values))
     rig.spin_until(lambda: bool(monitor.standings))
-    weights(rig, monitor, 2, 2)
-    command(rig, 3)
-    assert told(rig, monitor, 2) == [(2, SKILLS[2]), (3, SKILLS[2])]
+    tick(rig, 3, 2)
+    assert told(rig, monitor, 2) == [(2, SKILLS[1]), (3, SKILLS[2])]
