@@ -71,6 +71,7 @@ def own_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 # A shell that starts us in the background has Ctrl-C ignored, and our own children with us: tests send it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # likewise nohup
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ import sys
 import termios
 import tty
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from roman_moe.core.signals import SIGNALS
 
@@ -32,6 +32,7 @@ class Keys:
 
     def __enter__(self) -> Keys:
         self._before: list[Any] | None = None
+        self._ended_by: int | None = None
         # a terminal (`stty tostop`) would halt the keyboard and the supervision, and not the arm; so would Ctrl-Z
         self._signals = {signal.SIGTTOU: signal.signal(signal.SIGTTOU, signal.SIG_IGN)}
         if _foreground():
@@ -55,6 +56,10 @@ class Keys:
 
     def _end(self, number: int, _: FrameType | None) -> None:
         self._restore()  # here, too: nothing else does if the signal comes within `__enter__`
+        self._ended_by = number
+        self._leave(number)
+
+    def _leave(self, number: int) -> NoReturn:
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
@@ -65,7 +70,13 @@ class Keys:
         return self._before is not None
 
     def pressed(self) -> str:
-        """The keys that were pressed since this was last asked, in order."""
+        """The keys that were pressed since this was last asked, in order.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: once more, if a signal came where Python ignores exceptions.
+        """
+        if self._ended_by is not None:
+            self._leave(self._ended_by)
         if not (self.there and _foreground()) or not select.select([sys.stdin], [], [], 0.0)[0]:
             return ""
         # not through sys.stdin: what it reads ahead into its own buffer, select does not see

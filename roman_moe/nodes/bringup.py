@@ -323,7 +323,9 @@ def run_episode(
         ) as graph:
             _spin_to_outcome(graph)
             missed = graph.monitor.missed_ticks
-        return dataclasses.replace(EpisodeRecord.load(file), missed_ticks=missed)
+        record = EpisodeRecord.load(file)
+        # the last reports may still be under way: the lab itself knows at least how many ticks it has held
+        return dataclasses.replace(record, missed_ticks=max(missed, record.held_ticks))
 
 
 def _spin_to_outcome(graph: Graph) -> None:
