@@ -47,6 +47,7 @@ def _node(spec: NodeSpec) -> Node:
         namespace=LaunchConfiguration("namespace"),
         exec_name=spec.name,  # of the process in launch's own words: else "expert" for each of them
         parameters=[parameters],
+        remappings=list(spec.remaps.items()),
         output="screen",
         on_exit=[Shutdown(reason=f"{spec.name} has ended")],
     )

@@ -33,7 +33,7 @@ from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses
 from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
 from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
 from roman_moe.nodes.peers import TopicPublisher, own_process, publishers_of
-from roman_moe.nodes.process import PARENT_VARIABLE
+from roman_moe.nodes.process import PARENT_VARIABLE, remap_arguments
 from roman_moe.nodes.topics import CODEC, ENDED, HAND_STATE, TWIST, TWIST_COMMAND, Topic
 from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
@@ -60,6 +60,7 @@ class RomanNode(LifecycleNode):
         context: to live in; rclpy's default one if None.
         namespace: of node and topics.
         parameters: values that replace defaults, as a parameter file or the command line would.
+        remaps: other names for topics, by the usual ones.
 
     Attributes:
         NAME: the class's usual name as a node.
@@ -79,6 +80,7 @@ class RomanNode(LifecycleNode):
         context: Context | None = None,
         namespace: str = "",
         parameters: Mapping[str, Any] | None = None,
+        remaps: Mapping[str, str] | None = None,
     ) -> None:
         self._undo: list[Callable[[], object]] = []  # how to take back what `activate` has made
         self._acts: dict[str, Callable[[], str]] = {}  # of the trigger services, by name
@@ -92,6 +94,7 @@ class RomanNode(LifecycleNode):
             name or self.NAME,
             context=context,
             namespace=namespace,
+            cli_args=remap_arguments(remaps or {}),
             parameter_overrides=[Parameter(key, value=value) for key, value in (parameters or {}).items()],
             start_parameter_services=False,  # see `nodes.services`
         )

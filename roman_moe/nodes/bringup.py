@@ -12,7 +12,7 @@ import importlib
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,6 +72,7 @@ class Graph:
     def __init__(
         self,
         context: Context,
+        remaps: Mapping[str, str],
         executor: Executor,
         services: ParameterServices,
         children: Children,
@@ -90,7 +91,7 @@ class Graph:
         self._triggers: dict[str, Client[Any, Any]] = {}
         self._asked: list[tuple[str, Any, float]] = []
         self.said: list[str] = []
-        self.monitor = self.add(Monitor)
+        self.monitor = self.add(partial(Monitor, remaps=remaps))
         self.children = children
         children.on_end = self.monitor.tell_ended
 
@@ -210,7 +211,8 @@ def running_graph(
             children = Children(respawn, ros_arguments)
             context = stack.enter_context(ros_context(ros_arguments))
             services = ParameterServices(context, make_executor(context))
-            graph = Graph(context, make_executor(context), services, children, signals, on_tick, on_spin)
+            remaps = {name: other for spec in specs for name, other in spec.remaps.items()}
+            graph = Graph(context, remaps, make_executor(context), services, children, signals, on_tick, on_spin)
             graph.names = tuple(spec.name for spec in specs)
             stack.callback(graph.close)
             stack.callback(graph.children.end)
@@ -243,7 +245,7 @@ def _start_processes(specs: Sequence[NodeSpec], graph: Graph) -> None:
 
 
 def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:
-    return kind(spec.name, context=context, parameters=spec.parameters)
+    return kind(spec.name, context=context, parameters=spec.parameters, remaps=spec.remaps)
 
 
 def node_class(executable: str) -> type[RomanNode]:

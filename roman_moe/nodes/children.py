@@ -26,7 +26,7 @@ import yaml
 
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.graph import NodeSpec
-from roman_moe.nodes.process import PARENT_VARIABLE, REFUSED
+from roman_moe.nodes.process import PARENT_VARIABLE, REFUSED, remap_arguments
 
 CHECK_PERIOD = 0.1  # [s]
 SILENCE = 4.0  # [s] without a report (there is one every second), after which a node counts as frozen: as nav2 has it
@@ -89,7 +89,7 @@ class Children:
         command = [sys.executable, "-m", f"roman_moe.nodes.{spec.executable}"]
         command += self._ros_arguments  # before the file: what it sets holds, as in one process
         command += ["--ros-args", "-r", f"__node:={spec.name}", "--params-file", str(file)]
-        command += [part for old, new in spec.remaps.items() for part in ("-r", f"{old}:={new}")]
+        command += remap_arguments(spec.remaps)
         errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         process = subprocess.Popen(
             command,

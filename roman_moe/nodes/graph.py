@@ -25,7 +25,8 @@ _REFERENCE = re.compile(r"\$\((\w+)(?: (==|!=) (\w+))?\)")
 _SKILL = "skill"
 _TASK = "task"
 SIM_TIME = "use_sim_time"
-_PATHS = ("controller", "arm_config", "limits")
+_TOPICS = "topics"
+_PATHS = ("controller", "arm_config", "limits", _TOPICS)
 """Arguments that are paths: nodes run in folders of their own, and get the whole one, of what is shipped if it is not
 here."""
 
@@ -64,7 +65,7 @@ class NodeSpec:
         name: of the node.
         executable: module of `roman_moe.nodes`, and executable of lib/roman_moe.
         parameters: its ROS parameters.
-        remaps: other names for its topics, by the usual ones; for a process of its own.
+        remaps: other names for its topics, by the usual ones.
     """
 
     name: str
@@ -105,6 +106,7 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
     if values.get(_TASK):
         values[_TASK] = str(task_folder(values[_TASK]).resolve())
     skills = load_manifest(values["controller"]).skills
+    remaps = _topic_map(values.get(_TOPICS, ""), skills)
     nodes = []
     for name, template in description.nodes.items():
         if _substitute(template.when, values) is not True:
@@ -114,8 +116,16 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
             parameters = {key: _substitute(value, known) for key, value in template.parameters.items()}
             if parameters.get(SIM_TIME) is False:  # ROS's default, which must not go before a `-p use_sim_time:=true`
                 del parameters[SIM_TIME]
-            nodes.append(NodeSpec(str(_substitute(name, known)), template.executable, parameters))
+            nodes.append(NodeSpec(str(_substitute(name, known)), template.executable, parameters, remaps))
     return tuple(nodes)
+
+
+def _topic_map(path: str, skills: tuple[str, ...]) -> Mapping[str, str]:
+    if not path:
+        return {}
+    from roman_moe.nodes.topic_map import read_topic_map  # needs rclpy
+
+    return read_topic_map(Path(path), skills)
 
 
 def _converted(description: Description, name: str, value: Value) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from roman_moe.nodes.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local
 from roman_moe.nodes.model_slot import MODEL
 from roman_moe.nodes.news import News
 from roman_moe.nodes.parameters import AUTOSTART
+from roman_moe.nodes.process import remap_arguments
 from roman_moe.nodes.topics import DIAGNOSTICS, ENDED, HELD_TICKS, OUTCOME, TICK
 
 
@@ -83,6 +85,7 @@ class Monitor(Node):
 
     Args:
         context: to live in.
+        remaps: other names for the graph's topics, by the usual ones.
 
     Attributes:
         tick: the last one, once there was one.
@@ -93,8 +96,8 @@ class Monitor(Node):
         missing: since when [s] each node has said in all its reports that it misses what another should send.
     """
 
-    def __init__(self, context: Context) -> None:
-        super().__init__("monitor", context=context)
+    def __init__(self, context: Context, remaps: Mapping[str, str] | None = None) -> None:
+        super().__init__("monitor", context=context, cli_args=remap_arguments(remaps or {}))
         self.tick: Tick | None = None
         self.standings: list[Standing] = []
         self.statuses: dict[str, DiagnosticStatus] = {}

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -40,6 +40,12 @@ SPIN_PERIOD = 0.05  # [s] within which a signal or the parent's end is noticed
 
 class Terminated(BaseException):
     """One of `SIGNALS` came, its number is the argument: no `except Exception` may stop it on its way out."""
+
+
+def remap_arguments(remaps: Mapping[str, str]) -> list[str]:
+    """ROS arguments that give topics other names, by the usual ones."""
+    rules = [part for old, new in remaps.items() for part in ("-r", f"{old}:={new}")]
+    return ["--ros-args", *rules] if rules else []
 
 
 def make_executor(context: Context) -> Executor:

@@ -1,0 +1,48 @@
+"""A topic map: other names for the graph's topics, from a YAML file such as `{scene: /cell/scene}`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.expand_topic_name import expand_topic_name
+from rclpy.validate_full_topic_name import validate_full_topic_name
+
+from roman_moe.core.config import read_yaml
+from roman_moe.core.errors import ConfigError
+from roman_moe.nodes import topics
+from roman_moe.nodes.topics import Topic, expert_action
+
+
+def topic_names(skills: Sequence[str]) -> tuple[str, ...]:
+    """Names of the graph's own topics; those that ROS fixes, such as /clock, are not among them."""
+    table = (value for value in vars(topics).values() if isinstance(value, Topic))
+    names = sorted(topic.name for topic in table if not topic.name.startswith("/"))
+    return (*names, *(expert_action(skill).name for skill in skills))
+
+
+def read_topic_map(path: Path, skills: Sequence[str]) -> dict[str, str]:
+    """Other names by the usual ones.
+
+    Args:
+        path: of the file.
+        skills: of the controller: each expert has a topic.
+
+    Raises:
+        ConfigError: naming file and topic, for one that does not exist and for names that cannot be used.
+    """
+    content = read_yaml(path, ConfigError)
+    known, used = topic_names(skills), dict[str, str]()
+    for name, other in content.items():
+        if name not in known:
+            raise ConfigError(f"{path}: unknown topic {name!r}: expected some of {', '.join(known)}")
+        try:
+            validate_full_topic_name(expand_topic_name(other, "node", "/"))
+        except (InvalidTopicNameException, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0] if isinstance(other, str) else f"a {type(other).__name__}"
+            raise ConfigError(f"{path}: {name}: {other!r} is no name of a topic ({reason})") from None
+        if other in used:
+            raise ConfigError(f"{path}: {name}: {other!r} is the name of {used[other]} already")
+        used[other] = name
+    return dict(content)
