@@ -17,7 +17,7 @@ from roman_moe.learning.algorithms.practice import ExpertPractice
 from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
 from roman_moe.learning.samples import Samples
-from roman_moe.sim.env import LabEnv
+from roman_moe.sim.env import TaskEnv
 from roman_moe.sim.reward import TaskReward
 from roman_moe.sim.task import SimTask
 
@@ -43,7 +43,7 @@ def measure(task: SimTask, seconds: float = 10.0, seed: int = 0) -> dict[str, An
     reward = TaskReward(recipe.reward.success, recipe.reward.progress)
     start = task.start(skill)
     envs = [
-        LabEnv(
+        TaskEnv(
             start,
             features,
             practised.noises,

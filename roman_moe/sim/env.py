@@ -39,7 +39,7 @@ NOISE_BOUND = 0.005  # [m] the level of ROMAN's shipped scenes
 PICTURE_SIZE = (640, 480)
 
 
-class LabEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
+class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     """One kind of start of a task.
 
     Observations are raw features in SI units through the pose noise, (n,); actions are the task's, (m,). The
@@ -171,20 +171,20 @@ def _info(outcome: Outcome) -> dict[str, Any]:
     return {"outcome": outcome.value, "is_success": outcome is Outcome.SUCCESS}
 
 
-class SkillEnv(LabEnv):
+class SkillEnv(TaskEnv):
     """One skill alone, observed as its expert observes it."""
 
     def __init__(self, task: str | SimTask, skill: str, **kwargs: Any) -> None:
-        """`task`: its name, folder or what has been loaded from there; all else is LabEnv's."""
+        """`task`: its name, folder or what has been loaded from there; all else is TaskEnv's."""
         loaded = task if isinstance(task, SimTask) else load_sim_task(task)
         super().__init__(loaded.start(skill), feature_layout(loaded.spec).observations[skill], **kwargs)
 
 
-class ScenarioEnv(LabEnv):
+class ScenarioEnv(TaskEnv):
     """The whole task from a scenario's start, observed through all features."""
 
     def __init__(self, task: str | SimTask, scenario: int | None = None, **kwargs: Any) -> None:
-        """`task`: as SkillEnv's; `scenario`: its number, the last one if None; all else is LabEnv's."""
+        """`task`: as SkillEnv's; `scenario`: its number, the last one if None; all else is TaskEnv's."""
         loaded = task if isinstance(task, SimTask) else load_sim_task(task)
         number = len(loaded.spec.scenarios) - 1 if scenario is None else scenario
         super().__init__(loaded.start(number), feature_layout(loaded.spec).names, **kwargs)

@@ -13,12 +13,12 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.sim.env import LabEnv, Observation, ScenarioEnv, SkillEnv
+from roman_moe.sim.env import Observation, ScenarioEnv, SkillEnv, TaskEnv
 
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 
 
-class LabVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
+class TaskVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
     """Environments of one kind, stepped in threads; the result does not depend on the number of threads.
 
     Infos are Gymnasium's: an array for each key, and `_key` for the environments that have it. What happens to an
@@ -32,14 +32,14 @@ class LabVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
 
     def __init__(
         self,
-        envs: Sequence[LabEnv],
+        envs: Sequence[TaskEnv],
         threads: int = 2,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
     ) -> None:
         self.envs = list(envs)
         self.num_envs = len(self.envs)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**LabEnv.metadata, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {**TaskEnv.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.envs[0].render_mode
         self.single_observation_space = self.envs[0].observation_space
         self.single_action_space = self.envs[0].action_space
@@ -126,13 +126,13 @@ class LabVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
 
 def skill_envs(
     num_envs: int = 1, threads: int = 2, autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP, **kwargs: Any
-) -> LabVectorEnv:
+) -> TaskVectorEnv:
     """Vector entry point of the skills' environments; `kwargs` are SkillEnv's."""
-    return LabVectorEnv([SkillEnv(**kwargs) for _ in range(num_envs)], threads, autoreset_mode)
+    return TaskVectorEnv([SkillEnv(**kwargs) for _ in range(num_envs)], threads, autoreset_mode)
 
 
 def scenario_envs(
     num_envs: int = 1, threads: int = 2, autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP, **kwargs: Any
-) -> LabVectorEnv:
+) -> TaskVectorEnv:
     """Vector entry point of the whole task's environment; `kwargs` are ScenarioEnv's."""
-    return LabVectorEnv([ScenarioEnv(**kwargs) for _ in range(num_envs)], threads, autoreset_mode)
+    return TaskVectorEnv([ScenarioEnv(**kwargs) for _ in range(num_envs)], threads, autoreset_mode)

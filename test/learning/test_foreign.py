@@ -26,15 +26,15 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.network import Network
 from roman_moe.core.features import AXES
-from roman_moe.sim.env import LabEnv
+from roman_moe.sim.env import TaskEnv
 
 REPOSITORY = Path(__file__).parents[2]
 SKILL = "push"
 OBSERVED = OBSERVATIONS[SKILL]
 
 
-def env() -> LabEnv:
-    return LabEnv(TASK.start(SKILL), OBSERVED)
+def env() -> TaskEnv:
+    return TaskEnv(TASK.start(SKILL), OBSERVED)
 
 
 def answers(data: bytes, observations: np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.policies.mlp import MLPPolicy, gate_weights
-from roman_moe.sim.env import LabEnv
-from roman_moe.sim.vector_env import LabVectorEnv
+from roman_moe.sim.env import TaskEnv
+from roman_moe.sim.vector_env import TaskVectorEnv
 
 Array = NDArray[Any]
 
@@ -32,8 +32,8 @@ class Practice(VecEnv):
         stepping_s: time spent in stepping the environments [s].
     """
 
-    def __init__(self, envs: Sequence[LabEnv], threads: int, features: Sequence[str], actions: gymnasium.Space[Any]):
-        self._labs = LabVectorEnv(envs, threads)
+    def __init__(self, envs: Sequence[TaskEnv], threads: int, features: Sequence[str], actions: gymnasium.Space[Any]):
+        self._labs = TaskVectorEnv(envs, threads)
         self._columns = np.array([envs[0].features.index(name) for name in features])
         self._last = np.zeros((len(envs), len(envs[0].features)), np.float32)
         self.ticks = 0
@@ -98,7 +98,7 @@ class Practice(VecEnv):
 class ExpertPractice(Practice):
     """One skill alone; actions are the expert's."""
 
-    def __init__(self, envs: Sequence[LabEnv], threads: int) -> None:
+    def __init__(self, envs: Sequence[TaskEnv], threads: int) -> None:
         super().__init__(envs, threads, envs[0].features, envs[0].action_space)
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
@@ -110,7 +110,7 @@ class GatePractice(Practice):
     """The whole task; an action is the gate's raw output, (k,), held for some ticks of its frozen experts."""
 
     def __init__(
-        self, spec: TaskSpec, envs: Sequence[LabEnv], threads: int, experts: Sequence[MLPPolicy], rates: Rates
+        self, spec: TaskSpec, envs: Sequence[TaskEnv], threads: int, experts: Sequence[MLPPolicy], rates: Rates
     ) -> None:
         layout, raw = feature_layout(spec), gymnasium.spaces.Box(0.0, 1.0, (len(spec.skills),), np.float32)
         super().__init__(envs, threads, layout.observations[GATE], raw)

@@ -41,7 +41,7 @@ from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.evaluation.statistics import summarize
 from roman_moe.evaluation.pool import run_jobs
-from roman_moe.sim.env import LabEnv
+from roman_moe.sim.env import TaskEnv
 from roman_moe.sim.episode import EpisodeResult, episode_seed, falls_on
 from roman_moe.sim.reward import TaskReward
 from roman_moe.sim.task import SimTask, Start
@@ -318,8 +318,8 @@ class _Trainer:
         job, recipe = self._job, self._job.recipe
         reward = TaskReward(recipe.reward.success, recipe.reward.progress)
 
-        def env(start: Start, features: Sequence[str]) -> LabEnv:
-            return LabEnv(
+        def env(start: Start, features: Sequence[str]) -> TaskEnv:
+            return TaskEnv(
                 start,
                 features,
                 recipe.practice.noises,

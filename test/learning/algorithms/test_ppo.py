@@ -21,7 +21,7 @@ from roman_moe.learning.algorithms.practice import ExpertPractice, Practice
 from roman_moe.learning.policies.mlp import MLPPolicy, ObservationLayer
 from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.learning.samples import Samples
-from roman_moe.sim.env import LabEnv
+from roman_moe.sim.env import TaskEnv
 
 COUNT = len(OBSERVATIONS["button"])
 NO_UNITS = ("",) * COUNT  # which only turns need
@@ -115,7 +115,7 @@ def test_without_imitation_the_task_alone_is_rewarded(discriminator):
 
 def test_nothing_is_imitated_before_the_discriminator_has_learned_and_cloning_fades():
     recipe = small_recipe().networks["button"]  # 64 steps an update; cloning ends at 400
-    practice = ExpertPractice([LabEnv(TASK.start("button"), OBSERVATIONS["button"]) for _ in range(2)], threads=1)
+    practice = ExpertPractice([TaskEnv(TASK.start("button"), OBSERVATIONS["button"]) for _ in range(2)], threads=1)
     rng = np.random.default_rng(0)
     scenes, answers = rng.normal(size=(64, COUNT)), rng.uniform(-1.0, 1.0, (64, 4))
     shown = Samples(

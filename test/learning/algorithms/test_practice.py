@@ -13,7 +13,7 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.spec import GATE
 from roman_moe.learning.algorithms.practice import ExpertPractice, GatePractice
 from roman_moe.learning.policies.mlp import MLPPolicy, gate_weights
-from roman_moe.sim.env import LabEnv
+from roman_moe.sim.env import TaskEnv
 
 
 def experts() -> list[MLPPolicy]:
@@ -22,7 +22,7 @@ def experts() -> list[MLPPolicy]:
 
 
 def button_practice(count: int = 3, time_limit: float = 60.0) -> ExpertPractice:
-    envs = [LabEnv(TASK.start("button"), OBSERVATIONS["button"], time_limit=time_limit) for _ in range(count)]
+    envs = [TaskEnv(TASK.start("button"), OBSERVATIONS["button"], time_limit=time_limit) for _ in range(count)]
     return ExpertPractice(envs, threads=2)
 
 
@@ -57,7 +57,7 @@ def test_an_episode_cut_short_says_so_and_starts_anew():
 
 def test_the_gate_moves_the_arm_as_the_blender_would():
     team = experts()
-    envs = [LabEnv(TASK.start(6), FEATURES) for _ in range(2)]
+    envs = [TaskEnv(TASK.start(6), FEATURES) for _ in range(2)]
     practice = GatePractice(ROMAN, envs, 1, team, Rates(20.0, 20.0))
     practice.begin(3)
     raw = np.random.default_rng(0).uniform(-0.5, 1.5, (2, 7)).astype(np.float32)
@@ -75,7 +75,7 @@ def test_the_gate_moves_the_arm_as_the_blender_would():
 
 
 def test_weights_are_held_between_the_gates_decisions_but_not_into_the_next_episode():
-    envs = [LabEnv(TASK.start(0), FEATURES, time_limit=limit) for limit in (0.15, 60.0)]
+    envs = [TaskEnv(TASK.start(0), FEATURES, time_limit=limit) for limit in (0.15, 60.0)]
     practice = GatePractice(ROMAN, envs, 1, experts(), Rates(20.0, 10.0))
     practice.begin(0)
     action = np.zeros((2, 7), np.float32)
