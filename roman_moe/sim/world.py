@@ -182,6 +182,11 @@ class World:
         position: Vector = self.data.site(name).xpos
         return position
 
+    def site_yaw(self, name: str) -> float:
+        """Angle by which a site is turned about the vertical [rad]."""
+        matrix = self.data.site(name).xmat
+        return float(np.arctan2(matrix[3], matrix[0]))
+
     def height(self, body: str) -> float:
         """Height of a body's origin [m]."""
         return float(self.data.body(body).xpos[2])

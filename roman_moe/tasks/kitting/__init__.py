@@ -1,0 +1,1 @@
+"""Kitting: a tile and a pin go into a tray, then a lock is turned."""
