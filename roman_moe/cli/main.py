@@ -33,6 +33,7 @@ VERBS = (
     "swap",
     "stop",
     "lifecycle",
+    "tasks",
     "evaluate",
     "collect",
     "train",

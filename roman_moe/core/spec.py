@@ -38,7 +38,7 @@ ORIENTATIONS = ("none", "yaw", "full")
 _BESIDES = ("label", "color", "size", "marker", "position")
 """Keys of objects and skills that no network depends on."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -346,7 +346,7 @@ def read_spec(path: Path) -> TaskSpec:
 
 
 def _check_name(kind: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(f"{kind}: {name!r}: expected lower-case letters, digits and _, a letter first")
 
 

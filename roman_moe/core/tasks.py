@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.spec import TASK_FILE, TaskSpec, read_spec
+from roman_moe.core.files import atomic_folder
+from roman_moe.core.spec import NAME, TASK_FILE, TaskSpec, read_spec
 
 ENTRY_POINTS = "roman_moe.tasks"
 """Group of the entry points by which an installed package offers tasks: their name, and the package of each."""
+
+TEMPLATE = Path(__file__).parents[1] / "tasks" / "templates" / "minimal"
 
 SHIPPED = Path(__file__).resolve().parents[1] / "tasks"
 
@@ -63,6 +67,24 @@ def task_package(folder: Path) -> str | None:
         if any(path.resolve() == folder for path in _folders_of(point.module)):
             return point.module
     return None
+
+
+def new_task(path: Path) -> Path:
+    """Write the smallest complete task into a new folder, whose name becomes the task's.
+
+    Raises:
+        ConfigError: if the folder exists, or its name cannot be a task's.
+    """
+    if path.exists():
+        raise ConfigError(f"{path}: exists already: choose another folder")
+    name = path.resolve().name
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{path}: {name!r} is no task's name: expected lower-case letters, digits and _")
+    with atomic_folder(path) as new:
+        shutil.copytree(TEMPLATE, new, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        text = (TEMPLATE / TASK_FILE).read_text(encoding="utf-8").replace("name: my_task\n", f"name: {name}\n")
+        (new / TASK_FILE).write_text(text, encoding="utf-8")
+    return path
 
 
 def load_spec(task: str | os.PathLike[str]) -> TaskSpec:

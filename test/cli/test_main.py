@@ -17,7 +17,11 @@ from roman_moe.cli.refusal import EXTRAS, REQUIRED, ROS_MODULES, reason
 from roman_moe.core.errors import BundleError
 
 ROOT = Path(__file__).parents[2]
-PARTS = {"train": ("all", "expert", "gate", "bc"), "bench": ("sim", "control", "graph", "learn", "swap", "endurance")}
+PARTS = {
+    "train": ("all", "expert", "gate", "bc"),
+    "bench": ("sim", "control", "graph", "learn", "swap", "endurance"),
+    "tasks": ("list", "info", "check", "new"),
+}
 COMMANDS = [(verb, *part) for verb in entry.VERBS for part in ([(p,) for p in PARTS[verb]] if verb in PARTS else [()])]
 HEAVY = ("mujoco", "torch", "rclpy", "onnxruntime", "matplotlib", "tyro", "rich", "numpy")
 

@@ -1,0 +1,263 @@
+"""Checks of a task: its description, its arm, its starts and its demonstrators, each mistake with file and line.
+
+Everything is tried as an episode would: nothing here knows what a skill is about.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roman_moe.core.action import Command, hold, to_command
+from roman_moe.core.config import Section, read_yaml
+from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.spec import ANGULAR_AXES, TASK_FILE
+from roman_moe.evaluation.controllers import OracleController
+from roman_moe.sim.episode import run_episode
+from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.render import Renderer
+from roman_moe.sim.task import SimTask, Start, Vector
+from roman_moe.sim.world import World
+
+PROBE_TICKS = 20
+PROBE_SPEED, PROBE_TURN = 0.05, 0.3
+"""Hand speed [m/s] and angular speed [rad/s] that the arm is tried with."""
+LEAST_SHARE = 0.7
+"""Of what was commanded, that the arm has to move."""
+MOST_ASTRAY = 0.25
+"""Of what was commanded, that it may move in another direction."""
+RANDOM_TICKS = 1000
+DEEPEST = 1e-3
+"""Depth of a contact at rest [m]."""
+NOISE = PoseNoise(0.005, "clipped")
+SMALL = (64, 48)
+
+Problems = Iterator[str]
+
+
+def has_simulation(folder: Path) -> bool:
+    """Whether a task's folder has anything but its description."""
+    return any(folder.glob("*.py")) or any(folder.rglob("*.xml"))
+
+
+def check_task(folder: Path, episodes: int, arm: str = "", on_step: Callable[[str], None] = print) -> list[str]:
+    """All mistakes that can be found in a simulated task, one line each.
+
+    Args:
+        folder: of the task.
+        episodes: of each demonstrator, and starts of each kind.
+        arm: name or folder of the arm; the task's own if empty.
+        on_step: told what is checked next.
+
+    Raises:
+        ConfigError: if the task cannot be loaded at all.
+    """
+    task = load_sim_task(folder)
+    on_step("scene and arm")
+    problems = list(_sites(task))
+    if problems:
+        return problems
+    world = World(task, arm=arm or None)
+    for name, find in (("arm", _arm), ("motion", _motion), ("cameras", _cameras)):
+        on_step(name)
+        problems += list(_guarded(task, lambda find=find: find(world)))  # type: ignore[misc]
+        if problems:
+            return problems
+    starts = [task.start(name) for name in (*task.spec.skill_names, *range(len(task.spec.scenarios)))]
+    for start in starts:
+        on_step(f"starts of {start.name}")
+        problems += list(_guarded(task, lambda start=start: _starts(world, start, episodes)))  # type: ignore[misc]
+    if problems:
+        return problems
+    for start in starts:
+        on_step(f"demonstrations of {start.name}")
+        problems += list(_guarded(task, lambda start=start: _demonstrations(world, start, episodes)))  # type: ignore[misc]
+    return problems
+
+
+def _guarded(task: SimTask, find: Callable[[], Problems]) -> Problems:
+    """What the user's own code raises, as a problem with file and line."""
+    try:
+        yield from find()
+    except RomanError as error:
+        yield str(error)
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_in(frame.filename, task.folder)]
+        if not frames:
+            raise
+        yield f"{frames[-1].filename}, line {frames[-1].lineno}: {type(error).__name__}: {error}"
+
+
+def _is_in(file: str, folder: Path) -> bool:
+    return Path(file).is_relative_to(folder)
+
+
+def _sites(task: SimTask) -> Problems:
+    """Every object is a site of the scene, and every loose body a body with a free joint of its name."""
+    scene, file = task.model_spec(), task.folder / TASK_FILE
+    objects = read_yaml(file, ConfigError)["objects"]
+    for name in task.spec.objects:
+        if scene.site(name) is None:
+            line = f", line {objects.lines[name]}" if isinstance(objects, Section) and name in objects.lines else ""
+            yield f"{file}{line}: object {name!r}: {task.folder / task.scene} has no site of this name: add one"
+    for name in task.loose:
+        if scene.body(name) is None or scene.joint(name) is None:
+            yield f"{_place(type(task))}: loose: {task.scene} has no body {name!r} with a free joint of this name"
+
+
+def _arm(world: World) -> Problems:
+    """It goes where it is told, opens and closes, and reaches the starts."""
+    task, home = world.task, np.array(world.task.spec.home.position)
+    where = f"{task.folder / TASK_FILE}: home"
+    try:
+        world.reset(task.start(task.spec.skill_names[0]), np.random.default_rng(0))
+        world.place_hand(home, task.spec.gripper.open)
+    except ValueError as error:
+        yield f"{where}: {error}"
+        return
+    for axis, name in enumerate(("x", "y", "z")):
+        yield from _moves(world, where, name, PROBE_SPEED * np.eye(3)[axis], np.zeros(3))
+    for name in task.spec.action.angular:
+        yield from _moves(world, where, name, np.zeros(3), PROBE_TURN * np.eye(3)[ANGULAR_AXES.index(name)])
+    yield from _grips(world, where)
+    for corner in np.ndindex(3, 3, 3):
+        point = home + (np.array(corner) - 1.0) * task.hand_range
+        try:
+            world.place_hand(point, task.spec.gripper.open)
+        except ValueError as error:
+            yield f"{where}: starts within hand_range of it: {error}: move home, or make hand_range smaller"
+            return
+
+
+def _moves(world: World, where: str, name: str, velocity: Vector, turn: Vector) -> Problems:
+    """A command along one axis moves the hand along it, and nowhere else."""
+    spec = world.task.spec
+    world.place_hand(np.array(spec.home.position), spec.gripper.open)
+    world.update_kinematics()
+    moved = np.zeros(6)
+    for _ in range(PROBE_TICKS):
+        before = world.hand_position.copy()
+        state = world.step(Command(world.stamp_ns, velocity, spec.gripper.open, turn))
+        moved[:3] += world.hand_position - before
+        moved[3:] += state.hand_angular_velocity / world.control_rate
+    wanted = np.concatenate([velocity, turn]) * PROBE_TICKS / world.control_rate
+    length = float(np.linalg.norm(wanted))
+    along = float(moved @ wanted) / length
+    kind = slice(0, 3) if velocity.any() else slice(3, 6)
+    astray = float(np.linalg.norm((moved - along * wanted / length)[kind]))
+    if along < LEAST_SHARE * length or astray > MOST_ASTRAY * length:
+        yield (
+            f"{where}: the arm {world.arm.arm.name}, told to move by {length:.3f} along +{name}, moved by {along:.3f} "
+            f"along it and {astray:.3f} astray: expected it along it alone"
+        )
+
+
+def _grips(world: World, where: str) -> Problems:
+    """The gripper opens when it is told to, and closes."""
+    spec = world.task.spec
+    gripper, half = spec.gripper, 0.5 * (spec.gripper.open + spec.gripper.closed)
+    world.place_hand(np.array(spec.home.position), half)
+    for name, opening in (("open", gripper.open), ("close", gripper.closed)):
+        for _ in range(PROBE_TICKS):
+            state = world.step(Command(world.stamp_ns, np.zeros(3), opening))
+        if (state.finger_opening > half) != (name == "open"):
+            yield f"{where}: the gripper, told to {name}, has {state.finger_opening:.3f} m between its pads"
+
+
+def _motion(world: World) -> Problems:
+    """No action leads to numbers that are none."""
+    spec, rng = world.task.spec, np.random.default_rng(0)
+    for what in ("zero", "random"):
+        world.reset(world.task.start(len(spec.scenarios) - 1), np.random.default_rng(0))
+        opening = spec.gripper.open
+        for tick in range(RANDOM_TICKS):
+            if tick % 10 == 0:
+                action = np.zeros(spec.action.size) if what == "zero" else rng.uniform(-1.0, 1.0, spec.action.size)
+            command = to_command(spec, world.stamp_ns, action, opening)
+            opening = command.gripper_opening
+            try:
+                state = world.step(command)
+            except RomanError as error:
+                yield f"{world.task.folder / world.task.scene}: {what} actions: {error}"
+                break
+            if not np.isfinite(state.object_positions).all():
+                yield f"{world.task.folder / world.task.scene}: {what} actions: an object is nowhere at tick {tick}"
+                break
+
+
+def _cameras(world: World) -> Problems:
+    """Every camera renders."""
+    for index in range(world.model.ncam):
+        name = world.model.camera(index).name
+        try:
+            Renderer(world, name, *SMALL).frame(world.physics_state())
+        except (ValueError, KeyError) as error:
+            yield f"{world.task.folder / world.task.scene}: camera {name!r} does not render: {error}"
+    if not world.model.ncam:
+        yield f"{world.task.folder / world.task.scene}: no camera: add one named overview, which videos are drawn from"
+
+
+def _starts(world: World, start: Start, count: int) -> Problems:
+    """A start is within reach, at rest without contacts in each other, and not solved already."""
+    task, name = world.task, start.name
+    for seed in range(count):
+        try:
+            state = world.reset(start, np.random.default_rng(seed))
+        except ValueError as error:
+            yield f"{_file(task, start)}: start {name}, seed {seed}: {error}: place it within reach"
+            return
+        if not state.is_finite():
+            yield f"{_file(task, start)}: start {name}, seed {seed}: the scene is not finite, or out of all bounds"
+            return
+        solved = task.achieved(world) if start.skill is None else world.skills[start.skill].achieved(world)
+        if solved:
+            where = _place(type(task if start.skill is None else task.skills[start.skill]).achieved)
+            yield f"{where}: start {name}, seed {seed}: success holds already: place it unsolved, or ask for more"
+            return
+        if seed == 0:
+            yield from _contacts(world, name)
+
+
+def _contacts(world: World, name: str) -> Problems:
+    """At rest nothing is deep in anything else."""
+    for _ in range(PROBE_TICKS):
+        world.step(hold(world.stamp_ns, world.task.spec.gripper.open))
+    contacts = world.data.contact
+    if len(contacts.dist) and contacts.dist.min() < -DEEPEST:
+        pair = contacts.geom[int(np.argmin(contacts.dist))]
+        geoms = " and ".join(repr(world.model.geom(int(geom)).name or f"geom {geom}") for geom in pair)
+        depth = -1e3 * contacts.dist.min()
+        yield (
+            f"{world.task.folder / world.task.scene}: start {name}: {geoms} are {depth:.1f} mm in each "
+            f"other at rest: expected less than {1e3 * DEEPEST:.0f} mm"
+        )
+
+
+def _demonstrations(world: World, start: Start, count: int) -> Problems:
+    """The demonstrators solve every start, as `collect` plays them."""
+    controller = OracleController(world.task, start.skill)
+    outcomes = [run_episode(world, controller, start, seed, NOISE).outcome for seed in range(count)]
+    failed = [(seed, outcome) for seed, outcome in enumerate(outcomes) if outcome != "success"]
+    if failed:
+        seed, outcome = failed[0]
+        yield (
+            f"{_file(world.task, start)}: demonstrator, start {start.name}: solves {count - len(failed)} of {count}: "
+            f"seed {seed} ends with {str(outcome).replace('_', ' ')}"
+        )
+
+
+def _file(task: SimTask, start: Start) -> str:
+    skill = start.skills[0]
+    kind = type(task.skills[skill])
+    return _place(kind.place if kind.place is not None else kind)
+
+
+def _place(thing: Any) -> str:
+    """File and line of a class or function."""
+    return f"{inspect.getsourcefile(thing)}, line {inspect.getsourcelines(thing)[1]}"
