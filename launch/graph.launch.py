@@ -12,7 +12,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from roman_moe.nodes.graph import NodeSpec, load_description, parse_arguments, resolve
+from roman_moe.nodes.bringup.graph import NodeSpec, load_description, parse_arguments, resolve
 
 DESCRIPTION = load_description()
 

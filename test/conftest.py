@@ -13,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from roman_moe.nodes.environment import DOMAIN, private_settings, reserved_domain
+from roman_moe.nodes.base.environment import DOMAIN, private_settings, reserved_domain
 
 # Tests' own processes import this checkout, installed or not, and a sourced ROS where there is one.
 ROOT = str(Path(__file__).parents[1])

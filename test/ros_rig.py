@@ -19,10 +19,10 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.process import make_executor
-from roman_moe.nodes.services import ParameterServices
-from roman_moe.nodes.topics import DIAGNOSTICS, Topic
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.process import make_executor
+from roman_moe.nodes.base.services import ParameterServices
+from roman_moe.nodes.base.topics import DIAGNOSTICS, Topic
 
 TIMEOUT = 300.0  # [s] for what takes milliseconds: only a hang reaches it
 

@@ -36,8 +36,8 @@ from worlds import TASK, roman_world
 from roman_moe.arms.config import ArmConfig, load_arm_config
 from roman_moe.core.action import Command
 from roman_moe.core.outcome import Outcome
-from roman_moe.nodes.process import leave, make_executor, ros_context
-from roman_moe.nodes.topics import CODEC
+from roman_moe.nodes.base.process import leave, make_executor, ros_context
+from roman_moe.nodes.base.topics import CODEC
 from roman_moe.sim.judge import Judge
 from roman_moe.tasks.roman.layout import rack_distance
 

@@ -33,12 +33,12 @@ from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.evaluation.disturbed import disturbed_copy
-from roman_moe.nodes.bringup import Graph, running_graph
-from roman_moe.nodes.graph import NodeSpec, load_description, resolve
-from roman_moe.nodes.monitor import RUNNING
-from roman_moe.nodes.peers import own_process
+from roman_moe.nodes.base.peers import own_process
+from roman_moe.nodes.base.topics import SCENE
+from roman_moe.nodes.bringup.bringup import Graph, running_graph
+from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.bringup.monitor import RUNNING
 from roman_moe.nodes.saboteur import FAULTS, Fault, LossyRelay, Saboteur
-from roman_moe.nodes.topics import SCENE
 
 AT_REST = 0.003  # [m] the hand swings by up to 2.7 mm on the arm's servos when its command stops
 START_PATIENCE = 90.0  # [s] for a dozen processes

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.bringup import running_graph
-from roman_moe.nodes.graph import load_description, resolve
+from roman_moe.nodes.bringup.bringup import running_graph
+from roman_moe.nodes.bringup.graph import load_description, resolve
 
 PATIENCE = 90.0  # [s]
 

@@ -22,10 +22,10 @@ from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import GATE
 from roman_moe.evaluation.disturbed import disturbed_copy
-from roman_moe.nodes.bringup import Graph, running_graph
-from roman_moe.nodes.graph import load_description, resolve
-from roman_moe.nodes.model_slot import SHA256
-from roman_moe.nodes.operator import node_of
+from roman_moe.nodes.bringup.bringup import Graph, running_graph
+from roman_moe.nodes.bringup.graph import load_description, resolve
+from roman_moe.nodes.bringup.operator import node_of
+from roman_moe.nodes.control.model_slot import SHA256
 from roman_moe.nodes.probe import Listener, Moment
 
 RAMP = 0.5  # [s] the nodes' default

@@ -28,8 +28,8 @@ from roman_moe.core.state import NANOSECONDS
 
 if TYPE_CHECKING:
     from roman_moe.control.identity import Identity
-    from roman_moe.nodes.bringup import Graph, Tick
-    from roman_moe.nodes.record import EpisodeRecord
+    from roman_moe.nodes.bringup.bringup import Graph, Tick
+    from roman_moe.nodes.bringup.record import EpisodeRecord
     from roman_moe.report.trace import Trace
 
 VIDEO_SIZE = (1280, 720)
@@ -144,7 +144,7 @@ class Demo:
         return 0 if record.success else 1
 
     def _run(self, console: Console) -> EpisodeRecord:
-        from roman_moe.nodes.bringup import run_episode
+        from roman_moe.nodes.bringup.bringup import run_episode
         from roman_moe.report.live import LiveView
 
         title = f"Scenario {self._number}, {self.controller}, seed {self.seed}"

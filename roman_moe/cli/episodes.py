@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from roman_moe.core.state import NANOSECONDS
 
 if TYPE_CHECKING:
-    from roman_moe.nodes.bringup import Graph
-    from roman_moe.nodes.monitor import Monitor, Standing, Tick
+    from roman_moe.nodes.bringup.bringup import Graph
+    from roman_moe.nodes.bringup.monitor import Monitor, Standing, Tick
     from roman_moe.report.live import LiveView
 
 RUNNING, SUCCESS = "running", "success"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from roman_moe.core.signals import SIGNALS
 
 if TYPE_CHECKING:
-    from roman_moe.nodes.bringup import Graph
+    from roman_moe.nodes.bringup.bringup import Graph
 
 STOP, REARM = " ", "r"
 HINT = "space stops the arm (software, no safety-rated emergency stop), r re-arms it"
@@ -87,7 +87,7 @@ class Keys:
 
     def obey(self, graph: Graph) -> None:
         """Stop or re-arm a graph's arm if that key was pressed."""
-        from roman_moe.nodes.operator import COMMANDERS
+        from roman_moe.nodes.bringup.operator import COMMANDERS
 
         for key in self.pressed():
             if key in (STOP, REARM):

@@ -33,8 +33,8 @@ class Lifecycle(Reach):
         """0 when the node has done it; a refusal leaves it as it was."""
         if not self.node or self.transition not in TRANSITIONS:
             raise ConfigError(f"expected NODE and one of {', '.join(TRANSITIONS)}, such as blender deactivate")
-        from roman_moe.nodes.operator import Refusal, operator
-        from roman_moe.nodes.snapshot import Watch
+        from roman_moe.nodes.bringup.operator import Refusal, operator
+        from roman_moe.nodes.bringup.snapshot import Watch
 
         with operator(self.ros_arguments) as person, Watch(person) as watch:
             try:

@@ -26,7 +26,7 @@ def stop(arguments: Sequence[str]) -> int | None:
 
 def command(rearm: bool, ros_arguments: Sequence[str]) -> int:
     """Stop or re-arm the graph, and print what its nodes answer; 0 when all have done it."""
-    from roman_moe.nodes.operator import operator
+    from roman_moe.nodes.bringup.operator import operator
 
     with operator(ros_arguments) as person:
         said = person.command("rearm" if rearm else "stop")

@@ -21,7 +21,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.report.live import LiveView
 
 if TYPE_CHECKING:
-    from roman_moe.nodes.graph import NodeSpec
+    from roman_moe.nodes.bringup.graph import NodeSpec
 
 LAB, SERVO = "lab", "servo"
 ARMS: Mapping[str, str] = {
@@ -96,7 +96,7 @@ class Run(Reach):
         _ = self.ros_arguments  # says what is wrong with them before anything starts
         if self.limits is not None:
             load_limits(self.limits)
-        from roman_moe.nodes.graph import load_description, resolve
+        from roman_moe.nodes.bringup.graph import load_description, resolve
 
         spec = load_manifest(self.controller).task
         arguments = {
@@ -131,7 +131,7 @@ class Run(Reach):
 
     def _run(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> None:
         """Run the graph and show it until a signal comes."""
-        from roman_moe.nodes.bringup import running_graph
+        from roman_moe.nodes.bringup.bringup import running_graph
 
         with (
             Keys() as keys,

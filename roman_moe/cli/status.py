@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from roman_moe.nodes.snapshot import GraphSnapshot, Watch
+    from roman_moe.nodes.bringup.snapshot import GraphSnapshot, Watch
 
 LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
 LEVELS = ("ok", "warning", "error", "stale")
@@ -52,8 +52,8 @@ class Status(Reach):
         """0 if every node is well, 1 if one is not."""
         if not 1.0 <= self.seconds <= 3600.0:
             raise ConfigError(f"--seconds {self.seconds}: expected 1 to 3600")
-        from roman_moe.nodes.operator import BLENDER, operator
-        from roman_moe.nodes.snapshot import Watch
+        from roman_moe.nodes.bringup.operator import BLENDER, operator
+        from roman_moe.nodes.bringup.snapshot import Watch
 
         console = Console()
         with operator(self.ros_arguments) as person, Watch(person) as watch:

@@ -18,7 +18,7 @@ from roman_moe.core.spec import GATE
 
 if TYPE_CHECKING:
     from roman_moe.control.manifest import Manifest
-    from roman_moe.nodes.operator import Operator
+    from roman_moe.nodes.bringup.operator import Operator
 
 MODEL = tyro.conf.arg(metavar="[MODEL]", help_behavior_hint=SILENT)
 
@@ -49,7 +49,7 @@ class Swap(Reach):
         wishes = [self.bundle is not None, self.model is not None, self.take_out, self.put_back]
         if sum(wishes) != 1 or (self.bundle is None) != bool(self.network):
             raise ConfigError("expected NETWORK MODEL, --bundle BUNDLE, or NETWORK with --take-out or --put-back")
-        from roman_moe.nodes.operator import operator
+        from roman_moe.nodes.bringup.operator import operator
 
         console = Console()
         with operator(self.ros_arguments) as person:
@@ -68,7 +68,7 @@ class Swap(Reach):
 
     def _swap_model(self, person: Operator, model: Path) -> str:
         from roman_moe.control.identity import identify
-        from roman_moe.nodes.operator import node_of
+        from roman_moe.nodes.bringup.operator import node_of
 
         file = find_shipped(model).resolve()
         person.set(node_of(self.network), "model", str(file))
@@ -78,7 +78,7 @@ class Swap(Reach):
         """All networks or none: what has changed over changes back if a later one is refused."""
         from roman_moe.control.bundle import load_bundle
         from roman_moe.control.identity import identify
-        from roman_moe.nodes.operator import Refusal, node_of
+        from roman_moe.nodes.bringup.operator import Refusal, node_of
 
         folder = find_shipped(bundle).resolve()
         loaded = load_bundle(folder)  # says what is wrong with it before anything changes
@@ -106,7 +106,7 @@ class Swap(Reach):
         return f"all {len(files)} networks run {identify(folder)}"
 
     def _set_taken_out(self, person: Operator, skills: Sequence[str]) -> str:
-        from roman_moe.nodes.operator import BLENDER
+        from roman_moe.nodes.bringup.operator import BLENDER
 
         out = set(filter(None, person.get(BLENDER, "taken_out")))
         out = out | {self.network} if self.take_out else out - {self.network}
@@ -118,7 +118,7 @@ class Swap(Reach):
 def running_manifest(person: Operator) -> Manifest:
     """Manifest of the bundle that a graph runs: it says which networks there are."""
     from roman_moe.control.manifest import load_manifest
-    from roman_moe.nodes.operator import BLENDER
+    from roman_moe.nodes.bringup.operator import BLENDER
 
     return load_manifest(str(person.get(BLENDER, "controller")))
 

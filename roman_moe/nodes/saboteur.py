@@ -25,10 +25,7 @@ from roman_moe.core.action import Command
 from roman_moe.core.bodies import Bodies, MessageError, scene_layout
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS, begins_anew
-from roman_moe.nodes.bringup import Graph
-from roman_moe.nodes.operator import node_of
-from roman_moe.nodes.probe import Probe
-from roman_moe.nodes.topics import (
+from roman_moe.nodes.base.topics import (
     CODEC,
     GATE_WEIGHTS,
     GRIPPER_COMMAND,
@@ -39,7 +36,10 @@ from roman_moe.nodes.topics import (
     Topic,
     expert_action,
 )
-from roman_moe.nodes.wire import BodiesReader, NumbersReader
+from roman_moe.nodes.base.wire import BodiesReader, NumbersReader
+from roman_moe.nodes.bringup.bringup import Graph
+from roman_moe.nodes.bringup.operator import node_of
+from roman_moe.nodes.probe import Probe
 
 MOVING = 0.05  # [m/s] commanded, from which the hand moves in earnest
 LOSS = 0.3

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rclpy.context import Context
 
 from roman_moe.core.state import NANOSECONDS, SceneState
-from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.topics import TRUTH_POSES, TWIST, TWIST_COMMAND
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.topics import TRUTH_POSES, TWIST, TWIST_COMMAND
 
 
 class StandInArm(RomanNode):

@@ -10,8 +10,8 @@ pytest.importorskip("rclpy")
 from roman_moe.bench import chaos
 from roman_moe.cli.chaos import survived
 from roman_moe.core.paths import find_shipped
-from roman_moe.nodes.base import MALFORMED
-from roman_moe.nodes.diagnostics import STATUS
+from roman_moe.nodes.base.diagnostics import STATUS
+from roman_moe.nodes.base.node import MALFORMED
 from roman_moe.nodes.saboteur import FAULTS, Saboteur
 
 

@@ -19,8 +19,8 @@ from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedE
 from roman_moe.report import plots
 
 pytest.importorskip("rclpy")
-bringup = pytest.importorskip("roman_moe.nodes.bringup")
-record = pytest.importorskip("roman_moe.nodes.record")
+bringup = pytest.importorskip("roman_moe.nodes.bringup.bringup")
+record = pytest.importorskip("roman_moe.nodes.bringup.record")
 
 TICKS = 24
 

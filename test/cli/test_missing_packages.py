@@ -98,8 +98,8 @@ def test_the_core_alone_names_everything_that_is_missing_at_once(tmp_path: Path)
     ("command", "code"),
     [
         ("evaluate oracle", "from roman_moe.cli.main import main; assert main(task) == 0"),
-        ("chaos", "import roman_moe.bench.chaos, roman_moe.bench.damage, roman_moe.nodes.lab_node"),
-        ("bench swap", "import roman_moe.bench.swap, roman_moe.nodes.lab_node"),
+        ("chaos", "import roman_moe.bench.chaos, roman_moe.bench.damage, roman_moe.nodes.arms.lab_node"),
+        ("bench swap", "import roman_moe.bench.swap, roman_moe.nodes.arms.lab_node"),
         ("bench graph", "import roman_moe.bench.graph"),
         ("collect", "import roman_moe.evaluation.collect"),
         ("export a b", "from roman_moe.cli.main import main; assert main(['export', 'models/roman', 'bundle']) == 0"),
@@ -108,7 +108,10 @@ def test_the_core_alone_names_everything_that_is_missing_at_once(tmp_path: Path)
             "train bc",
             "import roman_moe.learning.runs.clone, roman_moe.learning.algorithms.bc, roman_moe.learning.export",
         ),
-        ("demo", "import roman_moe.nodes.lab_node, roman_moe.report.video, roman_moe.sim.render, roman_moe.cli.demo"),
+        (
+            "demo",
+            "import roman_moe.nodes.arms.lab_node, roman_moe.report.video, roman_moe.sim.render, roman_moe.cli.demo",
+        ),
     ],
 )
 def test_what_a_command_does_not_name_it_does_not_import(command: str, code: str, tmp_path: Path) -> None:

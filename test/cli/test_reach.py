@@ -23,8 +23,8 @@ pytest.importorskip("rclpy")
 
 from rclpy.node import Node
 
-from roman_moe.nodes.process import make_executor, ros_context
-from roman_moe.nodes.topics import TWIST_COMMAND
+from roman_moe.nodes.base.process import make_executor, ros_context
+from roman_moe.nodes.base.topics import TWIST_COMMAND
 
 PATIENCE = 120.0  # [s] for what takes seconds: only a hang reaches it
 

@@ -25,7 +25,7 @@ from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.report.live import LiveView
 
 pytest.importorskip("rclpy")
-monitor = pytest.importorskip("roman_moe.nodes.monitor")
+monitor = pytest.importorskip("roman_moe.nodes.bringup.monitor")
 
 
 @pytest.mark.parametrize(

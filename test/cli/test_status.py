@@ -15,8 +15,8 @@ pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from roman_moe.nodes import snapshot
-from roman_moe.nodes.snapshot import GraphSnapshot
+from roman_moe.nodes.bringup import snapshot
+from roman_moe.nodes.bringup.snapshot import GraphSnapshot
 
 
 def seen() -> GraphSnapshot:

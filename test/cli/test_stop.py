@@ -12,7 +12,7 @@ from roman_moe.cli.stop import Stop
 
 pytest.importorskip("rclpy")
 
-from roman_moe.nodes import operator
+from roman_moe.nodes.bringup import operator
 
 
 @pytest.mark.parametrize("arguments", [["stop"], ["stop", "--rearm"], ["swap", "push", "--take-out"]])

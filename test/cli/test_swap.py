@@ -21,8 +21,8 @@ from roman_moe.core.errors import RomanError
 
 pytest.importorskip("rclpy")
 
-from roman_moe.nodes import operator
-from roman_moe.nodes.snapshot import Watch
+from roman_moe.nodes.bringup import operator
+from roman_moe.nodes.bringup.snapshot import Watch
 
 
 def one_line(capfd: pytest.CaptureFixture[str]) -> str:

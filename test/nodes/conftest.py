@@ -25,7 +25,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     from ros_rig import Rig
 
-    from roman_moe.nodes.process import ros_context
+    from roman_moe.nodes.base.process import ros_context
 
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
     with ros_context() as context:
@@ -39,7 +39,7 @@ def shared_rig(own_domain: int) -> Iterator[Rig]:
     """A rig whose graph the processes that the test starts are part of, and nobody else."""
     from ros_rig import Rig
 
-    from roman_moe.nodes.process import ros_context
+    from roman_moe.nodes.base.process import ros_context
 
     with ros_context() as context:
         rig = Rig(context)

@@ -24,9 +24,9 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
-from roman_moe.nodes.arm_bridge import REFUSED, ArmBridge
-from roman_moe.nodes.base import MALFORMED, NOT_FINITE
-from roman_moe.nodes.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
+from roman_moe.nodes.arms.arm_bridge import REFUSED, ArmBridge
+from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
+from roman_moe.nodes.base.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.03, 0.0, 0.0])  # so slow that a robot that stands still is no fault

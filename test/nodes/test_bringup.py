@@ -23,14 +23,14 @@ from roman_moe.control.controller import Controller
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import models_path
-from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.blender import MISSED_TICKS, Blender
-from roman_moe.nodes.bringup import Tick, node_class, run_episode, running_graph
-from roman_moe.nodes.environment import DISCOVERY, DOMAIN, PROFILES
-from roman_moe.nodes.graph import load_description, resolve
-from roman_moe.nodes.lab_node import LabNode
-from roman_moe.nodes.record import EpisodeRecord
-from roman_moe.nodes.topics import TWIST_COMMAND
+from roman_moe.nodes.arms.lab_node import LabNode
+from roman_moe.nodes.base.environment import DISCOVERY, DOMAIN, PROFILES
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.topics import TWIST_COMMAND
+from roman_moe.nodes.bringup.bringup import Tick, node_class, run_episode, running_graph
+from roman_moe.nodes.bringup.graph import load_description, resolve
+from roman_moe.nodes.bringup.record import EpisodeRecord
+from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
 from roman_moe.sim.episode import run_episode as run_in_process
 from roman_moe.sim.noise import PoseNoise
 from roman_moe.sim.world import World

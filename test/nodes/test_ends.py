@@ -21,16 +21,16 @@ from ros_rig import Rig
 from servo_bench import Bench
 
 from roman_moe.core.paths import config_path, models_path
-from roman_moe.nodes.process import ros_context
-from roman_moe.nodes.topics import Topic
+from roman_moe.nodes.base.process import ros_context
+from roman_moe.nodes.base.topics import Topic
 
 SERVO = Topic("/servo_node/delta_twist_cmds", TwistStamped)
 STAND_IN = Path(__file__).parents[1] / "servo_stand_in.py"
 END = 60.0  # [s] for what takes a second: this machine may be busy
 RAISES = """
 import sys
-from roman_moe.nodes import process
-from roman_moe.nodes.arm_bridge import ArmBridge
+from roman_moe.nodes.base import process
+from roman_moe.nodes.arms.arm_bridge import ArmBridge
 spin_once = process.StopSignals.spin_once
 def failing(self, executor, timeout):
     spin_once(self, executor, timeout)
@@ -78,7 +78,7 @@ def moving_bridge(rig: Rig, bundle: Path, *program: str) -> Iterator[subprocess.
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"])
 def test_a_signal_in_mid_motion_ends_at_rest(open_rig: Rig, bundle: Path, name: str) -> None:
-    with moving_bridge(open_rig, bundle, "-m", "roman_moe.nodes.arm_bridge") as process:
+    with moving_bridge(open_rig, bundle, "-m", "roman_moe.nodes.arms.arm_bridge") as process:
         process.send_signal(signal.Signals[f"SIG{name}"])
         open_rig.spin_until(lambda: process.poll() is not None, END)
         open_rig.spin_until(lambda: not moves(twists(open_rig)[-1]), END)
@@ -95,7 +95,7 @@ def test_a_mistake_that_escapes_ends_at_rest(open_rig: Rig, bundle: Path) -> Non
 
 
 def test_ctrl_c_ends_the_wait_for_a_servo(open_rig: Rig, bundle: Path) -> None:
-    command = [sys.executable, "-m", "roman_moe.nodes.arm_bridge", "--ros-args", "-p", "servo_timeout:=600.0"]
+    command = [sys.executable, "-m", "roman_moe.nodes.arms.arm_bridge", "--ros-args", "-p", "servo_timeout:=600.0"]
     command += ["-p", f"controller:={bundle}", "-p", f"config:={config_path('arms/ur.yaml')}"]
     with subprocess.Popen(command) as process:
         try:

@@ -13,8 +13,8 @@ from rclpy.node import Node
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
-from roman_moe.nodes import environment
-from roman_moe.nodes.environment import (
+from roman_moe.nodes.base import environment
+from roman_moe.nodes.base.environment import (
     DISCOVERY,
     DOMAIN,
     HIGHEST_DOMAIN,
@@ -25,7 +25,7 @@ from roman_moe.nodes.environment import (
     reserved_domain,
     ros_environment,
 )
-from roman_moe.nodes.process import ros_context
+from roman_moe.nodes.base.process import ros_context
 
 PATIENCE = 60.0  # [s] for two participants of a busy machine to find each other
 

@@ -13,8 +13,8 @@ from specs import SKILLS
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.core.tasks import task_folder
-from roman_moe.nodes.bringup import NODE_CLASSES, node_class
-from roman_moe.nodes.graph import load_description, parse_arguments, resolve
+from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class
+from roman_moe.nodes.bringup.graph import load_description, module_of, parse_arguments, resolve
 
 
 def edited(tmp_path: Path, old: str, new: str) -> Path:
@@ -41,7 +41,7 @@ def test_the_shipped_graph_has_one_expert_a_skill(bundle: Path) -> None:
 @pytest.mark.parametrize("arm", ["lab", "mock", "servo"])
 def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path, arm: str) -> None:
     for spec in resolve(load_description(), {"controller": str(bundle), "arm": arm}):
-        module = importlib.import_module(f"roman_moe.nodes.{spec.executable}")
+        module = importlib.import_module(module_of(spec.executable))
         node = getattr(module, NODE_CLASSES[spec.executable])
         declared = {field.name for field in dataclasses.fields(node.PARAMETERS)} | {"use_sim_time"}
         assert set(spec.parameters) <= declared, spec.name

@@ -22,12 +22,10 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.state import begins_anew
-from roman_moe.nodes.base import MALFORMED, NOT_FINITE
-from roman_moe.nodes.commanders import REFUSED
-from roman_moe.nodes.diagnostics import readable
-from roman_moe.nodes.lab_node import HELD_TICKS, LabNode
-from roman_moe.nodes.record import EpisodeRecord
-from roman_moe.nodes.topics import (
+from roman_moe.nodes.arms.lab_node import HELD_TICKS, LabNode
+from roman_moe.nodes.base.diagnostics import readable
+from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
+from roman_moe.nodes.base.topics import (
     CLOCK,
     CODEC,
     GATE_WEIGHTS,
@@ -39,6 +37,8 @@ from roman_moe.nodes.topics import (
     STOPPED,
     TWIST_COMMAND,
 )
+from roman_moe.nodes.bringup.record import EpisodeRecord
+from roman_moe.nodes.control.commanders import REFUSED
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])

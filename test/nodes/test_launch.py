@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from roman_moe.core.paths import launch_path
-from roman_moe.nodes.graph import load_description, resolve
-from roman_moe.nodes.monitor import Monitor
-from roman_moe.nodes.process import make_executor, ros_context
+from roman_moe.nodes.base.process import make_executor, ros_context
+from roman_moe.nodes.bringup.graph import load_description, resolve
+from roman_moe.nodes.bringup.monitor import Monitor
 
 launch = pytest.importorskip("launch")
 pytest.importorskip("launch_ros")

@@ -25,16 +25,16 @@ from roman_moe.arms.config import load_arm_config
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import config_path
-from roman_moe.nodes.base import CALLBACK_FAULTS, ILLEGAL, RomanNode
-from roman_moe.nodes.blender import Blender
-from roman_moe.nodes.bringup import NODE_CLASSES, node_class, running_graph
-from roman_moe.nodes.diagnostics import ERROR, OK
-from roman_moe.nodes.expert import ExpertNode
-from roman_moe.nodes.graph import NodeSpec, load_description, resolve
-from roman_moe.nodes.manipulation_network import ManipulationNetwork
-from roman_moe.nodes.observer import Observer
-from roman_moe.nodes.process import ros_context
-from roman_moe.nodes.topics import CODEC, SCENE, TWIST_COMMAND, Topic, expert_action
+from roman_moe.nodes.base.diagnostics import ERROR, OK
+from roman_moe.nodes.base.node import CALLBACK_FAULTS, ILLEGAL, RomanNode
+from roman_moe.nodes.base.process import ros_context
+from roman_moe.nodes.base.topics import CODEC, SCENE, TWIST_COMMAND, Topic, expert_action
+from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class, running_graph
+from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.control.blender import Blender
+from roman_moe.nodes.control.expert import ExpertNode
+from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.control.observer import Observer
 
 TRANSITIONS = {
     "unconfigured": {"configure", "shutdown"},

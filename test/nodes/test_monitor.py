@@ -13,10 +13,10 @@ from specs import GRIPPER_OPEN, SKILLS
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.core.action import Command
-from roman_moe.nodes.diagnostics import HARDWARE, PROCESS, STATUS, STOPPED, local_name
-from roman_moe.nodes.lab_node import LabNode
-from roman_moe.nodes.monitor import Monitor
-from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, ENDED, GRIPPER_COMMAND, OUTCOME, TICK, TWIST_COMMAND
+from roman_moe.nodes.arms.lab_node import LabNode
+from roman_moe.nodes.base.diagnostics import HARDWARE, PROCESS, STATUS, STOPPED, local_name
+from roman_moe.nodes.base.topics import CODEC, DIAGNOSTICS, ENDED, GRIPPER_COMMAND, OUTCOME, TICK, TWIST_COMMAND
+from roman_moe.nodes.bringup.monitor import Monitor
 
 TICK_NS = 50_000_000
 ONE = np.eye(len(SKILLS))

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from roman_moe.nodes.diagnostics import readable
-from roman_moe.nodes.news import News
+from roman_moe.nodes.base.diagnostics import readable
+from roman_moe.nodes.bringup.news import News
 
 WELL = {"stopped": "False", "taken_out": ""}
 

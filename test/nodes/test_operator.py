@@ -14,10 +14,10 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes import operator
-from roman_moe.nodes.operator import ARM_TOPIC, BLENDER, BRIDGE, Operator
-from roman_moe.nodes.process import make_executor, ros_context
-from roman_moe.nodes.topics import GRIPPER_COMMAND
+from roman_moe.nodes.base.process import make_executor, ros_context
+from roman_moe.nodes.base.topics import GRIPPER_COMMAND
+from roman_moe.nodes.bringup import operator
+from roman_moe.nodes.bringup.operator import ARM_TOPIC, BLENDER, BRIDGE, Operator
 
 FOREVER = 1e6  # [s]: what waits for it, the test's own time limit ends
 
@@ -122,7 +122,7 @@ def test_the_arms_topic_is_the_tables() -> None:
 def test_a_stop_imports_neither_messages_nor_what_draws_and_parses() -> None:
     heavy = {"tyro", "rich", "sensor_msgs", "geometry_msgs", "diagnostic_msgs", "onnxruntime", "mujoco"}
     code = (
-        "import sys; from roman_moe.cli import main, quick; import roman_moe.nodes.operator; "
+        "import sys; from roman_moe.cli import main, quick; import roman_moe.nodes.bringup.operator; "
         f"print({heavy!r} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

@@ -12,9 +12,9 @@ from ros_rig import Rig
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TASK_FILE
 from roman_moe.core.tasks import load_spec, task_folder
-from roman_moe.nodes.bringup import NODE_CLASSES, node_class
-from roman_moe.nodes.observer import Observer
-from roman_moe.nodes.pose_source import PoseSource
+from roman_moe.nodes.arms.pose_source import PoseSource
+from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class
+from roman_moe.nodes.control.observer import Observer
 
 
 @pytest.mark.parametrize(

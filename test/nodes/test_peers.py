@@ -20,14 +20,14 @@ from std_msgs.msg import String
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.paths import config_path
-from roman_moe.nodes.arm_bridge import ArmBridge
-from roman_moe.nodes.base import MALFORMED
-from roman_moe.nodes.environment import DISCOVERY, PROFILES, this_machine
-from roman_moe.nodes.mock_arm import MockArmNode
-from roman_moe.nodes.observer import Observer
-from roman_moe.nodes.peers import UNNAMED, TopicPublisher, names_of, own_process
-from roman_moe.nodes.process import PARENT_VARIABLE, make_executor, ros_context
-from roman_moe.nodes.topics import CODEC, ENDED, GRIPPER_COMMAND, HAND_STATE, SCENE, TWIST_COMMAND, Topic
+from roman_moe.nodes.arms.arm_bridge import ArmBridge
+from roman_moe.nodes.arms.mock_arm import MockArmNode
+from roman_moe.nodes.base.environment import DISCOVERY, PROFILES, this_machine
+from roman_moe.nodes.base.node import MALFORMED
+from roman_moe.nodes.base.peers import UNNAMED, TopicPublisher, names_of, own_process
+from roman_moe.nodes.base.process import PARENT_VARIABLE, make_executor, ros_context
+from roman_moe.nodes.base.topics import CODEC, ENDED, GRIPPER_COMMAND, HAND_STATE, SCENE, TWIST_COMMAND, Topic
+from roman_moe.nodes.control.observer import Observer
 
 START = 300.0  # [s] for a process; only a hang reaches it
 ONE, TWO = bytes(11) + b"1", bytes(11) + b"2"
@@ -57,8 +57,8 @@ def another(name: str, topic: Topic) -> Iterator[subprocess.Popen[str]]:
     script = f"""
 import sys
 from rclpy.node import Node
-from roman_moe.nodes import topics
-from roman_moe.nodes.process import ros_context
+from roman_moe.nodes.base import topics
+from roman_moe.nodes.base.process import ros_context
 with ros_context() as context:
     node = Node({name!r}, context=context)
     found = next(t for t in vars(topics).values() if isinstance(t, topics.Topic) and t.name == {topic.name!r})
@@ -161,7 +161,7 @@ def test_a_second_node_that_says_the_same_is_refused_unless_it_succeeds_a_killed
 
 def test_a_node_started_by_hand_is_refused_while_another_has_its_name(domain: None) -> None:
     environment = {key: value for key, value in os.environ.items() if key != PARENT_VARIABLE}
-    command = [sys.executable, "-m", "roman_moe.nodes.observer", "--ros-args", "-p", "task:=roman"]
+    command = [sys.executable, "-m", "roman_moe.nodes.control.observer", "--ros-args", "-p", "task:=roman"]
     with ros_context() as context:
         first, executor = Observer(context=context, parameters={"task": "roman"}), make_executor(context)
         first.start()

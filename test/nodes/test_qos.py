@@ -12,12 +12,12 @@ from ros_rig import Rig
 from scenes import hand_at, poses_at
 from specs import ROMAN
 
-from roman_moe.nodes.bringup import node_class
-from roman_moe.nodes.diagnostics import INCOMPATIBLE, INCOMPATIBLE_QOS
-from roman_moe.nodes.graph import load_description, resolve
-from roman_moe.nodes.observer import Observer
-from roman_moe.nodes.pose_source import PoseSource
-from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES, Topic
+from roman_moe.nodes.arms.pose_source import PoseSource
+from roman_moe.nodes.base.diagnostics import INCOMPATIBLE, INCOMPATIBLE_QOS
+from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES, Topic
+from roman_moe.nodes.bringup.bringup import node_class
+from roman_moe.nodes.bringup.graph import load_description, resolve
+from roman_moe.nodes.control.observer import Observer
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 

@@ -11,7 +11,7 @@ from specs import SKILLS
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.record import EpisodeRecord, EpisodeRecorder
+from roman_moe.nodes.bringup.record import EpisodeRecord, EpisodeRecorder
 
 
 def record() -> EpisodeRecord:

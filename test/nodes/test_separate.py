@@ -19,10 +19,10 @@ from worlds import TASK, roman_world
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.bringup import Graph, Tick, running_graph
-from roman_moe.nodes.environment import DOMAIN
-from roman_moe.nodes.graph import NodeSpec, load_description, resolve
-from roman_moe.nodes.process import PARENT_VARIABLE
+from roman_moe.nodes.base.environment import DOMAIN
+from roman_moe.nodes.base.process import PARENT_VARIABLE
+from roman_moe.nodes.bringup.bringup import Graph, Tick, running_graph
+from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
 from roman_moe.sim.episode import NOISE_STREAM, START_STREAM, generator
 from roman_moe.sim.noise import PoseNoise
 
@@ -119,8 +119,8 @@ def test_ctrl_c_ends_all_processes(bundle: Path, tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(
         textwrap.dedent(f"""
-        from roman_moe.nodes.bringup import running_graph
-        from roman_moe.nodes.graph import load_description, resolve
+        from roman_moe.nodes.bringup.bringup import running_graph
+        from roman_moe.nodes.bringup.graph import load_description, resolve
 
         specs = resolve(load_description(), {{"controller": {str(bundle)!r}, "episodes": 0}})
         try:
@@ -145,6 +145,6 @@ def test_ctrl_c_ends_all_processes(bundle: Path, tmp_path: Path) -> None:
 
 def test_nodes_end_with_the_process_that_started_them(bundle: Path) -> None:
     environment = {**os.environ, PARENT_VARIABLE: "-1"}
-    command = [sys.executable, "-m", "roman_moe.nodes.observer", "--ros-args", "-p", "task:=roman"]
+    command = [sys.executable, "-m", "roman_moe.nodes.control.observer", "--ros-args", "-p", "task:=roman"]
     finished = subprocess.run(command, env=environment, timeout=START, check=False)
     assert finished.returncode == 0

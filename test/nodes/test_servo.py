@@ -19,8 +19,8 @@ import pytest
 
 from roman_moe.control.limits import load_limits
 from roman_moe.core.paths import models_path
-from roman_moe.nodes.bringup import running_graph
-from roman_moe.nodes.graph import load_description, resolve
+from roman_moe.nodes.bringup.bringup import running_graph
+from roman_moe.nodes.bringup.graph import load_description, resolve
 
 STAND_IN = Path(__file__).parents[1] / "servo_stand_in.py"
 HANG = 600.0  # [s] of wall time, which only a hang reaches

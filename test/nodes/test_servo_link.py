@@ -16,8 +16,8 @@ from std_srvs.srv import SetBool
 
 from roman_moe.arms.config import load_arm_config
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.servo_link import ServoLink
-from roman_moe.nodes.topics import DIAGNOSTICS, Topic
+from roman_moe.nodes.arms.servo_link import ServoLink
+from roman_moe.nodes.base.topics import DIAGNOSTICS, Topic
 
 TWISTS = Topic("/servo_node/delta_twist_cmds", TwistStamped)
 

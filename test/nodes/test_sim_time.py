@@ -21,11 +21,10 @@ from roman_moe.core.action import Command
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.paths import config_path
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.nodes.arm_bridge import ArmBridge
-from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.blender import MISSED_TICKS, Blender
-from roman_moe.nodes.lab_node import LabNode
-from roman_moe.nodes.topics import (
+from roman_moe.nodes.arms.arm_bridge import ArmBridge
+from roman_moe.nodes.arms.lab_node import LabNode
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.topics import (
     CLOCK,
     CODEC,
     DIAGNOSTICS,
@@ -36,6 +35,7 @@ from roman_moe.nodes.topics import (
     Topic,
     expert_action,
 )
+from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
 
 STEP_NS = 10_000_000
 TICK_NS = 50_000_000

@@ -13,12 +13,12 @@ from rclpy.context import Context
 from rclpy.node import Node
 from specs import SKILLS
 
-from roman_moe.nodes import snapshot
-from roman_moe.nodes.diagnostics import HARDWARE
-from roman_moe.nodes.operator import Operator, node_of
-from roman_moe.nodes.process import ros_context
-from roman_moe.nodes.snapshot import EVERY_GRAPH_HAS, Counter, Watch
-from roman_moe.nodes.topics import CODEC, DIAGNOSTICS, GATE_WEIGHTS
+from roman_moe.nodes.base.diagnostics import HARDWARE
+from roman_moe.nodes.base.process import ros_context
+from roman_moe.nodes.base.topics import CODEC, DIAGNOSTICS, GATE_WEIGHTS
+from roman_moe.nodes.bringup import snapshot
+from roman_moe.nodes.bringup.operator import Operator, node_of
+from roman_moe.nodes.bringup.snapshot import EVERY_GRAPH_HAS, Counter, Watch
 
 
 def counted(sent: list[float], came: list[float]) -> Counter:

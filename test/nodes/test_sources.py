@@ -11,10 +11,10 @@ from scenes import hand_at, poses_at
 from specs import OBJECTS, ROMAN
 
 from roman_moe.core.messages import decode_hand_state, decode_object_poses, decode_scene
-from roman_moe.nodes.base import FUTURE, MALFORMED, NOT_FINITE
-from roman_moe.nodes.observer import LATE_POSES, Observer
-from roman_moe.nodes.pose_source import PoseSource
-from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
+from roman_moe.nodes.arms.pose_source import PoseSource
+from roman_moe.nodes.base.node import FUTURE, MALFORMED, NOT_FINITE
+from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
+from roman_moe.nodes.control.observer import LATE_POSES, Observer
 from roman_moe.sim.noise import PoseNoise
 
 TICK_NS = 50_000_000

@@ -26,13 +26,13 @@ from roman_moe.core.messages import decode_action, decode_twist, decode_weights
 from roman_moe.core.paths import models_path
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
-from roman_moe.nodes import model_slot
-from roman_moe.nodes.base import CALLBACK_FAULTS, RomanNode
-from roman_moe.nodes.blender import CONFLICTS, MISSED_TICKS, TAKEN_OUT, Blender
-from roman_moe.nodes.expert import ExpertNode
-from roman_moe.nodes.manipulation_network import ManipulationNetwork
-from roman_moe.nodes.model_slot import MODEL, REFUSED, SHA256, SWAPS
-from roman_moe.nodes.topics import CODEC, GATE_WEIGHTS, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.base.node import CALLBACK_FAULTS, RomanNode
+from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.control import model_slot
+from roman_moe.nodes.control.blender import CONFLICTS, MISSED_TICKS, TAKEN_OUT, Blender
+from roman_moe.nodes.control.expert import ExpertNode
+from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.control.model_slot import MODEL, REFUSED, SHA256, SWAPS
 
 TICK_NS = 50_000_000
 RAMP = 0.5  # [s] the default of all nodes

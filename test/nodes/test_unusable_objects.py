@@ -12,13 +12,13 @@ from scenes import hand_at, poses_at
 from specs import OBJECTS, ROMAN, SKILLS
 
 from roman_moe.control.guard import GuardStatus
-from roman_moe.nodes.base import MALFORMED, NOT_FINITE
-from roman_moe.nodes.blender import Blender
-from roman_moe.nodes.diagnostics import STALE, STATUS
-from roman_moe.nodes.expert import ExpertNode
-from roman_moe.nodes.manipulation_network import ManipulationNetwork
-from roman_moe.nodes.observer import Observer
-from roman_moe.nodes.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TWIST_COMMAND
+from roman_moe.nodes.base.diagnostics import STALE, STATUS
+from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
+from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TWIST_COMMAND
+from roman_moe.nodes.control.blender import Blender
+from roman_moe.nodes.control.expert import ExpertNode
+from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.control.observer import Observer
 
 TICK_NS = 50_000_000
 POSITIONS = np.array([each.position for each in ROMAN.objects.values()])

@@ -18,7 +18,7 @@ from specs import ACTION_LAYOUT, FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SCENES, SKI
 from roman_moe.core.bodies import MessageError
 from roman_moe.core.messages import message_stamp, read_bodies
 from roman_moe.core.state import SceneState
-from roman_moe.nodes.topics import (
+from roman_moe.nodes.base.topics import (
     CODEC,
     GATE_WEIGHTS,
     GRIPPER,
@@ -30,7 +30,7 @@ from roman_moe.nodes.topics import (
     expert_action,
     weights_of,
 )
-from roman_moe.nodes.wire import (
+from roman_moe.nodes.base.wire import (
     BodiesReader,
     BodiesWriter,
     NumbersReader,

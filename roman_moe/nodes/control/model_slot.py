@@ -17,7 +17,7 @@ from roman_moe.control.manifest import Manifest, load_manifest
 from roman_moe.control.swap import Bound, Loaded, Slot
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import GATE
-from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.base.node import RomanNode
 
 MODEL = "model"
 SHA256 = "sha256"
@@ -30,7 +30,7 @@ N = TypeVar("N")
 class ModelSlot(Generic[N]):
     """The network of one node, and the checks between a wish for another one and its first answer.
 
-    The wish comes on the thread of the parameter services (`nodes.services`), where the file is read, checked and
+    The wish comes on the thread of the parameter services (`nodes.base.services`), where the file is read, checked and
     warmed up; the answers are given on the control loop's, which is never held up by it.
 
     Args:

@@ -30,13 +30,11 @@ from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.messages import command_of, decode_weights, message_stamp
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS, SceneState
-from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.commanders import REFUSED, Commanders
-from roman_moe.nodes.diagnostics import ERROR, OK, WAITING, WARN
-from roman_moe.nodes.parameters import TaskParameters, declare, parameter
-from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.record import EpisodeRecorder
-from roman_moe.nodes.topics import (
+from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import (
     CLOCK,
     CODEC,
     FAULT,
@@ -50,6 +48,8 @@ from roman_moe.nodes.topics import (
     STOPPED,
     TRUTH_POSES,
 )
+from roman_moe.nodes.bringup.record import EpisodeRecorder
+from roman_moe.nodes.control.commanders import REFUSED, Commanders
 from roman_moe.sim.episode import Episode, Streams
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.urdf import arm_urdf, joint_names

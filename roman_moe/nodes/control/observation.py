@@ -12,8 +12,8 @@ from roman_moe.core.bodies import scene_layout
 from roman_moe.core.features import FeatureLayout, feature_layout
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
-from roman_moe.nodes.topics import SCENE
-from roman_moe.nodes.wire import BodiesReader
+from roman_moe.nodes.base.topics import SCENE
+from roman_moe.nodes.base.wire import BodiesReader
 
 
 class Observation:

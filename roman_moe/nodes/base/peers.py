@@ -17,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.process import PLACEHOLDER
+from roman_moe.nodes.base.process import PLACEHOLDER
 
 LOOK = 2.0  # [s] after which whoever is there has been found: on a busy machine it took 0.6 s
 STALL = 0.1  # [s] that count of one spin at most: a process that stood still has found nobody meanwhile

@@ -35,20 +35,20 @@ from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.messages import message_stamp
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.nodes.arm_gripper import Gripper, make_gripper, require
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.commanders import REFUSED, commanders
-from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
-from roman_moe.nodes.parameters import TaskParameters, declare, parameter
-from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.servo_link import ServoLink
-from roman_moe.nodes.topics import (
+from roman_moe.nodes.arms.arm_gripper import Gripper, make_gripper, require
+from roman_moe.nodes.arms.servo_link import ServoLink
+from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import (
     GRIPPER,
     GRIPPER_COMMAND,
     SENSOR_DATA,
     TWIST_COMMAND,
     Topic,
 )
+from roman_moe.nodes.control.commanders import REFUSED, commanders
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 COMMANDERS_PERIOD = 0.25  # [s] between two looks at who commands

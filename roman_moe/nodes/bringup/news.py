@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from roman_moe.nodes.blender import TAKEN_OUT
-from roman_moe.nodes.diagnostics import LAST_FAULT, STOPPED
-from roman_moe.nodes.model_slot import MODEL, SWAPS
-from roman_moe.nodes.parameters import AUTOSTART
+from roman_moe.nodes.base.diagnostics import LAST_FAULT, STOPPED
+from roman_moe.nodes.base.parameters import AUTOSTART
+from roman_moe.nodes.control.blender import TAKEN_OUT
+from roman_moe.nodes.control.model_slot import MODEL, SWAPS
 
 YES, NO = str(True), str(False)
 

@@ -17,13 +17,13 @@ from roman_moe.control.gate import Gate
 from roman_moe.control.limits import load_limits
 from roman_moe.control.swap import as_weights
 from roman_moe.core.spec import GATE
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, STALE, WAITING, WARN
-from roman_moe.nodes.model_slot import ModelSlot
-from roman_moe.nodes.observation import Observation, observations
-from roman_moe.nodes.parameters import declare, parameter
-from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import GATE_WEIGHTS, SCENE, weights_of
+from roman_moe.nodes.base.diagnostics import OK, STALE, WAITING, WARN
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.parameters import declare, parameter
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import GATE_WEIGHTS, SCENE, weights_of
+from roman_moe.nodes.control.model_slot import ModelSlot
+from roman_moe.nodes.control.observation import Observation, observations
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from rclpy.qos import qos_profile_parameter_events
 
 from roman_moe.arms.servo_parameters import NAMES, PREFIX, SINCE_JAZZY, ServoParameters, mismatch, servo_parameters
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.nodes.peers import UNNAMED, subscribers
-from roman_moe.nodes.process import make_executor
-from roman_moe.nodes.topics import Topic
+from roman_moe.nodes.base.peers import UNNAMED, subscribers
+from roman_moe.nodes.base.process import make_executor
+from roman_moe.nodes.base.topics import Topic
 
 if TYPE_CHECKING:
     from roman_moe.arms.config import TwistConfig
-    from roman_moe.nodes.base import RomanNode
+    from roman_moe.nodes.base.node import RomanNode
 
 POLL_PERIOD = 0.02  # [s]
 READ_TIMEOUT = 10.0  # [s] to read the parameters, from when Servo is there

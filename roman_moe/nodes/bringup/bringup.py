@@ -24,17 +24,17 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from roman_moe.control.manifest import load_manifest
-from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.children import Children
-from roman_moe.nodes.environment import ros_environment
-from roman_moe.nodes.graph import NodeSpec, load_description, resolve
-from roman_moe.nodes.monitor import Monitor, Tick
-from roman_moe.nodes.peers import refuse_namesakes
-from roman_moe.nodes.process import StopSignals, Terminated, make_executor, ros_context
-from roman_moe.nodes.record import EpisodeRecord
-from roman_moe.nodes.services import ParameterServices
-from roman_moe.nodes.topics import FAULT
+from roman_moe.core.errors import RomanError
+from roman_moe.nodes.base.environment import ros_environment
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.peers import refuse_namesakes
+from roman_moe.nodes.base.process import StopSignals, Terminated, make_executor, ros_context
+from roman_moe.nodes.base.services import ParameterServices
+from roman_moe.nodes.base.topics import FAULT
+from roman_moe.nodes.bringup.children import Children
+from roman_moe.nodes.bringup.graph import NodeSpec, load_description, module_of, resolve
+from roman_moe.nodes.bringup.monitor import Monitor, Tick
+from roman_moe.nodes.bringup.record import EpisodeRecord
 
 __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
 
@@ -56,7 +56,7 @@ NODE_CLASSES = {
     "expert": "ExpertNode",
     "blender": "Blender",
 }
-"""Executables of the graph: the module of `roman_moe.nodes` and the class in it."""
+"""Class of each executable of the graph."""
 
 
 class Graph:
@@ -254,9 +254,7 @@ def node_class(executable: str) -> type[RomanNode]:
     Raises:
         ConfigError: if there is no such executable.
     """
-    if executable not in NODE_CLASSES:
-        raise ConfigError(f"graph: unknown executable {executable!r}: expected one of {', '.join(NODE_CLASSES)}")
-    module = importlib.import_module(f"roman_moe.nodes.{executable}")
+    module = importlib.import_module(module_of(executable))
     found: type[RomanNode] = getattr(module, NODE_CLASSES[executable])
     return found
 

@@ -18,6 +18,12 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path, find_shipped
 from roman_moe.core.tasks import task_folder
 
+EXECUTABLES: Mapping[str, str] = {
+    **dict.fromkeys(("lab_node", "mock_arm", "arm_bridge", "pose_source"), "arms"),
+    **dict.fromkeys(("observer", "manipulation_network", "expert", "blender"), "control"),
+}
+"""Executables of the graph, and the package of `roman_moe.nodes` in which each has a module of its name."""
+
 Value = Any
 """bool, int, float or str: what a ROS parameter here may be."""
 
@@ -63,7 +69,7 @@ class NodeSpec:
 
     Attributes:
         name: of the node.
-        executable: module of `roman_moe.nodes`, and executable of lib/roman_moe.
+        executable: of lib/roman_moe, one of `EXECUTABLES`.
         parameters: its ROS parameters.
         remaps: other names for its topics, by the usual ones.
     """
@@ -72,6 +78,17 @@ class NodeSpec:
     executable: str
     parameters: Mapping[str, Value]
     remaps: Mapping[str, str] = field(default_factory=dict)
+
+
+def module_of(executable: str) -> str:
+    """Name of the module that an executable of the graph runs.
+
+    Raises:
+        ConfigError: if there is no such executable.
+    """
+    if executable not in EXECUTABLES:
+        raise ConfigError(f"graph: unknown executable {executable!r}: expected one of {', '.join(EXECUTABLES)}")
+    return f"roman_moe.nodes.{EXECUTABLES[executable]}.{executable}"
 
 
 def load_description(path: Path | None = None) -> Description:
@@ -123,7 +140,7 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
 def _topic_map(path: str, skills: tuple[str, ...]) -> Mapping[str, str]:
     if not path:
         return {}
-    from roman_moe.nodes.topic_map import read_topic_map  # needs rclpy
+    from roman_moe.nodes.bringup.topic_map import read_topic_map  # needs rclpy
 
     return read_topic_map(Path(path), skills)
 

@@ -25,14 +25,12 @@ from roman_moe.control.swap import Mask
 from roman_moe.core.action import ACTION_BOUND, Command, hold
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import begins_anew
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.commanders import CONFLICTS, LOOK_PERIOD
-from roman_moe.nodes.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
-from roman_moe.nodes.observation import Observation, observations
-from roman_moe.nodes.parameters import declare, parameter, texts_of
-from roman_moe.nodes.peers import names_of
-from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import (
+from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.parameters import declare, parameter, texts_of
+from roman_moe.nodes.base.peers import names_of
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import (
     GATE_WEIGHTS,
     GRIPPER,
     GRIPPER_COMMAND,
@@ -45,7 +43,9 @@ from roman_moe.nodes.topics import (
     tick_of,
     weights_of,
 )
-from roman_moe.nodes.topics import STOPPED as IS_STOPPED
+from roman_moe.nodes.base.topics import STOPPED as IS_STOPPED
+from roman_moe.nodes.control.commanders import CONFLICTS, LOOK_PERIOD
+from roman_moe.nodes.control.observation import Observation, observations
 
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"

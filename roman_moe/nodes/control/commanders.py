@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from roman_moe.arms.watch import OneCommander
 from roman_moe.control.guard import GuardStatus
 from roman_moe.core.state import VELOCITY_BOUND, within
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import ERROR, OK
-from roman_moe.nodes.peers import names_of
-from roman_moe.nodes.topics import GRIPPER_COMMAND, TWIST_COMMAND, Topic
+from roman_moe.nodes.base.diagnostics import ERROR, OK
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.peers import names_of
+from roman_moe.nodes.base.topics import GRIPPER_COMMAND, TWIST_COMMAND, Topic
 
 LOOK_PERIOD = 0.1  # [s] between two looks at who commands
 CONFLICTS = "conflicting_messages"

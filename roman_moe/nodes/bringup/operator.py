@@ -20,12 +20,12 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.environment import ros_environment
-from roman_moe.nodes.process import PLACEHOLDER, ros_context
+from roman_moe.nodes.base.environment import ros_environment
+from roman_moe.nodes.base.process import PLACEHOLDER, ros_context
 
 BLENDER, BRIDGE, GATE_NODE = "blender", "arm_bridge", "manipulation_network"
 ARM_TOPIC = "gripper_cmd"
-"""Topic to which whatever plays the arm subscribes, and nothing else of a graph; as `nodes.topics` has it."""
+"""Topic to which whatever plays the arm subscribes, and nothing else of a graph; as `nodes.base.topics` has it."""
 COMMANDERS = (BLENDER, BRIDGE)
 """Nodes that have a software stop, in the order of the commands' way."""
 SETTLE = 1.0  # [s] from the first of them that is found to the other one, unless it turns out that there is none

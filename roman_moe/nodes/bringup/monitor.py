@@ -19,13 +19,13 @@ from roman_moe.core.bodies import MessageError
 from roman_moe.core.messages import decode_tick
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.nodes.blender import MISSED_TICKS, TAKEN_OUT
-from roman_moe.nodes.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local_name
-from roman_moe.nodes.model_slot import MODEL
-from roman_moe.nodes.news import News
-from roman_moe.nodes.parameters import AUTOSTART
-from roman_moe.nodes.process import remap_arguments
-from roman_moe.nodes.topics import DIAGNOSTICS, ENDED, HELD_TICKS, OUTCOME, TICK
+from roman_moe.nodes.base.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local_name
+from roman_moe.nodes.base.parameters import AUTOSTART
+from roman_moe.nodes.base.process import remap_arguments
+from roman_moe.nodes.base.topics import DIAGNOSTICS, ENDED, HELD_TICKS, OUTCOME, TICK
+from roman_moe.nodes.bringup.news import News
+from roman_moe.nodes.control.blender import MISSED_TICKS, TAKEN_OUT
+from roman_moe.nodes.control.model_slot import MODEL
 
 
 @dataclass(frozen=True, slots=True, eq=False)

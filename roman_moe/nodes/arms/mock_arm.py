@@ -15,12 +15,12 @@ from roman_moe.arms.mock import MockArm
 from roman_moe.core.action import hold
 from roman_moe.core.messages import command_of
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.nodes.base import RomanNode
-from roman_moe.nodes.commanders import REFUSED, Commanders
-from roman_moe.nodes.diagnostics import OK, WAITING, WARN
-from roman_moe.nodes.parameters import TaskParameters, declare
-from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES
+from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.parameters import TaskParameters, declare
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES
+from roman_moe.nodes.control.commanders import REFUSED, Commanders
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from roman_moe.core.bodies import scene_layout
 from roman_moe.core.state import HandState, ObjectPoses
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, WAITING, WARN
-from roman_moe.nodes.parameters import TaskParameters, declare, parameter
-from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import HAND_STATE, OBJECT_POSES, SCENE
+from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, SCENE
 
 LATE_POSES = "late_poses"
 RECENT = 16  # poses that are kept: a hand's state may come after poses of a later moment, but not much later

@@ -30,12 +30,12 @@ from roman_moe.core.errors import RomanError
 from roman_moe.core.messages import check_turns
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses
-from roman_moe.nodes.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
-from roman_moe.nodes.parameters import AUTOSTART, declare_autostart
-from roman_moe.nodes.peers import TopicPublisher, own_process, publishers_of
-from roman_moe.nodes.process import PARENT_VARIABLE, remap_arguments
-from roman_moe.nodes.topics import CODEC, ENDED, HAND_STATE, TWIST, TWIST_COMMAND, Topic
-from roman_moe.nodes.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
+from roman_moe.nodes.base.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
+from roman_moe.nodes.base.parameters import AUTOSTART, declare_autostart
+from roman_moe.nodes.base.peers import TopicPublisher, own_process, publishers_of
+from roman_moe.nodes.base.process import PARENT_VARIABLE, remap_arguments
+from roman_moe.nodes.base.topics import CODEC, ENDED, HAND_STATE, TWIST, TWIST_COMMAND, Topic
+from roman_moe.nodes.base.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class RomanNode(LifecycleNode):
             namespace=namespace,
             cli_args=remap_arguments(remaps or {}),
             parameter_overrides=[Parameter(key, value=value) for key, value in (parameters or {}).items()],
-            start_parameter_services=False,  # see `nodes.services`
+            start_parameter_services=False,  # see `nodes.base.services`
         )
         self.diagnostics = Diagnostics(self)
         self.diagnostics.fact({PROCESS: self._self.process.hex()}, at_once=False)  # in the first report

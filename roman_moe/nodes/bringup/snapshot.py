@@ -17,10 +17,10 @@ from rclpy.serialization import deserialize_message
 from roman_moe.core.bodies import MessageError, hand_in
 from roman_moe.core.messages import decode_weights, read_bodies
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.nodes.diagnostics import local_name
-from roman_moe.nodes.operator import BLENDER, FIND_PATIENCE, GATE_NODE, Operator, node_of
-from roman_moe.nodes.process import PLACEHOLDER
-from roman_moe.nodes.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
+from roman_moe.nodes.base.diagnostics import local_name
+from roman_moe.nodes.base.process import PLACEHOLDER
+from roman_moe.nodes.base.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
+from roman_moe.nodes.bringup.operator import BLENDER, FIND_PATIENCE, GATE_NODE, Operator, node_of
 
 EVERY_GRAPH_HAS = ("observer", BLENDER, GATE_NODE)
 WITHOUT_WEIGHTS = 2.0  # [s] two reports' time, after which no weights are waited for: a graph at rest sends none

@@ -21,7 +21,7 @@ from roman_moe.arms.config import GripperConfig
 from roman_moe.arms.convert import gripper_position, reachable
 from roman_moe.arms.gripping import GripperTask, Stage
 from roman_moe.core.errors import MissingDependencyError, RomanError
-from roman_moe.nodes.base import RomanNode
+from roman_moe.nodes.base.node import RomanNode
 
 REPEAT_PERIOD = 0.5  # [s] after which a topic's opening is published again: a subscriber may have come later
 

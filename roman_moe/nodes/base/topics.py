@@ -28,7 +28,7 @@ from roman_moe.core.messages import (
     tick_names,
 )
 from roman_moe.core.spec import TaskSpec
-from roman_moe.nodes.wire import Numbers
+from roman_moe.nodes.base.wire import Numbers
 
 _STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 # takes what any camera's or driver's publisher offers, best effort or reliable (REP 2003)

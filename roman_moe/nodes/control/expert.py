@@ -8,13 +8,13 @@ from typing import Any
 from roman_moe.control.expert import Expert
 from roman_moe.control.limits import load_limits
 from roman_moe.control.swap import as_action
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK, STALE, WAITING, WARN
-from roman_moe.nodes.model_slot import ModelSlot
-from roman_moe.nodes.observation import Observation, observations
-from roman_moe.nodes.parameters import declare, parameter
-from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import SCENE, action_of, expert_action
+from roman_moe.nodes.base.diagnostics import OK, STALE, WAITING, WARN
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.parameters import declare, parameter
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import SCENE, action_of, expert_action
+from roman_moe.nodes.control.model_slot import ModelSlot
+from roman_moe.nodes.control.observation import Observation, observations
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_policy_name_from_kind
 
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.nodes.topics import DIAGNOSTICS
+from roman_moe.nodes.base.topics import DIAGNOSTICS
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

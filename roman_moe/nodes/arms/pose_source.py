@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from roman_moe.core.state import ObjectPoses, begins_anew
-from roman_moe.nodes.base import NOT_FINITE, RomanNode
-from roman_moe.nodes.diagnostics import OK
-from roman_moe.nodes.parameters import TaskParameters, declare, parameter
-from roman_moe.nodes.process import leave, run_node
-from roman_moe.nodes.topics import OBJECT_POSES, TRUTH_POSES
+from roman_moe.nodes.base.diagnostics import OK
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import OBJECT_POSES, TRUTH_POSES
 from roman_moe.sim.noise import PoseNoise
 
 

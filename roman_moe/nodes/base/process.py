@@ -21,8 +21,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from roman_moe.core.errors import RomanError
 from roman_moe.core.signals import SIGNALS
-from roman_moe.nodes.environment import check_domain
-from roman_moe.nodes.services import ParameterServices
+from roman_moe.nodes.base.environment import check_domain
+from roman_moe.nodes.base.services import ParameterServices
 
 PLACEHOLDER = "_UNKNOWN_"
 """In rclpy's name and namespace of the node of an endpoint whose node is not discovered yet."""
@@ -166,7 +166,9 @@ def _spin(make: Callable[..., Any], context: Context, signals: StopSignals, pare
         with ParameterServices(context, make_executor(context)) as services:
             services.add(node)
             if parent is None:  # nobody has looked before
-                from roman_moe.nodes.peers import refuse_namesakes  # here: a stop needs none of it, and must be quick
+                from roman_moe.nodes.base.peers import (
+                    refuse_namesakes,  # here: a stop needs none of it, and must be quick
+                )
 
                 refuse_namesakes(node, [node.get_name()], lambda: signals.spin_once(executor, SPIN_PERIOD))
             try:

@@ -25,8 +25,8 @@ from typing import IO, Any
 import yaml
 
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.graph import NodeSpec
-from roman_moe.nodes.process import PARENT_VARIABLE, REFUSED, remap_arguments
+from roman_moe.nodes.base.process import PARENT_VARIABLE, REFUSED, remap_arguments
+from roman_moe.nodes.bringup.graph import NodeSpec, module_of
 
 CHECK_PERIOD = 0.1  # [s]
 SILENCE = 4.0  # [s] without a report (there is one every second), after which a node counts as frozen: as nav2 has it
@@ -86,7 +86,7 @@ class Children:
         file = Path(self._folder.name) / f"{spec.name}.yaml"
         # a file, since text such as "6" would become a number on the command line
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}), encoding="utf-8")
-        command = [sys.executable, "-m", f"roman_moe.nodes.{spec.executable}"]
+        command = [sys.executable, "-m", module_of(spec.executable)]
         command += self._ros_arguments  # before the file: what it sets holds, as in one process
         command += ["--ros-args", "-r", f"__node:={spec.name}", "--params-file", str(file)]
         command += remap_arguments(spec.remaps)
@@ -198,7 +198,7 @@ def _last_line(child: _Child) -> str:
 
 def _environment() -> dict[str, str]:
     environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     if root.name not in ("site-packages", "dist-packages"):  # a checkout that is not installed
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     return environment

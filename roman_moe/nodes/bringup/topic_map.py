@@ -11,8 +11,8 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from roman_moe.core.config import read_yaml
 from roman_moe.core.errors import ConfigError
-from roman_moe.nodes import topics
-from roman_moe.nodes.topics import Topic, expert_action
+from roman_moe.nodes.base import topics
+from roman_moe.nodes.base.topics import Topic, expert_action
 
 
 def topic_names(skills: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""What moves: the simulated arm, the mock, the bridge to a robot; and where poses come from."""

@@ -1,0 +1,1 @@
+"""What every node stands on: life cycle, parameters, topics, wire, diagnostics, processes."""

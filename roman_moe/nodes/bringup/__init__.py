@@ -1,0 +1,1 @@
+"""Describes, starts, supervises and watches the graph."""

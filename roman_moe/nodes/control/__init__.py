@@ -1,0 +1,1 @@
+"""From scene to command: observer, gating network, experts, blender."""
