@@ -79,7 +79,8 @@ class Evaluate:
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
-        from roman_moe.evaluation.controllers import ORACLE, make_controller, task_of
+        from roman_moe.control.identity import ORACLE
+        from roman_moe.evaluation.controllers import make_controller, task_of
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.arm_spec import load_arm
         from roman_moe.sim.noise import PoseNoise

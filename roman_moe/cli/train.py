@@ -190,11 +190,13 @@ class Bc(Training):
 
     def main(self) -> int:
         """0 when the bundle is written."""
+        from roman_moe.control.bundle_writer import check_replaceable
         from roman_moe.demos.dataset import dataset_spec
         from roman_moe.learning.recipes.cloning import load_recipe
         from roman_moe.learning.runs.clone import clone_bundle
 
         self.check()
+        check_replaceable(self.new_bundle, self.force)  # before anything is read
         spec = dataset_spec(self.demos)
         names = parse_names(self.networks, spec.networks, "--networks")
         out, recipe = self.new_bundle, load_recipe(self._recipe(), spec)

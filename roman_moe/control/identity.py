@@ -9,6 +9,9 @@ from pathlib import Path
 from roman_moe.control.manifest import load_manifest, read_network
 from roman_moe.core.paths import find_shipped
 
+ORACLE = "oracle"
+"""Name of the scripted demonstrators, where a controller is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -16,7 +19,7 @@ class Identity:
 
     Attributes:
         path: of the folder or file, from the root.
-        sha256: of the bundle's networks, rates and scale (`Manifest.digest`), or of the file; in hexadecimal.
+        sha256: of the bundle's networks, rates and task (`Manifest.digest`), or of the file; in hexadecimal.
     """
 
     path: Path

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.controller import ControlStep, Driver
+from roman_moe.control.identity import ORACLE
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import move, scratch_folder
 from roman_moe.core.provenance import git_commit
@@ -26,7 +27,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
-from roman_moe.evaluation.controllers import ORACLE, make_controller
+from roman_moe.evaluation.controllers import make_controller
 from roman_moe.evaluation.evaluate import shared_world
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.sim.episode import (

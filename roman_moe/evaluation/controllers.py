@@ -7,7 +7,7 @@ import numpy as np
 from roman_moe.control.alone import Alone
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller, ControlStep, Driver
-from roman_moe.control.identity import identify
+from roman_moe.control.identity import ORACLE, identify
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
@@ -20,8 +20,6 @@ from roman_moe.core.tasks import known_tasks
 from roman_moe.sim.motions import leading_skill
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import SimTask
-
-ORACLE = "oracle"
 
 
 class OracleController:

@@ -56,7 +56,7 @@ def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["export", "bundle", "demo", "--force"], "demo: holds demo.mp4, which is no part of a bundle"),
         (["export", "nosuch", "bundle", "--force"], "nosuch: no such folder"),
         (["export", "bundle", "bundle", "--force", "--evaluation", "report.json"], "report.json: not valid JSON"),
-        (["evaluate", "nosuch", "--json", "report.json"], "nosuch: no such bundle folder"),
+        (["evaluate", "nosuch", "--json", "report.json"], "nosuch: no such folder"),
         (["bench", "control", "--controller", "nosuch", "--json", "report.json"], "nosuch: no such folder"),
         (["chaos", "--controller", "nosuch", "--json", "report.json"], "nosuch: no such folder"),
         (["ablate", "--out", "ablation", "--methods", "nosuch"], "nosuch"),

@@ -8,9 +8,9 @@ from typing import Any
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
+from roman_moe.control.identity import ORACLE
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import GATE
-from roman_moe.evaluation.controllers import ORACLE
 
 _CONDITIONS = (
     *("controller_sha256", "task_sha256", "sim_arm", "noise_bound_m", "noise_kind", "delay_ticks", "lost_share", "seed"),
