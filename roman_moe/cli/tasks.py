@@ -112,7 +112,7 @@ class Check:
 class New:
     """Write the smallest complete task, to begin one's own with."""
 
-    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder to write; its name becomes the task's."""
 
     def main(self) -> int:

@@ -63,4 +63,4 @@ class Place(SimSkill):
         return velocity, OPEN if distance(state) < 0.006 and block[2] < mark[2] + 0.003 else CLOSE
 
     def leads(self, state: SceneState) -> bool:
-        return not is_placed(state) or is_beside(state, state.position("mark"), radius=0.03, height=0.10)
+        return not is_placed(state) or is_beside(state, state.position("block"), radius=0.02, height=0.10)
