@@ -69,9 +69,10 @@ def own_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield domain
 
 
-# A shell that starts us in the background has Ctrl-C ignored, and our own children with us: tests send it, too.
+# A shell that starts us in the background, or nohup, has signals ignored, and our own children with us: tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # likewise nohup
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
