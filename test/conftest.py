@@ -69,7 +69,7 @@ def own_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield domain
 
 
-# A shell that starts us in the background, or nohup, has signals ignored, and our own children with us: tests send them.
+# A shell that starts us in the background, or nohup, ignores signals, and so would our own children: tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, signal.SIG_DFL)
