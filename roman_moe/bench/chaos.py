@@ -38,7 +38,7 @@ from roman_moe.nodes.base.topics import SCENE
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.bringup.monitor import RUNNING
-from roman_moe.nodes.saboteur import FAULTS, Fault, LossyRelay, Saboteur
+from roman_moe.testing.saboteur import FAULTS, Fault, LossyRelay, Saboteur
 
 AT_REST = 0.003  # [m] the hand swings by up to 2.7 mm on the arm's servos when its command stops
 START_PATIENCE = 90.0  # [s] for a dozen processes
@@ -256,7 +256,7 @@ def _swap_to_damaged(
     bundle_path: str | Path, folder: Path, others: Path, start: str, count: int, seed: int
 ) -> dict[str, Any]:
     """Ask an expert in motion for one damaged network after the other."""
-    from roman_moe.bench.damage import damaged_models
+    from roman_moe.testing.damage import damaged_models
 
     bundle = load_bundle(bundle_path)
     skill = bundle.skills[0]

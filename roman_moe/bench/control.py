@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.bench.scenes import random_scene
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.core.state import NANOSECONDS
+from roman_moe.testing.scenes import random_scene
 
 WARM_UP_TICKS = 200
 

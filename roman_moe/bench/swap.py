@@ -26,7 +26,7 @@ from roman_moe.nodes.bringup.bringup import Graph, running_graph
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.operator import node_of
 from roman_moe.nodes.control.model_slot import SHA256
-from roman_moe.nodes.probe import Listener, Moment
+from roman_moe.testing.probe import Listener, Moment
 
 RAMP = 0.5  # [s] the nodes' default
 GATE_SHARE = 5  # every so many swaps it is the gate's turn

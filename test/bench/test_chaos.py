@@ -12,7 +12,7 @@ from roman_moe.cli.chaos import survived
 from roman_moe.core.paths import find_shipped
 from roman_moe.nodes.base.diagnostics import STATUS
 from roman_moe.nodes.base.node import MALFORMED
-from roman_moe.nodes.saboteur import FAULTS, Saboteur
+from roman_moe.testing.saboteur import FAULTS, Saboteur
 
 
 @pytest.mark.slow

@@ -98,7 +98,7 @@ def test_the_core_alone_names_everything_that_is_missing_at_once(tmp_path: Path)
     ("command", "code"),
     [
         ("evaluate oracle", "from roman_moe.cli.main import main; assert main(task) == 0"),
-        ("chaos", "import roman_moe.bench.chaos, roman_moe.bench.damage, roman_moe.nodes.arms.lab_node"),
+        ("chaos", "import roman_moe.bench.chaos, roman_moe.testing.damage, roman_moe.nodes.arms.lab_node"),
         ("bench swap", "import roman_moe.bench.swap, roman_moe.nodes.arms.lab_node"),
         ("bench graph", "import roman_moe.bench.graph"),
         ("collect", "import roman_moe.evaluation.collect"),

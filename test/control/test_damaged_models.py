@@ -13,10 +13,10 @@ import pytest
 from bundles import tiny_network, write_tiny_bundle
 from specs import FEATURES
 
-from roman_moe.bench.damage import damaged_models
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.testing.damage import damaged_models
 
 COUNT = 200
 MOST_MEMORY = 400  # [MB] of the process in all, of which the runtime takes 80

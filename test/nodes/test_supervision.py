@@ -20,7 +20,7 @@ from roman_moe.nodes.base.environment import DOMAIN
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
 from roman_moe.nodes.bringup.children import DEAF_LIMIT, RESTART_LIMIT, START_PATIENCE, Children
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
-from roman_moe.nodes.probe import Probe
+from roman_moe.testing.probe import Probe
 
 START = 300.0  # [s] for a dozen processes; only a hang reaches it
 

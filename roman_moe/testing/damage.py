@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from roman_moe.bench.wrong_models import wrong_models
 from roman_moe.control.manifest import MANIFEST_NAME
 from roman_moe.core.errors import ConfigError
+from roman_moe.testing.wrong_models import wrong_models
 
 Writer = Callable[[Path], None]
 """Makes the file, given its path; the folder is there, and empty."""

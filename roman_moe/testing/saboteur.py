@@ -39,7 +39,7 @@ from roman_moe.nodes.base.topics import (
 from roman_moe.nodes.base.wire import BodiesReader, NumbersReader
 from roman_moe.nodes.bringup.bringup import Graph
 from roman_moe.nodes.bringup.operator import node_of
-from roman_moe.nodes.probe import Probe
+from roman_moe.testing.probe import Probe
 
 MOVING = 0.05  # [m/s] commanded, from which the hand moves in earnest
 LOSS = 0.3
