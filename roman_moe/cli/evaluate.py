@@ -43,7 +43,7 @@ class Evaluate:
     """Scenarios, such as 6, 0-6 or 0,3,6; all of them if neither scenarios nor skills are given."""
 
     skills: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)] = ""
-    """Skills, each with its expert alone: some such as push,button, or all."""
+    """Skills, each with its expert alone: some, with commas between, or all; `roman-moe tasks info TASK` lists them."""
 
     episodes: Number = 100
     """Episodes per scenario and per skill."""

@@ -46,7 +46,7 @@ class Export:
     """With --from: file to write, SKILL.onnx if not given; or the folder of a bundle whose network it replaces."""
 
     features: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)] = ""
-    """With --from: features that it observes, in order, such as rack.x,rack.y; docs/networks.md has the default."""
+    """With --from: features that it observes, in order; what the task says if not given."""
 
     rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = None
     """With --from: at which it was trained to run; the task's, 20 for an expert of roman, if not given."""

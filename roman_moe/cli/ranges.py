@@ -1,4 +1,4 @@
-"""Lists as people type them: `0-6`, `0,2,5`, `push,button`, `all`. Answers keep the allowed order, each item once."""
+"""Lists as people type them: `0-6`, `0,2,5`, `one,two`, `all`. Answers keep the allowed order, each item once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parse_numbers(text: str, allowed: Sequence[int], what: str) -> tuple[int, ..
 
 
 def parse_names(text: str, allowed: Sequence[str], what: str) -> tuple[str, ...]:
-    """Names in text such as "push", "push,button" or "all".
+    """Names in text: one, several with commas between, or "all".
 
     Args:
         text: what was typed.

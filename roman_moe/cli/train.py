@@ -146,7 +146,7 @@ class Expert(Hybrid):
     """Train the expert of one skill."""
 
     skill: tyro.conf.Positional[str]
-    """The expert's skill, such as push."""
+    """The expert's skill; `roman-moe tasks info TASK` lists them."""
 
     def main(self) -> int:
         """0 when it is trained."""
@@ -178,7 +178,7 @@ class Bc(Training):
     """YAML file with every number of the training; config/training/bc.yaml if not given."""
 
     networks: Names = ALL
-    """All, or some, such as push,gate: with --force the others stay as they are in the bundle."""
+    """All, or some with commas between: with --force the others stay as they are in the bundle."""
 
     @property
     def new_bundle(self) -> Path:

@@ -26,7 +26,7 @@ YAW = "yaw"
 
 
 def axes(name: str) -> tuple[str, ...]:
-    """Feature names of a 3-vector: `axes("rack") == ("rack.x", "rack.y", "rack.z")`."""
+    """Feature names of a 3-vector: `axes("hand_position")` is `("hand_position.x", ...)`."""
     return tuple(f"{name}.{axis}" for axis in AXES)
 
 

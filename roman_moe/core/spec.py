@@ -223,7 +223,7 @@ class TaskSpec:
         skills: by name, in the order of the gate's weights and in which the long task needs them.
         gate: what the gating network sees.
         scenarios: from which skills on the long task begins, by number.
-        flags: names of what is true or false, such as whether a button has been pressed.
+        flags: names of what is true or false, such as whether a door is locked.
         title: name for people; the name if not given.
         control_rate: of scenes, experts and commands [Hz].
         gate_rate: of the gating network [Hz].

@@ -220,7 +220,7 @@ class Start:
 
     Attributes:
         task: which it is of.
-        name: "push", or "scenario_6".
+        name: of the skill, or "scenario_6".
         stage: how many skills are already done.
         skill: the skill to do, or None for the whole task from here on.
         handed_over: the hand is where the skill before has left it, not near home: ours, for training. Starts of the

@@ -474,7 +474,7 @@ def test_an_unknown_skill_is_not_taken_out(rig: Rig, bundle: Path) -> None:
     for wrong in ("push,pull", [1, 2], True):
         result = rig.set("blender", TAKEN_OUT, wrong)
         assert not result.successful
-        assert "expected a list of skills, such as [push, pull]" in result.reason
+        assert "expected a list of skills, such as [one, two]" in result.reason
     assert node.get_parameter(TAKEN_OUT).value == []
     assert rig.set("blender", TAKEN_OUT, ["push", "pull"]).successful
     assert node.get_parameter(TAKEN_OUT).value == ["push", "pull"]

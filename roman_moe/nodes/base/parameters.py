@@ -37,7 +37,7 @@ _TYPES = {
     "int": (Parameter.Type.INTEGER, "a whole number"),
     "float": (Parameter.Type.DOUBLE, "a number with a decimal point"),
     "str": (Parameter.Type.STRING, "text"),
-    "tuple[str, ...]": (Parameter.Type.STRING_ARRAY, "a list of texts, such as [push, pull]"),
+    "tuple[str, ...]": (Parameter.Type.STRING_ARRAY, "a list of texts, such as [one, two]"),
 }
 """ROS type and description for errors, by annotation (texts, since annotations are not evaluated)."""
 

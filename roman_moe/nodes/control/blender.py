@@ -193,7 +193,7 @@ class Blender(RomanNode):
 
     def _taken_out_wrongly(self, skills: tuple[str, ...] | None) -> str:
         if skills is None:
-            return f"{TAKEN_OUT}: expected a list of skills, such as [push, pull]"
+            return f"{TAKEN_OUT}: expected a list of skills, such as [one, two]"
         for skill in skills:
             if self._skills and skill not in self._skills:
                 return f"{TAKEN_OUT}: unknown skill {skill!r}: expected some of {', '.join(self._skills)}"
