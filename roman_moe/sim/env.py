@@ -1,8 +1,8 @@
 """Gymnasium environments: each skill alone and the whole task, behind the world that everything else uses.
 
 Registered for every task that we ship as `<task>/<skill>-v0` and `<task>/scenario-v0` (keyword `scenario`, the longest
-by default) when this module is imported; `gymnasium.make("roman_moe.sim.env:roman/push-v0")` does both. Their specs are
-plain data: they go through JSON and pickle, and so do the environments themselves through pickle.
+by default) when this module is imported; `gymnasium.make("roman_moe.sim.env:<task>/scenario-v0")` does both. Their
+specs are plain data: they go through JSON and pickle, and so do the environments themselves through pickle.
 """
 
 from __future__ import annotations
