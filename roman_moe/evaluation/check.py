@@ -118,7 +118,7 @@ def _arm(world: World) -> Problems:
     try:
         world.reset(task.start(task.spec.skill_names[0]), np.random.default_rng(0))
         world.place_hand(home, task.spec.gripper.open)
-    except ValueError as error:
+    except (ValueError, RomanError) as error:
         yield f"{where}: {error}"
         return
     for axis, name in enumerate(("x", "y", "z")):
@@ -130,7 +130,7 @@ def _arm(world: World) -> Problems:
         point = home + (np.array(corner) - 1.0) * task.hand_range
         try:
             world.place_hand(point, task.spec.gripper.open)
-        except ValueError as error:
+        except (ValueError, RomanError) as error:
             yield f"{where}: starts within hand_range of it: {error}: move home, or make hand_range smaller"
             return
 
@@ -209,7 +209,7 @@ def _starts(world: World, start: Start, count: int) -> Problems:
     for seed in range(count):
         try:
             state = world.reset(start, np.random.default_rng(seed))
-        except ValueError as error:
+        except (ValueError, RomanError) as error:
             yield f"{_file(task, start)}: start {name}, seed {seed}: {error}: place it within reach"
             return
         if not state.is_finite():

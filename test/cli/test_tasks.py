@@ -127,7 +127,7 @@ def test_an_object_without_a_site_is_named_with_its_line(new: Path, capfd: pytes
         ("place.py", "return is_placed(world.state)", "return True", "success holds already"),
         ("push.py", "remaining(state) < 0.5 * TOLERANCE", "True", "demonstrator, start push: solves 0 of 2"),
         ("place.py", "return to_action(self.spec, *self._motion", "return self.spac, (self._motion", "AttributeError"),
-        ("task.yaml", "[0.45, 0.0, 0.25]", "[0.95, 0.0, 0.25]", "is out of the reach of the arm panda"),
+        ("task.yaml", "[0.45, 0.0, 0.25]", "[0.95, 0.0, 0.25]", "out of the reach of the arm panda"),
         ("scene.xml", 'solref="0.01 1"', 'solref="0.3 1"', "mm in each other at rest"),
     ],
 )

@@ -12,7 +12,8 @@ from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 
 REST = 0.0205  # [m] height of the block's centre on the table, with a gap
-TOLERANCE = 0.015  # [m] from the mark
+TOLERANCE = 0.015  # [m] from the mark, along the lane
+LANE = 0.03  # [m] half the width in which the block counts as on the lane: a push may lead it astray a little
 SPREAD = (0.05, 0.03)  # [m] half the range in which the block begins
 
 
@@ -25,7 +26,7 @@ def distance(state: SceneState) -> float:
 def is_placed(state: SceneState) -> bool:
     """Whether the block stands on the mark, or has been pushed on from there."""
     x, y, z = state.position("block") - state.position("mark")
-    return bool(abs(x) < TOLERANCE and y < TOLERANCE and z < 0.004)
+    return bool(abs(x) < LANE and y < TOLERANCE and z < 0.004)
 
 
 class Place(SimSkill):
