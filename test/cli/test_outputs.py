@@ -14,7 +14,7 @@ from roman_moe.cli.main import VERBS, class_name, main
 from roman_moe.cli.outputs import check_bundle, check_file, check_folder
 from roman_moe.core.errors import ConfigError
 
-ARGUMENTS = {"evaluate": ["oracle"], "train expert": ["push"]}
+ARGUMENTS = {"evaluate": ["oracle"], "tasks info": ["roman"], "train expert": ["push"]}
 
 
 def commands() -> list[tuple[str, type]]:
