@@ -63,7 +63,7 @@ class LabRobot:
         start = TASK.start(scenario)
         self.lab.reset(start, np.random.default_rng([seed, 0]))
         self.judge = Judge(start)
-        self.self.outcome = Outcome.RUNNING
+        self.outcome = Outcome.RUNNING
         self.opening = self.lab.state.finger_opening
         self.periods, self.top_speed, self.moved = 0, 0.0, 0.0
         self.position_limits = self.lab.model.jnt_range[self.lab.arm.joints]
