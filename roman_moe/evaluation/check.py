@@ -100,7 +100,7 @@ def _is_in(file: str, folder: Path) -> bool:
 
 def _sites(task: SimTask) -> Problems:
     """Every object is a site of the scene, and every loose body a body with a free joint of its name."""
-    scene, file = task.model_spec(), task.folder / TASK_FILE
+    scene, file = task.read_scene(), task.folder / TASK_FILE
     objects = read_yaml(file, ConfigError)["objects"]
     for name in task.spec.objects:
         if scene.site(name) is None:

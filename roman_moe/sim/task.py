@@ -190,11 +190,7 @@ class SimTask:
         Raises:
             ConfigError: if MuJoCo refuses the file, or it lacks a site or body that the task needs.
         """
-        path = self.folder / self.scene
-        try:
-            scene = mujoco.MjSpec.from_file(os.fspath(path))
-        except (ValueError, OSError) as error:
-            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+        scene, path = self.read_scene(), self.folder / self.scene
         for name in self.spec.objects:
             if scene.site(name) is None:
                 raise ConfigError(f"{path}: no site {name!r}: expected one for each object of the task")
@@ -203,6 +199,18 @@ class SimTask:
             if scene.body(name) is None or joint is None or joint.type != mujoco.mjtJoint.mjJNT_FREE:
                 raise ConfigError(f"{path}: no body {name!r} with a free joint of that name, as a loose thing needs it")
         return scene
+
+    def read_scene(self) -> mujoco.MjSpec:
+        """The scene's file as it is.
+
+        Raises:
+            ConfigError: if MuJoCo refuses it.
+        """
+        path = self.folder / self.scene
+        try:
+            return mujoco.MjSpec.from_file(os.fspath(path))
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
 
     def arm_spec(self) -> ArmSpec:
         """Its own arm: a folder of the task's, or one of ours.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -112,8 +113,8 @@ def test_what_cannot_be_loaded_is_one_line_with_its_place(
 
 def test_an_object_without_a_site_is_named_with_its_line(new: Path, capfd: pytest.CaptureFixture[str]):
     line = change(new, "task.yaml", "  end: {moves", "  ende: {moves")
-    text = (new / "task.yaml").read_text().replace("[block, end]", "[block, ende]").replace("mark, end]", "mark, ende]")
-    (new / "task.yaml").write_text(text)
+    text = (new / "task.yaml").read_text()
+    (new / "task.yaml").write_text(re.sub(r"\bend\b(?=[,\]])", "ende", text))
     code, lines = check(new, capfd)
     assert code == 1
     (message,) = lines
