@@ -53,7 +53,7 @@ def test_an_expert_is_trained_with_its_progress_told_and_its_curve_drawn(argumen
     (
         ([], "train: expected one of all, expert, gate, bc"),
         (["exprt", "push"], "unknown part of train 'exprt': did you mean 'expert'?"),
-        (["expert"], "SKILL is missing: the expert's skill, such as push"),
+        (["expert"], "SKILL is missing: the expert's skill; `roman-moe tasks info TASK` lists them"),
         (["expert", "fly"], "unknown skill 'fly': expected one of pull, "),
         (["all", "push"], "'push' is one argument too many"),
         (["all", "--networks", "push"], "unknown option --networks"),
