@@ -27,7 +27,10 @@ GATE = "gate"
 """Name of the gating network, where an expert has the name of its skill."""
 MONOLITHIC = "monolithic"
 """One network for the whole task, to compare the others with."""
-RESERVED = (GATE, MONOLITHIC, "hand", "fingers", "home_distance")
+RESERVED = (
+    *(GATE, MONOLITHIC, "hand", "fingers", "home_distance"),
+    *("hand_position", "hand_velocity", "hand_angular_velocity", "finger_force", "finger_opening"),
+)
 """Names that mean something in every task: no skill, object or flag may have one."""
 
 TASK_FILE = "task.yaml"

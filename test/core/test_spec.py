@@ -98,6 +98,11 @@ def test_the_order_of_objects_and_skills_is_part_of_the_task(tmp_path: Path, kin
         ("name: turn_key", "name: Turn-Key", "name: 'Turn-Key': expected lower-case letters, digits and _"),
         ("  insert: {", "  gate: {", "skills: 'gate' means something in every task"),
         ("  key: {orientation", "  hand: {orientation", "objects: 'hand' means something in every task"),
+        (
+            "  key: {orientation",
+            "  hand_position: {orientation",
+            "objects: 'hand_position' means something in every task",
+        ),
         ("flags: [locked, lit]", "flags: [locked, key]", "flags: 'key' is there twice, or an object"),
         ("flags: [locked, lit]", "flags: [locked, locked]", "flags: 'locked' is there twice"),
         ("observes: [key, lock]", "observes: [key, locker]", "skills.insert: observes 'locker', which is neither"),
