@@ -41,11 +41,6 @@ SMALL = (64, 48)
 Problems = Iterator[str]
 
 
-def has_simulation(folder: Path) -> bool:
-    """Whether a task's folder has anything but its description."""
-    return any(folder.glob("*.py")) or any(folder.rglob("*.xml"))
-
-
 def check_task(folder: Path, episodes: int, arm: str = "", on_step: Callable[[str], None] = print) -> list[str]:
     """All mistakes that can be found in a simulated task, one line each.
 

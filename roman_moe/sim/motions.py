@@ -18,6 +18,7 @@ OPEN, CLOSE = 1.0, -1.0
 """Gripper actions."""
 TRANSIT = 0.13  # [m] height at which an empty hand passes over everything, where a task says nothing else
 POSITION_GAIN = 6.0  # [1/s]
+FAR = 0.35  # [m] a thing this far from its goal has come no part of the way
 GRASP_FORCE = 1.0  # [N] on both fingers: something is held
 
 
@@ -87,6 +88,11 @@ def is_beside(state: SceneState, thing: Vector, radius: float = 0.05, height: fl
     """Whether the hand is low and near the axis of a thing: it has not left it yet."""
     hand = state.hand_position
     return bool(hand[2] < height and math.hypot(hand[0] - thing[0], hand[1] - thing[1]) < radius)
+
+
+def nearness(offset: Vector, height: float) -> float:
+    """How near a thing is to its goal: 1 at an offset of `height` straight up, 0 at `FAR` from there."""
+    return 1.0 - min(math.hypot(offset[0], offset[1], offset[2] - height) / FAR, 1.0)
 
 
 def leading_skill(task: SimTask, state: SceneState) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from roman_moe.core.state import SceneState
 from roman_moe.sim.disturbance import KnockOut
-from roman_moe.sim.motions import CLOSE, OPEN, POSITION_GAIN, approach, is_held
+from roman_moe.sim.motions import CLOSE, OPEN, POSITION_GAIN, approach, is_held, nearness
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.kitting import layout, motion
@@ -36,7 +36,7 @@ class InsertPin(SimSkill):
     def progress(self, state: SceneState) -> float:
         if is_inserted(state):
             return 1.0
-        return 0.9 * motion.nearness(state.position("pin") - state.position("hole"), SEATED)
+        return 0.9 * nearness(state.position("pin") - state.position("hole"), SEATED)
 
     def reach_point(self, state: SceneState) -> Vector:
         return state.position("pin")

@@ -8,7 +8,7 @@ import numpy as np
 
 from roman_moe.core.state import SceneState
 from roman_moe.sim.disturbance import KnockOut
-from roman_moe.sim.motions import CLOSE, OPEN, POSITION_GAIN, approach, is_held
+from roman_moe.sim.motions import CLOSE, OPEN, POSITION_GAIN, approach, is_held, nearness
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.kitting import layout, motion
@@ -40,7 +40,7 @@ class InsertTile(SimSkill):
             return 1.0
         offset = state.position("tile") - state.position("slot")
         turn = abs(turn_left(state)) / (0.5 * math.pi)
-        return 0.9 * motion.nearness(offset, SEATED) * (1.0 - 0.3 * turn)
+        return 0.9 * nearness(offset, SEATED) * (1.0 - 0.3 * turn)
 
     def reach_point(self, state: SceneState) -> Vector:
         return state.position("tile")

@@ -54,8 +54,3 @@ def is_beside(state: SceneState, name: str) -> bool:
     """Whether the hand has not yet risen from an object: another thing is carried past it higher than that."""
     thing = state.position(name)
     return motions.is_beside(state, thing, radius=0.05, height=float(thing[2]) + 0.07)
-
-
-def nearness(offset: Vector, height: float, far: float = 0.35) -> float:
-    """1 at an offset of `height` straight up, 0 at `far` from there."""
-    return 1.0 - min(math.hypot(offset[0], offset[1], offset[2] - height) / far, 1.0)

@@ -12,7 +12,6 @@ import math
 import numpy as np
 
 from roman_moe.core.state import SceneState
-from roman_moe.sim.task import Vector
 from roman_moe.sim.world import World
 
 SCALE = 0.6
@@ -61,8 +60,3 @@ def is_inserted(state: SceneState) -> bool:
 def rack_distance(world: World) -> float:
     """Signed distance along the conveyor from its end to the rack [m]."""
     return float(world.site("rack")[1] - world.site("conveyor_end")[1])
-
-
-def nearness(offset: Vector, height: float) -> float:
-    """1 at an offset of `height` straight up, 0 at 0.35 m from there: no part of the way."""
-    return 1.0 - min(math.hypot(offset[0], offset[1], offset[2] - height) / 0.35, 1.0)

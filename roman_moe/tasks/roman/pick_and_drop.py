@@ -6,10 +6,10 @@ import numpy as np
 
 from roman_moe.core.state import SceneState
 from roman_moe.sim.disturbance import KnockOut
-from roman_moe.sim.motions import CLOSE, POSITION_GAIN, approach, grasp, is_held, retreat, to_action
+from roman_moe.sim.motions import CLOSE, POSITION_GAIN, approach, grasp, is_held, nearness, retreat, to_action
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
-from roman_moe.tasks.roman.layout import LEAVING_SIDE, LOW_ENOUGH, REST_GAP, SCALE, is_dropped, nearness
+from roman_moe.tasks.roman.layout import LEAVING_SIDE, LOW_ENOUGH, REST_GAP, SCALE, is_dropped
 
 COVER_RANGE = (0.10 * SCALE, 0.05 * SCALE)  # [m] about the drop zone, x and y
 HALF_HEIGHT = 0.003  # [m] of the cover's plate

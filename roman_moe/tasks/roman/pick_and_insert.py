@@ -8,10 +8,21 @@ import numpy as np
 
 from roman_moe.core.state import SceneState
 from roman_moe.sim.disturbance import Disturbance, KnockOut, Ongoing, move_joint
-from roman_moe.sim.motions import CLOSE, OPEN, POSITION_GAIN, approach, grasp, is_beside, is_held, retreat, to_action
+from roman_moe.sim.motions import (
+    CLOSE,
+    OPEN,
+    POSITION_GAIN,
+    approach,
+    grasp,
+    is_beside,
+    is_held,
+    nearness,
+    retreat,
+    to_action,
+)
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
-from roman_moe.tasks.roman.layout import DRAWER_TRAVEL, drawer_opening, is_inserted, nearness
+from roman_moe.tasks.roman.layout import DRAWER_TRAVEL, drawer_opening, is_inserted
 from roman_moe.tasks.roman.push import ShoveRack
 from roman_moe.tasks.roman.vial import HOLES, SLOTS, put_vial
 

@@ -6,7 +6,17 @@ import numpy as np
 
 from roman_moe.core.state import SceneState
 from roman_moe.sim.disturbance import CLEAR, Disturbance, KnockOut, Ongoing, move_joint
-from roman_moe.sim.motions import CLOSE, POSITION_GAIN, approach, grasp, is_beside, is_held, retreat, to_action
+from roman_moe.sim.motions import (
+    CLOSE,
+    POSITION_GAIN,
+    approach,
+    grasp,
+    is_beside,
+    is_held,
+    nearness,
+    retreat,
+    to_action,
+)
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.roman.layout import (
@@ -18,7 +28,6 @@ from roman_moe.tasks.roman.layout import (
     door_angle,
     is_inserted,
     is_placed,
-    nearness,
 )
 
 RACK_RANGE = (0.05 * SCALE, 0.025 * SCALE)  # [m] about the plate
