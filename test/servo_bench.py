@@ -17,11 +17,11 @@ from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import load_arm_config
 from roman_moe.core.action import Command
-from roman_moe.core.messages import message_stamp
 from roman_moe.core.paths import config_path
 from roman_moe.core.tasks import load_spec
 from roman_moe.nodes.arms.arm_bridge import ArmBridge
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, TWIST_COMMAND, Topic
+from roman_moe.wire.codec import message_stamp
 
 SPEED = 0.35  # [m/s] of config/limits.yaml
 PARAMETERS = {"franka": FRANKA, "ur": UR}

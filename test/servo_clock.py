@@ -16,9 +16,9 @@ from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from servo_emulator import Servo
 
-from roman_moe.core.messages import message_stamp
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.topics import CLOCK, CODEC, TWIST_COMMAND
+from roman_moe.wire.codec import message_stamp
 
 CATCH_UP = 5  # periods at most that are made up for at once, on a busy machine
 PATIENCE = 5.0  # [s] of wall time for which a silent graph is waited for

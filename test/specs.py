@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from roman_moe.core.bodies import scene_layout
 from roman_moe.core.features import feature_layout
 from roman_moe.core.tasks import load_spec
+from roman_moe.wire.bodies import scene_layout
 
 ROMAN = load_spec("roman")
 LAYOUT = feature_layout(ROMAN)

@@ -12,9 +12,9 @@ from roman_moe.arms.config import ArmConfig
 from roman_moe.arms.convert import finger_opening, hand_pose
 from roman_moe.arms.keeping import HandPose
 from roman_moe.arms.motion import StallEstimate, VelocityEstimate
-from roman_moe.core.bodies import MessageError
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import POINTING_DOWN, HandState
+from roman_moe.wire.bodies import MessageError
 
 
 class RobotState:

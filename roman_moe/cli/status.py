@@ -17,6 +17,7 @@ from roman_moe.cli.options import Flag, OptionalFile, Seconds
 from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import write_json
+from roman_moe.wire.topics import DIAGNOSTICS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +134,7 @@ def streams_line(report: dict[str, Any]) -> str:
     streams = ", ".join(
         f"{name} {rate:.1f} Hz ({1000 * report['ages_s'][name]:.0f} ms ago)"
         for name, rate in report["rates_hz"].items()
-        if name != "/diagnostics"
+        if name != DIAGNOSTICS
     )
     return streams or "no scenes, no commands"
 

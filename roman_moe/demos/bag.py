@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import struct
-
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
-
-from roman_moe.core.messages import JOINT_STATE, MULTI_DOF, TWIST_STAMPED, MessageCodec
 from roman_moe.core.spec import GATE
-from roman_moe.core.state import NANOSECONDS
-
-SCENE_TOPIC = "scene"
-TWIST_TOPIC = "delta_twist_cmds"
-GRIPPER_TOPIC = "gripper_cmd"
-
-TOPIC_TYPES = {SCENE_TOPIC: MULTI_DOF, TWIST_TOPIC: TWIST_STAMPED, GRIPPER_TOPIC: JOINT_STATE}
-"""Types by relative name. A bag holds full names: these behind "/" or behind a graph's namespace."""
+from roman_moe.wire.topics import (
+    GATE_WEIGHTS,
+    GRIPPER_COMMAND,
+    JOINT_STATE,
+    MESSAGE_TYPES,
+    SCENE,
+    TWIST_COMMAND,
+    expert_action,
+)
 
 METADATA_FILE = "metadata.yaml"
 MCAP_SUFFIX = ".mcap"
@@ -27,34 +21,14 @@ TICKS = "ticks"
 
 
 def answer_topic(network: str) -> str:
-    """Relative name of the topic of what is taught: `gate/weights`, or `expert/<skill>/action`."""
-    return "gate/weights" if network == GATE else f"expert/{network}/action"
+    """Relative name of the topic of what is taught."""
+    return GATE_WEIGHTS if network == GATE else expert_action(network)
 
 
 def episode_types(network: str) -> dict[str, str]:
-    """Message types by relative topic of all that an episode of a network consists of."""
-    return {**TOPIC_TYPES, answer_topic(network): JOINT_STATE}
+    """Message types of all that an episode of a network consists of, by relative topic.
 
-
-def header_stamp(data: bytes) -> int:
-    """Stamp [ns] in the header with which the CDR bytes of all these messages begin.
-
-    Raises:
-        ValueError: if there is none.
+    A bag holds full names: these behind "/" or behind a graph's namespace.
     """
-    if len(data) < 12:
-        raise ValueError(f"{len(data)} bytes: expected a message with a header")
-    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
-    return int(seconds) * NANOSECONDS + int(nanoseconds)
-
-
-@functools.lru_cache(maxsize=1)
-def typestore() -> Typestore:
-    """Message definitions; the types used here are the same in Jazzy and Kilted."""
-    return get_typestore(Stores.ROS2_JAZZY)
-
-
-@functools.lru_cache(maxsize=1)
-def codec() -> MessageCodec:
-    """Builds the type store's messages."""
-    return MessageCodec(typestore().types.__getitem__)
+    types = {name: MESSAGE_TYPES[name] for name in (SCENE, TWIST_COMMAND, GRIPPER_COMMAND)}
+    return {**types, answer_topic(network): JOINT_STATE}

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.messages import (
+from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.core.state import SceneState
+from roman_moe.demos.bag import METADATA_FILE, answer_topic
+from roman_moe.demos.metadata import EpisodeMeta
+from roman_moe.demos.recording import Message, Topics, brief, read_recording
+from roman_moe.wire.bag_types import typestore
+from roman_moe.wire.codec import (
     MessageError,
     command_of,
     decode_action,
@@ -26,11 +32,7 @@ from roman_moe.core.messages import (
     decode_twist,
     decode_weights,
 )
-from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.core.state import SceneState
-from roman_moe.demos.bag import GRIPPER_TOPIC, METADATA_FILE, SCENE_TOPIC, TWIST_TOPIC, answer_topic, typestore
-from roman_moe.demos.metadata import EpisodeMeta
-from roman_moe.demos.recording import Message, Topics, brief, read_recording
+from roman_moe.wire.topics import GRIPPER_COMMAND, SCENE, TWIST_COMMAND
 
 Decoded = TypeVar("Decoded")
 
@@ -93,24 +95,24 @@ def read_episode(path: Path, spec: TaskSpec, network: str | None = None) -> Epis
             or not finite.
     """
     meta, _, topics, left_out = read_ticks(path, spec, network)
-    states = _decode(path, SCENE_TOPIC, topics[SCENE_TOPIC], partial(decode_scene, spec))
+    states = _decode(path, SCENE, topics[SCENE], partial(decode_scene, spec))
     for index in range(1, len(states)):
         if states[index].stamp_ns <= states[index - 1].stamp_ns:
-            raise DemonstrationError(f"{path}: stamp of {SCENE_TOPIC} {index} is not later than the one before")
-    _check_finite(path, SCENE_TOPIC, [state.is_finite() for state in states])
+            raise DemonstrationError(f"{path}: stamp of {SCENE} {index} is not later than the one before")
+    _check_finite(path, SCENE, [state.is_finite() for state in states])
     valid = [bool(state.object_valid.all()) for state in states]
     if not all(valid):
-        raise DemonstrationError(f"{path}: {SCENE_TOPIC} {valid.index(False)} has an object that is not valid")
+        raise DemonstrationError(f"{path}: {SCENE} {valid.index(False)} has an object that is not valid")
 
     topic = answer_topic(meta.network)
     answers = np.array(_decode(path, topic, topics[topic], _answer_decoder(spec, meta.network)))
     _check_finite(path, topic, np.isfinite(answers).all(axis=1).tolist())
 
-    twists = _decode(path, TWIST_TOPIC, topics[TWIST_TOPIC], decode_twist)
-    openings = _decode(path, GRIPPER_TOPIC, topics[GRIPPER_TOPIC], decode_gripper)
+    twists = _decode(path, TWIST_COMMAND, topics[TWIST_COMMAND], decode_twist)
+    openings = _decode(path, GRIPPER_COMMAND, topics[GRIPPER_COMMAND], decode_gripper)
     stamps = [state.stamp_ns for state in states]
     commands = [command_of(*values) for values in zip(stamps, twists, openings, strict=True)]
-    _check_finite(path, TWIST_TOPIC, [command.is_finite() for command in commands])
+    _check_finite(path, TWIST_COMMAND, [command.is_finite() for command in commands])
     return Episode(path, meta, states, answers, commands, left_out)
 
 

@@ -12,8 +12,10 @@ from rosbags.rosbag2 import Reader
 
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import MONOLITHIC, TaskSpec
-from roman_moe.demos.bag import MCAP_SUFFIX, METADATA_FILE, SCENE_TOPIC, TICKS, episode_types, header_stamp
+from roman_moe.demos.bag import MCAP_SUFFIX, METADATA_FILE, TICKS, episode_types
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, check_mcap, custom_checksum
+from roman_moe.wire.codec import serialized_stamp
+from roman_moe.wire.topics import SCENE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,9 @@ class Recording:
             other = next((m.kind for m in self.topics[prefix + name] if m.kind != kind), None)
             if other is not None:
                 raise DemonstrationError(f"{self.path}: {prefix + name} is of type {other}: expected {kind}")
-        scenes = [message.stamp_ns for message in self.topics[prefix + SCENE_TOPIC]]
+        scenes = [message.stamp_ns for message in self.topics[prefix + SCENE]]
         if not scenes:
-            raise DemonstrationError(f"{self.path}: topic {prefix + SCENE_TOPIC!r} has no message")
+            raise DemonstrationError(f"{self.path}: topic {prefix + SCENE!r} has no message")
         # reversed: the first of several with one stamp is taken
         found = {name: {m.stamp_ns: m for m in reversed(self.topics[prefix + name])} for name in types}
         self._check_complete(scenes, found)
@@ -66,17 +68,17 @@ class Recording:
         if not complete:
             raise DemonstrationError(
                 f"{self.path}: no scene has a message of its stamp on each of "
-                f"{', '.join(prefix + name for name in types if name != SCENE_TOPIC)}"
+                f"{', '.join(prefix + name for name in types if name != SCENE)}"
             )
         ticks = {name: [messages[stamp] for stamp in complete] for name, messages in found.items()}
         return ticks, len(scenes) - len(complete)
 
     def _namespace(self, types: dict[str, str]) -> str:
         """What stands before relative names: "/", "/lab/" of a graph in a namespace, or nothing."""
-        found = [topic.removesuffix(SCENE_TOPIC) for topic in self.topics if f"/{topic}".endswith(f"/{SCENE_TOPIC}")]
+        found = [topic.removesuffix(SCENE) for topic in self.topics if f"/{topic}".endswith(f"/{SCENE}")]
         whole = [prefix for prefix in found if all(prefix + name in self.topics for name in types)]
         if len(whole) > 1:
-            graphs = ", ".join(sorted(prefix + SCENE_TOPIC for prefix in whole))
+            graphs = ", ".join(sorted(prefix + SCENE for prefix in whole))
             raise DemonstrationError(f"{self.path}: holds several graphs ({graphs}): record one of them")
         if not whole:
             prefix = found[0] if found else "/"
@@ -135,5 +137,5 @@ def _read(path: Path, spec: TaskSpec) -> Recording:
         topics: Topics = {connection.topic: [] for connection in needed}
         for connection, _, data in bag.messages(needed) if needed else ():
             content = bytes(data)
-            topics[connection.topic].append(Message(header_stamp(content), content, connection.msgtype))
+            topics[connection.topic].append(Message(serialized_stamp(content), content, connection.msgtype))
         return Recording(path, custom, topics, tuple({c.topic for c in bag.connections} - topics.keys()))

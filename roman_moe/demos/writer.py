@@ -26,19 +26,16 @@ from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import (
-    GRIPPER_TOPIC,
     MCAP_SUFFIX,
     METADATA_FILE,
-    SCENE_TOPIC,
     TICKS,
-    TWIST_TOPIC,
     answer_topic,
-    codec,
     episode_types,
-    typestore,
 )
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
 from roman_moe.demos.metadata import EpisodeMeta
+from roman_moe.wire.bag_types import codec, typestore
+from roman_moe.wire.topics import GRIPPER_COMMAND, SCENE, TWIST_COMMAND
 
 
 class _Quoted(str):
@@ -122,7 +119,7 @@ class EpisodeWriter:
                 f"{self._path}: answer {tick} has shape {answer.shape}: expected ({size},) for {self._network}"
             )
         for what, finite in (
-            (SCENE_TOPIC, scene.is_finite() and bool(scene.object_valid.all())),
+            (SCENE, scene.is_finite() and bool(scene.object_valid.all())),
             (answer_topic(self._network), bool(np.isfinite(answer).all())),
             ("command", command.is_finite()),
         ):
@@ -134,10 +131,10 @@ class EpisodeWriter:
             taught = messages.weights(scene.stamp_ns, self._spec.skill_names, answer)
         else:
             taught = messages.action(scene.stamp_ns, self._spec.action.layout, answer)
-        self._write(SCENE_TOPIC, scene.stamp_ns, messages.scene(scene))
+        self._write(SCENE, scene.stamp_ns, messages.scene(scene))
         self._write(answer_topic(self._network), scene.stamp_ns, taught)
-        self._write(TWIST_TOPIC, scene.stamp_ns, messages.twist(command))
-        self._write(GRIPPER_TOPIC, scene.stamp_ns, messages.gripper(command))
+        self._write(TWIST_COMMAND, scene.stamp_ns, messages.twist(command))
+        self._write(GRIPPER_COMMAND, scene.stamp_ns, messages.gripper(command))
         self._stamps.append(scene.stamp_ns)
 
     def close(self, meta: EpisodeMeta) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import BASE_FRAME
 from roman_moe.sim.arm_spec import ArmSpec, load_arm
 from roman_moe.sim.compose import arm_mjcf
+from roman_moe.wire.codec import BASE_FRAME
 
 TCP = "hand_tcp"
 

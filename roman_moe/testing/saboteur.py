@@ -22,9 +22,9 @@ from rclpy.node import Node
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.action import Command
-from roman_moe.core.bodies import Bodies, MessageError, scene_layout
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS, begins_anew
+from roman_moe.nodes.base.serialized import BodiesReader, NumbersReader
 from roman_moe.nodes.base.topics import (
     CODEC,
     GATE_WEIGHTS,
@@ -36,10 +36,10 @@ from roman_moe.nodes.base.topics import (
     Topic,
     expert_action,
 )
-from roman_moe.nodes.base.wire import BodiesReader, NumbersReader
 from roman_moe.nodes.bringup.bringup import Graph
 from roman_moe.nodes.bringup.operator import node_of
 from roman_moe.testing.probe import Probe
+from roman_moe.wire.bodies import Bodies, MessageError, scene_layout
 
 MOVING = 0.05  # [m/s] commanded, from which the hand moves in earnest
 LOSS = 0.3

@@ -9,8 +9,8 @@ from specs import GRIPPER_OPEN, ROMAN
 from roman_moe.arms.config import ArmConfig, FingersConfig, GripperConfig, PoseConfig
 from roman_moe.arms.robot import RobotState
 from roman_moe.arms.servo_status import status_name
-from roman_moe.core.bodies import MessageError
 from roman_moe.core.state import POINTING_DOWN
+from roman_moe.wire.bodies import MessageError
 
 NOW_NS, NOW = 1_795_000_000_000_000_000, 50.0
 DOWN = (1.0, 0.0, 0.0, 0.0)

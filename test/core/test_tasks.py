@@ -78,8 +78,8 @@ def test_a_name_or_folder_that_is_no_task_is_one_line(tmp_path: Path):
 
 
 def test_two_tasks_live_in_one_process(folder: Path):
-    from roman_moe.core.bodies import scene_layout
     from roman_moe.core.features import feature_layout
+    from roman_moe.wire.bodies import scene_layout
 
     other = load_spec(folder)
     assert feature_layout(other).index["key.x"] == feature_layout(ROMAN).index["drawer_handle.x"]

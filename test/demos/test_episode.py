@@ -14,14 +14,14 @@ from specs import ACTION_LAYOUT, ROMAN
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError, DemonstrationError
-from roman_moe.core.messages import JOINT_STATE
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE
-from roman_moe.demos.bag import TOPIC_TYPES, answer_topic, codec, typestore
+from roman_moe.demos.bag import answer_topic, episode_types
 from roman_moe.demos.dataset import dataset_hash, dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.reader import episode_folders, read_episode, read_episodes
 from roman_moe.demos.writer import EpisodeWriter
+from roman_moe.wire.bag_types import codec, typestore
 
 
 @pytest.mark.parametrize("network", ["push", GATE])
@@ -219,7 +219,7 @@ def write_raw(
 ) -> None:
     """A bag by hand, past the writer's own checks."""
     store, messages = typestore(), codec()
-    topics = {**TOPIC_TYPES, answer_topic("push"): JOINT_STATE}
+    topics = episode_types("push")
     topics.pop(skip_topic, None)
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
         for key, value in (meta or make_meta("push")).to_custom_data().items():

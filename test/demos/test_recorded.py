@@ -17,9 +17,10 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from specs import ACTION_LAYOUT, ROMAN
 
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.messages import JOINT_STATE, MULTI_DOF
-from roman_moe.demos.bag import TOPIC_TYPES, answer_topic, codec, typestore
+from roman_moe.demos.bag import answer_topic, episode_types
 from roman_moe.demos.reader import read_episode
+from roman_moe.wire.bag_types import codec, typestore
+from roman_moe.wire.topics import MULTI_DOF
 
 WALL = 1_700_000_000_000_000_000
 CUSTOM = {
@@ -45,7 +46,7 @@ def record_live(
 ) -> None:
     """A bag as rosbag2 records it: `lost` says which ticks' messages of a topic are not in it; all, if empty."""
     store, messages, lost = typestore(), codec(), lost or {}
-    topics = {**TOPIC_TYPES, answer_topic("push"): JOINT_STATE}
+    topics = episode_types("push")
     bag = Writer(path, version=version, storage_plugin=storage)
     if compression != CompressionMode.NONE:
         bag.set_compression(compression, CompressionFormat.ZSTD)
@@ -139,7 +140,7 @@ def test_two_graphs_in_one_bag_are_refused(tmp_path):
         for key, value in CUSTOM.items():
             bag.set_custom_data(key, value)
         for prefix in ("/a/", "/b/"):
-            for topic, kind in {**TOPIC_TYPES, answer_topic("push"): JOINT_STATE}.items():
+            for topic, kind in episode_types("push").items():
                 bag.add_connection(f"{prefix}{topic}", kind, typestore=store)
     with pytest.raises(DemonstrationError, match=r"holds several graphs \(/a/scene, /b/scene\): record one of them"):
         read_episode(tmp_path / "bag", ROMAN)
@@ -152,9 +153,8 @@ def test_a_topic_of_another_type_is_refused(tmp_path):
             bag.set_custom_data(key, value)
         scene = codec().scene(TICKS[0][0])
         for topic, kind in {
-            **TOPIC_TYPES,
-            answer_topic("push"): JOINT_STATE,
-            "gripper_cmd": TOPIC_TYPES["scene"],
+            **episode_types("push"),
+            "gripper_cmd": MULTI_DOF,
         }.items():
             connection = bag.add_connection(f"/{topic}", kind, typestore=store)
             if kind == MULTI_DOF:

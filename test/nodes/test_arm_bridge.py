@@ -22,11 +22,11 @@ from std_msgs.msg import Bool, Float64MultiArray, Int8
 from roman_moe.control.limits import load_limits
 from roman_moe.core.action import Command
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
 from roman_moe.nodes.arms.arm_bridge import REFUSED, ArmBridge
 from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
+from roman_moe.wire.codec import decode_hand_state, message_stamp
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.03, 0.0, 0.0])  # so slow that a robot that stands still is no fault

@@ -18,7 +18,6 @@ from sensor_msgs.msg import JointState
 from specs import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, ROMAN
 
 from roman_moe.core.action import Command
-from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
 from roman_moe.nodes.arms.arm_bridge import ArmBridge
 from roman_moe.nodes.arms.lab_node import LabNode
@@ -26,6 +25,7 @@ from roman_moe.nodes.arms.mock_arm import MockArmNode
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TRUTH_POSES, TWIST_COMMAND, Topic
 from roman_moe.nodes.control.blender import Blender
+from roman_moe.wire.codec import decode_hand_state, message_stamp
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])

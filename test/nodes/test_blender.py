@@ -15,10 +15,10 @@ from specs import ACTION_LAYOUT, GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN, SKILLS
 from roman_moe.control.blend import blend
 from roman_moe.control.guard import GuardStatus
 from roman_moe.core.action import to_command
-from roman_moe.core.messages import decode_command, decode_tick, message_stamp
 from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TICK, TWIST_COMMAND, expert_action
 from roman_moe.nodes.control.blender import MISSED_TICKS, SKIPPED_TICKS, Blender
+from roman_moe.wire.codec import decode_command, decode_tick, message_stamp
 
 TICK_NS = 50_000_000
 WEIGHTS = np.array([0.6, 0.3, 0.1, 0.0, 0.0, 0.0, 0.0])  # three experts matter

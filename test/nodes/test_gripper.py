@@ -27,13 +27,13 @@ from std_msgs.msg import Float64MultiArray
 from roman_moe.arms.config import GripperConfig, load_arm_config
 from roman_moe.core.action import Command
 from roman_moe.core.errors import MissingDependencyError, RomanError
-from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.paths import config_path
 from roman_moe.nodes.arms.arm_bridge import GRIPPER_TROUBLE, ArmBridge
 from roman_moe.nodes.arms.arm_gripper import ActionGripper, make_gripper
 from roman_moe.nodes.base.diagnostics import LAST_FAULT
 from roman_moe.nodes.base.node import CALLBACK_FAULTS
 from roman_moe.nodes.base.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
+from roman_moe.wire.codec import decode_hand_state, message_stamp
 
 SERVO = Topic("/servo_node/delta_twist_cmds", TwistStamped)
 PERIOD = 0.01  # [s]

@@ -20,7 +20,6 @@ from worlds import TASK, roman_world
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.arms.lab_node import HELD_TICKS, LabNode
 from roman_moe.nodes.base.diagnostics import readable
@@ -39,6 +38,7 @@ from roman_moe.nodes.base.topics import (
 )
 from roman_moe.nodes.bringup.record import EpisodeRecord
 from roman_moe.nodes.control.commanders import REFUSED
+from roman_moe.wire.codec import decode_hand_state, message_stamp
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])

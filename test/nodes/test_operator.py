@@ -17,7 +17,7 @@ from roman_moe.core.errors import RomanError
 from roman_moe.nodes.base.process import make_executor, ros_context
 from roman_moe.nodes.base.topics import GRIPPER_COMMAND
 from roman_moe.nodes.bringup import operator
-from roman_moe.nodes.bringup.operator import ARM_TOPIC, BLENDER, BRIDGE, Operator
+from roman_moe.nodes.bringup.operator import BLENDER, BRIDGE, Operator
 
 FOREVER = 1e6  # [s]: what waits for it, the test's own time limit ends
 
@@ -113,10 +113,6 @@ def test_who_refuses_is_named(others: Others) -> None:
     others.add(BRIDGE, stops=True, moves=True)
     with pytest.raises(RomanError, match="blender refuses: no"):
         stop(others)
-
-
-def test_the_arms_topic_is_the_tables() -> None:
-    assert GRIPPER_COMMAND.name == ARM_TOPIC
 
 
 def test_a_stop_imports_neither_messages_nor_what_draws_and_parses() -> None:

@@ -18,7 +18,6 @@ from std_msgs.msg import Float64MultiArray
 from roman_moe.arms.config import load_arm_config
 from roman_moe.control.guard import GuardStatus
 from roman_moe.core.action import Command
-from roman_moe.core.messages import message_stamp
 from roman_moe.core.paths import config_path
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.arms.arm_bridge import ArmBridge
@@ -36,6 +35,7 @@ from roman_moe.nodes.base.topics import (
     expert_action,
 )
 from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
+from roman_moe.wire.codec import message_stamp
 
 STEP_NS = 10_000_000
 TICK_NS = 50_000_000

@@ -10,12 +10,12 @@ from ros_rig import Rig
 from scenes import hand_at, poses_at
 from specs import OBJECTS, ROMAN
 
-from roman_moe.core.messages import decode_hand_state, decode_object_poses, decode_scene
 from roman_moe.nodes.arms.pose_source import PoseSource
 from roman_moe.nodes.base.node import FUTURE, MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
 from roman_moe.nodes.control.observer import LATE_POSES, Observer
 from roman_moe.sim.noise import PoseNoise
+from roman_moe.wire.codec import decode_hand_state, decode_object_poses, decode_scene
 
 TICK_NS = 50_000_000
 POSITIONS = np.arange(3.0 * len(OBJECTS)).reshape(-1, 3) / 32.0

@@ -17,13 +17,13 @@ from std_srvs.srv import Trigger
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
-from roman_moe.core.messages import decode_gripper, message_stamp
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, WARN
 from roman_moe.nodes.base.node import CALLBACK_FAULTS, FUTURE
 from roman_moe.nodes.base.peers import names_of
 from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, Topic, expert_action
 from roman_moe.nodes.base.topics import STOPPED as IS_STOPPED
 from roman_moe.nodes.control.blender import CONFLICTS, MISSED_TICKS, Blender
+from roman_moe.wire.codec import decode_gripper, message_stamp
 
 TICK_NS = 50_000_000
 LIMITS = load_limits()

@@ -22,7 +22,6 @@ from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.action import to_command
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.messages import decode_action, decode_twist, decode_weights
 from roman_moe.core.paths import models_path
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
@@ -33,6 +32,7 @@ from roman_moe.nodes.control.blender import CONFLICTS, MISSED_TICKS, TAKEN_OUT, 
 from roman_moe.nodes.control.expert import ExpertNode
 from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
 from roman_moe.nodes.control.model_slot import MODEL, REFUSED, SHA256, SWAPS
+from roman_moe.wire.codec import decode_action, decode_twist, decode_weights
 
 TICK_NS = 50_000_000
 RAMP = 0.5  # [s] the default of all nodes

@@ -14,11 +14,11 @@ from scenes import scene_at
 from specs import SKILLS
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.messages import message_stamp
 from roman_moe.nodes.base.topics import CODEC, SCENE, TICK, TWIST_COMMAND, Topic
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.topic_map import read_topic_map, topic_names
+from roman_moe.wire.codec import message_stamp
 
 MAP = """\
 scene: /cell/scene

@@ -15,12 +15,12 @@ from specs import GRIPPER_OPEN
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import decode_hand_state, message_stamp
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import HandState
 from roman_moe.core.tasks import load_spec
 from roman_moe.nodes.base.node import MALFORMED
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, TWIST_COMMAND, Topic
+from roman_moe.wire.codec import decode_hand_state, message_stamp
 
 TWISTS = Topic("/servo_node/delta_twist_cmds", TwistStamped)
 LITTLE = 0.02  # [rad]

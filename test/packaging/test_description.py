@@ -170,6 +170,10 @@ sys.meta_path.insert(0, Blocker())
             "import roman_moe.sim.episode, roman_moe.tasks.roman.pull",
             {"torch", "rclpy", "onnxruntime", "rosbags", "matplotlib"},
         ),
+        (
+            "from roman_moe.wire import bodies, codec, topics",
+            {"mujoco", "torch", "rclpy", "sensor_msgs", "onnxruntime", "rosbags", "matplotlib"},
+        ),
         ("import roman_moe.demos.reader, roman_moe.demos.writer", {"mujoco", "torch", "rclpy", "onnxruntime"}),
     ],
 )

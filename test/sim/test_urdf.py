@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from worlds import TASK
 
-from roman_moe.core.messages import BASE_FRAME
 from roman_moe.sim.arm_spec import known_arms, load_arm
 from roman_moe.sim.urdf import TCP, arm_urdf, joint_names, roll_pitch_yaw
 from roman_moe.sim.world import World
+from roman_moe.wire.codec import BASE_FRAME
 
 KEEP = '<mujoco><compiler fusestatic="false" discardvisual="false" strippath="false"/></mujoco></robot>'
 LIMITS = {

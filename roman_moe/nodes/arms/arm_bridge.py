@@ -33,7 +33,6 @@ from roman_moe.arms.watch import LINEAR, CommandWatch
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.messages import message_stamp
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.arms.arm_gripper import Gripper, make_gripper, require
 from roman_moe.nodes.arms.servo_link import ServoLink
@@ -49,6 +48,7 @@ from roman_moe.nodes.base.topics import (
     Topic,
 )
 from roman_moe.nodes.control.commanders import REFUSED, commanders
+from roman_moe.wire.codec import message_stamp
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 COMMANDERS_PERIOD = 0.25  # [s] between two looks at who commands

@@ -27,7 +27,6 @@ from std_msgs.msg import String
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
 from roman_moe.core.action import Command, hold
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.messages import command_of, decode_weights, message_stamp
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
@@ -47,6 +46,7 @@ from roman_moe.nodes.base.topics import (
     ROBOT_DESCRIPTION,
     STOPPED,
     TRUTH_POSES,
+    TWIST_COMMAND,
 )
 from roman_moe.nodes.bringup.record import EpisodeRecorder
 from roman_moe.nodes.control.commanders import REFUSED, Commanders
@@ -55,6 +55,7 @@ from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.urdf import arm_urdf, joint_names
 from roman_moe.sim.viewer import Viewer
 from roman_moe.sim.world import World
+from roman_moe.wire.codec import command_of, decode_weights, message_stamp
 
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
@@ -178,18 +179,21 @@ class LabNode(RomanNode):
             self._publish_state()
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._commanders.accepts("delta_twist_cmds", stamped) and self._is_for_now("delta_twist_cmds", stamped[0]):
+        if self._is_for_now(TWIST_COMMAND.name, stamped):
             self._twist = stamped
             self._follow_if_whole()
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._commanders.accepts("gripper_cmd", stamped) and self._is_for_now("gripper_cmd", stamped[0]):
+        if self._is_for_now(GRIPPER_COMMAND.name, stamped):
             self._opening = stamped[0], float(stamped[1][0])
             self._follow_if_whole()
 
-    def _is_for_now(self, topic: str, stamp: int) -> bool:
-        """Whether a command of this stamp is for the present tick; a stamp that does not fit is reported."""
-        if not self._running or self._answered or self._commanders.in_conflict or stamp == self._followed:
+    def _is_for_now(self, topic: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
+        """Whether a command with its stamp is for the present tick; a stamp that does not fit is reported."""
+        stamp, accepted = stamped[0], self._commanders.accepts(topic, stamped)
+        if not accepted or not self._running or self._answered:
+            return False
+        if self._commanders.in_conflict or stamp == self._followed:
             return False
         latest = self._stamp + self._period_ns - 1
         if self._real_time:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
 from roman_moe.arms.mock import MockArm
 from roman_moe.core.action import hold
-from roman_moe.core.messages import command_of
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES
+from roman_moe.nodes.base.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES, TWIST_COMMAND
 from roman_moe.nodes.control.commanders import REFUSED, Commanders
+from roman_moe.wire.codec import command_of
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 
@@ -78,11 +78,11 @@ class MockArmNode(RomanNode):
         self._stopped, self._twist = stopped, None
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._is_for_now("delta_twist_cmds", stamped):
+        if self._is_for_now(TWIST_COMMAND.name, stamped):
             self._twist = stamped[1]
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._is_for_now("gripper_cmd", stamped):
+        if self._is_for_now(GRIPPER_COMMAND.name, stamped):
             self._target = float(stamped[1][0])
 
     def _on_poll(self) -> None:

@@ -25,17 +25,17 @@ from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Forward
-from roman_moe.core.bodies import Bodies, MessageError, scene_layout
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import check_turns
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses
 from roman_moe.nodes.base.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
 from roman_moe.nodes.base.parameters import AUTOSTART, declare_autostart
 from roman_moe.nodes.base.peers import TopicPublisher, own_process, publishers_of
 from roman_moe.nodes.base.process import PARENT_VARIABLE, remap_arguments
+from roman_moe.nodes.base.serialized import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 from roman_moe.nodes.base.topics import CODEC, ENDED, HAND_STATE, TWIST, TWIST_COMMAND, Topic
-from roman_moe.nodes.base.wire import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
+from roman_moe.wire.bodies import Bodies, MessageError, scene_layout
+from roman_moe.wire.codec import check_turns
 
 T = TypeVar("T")
 

@@ -8,16 +8,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import TwistStamped
 from numpy.typing import NDArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import JointState, MultiDOFJointState
-from std_msgs.msg import Bool, String
 
 from roman_moe.core.action import hold
-from roman_moe.core.messages import (
+from roman_moe.core.spec import TaskSpec
+from roman_moe.nodes.base.serialized import Numbers
+from roman_moe.wire import topics as names
+from roman_moe.wire.codec import (
     MessageCodec,
     command_of,
     decode_action,
@@ -27,8 +25,7 @@ from roman_moe.core.messages import (
     decode_weights,
     tick_names,
 )
-from roman_moe.core.spec import TaskSpec
-from roman_moe.nodes.base.wire import Numbers
+from roman_moe.wire.topics import MESSAGE_TYPES
 
 _STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 # takes what any camera's or driver's publisher offers, best effort or reliable (REP 2003)
@@ -56,23 +53,31 @@ class Topic:
     requested_qos: QoSProfile | None = None
 
 
-HAND_STATE = Topic("hand_state", MultiDOFJointState)  # arm -> observer
-JOINT_STATES = Topic("joint_states", JointState, shared=True)  # arm -> all
-ROBOT_DESCRIPTION = Topic("robot_description", String, _LATCHED, shared=True)  # lab -> RViz, MoveIt: URDF
-TRUTH_POSES = Topic("truth/object_poses", MultiDOFJointState, requested_qos=SENSOR_DATA)  # lab -> pose source
-OBJECT_POSES = Topic(
-    "object_poses", MultiDOFJointState, requested_qos=SENSOR_DATA
-)  # pose source or estimator -> observer
-SCENE = Topic("scene", MultiDOFJointState)  # observer -> gate, experts, blender, recorder
-GATE_WEIGHTS = Topic("gate/weights", JointState, _TOLD)  # gate -> blender
-TWIST_COMMAND = Topic("delta_twist_cmds", TwistStamped, _TOLD)  # blender or teleop -> arm
-GRIPPER_COMMAND = Topic("gripper_cmd", JointState)  # likewise
-TICK = Topic("blender/tick", JointState, _TOLD)  # blender -> bring-up, recorder, console: what each tick used
-STOPPED = Topic("blender/stopped", Bool, _LATCHED)  # blender -> lab, mock: its software stop
-OUTCOME = Topic("lab/outcome", DiagnosticStatus, _LATCHED)  # lab -> whoever asks how it went
-DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, shared=True)  # all nodes, 1 Hz and on change
-ENDED = Topic("supervisor/ended", String, _LATCHED, shared=True)  # bring-up -> arms: ids of killed processes
-CLOCK = Topic("/clock", Clock, shared=True)  # lab -> all, with use_sim_time
+def message_class(name: str) -> Any:
+    """rclpy's class of a message type's full name, such as `sensor_msgs/msg/JointState`."""
+    package, _, kind = name.split("/")
+    return getattr(importlib.import_module(f"{package}.msg"), kind)
+
+
+def _topic(name: str, qos: QoSProfile = _STREAM, **options: Any) -> Topic:
+    return Topic(name, message_class(MESSAGE_TYPES[name]), qos, **options)
+
+
+HAND_STATE = _topic(names.HAND_STATE)
+JOINT_STATES = _topic(names.JOINT_STATES, shared=True)
+ROBOT_DESCRIPTION = _topic(names.ROBOT_DESCRIPTION, _LATCHED, shared=True)
+TRUTH_POSES = _topic(names.TRUTH_POSES, requested_qos=SENSOR_DATA)
+OBJECT_POSES = _topic(names.OBJECT_POSES, requested_qos=SENSOR_DATA)
+SCENE = _topic(names.SCENE)
+GATE_WEIGHTS = _topic(names.GATE_WEIGHTS, _TOLD)
+TWIST_COMMAND = _topic(names.TWIST_COMMAND, _TOLD)
+GRIPPER_COMMAND = _topic(names.GRIPPER_COMMAND)
+TICK = _topic(names.TICK, _TOLD)
+STOPPED = _topic(names.STOPPED, _LATCHED)
+OUTCOME = _topic(names.OUTCOME, _LATCHED)
+DIAGNOSTICS = _topic(names.DIAGNOSTICS, shared=True)
+ENDED = _topic(names.ENDED, _LATCHED, shared=True)
+CLOCK = _topic(names.CLOCK, shared=True)
 
 HELD_TICKS = "held_ticks"
 """In the lab's reports and outcomes: how many ticks it rested for want of a command."""
@@ -83,13 +88,7 @@ FAULT = "fault"
 
 def expert_action(skill: str) -> Topic:
     """Topic of one expert's actions, to the blender."""
-    return Topic(f"expert/{skill}/action", JointState)
-
-
-def message_class(name: str) -> Any:
-    """rclpy's class of a message type's full name, such as `sensor_msgs/msg/JointState`."""
-    package, _, kind = name.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), kind)
+    return Topic(names.expert_action(skill), message_class(names.JOINT_STATE))
 
 
 CODEC = MessageCodec(message_class)
@@ -109,7 +108,7 @@ def action_of(spec: TaskSpec) -> Numbers:
 
 
 def tick_of(skills: tuple[str, ...]) -> Numbers:
-    """Of TICK: the numbers of `core.messages.tick_names`."""
+    """Of TICK: the numbers of `wire.codec.tick_names`."""
 
     def decode(message: Any) -> NDArray[np.float64]:
         tick = decode_tick(message)

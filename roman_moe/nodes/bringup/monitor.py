@@ -15,8 +15,6 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from roman_moe.control.guard import GuardStatus
-from roman_moe.core.bodies import MessageError
-from roman_moe.core.messages import decode_tick
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import PROCESS, STATUS, STOPPED, WAITING, local_name
@@ -26,6 +24,8 @@ from roman_moe.nodes.base.topics import DIAGNOSTICS, ENDED, HELD_TICKS, OUTCOME,
 from roman_moe.nodes.bringup.news import News
 from roman_moe.nodes.control.blender import MISSED_TICKS, TAKEN_OUT
 from roman_moe.nodes.control.model_slot import MODEL
+from roman_moe.wire.bodies import MessageError
+from roman_moe.wire.codec import decode_tick
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,10 +22,9 @@ from std_srvs.srv import Trigger
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.base.environment import ros_environment
 from roman_moe.nodes.base.process import PLACEHOLDER, ros_context
+from roman_moe.wire.topics import GRIPPER_COMMAND
 
 BLENDER, BRIDGE, GATE_NODE = "blender", "arm_bridge", "manipulation_network"
-ARM_TOPIC = "gripper_cmd"
-"""Topic to which whatever plays the arm subscribes, and nothing else of a graph; as `nodes.base.topics` has it."""
 COMMANDERS = (BLENDER, BRIDGE)
 """Nodes that have a software stop, in the order of the commands' way."""
 SETTLE = 1.0  # [s] from the first of them that is found to the other one, unless it turns out that there is none
@@ -153,8 +152,8 @@ class Operator:
         return [f"{node}: {answer.message}" for node, answer in said.items() if answer]
 
     def _arms(self) -> frozenset[str]:
-        """Names of the nodes that play the arm, as far as they are discovered."""
-        ends = self.node.get_subscriptions_info_by_topic(self.node.resolve_topic_name(ARM_TOPIC))
+        """Names of the nodes that play the arm, as far as discovered: nothing else subscribes to this topic."""
+        ends = self.node.get_subscriptions_info_by_topic(self.node.resolve_topic_name(GRIPPER_COMMAND))
         return frozenset(end.node_name for end in ends)
 
     def _has_bridge(self) -> bool:

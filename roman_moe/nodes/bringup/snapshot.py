@@ -14,13 +14,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 
-from roman_moe.core.bodies import MessageError, hand_in
-from roman_moe.core.messages import decode_weights, read_bodies
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import local_name
 from roman_moe.nodes.base.process import PLACEHOLDER
 from roman_moe.nodes.base.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
 from roman_moe.nodes.bringup.operator import BLENDER, FIND_PATIENCE, GATE_NODE, Operator, node_of
+from roman_moe.wire.bodies import MessageError, hand_in
+from roman_moe.wire.codec import decode_weights, read_bodies
 
 EVERY_GRAPH_HAS = ("observer", BLENDER, GATE_NODE)
 WITHOUT_WEIGHTS = 2.0  # [s] two reports' time, after which no weights are waited for: a graph at rest sends none

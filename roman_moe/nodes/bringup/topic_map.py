@@ -11,15 +11,13 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from roman_moe.core.config import read_yaml
 from roman_moe.core.errors import ConfigError
-from roman_moe.nodes.base import topics
-from roman_moe.nodes.base.topics import Topic, expert_action
+from roman_moe.wire.topics import MESSAGE_TYPES, expert_action
 
 
 def topic_names(skills: Sequence[str]) -> tuple[str, ...]:
     """Names of the graph's own topics; those that ROS fixes, such as /clock, are not among them."""
-    table = (value for value in vars(topics).values() if isinstance(value, Topic))
-    names = sorted(topic.name for topic in table if not topic.name.startswith("/"))
-    return (*names, *(expert_action(skill).name for skill in skills))
+    names = sorted(name for name in MESSAGE_TYPES if not name.startswith("/"))
+    return (*names, *(expert_action(skill) for skill in skills))
 
 
 def read_topic_map(path: Path, skills: Sequence[str]) -> dict[str, str]:

@@ -211,7 +211,7 @@ class Blender(RomanNode):
 
     def _on_scene(self, seen: Observation) -> None:
         stamp = seen.scene.stamp_ns
-        if self.from_the_future("scene", stamp):
+        if self.from_the_future(SCENE.name, stamp):
             return
         if stamp == self._stamp:  # the arm asks again: it may have missed the command
             if not self._open and self._sent is not None:

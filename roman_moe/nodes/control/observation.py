@@ -8,12 +8,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.bodies import scene_layout
 from roman_moe.core.features import FeatureLayout, feature_layout
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
+from roman_moe.nodes.base.serialized import BodiesReader
 from roman_moe.nodes.base.topics import SCENE
-from roman_moe.nodes.base.wire import BodiesReader
+from roman_moe.wire.bodies import scene_layout
 
 
 class Observation:

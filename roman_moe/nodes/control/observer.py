@@ -12,13 +12,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.core.bodies import scene_layout
 from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, SCENE
+from roman_moe.wire.bodies import scene_layout
 
 LATE_POSES = "late_poses"
 RECENT = 16  # poses that are kept: a hand's state may come after poses of a later moment, but not much later
@@ -61,10 +61,10 @@ class Observer(RomanNode):
         self._deadline.cancel()
         self.listen_bodies(HAND_STATE, layout.hand_names, layout.hand, self._on_hand)
         self.listen_poses(OBJECT_POSES, self._spec, self._on_poses)
-        self.diagnostics.state(WARN, f"{WAITING}hand_state")
+        self.diagnostics.state(WARN, f"{WAITING}{HAND_STATE.name}")
 
     def _on_hand(self, hand: HandState) -> None:
-        if self.from_the_future("hand_state", hand.stamp_ns):
+        if self.from_the_future(HAND_STATE.name, hand.stamp_ns):
             return
         if hand.stamp_ns == self._scene_stamp:  # the arm asks again: someone missed this scene
             self._publish_scene(self._scene)
@@ -78,10 +78,10 @@ class Observer(RomanNode):
             self._deadline.reset()
 
     def _on_poses(self, poses: ObjectPoses) -> None:
-        if self.from_the_future("object_poses", poses.stamp_ns):
+        if self.from_the_future(OBJECT_POSES.name, poses.stamp_ns):
             return
         if not poses.is_finite():
-            self.diagnostics.count(NOT_FINITE, f"object_poses at {poses.stamp_ns} ns")
+            self.diagnostics.count(NOT_FINITE, f"{OBJECT_POSES.name} at {poses.stamp_ns} ns")
             return
         self._poses = poses
         self._recent.append(poses)

@@ -16,28 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message, serialize_message
 
-from roman_moe.core.bodies import Bodies, MessageError
-from roman_moe.core.messages import message_stamp, read_bodies
 from roman_moe.core.state import NANOSECONDS
+from roman_moe.wire.bodies import Bodies, MessageError
+from roman_moe.wire.codec import STAMP_END, message_stamp, read_bodies, serialized_stamp
 
 _PLAIN_CDR_LITTLE_ENDIAN = b"\0\1"
-_STAMP_END = 12  # 4 bytes of encapsulation, seconds (int32), nanoseconds (uint32)
 _ROWS = (7, 6, 6)  # float64 of a Transform, Twist, Wrench
 _LENGTH = 8  # a sequence's length (uint32) and its padding to float64
-
-
-def serialized_stamp(data: bytes) -> int:
-    """Stamp [ns] of a serialized message that begins with a std_msgs/Header.
-
-    Raises:
-        MessageError: if it is too short for one, or its nanoseconds make up a second or more.
-    """
-    if len(data) < _STAMP_END:
-        raise MessageError(f"message of {len(data)} bytes: expected one with a stamp")
-    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
-    if nanoseconds >= NANOSECONDS:
-        raise MessageError(f"stamp has nanosec {nanoseconds}: expected less than {NANOSECONDS}")
-    return int(seconds) * NANOSECONDS + int(nanoseconds)
 
 
 class _Layout:
@@ -85,7 +70,7 @@ class BodiesReader:
             MessageError: naming what differs from what is expected.
         """
         start = len(data) - self._layout.size
-        if start <= _STAMP_END or not self._frame or data[_STAMP_END:start] != self._frame:
+        if start <= STAMP_END or not self._frame or data[STAMP_END:start] != self._frame:
             return self._read_in_full(data, start)
         lengths = self._layout.lengths(data, start)
         if data[:2] != _PLAIN_CDR_LITTLE_ENDIAN or lengths != (self._layout.count,) * 2:
@@ -94,10 +79,10 @@ class BodiesReader:
 
     def _read_in_full(self, data: bytes, start: int) -> Bodies:
         bodies = read_bodies(self._topic, deserialize_message(data, self._kind), self._names)
-        if start > _STAMP_END and data[:2] == _PLAIN_CDR_LITTLE_ENDIAN:
+        if start > STAMP_END and data[:2] == _PLAIN_CDR_LITTLE_ENDIAN:
             views = self._layout.views(data, start)
             if all(np.array_equal(view, row, equal_nan=True) for view, row in zip(views, _rows(bodies), strict=True)):
-                self._frame = data[_STAMP_END:start]
+                self._frame = data[STAMP_END:start]
         return bodies
 
 
@@ -160,7 +145,7 @@ class NumbersReader:
         Raises:
             MessageError: naming what differs from what is expected.
         """
-        if (data[:4], data[_STAMP_END : self._start], data[self._end :]) != self._frame:
+        if (data[:4], data[STAMP_END : self._start], data[self._end :]) != self._frame:
             return self._read_in_full(data)
         return serialized_stamp(data), np.array(struct.unpack_from(self._format, data, self._start))
 
@@ -171,7 +156,7 @@ class NumbersReader:
         usual.header.stamp = message.header.stamp
         if message == usual and data[:2] == _PLAIN_CDR_LITTLE_ENDIAN:
             # not of a message of our own: what is in the padding differs from sender to sender
-            self._frame = data[:4], data[_STAMP_END : self._start], data[self._end :]
+            self._frame = data[:4], data[STAMP_END : self._start], data[self._end :]
         return stamp, values
 
 

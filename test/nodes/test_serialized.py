@@ -15,9 +15,14 @@ from scenes import scene_at
 from sensor_msgs.msg import JointState
 from specs import ACTION_LAYOUT, FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SCENES, SKILLS
 
-from roman_moe.core.bodies import MessageError
-from roman_moe.core.messages import message_stamp, read_bodies
 from roman_moe.core.state import SceneState
+from roman_moe.nodes.base.serialized import (
+    BodiesReader,
+    BodiesWriter,
+    NumbersReader,
+    NumbersWriter,
+    serialized_stamp,
+)
 from roman_moe.nodes.base.topics import (
     CODEC,
     GATE_WEIGHTS,
@@ -30,13 +35,8 @@ from roman_moe.nodes.base.topics import (
     expert_action,
     weights_of,
 )
-from roman_moe.nodes.base.wire import (
-    BodiesReader,
-    BodiesWriter,
-    NumbersReader,
-    NumbersWriter,
-    serialized_stamp,
-)
+from roman_moe.wire.bodies import MessageError
+from roman_moe.wire.codec import message_stamp, read_bodies
 
 NUMBERS = st.floats(width=64)
 ACTION = action_of(ROMAN)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
-from roman_moe.core.bodies import Bodies, MessageError, scene_layout
 from roman_moe.core.spec import ANGULAR_AXES, TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, SceneState
-
-MULTI_DOF = "sensor_msgs/msg/MultiDOFJointState"
-JOINT_STATE = "sensor_msgs/msg/JointState"
-TWIST_STAMPED = "geometry_msgs/msg/TwistStamped"
+from roman_moe.wire.bodies import Bodies, MessageError, scene_layout
+from roman_moe.wire.topics import (
+    GATE_WEIGHTS,
+    GRIPPER_COMMAND,
+    HAND_STATE,
+    JOINT_STATE,
+    MULTI_DOF,
+    OBJECT_POSES,
+    SCENE,
+    TICK,
+    TWIST_COMMAND,
+    TWIST_STAMPED,
+)
 
 BASE_FRAME = "base"
 """Frame of every position and velocity on a wire: the arm's first link."""
@@ -32,6 +41,9 @@ GRIPPER_JOINT = "gripper"
 
 _WEIGHT = "weight/"
 _OF_COMMAND = (*(f"{part}/{axis}" for part in ("linear", "angular") for axis in "xyz"), "gripper", "guard")
+
+STAMP_END = 12
+"""Where the stamp of a serialized message ends: 4 bytes of encapsulation, seconds (int32), nanoseconds (uint32)."""
 
 _SECONDS_LIMIT = 2**31  # builtin_interfaces/Time.sec is an int32
 
@@ -165,10 +177,24 @@ def message_stamp(message: Any) -> int:
     Raises:
         MessageError: if its nanoseconds make up a second or more.
     """
-    stamp = message.header.stamp
-    if not 0 <= stamp.nanosec < NANOSECONDS:
-        raise MessageError(f"stamp has nanosec {stamp.nanosec}: expected less than {NANOSECONDS}")
-    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
+    return _stamp_ns(message.header.stamp.sec, message.header.stamp.nanosec)
+
+
+def serialized_stamp(data: bytes) -> int:
+    """Stamp [ns] of a serialized message that begins with a std_msgs/Header.
+
+    Raises:
+        MessageError: if it is too short for one, or its nanoseconds make up a second or more.
+    """
+    if len(data) < STAMP_END:
+        raise MessageError(f"message of {len(data)} bytes: expected one with a stamp")
+    return _stamp_ns(*struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4))
+
+
+def _stamp_ns(seconds: int, nanoseconds: int) -> int:
+    if not 0 <= nanoseconds < NANOSECONDS:
+        raise MessageError(f"stamp has nanosec {nanoseconds}: expected less than {NANOSECONDS}")
+    return int(seconds) * NANOSECONDS + int(nanoseconds)
 
 
 def read_bodies(topic: str, message: Any, names: tuple[str, ...]) -> Bodies:
@@ -196,29 +222,29 @@ def decode_scene(spec: TaskSpec, message: Any) -> SceneState:
     """SceneState of a task's `scene` message.
 
     Raises:
-        MessageError: naming what differs from the layout in core/bodies.py.
+        MessageError: naming what differs from the layout in wire/bodies.py.
     """
     layout = scene_layout(spec)
-    return layout.scene(read_bodies("scene", message, layout.scene_names))
+    return layout.scene(read_bodies(SCENE, message, layout.scene_names))
 
 
 def decode_hand_state(spec: TaskSpec, message: Any) -> HandState:
     """HandState of a task's `hand_state` message.
 
     Raises:
-        MessageError: naming what differs from the layout in core/bodies.py.
+        MessageError: naming what differs from the layout in wire/bodies.py.
     """
     layout = scene_layout(spec)
-    return layout.hand(read_bodies("hand_state", message, layout.hand_names))
+    return layout.hand(read_bodies(HAND_STATE, message, layout.hand_names))
 
 
 def decode_object_poses(spec: TaskSpec, message: Any) -> ObjectPoses:
     """ObjectPoses of a task's `object_poses` message.
 
     Raises:
-        MessageError: naming what differs from the layout in core/bodies.py.
+        MessageError: naming what differs from the layout in wire/bodies.py.
     """
-    return scene_layout(spec).poses(read_bodies("object_poses", message, spec.object_names))
+    return scene_layout(spec).poses(read_bodies(OBJECT_POSES, message, spec.object_names))
 
 
 def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
@@ -227,7 +253,7 @@ def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
     Raises:
         MessageError: if the message is not about exactly these skills.
     """
-    return _decode_vector("gate/weights", message.name, skills, "position", message.position)
+    return _decode_vector(GATE_WEIGHTS, message.name, skills, "position", message.position)
 
 
 def decode_action(message: Any, layout: Sequence[str]) -> NDArray[np.float64]:
@@ -247,7 +273,7 @@ def decode_twist(message: Any) -> NDArray[np.float64]:
     """
     frame = message.header.frame_id
     if frame != BASE_FRAME:
-        raise MessageError(f"delta_twist_cmds: frame {frame!r}: expected {BASE_FRAME!r}")
+        raise MessageError(f"{TWIST_COMMAND}: frame {frame!r}: expected {BASE_FRAME!r}")
     return np.array((*_xyz(message.twist.linear), *_xyz(message.twist.angular)), dtype=np.float64)
 
 
@@ -281,7 +307,7 @@ def decode_tick(message: Any) -> BlenderTick:
     """
     names = tuple(message.name)
     skills = tuple(name.removeprefix(_WEIGHT) for name in names[: -len(_OF_COMMAND)])
-    numbers = _decode_vector("blender/tick", names, tick_names(skills), "position", message.position)
+    numbers = _decode_vector(TICK, names, tick_names(skills), "position", message.position)
     count = len(skills)
     command = command_of(message_stamp(message), numbers[count : count + 6], float(numbers[count + 6]))
     return BlenderTick(skills, numbers[:count], command, int(numbers[count + 7]))
@@ -296,7 +322,7 @@ def check_turns(spec: TaskSpec, twist: NDArray[np.float64]) -> None:
     for i, axis in enumerate(ANGULAR_AXES):
         if twist[3 + i] != 0.0 and i not in spec.action.angular_indices:
             turns = ", ".join(spec.action.angular) or "none"
-            found = f"delta_twist_cmds: {twist[3 + i]:.3g} rad/s about {axis}"
+            found = f"{TWIST_COMMAND}: {twist[3 + i]:.3g} rad/s about {axis}"
             raise MessageError(f"{found}: task {spec.name!r} turns the hand about {turns}")
 
 
@@ -306,7 +332,7 @@ def decode_gripper(message: Any) -> float:
     Raises:
         MessageError: if it is not about the one gripper joint.
     """
-    return float(_decode_vector("gripper_cmd", message.name, (GRIPPER_JOINT,), "position", message.position)[0])
+    return float(_decode_vector(GRIPPER_COMMAND, message.name, (GRIPPER_JOINT,), "position", message.position)[0])
 
 
 def decode_command(twist: Any, gripper: Any) -> Command:
@@ -317,7 +343,7 @@ def decode_command(twist: Any, gripper: Any) -> Command:
     """
     stamp = message_stamp(twist)
     if message_stamp(gripper) != stamp:
-        raise MessageError(f"gripper_cmd: stamp {message_stamp(gripper)} ns: expected its twist's, {stamp} ns")
+        raise MessageError(f"{GRIPPER_COMMAND}: stamp {message_stamp(gripper)} ns: expected its twist's, {stamp} ns")
     return command_of(stamp, decode_twist(twist), decode_gripper(gripper))
 
 

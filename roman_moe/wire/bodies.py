@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import HandState, ObjectPoses, SceneState, upright
+from roman_moe.wire.topics import HAND_STATE, OBJECT_POSES, SCENE
 
 
 class MessageError(RomanError):
@@ -97,8 +98,8 @@ class SceneLayout:
         Raises:
             MessageError: if a flag or validity is neither 0 nor 1, or a valid object's age is negative.
         """
-        poses = self._poses("scene", bodies, self._objects)
-        return self._hand("scene", bodies, slice(self._objects.stop, None)).with_poses(poses)
+        poses = self._poses(SCENE, bodies, self._objects)
+        return self._hand(SCENE, bodies, slice(self._objects.stop, None)).with_poses(poses)
 
     def hand(self, bodies: Bodies) -> HandState:
         """HandState of the bodies of `hand_names`.
@@ -106,7 +107,7 @@ class SceneLayout:
         Raises:
             MessageError: if a flag is neither 0 nor 1.
         """
-        return self._hand("hand_state", bodies, slice(2, None))
+        return self._hand(HAND_STATE, bodies, slice(2, None))
 
     def poses(self, bodies: Bodies) -> ObjectPoses:
         """ObjectPoses of the bodies of the task's objects.
@@ -114,7 +115,7 @@ class SceneLayout:
         Raises:
             MessageError: if a validity is neither 0 nor 1, or a valid object's age is negative.
         """
-        return self._poses("object_poses", bodies, slice(None))
+        return self._poses(OBJECT_POSES, bodies, slice(None))
 
     def _hand(self, topic: str, bodies: Bodies, flags: slice) -> HandState:
         return HandState(
@@ -146,7 +147,7 @@ def hand_in(bodies: Bodies) -> tuple[NDArray[np.float64], float]:
         MessageError: if it is too short for them.
     """
     if len(bodies.translations) < 2:
-        raise MessageError("scene: no hand and fingers")
+        raise MessageError(f"{SCENE}: no hand and fingers")
     return bodies.translations[0], float(bodies.translations[1, 0])
 
 

@@ -14,8 +14,9 @@ from hypothesis.extra.numpy import arrays
 from specs import ACTION_LAYOUT, FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SKILLS
 
 from roman_moe.core.action import Command
-from roman_moe.core.bodies import MessageError
-from roman_moe.core.messages import (
+from roman_moe.core.state import HandState, ObjectPoses, SceneState, upright
+from roman_moe.wire.bodies import MessageError
+from roman_moe.wire.codec import (
     MessageCodec,
     decode_action,
     decode_command,
@@ -25,7 +26,6 @@ from roman_moe.core.messages import (
     decode_weights,
     message_stamp,
 )
-from roman_moe.core.state import HandState, ObjectPoses, SceneState, upright
 
 Wire = Callable[[Any], Any]
 
