@@ -15,9 +15,9 @@ from roman_moe.tasks.kitting import layout, motion
 from roman_moe.tasks.kitting.motion import TURN_GAIN
 
 SEATED = 0.006  # [m] the tile's point above the slot's mouth when it lies on the tray's floor
-ABOVE = 0.030  # [m] likewise, when its underside is 2 mm above the mouth
-OVER = 0.010  # [m] from the slot's middle, within which it is let down
-FITS = 0.05  # [rad] between tile and slot, likewise: the slot leaves 0.11
+ABOVE = 0.033  # [m] likewise, when its underside is 5 mm above the mouth
+OVER = 0.004  # [m] from the slot's middle, within which it is let go: the slot leaves 5 mm
+FITS = 0.06  # [rad] between tile and slot, likewise: the slot leaves 0.11
 
 
 class InsertTile(SimSkill):
@@ -50,13 +50,12 @@ class InsertTile(SimSkill):
             return motion.retreat(state)
         tile, slot = state.position("tile"), state.position("slot")
         offset, turn = slot - tile, turn_left(state)
-        over = math.hypot(offset[0], offset[1]) < OVER
-        if over and abs(turn) < 2.0 * FITS and offset[2] > -0.5 * ABOVE:  # in the mouth: it falls the rest of the way
+        fits = math.hypot(offset[0], offset[1]) < OVER and abs(turn) < FITS
+        if fits and -offset[2] < ABOVE + 0.004:  # it falls the rest of the way
             return motion.action(state, POSITION_GAIN * np.array([offset[0], offset[1], 0.0]), OPEN)
         if not is_held(state, tile):
             return motion.grasp(state, tile, state.yaw("tile"))
-        goal = slot + [0.0, 0.0, SEATED if over and abs(turn) < FITS else ABOVE]
-        velocity = approach(tile, goal, floor=0.0, radius=0.004)
+        velocity = approach(tile, slot + [0.0, 0.0, ABOVE], floor=0.03, radius=0.003, slope=4.0)
         velocity[:2] += 0.5 * POSITION_GAIN * (tile - state.hand_position)[:2]
         return motion.action(state, velocity, CLOSE, TURN_GAIN * turn)
 
