@@ -85,12 +85,17 @@ class Check:
     """Name or folder of the arm to try it with; the task's own if not given."""
 
     def main(self) -> int:
-        """0 if nothing is wrong; 1 if something is, one line a mistake."""
+        """0 if nothing is wrong; 1 if something is, 2 if task.yaml cannot be read: one line a mistake."""
         if self.episodes < 1:
             raise ConfigError(f"--episodes {self.episodes}: expected 1 or more")
         folder = task_folder(self.task)
-        spec = load_spec(folder)
         console = Console()
+        try:
+            spec = load_spec(folder)
+        except ConfigError as error:
+            for mistake in error.others:
+                console.print(mistake, highlight=False, soft_wrap=True)
+            raise
         if not any(folder.glob("*.py")) and not any(folder.rglob("*.xml")):
             console.print(f"{folder}: task {spec.name!r} is right: a description alone, without simulation")
             return 0

@@ -9,15 +9,16 @@ import dataclasses
 import difflib
 import re
 import reprlib
+import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from roman_moe.core.errors import RomanError
+from roman_moe.core.errors import ConfigError, RomanError
 
 T = TypeVar("T")
 
@@ -73,6 +74,9 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
         """A mapping as a `Section`: empty at first, since it may hold itself."""
         section = Section()
         yield section
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:bool":  # YAML 1.1 reads on and off as true and false
+                key.tag = "tag:yaml.org,2002:str"
         keys = [(key.value, key.start_mark) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         lines: dict[Any, int] = {}
         for key, mark in keys:
@@ -167,10 +171,32 @@ class _Place:
         return values.lines.get(name, self.line if name else values.line)
 
 
+def place_of(path: Path, keys: str) -> str:
+    """Where a key of a YAML file stands, for messages: file, line and the key itself, such as `skills.push`.
+
+    Raises:
+        ConfigError: if the file cannot be read.
+    """
+    place = _Place(str(path)).of(read_yaml(path, ConfigError), keys)
+    return f"{place}: {keys}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to write in place of an unknown name."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return _misspelt(close[0]) if close else f"expected one of {', '.join(known)}"
+
+
+def _misspelt(name: str) -> str:
+    return f"did you mean {name!r}?"
+
+
 def build(cls: type[T], values: Mapping[str, Any], where: str, error: type[RomanError], path: str = "") -> T:
     """Instance of dataclass `cls` from the keys of `values`.
 
-    Types understood: bool, int, float, str, dict, nested dataclasses, `tuple[X, ...]` and `Mapping[str, X]` of them.
+    Types understood: bool, int, float, str, dict, nested dataclasses, `tuple[X, ...]` and `Mapping[str, X]` of them,
+    and `X | None`. A dataclass refuses by a ValueError with a message for each mistake.
 
     Args:
         values: of a file as `read_yaml` reads it, which knows the lines, or of anything else.
@@ -178,42 +204,55 @@ def build(cls: type[T], values: Mapping[str, Any], where: str, error: type[Roman
         path: of keys within it, likewise.
 
     Raises:
-        error: naming `where`, the line, the key, what was found and what was expected.
+        error: naming `where`, the line, the key, what was found and what was expected, of the first mistake; it has the
+            `others`.
     """
-    return _build(cls, values, _Place(where, path), error)
+    mistakes: list[str] = []
+    built = _build(cls, values, _Place(where, path), mistakes)
+    if built is None:
+        refusal = error(mistakes[0])
+        refusal.others = tuple(mistakes[1:])
+        raise refusal
+    return built
 
 
-def _build(cls: type[T], values: Mapping[str, Any], place: _Place, error: type[RomanError]) -> T:
+def _build(cls: type[T], values: Mapping[str, Any], place: _Place, mistakes: list[str]) -> T | None:
+    """The instance; None if there are mistakes, which are appended."""
+    before = len(mistakes)
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in values:
-        if key not in fields:
-            close = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(fields)}"
-            raise error(f"{place.at(values, key)}: unknown key {key!r}: {hint}")
+    unknown = {key: suggestion(str(key), fields) for key in values if key not in fields}
+    mistakes += [f"{place.at(values, key)}: unknown key {key!r}: {hint}" for key, hint in unknown.items()]
     arguments = {}
     for name, spec in fields.items():
         if name in values:
-            arguments[name] = _convert(hints[name], values[name], place.key(values, name), error)
+            arguments[name] = _convert(hints[name], values[name], place.key(values, name), mistakes)
+        elif _misspelt(name) in unknown.values():
+            continue
         elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-            raise error(f"{place}: key {name!r} is missing")
+            mistakes.append(f"{place}: key {name!r} is missing")
+    if len(mistakes) > before:
+        return None
     try:
         return cls(**arguments)
     except ValueError as problem:
-        raise error(f"{place.of(values, str(problem))}: {problem}") from None
+        mistakes += [f"{place.of(values, str(each))}: {each}" for each in problem.args]
+        return None
 
 
-def _convert(kind: Any, value: Any, place: _Place, error: type[RomanError]) -> Any:
+def _convert(kind: Any, value: Any, place: _Place, mistakes: list[str]) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
+    if origin is types.UnionType:  # X | None
+        return _convert(arguments[0], value, place, mistakes)
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
-        return _build(typing.cast("type[Any]", kind), value, place, error)
+        return _build(typing.cast("type[Any]", kind), value, place, mistakes)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(arguments[0], item, place.item(f"[{i}]", item), error) for i, item in enumerate(value))
+        return tuple(_convert(arguments[0], item, place.item(f"[{i}]", item), mistakes) for i, item in enumerate(value))
     if origin is not None and issubclass(origin, Mapping) and isinstance(value, dict):
         return {
-            str(key): _convert(arguments[1], item, place.item(f".{key}", value, key), error)
+            str(key): _convert(arguments[1], item, place.item(f".{key}", value, key), mistakes)
             for key, item in value.items()
         }
     if kind is float and not isinstance(value, bool):
@@ -224,7 +263,8 @@ def _convert(kind: Any, value: Any, place: _Place, error: type[RomanError]) -> A
     plain = isinstance(kind, type) and origin is None
     if plain and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    raise error(f"{place} is {_describe(value)}: expected {_type_name(kind)}")
+    mistakes.append(f"{place} is {_describe(value)}: expected {_type_name(kind)}")
+    return None
 
 
 def _type_name(kind: Any) -> str:

@@ -5,7 +5,13 @@ The command line prints the message and exits with code 2; no traceback reaches 
 
 
 class RomanError(Exception):
-    """Base of everything a user can cause and mend."""
+    """Base of everything a user can cause and mend.
+
+    Attributes:
+        others: further mistakes that were found with it, one line each.
+    """
+
+    others: tuple[str, ...] = ()
 
 
 class ConfigError(RomanError):

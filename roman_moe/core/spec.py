@@ -12,15 +12,16 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from roman_moe.core.config import build, read_yaml
+from roman_moe.core.conditions import Conditions, Open, PlacementSpec, Pressed
+from roman_moe.core.config import build, read_yaml, suggestion
 from roman_moe.core.errors import ConfigError
 
 GATE = "gate"
@@ -38,7 +39,7 @@ ANGULAR_AXES = ("rx", "ry", "rz")
 """Names of the angular velocities about the base frame's axes."""
 ORIENTATIONS = ("none", "yaw", "full")
 
-_BESIDES = ("label", "color", "size", "marker", "position")
+_BESIDES = ("label", "color", "size", "marker", "position", "starts", "done")
 """Keys of objects and skills that no network depends on."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -170,6 +171,10 @@ class SkillSpec:
         min_time: before which it does not count as solved [s].
         label: its name for people.
         color: #rrggbb in pictures.
+        success: what holds when it is done, wherever the hand is.
+        sets: flags that become true when conditions hold, and stay so for the episode.
+        starts: where objects are before it is done, in simulation.
+        done: where they are after it.
     """
 
     observes: tuple[str, ...]
@@ -177,6 +182,10 @@ class SkillSpec:
     min_time: float = 0.0
     label: str = ""
     color: str = "#9aa0a6"
+    success: Conditions = ()
+    sets: Mapping[str, Conditions] = field(default_factory=dict)
+    starts: Mapping[str, PlacementSpec] = field(default_factory=dict)
+    done: Mapping[str, PlacementSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_times(self.time_limit, self.min_time)
@@ -227,12 +236,13 @@ class TaskSpec:
         gate: what the gating network sees.
         scenarios: from which skills on the long task begins, by number.
         flags: names of what is true or false, such as whether a door is locked.
+        success: what holds when the whole task is done; all of its skills' conditions if not given.
         title: name for people; the name if not given.
         control_rate: of scenes, experts and commands [Hz].
         gate_rate: of the gating network [Hz].
 
     Raises:
-        ValueError: naming the first mistake.
+        ValueError: with a message for each mistake.
     """
 
     name: str
@@ -244,45 +254,78 @@ class TaskSpec:
     gate: GateSpec
     scenarios: tuple[ScenarioSpec, ...]
     flags: tuple[str, ...] = ()
+    success: Conditions = ()
     title: str = ""
     control_rate: float = 20.0
     gate_rate: float = 10.0
 
     def __post_init__(self) -> None:
-        _check_name("name", self.name)
-        for kind, names in (("flags", self.flags), ("objects", self.objects), ("skills", self.skills)):
+        mistakes = tuple(self._mistakes())
+        if mistakes:
+            raise ValueError(*mistakes)
+
+    def _mistakes(self) -> Iterator[str]:
+        for kind, names in (
+            ("name", (self.name,)),
+            *(("flags", self.flags), ("objects", self.objects), ("skills", self.skills)),
+        ):
             for name in names:
-                _check_name(kind, name)
-                if name in RESERVED:
-                    raise ValueError(f"{kind}: {name!r} means something in every task: choose another name")
+                where = kind if kind in ("name", "flags") else f"{kind}.{name}"
+                if not NAME.fullmatch(name):
+                    yield f"{where}: {name!r}: expected lower-case letters, digits and _, a letter first"
+                if kind != "name" and name in RESERVED:
+                    yield f"{where}: {name!r} means something in every task: choose another name"
         for name in self.flags:
             if name in self.objects or self.flags.count(name) > 1:
-                raise ValueError(f"flags: {name!r} is there twice, or an object: choose another name")
+                yield f"flags: {name!r} is there twice, or an object: choose another name"
         if not self.objects or not self.skills:
-            raise ValueError("objects, skills: expected one of each at least")
-        for where, observes in (
-            *((f"skills.{name}", skill.observes) for name, skill in self.skills.items()),
-            ("gate", self.gate.observes),
-        ):
-            self._check_observed(where, observes)
+            yield "objects, skills: expected one of each at least"
+        for name, skill in self.skills.items():
+            yield from self._of_observed(f"skills.{name}", skill.observes)
+            yield from self._of_conditions(f"skills.{name}.success", skill.success)
+            for flag, conditions in skill.sets.items():
+                yield from _unknown(f"skills.{name}.sets.{flag}", "flag", flag, self.flags)
+                yield from self._of_conditions(f"skills.{name}.sets.{flag}", conditions)
+            yield from self._of_placements(f"skills.{name}.starts", skill.starts)
+            yield from self._of_placements(f"skills.{name}.done", skill.done)
+        yield from self._of_observed("gate", self.gate.observes)
+        yield from self._of_conditions("success", self.success)
         if not self.scenarios:
-            raise ValueError("scenarios: expected one at least, such as {first: " + self.skill_names[-1] + "}")
+            yield f"scenarios: expected one at least, such as {{first: {next(reversed(self.skills), 'SKILL')}}}"
         for number, scenario in enumerate(self.scenarios):
-            if scenario.first not in self.skills:
-                known = ", ".join(self.skills)
-                raise ValueError(f"scenarios[{number}]: unknown skill {scenario.first!r}: expected one of {known}")
+            yield from _unknown(f"scenarios[{number}]", "skill", scenario.first, self.skills)
         if not (0.0 < self.gate_rate <= self.control_rate < math.inf):
-            raise ValueError(f"control_rate {self.control_rate}, gate_rate {self.gate_rate}: expected Hz above 0")
+            yield f"control_rate {self.control_rate}, gate_rate {self.gate_rate}: expected Hz above 0"
 
-    def _check_observed(self, where: str, observes: tuple[str, ...]) -> None:
+    def _of_observed(self, where: str, observes: tuple[str, ...]) -> Iterator[str]:
         for name in observes:
             if name not in self.objects and name not in self.flags:
-                known = ", ".join((*self.objects, *self.flags))
-                raise ValueError(
-                    f"{where}: observes {name!r}, which is neither object nor flag: expected some of {known}"
-                )
+                known = suggestion(name, (*self.objects, *self.flags))
+                yield f"{where}: observes {name!r}, which is neither object nor flag: {known}"
         if len(set(observes)) != len(observes):
-            raise ValueError(f"{where}: observes something twice: {', '.join(observes)}")
+            yield f"{where}: observes something twice: {', '.join(observes)}"
+
+    def _of_conditions(self, where: str, conditions: Conditions) -> Iterator[str]:
+        for number, condition in enumerate(conditions):
+            for kind, part in condition.parts():
+                place = f"{where}[{number}].{kind}"
+                for key in ("object", "target"):
+                    name = getattr(part, key, "")
+                    yield from _unknown(place, "object", name, self.objects) if name else ()
+                if kind == "flag":
+                    yield from _unknown(place, "flag", getattr(part, "name", ""), self.flags)
+                said = {Open: "closed", Pressed: "released"}.get(type(part))
+                if said and getattr(part, said) in ((), None):
+                    name = getattr(part, "object", "")
+                    if name in self.objects and not self.objects[name].position:
+                        yield f"{place}: {said} is missing: expected it here, or a position of the object {name!r}"
+
+    def _of_placements(self, where: str, placements: Mapping[str, PlacementSpec]) -> Iterator[str]:
+        for name, placement in placements.items():
+            yield from _unknown(f"{where}.{name}", "object", name, self.objects)
+            if placement.at:
+                others = [each for each in self.objects if each != name]
+                yield from _unknown(f"{where}.{name}", "object", placement.at, others)
 
     @cached_property
     def object_names(self) -> tuple[str, ...]:
@@ -348,9 +391,9 @@ def read_spec(path: Path) -> TaskSpec:
     return build(TaskSpec, read_yaml(path, ConfigError), str(path), ConfigError)
 
 
-def _check_name(kind: str, name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{kind}: {name!r}: expected lower-case letters, digits and _, a letter first")
+def _unknown(where: str, kind: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    if name not in known:
+        yield f"{where}: unknown {kind} {name!r}: {suggestion(name, known)}"
 
 
 def _check_times(time_limit: float, min_time: float) -> None:
@@ -358,12 +401,16 @@ def _check_times(time_limit: float, min_time: float) -> None:
         raise ValueError(f"time_limit {time_limit}, min_time {min_time}: expected 0 <= min_time < time_limit [s]")
 
 
+def _default_of(each: dataclasses.Field[Any]) -> Any:
+    return each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             each.name: _plain(getattr(value, each.name))
             for each in dataclasses.fields(value)
-            if each.default is dataclasses.MISSING or getattr(value, each.name) != each.default
+            if getattr(value, each.name) != _default_of(each)
         }
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from roman_moe.core.action import Command, hold, to_command
-from roman_moe.core.config import Section, read_yaml
+from roman_moe.core.config import place_of
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.spec import ANGULAR_AXES, TASK_FILE
 from roman_moe.evaluation.controllers import OracleController
@@ -22,7 +22,7 @@ from roman_moe.sim.episode import run_episode
 from roman_moe.sim.noise import PoseNoise
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.render import Renderer
-from roman_moe.sim.task import SimTask, Start, Vector
+from roman_moe.sim.task import SimSkill, SimTask, Start, Vector, When
 from roman_moe.sim.world import World
 
 PROBE_TICKS = 20
@@ -36,6 +36,8 @@ RANDOM_TICKS = 1000
 DEEPEST = 1e-3
 """Depth of a contact at rest [m]."""
 NOISE = PoseNoise(0.005, "clipped")
+_KEYS = {"place": "starts", "achieved": "success"}
+"""Key of a skill in task.yaml that stands for a method."""
 SMALL = (64, 48)
 
 Problems = Iterator[str]
@@ -95,24 +97,25 @@ def _is_in(file: str, folder: Path) -> bool:
 
 def _sites(task: SimTask) -> Problems:
     """Every object is a site of the scene, and every loose body a body with a free joint of its name."""
-    scene, file = task.read_scene(), task.folder / TASK_FILE
-    objects = read_yaml(file, ConfigError)["objects"]
+    scene = task.read_scene()
     for name in task.spec.objects:
         if scene.site(name) is None:
-            line = f", line {objects.lines[name]}" if isinstance(objects, Section) and name in objects.lines else ""
-            yield f"{file}{line}: object {name!r}: {task.folder / task.scene} has no site of this name: add one"
+            where = place_of(task.folder / TASK_FILE, f"objects.{name}")
+            yield f"{where}: {task.folder / task.scene} has no site of this name: add one"
     for name in task.loose:
         if scene.body(name) is None or scene.joint(name) is None:
-            yield f"{_place(type(task))}: loose: {task.scene} has no body {name!r} with a free joint of this name"
+            yield f"{_written(type(task))}: loose: {task.scene} has no body {name!r} with a free joint of this name"
 
 
 def _arm(world: World) -> Problems:
     """It goes where it is told, opens and closes, and reaches the starts."""
     task, home = world.task, np.array(world.task.spec.home.position)
-    where = f"{task.folder / TASK_FILE}: home"
+    where = place_of(task.folder / TASK_FILE, "home")
     try:
         world.reset(task.start(task.spec.skill_names[0]), np.random.default_rng(0))
         world.place_hand(home, task.spec.gripper.open)
+    except ConfigError:  # it names its place
+        raise
     except (ValueError, RomanError) as error:
         yield f"{where}: {error}"
         return
@@ -201,19 +204,26 @@ def _cameras(world: World) -> Problems:
 def _starts(world: World, start: Start, count: int) -> Problems:
     """A start is within reach, at rest without contacts in each other, and not solved already."""
     task, name = world.task, start.name
+    where = _source(task, start.skills[0], "place")
     for seed in range(count):
         try:
             state = world.reset(start, np.random.default_rng(seed))
         except (ValueError, RomanError) as error:
-            yield f"{_file(task, start)}: start {name}, seed {seed}: {error}: place it within reach"
+            yield f"{where}: start {name}, seed {seed}: {error}: place it within reach"
             return
         if not state.is_finite():
-            yield f"{_file(task, start)}: start {name}, seed {seed}: the scene is not finite, or out of all bounds"
+            yield f"{where}: start {name}, seed {seed}: the scene is not finite, or out of all bounds"
             return
         solved = task.achieved(world) if start.skill is None else world.skills[start.skill].achieved(world)
         if solved:
-            where = _place(type(task if start.skill is None else task.skills[start.skill]).achieved)
+            where = _source(task, start.skill, "achieved")
             yield f"{where}: start {name}, seed {seed}: success holds already: place it unsolved, or ask for more"
+            return
+        before = task.spec.skill_names[max(start.stage - 1, 0)]
+        is_done = start.when(before) is When.DONE and bool(task.spec.skills[before].success)
+        if is_done and not task.skills[before].holds(state):
+            where = place_of(task.folder / TASK_FILE, f"skills.{before}.done")
+            yield f"{where}: start {name}, seed {seed}: success of {before!r} does not hold there"
             return
         if seed == 0:
             yield from _contacts(world, name)
@@ -236,23 +246,32 @@ def _contacts(world: World, name: str) -> Problems:
 
 def _demonstrations(world: World, start: Start, count: int) -> Problems:
     """The demonstrators solve every start, as `collect` plays them."""
+    for skill in start.skills:
+        if type(world.task.skills[skill]).demonstrate is SimSkill.demonstrate:
+            where = place_of(world.task.folder / TASK_FILE, f"skills.{skill}")
+            yield f"{where}: skill {skill!r} has no demonstrator: expected a method demonstrate in {skill}.py"
+            return
     controller = OracleController(world.task, start.skill)
     outcomes = [run_episode(world, controller, start, seed, NOISE).outcome for seed in range(count)]
     failed = [(seed, outcome) for seed, outcome in enumerate(outcomes) if outcome != "success"]
     if failed:
         seed, outcome = failed[0]
         yield (
-            f"{_file(world.task, start)}: demonstrator, start {start.name}: solves {count - len(failed)} of {count}: "
-            f"seed {seed} ends with {str(outcome).replace('_', ' ')}"
+            f"{_source(world.task, start.skills[0], 'demonstrate')}: demonstrator, start {start.name}: "
+            f"solves {count - len(failed)} of {count}: seed {seed} ends with {str(outcome).replace('_', ' ')}"
         )
 
 
-def _file(task: SimTask, start: Start) -> str:
-    skill = start.skills[0]
-    kind = type(task.skills[skill])
-    return _place(kind.place if kind.place is not None else kind)
+def _source(task: SimTask, skill: str | None, method: str) -> str:
+    """Where it is written what a method of a skill, or of the task for None, does: file and line."""
+    file, kind = task.folder / TASK_FILE, type(task if skill is None else task.skills[skill])
+    if getattr(kind, method) not in (getattr(SimTask, method, None), getattr(SimSkill, method, None)):
+        return _written(getattr(kind, method))
+    if skill is None:
+        return place_of(file, "success" if task.spec.success else "skills")
+    return place_of(file, f"skills.{skill}.{_KEYS.get(method, method)}")
 
 
-def _place(thing: Any) -> str:
+def _written(thing: Any) -> str:
     """File and line of a class or function."""
     return f"{inspect.getsourcefile(thing)}, line {inspect.getsourcelines(thing)[1]}"

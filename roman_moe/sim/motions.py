@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from roman_moe.core.conditions import FAR
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.sim.task import SimTask, Vector
@@ -18,7 +19,6 @@ OPEN, CLOSE = 1.0, -1.0
 """Gripper actions."""
 TRANSIT = 0.13  # [m] height at which an empty hand passes over everything, where a task says nothing else
 POSITION_GAIN = 6.0  # [1/s]
-FAR = 0.35  # [m] a thing this far from its goal has come no part of the way
 GRASP_FORCE = 1.0  # [N] on both fingers: something is held
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from roman_moe.core.config import place_of
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.spec import TASK_FILE
 from roman_moe.core.tasks import load_spec, task_folder, task_package
 from roman_moe.sim.task import SimSkill, SimTask
 
@@ -41,10 +43,11 @@ def _load(folder: Path) -> SimTask:
     package = _package(folder)
     skills = {}
     for name in spec.skill_names:
-        kind = _class_in(folder, package, name, SimSkill)
-        if kind is None:
+        kind = _class_in(folder, package, name, SimSkill) or SimSkill
+        if not spec.skills[name].success and kind.achieved is SimSkill.achieved:
             raise ConfigError(
-                f"{folder / name}.py: no such file: expected a class derived from SimSkill for the skill {name!r}"
+                f"{place_of(folder / TASK_FILE, f'skills.{name}')}: nothing says when it is done: expected conditions "
+                f"success here, or a class derived from SimSkill with a method achieved in {name}.py"
             )
         skills[name] = kind(spec, name)
     task = (_class_in(folder, package, TASK_MODULE, SimTask) or SimTask)(spec, folder, skills)

@@ -1,8 +1,9 @@
 """What a task adds for simulation: one `SimSkill` for each skill, and a `SimTask` that holds them together.
 
 A task's folder has its `task.yaml`, an MJCF scene, a file NAME.py with a `SimSkill` for each skill, and `simulation.py`
-with a `SimTask` where the defaults do not fit. What skills know of a scene in motion they read from the state; what an
-episode has to remember is kept by the skills that each `World` has for itself.
+with a `SimTask` where the defaults do not fit. What task.yaml says of a skill by conditions and starts, the skill has
+without Python. What skills know of a scene in motion they read from the state; what an episode has to remember is kept
+by the skills that each `World` has for itself.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.core.conditions import completion_of, hold_in, parts_of
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.spec import ScenarioSpec, SkillSpec, TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.sim.arm_spec import ArmSpec, load_arm
+from roman_moe.sim.placement import NUMBERS, place_object
 
 if TYPE_CHECKING:
     from roman_moe.sim.disturbance import Disturbance
@@ -33,6 +36,9 @@ Vector = NDArray[np.float64]
 
 LEFT_WITHIN = np.array([[-0.03, -0.03, 0.03], [0.03, 0.03, 0.15]])
 """How far from its site a hand that is handed over is [m], lowest and highest: it has let go, and begun to rise."""
+
+CLEAR_RADIUS, CLEAR_HEIGHT = 0.02, 0.08
+"""A hand that has let go of an object is out of this cylinder over it [m]."""
 
 
 class When(enum.Enum):
@@ -46,11 +52,14 @@ class When(enum.Enum):
 class SimSkill:
     """One skill in simulation. A task's file NAME.py derives the class of its skill NAME.
 
+    Where task.yaml gives the skill's `starts`, `done`, `success` and `sets`, only `demonstrate` is left to write.
+
     Attributes:
         spec: of the task.
         name: of the skill.
+        object: that it is about: the first one in its conditions, or else that it observes; "" if there is none.
         left_at: site near which the hand is when the skill has let go, for starts of the next one; None if the next one
-            never begins there.
+            never begins there. The skill's object, if not given.
         undone: earlier skills that are still to come in starts of this skill alone.
         disturbances: what may go wrong in it.
     """
@@ -62,35 +71,71 @@ class SimSkill:
     def __init__(self, spec: TaskSpec, name: str) -> None:
         self.spec = spec
         self.name = name
+        self._said = said = spec.skills[name]
+        conditions = (*said.success, *(each for conditions in said.sets.values() for each in conditions))
+        named = [getattr(part, "object", "") for part in parts_of(conditions)]
+        self.object = next((each for each in (*named, *said.observes) if each in spec.objects), "")
+        if said.success and self.left_at is None:
+            self.left_at = self.object or None
+        before = spec.skill_names[: spec.skill_names.index(name)]
+        self._placed_before = {each for skill in before for each in spec.skills[skill].starts}
 
     def place(self, world: World, rng: np.random.Generator, when: When) -> None:
         """Put what belongs to the skill where it is then. Draws the same numbers whatever `when` is."""
+        for placements, is_there in ((self._said.starts, when is not When.DONE), (self._said.done, when is When.DONE)):
+            for name, placement in placements.items():
+                numbers = rng.random(NUMBERS)
+                if is_there and not (when is When.LATER and name in self._placed_before):
+                    place_object(world, name, placement, numbers)
 
     def begin(self, world: World) -> None:
         """An episode begins: remember what success is measured against."""
 
     def watch(self, world: World) -> None:
         """A control tick is over: set those of `world.flags` that the skill is about."""
+        state = world.state
+        for flag, conditions in self._said.sets.items():
+            world.flags[self.spec.flag_index[flag]] |= hold_in(conditions, state)
+
+    @property
+    def watches(self) -> bool:
+        """Whether it sets flags."""
+        return bool(self._said.sets) or type(self).watch is not SimSkill.watch
 
     def achieved(self, world: World) -> bool:
         """Success condition, from the true state and without the return home."""
-        raise NotImplementedError
+        return self.holds(world.state)
+
+    def holds(self, state: SceneState) -> bool:
+        """Whether its conditions of task.yaml hold in a state."""
+        return hold_in(self._said.success, state)
 
     def progress(self, state: SceneState) -> float:
         """How far it has come in a true state, from 0 to 1: the reward for what it has moved."""
-        return 0.0
+        return completion_of(self._said.success, state)
 
     def reach_point(self, state: SceneState) -> Vector:
         """Where the hand has to go first, (3,) [m]: the reward on the way there."""
-        return np.array(self.spec.home.position)
+        return state.position(self.object) if self.object else np.array(self.spec.home.position)
 
     def demonstrate(self, state: SceneState) -> Vector:
-        """Action for a true state: the scripted demonstrator, a function of the present state alone."""
-        raise NotImplementedError
+        """Action for a true state: the scripted demonstrator, a function of the present state alone.
+
+        Raises:
+            ConfigError: if the skill has none.
+        """
+        raise ConfigError(f"skill {self.name!r} has no demonstrator: expected a method demonstrate in {self.name}.py")
 
     def leads(self, state: SceneState) -> bool:
         """Whether it has work left or has not yet let go: the first skill that leads gets the gate's weight."""
-        raise NotImplementedError
+        beside = bool(self.object) and is_beside(state, self.object)
+        return beside or not self.holds(state)
+
+
+def is_beside(state: SceneState, name: str) -> bool:
+    """Whether the hand is over an object, and not yet clear of it."""
+    x, y, z = state.hand_position - state.position(name)
+    return bool(z < CLEAR_HEIGHT and math.hypot(x, y) < CLEAR_RADIUS)
 
 
 class SimTask:
@@ -171,6 +216,8 @@ class SimTask:
 
     def achieved(self, world: World) -> bool:
         """Whether the whole task is done, wherever the hand is."""
+        if self.spec.success:
+            return hold_in(self.spec.success, world.state)
         return all(skill.achieved(world) for skill in world.skills.values())
 
     def lost(self, world: World) -> Outcome | None:

@@ -18,7 +18,7 @@ from roman_moe.core.state import NANOSECONDS, SceneState, rotated
 from roman_moe.sim.arm import ArmController, span
 from roman_moe.sim.arm_spec import load_arm
 from roman_moe.sim.compose import compose, touch_sensors
-from roman_moe.sim.task import SimSkill, SimTask, Start, Vector
+from roman_moe.sim.task import SimTask, Start, Vector
 
 XYZW = np.array([1, 2, 3, 0])
 """MuJoCo's quaternions are w, x, y, z."""
@@ -77,7 +77,7 @@ class World:
         self.flags = np.zeros(len(task.spec.flags), dtype=bool)
         self.forced_opening: float | None = None
         self.skills = {name: type(skill)(task.spec, name) for name, skill in task.skills.items()}
-        self._watching = [skill for skill in self.skills.values() if type(skill).watch is not SimSkill.watch]
+        self._watching = [skill for skill in self.skills.values() if skill.watches]
 
     def reset(self, start: Start, rng: np.random.Generator) -> SceneState:
         """Put the world into a random start; the same generator state gives the same start."""

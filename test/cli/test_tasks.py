@@ -90,6 +90,21 @@ def test_a_description_alone_is_a_task(tmp_path: Path, capfd: pytest.CaptureFixt
     assert f"{tmp_path / 'task.yaml'}, line {line}: skills.insert: observes 'locker'" in message
 
 
+def test_every_mistake_of_the_description_is_named(new: Path, capfd: pytest.CaptureFixture[str]):
+    changes = (
+        ("top_speed: 0.2", "top_sped: 0.2", "unknown key 'top_sped'"),
+        ("block: {x: [0.40, 0.50]", "block: {x: [0.50, 0.40]", "expected the lowest and the highest number"),
+        ("- within: {object: block, target: end", "- witin: {object: block, target: end", "unknown key 'witin'"),
+    )
+    lines = [change(new, "task.yaml", old, with_) for old, with_, _ in changes]
+    code, found = check(new, capfd)
+    assert code == 2
+    for line, (_, _, expected) in zip(lines, changes, strict=True):
+        (message,) = [each for each in found if expected in each]
+        assert f"task.yaml, line {line}: " in message
+    assert sum("task.yaml" in each for each in found) == len(found)
+
+
 @pytest.mark.parametrize(
     ("file", "old", "with_", "expected"),
     [
@@ -118,15 +133,23 @@ def test_an_object_without_a_site_is_named_with_its_line(new: Path, capfd: pytes
     code, lines = check(new, capfd)
     assert code == 1
     (message,) = lines
-    assert message.startswith(f"{new / 'task.yaml'}, line {line}: object 'ende': ")
+    assert message.startswith(f"{new / 'task.yaml'}, line {line}: objects.ende: ")
     assert "has no site of this name" in message
 
 
 @pytest.mark.parametrize(
     ("file", "old", "with_", "expected"),
     [
-        ("place.py", "return is_placed(world.state)", "return True", "success holds already"),
-        ("push.py", "remaining(state) < 0.5 * TOLERANCE", "True", "demonstrator, start push: solves 0 of 2"),
+        ("task.yaml", "x: [-0.03, 0.03], y: [-0.25, 0.015]", "y: [-0.25, 0.5]", "success holds already"),
+        ("task.yaml", "x: [-0.008, 0.008], y", "x: [0.1, 0.1], y", "success of 'place' does not hold there"),
+        (
+            "task.yaml",
+            "at: mark, x: [-0.008, 0.008]",
+            "joint: [0, 1]} #",
+            "expected a joint with one degree of freedom",
+        ),
+        ("push.py", "< FAR_ENOUGH", "< 1.0", "demonstrator, start push: solves 0 of 2"),
+        ("push.py", "def demonstrate", "def demonstrat", "skill 'push' has no demonstrator"),
         ("place.py", "return to_action(self.spec, *self._motion", "return self.spac, (self._motion", "AttributeError"),
         ("task.yaml", "[0.45, 0.0, 0.25]", "[0.95, 0.0, 0.25]", "out of the reach of the arm panda"),
         ("scene.xml", 'solref="0.01 1"', 'solref="0.3 1"', "mm in each other at rest"),
@@ -140,4 +163,4 @@ def test_what_is_wrong_in_the_simulation_is_named_with_its_place(
     assert code == 1
     found = [line for line in lines if expected in line]
     assert found, lines
-    assert found[0].startswith(str(new / file))
+    assert found[0].startswith((f"{new / file}, line ", f"{new / 'task.yaml'}, line ", f"{new / 'scene.xml'}: "))
