@@ -87,13 +87,13 @@ class Within:
         _check_ranges(self, "x", "y", "z")
 
     def left(self, state: SceneState) -> float:
-        offset = state.position(self.object)
+        x, y, z = state.position(self.object)
         if self.target:
-            x, y, z = offset - state.position(self.target)
+            x, y, z = state.position(self.object) - state.position(self.target)
             cosine, sine = math.cos(state.yaw(self.target)), math.sin(state.yaw(self.target))
-            offset = (cosine * x + sine * y, cosine * y - sine * x, z)
-        ranges = zip((self.x, self.y, self.z), offset, strict=True)
-        return _far(*(max(low - value, value - high) for (low, high), value in ((r, v) for r, v in ranges if r)))
+            x, y = cosine * x + sine * y, cosine * y - sine * x
+        bounded = [each for each in ((self.x, x), (self.y, y), (self.z, z)) if each[0]]
+        return _far(*(max(low - value, value - high) for (low, high), value in bounded))
 
 
 @dataclass(frozen=True)
@@ -229,10 +229,9 @@ class Condition:
     flag: Flag | None = None
 
     def __post_init__(self) -> None:
-        if not any(True for _ in self.parts()):
-            raise ValueError(
-                f"expected a condition: one of {', '.join(each.name for each in dataclasses.fields(self))}"
-            )
+        if not any(self.parts()):
+            names = ", ".join(each.name for each in dataclasses.fields(self))
+            raise ValueError(f"expected a condition: one of {names}")
 
     def parts(self) -> Iterator[tuple[str, Part]]:
         """What it names, with the name."""

@@ -291,7 +291,7 @@ class TaskSpec:
         yield from self._of_observed("gate", self.gate.observes)
         yield from self._of_conditions("success", self.success)
         if not self.scenarios:
-            yield f"scenarios: expected one at least, such as {{first: {next(reversed(self.skills), 'SKILL')}}}"
+            yield f"scenarios: expected one at least, such as {{first: {next(reversed(tuple(self.skills)), 'SKILL')}}}"
         for number, scenario in enumerate(self.scenarios):
             yield from _unknown(f"scenarios[{number}]", "skill", scenario.first, self.skills)
         if not (0.0 < self.gate_rate <= self.control_rate < math.inf):
