@@ -36,12 +36,12 @@ from roman_moe.evaluation.disturbed import disturbed_copy
 from roman_moe.nodes.base.peers import own_process
 from roman_moe.nodes.base.topics import SCENE
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
+from roman_moe.nodes.bringup.children import START_PATIENCE
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.bringup.monitor import RUNNING
 from roman_moe.testing.saboteur import FAULTS, Fault, LossyRelay, Saboteur
 
 AT_REST = 0.003  # [m] the hand swings by up to 2.7 mm on the arm's servos when its command stops
-START_PATIENCE = 90.0  # [s] for a dozen processes
 MOTION_PATIENCE = 60.0  # [s]
 NOTICED = 0.15  # [s] until a loss must show: the gate's period or the poses' greatest age, and the tick under way
 WATCHED = 0.5  # [s] of simulated time after a fault; a pose source was seen back after 0.8 s, maybe 0.65 s

@@ -20,12 +20,12 @@ import numpy as np
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
+from roman_moe.nodes.bringup.children import START_PATIENCE
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.testing.scenes import random_scene
 from roman_moe.testing.stand_in_arm import StandInArm
 
 WARM_UP_TICKS = 40
-START_PATIENCE = 60.0  # [s]
 
 
 def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> dict[str, Any]:

@@ -79,7 +79,7 @@ NEEDS = {
 def without(blocked: Sequence[str], code: str, task: Any, folder: Path) -> str:
     """Output of a process in which these packages are not installed."""
     command = [sys.executable, "-c", BLOCK + code, json.dumps([list(blocked), task])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -26,7 +26,7 @@ from rclpy.node import Node
 from roman_moe.nodes.base.process import make_executor, ros_context
 from roman_moe.nodes.base.topics import TWIST_COMMAND
 
-PATIENCE = 120.0  # [s] for what takes seconds: only a hang reaches it
+PATIENCE = 600.0  # [s] for what takes seconds: only a hang reaches it
 
 
 @pytest.mark.parametrize(

@@ -215,13 +215,13 @@ def test_a_second_graph_in_the_domain_is_refused_and_the_first_goes_on(
 ) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny")
     with running(command_of(bundle, *first)) as process:
-        refused = subprocess.run(command_of(bundle, *second), capture_output=True, text=True, timeout=120, check=False)
+        refused = subprocess.run(command_of(bundle, *second), capture_output=True, text=True, timeout=600, check=False)
         assert refused.returncode == 2
         (line,) = refused.stderr.splitlines()
         assert line.startswith(f"roman-moe: a graph is running in ROS domain {os.environ['ROS_DOMAIN_ID']} already (")
         until_told(process, b"leads")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert b"TWO_COMMANDERS" not in errors
     assert b"conflicting" not in errors

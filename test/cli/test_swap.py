@@ -21,7 +21,7 @@ from roman_moe.core.errors import RomanError
 
 pytest.importorskip("rclpy")
 
-from roman_moe.nodes.bringup import operator
+from roman_moe.nodes.bringup import operator, snapshot
 from roman_moe.nodes.bringup.snapshot import Watch
 
 
@@ -145,6 +145,8 @@ def test_a_running_graph_from_the_command_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
+    for module, patience in [(operator, "FIND"), (operator, "ANSWER"), (snapshot, "FIND"), (snapshot, "REPORT")]:
+        monkeypatch.setattr(module, f"{patience}_PATIENCE", 600.0)  # only a hang reaches it
     with operator.operator() as person, Watch(person) as watch:
         while watch.look(0.3).leading is None:  # it has only just begun to start
             assert running.poll() is None
@@ -173,8 +175,10 @@ def test_a_running_graph_from_the_command_line(
 
     assert "no safety-rated" in said(capfd, "stop")
     code, report, table = status(capfd, tmp_path)
+    while report["nodes"]["blender"]["level"] != "error":  # a report comes once a second, or later on a busy machine
+        assert running.poll() is None
+        code, report, table = status(capfd, tmp_path)
     assert code == 1
-    assert report["nodes"]["blender"]["level"] == "error"
     assert report["nodes"]["blender"]["guard"] == "20 STOPPED"
     expert = report["nodes"]["expert_push"]
     assert expert["model"] == str(other / "push.onnx")

@@ -27,7 +27,7 @@ from roman_moe.nodes.base.environment import (
 )
 from roman_moe.nodes.base.process import ros_context
 
-PATIENCE = 60.0  # [s] for two participants of a busy machine to find each other
+PATIENCE = 600.0  # [s] for two participants of a busy machine to find each other
 
 
 @pytest.fixture(autouse=True)

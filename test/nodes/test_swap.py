@@ -285,7 +285,7 @@ class SlowLoader:
 
     def __call__(self, *arguments: Any) -> Any:
         self.begun.set()
-        assert self.go_on.wait(60.0)
+        assert self.go_on.wait(600.0)
         return load_model(*arguments)
 
 

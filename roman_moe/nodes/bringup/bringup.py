@@ -31,7 +31,7 @@ from roman_moe.nodes.base.peers import refuse_namesakes
 from roman_moe.nodes.base.process import StopSignals, Terminated, make_executor, ros_context
 from roman_moe.nodes.base.services import ParameterServices
 from roman_moe.nodes.base.topics import FAULT
-from roman_moe.nodes.bringup.children import Children
+from roman_moe.nodes.bringup.children import START_PATIENCE, Children
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, module_of, resolve
 from roman_moe.nodes.bringup.monitor import Monitor, Tick
 from roman_moe.nodes.bringup.record import EpisodeRecord
@@ -42,8 +42,7 @@ N = TypeVar("N", bound=Node)
 
 SPIN_PERIOD = 0.05  # [s]
 ANSWER_PATIENCE = 1.0  # [s] for a node to say that it has stopped
-START_PATIENCE = 60.0  # [s] until the first tick: loading on a busy machine
-STALL_PATIENCE = 20.0  # [s] without a tick after that
+STALL_PATIENCE = 60.0  # [s] without a tick after the first one
 LAST_WORDS = 0.1  # [s] after an episode for what was sent before its outcome on other topics
 
 NODE_CLASSES = {

@@ -30,7 +30,9 @@ from roman_moe.nodes.bringup.graph import NodeSpec, module_of
 
 CHECK_PERIOD = 0.1  # [s]
 SILENCE = 4.0  # [s] without a report (there is one every second), after which a node counts as frozen: as nav2 has it
-START_PATIENCE = 30.0  # [s] until the first report
+START_PATIENCE = (
+    300.0  # [s] until the first report: a dozen processes load at once, and the machine may be slow and busy
+)
 DEAF_PATIENCE = 10.0  # [s] for a successor to be heard and to hear: on a busy machine it took up to 3 s
 DEAF_LIMIT = 3  # times a successor is started anew for that: there may be another reason, such as a robot that is off
 RESTART_LIMIT = 5  # within RESTART_PERIOD: what fails more often than that does not fail by accident

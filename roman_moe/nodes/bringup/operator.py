@@ -7,6 +7,7 @@ A stop must be quick, and most of it is start-up: nothing is imported here that 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ COMMANDERS = (BLENDER, BRIDGE)
 SETTLE = 1.0  # [s] from the first of them that is found to the other one, unless it turns out that there is none
 FIND_PATIENCE = 5.0  # [s] for a node to be found: discovery takes up to a second
 ANSWER_PATIENCE = 10.0  # [s] for its answer: a network is read, checked and warmed up in 20 ms
+ASK_AGAIN = 1.0  # [s] after which a stop is asked for again: DDS drops an answer to a client that it has yet to find
 
 
 def node_of(network: str) -> str:
@@ -116,7 +118,8 @@ class Operator:
     def command(self, service: str) -> list[str]:
         """Call the std_srvs/Trigger service of all that command the arm: the blender, and a robot's bridge if any.
 
-        Each is called as soon as it is found: a dead blender does not keep the bridge from stopping the robot.
+        Each is called as soon as it is found: a dead blender does not keep the bridge from stopping the robot. Who does
+        not answer is called again, so the service must do no more when it is called twice.
 
         Returns:
             What each says it did.
@@ -125,21 +128,29 @@ class Operator:
             RomanError: if none of them is there, or why one refuses or does not answer.
         """
         clients = {node: self._client(Trigger, f"{node}/{service}") for node in COMMANDERS}
-        futures: dict[str, Future] = {}
+        calls: dict[str, list[Future]] = {node: [] for node in COMMANDERS}
+        asked = dict.fromkeys(COMMANDERS, -math.inf)
 
-        def called() -> dict[str, Future]:
+        def answered(node: str) -> bool:
+            return any(call.done() for call in calls[node])
+
+        def found() -> list[str]:
+            now = time.monotonic()
             for node, client in clients.items():
-                if node not in futures and client.service_is_ready():
-                    futures[node] = client.call_async(Trigger.Request())
-            return futures
+                if not answered(node) and now - asked[node] > ASK_AGAIN and client.service_is_ready():
+                    calls[node].append(client.call_async(Trigger.Request()))
+                    asked[node] = now
+            return [node for node in COMMANDERS if calls[node]]
 
-        if not self.spin_until(lambda: bool(called()), FIND_PATIENCE):
+        if not self.spin_until(lambda: bool(found()), FIND_PATIENCE):
             raise RomanError(self.absent(BLENDER))
-        self.spin_until(lambda: len(called()) == len(clients) or (BLENDER in futures and self._has_no_bridge()), SETTLE)
+        self.spin_until(
+            lambda: len(found()) == len(clients) or (bool(calls[BLENDER]) and self._has_no_bridge()), SETTLE
+        )
         if self._has_bridge():
-            self.spin_until(lambda: BRIDGE in called(), ANSWER_PATIENCE)
-        self.spin_until(lambda: all(future.done() for future in futures.values()), ANSWER_PATIENCE)
-        said = {node: future.result() if future.done() else None for node, future in futures.items()}
+            self.spin_until(lambda: BRIDGE in found(), ANSWER_PATIENCE)
+        self.spin_until(lambda: all(answered(node) for node in found()), ANSWER_PATIENCE)
+        said = {node: next((call.result() for call in calls[node] if call.done()), None) for node in found()}
         if self._has_bridge():
             said.setdefault(BRIDGE, None)
         wrong = [
