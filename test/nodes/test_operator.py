@@ -45,7 +45,7 @@ class Others:
         if stops:
             service = node.create_service(Trigger, "~/stop", stop)
             send = service.send_response
-            service.send_response = lambda *answer: send(*answer) if self.stopped.count(name) > lost else None
+            service.send_response = lambda *answer: send(*answer) if self.stopped.count(name) > lost else None  # type: ignore[method-assign]
         if moves:
             node.create_subscription(GRIPPER_COMMAND.kind, GRIPPER_COMMAND.name, lambda _: None, GRIPPER_COMMAND.qos)
         self._nodes.append(node)
