@@ -12,7 +12,7 @@ import numpy as np
 
 from roman_moe.core.conditions import FAR
 from roman_moe.core.spec import TaskSpec
-from roman_moe.core.state import SceneState
+from roman_moe.core.state import SceneState, yaw
 from roman_moe.sim.task import SimTask, Vector
 
 OPEN, CLOSE = 1.0, -1.0
@@ -20,6 +20,10 @@ OPEN, CLOSE = 1.0, -1.0
 TRANSIT = 0.13  # [m] height at which an empty hand passes over everything, where a task says nothing else
 POSITION_GAIN = 6.0  # [1/s]
 GRASP_FORCE = 1.0  # [N] on both fingers: something is held
+CLOSE_ENOUGH = 0.008  # [m] between hand and grasp point, across and along the vertical, before the fingers close
+TURN_GAIN = 5.0  # [1/s]
+ALIGNED = 0.10  # [rad] between hand and thing, before the fingers close
+TURNING_ROOM = 0.05  # [m] above a thing, in which the hand turns to it
 
 
 def to_action(spec: TaskSpec, velocity: Vector, gripper: float, turn: Vector | None = None) -> Vector:
@@ -34,6 +38,12 @@ def to_action(spec: TaskSpec, velocity: Vector, gripper: float, turn: Vector | N
         action[3:-1] = np.clip(turn / spec.action.top_angular_speed, -1.0, 1.0)
     action[-1] = gripper
     return action
+
+
+def to_turning_action(state: SceneState, velocity: Vector, gripper: float, turn: float = 0.0) -> Vector:
+    """Action for a hand velocity [m/s] and a turn about the vertical [rad/s], of a task that turns about it."""
+    angular = state.spec.action.angular
+    return to_action(state.spec, velocity, gripper, np.array([turn if axis == "rz" else 0.0 for axis in angular]))
 
 
 def approach(
@@ -72,9 +82,28 @@ def is_held(state: SceneState, grasp: Vector, tolerance: float = 0.02) -> bool:
 
 def grasp(state: SceneState, point: Vector, transit: float = TRANSIT) -> tuple[Vector, float]:
     """Approach a grasp point with open fingers and close them there: velocity and gripper action."""
+    gripper = CLOSE if _is_at(state, point) else OPEN
+    return approach(state.hand_position, point, floor=transit), gripper
+
+
+def grasp_turned(state: SceneState, point: Vector, angle: float, transit: float = TRANSIT) -> Vector:
+    """Approach a grasp point with open fingers, turned to an angle [rad], and close them there: the action."""
+    turn, velocity = angle_to(state, angle), approach(state.hand_position, point, floor=transit)
+    if abs(turn) > 2.0 * ALIGNED and velocity[2] < 0.0:
+        velocity[2] = min(0.0, POSITION_GAIN * (point[2] + TURNING_ROOM - state.hand_position[2]))
+    gripper = CLOSE if _is_at(state, point) and abs(turn) < ALIGNED else OPEN
+    return to_turning_action(state, velocity, gripper, TURN_GAIN * turn)
+
+
+def angle_to(state: SceneState, angle: float, symmetry: int = 2) -> float:
+    """Shortest turn of the hand to an angle, or to one that looks the same [rad]; a gripper's fingers may swap."""
+    period = 2.0 * math.pi / symmetry
+    return (angle - state.hand_yaw + 0.5 * period) % period - 0.5 * period
+
+
+def _is_at(state: SceneState, point: Vector) -> bool:
     offset = point - state.hand_position
-    close = math.hypot(offset[0], offset[1]) < 0.008 and abs(offset[2]) < 0.008
-    return approach(state.hand_position, point, floor=transit), CLOSE if close else OPEN
+    return math.hypot(offset[0], offset[1]) < CLOSE_ENOUGH and bool(abs(offset[2]) < CLOSE_ENOUGH)
 
 
 def retreat(state: SceneState, transit: float = TRANSIT) -> tuple[Vector, float]:
@@ -82,6 +111,14 @@ def retreat(state: SceneState, transit: float = TRANSIT) -> tuple[Vector, float]
     if np.any(state.finger_forces > GRASP_FORCE):
         return np.zeros(3), OPEN
     return go_home(state, transit), OPEN
+
+
+def retreat_turned(state: SceneState, transit: float = TRANSIT) -> Vector:
+    """Let go, then climb and go home, turned as at home: the action."""
+    velocity, gripper = retreat(state, transit)
+    high = min(max((state.hand_position[2] - transit + 0.05) / 0.04, 0.0), 1.0)
+    turn = high * TURN_GAIN * angle_to(state, yaw(np.array(state.spec.home.orientation)), symmetry=1)
+    return to_turning_action(state, velocity, gripper, turn if velocity.any() else 0.0)
 
 
 def is_beside(state: SceneState, thing: Vector, radius: float = 0.05, height: float = 0.10) -> bool:

@@ -128,11 +128,11 @@ class SimSkill:
 
     def leads(self, state: SceneState) -> bool:
         """Whether it has work left or has not yet let go: the first skill that leads gets the gate's weight."""
-        beside = bool(self.object) and is_beside(state, self.object)
+        beside = bool(self.object) and is_over(state, self.object)
         return beside or not self.holds(state)
 
 
-def is_beside(state: SceneState, name: str) -> bool:
+def is_over(state: SceneState, name: str) -> bool:
     """Whether the hand is over an object, and not yet clear of it."""
     x, y, z = state.hand_position - state.position(name)
     return bool(z < CLEAR_HEIGHT and math.hypot(x, y) < CLEAR_RADIUS)

@@ -8,11 +8,10 @@ import numpy as np
 
 from roman_moe.core.state import SceneState
 from roman_moe.sim.disturbance import KnockOut
-from roman_moe.sim.motions import CLOSE, OPEN, POSITION_GAIN, approach, is_held, nearness
+from roman_moe.sim.motions import CLOSE, OPEN, POSITION_GAIN, TURN_GAIN, approach, is_held, nearness, to_turning_action
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.kitting import layout, motion
-from roman_moe.tasks.kitting.motion import TURN_GAIN
 
 SEATED = 0.006  # [m] the tile's point above the slot's mouth when it lies on the tray's floor
 ABOVE = 0.033  # [m] likewise, when its underside is 5 mm above the mouth
@@ -52,12 +51,12 @@ class InsertTile(SimSkill):
         offset, turn = slot - tile, turn_left(state)
         fits = math.hypot(offset[0], offset[1]) < OVER and abs(turn) < FITS
         if fits and -offset[2] < ABOVE + 0.004:  # it falls the rest of the way
-            return motion.action(state, POSITION_GAIN * np.array([offset[0], offset[1], 0.0]), OPEN)
+            return to_turning_action(state, POSITION_GAIN * np.array([offset[0], offset[1], 0.0]), OPEN)
         if not is_held(state, tile):
             return motion.grasp(state, tile, state.yaw("tile"))
         velocity = approach(tile, slot + [0.0, 0.0, ABOVE], floor=0.03, radius=0.003, slope=4.0)
         velocity[:2] += 0.5 * POSITION_GAIN * (tile - state.hand_position)[:2]
-        return motion.action(state, velocity, CLOSE, TURN_GAIN * turn)
+        return to_turning_action(state, velocity, CLOSE, TURN_GAIN * turn)
 
     def leads(self, state: SceneState) -> bool:
         return not is_inserted(state) or motion.is_beside(state, "tile")

@@ -7,11 +7,10 @@ import math
 import numpy as np
 
 from roman_moe.core.state import SceneState
-from roman_moe.sim.motions import CLOSE, POSITION_GAIN, is_held
+from roman_moe.sim.motions import CLOSE, POSITION_GAIN, TURN_GAIN, angle_to, is_held, to_turning_action
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.kitting import layout, motion
-from roman_moe.tasks.kitting.motion import TURN_GAIN
 
 QUARTER = 0.5 * math.pi  # [rad]
 LEAD = 0.25  # [rad] by which the hand's angle leads the bar's at most
@@ -41,8 +40,8 @@ class TurnLock(SimSkill):
             return motion.retreat(state)
         if not is_held(state, lock):
             return motion.grasp(state, lock, turned)
-        lead = motion.angle_to(state, min(turned + LEAD, QUARTER + 0.1))
-        return motion.action(state, POSITION_GAIN * (lock - state.hand_position), CLOSE, TURN_GAIN * lead)
+        lead = angle_to(state, min(turned + LEAD, QUARTER + 0.1))
+        return to_turning_action(state, POSITION_GAIN * (lock - state.hand_position), CLOSE, TURN_GAIN * lead)
 
     def leads(self, state: SceneState) -> bool:
         return True
