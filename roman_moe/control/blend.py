@@ -15,7 +15,7 @@ MIN_ANSWERED_WEIGHT = 0.5
 others' small weights up would let an expert act that the gate did not choose."""
 
 WEIGHT_TOLERANCE = 1e-3
-"""By which weights may miss a sum of 1, or 0: float32 rounding stays far below, what is no softmax far above."""
+"""Tolerance on the weights' sum and sign. Float32 error is far smaller, a missing softmax far larger."""
 
 
 def blend(
@@ -43,15 +43,34 @@ def blend(
     if actions.ndim != 2 or len(actions) != len(weights):
         raise ValueError(f"actions have shape {actions.shape}: expected one row for each of {len(weights)} weights")
     share = 1.0
-    all_answered = answered is None or bool(answered.all())
-    if not all_answered or (total is not None and weights.sum() != total):
-        total = weights.sum() if total is None else total
-        if not all_answered:
-            weights, actions = weights[answered], actions[answered]
-        share = weights.sum() / total if total > 0.0 else 0.0
-        if not share >= MIN_ANSWERED_WEIGHT:
-            raise ValueError(f"only {share:.2f} of the weight has answered: expected {MIN_ANSWERED_WEIGHT} or more")
-    result: NDArray[np.float64] = weights @ actions / share
+    if answered is not None or total is not None:
+        weights, actions, share = _of_those_that_answered(weights, actions, answered, total)
+    result: NDArray[np.float64] = weights.dot(actions)
+    if share != 1.0:
+        result /= share
     if not all(map(math.isfinite, result.tolist())):  # nor is anything that comes of what is not
         raise ValueError(f"not finite: weights {weights.tolist()}, actions {actions.tolist()}")
     return result
+
+
+def are_weights(weights: NDArray[np.float64]) -> bool:
+    """Whether they sum to 1 and none is below 0, (n,)."""
+    values = weights.tolist()  # of so few, faster than by numpy
+    return abs(sum(values) - 1.0) <= WEIGHT_TOLERANCE and min(values) >= -WEIGHT_TOLERANCE  # NaN is not
+
+
+def _of_those_that_answered(
+    weights: NDArray[np.float64],
+    actions: NDArray[np.float64],
+    answered: NDArray[np.bool_] | None,
+    total: float | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Their weights and actions, and their share of the whole weight; see `blend`."""
+    if total is None:
+        total = weights.sum()
+    if answered is not None and not answered.all():
+        weights, actions = weights[answered], actions[answered]
+    share = weights.sum() / total if total > 0.0 else 0.0
+    if not share >= MIN_ANSWERED_WEIGHT:
+        raise ValueError(f"only {share:.2f} of the weight has answered: expected {MIN_ANSWERED_WEIGHT} or more")
+    return weights, actions, float(share)

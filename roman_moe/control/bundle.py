@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.blend import WEIGHT_TOLERANCE
+from roman_moe.control.blend import are_weights
 from roman_moe.control.expert import Expert
 from roman_moe.control.gate import Gate
 from roman_moe.control.manifest import Manifest, load_manifest, read_network
@@ -109,7 +109,7 @@ def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Any]:
 def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Gate:
     network = _open(manifest.task, data, where, name, manifest.skills, manifest.rates.gate_rate)
     for weights in map(network, _probes(manifest.task)):
-        if not (abs(weights.sum() - 1.0) <= WEIGHT_TOLERANCE and weights.min() >= -WEIGHT_TOLERANCE):
+        if not are_weights(weights):
             raise BundleError(f"{where}: answers {np.round(weights, 3).tolist()}: expected weights that sum to 1")
     return Gate(network)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.blend import WEIGHT_TOLERANCE, blend
+from roman_moe.control.blend import are_weights, blend
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import ACTION_BOUND, Command, to_command
@@ -104,31 +104,16 @@ class Commander:
             return self._halt(scene, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
         if weights is None:
             return self._halt(scene, GuardStatus.HALT_GATE_SILENT, "no weights")
-        total = weights.sum()
-        if not (abs(total - 1.0) <= WEIGHT_TOLERANCE and min(weights.tolist()) >= -WEIGHT_TOLERANCE):  # NaN, too
+        if not are_weights(weights):
             return self._halt_without_weights(scene, weights)
-        if share is not None:
-            weights = weights * share
-        answered: NDArray[np.bool_] | None = None
-        if not within(actions, ACTION_BOUND):
-            absent = np.logical_not((np.abs(actions) <= ACTION_BOUND).all(axis=1))  # NaN and infinity, too
-            silent = absent & (weights != 0.0)  # nobody misses those of no weight
-            if silent.any():
-                answered = ~silent
-            actions = np.where(absent[:, None], 0.0, actions)
         try:
-            action = blend(weights, actions, answered, None if share is None and answered is None else total)
+            action, used, status = _mixture(weights, actions, share)
             command = to_command(self._spec, scene.stamp_ns, action, self.guard.gripper_opening)
         except ValueError as error:
             if missing:
                 return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
             return self._halt_without_answer(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
-        status = GuardStatus.NO_WARNING if answered is None else GuardStatus.EXPERTS_MASKED
-        if answered is not None:
-            weights = np.where(answered, weights, 0.0)
-        if answered is not None or share is not None:
-            weights = weights * (total / weights.sum())
-        return Decision(action, self.guard.allow(command, scene.hand_position, status), weights)
+        return Decision(action, self.guard.allow(command, scene.hand_position, status), used)
 
     def _halt_without_weights(self, scene: SceneState, weights: NDArray[np.float64]) -> Decision:
         """What the gate has given are no weights."""
@@ -141,12 +126,32 @@ class Commander:
 
     def _halt_without_answer(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
         """Networks that were asked and gave no answer: because of the objects, unless all of them are usable."""
-        if scene.usable(self.guard.limits.max_pose_age).all():
+        if all(scene.usable(self.guard.limits.max_pose_age)):
             return self._halt(scene, status, fault)
         return self._halt(scene, GuardStatus.HALT_OBJECTS_STALE, f"{fault} (objects are invalid or too old)")
 
     def _halt(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
         return Decision(np.zeros(self._spec.action.size), self.guard.halt(scene.stamp_ns, status), fault=fault)
+
+
+def _mixture(
+    weights: NDArray[np.float64], actions: NDArray[np.float64], share: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], GuardStatus]:
+    """Action of the mixture, the weights that it uses, and whether an expert is masked; see `Commander.decide`.
+
+    Raises:
+        ValueError: if too little of the weight has answered.
+    """
+    if share is None and within(actions, ACTION_BOUND):
+        return blend(weights, actions), weights, GuardStatus.NO_WARNING
+    counting = weights if share is None else weights * share
+    absent = np.logical_not((np.abs(actions) <= ACTION_BOUND).all(axis=1))  # NaN and infinity, too
+    answered = np.logical_not(absent & (counting != 0.0))  # an expert of no weight is not missed
+    total = weights.sum()
+    action = blend(counting, np.where(absent[:, None], 0.0, actions), answered, total)
+    used = np.where(answered, counting, 0.0)
+    used *= total / used.sum()
+    return action, used, GuardStatus.NO_WARNING if answered.all() else GuardStatus.EXPERTS_MASKED
 
 
 def told_opening(scene: SceneState) -> float:

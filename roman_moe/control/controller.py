@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.commander import Commander
+from roman_moe.control.expert import Expert, answers
 from roman_moe.control.guard import Guard
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.control.rates import Rates
@@ -64,11 +65,11 @@ class Driver(Protocol):
         """Answer one scene."""
 
 
-class Answers(Protocol):
-    """A gate or an expert."""
+class Weighs(Protocol):
+    """A gate."""
 
-    def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Weights or an action for all features of a scene, (F,), of which objects are usable, (n,); NaN for none."""
+    def answer(self, features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
+        """Weights for all features of a scene, (F,), of which objects are usable; NaN for none."""
 
 
 class Networks(Protocol):
@@ -87,11 +88,11 @@ class Networks(Protocol):
         """In the order of the experts."""
 
     @property
-    def gate(self) -> Answers:
+    def gate(self) -> Weighs:
         """Weighs the experts."""
 
     @property
-    def experts(self) -> Sequence[Answers]:
+    def experts(self) -> Sequence[Expert]:
         """One a skill."""
 
 
@@ -135,17 +136,11 @@ class Controller:
 
     def step(self, state: SceneState) -> ControlStep:
         """Answer one scene. Never raises for what a scene may hold: faults are held and counted."""
-        networks = self.networks
-        actions = np.empty((len(self.skills), networks.spec.action.size))
         finite = state.is_finite()
-        if not finite:
-            actions[:] = np.nan
+        if finite:
+            actions = self._answers(state)
         else:
-            features, usable = self._features.vector(state), state.usable(self.guard.limits.max_pose_age)
-            if self._weights is None or networks.rates.gate_due(state.stamp_ns):
-                self._weights = networks.gate.answer(features, usable)
-            for i, expert in enumerate(networks.experts):
-                actions[i] = expert.answer(features, usable)
+            actions = np.full((len(self.skills), self.networks.spec.action.size), np.nan)
         decision = self._commander.decide(state, self._weights, actions, finite=finite)
         weights = self._weights
         if decision.fault:
@@ -160,3 +155,11 @@ class Controller:
             decision.command,
             decision.fault,
         )
+
+    def _answers(self, state: SceneState) -> NDArray[np.float64]:
+        """Of all experts, (n, a); the gate gives its weights when it is due."""
+        networks = self.networks
+        features, usable = self._features.vector(state), state.usable(self.guard.limits.max_pose_age)
+        if self._weights is None or networks.rates.gate_due(state.stamp_ns):
+            self._weights = networks.gate.answer(features, usable)
+        return answers(networks.experts, features, usable)

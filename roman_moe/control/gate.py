@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +22,12 @@ class Gate:
         self.network = network
         self.skills = network.metadata.outputs
 
-    def answer(self, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def answer(self, features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
         """Weights, or NaN for "no answer" if an object that it observes is not usable, (n,).
 
         Args:
             features: of a scene, (F,).
-            usable: which objects may be acted on, (n,).
+            usable: which objects may be acted on.
         """
         return self.weights(features) if self.network.sees(usable) else np.full(len(self.skills), np.nan)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,14 @@ from numpy.typing import NDArray
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import Command
 from roman_moe.core.spec import GripperSpec
+from roman_moe.core.state import AT_REST
 
 _TINY = 1e-12
 _HUGE = 1e100  # lengths from which products with them may overflow
+
+_Vector = tuple[float, float, float]  # of so few numbers, faster than an array
+_Bounds = tuple[_Vector, _Vector]  # least and greatest of a vector's components
+_REST = (0.0, 0.0, 0.0)
 
 
 class GuardStatus(enum.IntEnum):
@@ -128,30 +133,36 @@ class Guard:
         position = hand_position.tolist()
         if not (command.is_finite() and all(map(math.isfinite, position))):
             return self.halt(command.stamp_ns, GuardStatus.HALT_COMMAND_NOT_FINITE)
+        share = self._ramp_in()
+        if not (self._linear.is_within(share) and self._angular.is_within(share)):
+            return self.halt(command.stamp_ns, GuardStatus.RAMPING_IN)  # it brakes until the ramp takes over
+        limited = self._follow(command, position, share)
+        wanted = command.gripper_opening
+        self.gripper_opening = min(max(wanted, self._gripper.closed), self._gripper.open)
+        if self.gripper_opening != wanted:
+            status = max(status, GuardStatus.LIMITED_GRIPPER)
+        self.status = max(status, limited)
+        if limited or self.gripper_opening != wanted:
+            return self._command(command.stamp_ns)
+        return command
+
+    def _ramp_in(self) -> float:
+        """The share of the top speeds that the ramp allows in this period."""
         limits = self.limits
         if self._halted > limits.max_command_age:  # shorter pauses are bridged by the limits on acceleration and jerk
             self._rest()
         self._halted = 0.0
         self._moving = min(self._moving + self._period, limits.ramp)
-        share, ramping = self._moving / limits.ramp, self._moving < limits.ramp
-        if not (self._linear.is_within(share) and self._angular.is_within(share)):
-            return self.halt(command.stamp_ns, GuardStatus.RAMPING_IN)  # it brakes until the ramp takes over
+        return self._moving / limits.ramp
 
-        done = self._linear.follow(
-            command.linear_velocity.tolist(), share, lambda velocity: self._within_workspace(velocity, position)
-        )
+    def _follow(self, command: Command, position: Sequence[float], share: float) -> GuardStatus:
+        """Move as commanded, within the limits and a share of the top speeds; the gravest limit that was met."""
+        limited = self._linear.follow(command.linear_velocity.tolist(), share, self._velocity_bounds(position))
         if command.turns or self._angular.moves:
-            done |= self._angular.follow(command.angular_velocity.tolist(), share)
-        opening = min(max(command.gripper_opening, self._gripper.closed), self._gripper.open)
-        if opening != command.gripper_opening:
-            status = max(status, GuardStatus.LIMITED_GRIPPER)
-        if done:
-            status = max(status, *_reasons(done, ramping))
-        self.gripper_opening = opening
-        self.status = status
-        if not done and opening == command.gripper_opening:
-            return command
-        return self._command(command.stamp_ns)
+            limited = max(limited, self._angular.follow(command.angular_velocity.tolist(), share))
+        if limited is GuardStatus.LIMITED_SPEED and share < 1.0:
+            return GuardStatus.RAMPING_IN
+        return limited
 
     def halt(self, stamp_ns: int, status: GuardStatus) -> Command:
         """The command that brings the arm to rest, as fast as the limit on acceleration allows.
@@ -167,56 +178,30 @@ class Guard:
         return self._command(stamp_ns)
 
     def _command(self, stamp_ns: int) -> Command:
-        linear, angular = np.array(self._linear.velocity), np.array(self._angular.velocity)
-        return Command(stamp_ns, linear, self.gripper_opening, angular)
+        angular = self._angular.velocity
+        turn = AT_REST if angular is _REST else np.array(angular)
+        return Command(stamp_ns, np.array(self._linear.velocity), self.gripper_opening, turn)
 
-    def _within_workspace(self, velocity: list[float], position: list[float]) -> tuple[list[float], bool]:
-        """The velocity with each component towards a near face shortened, and whether one was."""
+    def _velocity_bounds(self, position: Sequence[float]) -> _Bounds | None:
+        """Least and greatest velocity along each axis, which shrink to nothing at a face; None away from all faces."""
         limits, slow_down = self.limits, self._slow_down
-        result, slowed = velocity, False
-        for i, (v, p) in enumerate(zip(velocity, position, strict=True)):
-            room = limits.workspace_high[i] - p if v > 0.0 else p - limits.workspace_low[i]
-            if room < slow_down:
-                most = limits.speed * max(0.0, room / slow_down)
-                if abs(v) > most:
-                    if not slowed:
-                        result, slowed = list(velocity), True
-                    result[i] = math.copysign(most, v)
-        return result, slowed
+        x, y, z = position
+        (x_low, y_low, z_low), (x_high, y_high, z_high) = limits.workspace_low, limits.workspace_high
+        low, high = (x - x_low, y - y_low, z - z_low), (x_high - x, y_high - y, z_high - z)
+        if min(*low, *high) >= slow_down:
+            return None
 
+        def most(room: float) -> float:
+            return limits.speed * max(0.0, room / slow_down) if room < slow_down else math.inf
 
-class _Limited(enum.IntFlag):
-    """What kept a motion from what was wanted."""
-
-    NOTHING = 0
-    SPEED = 1
-    ACCELERATION = 2
-    JERK = 4
-    CONFINED = 8
-
-
-def _reasons(done: int, ramping: bool) -> list[GuardStatus]:
-    return [
-        reason
-        for limited, reason in (
-            (_Limited.SPEED, GuardStatus.RAMPING_IN if ramping else GuardStatus.LIMITED_SPEED),
-            (_Limited.ACCELERATION, GuardStatus.LIMITED_ACCELERATION),
-            (_Limited.JERK, GuardStatus.LIMITED_JERK),
-            (_Limited.CONFINED, GuardStatus.SLOWED_AT_WORKSPACE_EDGE),
-        )
-        if limited & done
-    ]
-
-
-def _free(velocity: list[float]) -> tuple[list[float], bool]:
-    return velocity, False
+        return (-most(low[0]), -most(low[1]), -most(low[2])), (most(high[0]), most(high[1]), most(high[2]))
 
 
 class _Motion:
     """A velocity, linear or angular, that follows what is wanted within its limits.
 
     Attributes:
-        velocity: told last, three numbers.
+        velocity: told last.
     """
 
     def __init__(self, speed: float, acceleration: float, jerk: float, period: float) -> None:
@@ -225,8 +210,7 @@ class _Motion:
 
     def reset(self) -> None:
         """It rests."""
-        self.velocity = [0.0, 0.0, 0.0]
-        self._acceleration = [0.0, 0.0, 0.0]
+        self.velocity = self._acceleration = _REST
         self._lags = False  # behind what was wanted, for want of acceleration or jerk
 
     @property
@@ -238,77 +222,87 @@ class _Motion:
         """Whether it is no faster than a share of its top speed."""
         return math.hypot(*self.velocity) <= self._speed * share + _TINY
 
-    def follow(
-        self,
-        wanted: list[float],
-        share: float,
-        confined: Callable[[list[float]], tuple[list[float], bool]] = _free,
-    ) -> int:
-        """Take up as much of a wanted velocity as the limits allow; what limited it.
+    def follow(self, wanted: Sequence[float], share: float, bounds: _Bounds | None = None) -> GuardStatus:
+        """Take up as much of a wanted velocity as the limits allow; the gravest limit that was met.
 
         Args:
+            wanted: velocity, three numbers.
             share: of the top speed that is allowed.
-            confined: shortens a velocity to what the place allows, and says whether it did.
+            bounds: of the velocity's components.
         """
         period, before, most = self._period, self.velocity, self._speed * share
         velocity, capped = _shortened(wanted, most)
-        velocity, slowed = confined(velocity)
-        change = [(v - b) / period for v, b in zip(velocity, before, strict=True)]
-        change, jerked = self._within_jerk(change)
+        velocity, slowed = _confined(velocity, bounds)
+        change, jerked = self._within_jerk(_rate(before, velocity, period))
         change, pushed = _shortened(change, self._most_acceleration)
         if jerked or pushed:
-            velocity = [b + c * period for b, c in zip(before, change, strict=True)]
-            velocity, late = confined(velocity)
+            velocity, late = _confined(_moved(before, change, period), bounds)
             velocity, over = _shortened(velocity, most)
             slowed, capped = slowed or late, capped or over
-            change = [(v - b) / period for v, b in zip(velocity, before, strict=True)]
+            change = _rate(before, velocity, period)
         self._acceleration, self.velocity = change, velocity
         self._lags = jerked or pushed
-        return (
-            _Limited.SPEED * capped
-            | _Limited.CONFINED * slowed
-            | _Limited.JERK * jerked
-            | _Limited.ACCELERATION * pushed
-        )
+        if slowed:
+            return GuardStatus.SLOWED_AT_WORKSPACE_EDGE
+        if jerked:
+            return GuardStatus.LIMITED_JERK
+        if pushed:
+            return GuardStatus.LIMITED_ACCELERATION
+        return GuardStatus.LIMITED_SPEED if capped else GuardStatus.NO_WARNING
 
     def brake(self) -> None:
         """Come to rest, as fast as the limit on acceleration allows."""
         speed = math.hypot(*self.velocity)
         left = max(0.0, speed - self._most_acceleration * self._period)
-        self.velocity = [v * left / speed for v in self.velocity] if left > _TINY else [0.0, 0.0, 0.0]
-        self._acceleration = [0.0, 0.0, 0.0]  # or the jerk would have what follows brake on, through rest and beyond
+        x, y, z = self.velocity
+        self.velocity = (x * left / speed, y * left / speed, z * left / speed) if left > _TINY else _REST
+        self._acceleration = _REST  # or the jerk limit keeps decelerating past zero
         self._lags = False
 
-    def _within_jerk(self, change: list[float]) -> tuple[list[float], bool]:
+    def _within_jerk(self, change: _Vector) -> tuple[_Vector, bool]:
         """The acceleration that is wanted, or as near to it as the jerk allows, and whether it falls short.
 
         An arm that lags behind what is wanted catches up with no more acceleration than it can shed again until it is
         there: told to rest, it must not swing through rest to the other side. To shed an acceleration a takes the
         velocity on by a^2 / (2 jerk) + a period / 2.
         """
-        jerk, period = self._jerk, self._period
+        jerk, period, before = self._jerk, self._period, self._acceleration
         step = jerk * period
-        _, short = _towards(self._acceleration, change, step)
-        if not (short or self._lags):
+        if not (self._lags or math.dist(before, change) > step + _TINY):
             return change, False
         gap = math.hypot(*change) * period  # to the wanted velocity
         change, early = _shortened(change, math.sqrt(0.25 * step * step + 2.0 * jerk * gap) - 0.5 * step)
-        near, short = _towards(self._acceleration, change, step)
-        return near, short or early
+        near, short = _shortened(_rate(before, change, 1.0), step)
+        return (_moved(before, near, 1.0), True) if short else (change, early)
 
 
-def _shortened(vector: list[float], most: float) -> tuple[list[float], bool]:
-    """The vector, no longer than `most`, and whether it was."""
-    length = math.hypot(*vector)
+def _rate(before: _Vector, after: _Vector, period: float) -> _Vector:
+    """By how much a vector changes a second."""
+    (x, y, z), (a, b, c) = before, after
+    return (a - x) / period, (b - y) / period, (c - z) / period
+
+
+def _moved(before: _Vector, rate: _Vector, period: float) -> _Vector:
+    """The vector after one period."""
+    (x, y, z), (a, b, c) = before, rate
+    return x + a * period, y + b * period, z + c * period
+
+
+def _confined(velocity: _Vector, bounds: _Bounds | None) -> tuple[_Vector, bool]:
+    """The velocity within bounds of its components, and whether it was not."""
+    if bounds is None:
+        return velocity, False
+    x, y, z = (min(max(v, low), high) for v, low, high in zip(velocity, *bounds, strict=True))
+    return (x, y, z), (x, y, z) != velocity
+
+
+def _shortened(vector: Sequence[float], most: float) -> tuple[_Vector, bool]:
+    """The vector, three numbers, no longer than `most`, and whether it was."""
+    x, y, z = vector
+    length = math.hypot(x, y, z)
     if length <= most + _TINY:
-        return vector, False
+        return (x, y, z), False
     if length > _HUGE:
-        vector = [x / _HUGE for x in vector]
-        length = math.hypot(*vector)
-    return [x * most / length for x in vector], True
-
-
-def _towards(origin: Sequence[float], target: list[float], most: float) -> tuple[list[float], bool]:
-    """As far from origin to target as `most`, and whether that is not all the way."""
-    step, short = _shortened([t - o for t, o in zip(target, origin, strict=True)], most)
-    return ([o + s for o, s in zip(origin, step, strict=True)], True) if short else (target, False)
+        x, y, z = x / _HUGE, y / _HUGE, z / _HUGE
+        length = math.hypot(x, y, z)
+    return (x * most / length, y * most / length, z * most / length), True

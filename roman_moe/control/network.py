@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,7 @@ class Network:
     Attributes:
         metadata: what it says about itself.
         features: names of what it observes, in order.
+        answer: to what it was fed last, (k,); the next one overwrites it.
     """
 
     def __init__(self, spec: TaskSpec, data: bytes, where: str) -> None:
@@ -97,28 +99,29 @@ class Network:
         self._warm_up(len(layout), where)
 
     def __call__(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Outputs, (k,), for all features of a scene (`FeatureLayout.vector`), (F,).
+        """Outputs, (k,), for all features of a scene (`FeatureLayout.vector`), (F,); see `attempt`."""
+        self.feed(feature_vector)
+        self.attempt()
+        return self.answer.astype(np.float64)
 
-        NaN for "no answer" if the runtime cannot run it on these: one network's failure is no end of the control loop.
-        """
-        try:
-            return self._run(feature_vector)
-        except Exception:  # noqa: BLE001 (likewise)
-            return np.full(self._output.shape[1], np.nan)
-
-    def sees(self, usable: NDArray[np.bool_]) -> bool:
-        """Whether all objects that it observes may be acted on; `usable`: which may, (n,)."""
+    def sees(self, usable: Sequence[bool]) -> bool:
+        """Whether all objects that it observes may be acted on; `usable`: which may."""
         return all(map(usable.__getitem__, self._objects))
 
-    def run(self) -> None:
-        """The runtime's call alone, on what it was last given: what no controller can do without."""
-        self._session.run_with_iobinding(self._binding)
-
-    def _run(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    def feed(self, feature_vector: NDArray[np.float64]) -> None:
+        """Take what it observes from all features of a scene, (F,)."""
         self._observation[:] = feature_vector.take(self._indices)
-        self.run()
-        result: NDArray[np.float64] = self._answer.astype(np.float64)
-        return result
+
+    def attempt(self) -> None:
+        """Answer what it was fed: NaN if the runtime cannot. One network's failure is no end of the control loop."""
+        try:
+            self.run()
+        except Exception:  # noqa: BLE001 (the runtime's exceptions share no base class)
+            self.answer[:] = np.nan
+
+    def run(self) -> None:
+        """The runtime's call alone, on what it was last fed: what no controller can do without."""
+        self._session.run_with_iobinding(self._binding)
 
     @staticmethod
     def _check_file(data: bytes, where: str) -> None:
@@ -161,24 +164,22 @@ class Network:
                     f"{len(names)} values, so expected tensor(float) of shape [batch, {len(names)}]"
                 )
             buffers.append(np.zeros((1, len(names)), dtype=np.float32))
-        self._input, self._output = buffers
-        self._observation, self._answer = self._input[0], self._output[0]
+        self._observation, self.answer = buffers[0][0], buffers[1][0]
         self._binding = self._session.io_binding()
-        for bind, (name, _, _), buffer in (
-            (self._binding.bind_input, inputs[0], self._input),
-            (self._binding.bind_output, outputs[0], self._output),
-        ):
+        binds = (self._binding.bind_input, self._binding.bind_output)
+        for bind, (name, _, _), buffer in zip(binds, (*inputs, *outputs), buffers, strict=True):
             bind(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
 
     def _warm_up(self, count: int, where: str) -> None:
         """Run once at the origin and once far away: memory is planned before the first tick, and all is finite."""
         for value in (0.0, 10.0):
+            self.feed(np.full(count, value))
             try:
-                result = self._run(np.full(count, value))
+                self.run()
             except Exception as error:  # noqa: BLE001 (likewise)
                 raise BundleError(f"{where}: does not run: {_first_line(error)}: export it again") from None
-            if not np.isfinite(result).all():
-                raise BundleError(f"{where}: answers {result.tolist()} when all features are {value}: not finite")
+            if not np.isfinite(self.answer).all():
+                raise BundleError(f"{where}: answers {self.answer.tolist()} when all features are {value}: not finite")
 
 
 def _session_options(ort: Any) -> Any:

@@ -119,8 +119,8 @@ class FeatureLayout:
                 state.finger_opening,
                 *state.object_positions.ravel().tolist(),
                 *(self._turning_values(state) if self._turned or self._hand_turns else ()),
-                *map(float, state.flags),
-                math.sqrt(offset @ offset),
+                *state.flags.tolist(),
+                math.sqrt(offset.dot(offset)),
             ],
             dtype=np.float64,
         )

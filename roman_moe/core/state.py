@@ -8,7 +8,6 @@ is the task's to say.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -187,9 +186,10 @@ class SceneState(HandState):
             and poses_are_finite(self.object_positions, self.object_orientations, self.object_valid)
         )
 
-    def usable(self, max_age: float) -> NDArray[np.bool_]:
-        """Which objects are valid and of an age from 0 to `max_age` [s], (n,)."""
-        return self.object_valid & (self.object_ages >= 0.0) & (self.object_ages <= max_age)
+    def usable(self, max_age: float) -> list[bool]:
+        """Which objects are valid and of an age from 0 to `max_age` [s]."""
+        known = zip(self.object_valid.tolist(), self.object_ages.tolist(), strict=True)
+        return [valid and 0.0 <= age <= max_age for valid, age in known]
 
     def with_objects(
         self, positions: NDArray[np.float64], orientations: NDArray[np.float64] | None = None
@@ -244,15 +244,18 @@ def begins_anew(stamp_ns: int, last_ns: int) -> bool:
 
 def within(numbers: NDArray[np.float64], bound: float) -> bool:
     """Whether all numbers are finite and no larger than `bound`."""
-    values = numbers.ravel().tolist()  # of so few, faster than by numpy
-    # Where there is a NaN, the least and largest say nothing, but the sum is NaN, too.
-    return not values or (-bound <= min(values) and max(values) <= bound and not math.isnan(sum(values)))
+    for value in numbers.ravel().tolist():  # noqa: SIM110 (of so few, faster than a generator or numpy)
+        if not -bound <= value <= bound:  # NaN, too
+            return False
+    return True
 
 
 def is_unit(quaternion: NDArray[np.float64]) -> bool:
-    """Whether a quaternion, (4,), is one of an orientation."""
-    x, y, z, w = quaternion.tolist()
-    return bool(abs(x * x + y * y + z * z + w * w - 1.0) <= UNIT_TOLERANCE)
+    """Whether a quaternion, (4,), or each of some, (n, 4), is one of an orientation."""
+    for x, y, z, w in quaternion.reshape(-1, 4).tolist():
+        if not abs(x * x + y * y + z * z + w * w - 1.0) <= UNIT_TOLERANCE:  # NaN, too
+            return False
+    return True
 
 
 def poses_are_finite(
@@ -262,11 +265,6 @@ def poses_are_finite(
 
     An invalid object's numbers mean nothing, NaN included: no network that observes it is run.
     """
-
-    def usable(positions: NDArray[np.float64], orientations: NDArray[np.float64]) -> bool:
-        if not within(positions, POSITION_BOUND):
-            return False
-        turned = orientations.tolist()
-        return all(abs(x * x + y * y + z * z + w * w - 1.0) <= UNIT_TOLERANCE for x, y, z, w in turned)
-
-    return usable(positions, orientations) or usable(positions[valid], orientations[valid])
+    if within(positions, POSITION_BOUND) and is_unit(orientations):
+        return True
+    return within(positions[valid], POSITION_BOUND) and is_unit(orientations[valid])

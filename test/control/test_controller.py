@@ -111,13 +111,19 @@ def test_a_bad_first_scene_holds_what_the_gripper_holds(bundle: Bundle, force: f
     assert controller.step(scene(1)).weights.sum() == pytest.approx(1.0, abs=1e-6)
 
 
+def let_answer(bundle: Bundle, expert: int, action: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one expert's network give this action, whatever it is fed."""
+    network = bundle.experts[expert].network
+    monkeypatch.setattr(network, "run", lambda: network.answer.__setitem__(slice(None), action))
+
+
 def test_an_expert_that_answers_nan_is_masked_and_the_others_go_on(
     bundle: Bundle, loose: Limits, monkeypatch: pytest.MonkeyPatch
 ):
     controller = Controller(bundle, loose)
     controller.step(scene(0))
     least = int(np.argmin(controller.step(scene(1)).weights))
-    monkeypatch.setattr(bundle.experts[least], "action", lambda features: np.array([0.0, np.nan, 0.0, 0.0]))
+    let_answer(bundle, least, [0.0, np.nan, 0.0, 0.0], monkeypatch)
     step = controller.step(scene(2))
     answered = np.arange(len(bundle.skills)) != least
     assert step.fault == ""
@@ -130,7 +136,7 @@ def test_a_leading_expert_that_answers_nan_holds_the_arm(
 ):
     controller = Controller(bundle, loose)
     leading = int(np.argmax(controller.step(scene(0)).weights))
-    monkeypatch.setattr(bundle.experts[leading], "action", lambda features: np.array([0.0, np.nan, 0.0, 0.0]))
+    let_answer(bundle, leading, [0.0, np.nan, 0.0, 0.0], monkeypatch)
     step = controller.step(scene(1))
     assert "of the weight has answered" in step.fault
     assert controller.guard.status is GuardStatus.HALT_EXPERTS_SILENT
@@ -212,7 +218,7 @@ def test_an_expert_that_answers_out_of_range_is_masked(bundle: Bundle, loose: Li
     """It would be full speed: a huge action is no wish to go fast, it is a mistake."""
     controller = Controller(bundle, loose)
     least = int(np.argmin(controller.step(scene(0)).weights))
-    monkeypatch.setattr(bundle.experts[least], "action", lambda features: np.array([1e300, 0.0, 0.0, 0.0]))
+    let_answer(bundle, least, [1e30, 0.0, 0.0, 0.0], monkeypatch)
     step = controller.step(scene(1))
     assert step.fault == ""
     assert controller.guard.status is GuardStatus.EXPERTS_MASKED

@@ -86,7 +86,7 @@ class ManipulationNetwork(RomanNode):
         since = self._rates.tick(weighed_at) - self._rates.gate_tick(stamp)
         return _finite(weights) and 0 <= since < self._rates.gate_divider
 
-    def _weigh(self, stamp: int, features: NDArray[np.float64], usable: NDArray[np.bool_]) -> list[float]:
+    def _weigh(self, stamp: int, features: NDArray[np.float64], usable: list[bool]) -> list[float]:
         weights = self._slot.answer(stamp, lambda gate: gate.answer(features, usable)).tolist()
         if not _finite(weights):
             if self._slot.running.network.sees(usable):

@@ -28,7 +28,7 @@ class Observation:
         self._layout = layout
         self._features: NDArray[np.float64] | None = None
         self._finite: bool | None = None
-        self._usable: dict[float, NDArray[np.bool_]] = {}
+        self._usable: dict[float, list[bool]] = {}
 
     @property
     def features(self) -> NDArray[np.float64] | None:
@@ -40,7 +40,7 @@ class Observation:
                 self._features.setflags(write=False)
         return self._features
 
-    def usable(self, max_age: float) -> NDArray[np.bool_]:
+    def usable(self, max_age: float) -> list[bool]:
         """Which objects are valid and no older than `max_age` [s], (n,)."""
         usable = self._usable.get(max_age)
         if usable is None:
