@@ -23,6 +23,7 @@ from typing import Any
 import mujoco
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from messages import poses_message
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -176,7 +177,7 @@ class Driver(Node):
         self._button.publish(Bool(data=state.flag("button_pressed")))
         if self._robot.periods % CAMERA_DIVIDER == 0:
             poses = state.poses
-            message = CODEC.object_poses(ROMAN, poses)
+            message = poses_message(CODEC, poses)
             message.header.stamp = stamp
             self._camera.publish(message)
 

@@ -69,10 +69,8 @@ class FeatureLayout:
         turns = spec.action.angular
         self._hand_turns = "" if not turns else "yaw" if turns == ("rz",) else "full"
         self._turned = [(i, each) for i, each in enumerate(spec.objects.values()) if each.orientation != "none"]
-        hand_turning = (
-            *orientation_features("hand", self._hand_turns),
-            *(f"hand_angular_velocity.{axis[1]}" for axis in turns),
-        )
+        orientation = orientation_features("hand", self._hand_turns)
+        rates = tuple(f"hand_angular_velocity.{axis[1]}" for axis in turns)
         self._home = np.array(spec.home.position)
         self._force_share = 1.0 / spec.gripper.force_scale
         self._turning = list(spec.action.angular_indices)
@@ -83,15 +81,15 @@ class FeatureLayout:
             (("finger_opening",), "m"),
             *((axes(name), "m") for name in spec.objects),
             *((_turning_of(spec, name), _turning_unit(each)) for name, each in spec.objects.items()),
-            (orientation_features("hand", self._hand_turns), YAW if self._hand_turns == "yaw" else "1"),
-            (hand_turning[len(hand_turning) - len(turns) :], "rad/s"),
+            (orientation, YAW if self._hand_turns == "yaw" else "1"),
+            (rates, "rad/s"),
             (spec.flags, "1"),
             ((HOME_DISTANCE,), "m from ({:g} {:g} {:g})".format(*spec.home.position)),
         ]
         self.names: tuple[str, ...] = tuple(name for names, _ in groups for name in names)
         self.units: Mapping[str, str] = {name: unit for names, unit in groups for name in names}
         self.index: Mapping[str, int] = {name: i for i, name in enumerate(self.names)}
-        hand = (*axes("hand_position"), *axes("hand_velocity"), *FINGER_FORCES, *hand_turning)
+        hand = (*axes("hand_position"), *axes("hand_velocity"), *FINGER_FORCES, *orientation, *rates)
 
         def observation(observed: Sequence[str]) -> tuple[str, ...]:
             things = (

@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.spec import ANGULAR_AXES, TaskSpec
-from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, SceneState
+from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.wire.bodies import Bodies, MessageError, scene_layout
 from roman_moe.wire.topics import (
     GATE_WEIGHTS,
     GRIPPER_COMMAND,
-    HAND_STATE,
     JOINT_STATE,
     MULTI_DOF,
-    OBJECT_POSES,
     SCENE,
     TICK,
     TWIST_COMMAND,
@@ -87,15 +85,6 @@ class MessageCodec:
         """The `scene` message (MultiDOFJointState) of a state."""
         layout = scene_layout(state.spec)
         return self.bodies(layout.scene_names, layout.of_scene(state))
-
-    def hand_state(self, state: HandState) -> Any:
-        """The `hand_state` message (MultiDOFJointState) of a state."""
-        layout = scene_layout(state.spec)
-        return self.bodies(layout.hand_names, layout.of_hand(state))
-
-    def object_poses(self, spec: TaskSpec, poses: ObjectPoses) -> Any:
-        """The `object_poses` message (MultiDOFJointState) of a task's objects."""
-        return self.bodies(spec.object_names, scene_layout(spec).of_objects(poses))
 
     def bodies(self, names: Sequence[str], bodies: Bodies) -> Any:
         """The MultiDOFJointState of bodies with these names."""
@@ -228,25 +217,6 @@ def decode_scene(spec: TaskSpec, message: Any) -> SceneState:
     return layout.scene(read_bodies(SCENE, message, layout.scene_names))
 
 
-def decode_hand_state(spec: TaskSpec, message: Any) -> HandState:
-    """HandState of a task's `hand_state` message.
-
-    Raises:
-        MessageError: naming what differs from the layout in wire/bodies.py.
-    """
-    layout = scene_layout(spec)
-    return layout.hand(read_bodies(HAND_STATE, message, layout.hand_names))
-
-
-def decode_object_poses(spec: TaskSpec, message: Any) -> ObjectPoses:
-    """ObjectPoses of a task's `object_poses` message.
-
-    Raises:
-        MessageError: naming what differs from the layout in wire/bodies.py.
-    """
-    return scene_layout(spec).poses(read_bodies(OBJECT_POSES, message, spec.object_names))
-
-
 def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
     """Weights of `skills`, in that order, of a `gate/weights` message, (len(skills),).
 
@@ -333,18 +303,6 @@ def decode_gripper(message: Any) -> float:
         MessageError: if it is not about the one gripper joint.
     """
     return float(_decode_vector(GRIPPER_COMMAND, message.name, (GRIPPER_JOINT,), "position", message.position)[0])
-
-
-def decode_command(twist: Any, gripper: Any) -> Command:
-    """Command of a `delta_twist_cmds` and a `gripper_cmd` message of the same stamp.
-
-    Raises:
-        MessageError: if either is malformed or their stamps differ.
-    """
-    stamp = message_stamp(twist)
-    if message_stamp(gripper) != stamp:
-        raise MessageError(f"{GRIPPER_COMMAND}: stamp {message_stamp(gripper)} ns: expected its twist's, {stamp} ns")
-    return command_of(stamp, decode_twist(twist), decode_gripper(gripper))
 
 
 def command_of(stamp_ns: int, twist: NDArray[np.float64], gripper_opening: float) -> Command:

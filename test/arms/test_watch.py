@@ -8,63 +8,15 @@ import itertools
 import numpy as np
 import pytest
 from specs import HOME_POSITION, ROMAN
+from watches import FORWARD, HAND, PERIOD, REST, START_NS, TURNING, Harness, twist
 
-from roman_moe.arms.keeping import KEEPING_SPEED, HandPose
-from roman_moe.arms.watch import CONFLICT_REST, CommandWatch, contradicts
+from roman_moe.arms.watch import CONFLICT_REST, contradicts
 from roman_moe.control.guard import Guard, GuardStatus
-from roman_moe.control.limits import Limits, load_limits
+from roman_moe.control.limits import load_limits
 from roman_moe.core.action import Command
-from roman_moe.core.spec import ActionSpec, TaskSpec
-from roman_moe.core.state import POINTING_DOWN, VELOCITY_BOUND, rotated
+from roman_moe.core.state import VELOCITY_BOUND
 
-PERIOD = 0.05
 TICK_NS = 50_000_000
-START_NS = 1_795_000_000_000_000_000
-
-
-def twist(*numbers: float) -> np.ndarray:
-    """Linear [m/s], then angular velocity [rad/s]; zero where it is not given."""
-    return np.array([*numbers, *[0.0] * (6 - len(numbers))])
-
-
-FORWARD, REST = twist(0.05), twist()
-HAND = HandPose(HOME_POSITION, POINTING_DOWN)
-TURNING = dataclasses.replace(ROMAN, action=ActionSpec(top_speed=0.2, angular=("rx", "ry", "rz")))
-YAWING = dataclasses.replace(ROMAN, action=ActionSpec(top_speed=0.2, angular=("rz",)))
-
-
-class Harness:
-    """A watch whose two clocks are turned by hand."""
-
-    def __init__(self, limits: Limits | None = None, spec: TaskSpec = ROMAN) -> None:
-        self.watch = CommandWatch(limits or load_limits(), PERIOD, halt_messages=3, spec=spec)
-        self.now_ns, self.now, self.hand = START_NS, 100.0, HAND
-
-    def wait(self, seconds: float) -> None:
-        self.now_ns += round(seconds * 1e9)
-        self.now += seconds
-
-    def take(self, wanted: np.ndarray = FORWARD, age: float = 0.0) -> GuardStatus | None:
-        stamp = self.now_ns - round(age * 1e9)
-        return self.watch.take(stamp, wanted, self.hand, self.now_ns, self.now)
-
-    def output(self) -> np.ndarray | None:
-        return self.watch.output(self.now_ns, self.now)
-
-    def move(self, ticks: int = 20) -> None:
-        for _ in range(ticks):
-            self.wait(PERIOD)
-            assert self.take() is None
-            assert self.output() is not None
-
-    def halt(self) -> list[np.ndarray]:
-        """All that is still sent."""
-        sent = []
-        while (velocity := self.output()) is not None:
-            sent.append(velocity)
-            self.wait(0.025)
-            assert len(sent) < 20
-        return sent
 
 
 def test_nothing_is_sent_before_the_first_command() -> None:
@@ -424,103 +376,3 @@ def test_a_faulty_gripper_goes_on_as_long_as_somebody_commands() -> None:
     assert goes_on()
     watch.guard.stop()
     assert not goes_on()
-
-
-def tilted(*rotation: float) -> HandPose:
-    return HandPose(HOME_POSITION, rotated(POINTING_DOWN, np.array(rotation)))
-
-
-def test_turning_meets_limits_of_its_own() -> None:
-    limits = load_limits()
-    harness, before = Harness(limits, TURNING), REST
-    for _ in range(40):
-        harness.wait(PERIOD)
-        assert harness.take(twist(0.01, 0.0, 0.0, 0.0, 9.0, 9.0)) is None
-        output = harness.output()
-        assert output is not None
-        assert np.linalg.norm(output[3:]) <= limits.angular_speed + 1e-9
-        assert np.linalg.norm(output[3:] - before[3:]) / PERIOD <= limits.angular_acceleration + 1e-9
-        before = output
-    assert np.linalg.norm(before[3:]) == pytest.approx(limits.angular_speed)
-    assert np.linalg.norm(before[:3]) == pytest.approx(0.01)
-
-
-def test_while_the_robot_is_doubted_it_turns_slowly_too() -> None:
-    limits = load_limits()
-    harness = Harness(limits, TURNING)
-    harness.watch.most = 0.1 * limits.speed
-    for _ in range(20):
-        harness.wait(PERIOD)
-        harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 1.5))
-        output = harness.output()
-    np.testing.assert_allclose(output, twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.1 * limits.angular_speed), atol=1e-9)
-
-
-def test_a_hand_that_drifts_is_turned_back_while_it_is_moved() -> None:
-    harness = Harness()
-    harness.move()
-    harness.hand = tilted(0.1, 0.0, -0.2)
-    harness.move(3)
-    output = harness.output()
-    assert output is not None
-    np.testing.assert_allclose(output[:3], FORWARD[:3])
-    np.testing.assert_allclose(output[3:], [-0.1, 0.0, 0.2], atol=1e-9)
-    harness.hand = tilted(0.0, 1.5, 0.0)
-    harness.move(5)
-    output = harness.output()
-    assert output is not None
-    np.testing.assert_allclose(output[3:], [0.0, -KEEPING_SPEED, 0.0], atol=1e-9)
-    harness.wait(PERIOD)
-    assert harness.take(REST) is None  # as a commander that is stopped says
-    assert not np.any(harness.output())
-
-
-def test_what_a_task_turns_stays_turned_and_the_other_axes_are_kept() -> None:
-    harness = Harness(spec=YAWING)
-    harness.move()
-    harness.hand = tilted(0.0, 0.0, 1.0)
-    harness.move(3)
-    np.testing.assert_allclose(harness.output(), FORWARD, atol=1e-12)
-    harness.hand = HandPose(HOME_POSITION, rotated(harness.hand.orientation, np.array([0.1, 0.0, 0.0])))
-    for _ in range(10):
-        harness.wait(PERIOD)
-        harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.3))
-        output = harness.output()
-    np.testing.assert_allclose(output, twist(0.0, 0.0, 0.0, -0.1, 0.0, 0.3), atol=1e-9)
-
-
-@pytest.mark.parametrize("how", ["silence", "stop", "two"])
-def test_a_halt_ends_the_turning_too(how: str) -> None:
-    harness = Harness(spec=YAWING)
-    harness.move()
-    harness.hand = tilted(0.0, 0.2, 0.0)
-    for _ in range(5):
-        harness.wait(PERIOD)
-        harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.3))
-        assert np.any(harness.output())
-    if how == "stop":
-        harness.watch.guard.stop()
-    elif how == "two":
-        harness.watch.meet(["blender", "teleop"])
-    else:
-        harness.wait(0.11)
-    sent = harness.halt()
-    np.testing.assert_array_equal(sent[-3:], np.zeros((3, 6)))
-    if how != "silence":
-        harness.wait(PERIOD)
-        harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.3))
-    assert harness.output() is None
-
-
-@pytest.mark.parametrize(("moved", "is_turned_back"), [(0.05, True), (0.3, False)])
-def test_after_a_halt_a_drift_is_turned_back_but_no_move_on_purpose(moved: float, is_turned_back: bool) -> None:
-    harness = Harness()
-    harness.move()
-    harness.wait(0.2)
-    harness.halt()
-    harness.wait(60.0)
-    harness.hand = tilted(0.0, moved, 0.0)
-    harness.move()
-    output = harness.output()
-    assert output is not None
-    np.testing.assert_allclose(output[3:], [0.0, -moved * is_turned_back, 0.0], atol=1e-9)

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from bundles import write_loose_limits
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from messages import decode_hand
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_rig import Rig
 from sensor_msgs.msg import JointState
-from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN
 from std_msgs.msg import Bool, Float64MultiArray, Int8
 
 from roman_moe.control.limits import load_limits
@@ -26,7 +27,7 @@ from roman_moe.core.paths import config_path
 from roman_moe.nodes.arms.arm_bridge import REFUSED, ArmBridge
 from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
-from roman_moe.wire.codec import decode_hand_state, message_stamp
+from roman_moe.wire.codec import message_stamp
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.03, 0.0, 0.0])  # so slow that a robot that stands still is no fault
@@ -86,7 +87,7 @@ class Harness:
         self._answered = -1
 
     def know_hand(self, count: int = 1) -> Any:
-        return decode_hand_state(ROMAN, self.rig.last(HAND_STATE, count))
+        return decode_hand(self.rig.last(HAND_STATE, count))
 
     def command(self, velocity: np.ndarray = FORWARD, opening: float | None = None, stamp_ns: int | None = None) -> int:
         """Answer the latest hand state, one that has no answer yet, or another stamp."""

@@ -11,11 +11,12 @@ import pytest
 import yaml
 from bundles import write_loose_limits
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from messages import decode_hand
 from rclpy.node import Node
 from rclpy.time import Time
 from ros_rig import Rig
 from sensor_msgs.msg import JointState
-from specs import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION, ROMAN
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, HOME_POSITION
 
 from roman_moe.core.action import Command
 from roman_moe.core.paths import config_path
@@ -25,7 +26,7 @@ from roman_moe.nodes.arms.mock_arm import MockArmNode
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TRUTH_POSES, TWIST_COMMAND, Topic
 from roman_moe.nodes.control.blender import Blender
-from roman_moe.wire.codec import decode_hand_state, message_stamp
+from roman_moe.wire.codec import message_stamp
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])
@@ -48,7 +49,7 @@ class Commander(Node):
         self.create_subscription(HAND_STATE.kind, HAND_STATE.name, self._on_hand, HAND_STATE.qos)
 
     def _on_hand(self, message: Any) -> None:
-        self.hands.append(decode_hand_state(ROMAN, message))
+        self.hands.append(decode_hand(message))
         if self.willing:
             for share in self.opinions:
                 command = Command(message_stamp(message), share * self.velocity, self.opening)

@@ -18,7 +18,7 @@ from roman_moe.core.action import to_command
 from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TICK, TWIST_COMMAND, expert_action
 from roman_moe.nodes.control.blender import MISSED_TICKS, SKIPPED_TICKS, Blender
-from roman_moe.wire.codec import decode_command, decode_tick, message_stamp
+from roman_moe.wire.codec import command_of, decode_gripper, decode_tick, decode_twist, message_stamp
 
 TICK_NS = 50_000_000
 WEIGHTS = np.array([0.6, 0.3, 0.1, 0.0, 0.0, 0.0, 0.0])  # three experts matter
@@ -57,7 +57,9 @@ class Harness:
     def command(self, count: int) -> Any:
         """The command once there have been `count`."""
         twist = self.rig.last(TWIST_COMMAND, count)
-        return decode_command(twist, self.rig.last(GRIPPER_COMMAND, count))
+        gripper = self.rig.last(GRIPPER_COMMAND, count)
+        assert message_stamp(gripper) == message_stamp(twist)
+        return command_of(message_stamp(twist), decode_twist(twist), decode_gripper(gripper))
 
     @property
     def commands(self) -> int:
@@ -83,7 +85,7 @@ def test_messages_may_come_before_their_scene(rig: Rig, bundle: Path) -> None:
     for expert in ACTIVE:
         harness.action(0, expert)
     harness.weights(0)
-    rig.spin_until(lambda: len(harness.node._weights) == 1)
+    rig.spin_until(lambda: len(harness.node._pending.weights) == 1)
     assert harness.commands == 0
     harness.scene(0)
     assert harness.command(1).stamp_ns == 0
@@ -99,8 +101,8 @@ def test_weights_hold_until_the_next_gate_tick_and_are_waited_for_then(rig: Rig,
     harness.scene(2)
     for expert in ACTIVE:
         harness.action(2, expert)
-    rig.spin_until(lambda: 2 * TICK_NS in harness.node._answers)
-    rig.spin_until(lambda: set(harness.node._answers[2 * TICK_NS]) == set(ACTIVE))
+    rig.spin_until(lambda: 2 * TICK_NS in harness.node._pending.actions)
+    rig.spin_until(lambda: set(harness.node._pending.actions[2 * TICK_NS]) == set(ACTIVE))
     assert harness.commands == 2
     harness.weights(2)
     assert harness.command(3).stamp_ns == 2 * TICK_NS
@@ -244,7 +246,7 @@ def test_a_scene_that_overtakes_its_forerunner_is_told(rig: Rig, bundle: Path) -
     harness = Harness(rig, bundle, deadline=1.0)
     harness.whole_tick(0)
     harness.scene(1)
-    rig.spin_until(lambda: harness.node._stamp == TICK_NS)
+    rig.spin_until(lambda: harness.node._pending.stamp == TICK_NS)
     assert harness.whole_tick(2).stamp_ns == 2 * TICK_NS
     assert harness.counts[SKIPPED_TICKS] == 1
     assert [message_stamp(m) for m in rig.heard[TWIST_COMMAND.name]] == [0, 2 * TICK_NS]
@@ -257,7 +259,7 @@ def test_a_graph_that_comes_together_late_runs_all_the_same(rig: Rig, bundle: Pa
         harness.weights(tick)
         harness.action(tick, 0)
         harness.action(tick, 1)
-    rig.spin_until(lambda: harness.node._stamp == 58 * TICK_NS)
+    rig.spin_until(lambda: harness.node._pending.stamp == 58 * TICK_NS)
     assert harness.commands == 0
     assert harness.whole_tick(60).stamp_ns == 60 * TICK_NS
 
@@ -288,8 +290,8 @@ def test_a_flood_of_wrong_stamps_neither_fills_the_memory_nor_displaces_the_tick
     for expert in ACTIVE:
         harness.action(1, expert)
     assert harness.command(2).stamp_ns == TICK_NS
-    assert len(harness.node._answers) <= 8
-    assert len(harness.node._weights) <= 8
+    assert len(harness.node._pending.actions) <= 8
+    assert len(harness.node._pending.weights) <= 8
 
 
 def test_each_tick_tells_the_weights_that_it_used_its_command_and_the_guard(rig: Rig, bundle: Path) -> None:

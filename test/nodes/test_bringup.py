@@ -238,8 +238,8 @@ def test_a_dead_expert_of_little_weight_is_left_out(rig: Rig, bundle: Path) -> N
     rig.listen(TWIST_COMMAND)
     rig.last(TWIST_COMMAND, 4)
     blender: Any = nodes["blender"]
-    rig.spin_until(lambda: bool(blender._weights))  # none for a moment where ticks are late
-    weights = next(iter(blender._weights.values()))
+    rig.spin_until(lambda: bool(blender._pending.weights))  # none for a moment where ticks are late
+    weights = next(iter(blender._pending.weights.values()))
     least = SKILLS[int(np.argmin(weights))]
     rig.remove(nodes[f"expert_{least}"])
     rig.spin_until(lambda: rig.said("blender", f"no answer from expert_{least}: blended the others"))

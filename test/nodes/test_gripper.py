@@ -17,6 +17,7 @@ import pytest
 import yaml
 from bundles import write_loose_limits
 from geometry_msgs.msg import TwistStamped
+from messages import decode_hand
 from rclpy.action import CancelResponse
 from rclpy.node import Node
 from ros_rig import Rig
@@ -31,9 +32,9 @@ from roman_moe.core.paths import config_path
 from roman_moe.nodes.arms.arm_bridge import GRIPPER_TROUBLE, ArmBridge
 from roman_moe.nodes.arms.arm_gripper import ActionGripper, make_gripper
 from roman_moe.nodes.base.diagnostics import LAST_FAULT
-from roman_moe.nodes.base.node import CALLBACK_FAULTS
+from roman_moe.nodes.base.managed import CALLBACK_FAULTS
 from roman_moe.nodes.base.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
-from roman_moe.wire.codec import decode_hand_state, message_stamp
+from roman_moe.wire.codec import message_stamp
 
 SERVO = Topic("/servo_node/delta_twist_cmds", TwistStamped)
 PERIOD = 0.01  # [s]
@@ -169,9 +170,9 @@ def test_an_object_is_held_with_one_goal(rig: Rig, bundle: Path, arm: str, make:
     harness.start()
     harness.command(GRIPPER_CLOSED)
     harness.until_state("holding")
-    hand = decode_hand_state(ROMAN, rig.heard[HAND_STATE.name][-1])
+    hand = decode_hand(rig.heard[HAND_STATE.name][-1])
     assert hand.finger_opening == pytest.approx(0.02, abs=1e-4)
-    rig.spin_until(lambda: decode_hand_state(ROMAN, rig.heard[HAND_STATE.name][-1]).finger_forces.all())
+    rig.spin_until(lambda: decode_hand(rig.heard[HAND_STATE.name][-1]).finger_forces.all())
     harness.pass_time()
     how = "SUCCEEDED" if make == "RobotiqController" else "ABORTED"
     assert harness.robot.gripper.results == {how: 1}
@@ -307,7 +308,7 @@ def test_a_stop_halts_fingers_on_their_way(rig: Rig, bundle: Path, arm: str, mak
     harness.command(GRIPPER_CLOSED)
     harness.pass_time()
     assert harness.fingers.width == pytest.approx(width, abs=1e-3)
-    assert not decode_hand_state(ROMAN, rig.heard[HAND_STATE.name][-1]).finger_forces.any()  # halted, it holds nothing
+    assert not decode_hand(rig.heard[HAND_STATE.name][-1]).finger_forces.any()  # halted, it holds nothing
     rig.trigger("arm_bridge/rearm")
     harness.pass_time()
     harness.fingers.speed = 0.1

@@ -10,10 +10,11 @@ import mujoco
 import numpy as np
 import pytest
 from bundles import write_tiny_bundle
+from messages import decode_hand
 from rclpy.node import Node
 from ros_rig import Rig
 from scenes import limit_time
-from specs import GRIPPER_CLOSED, GRIPPER_OPEN, ROMAN, SKILLS
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, SKILLS
 from std_msgs.msg import Bool
 from worlds import TASK, roman_world
 
@@ -38,7 +39,7 @@ from roman_moe.nodes.base.topics import (
 )
 from roman_moe.nodes.bringup.record import EpisodeRecord
 from roman_moe.nodes.control.commanders import REFUSED
-from roman_moe.wire.codec import decode_hand_state, message_stamp
+from roman_moe.wire.codec import message_stamp
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])
@@ -65,12 +66,12 @@ class Harness:
 
     @property
     def stamps(self) -> list[int]:
-        return [decode_hand_state(ROMAN, message).stamp_ns for message in self.rig.heard[HAND_STATE.name]]
+        return [decode_hand(message).stamp_ns for message in self.rig.heard[HAND_STATE.name]]
 
     def reach(self, tick: int) -> Any:
         """The state of a tick."""
         self.rig.spin_until(lambda: self.stamp(tick) in self.stamps)
-        return decode_hand_state(ROMAN, self.rig.heard[HAND_STATE.name][self.stamps.index(self.stamp(tick))])
+        return decode_hand(self.rig.heard[HAND_STATE.name][self.stamps.index(self.stamp(tick))])
 
 
 def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -> None:

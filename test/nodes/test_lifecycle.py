@@ -26,7 +26,8 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import config_path
 from roman_moe.nodes.base.diagnostics import ERROR, OK
-from roman_moe.nodes.base.node import CALLBACK_FAULTS, ILLEGAL, RomanNode
+from roman_moe.nodes.base.managed import CALLBACK_FAULTS, ILLEGAL
+from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import CODEC, SCENE, TWIST_COMMAND, Topic, expert_action
 from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class, running_graph

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from messages import hand_message, poses_message
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_rig import Rig
 from scenes import hand_at, poses_at
-from specs import ROMAN
 
 from roman_moe.nodes.arms.pose_source import PoseSource
 from roman_moe.nodes.base.diagnostics import INCOMPATIBLE, INCOMPATIBLE_QOS
@@ -23,11 +23,11 @@ RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFOR
 
 
 def poses() -> Any:
-    return CODEC.object_poses(ROMAN, poses_at(0))
+    return poses_message(CODEC, poses_at(0))
 
 
 def hand() -> Any:
-    return CODEC.hand_state(hand_at(0))
+    return hand_message(CODEC, hand_at(0))
 
 
 def offering(topic: Topic, reliability: ReliabilityPolicy) -> Topic:

@@ -161,7 +161,7 @@ def test_a_blenders_deadline_and_its_patience_are_the_clocks(rig: Rig, bundle: P
     def scene() -> None:
         rig.send(SCENE, CODEC.scene(scene_at(clock.now_ns)))
         rig.send(GATE_WEIGHTS, CODEC.weights(clock.now_ns, SKILLS, weights))
-        rig.spin_until(lambda: node._stamp == clock.now_ns and node._present_weights() is not None)
+        rig.spin_until(lambda: node._pending.stamp == clock.now_ns and node._pending.present_weights() is not None)
 
     clock.set(2 * TICK_NS)
     scene()

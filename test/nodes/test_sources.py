@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from messages import decode_hand, decode_poses, hand_message, poses_message
 from ros_rig import Rig
 from scenes import hand_at, poses_at
 from specs import OBJECTS, ROMAN
@@ -15,18 +16,18 @@ from roman_moe.nodes.base.node import FUTURE, MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
 from roman_moe.nodes.control.observer import LATE_POSES, Observer
 from roman_moe.sim.noise import PoseNoise
-from roman_moe.wire.codec import decode_hand_state, decode_object_poses, decode_scene
+from roman_moe.wire.codec import decode_scene
 
 TICK_NS = 50_000_000
 POSITIONS = np.arange(3.0 * len(OBJECTS)).reshape(-1, 3) / 32.0
 
 
 def poses(tick: int, positions: np.ndarray = POSITIONS) -> Any:
-    return CODEC.object_poses(ROMAN, poses_at(tick * TICK_NS, positions))
+    return poses_message(CODEC, poses_at(tick * TICK_NS, positions))
 
 
 def hand(tick: int, x: float = 0.0) -> Any:
-    return CODEC.hand_state(hand_at(tick * TICK_NS, hand_position=np.full(3, x)))
+    return hand_message(CODEC, hand_at(tick * TICK_NS, hand_position=np.full(3, x)))
 
 
 def test_noise_is_drawn_as_the_in_process_episode_draws_it(rig: Rig) -> None:
@@ -39,12 +40,12 @@ def test_noise_is_drawn_as_the_in_process_episode_draws_it(rig: Rig) -> None:
     first, second = np.random.default_rng([5, 1]), np.random.default_rng([6, 1])
     expected = [_noise(first), _noise(first), None, _noise(first), _noise(second)]
     expected[2] = expected[1]
-    found = [decode_object_poses(ROMAN, message).positions for message in rig.heard[OBJECT_POSES.name]]
+    found = [decode_poses(message).positions for message in rig.heard[OBJECT_POSES.name]]
     np.testing.assert_array_equal(found, [POSITIONS + noise for noise in expected])
 
 
 def _noise(rng: np.random.Generator) -> Any:
-    blank = decode_hand_state(ROMAN, hand(0)).with_poses(decode_object_poses(ROMAN, poses(0, np.zeros_like(POSITIONS))))
+    blank = decode_hand(hand(0)).with_poses(decode_poses(poses(0, np.zeros_like(POSITIONS))))
     return PoseNoise(0.01).apply(blank, rng).object_positions
 
 
@@ -77,9 +78,9 @@ def test_late_poses_are_replaced_by_the_newest_with_their_age(rig: Rig) -> None:
 def test_a_cameras_poses_serve_at_once_and_are_no_trouble(rig: Rig) -> None:
     observer = rig.add(Observer, task="roman", await_poses=False)
     rig.listen(SCENE)
-    zero = decode_object_poses(ROMAN, poses(0))
+    zero = decode_poses(poses(0))
     late, early = (
-        CODEC.object_poses(ROMAN, dataclasses.replace(zero, stamp_ns=stamp)) for stamp in (90_000_000, 40_000_000)
+        poses_message(CODEC, dataclasses.replace(zero, stamp_ns=stamp)) for stamp in (90_000_000, 40_000_000)
     )
     rig.send(OBJECT_POSES, poses(0), early, late, poses(3))
     rig.spin_until(lambda: len(observer._recent) == 4)
@@ -146,13 +147,13 @@ def test_stamps_from_the_future_are_refused_with_the_amount(rig: Rig) -> None:
     """A clock that is an hour ahead; that of this machine, and a little more, is taken."""
     observer = rig.add(Observer, task="roman", await_poses=False)
     rig.listen(SCENE)
-    zero, still = decode_object_poses(ROMAN, poses(0)), decode_hand_state(ROMAN, hand(0))
+    zero, still = decode_poses(poses(0)), decode_hand(hand(0))
 
     def stamped(ahead: float) -> tuple[Any, Any]:
         stamp = observer.get_clock().now().nanoseconds + round(ahead * 1e9)
         return (
-            CODEC.object_poses(ROMAN, dataclasses.replace(zero, stamp_ns=stamp)),
-            CODEC.hand_state(dataclasses.replace(still, stamp_ns=stamp)),
+            poses_message(CODEC, dataclasses.replace(zero, stamp_ns=stamp)),
+            hand_message(CODEC, dataclasses.replace(still, stamp_ns=stamp)),
         )
 
     seen, shown = stamped(3600.0)
@@ -179,6 +180,6 @@ def test_a_new_episode_has_noise_of_its_own_seed(rig: Rig) -> None:
         rig.send(TRUTH_POSES, poses(tick))
         rig.last(OBJECT_POSES, count)
     first, second = np.random.default_rng([5, 1]), np.random.default_rng([6, 1])
-    found = [decode_object_poses(ROMAN, message).positions for message in rig.heard[OBJECT_POSES.name]]
+    found = [decode_poses(message).positions for message in rig.heard[OBJECT_POSES.name]]
     expected = [_noise(rng) for rng in (first, first, second, second)]
     np.testing.assert_array_equal(found, [POSITIONS + noise for noise in expected])

@@ -18,7 +18,8 @@ from std_srvs.srv import Trigger
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, WARN
-from roman_moe.nodes.base.node import CALLBACK_FAULTS, FUTURE
+from roman_moe.nodes.base.managed import CALLBACK_FAULTS
+from roman_moe.nodes.base.node import FUTURE
 from roman_moe.nodes.base.peers import names_of
 from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, Topic, expert_action
 from roman_moe.nodes.base.topics import STOPPED as IS_STOPPED
@@ -321,7 +322,7 @@ def test_a_scene_from_the_future_is_refused_with_the_amount(rig: Rig, bundle: Pa
     rig.spin_until(lambda: rig.reported("blender", FUTURE) == 1)
     assert "s in the future: expected at most 0.1 s" in rig.fact("blender", "last_fault")
     assert harness.commands == 0
-    assert harness.node._stamp == -1
+    assert harness.node._pending.stamp == -1
 
 
 def test_a_scene_after_a_long_gap_takes_the_gripper_as_it_is(rig: Rig, bundle: Path) -> None:

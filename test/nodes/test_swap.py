@@ -10,33 +10,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundles import tiny_network, write_loose_limits, write_tiny_bundle
+from bundles import tiny_network, write_tiny_bundle
+from mixtures import RAMP_TICKS, Mixture, action_of, state_at, weights_of
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from ros_rig import Rig
-from scenes import scene_at
-from specs import ACTION_LAYOUT, LAYOUT, OBJECTS, OBSERVATIONS, ROMAN, SKILLS
+from specs import ACTION_LAYOUT, LAYOUT, OBSERVATIONS, SKILLS
 
 from roman_moe.control.bundle import load_model
-from roman_moe.control.manifest import load_manifest
-from roman_moe.core.action import to_command
-from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import models_path
 from roman_moe.core.spec import GATE
-from roman_moe.core.state import SceneState
-from roman_moe.nodes.base.node import CALLBACK_FAULTS, RomanNode
-from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, SCENE, TWIST_COMMAND, expert_action
+from roman_moe.nodes.base.managed import CALLBACK_FAULTS
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, SCENE, expert_action
 from roman_moe.nodes.control import model_slot
-from roman_moe.nodes.control.blender import CONFLICTS, MISSED_TICKS, TAKEN_OUT, Blender
+from roman_moe.nodes.control.blender import CONFLICTS, MISSED_TICKS
 from roman_moe.nodes.control.expert import ExpertNode
 from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
 from roman_moe.nodes.control.model_slot import MODEL, REFUSED, SHA256, SWAPS
-from roman_moe.wire.codec import decode_action, decode_twist, decode_weights
-
-TICK_NS = 50_000_000
-RAMP = 0.5  # [s] the default of all nodes
-RAMP_TICKS = 10
+from roman_moe.wire.codec import decode_action, decode_weights
 
 
 @pytest.fixture(scope="session")
@@ -49,25 +42,6 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def third(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """And one more."""
     return write_tiny_bundle(tmp_path_factory.mktemp("third") / "third", seed=3)
-
-
-def state_at(tick: int) -> SceneState:
-    """The scene of a tick: always the same one, so that nothing but a swap changes an answer."""
-    objects = np.random.default_rng(5).uniform(-0.2, 0.2, (len(OBJECTS), 3))
-    return scene_at(tick * TICK_NS, object_positions=objects)
-
-
-def action_of(bundle: Path, skill: str) -> np.ndarray:
-    """What a bundle's expert does in that scene."""
-    state = state_at(0)
-    expert = load_model(bundle / f"{skill}.onnx", skill, load_manifest(bundle)).network
-    return np.asarray(expert.answer(LAYOUT.vector(state), state.usable(1.0)))
-
-
-def weights_of(bundle: Path) -> np.ndarray:
-    """What a bundle's gate says of that scene."""
-    gate = load_model(bundle / "gate.onnx", "gate", load_manifest(bundle)).network
-    return np.asarray(gate.weights(LAYOUT.vector(state_at(0))))
 
 
 class Stream:
@@ -378,38 +352,6 @@ def test_the_gates_weights_stay_weights_throughout_a_swap(rig: Rig, bundle: Path
     assert not stream.set(other / "push.onnx").successful
 
 
-class Mixture:
-    """Gate, experts and blender, all real, in lockstep with scenes that are sent one by one."""
-
-    def __init__(self, rig: Rig, bundle: Path, **parameters: Any) -> None:
-        self.rig = rig
-        limits = str(write_loose_limits(bundle.parent))
-        self.gate = rig.add(ManipulationNetwork, controller=str(bundle))
-        self.experts = {s: rig.add(ExpertNode, f"expert_{s}", controller=str(bundle), skill=s) for s in SKILLS}
-        self.blender = rig.add(Blender, controller=str(bundle), lockstep=True, limits=limits, **parameters)
-        self.nodes = [self.gate, *self.experts.values(), self.blender]
-        rig.serve(*self.nodes)
-        rig.listen(TWIST_COMMAND)
-        self.tick = -1
-        self.weights = weights_of(bundle)
-        self.actions = np.array([action_of(bundle, skill) for skill in SKILLS])
-        self.weakest = SKILLS[int(np.argmin(self.weights))]
-
-    def next(self) -> np.ndarray:
-        self.tick += 1
-        before = len(self.rig.heard[TWIST_COMMAND.name])
-        self.rig.send(SCENE, CODEC.scene(state_at(self.tick)))
-        return decode_twist(self.rig.last(TWIST_COMMAND, before + 1))
-
-    def without(self, *out: str) -> np.ndarray:
-        """Twist of the mixture of all others, (6,) [m/s, rad/s]."""
-        share = self.weights * [skill not in out for skill in SKILLS]
-        return to_command(ROMAN, 0, share @ self.actions / share.sum(), 0.0).twist
-
-    def take_out(self, *skills: str) -> SetParametersResult:
-        return self.rig.set("blender", TAKEN_OUT, list(skills))
-
-
 def test_a_whole_graph_swaps_without_a_missed_tick_or_a_jump(rig: Rig, bundle: Path, other: Path) -> None:
     mixture = Mixture(rig, bundle)
     velocities = [mixture.next() for _ in range(3)]
@@ -434,61 +376,6 @@ def _of(mixture: Mixture, bundle: Path) -> Mixture:
     return mixture
 
 
-def test_an_expert_is_taken_out_gently_and_put_back(rig: Rig, bundle: Path) -> None:
-    mixture = Mixture(rig, bundle)
-    before, after = mixture.next(), mixture.without(mixture.weakest)
-    np.testing.assert_allclose(before, mixture.without(), atol=1e-12)
-    assert mixture.take_out(mixture.weakest).successful
-    velocities = [before, *(mixture.next() for _ in range(RAMP_TICKS + 2))]
-    np.testing.assert_allclose(velocities[-1], after, atol=1e-12)
-    assert np.abs(np.diff(velocities, axis=0)).max() <= 2.0 * np.abs(after - before).max() / RAMP_TICKS + 1e-12
-    rig.remove(mixture.experts[mixture.weakest])  # nobody waits for it now
-    np.testing.assert_array_equal(mixture.next(), velocities[-1])
-    rig.add(ExpertNode, f"expert_{mixture.weakest}", controller=str(bundle), skill=mixture.weakest)
-    assert mixture.take_out().successful
-    for _ in range(RAMP_TICKS + 2):
-        last = mixture.next()
-    np.testing.assert_array_equal(last, before)
-    assert mixture.blender.diagnostics.counts[MISSED_TICKS] == 0
-
-
-def test_without_the_leading_experts_the_arm_rests(rig: Rig, bundle: Path) -> None:
-    mixture = Mixture(rig, bundle, ramp=0.0)
-    assert mixture.next().any()
-    assert mixture.take_out(*SKILLS).successful
-    mixture.next()
-    assert not mixture.next().any()
-    rig.spin_until(lambda: rig.said("blender", "is taken out"))
-    assert mixture.take_out().successful
-    mixture.next()
-    np.testing.assert_allclose(mixture.next(), mixture.without(), atol=1e-12)
-
-
-def test_an_unknown_skill_is_not_taken_out(rig: Rig, bundle: Path) -> None:
-    node = rig.add(Blender, controller=str(bundle))
-    rig.serve(node)
-    assert node.get_parameter(TAKEN_OUT).type_ is Parameter.Type.STRING_ARRAY
-    result = rig.set("blender", TAKEN_OUT, ["push", "dance"])
-    assert not result.successful
-    assert "unknown skill 'dance': expected some of" in result.reason
-    for wrong in ("push,pull", [1, 2], True):
-        result = rig.set("blender", TAKEN_OUT, wrong)
-        assert not result.successful
-        assert "expected a list of skills, such as [one, two]" in result.reason
-    assert node.get_parameter(TAKEN_OUT).value == []
-    assert rig.set("blender", TAKEN_OUT, ["push", "pull"]).successful
-    assert node.get_parameter(TAKEN_OUT).value == ["push", "pull"]
-    for nobody in ([], [""]):  # an empty list comes as one of bytes
-        assert rig.set("blender", TAKEN_OUT, ["push"]).successful
-        assert rig.set("blender", TAKEN_OUT, nobody).successful
-        rig.spin_until(lambda: rig.fact("blender", TAKEN_OUT) == "")
-
-
-def test_a_list_of_skills_that_is_none_is_refused_at_the_start(rig: Rig, bundle: Path) -> None:
-    with pytest.raises(ConfigError, match="'taken_out' has the wrong type: expected a list of texts"):
-        rig.add(Blender, controller=str(bundle), taken_out="push,pull")
-
-
 def test_paths_count_from_the_working_folder_what_is_shipped_or_the_bundle(
     rig: Rig, bundle: Path, other: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -503,12 +390,3 @@ def test_paths_count_from_the_working_folder_what_is_shipped_or_the_bundle(
     assert rig.set("near", "model", str(other / "push.onnx")).successful
     assert rig.set("near", "model", "push.onnx").successful
     assert not rig.set("near", "model", "nothing.onnx").successful
-
-
-def test_a_wrong_start_value_is_mended_by_the_parameter(rig: Rig, bundle: Path) -> None:
-    node = rig.add(Blender, controller=str(bundle), autostart=False, taken_out=["dance"])
-    rig.serve(node)
-    assert not rig.change_state("blender", "configure")
-    rig.spin_until(lambda: rig.said("blender", "unknown skill 'dance'"))
-    assert rig.set("blender", TAKEN_OUT, ["push"]).successful
-    assert rig.change_state("blender", "configure")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
+from messages import decode_hand
 from ros_rig import Rig
 from servo_bench import Bench
 from servo_emulator import HUMBLE, JAZZY
@@ -20,7 +21,7 @@ from roman_moe.core.state import HandState
 from roman_moe.core.tasks import load_spec
 from roman_moe.nodes.base.node import MALFORMED
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, TWIST_COMMAND, Topic
-from roman_moe.wire.codec import decode_hand_state, message_stamp
+from roman_moe.wire.codec import message_stamp
 
 TWISTS = Topic("/servo_node/delta_twist_cmds", TwistStamped)
 LITTLE = 0.02  # [rad]
@@ -32,7 +33,7 @@ def yawing(tmp_path: Path) -> Path:
 
 
 def hand(rig: Rig, spec: TaskSpec) -> HandState:
-    return decode_hand_state(spec, rig.heard[HAND_STATE.name][-1])
+    return decode_hand(rig.heard[HAND_STATE.name][-1], spec)
 
 
 @pytest.mark.parametrize("version", [JAZZY, HUMBLE])

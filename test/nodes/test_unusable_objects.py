@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from messages import hand_message, poses_message
 from ros_rig import Rig
 from scenes import hand_at, poses_at
 from specs import OBJECTS, ROMAN, SKILLS
@@ -45,8 +46,8 @@ class Harness:
             row = OBJECTS.index(unusable)
             positions[row], are_valid[row], ages[row] = position, valid, age
         self.ticks += 1
-        self.rig.send(OBJECT_POSES, CODEC.object_poses(ROMAN, poses_at(stamp, positions, valid=are_valid, ages=ages)))
-        self.rig.send(HAND_STATE, CODEC.hand_state(hand_at(stamp)))
+        self.rig.send(OBJECT_POSES, poses_message(CODEC, poses_at(stamp, positions, valid=are_valid, ages=ages)))
+        self.rig.send(HAND_STATE, hand_message(CODEC, hand_at(stamp)))
 
     def step(self, *what: Any, **how: Any) -> float:
         """Speed [m/s] of the command for it."""

@@ -46,6 +46,7 @@ from roman_moe.nodes.base.topics import (
 from roman_moe.nodes.base.topics import STOPPED as IS_STOPPED
 from roman_moe.nodes.control.commanders import CONFLICTS, LOOK_PERIOD
 from roman_moe.nodes.control.observation import Observation, observations
+from roman_moe.nodes.control.pending import Pending
 
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
@@ -56,9 +57,6 @@ LED, FAINT = 0.5, 0.05
 
 OWN_STOPPED = "~/stopped"
 """`topics.STOPPED` of the node that the graph calls "blender"; a second blender has its own, as its services."""
-
-PENDING_LIMIT = 8
-"""Ticks kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,7 @@ class Blender(RomanNode):
         refused = self._taken_out_wrongly(self._taken_out)
         if refused:
             raise ConfigError(f"{self.get_name()}: parameter {refused}")
+        self._pending = Pending(manifest.rates, manifest.task.action.size, len(manifest.skills))
         self._mask = Mask(self._counting(), self._settings.ramp)
         self._mask.set(self._counting())  # what was set a moment ago went to the mask before
 
@@ -122,7 +121,6 @@ class Blender(RomanNode):
 
     def activate(self) -> None:
         """Begin without any scene, the arm at rest; refused while another node commands it."""
-        self._stamp = -1  # of the last scene
         self._open = False  # whether its command is still to be decided
         self._armed = False
         self._begin_episode()
@@ -155,8 +153,7 @@ class Blender(RomanNode):
                 break
 
     def _begin_episode(self) -> None:
-        self._weights: dict[int, NDArray[np.float64]] = {}  # by gate tick
-        self._answers: dict[int, dict[int, NDArray[np.float64]]] = {}  # by stamp, then expert; NaN for "no answer"
+        self._pending.clear()
         self._commander.reset()
 
     def _set_stopped(self, stopped: bool) -> None:
@@ -213,19 +210,19 @@ class Blender(RomanNode):
         stamp = seen.scene.stamp_ns
         if self.from_the_future(SCENE.name, stamp):
             return
-        if stamp == self._stamp:  # the arm asks again: it may have missed the command
+        if stamp == self._pending.stamp:  # the arm asks again: it may have missed the command
             if not self._open and self._sent is not None:
                 self._publish(self._sent)
             return
         if self._open and self._armed:
-            self.diagnostics.count(SKIPPED_TICKS, f"no command for {self._stamp} ns before the next scene")
-        if stamp < self._stamp:
+            self.diagnostics.count(SKIPPED_TICKS, f"no command for {self._pending.stamp} ns before the next scene")
+        if stamp < self._pending.stamp:
             self._begin_episode()
-        elif begins_anew(stamp, self._stamp):
+        elif begins_anew(stamp, self._pending.stamp):
             self._commander.reset()  # what has come for this scene before it is not to be forgotten
-        self._scene, self._stamp, self._open = seen.scene, stamp, True
+        self._scene, self._open = seen.scene, True
+        self._pending.begin(stamp)
         self._share, self._needed = self._mask.share(stamp), self._mask.counting
-        self._forget_the_past()
         if not self._settings.lockstep:
             self._deadline.reset()
             self._watchdog.reset()
@@ -239,15 +236,9 @@ class Blender(RomanNode):
             self.diagnostics.count(NOT_FINITE, f"weights for {stamp} ns")
             if not self._settings.lockstep:  # a good one may still come before the deadline
                 return
-        tick = self._rates.tick(stamp)
-        if tick < self._gate_tick():
-            return
-        known = self._weights.get(tick)
-        if known is not None and np.isfinite(known).all() and not np.array_equal(known, weights):
+        if not self._pending.add_weights(stamp, weights):
             self.diagnostics.count(CONFLICTS, f"different weights for {stamp} ns: is there a second gate?")
             return
-        self._weights[tick] = weights
-        _limit(self._weights)
         self._decide_if_complete()
 
     def _on_action(self, expert: int, stamped: tuple[int, NDArray[np.float64]]) -> None:
@@ -257,12 +248,9 @@ class Blender(RomanNode):
                 wrong = f"action {action.tolist()} of {self._skills[expert]} for {stamp} ns: expected -1 to 1"
                 self.diagnostics.count(NOT_FINITE, wrong)
             action = np.full(len(action), np.nan)
-        if stamp < self._stamp or (stamp == self._stamp and not self._open):
+        if stamp == self._pending.stamp and not self._open:
             return
-        answers = self._answers.setdefault(stamp, {})
-        _limit(self._answers)
-        known = answers.setdefault(expert, action)
-        if known is not action and not np.array_equal(known, action, equal_nan=True):
+        if not self._pending.add_action(stamp, expert, action):
             who = self._skills[expert]
             self.diagnostics.count(CONFLICTS, f"different actions of {who} for {stamp} ns: is there a second expert?")
             return
@@ -284,15 +272,15 @@ class Blender(RomanNode):
 
     def _on_silence(self) -> None:
         """No scene for too long: whoever still listens is told to rest."""
+        stamp = self._pending.stamp
         self._watchdog.cancel()
         self._braking.cancel()
         self._deadline.cancel()
         if self._open and self._armed:
-            self.diagnostics.count(MISSED_TICKS, f"at {self._stamp} ns: no time was left to answer: held the arm")
+            self.diagnostics.count(MISSED_TICKS, f"at {stamp} ns: no time was left to answer: held the arm")
             self._open = False
         if self._sent is not None:
-            command = self._commander.guard.halt(self._stamp, GuardStatus.HALT_OBSERVER_SILENT)
-            self._sent = command
+            command = self._sent = self._commander.guard.halt(stamp, GuardStatus.HALT_OBSERVER_SILENT)
             self._publish(command)
             self._tell_tick(command)
             if command.moves:  # limits that do not let it stop at once: again, until it rests
@@ -301,32 +289,10 @@ class Blender(RomanNode):
                 self._commander.guard.reset(command.gripper_opening)
         self._tell(GuardStatus.STOPPED if self._stopped else GuardStatus.HALT_OBSERVER_SILENT)
 
-    def _gate_tick(self) -> int:
-        return self._rates.gate_tick(self._stamp)
-
-    def _present_weights(self) -> NDArray[np.float64] | None:
-        """Those of the gate tick; where the gate had no answer then, its first one since, or its last word."""
-        present = self._rates.tick(self._stamp)
-        weights = None
-        for tick in range(self._gate_tick(), present + 1):
-            weights = self._weights.get(tick)
-            if weights is not None and np.isfinite(weights).all():
-                return weights
-        return weights
-
     def _missing(self) -> list[str]:
         """Who has not answered the present scene."""
-        weights = self._present_weights()
-        if weights is None:
-            return ["manipulation_network"]
-        answers = self._answers.get(self._stamp, {})
-        # plain numbers: this runs at every message, and numpy takes ten times as long for seven of them
-        needed = self._needed
-        return [
-            f"expert_{self._skills[i]}"
-            for i, w in enumerate(weights.tolist())
-            if w > 0.0 and i not in answers and needed[i]
-        ]
+        experts = self._pending.missing(self._needed)
+        return ["manipulation_network"] if experts is None else [f"expert_{self._skills[i]}" for i in experts]
 
     def _find_conflicts(self) -> None:
         """Find what two nodes say: whose word came first would be chance."""
@@ -337,7 +303,7 @@ class Blender(RomanNode):
         ]
 
     def _rest_between_two(self) -> None:
-        self._sent = self._commander.guard.halt(self._stamp, GuardStatus.HALT_TWO_COMMANDERS)
+        self._sent = self._commander.guard.halt(self._pending.stamp, GuardStatus.HALT_TWO_COMMANDERS)
         self._publish(self._sent)
         self._tell_tick(self._sent)
         status = self._commander.guard.status
@@ -352,17 +318,14 @@ class Blender(RomanNode):
             self._rest_between_two()
             return
         missing = self._missing()
-        weights = self._present_weights()
-        actions = np.full((len(self._skills), self._spec.action.size), np.nan)
-        for expert, action in self._answers.get(self._stamp, {}).items():
-            actions[expert] = action
+        weights, actions = self._pending.present_weights(), self._pending.present_actions()
         decision = self._commander.decide(self._scene, weights, actions, self._share, bool(missing))
         out = self._out(weights)
         why = f"{', '.join(out)} is taken out" if out else decision.fault
         fault = f"held the arm: {why}" if decision.fault else "blended the others" if missing else ""
         if fault:
             absent = f"no answer from {', '.join(missing)}: " if missing else ""
-            self.diagnostics.count(MISSED_TICKS, f"at {self._stamp} ns: {absent}{fault}")
+            self.diagnostics.count(MISSED_TICKS, f"at {self._pending.stamp} ns: {absent}{fault}")
         self._open = False
         self._deadline.cancel()
         self._sent = decision.command
@@ -391,22 +354,10 @@ class Blender(RomanNode):
         guard = float(self._commander.guard.status)
         self._publish_tick(command.stamp_ns, [*used, *command.twist.tolist(), command.gripper_opening, guard])
 
-    def _forget_the_past(self) -> None:
-        """Drop what only earlier scenes need, decided or not."""
-        gate_tick = self._gate_tick()
-        self._answers = {stamp: answers for stamp, answers in self._answers.items() if stamp >= self._stamp}
-        self._weights = {tick: weights for tick, weights in self._weights.items() if tick >= gate_tick}
-
     def _publish(self, command: Command) -> None:
         """The gripper first: who has the twist of a stamp has the whole command."""
         self._publish_gripper(command.stamp_ns, [command.gripper_opening])
         self._publish_twist(command.stamp_ns, command.twist.tolist())
-
-
-def _limit(pending: dict[int, Any]) -> None:
-    """Drop the latest of too many: what the present scene needs is the earliest."""
-    if len(pending) > PENDING_LIMIT:
-        del pending[max(pending)]
 
 
 def main() -> int:

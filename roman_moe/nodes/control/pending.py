@@ -1,0 +1,97 @@
+"""What gate and experts have answered to the present scene and to later ones: a message may come before its scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.control.rates import Rates
+
+LIMIT = 8
+"""Ticks kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""
+
+
+class Pending:
+    """Weights by gate tick, and actions by stamp and expert; NaN stands for "no answer".
+
+    Args:
+        rates: of the controller.
+        size: of an action.
+        count: of the experts.
+
+    Attributes:
+        weights: by gate tick, (n,) each.
+        actions: by stamp [ns], then expert, (a,) each.
+        stamp: of the present scene [ns].
+    """
+
+    def __init__(self, rates: Rates, size: int, count: int) -> None:
+        self._rates, self._shape = rates, (count, size)
+        self.clear()
+
+    def clear(self) -> None:
+        """An episode begins: its stamps come anew."""
+        self.weights: dict[int, NDArray[np.float64]] = {}
+        self.actions: dict[int, dict[int, NDArray[np.float64]]] = {}
+        self.stamp = -1
+
+    def begin(self, stamp: int) -> None:
+        """A scene is the present one: what only earlier scenes need is dropped, decided or not."""
+        self.stamp = stamp
+        gate_tick = self._rates.gate_tick(stamp)
+        self.actions = {then: actions for then, actions in self.actions.items() if then >= stamp}
+        self.weights = {tick: weights for tick, weights in self.weights.items() if tick >= gate_tick}
+
+    def add_weights(self, stamp: int, weights: NDArray[np.float64]) -> bool:
+        """Keep what a later or the present scene needs; whether it agrees with what is known of its tick."""
+        tick = self._rates.tick(stamp)
+        if tick < self._rates.gate_tick(self.stamp):
+            return True
+        known = self.weights.get(tick)
+        if known is not None and np.isfinite(known).all() and not np.array_equal(known, weights):
+            return False
+        self.weights[tick] = weights
+        _limit(self.weights)
+        return True
+
+    def add_action(self, stamp: int, expert: int, action: NDArray[np.float64]) -> bool:
+        """Keep what a later or the present scene needs; whether it agrees with what is known of this expert."""
+        if stamp < self.stamp:
+            return True
+        known = self.actions.setdefault(stamp, {}).setdefault(expert, action)
+        _limit(self.actions)
+        return known is action or np.array_equal(known, action, equal_nan=True)
+
+    def present_weights(self) -> NDArray[np.float64] | None:
+        """Those of the gate tick; where the gate had no answer then, its first one since, or its latest message."""
+        weights = None
+        for tick in range(self._rates.gate_tick(self.stamp), self._rates.tick(self.stamp) + 1):
+            weights = self.weights.get(tick)
+            if weights is not None and np.isfinite(weights).all():
+                return weights
+        return weights
+
+    def present_actions(self) -> NDArray[np.float64]:
+        """Of all experts, (n, a); NaN where there is none."""
+        actions = np.full(self._shape, np.nan)
+        for expert, action in self.actions.get(self.stamp, {}).items():
+            actions[expert] = action
+        return actions
+
+    def missing(self, needed: Sequence[bool]) -> list[int] | None:
+        """Experts with a weight that are needed and have not answered the present scene; None if the gate has not."""
+        weights = self.present_weights()
+        if weights is None:
+            return None
+        actions = self.actions.get(self.stamp, {})
+        # plain numbers: this runs at every message, and numpy takes ten times as long for seven of them
+        return [i for i, w in enumerate(weights.tolist()) if w > 0.0 and i not in actions and needed[i]]
+
+
+def _limit(pending: dict[int, Any]) -> None:
+    """Drop the latest of too many: what the present scene needs is the earliest."""
+    if len(pending) > LIMIT:
+        del pending[max(pending)]
