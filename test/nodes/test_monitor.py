@@ -157,7 +157,7 @@ def test_a_nodes_first_report_names_its_process(rig: Rig) -> None:
     node = rig.add(LabNode, autostart=False)
     rig.spin_until(lambda: rig.report("lab") is not None)
     first = next(s for m in rig.heard[DIAGNOSTICS.name] for s in m.status if s.name == "lab")
-    assert {v.key: v.value for v in first.values}[PROCESS] == node._self.process.hex()
+    assert {v.key: v.value for v in first.values}[PROCESS] == node.process.hex()
 
 
 def test_an_episodes_time_begins_with_the_labs_word_and_at_no_gap(rig: Rig, monitor: Monitor) -> None:

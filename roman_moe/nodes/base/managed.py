@@ -51,6 +51,7 @@ class ManagedNode(LifecycleNode):
         NAME: the class's usual name as a node.
         PARAMETERS: the dataclass of its parameters.
         diagnostics: what the node says about itself.
+        process: id of the process that it lives in.
     """
 
     NAME: ClassVar[str]
@@ -81,7 +82,8 @@ class ManagedNode(LifecycleNode):
             start_parameter_services=False,  # see `nodes.base.services`
         )
         self.diagnostics = Diagnostics(self)
-        self.diagnostics.fact({PROCESS: own_process(self).hex()}, at_once=False)  # in the first report
+        self.process = own_process(self)
+        self.diagnostics.fact({PROCESS: self.process.hex()}, at_once=False)  # in the first report
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self._forward = Forward()
         self._autostart = declare_autostart(self)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses
 from roman_moe.nodes.base.managed import ManagedNode
-from roman_moe.nodes.base.peers import TopicPublisher, own_process, publishers_of
+from roman_moe.nodes.base.peers import TopicPublisher, publishers_of
 from roman_moe.nodes.base.process import PARENT_VARIABLE
 from roman_moe.nodes.base.serialized import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter
 from roman_moe.nodes.base.topics import CODEC, ENDED, HAND_STATE, TWIST, TWIST_COMMAND, Topic
@@ -85,17 +85,13 @@ class RomanNode(ManagedNode):
         found = publishers_of(self, self.resolve_topic_name(topic.name))
         return [who for who in found if who.process not in self._ended]
 
-    @cached_property
-    def _self(self) -> TopicPublisher:
-        return TopicPublisher(self.full_name, own_process(self))
-
     def listen_for_ended(self) -> None:
         """From now on, take no process that the supervisor has killed for a living one."""
         self.listen(ENDED, _process_id, self._ended.add)
 
     def others(self, topic: Topic) -> list[TopicPublisher]:
         """Who else publishes a topic, be it a node of this name in another process."""
-        return [who for who in self.publishers_of(topic) if who != self._self]
+        return [who for who in self.publishers_of(topic) if who != TopicPublisher(self.full_name, self.process)]
 
     def _claim(self, topic: Topic) -> None:
         """Make sure that no other node publishes a topic that has one speaker at a time.
