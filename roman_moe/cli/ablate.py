@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.evaluate import link_title, parse_link
+from roman_moe.cli.evaluate import link_title
 from roman_moe.cli.options import Folder, Metres, Names, Number, Numbers, OptionalFile, Seconds, Share, Text, announce
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
-from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0, SHARE, Range
 
 if TYPE_CHECKING:
     from roman_moe.learning.runs.ablate import Study
@@ -40,6 +40,14 @@ class Ablate:
         "mcap",
         "matplotlib",
     )
+
+    ranges: ClassVar = {
+        **dict.fromkeys(("episodes", "seeds", "workers"), AT_LEAST_1),
+        "budget": Range(0, 1, above=True),
+        "time_limit": MORE_THAN_0,
+        "delay": AT_LEAST_0,
+        "lost_share": SHARE,
+    }
 
     task: Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
@@ -88,16 +96,10 @@ class Ablate:
         from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
         from roman_moe.learning.runs.ablate import METHODS, Study, ablate
         from roman_moe.report.plots import plot_rates
+        from roman_moe.sim.link import LinkQuality
         from roman_moe.sim.noise import PoseNoise
         from roman_moe.sim.registry import load_sim_task
 
-        for name, value in (("episodes", self.episodes), ("seeds", self.seeds), ("workers", self.workers)):
-            if value < 1:
-                raise ConfigError(f"--{name} {value}: expected 1 or more")
-        if not self.time_limit > 0.0:
-            raise ConfigError(f"--time-limit {self.time_limit}: expected a positive number of seconds")
-        if not 0.0 < self.budget <= 1.0:
-            raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
         task = load_sim_task(self.task)
         spec = task.spec
         study = Study(
@@ -109,7 +111,7 @@ class Ablate:
             episodes=self.episodes,
             scenarios=parse_numbers(self.scenarios, tuple(range(len(spec.scenarios))), "--scenarios"),
             noise=PoseNoise(self.noise_bound),
-            link=parse_link(self.delay, self.lost_share),
+            link=LinkQuality(self.delay, self.lost_share),
             time_limit=self.time_limit,
             budget=self.budget,
             workers=self.workers,

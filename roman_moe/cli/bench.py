@@ -21,8 +21,8 @@ from roman_moe.cli.options import (
     show_controller,
 )
 from roman_moe.control.identity import Identity
-from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0
 
 # What an idle machine of two cores takes, for the estimate before a long run.
 SWAP = 0.7  # [s] ramp included
@@ -39,7 +39,6 @@ class Part:
 
     def main(self) -> int:
         """Measure and print; 0 when done."""
-        self.check()
         console = Console()
         figures = self.measure(console)
         shown = {name: value for name, value in figures.items() if not name.startswith("controller")}
@@ -47,9 +46,6 @@ class Part:
         if self.json:
             write_json(self.json, figures)
         return 0
-
-    def check(self) -> None:
-        """Refuse options that cannot be used."""
 
     def measure(self, console: Console) -> dict[str, Any]:
         """The figures, as they go into the JSON file."""
@@ -60,13 +56,10 @@ class Part:
 class Timed(Part):
     """A part that measures for some time."""
 
+    ranges: ClassVar = {"seconds": MORE_THAN_0}
+
     seconds: Seconds = 10.0
     """About how long each measurement lasts."""
-
-    def check(self) -> None:
-        """Refuse a time that cannot be used."""
-        if not 0 < self.seconds < float("inf"):
-            raise ConfigError(f"--seconds {self.seconds}: expected more than 0")
 
 
 @dataclass(frozen=True)
@@ -150,14 +143,10 @@ class Swap(Controlled):
     """What replacing networks costs while the arm moves."""
 
     needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
+    ranges: ClassVar = {"swaps": AT_LEAST_1}
 
     swaps: Number = 1000
     """How many networks to replace."""
-
-    def check(self) -> None:
-        """Refuse a number that cannot be used."""
-        if self.swaps < 1:
-            raise ConfigError(f"--swaps {self.swaps}: expected 1 or more")
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the graph in real time."""
@@ -172,6 +161,7 @@ class Endurance(Controlled):
     """What many starts of the graph, or a long run, leave behind."""
 
     needs = ("rclpy", "onnxruntime", "mujoco")
+    ranges: ClassVar = {"bringups": AT_LEAST_1, "separate_bringups": AT_LEAST_0, "minutes": MORE_THAN_0}
 
     bringups: Number = 200
     """How often to start and stop the graph in one process."""
@@ -181,15 +171,6 @@ class Endurance(Controlled):
 
     minutes: Minutes = 60.0
     """Simulated time to run for."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be used."""
-        if self.bringups < 1:
-            raise ConfigError(f"--bringups {self.bringups}: expected 1 or more")
-        if self.separate_bringups < 0:
-            raise ConfigError(f"--separate-bringups {self.separate_bringups}: expected 0 or more")
-        if not 0 < self.minutes < float("inf"):
-            raise ConfigError(f"--minutes {self.minutes}: expected more than 0")
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the graph in lockstep."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.options import Folder, Names, Number, OptionalFile, announce, show_controller
 from roman_moe.cli.ranges import ALL, parse_names
-from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_1, Range
 
 if TYPE_CHECKING:
     from roman_moe.bench.chaos import Result
@@ -26,6 +26,7 @@ class Chaos:
     """Put faults into a graph in motion, and count what it withstands."""
 
     needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
+    ranges: ClassVar = {"runs": AT_LEAST_1, "damaged": Range(0, 200)}
 
     controller: Folder = Path("models/roman")
     """Folder of the controller bundle."""
@@ -52,10 +53,6 @@ class Chaos:
         """0 if every arm stopped in time, nine of ten tasks were solved and every damaged network was refused."""
         from roman_moe.bench.chaos import FAULTS, measure
 
-        if self.runs < 1:
-            raise ConfigError(f"--runs {self.runs}: expected 1 or more")
-        if not 0 <= self.damaged <= 200:
-            raise ConfigError(f"--damaged {self.damaged}: expected 0 to 200")
         console = Console()
 
         def told(name: str, result: Result) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 from rich.console import Console
@@ -13,8 +12,8 @@ from rich.table import Table
 
 from roman_moe.cli.evaluate import EpisodeProgress
 from roman_moe.cli.options import Folder, Metres, Number, OptionalFile, Share, Text
-from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,11 @@ class Collect:
     """Record demonstrations of the scripted oracle, solved ones only."""
 
     needs = ("mujoco", "rosbags", "mcap")
+    ranges: ClassVar = {
+        **dict.fromkeys(("episodes", "workers"), AT_LEAST_1),
+        **dict.fromkeys(("gate_episodes", "perturbation", "seed"), AT_LEAST_0),
+        **dict.fromkeys(("disturbed_share", "poor_link_share"), SHARE),
+    }
 
     out: Folder = Path("demos")
     """Folder for the demonstrations, with one of each network in it."""
@@ -66,15 +70,6 @@ class Collect:
         from roman_moe.sim.noise import PoseNoise
         from roman_moe.sim.registry import load_sim_task
 
-        least = {"episodes": 1, "gate_episodes": 0, "perturbation": 0, "seed": 0, "workers": 1}
-        for name, lowest in least.items():
-            if not lowest <= getattr(self, name) < math.inf:
-                raise ConfigError(
-                    f"--{name.replace('_', '-')} {getattr(self, name)}: expected a number, {lowest} or more"
-                )
-        for name in ("disturbed_share", "poor_link_share"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected 0 to 1")
         task = load_sim_task(self.task)
         collection = Collection(
             task=task,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -16,10 +16,10 @@ from roman_moe.cli.options import SILENT, Flag, Number, Numbers, OptionalFile, S
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
 
 if TYPE_CHECKING:
     from roman_moe.sim.episode import EpisodeResult
-    from roman_moe.sim.link import LinkQuality
 
 
 FIRST_TASK = "roman"
@@ -29,6 +29,14 @@ FIRST_TASK = "roman"
 @dataclass(frozen=True)
 class Evaluate:
     """Run many random episodes; report how many are solved, how fast."""
+
+    ranges: ClassVar = {
+        "episodes": AT_LEAST_1,
+        "workers": AT_LEAST_1,
+        "seed": AT_LEAST_0,
+        "delay": AT_LEAST_0,
+        "lost_share": SHARE,
+    }
 
     controller: tyro.conf.Positional[str]
     """Folder of a controller bundle, such as models/roman, or "oracle" for the scripted demonstrator."""
@@ -83,15 +91,9 @@ class Evaluate:
         from roman_moe.evaluation.controllers import make_controller, task_of
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.arm_spec import load_arm
+        from roman_moe.sim.link import LinkQuality
         from roman_moe.sim.noise import PoseNoise
 
-        for name, value, least in (
-            ("episodes", self.episodes, 1),
-            ("workers", self.workers, 1),
-            ("seed", self.seed, 0),
-        ):
-            if value < least:
-                raise ConfigError(f"--{name} {value}: expected {least} or more")
         task = task_of(self.controller, self.task or (FIRST_TASK if self.controller == ORACLE else ""))
         numbers = tuple(range(len(task.spec.scenarios)))
         skills = parse_names(self.skills, task.spec.skill_names, "--skills") if self.skills else ()
@@ -107,7 +109,7 @@ class Evaluate:
             disturbed=self.disturb,
             seed=self.seed,
             workers=self.workers,
-            link=parse_link(self.delay, self.lost_share),
+            link=LinkQuality(self.delay, self.lost_share),
             arm=self.sim_arm,
         )
         if self.sim_arm:
@@ -202,21 +204,6 @@ def report_tables(report: dict[str, Any]) -> list[Table]:
         title = f"{report['controller']}, {noise}, one disturbance per episode{ending}"
         tables.append(report_table(title, report["disturbed"]))
     return tables
-
-
-def parse_link(delay: int, lost_share: float) -> LinkQuality:
-    """The link that --delay and --lost-share ask for.
-
-    Raises:
-        ConfigError: naming the option that is out of its range.
-    """
-    from roman_moe.sim.link import LinkQuality
-
-    if delay < 0:
-        raise ConfigError(f"--delay {delay}: expected 0 or more")
-    if not 0.0 <= lost_share <= 1.0:
-        raise ConfigError(f"--lost-share {lost_share}: expected 0 to 1")
-    return LinkQuality(delay, lost_share)
 
 
 def link_title(report: dict[str, Any]) -> str:

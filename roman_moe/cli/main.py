@@ -16,11 +16,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from roman_moe import __version__
 from roman_moe.cli import quick
 from roman_moe.cli.outputs import check_outputs
-from roman_moe.cli.parsing import HELP, parse, unknown_word
+from roman_moe.cli.parsing import HELP, check_numbers, parse, unknown_word
 from roman_moe.cli.refusal import missing, reason
 from roman_moe.cli.ros_args import ROS_ARGS, split
 from roman_moe.core.errors import ConfigError, MissingDependencyError
@@ -111,10 +112,16 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if ros_args:
         parsed = dataclasses.replace(parsed, ros_args=tuple(ros_args))
-    if line := missing(getattr(parsed, "needs", ())):
+    return run_verb(parsed)
+
+
+def run_verb(command: Any) -> int:
+    """Run a verb, after what can be known before: packages that are missing, and options that cannot be used."""
+    if line := missing(getattr(command, "needs", ())):
         raise MissingDependencyError(line)
-    check_outputs(parsed)
-    return int(parsed.main())
+    check_numbers(command)
+    check_outputs(command)
+    return int(command.main())
 
 
 def class_name(verb: str) -> str:

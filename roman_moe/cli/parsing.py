@@ -48,6 +48,17 @@ def parse(command: type, program: str, arguments: Sequence[str]) -> Any:
         raise ConfigError(f"{plain(unframed(complaint.getvalue()), command)} (see {program} --help)") from None
 
 
+def check_numbers(command: Any) -> None:
+    """Refuse numbers that are outside of what a verb states as its `ranges`.
+
+    Raises:
+        ConfigError: naming the option, what was found and what was expected.
+    """
+    for name, allowed in getattr(command, "ranges", {}).items():
+        if (value := getattr(command, name)) not in allowed:
+            raise ConfigError(f"--{name.replace('_', '-')} {value}: expected {allowed}")
+
+
 @contextlib.contextmanager
 def _columns(count: str | None) -> Iterator[None]:
     """Width of the terminal as tyro sees it; as it is if None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,8 +15,9 @@ from rich.text import Text
 
 from roman_moe.cli.options import Flag, OptionalFile, Seconds
 from roman_moe.cli.reach import Reach
-from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.errors import RomanError
 from roman_moe.core.files import write_json
+from roman_moe.core.ranges import Range
 from roman_moe.wire.topics import DIAGNOSTICS
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Status(Reach):
     """Show what runs in the running graph, and what is wrong."""
 
     needs = ("rclpy",)
+    ranges: ClassVar = {"seconds": Range(1, 3600)}
 
     seconds: Seconds = 2.0
     """For how long to look; every node reports once a second, and each that is there is waited for."""
@@ -51,8 +53,6 @@ class Status(Reach):
 
     def main(self) -> int:
         """0 if every node is well, 1 if one is not."""
-        if not 1.0 <= self.seconds <= 3600.0:
-            raise ConfigError(f"--seconds {self.seconds}: expected 1 to 3600")
         from roman_moe.nodes.bringup.operator import BLENDER, operator
         from roman_moe.nodes.bringup.snapshot import Watch
 

@@ -16,6 +16,7 @@ from roman_moe.cli.options import Number, OptionalFile, Simulation
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_1
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.tasks import known_tasks, load_spec, new_task, task_folder
 
@@ -75,6 +76,8 @@ class Info:
 class Check:
     """Check a task: description, arm, starts and demonstrators."""
 
+    ranges: ClassVar = {"episodes": AT_LEAST_1}
+
     task: Task
     """The task, by its name or folder."""
 
@@ -86,8 +89,6 @@ class Check:
 
     def main(self) -> int:
         """0 if nothing is wrong; 1 if something is, 2 if task.yaml cannot be read: one line a mistake."""
-        if self.episodes < 1:
-            raise ConfigError(f"--episodes {self.episodes}: expected 1 or more")
         folder = task_folder(self.task)
         console = Console()
         try:

@@ -22,6 +22,7 @@ from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
 if TYPE_CHECKING:
     from roman_moe.learning.runs.clone import ClonedNetwork
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """What every part of `train` asks for."""
+
+    ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "workers": AT_LEAST_1}
 
     demos: Folder = Path("demos")
     """Demonstrations, as `roman-moe collect` makes them."""
@@ -42,12 +45,6 @@ class Training:
 
     json: OptionalFile = None
     """Write what came of it to this file."""
-
-    def check(self) -> None:
-        """Refuse numbers that cannot be used."""
-        for name, value, least in (("seed", self.seed, 0), ("workers", self.workers, 1)):
-            if value < least:
-                raise ConfigError(f"--{name} {value}: expected {least} or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +62,8 @@ class Hybrid(Training):
         "rosbags",
         "matplotlib",
     )
+
+    ranges: ClassVar = {**Training.ranges, "budget": Range(0, 1, above=True)}
 
     out: OptionalFolder = None
     """Folder of the run; runs/NAME for a recipe NAME.yaml if not given."""
@@ -102,9 +101,6 @@ class Hybrid(Training):
         from roman_moe.learning.runs.run import Run, curves, train_run
         from roman_moe.report.plots import plot_curves
 
-        self.check()
-        if not 0.0 < self.budget <= 1.0:
-            raise ConfigError(f"--budget {self.budget}: expected more than 0 and at most 1")
         spec = dataset_spec(self.demos)
         networks = networks or spec.networks
         for name in networks:
@@ -195,7 +191,6 @@ class Bc(Training):
         from roman_moe.learning.recipes.cloning import load_recipe
         from roman_moe.learning.runs.clone import clone_bundle
 
-        self.check()
         check_replaceable(self.new_bundle, self.force)  # before anything is read
         spec = dataset_spec(self.demos)
         names = parse_names(self.networks, spec.networks, "--networks")

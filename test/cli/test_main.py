@@ -122,7 +122,7 @@ def test_every_option_is_explained(verb: str):
     tree = ast.parse(Path(entry.__file__).with_name(f"{verb}.py").read_text(encoding="utf-8"))
     for command in (node for node in tree.body if isinstance(node, ast.ClassDef) and "dataclass" in ast.dump(node)):
         for field, after in zip(command.body, command.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and field.simple:
+            if isinstance(field, ast.AnnAssign) and "ClassVar" not in ast.unparse(field.annotation):
                 explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
                 assert explained, f"{verb}: {ast.unparse(field.target)} has no docstring"
 
@@ -169,7 +169,7 @@ def test_unknown_verb_is_named_with_the_one_meant(capsys: pytest.CaptureFixture[
         (["export", "x"], "export: expected SOURCE and OUT, or --from FILE"),
         (["evaluate", "oracle", "--noise-kind", "pink"], "--noise-kind 'pink': expected one of clipped, gaussian"),
         (["chaos", "--start", "push"], "--start 'push': expected one of 2, 3, 4, 5, 6"),
-        (["collect", "--episodes", "0"], "--episodes 0: expected a number, 1 or more"),
+        (["collect", "--episodes", "0"], "--episodes 0: expected 1 or more"),
         (["help", "demoo"], "unknown verb 'demoo': did you mean 'demo'?"),
         (["bench", "arm"], "'arm'"),
         (["bench"], "sim"),

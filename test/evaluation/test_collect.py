@@ -15,6 +15,7 @@ from specs import ROMAN, TOP_SPEED, TURN_KEY
 from worlds import TASK
 
 from roman_moe.cli.collect import Collect
+from roman_moe.cli.main import run_verb
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import Command, to_command
 from roman_moe.core.errors import ConfigError, DemonstrationError, NotMovedError
@@ -222,14 +223,14 @@ def test_the_command_reports_what_it_kept(tmp_path, quick, capsys):
     assert set(report["sha256"]) == {"button", GATE}
     assert "gate/scenario_0" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="--gate-episodes -1"):
-        Collect(tmp_path, gate_episodes=-1).main()
+        run_verb(Collect(tmp_path, gate_episodes=-1))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
 @pytest.mark.parametrize("option", ["perturbation", "noise_bound", "disturbed_share", "poor_link_share"])
 def test_numbers_that_training_would_refuse_are_refused_before_collecting(tmp_path, option, value):
     with pytest.raises(ConfigError, match=f"{option.replace('_', '.')}.* {value}: expected"):
-        Collect(tmp_path / "demos", **{option: value}).main()
+        run_verb(Collect(tmp_path / "demos", **{option: value}))
     assert not (tmp_path / "demos").exists()
 
 

@@ -12,7 +12,7 @@ from specs import GRIPPER_OPEN, OBJECT_INDEX, ROMAN, SKILLS
 from worlds import TASK, roman_world
 
 from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
-from roman_moe.cli.main import main
+from roman_moe.cli.main import main, run_verb
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
@@ -293,7 +293,7 @@ def test_the_table_names_what_the_failures_had_met():
 )
 def test_bad_input_is_refused_before_anything_runs(changes, error, message):
     with pytest.raises(error, match=message):
-        Evaluate(**{"controller": "oracle", **changes}).main()
+        run_verb(Evaluate(**{"controller": "oracle", **changes}))
 
 
 def test_noise_bounds_come_in_the_order_given_and_once():

@@ -10,10 +10,17 @@ from typing import Any, TypeVar
 from roman_moe.control.rates import Rates
 from roman_moe.core.config import build, merged, read_yaml
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.ranges import SHARE, Range, check_ranges
 from roman_moe.core.spec import TaskSpec
-from roman_moe.learning.recipes.ranges import BATCH, LAYER, RATE, SHARE, STEPS, STRENGTH, Range, check_ranges
 
 T = TypeVar("T")
+
+COUNT = Range(1, 1_000_000)
+STEPS = Range(1, 10_000_000_000)
+BATCH = Range(1, 1 << 20)
+LAYER = Range(1, 4096)
+RATE = Range(0, 1, above=True)
+STRENGTH = Range(0, 1000)
 
 
 @dataclass(frozen=True, slots=True)

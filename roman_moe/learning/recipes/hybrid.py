@@ -11,19 +11,18 @@ from typing import Any
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.ranges import MOST_NUMBERS, SHARE, Range, check_ranges
 from roman_moe.core.spec import TaskSpec
-from roman_moe.learning.recipes.cloning import NetworkRecipe, load_networks, networks_of
-from roman_moe.learning.recipes.ranges import (
+from roman_moe.learning.recipes.cloning import (
     BATCH,
     COUNT,
     LAYER,
-    MOST_NUMBERS,
     RATE,
-    SHARE,
     STEPS,
     STRENGTH,
-    Range,
-    check_ranges,
+    NetworkRecipe,
+    load_networks,
+    networks_of,
 )
 from roman_moe.sim.link import LinkQuality
 from roman_moe.sim.noise import PoseNoise

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from specs import FLAGS, GRIPPER_OPEN, NETWORKS, OBJECTS, ROMAN
 
+from roman_moe.cli.main import run_verb
 from roman_moe.cli.export import Export
 from roman_moe.cli.main import main
 from roman_moe.cli.train import Bc
@@ -245,4 +246,4 @@ def test_the_manifest_is_plain_yaml(demonstrations: Path, recipe: Path, tmp_path
 @pytest.mark.parametrize("change", [{"workers": 0}, {"seed": -1}, {"networks": "push,pusher"}])
 def test_arguments_out_of_range_are_refused(change: dict[str, object], demonstrations: Path):
     with pytest.raises(ConfigError, match="--"):
-        Bc(demos=demonstrations, **change).main()
+        run_verb(Bc(demos=demonstrations, **change))

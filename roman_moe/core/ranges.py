@@ -1,7 +1,8 @@
-"""Ranges of a recipe's numbers: what no training can use is refused when the recipe is read, NaN included."""
+"""Ranges of numbers that a user gives, in a recipe or as an option: what no run can use is refused, NaN included."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,16 +26,15 @@ class Range:
 
     def __str__(self) -> str:
         least, most = f"{self.least:.12g}", f"{self.most:.12g}"
+        if self.most == math.inf:
+            return f"more than {least}" if self.above else f"{least} or more"
         return f"{'more than ' if self.above else ''}{least} to {'less than ' if self.below else ''}{most}"
 
 
 SHARE = Range(0, 1)
-COUNT = Range(1, 1_000_000)
-STEPS = Range(1, 10_000_000_000)
-BATCH = Range(1, 1 << 20)
-LAYER = Range(1, 4096)
-RATE = Range(0, 1, above=True)
-STRENGTH = Range(0, 1000)
+MORE_THAN_0 = Range(0, math.inf, above=True, below=True)
+AT_LEAST_0 = Range(0, math.inf, below=True)
+AT_LEAST_1 = Range(1, math.inf, below=True)
 
 
 def check_ranges(owner: Any, ranges: Mapping[str, Range]) -> None:
