@@ -62,6 +62,7 @@ class On:
 
     def __post_init__(self) -> None:
         _check_positive(self, "distance", "tolerance")
+        _check_finite(self.height)
 
     def left(self, state: SceneState) -> float:
         x, y, z = state.position(self.object) - state.position(self.target)
@@ -135,6 +136,7 @@ class Open:
         _check_positive(self, "distance")
         if len(self.closed) not in (0, 3):
             raise ValueError(f"closed {list(self.closed)}: expected three numbers [m]")
+        _check_finite(*self.closed)
 
     def left(self, state: SceneState) -> float:
         closed = self.closed or state.spec.objects[self.object].position
@@ -156,6 +158,7 @@ class Pressed:
 
     def __post_init__(self) -> None:
         _check_positive(self, "depth")
+        _check_finite(self.released or 0.0)
 
     def left(self, state: SceneState) -> float:
         released = state.spec.objects[self.object].position[2] if self.released is None else self.released
@@ -195,6 +198,7 @@ class TurnedTo:
 
     def __post_init__(self) -> None:
         _check_positive(self, "angle")
+        _check_finite(self.yaw)
 
     def left(self, state: SceneState) -> float:
         period = 2.0 * math.pi / state.spec.objects[self.object].symmetry
@@ -307,3 +311,9 @@ def _check_positive(item: object, *names: str) -> None:
     for name in names:
         if not 0.0 < getattr(item, name) < math.inf:
             raise ValueError(f"{name} {getattr(item, name)}: expected more than 0")
+
+
+def _check_finite(*numbers: float) -> None:
+    for number in numbers:
+        if not math.isfinite(number):
+            raise ValueError(f"{number}: expected a finite number")

@@ -82,6 +82,8 @@ class SimSkill:
 
     def place(self, world: World, rng: np.random.Generator, when: When) -> None:
         """Put what belongs to the skill where it is then. Draws the same numbers whatever `when` is."""
+        for flag in self._said.sets:
+            world.flags[self.spec.flag_index[flag]] |= when is When.DONE
         for placements, is_there in ((self._said.starts, when is not When.DONE), (self._said.done, when is When.DONE)):
             for name, placement in placements.items():
                 numbers = rng.random(NUMBERS)

@@ -13,6 +13,7 @@ from episodes import make_meta, make_ticks
 from specs import ROMAN, SKILLS
 
 from roman_moe.cli import main as entry
+from roman_moe.core.conditions import Condition
 from roman_moe.core.spec import SkillSpec, TaskSpec
 from roman_moe.demos.dataset import write_spec
 from roman_moe.demos.writer import EpisodeWriter
@@ -50,7 +51,7 @@ def test_there_is_a_program_for_each_use():
 
 def test_every_key_of_a_task_is_documented():
     text = (DOCS / "your_task.md").read_text(encoding="utf-8")
-    for kind in (TaskSpec, SkillSpec):
+    for kind in (TaskSpec, SkillSpec, Condition):
         for name in kind.__dataclass_fields__:
             assert f"`{name}`" in text, name
 

@@ -146,6 +146,7 @@ def test_a_flag_stays_set_for_the_episode_and_makes_the_skill_done(folder: Path)
         assert state.flag("was_high")
         assert judge.achieved(world)
         assert completion(world.task, state, "lift") == 1.0
+    assert begin(world, "put").flag("was_high")  # as the skill leaves it
     assert not begin(world, "lift").flag("was_high")
     assert not judge.achieved(world)
 
