@@ -117,6 +117,7 @@ class Ablate:
             workers=self.workers,
         )
         console = Console()
+        console.print(f"task: {spec.name}", highlight=False)
         announce(console, *estimate(study))
 
         def done(method: str, seed: int, report: dict[str, Any]) -> None:

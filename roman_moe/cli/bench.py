@@ -92,7 +92,7 @@ class Sim(Timed):
         """Of the simulation."""
         from roman_moe.bench import sim
 
-        return sim.measure(seconds=self.seconds, task=self.task)
+        return {"task": self.task, **sim.measure(seconds=self.seconds, task=self.task)}
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Learn(Timed):
         from roman_moe.bench import learn
         from roman_moe.sim.registry import load_sim_task
 
-        return learn.measure(load_sim_task(self.task), seconds=self.seconds)
+        return {"task": self.task, **learn.measure(load_sim_task(self.task), seconds=self.seconds)}
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Collect:
         with EpisodeProgress(console, str(self.out), total_wanted(collection)) as progress:
             kept = collect(collection, lambda result: progress.count(result) if result.success else None)
 
-        table = Table(title=f"Demonstrations in {self.out}", title_justify="left")
+        table = Table(title=f"Demonstrations of task {task.spec.name} in {self.out}", title_justify="left")
         for column in ("demonstrations", "kept", "failed attempts"):
             table.add_column(column)
         for name, row in kept.items():

@@ -193,15 +193,16 @@ def parse_bounds(text: str) -> list[float]:
 
 def report_tables(report: dict[str, Any]) -> list[Table]:
     """The report as tables, one a condition."""
+    who = f"task {report['task']}, {report['controller']}"
     kind, ending = report["noise_kind"], link_title(report) + f", seed {report['seed']}"
     conditions = report.get("noise", {f"{report['noise_bound_m']:g}": report})
     tables = [
-        report_table(f"{report['controller']}, {kind} noise of {float(bound) * 100:g} cm{ending}", content)
+        report_table(f"{who}, {kind} noise of {float(bound) * 100:g} cm{ending}", content)
         for bound, content in conditions.items()
     ]
     if "disturbed" in report:
         noise = f"{kind} noise of {report['noise_bound_m'] * 100:g} cm"
-        title = f"{report['controller']}, {noise}, one disturbance per episode{ending}"
+        title = f"{who}, {noise}, one disturbance per episode{ending}"
         tables.append(report_table(title, report["disturbed"]))
     return tables
 

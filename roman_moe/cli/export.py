@@ -138,7 +138,7 @@ class Export:
         else:
             with atomic_path(to) as temporary:
                 temporary.write_bytes(content)
-        print(f"{to}: written")
+        print(f"{to}: written, for task {spec.name}")
         return 0
 
     def _spec(self) -> TaskSpec:

@@ -23,11 +23,12 @@ from roman_moe.report.live import LiveView
 if TYPE_CHECKING:
     from roman_moe.nodes.bringup.graph import NodeSpec
 
-LAB, SERVO = "lab", "servo"
+LAB, SERVO, NO_ARM = "lab", "servo", "none"
 ARMS: Mapping[str, str] = {
     LAB: "the simulated laboratory",
     "mock": "a mock without physics",
     SERVO: "a robot behind MoveIt Servo",
+    NO_ARM: "a graph of your own: scene in, twist out",
 }
 POSES: Mapping[str, str] = {"truth": "the lab's own, with noise"}
 
@@ -41,8 +42,12 @@ class Run(Reach):
     controller: Folder = Path("models/roman")
     """Folder of the controller bundle."""
 
-    arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo}")] = LAB
-    """What moves: lab, the simulated laboratory; mock, without physics; or servo, a robot behind MoveIt Servo."""
+    arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo,none}")] = LAB
+    """What moves: lab, the simulated laboratory; mock, without physics; servo, a robot behind MoveIt Servo; or none:
+    scenes come from and commands go to a graph of your own."""
+
+    topics: OptionalFile = None
+    """File of other names for topics, such as {scene: /cell/scene, delta_twist_cmds: /cell/twist} (docs/arms.md)."""
 
     config: OptionalFile = None
     """With --arm servo: file that describes the robot, such as config/arms/franka.yaml (docs/arms.md)."""
@@ -106,9 +111,10 @@ class Run(Reach):
             "read_only": self.read_only,
             "servo_unchecked": self.servo_unchecked,
             "limits": str(self.limits or ""),
+            "topics": str(self.topics or ""),
             "task": self.task,
             "sim_arm": self.sim_arm,
-            "start": self.start or str(len(spec.scenarios) - 1),
+            "start": self.start,
             "seed": self.seed,
             "episodes": 0,
             "noise_bound": self.noise_bound,
@@ -157,23 +163,27 @@ class Run(Reach):
             from roman_moe.arms.config import load_arm_config
 
             load_arm_config(self.config, load_manifest(self.controller).task)
-            if self.noise_bound != Run.noise_bound:
-                raise ConfigError("--noise-bound is for a simulated arm: a robot's poses have noise of their own")
-        elif self.config is not None or self.read_only or self.servo_unchecked:
-            silent = "--read-only" if self.read_only else "--servo-unchecked"
-            option = "--config" if self.config is not None else silent
-            raise ConfigError(f"{option} is for --arm servo: with --arm {self.arm} there is no robot")
+        else:
+            of_robot = ("config", "read_only", "servo_unchecked")
+            self._refuse(of_robot, "is for --arm servo: with --arm {} there is no robot")
         if self.arm == LAB:
             from roman_moe.sim.arm_spec import load_arm
             from roman_moe.sim.registry import load_sim_task
 
             task = load_sim_task(self.task or load_manifest(self.controller).task.name)
-            task.start(self.start or len(task.spec.scenarios) - 1)
+            task.start(self.start)
             load_arm(self.sim_arm or task.arm)
-        elif self.viewer or self.disturb or self.task or self.sim_arm:
-            simulated = {"--viewer": self.viewer, "--disturb": self.disturb, "--task": self.task}
-            option = next((name for name, given in simulated.items() if given), "--sim-arm")
-            raise ConfigError(f"{option} is for --arm lab: with --arm {self.arm} there is no laboratory")
+        else:
+            of_lab = ("viewer", "disturb", "task", "sim_arm", "start")
+            self._refuse(of_lab, "is for --arm lab: with --arm {} there is no laboratory")
+        if self.arm in (SERVO, NO_ARM):
+            self._refuse(("noise_bound", "seed"), "is for --arm lab or mock: with --arm {} poses have their own noise")
+
+    def _refuse(self, fields: Sequence[str], why: str) -> None:
+        """Refuse options that were given."""
+        for field in fields:
+            if getattr(self, field) != getattr(Run, field):
+                raise ConfigError(f"--{field.replace('_', '-')} {why.format(self.arm)}")
 
 
 def check_choice(option: str, value: str, choices: Mapping[str, str]) -> None:

@@ -186,7 +186,7 @@ class SimTask:
         return load_sim_task, (str(self.folder),)
 
     def start(self, name: str | int) -> Start:
-        """Start of a skill's name, or of a scenario's number (6, "6") or name ("scenario_6").
+        """Start of a skill's name, or of a scenario's number (6, "6") or name ("scenario_6"); the last one's if empty.
 
         Raises:
             ConfigError: if there is no such start, naming those that there are.
@@ -194,6 +194,7 @@ class SimTask:
         skills = self.spec.skill_names
         if isinstance(name, str) and name in skills:
             return Start(self, name, skills.index(name), name)
+        name = len(self.spec.scenarios) - 1 if name == "" else name
         number = str(name).removeprefix("scenario_")
         if not number.isdecimal():
             raise ConfigError(f"unknown skill {name!r}: expected one of {', '.join(skills)}")

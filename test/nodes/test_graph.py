@@ -32,7 +32,7 @@ def test_the_shipped_graph_has_one_expert_a_skill(bundle: Path) -> None:
     assert by_name["expert_push"].parameters["skill"] == "push"
     assert by_name["expert_push"].parameters["controller"] == str(bundle)
     assert by_name["blender"].parameters["lockstep"] is True
-    assert by_name["lab"].parameters["start"] == "6"
+    assert by_name["lab"].parameters["start"] == ""
     bound = by_name["pose_source"].parameters["noise_bound"]
     assert isinstance(bound, float)
     assert bound == 0.0

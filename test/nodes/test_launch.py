@@ -54,14 +54,14 @@ def test_every_argument_of_the_graph_is_a_launch_argument() -> None:
     declared = {argument.name: argument for argument in description.get_launch_arguments()}
     assert set(declared) == {*load_description().arguments, "namespace"}
     assert all(argument.description for argument in declared.values())
-    assert declared["arm"].choices == ["lab", "mock", "servo"]
+    assert declared["arm"].choices == ["lab", "mock", "servo", "none"]
     assert declared["controller"].choices is None
 
 
 def test_it_starts_the_nodes_of_the_bring_up(bundle: Path, prefix: Path) -> None:
     context = launch.LaunchContext()
     module = launch_file()
-    arguments = {"controller": str(bundle), "start": "6", "lockstep": "true"}
+    arguments = {"controller": str(bundle), "lockstep": "true"}
     for argument in module.generate_launch_description().get_launch_arguments():
         argument.visit(context)
     context.launch_configurations.update(arguments)

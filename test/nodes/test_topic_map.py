@@ -91,11 +91,11 @@ def test_every_topic_of_the_graph_can_have_another_name() -> None:
     ("text", "complaint"),
     [
         ("- scene\n", "topics.yaml: expected keys and values"),
-        ("szene: /cell/scene\n", "topics.yaml: unknown topic 'szene': expected some of .*scene"),
+        ("szene: /cell/scene\n", "topics.yaml, line 1: unknown topic 'szene': expected some of .*scene"),
         ("expert/dance/action: /dance\n", "unknown topic 'expert/dance/action'"),
         ("scene: /cell//scene\n", "scene: '/cell//scene' is no name of a topic"),
         ("scene: 3\n", "scene: 3 is no name of a topic"),
-        ("scene: /a\nhand_state: /a\n", "hand_state: '/a' is the name of scene already"),
+        ("scene: /a\nhand_state: /a\n", "line 2: hand_state: '/a' is the name of scene already"),
         ("scene: [\n", "not valid YAML"),
     ],
 )

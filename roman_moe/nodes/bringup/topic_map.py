@@ -28,19 +28,20 @@ def read_topic_map(path: Path, skills: Sequence[str]) -> dict[str, str]:
         skills: of the controller: each expert has a topic.
 
     Raises:
-        ConfigError: naming file and topic, for one that does not exist and for names that cannot be used.
+        ConfigError: naming file, line and topic, for one that does not exist and for names that cannot be used.
     """
     content = read_yaml(path, ConfigError)
     known, used = topic_names(skills), dict[str, str]()
     for name, other in content.items():
+        where = f"{path}, line {content.lines.get(name, content.line)}"
         if name not in known:
-            raise ConfigError(f"{path}: unknown topic {name!r}: expected some of {', '.join(known)}")
+            raise ConfigError(f"{where}: unknown topic {name!r}: expected some of {', '.join(known)}")
         try:
             validate_full_topic_name(expand_topic_name(other, "node", "/"))
         except (InvalidTopicNameException, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0] if isinstance(other, str) else f"a {type(other).__name__}"
-            raise ConfigError(f"{path}: {name}: {other!r} is no name of a topic ({reason})") from None
+            raise ConfigError(f"{where}: {name}: {other!r} is no name of a topic ({reason})") from None
         if other in used:
-            raise ConfigError(f"{path}: {name}: {other!r} is the name of {used[other]} already")
+            raise ConfigError(f"{where}: {name}: {other!r} is the name of {used[other]} already")
         used[other] = name
     return dict(content)
