@@ -85,14 +85,16 @@ class Keys:
         except OSError:  # likewise
             return ""
 
-    def obey(self, graph: Graph) -> None:
-        """Stop or re-arm a graph's arm if that key was pressed."""
+    def obey(self, graph: Graph) -> str:
+        """Stop or re-arm a graph's arm if that key was pressed; the other keys."""
         from roman_moe.nodes.bringup.operator import COMMANDERS
 
-        for key in self.pressed():
+        pressed = self.pressed()
+        for key in pressed:
             if key in (STOP, REARM):
                 for node in set(COMMANDERS) & set(graph.names):
                     graph.trigger(node, "stop" if key == STOP else "rearm")
+        return pressed.replace(STOP, "").replace(REARM, "")
 
 
 def _foreground() -> bool:

@@ -35,6 +35,7 @@ VERBS = (
     "stop",
     "lifecycle",
     "tasks",
+    "record",
     "evaluate",
     "collect",
     "train",

@@ -57,6 +57,7 @@ NEEDS = {
     "evaluate oracle": ("mujoco", "lab"),
     "evaluate models/roman": ("mujoco, onnxruntime", "cpu,lab"),
     "collect": ("mcap, mujoco, rosbags", "demos,lab"),
+    "record --task roman --skill gate --arm mock": ("mcap, rclpy, rosbags", "demos,ros"),
     "train all": (HYBRID, "cpu,demos,lab,report,train"),
     "train expert push": (HYBRID, "cpu,demos,lab,report,train"),
     "train gate": (HYBRID, "cpu,demos,lab,report,train"),

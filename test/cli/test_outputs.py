@@ -14,7 +14,12 @@ from roman_moe.cli.main import VERBS, class_name, main
 from roman_moe.cli.outputs import check_bundle, check_file, check_folder
 from roman_moe.core.errors import ConfigError
 
-ARGUMENTS = {"evaluate": ["oracle"], "tasks info": ["roman"], "train expert": ["push"]}
+ARGUMENTS = {
+    "evaluate": ["oracle"],
+    "tasks info": ["roman"],
+    "train expert": ["push"],
+    "record": ["--task", "roman", "--skill", "push", "--arm", "mock"],
+}
 
 
 def commands() -> list[tuple[str, type]]:
@@ -39,7 +44,7 @@ def with_output() -> list[tuple[str, str]]:
 
 
 def test_the_verbs_that_write_are_known():
-    writing = {"demo", "evaluate", "collect", "train", "ablate", "bench", "chaos", "export"}
+    writing = {"demo", "evaluate", "collect", "train", "ablate", "bench", "chaos", "export", "record"}
     assert writing <= {name.split()[0] for name, _ in with_output()}
 
 
@@ -67,7 +72,7 @@ def test_trying_leaves_nothing(tmp_path):
         check_file(tmp_path)
 
 
-DEFAULTS = ("demo", "collect", "train all", "train expert", "train gate", "train bc", "ablate")
+DEFAULTS = ("demo", "collect", "record", "train all", "train expert", "train gate", "train bc", "ablate")
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

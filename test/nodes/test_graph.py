@@ -119,6 +119,14 @@ def test_every_argument_is_used_and_described() -> None:
         assert argument["description"].endswith(".")
 
 
+def test_with_something_to_teach_an_operator_answers_and_no_network_runs() -> None:
+    arguments = {"controller": "", "task": "roman", "teach": SKILLS[0], "arm": "mock", "demos": "here"}
+    specs = {spec.name: spec for spec in resolve(load_description(), arguments)}
+    assert list(specs) == ["pose_source", "observer", "blender", "demo_recorder", "mock_arm"]
+    assert specs["demo_recorder"].parameters["teach"] == SKILLS[0]
+    assert specs["demo_recorder"].parameters["demos"] == "here"
+
+
 def test_whoever_has_limits_gets_those_of_the_graph(bundle: Path) -> None:
     for arm in ("lab", "servo"):
         specs = resolve(
@@ -145,7 +153,7 @@ def test_a_task_is_found_before_anything_starts(bundle: Path, tmp_path: Path) ->
     description = load_description()
     specs = resolve(description, {"controller": str(bundle), "task": "roman"})
     having = [spec for spec in specs if "task" in spec.parameters]
-    assert {spec.name for spec in having} == {"pose_source", "observer", "lab"}
+    assert {spec.name for spec in having} == {"pose_source", "observer", "blender", "lab"}
     assert {Path(spec.parameters["task"]) for spec in having} == {task_folder("roman").resolve()}
     with pytest.raises(ConfigError, match="unknown task 'romulus': expected a folder with a task.yaml, or one of"):
         resolve(description, {"controller": str(bundle), "task": "romulus"})

@@ -92,6 +92,10 @@ class TaskParameters:
             return load_spec(self.task)
         raise ConfigError("parameters controller and task: expected one of them: a bundle's folder, or a task's name")
 
+    def skills(self) -> tuple[str, ...]:
+        """Of the bundle; of the task, where there is none. Raises as `spec`."""
+        return load_manifest(self.controller).skills if self.controller else self.spec().skill_names
+
     def rates(self) -> Rates:
         """Of the bundle; of the task, where there is none. Raises as `spec`."""
         if self.controller:

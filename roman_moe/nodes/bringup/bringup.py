@@ -54,6 +54,7 @@ NODE_CLASSES = {
     "manipulation_network": "ManipulationNetwork",
     "expert": "ExpertNode",
     "blender": "Blender",
+    "demo_recorder": "DemoRecorder",
 }
 """Class of each executable of the graph."""
 

@@ -16,18 +16,19 @@ from roman_moe.control.manifest import load_manifest
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path, find_shipped
-from roman_moe.core.tasks import task_folder
+from roman_moe.core.tasks import load_spec, task_folder
 
 EXECUTABLES: Mapping[str, str] = {
     **dict.fromkeys(("lab_node", "mock_arm", "arm_bridge", "pose_source"), "arms"),
     **dict.fromkeys(("observer", "manipulation_network", "expert", "blender"), "control"),
+    "demo_recorder": "teleop",
 }
 """Executables of the graph, and the package of `roman_moe.nodes` in which each has a module of its name."""
 
 Value = Any
 """bool, int, float or str: what a ROS parameter here may be."""
 
-_REFERENCE = re.compile(r"\$\((\w+)(?: (==|!=) (\w+))?\)")
+_REFERENCE = re.compile(r"\$\((\w+)(?: (==|!=) (\w*))?\)")
 _SKILL = "skill"
 _TASK = "task"
 SIM_TIME = "use_sim_time"
@@ -122,7 +123,7 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
             values[name] = str(find_shipped(values[name]).resolve())
     if values.get(_TASK):
         values[_TASK] = str(task_folder(values[_TASK]).resolve())
-    skills = load_manifest(values["controller"]).skills
+    skills = _skills(values["controller"], values.get(_TASK, ""))
     remaps = _topic_map(values.get(_TOPICS, ""), skills)
     nodes = []
     for name, template in description.nodes.items():
@@ -135,6 +136,13 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
                 del parameters[SIM_TIME]
             nodes.append(NodeSpec(str(_substitute(name, known)), template.executable, parameters, remaps))
     return tuple(nodes)
+
+
+def _skills(controller: str, task: str) -> tuple[str, ...]:
+    """Of the bundle; of the task, where there is none."""
+    if not controller and task:
+        return load_spec(task).skill_names
+    return load_manifest(controller).skills
 
 
 def _topic_map(path: str, skills: tuple[str, ...]) -> Mapping[str, str]:
@@ -184,7 +192,7 @@ def _parsed(name: str, kind: type, text: str) -> Value:
 def _substitute(value: Value, known: Mapping[str, Value]) -> Value:
     """A value that is one reference keeps the argument's type; within a text it becomes text.
 
-    A comparison with a word, such as `$(arm == lab)`, is true or false.
+    A comparison with a word or nothing, such as `$(arm == lab)` or `$(teach == )`, is true or false.
     """
     if not isinstance(value, str):
         return value

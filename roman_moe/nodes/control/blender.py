@@ -20,14 +20,13 @@ from std_msgs.msg import Bool
 from roman_moe.control.commander import Commander
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import load_limits
-from roman_moe.control.manifest import load_manifest
 from roman_moe.control.swap import Mask
 from roman_moe.core.action import ACTION_BOUND, Command, hold
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
-from roman_moe.nodes.base.parameters import declare, parameter, texts_of
+from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter, texts_of
 from roman_moe.nodes.base.peers import names_of
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import (
@@ -60,10 +59,9 @@ OWN_STOPPED = "~/stopped"
 
 
 @dataclass(frozen=True)
-class BlenderParameters:
-    """Parameters of the blender."""
+class BlenderParameters(TaskParameters):
+    """Parameters of the blender, which blends an operator's answers without a bundle, too."""
 
-    controller: str = parameter("folder of the controller bundle", shipped=True)
     lockstep: bool = parameter("whether a tick waits for its experts for as long as it takes", False)
     deadline: float = parameter("from a scene until its command must leave, otherwise [s]", 0.03, (0.001, 1.0))
     speed: float = parameter("simulated seconds per second; scales the scene timeout", 1.0, (0.001, 100.0))
@@ -99,11 +97,10 @@ class Blender(RomanNode):
         self.add_post_set_parameters_callback(self._take)
 
     def configure(self) -> None:
-        """Read the bundle's manifest and the limits."""
-        manifest = load_manifest(self._settings.controller)
-        self._spec, self._skills, self._rates = manifest.task, manifest.skills, manifest.rates
-        limits = load_limits(self._settings.limits)
-        self._commander = Commander(manifest.task, limits, manifest.rates.control_rate)
+        """Learn task, skills and rates, and read the limits."""
+        settings, limits = self._settings, load_limits(self._settings.limits)
+        self._spec, self._skills, self._rates = settings.spec(), settings.skills(), settings.rates()
+        self._commander = Commander(self._spec, limits, self._rates.control_rate)
         self._guard = self._commander.guard
         if self._stopped:
             self._guard.stop()

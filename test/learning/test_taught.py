@@ -1,0 +1,196 @@
+"""A task without simulation, as docs/your_task.md has it: recorded through a real graph, cloned, and run by the bundle.
+
+The commands are processes in which neither MuJoCo nor Gymnasium can be imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("rclpy")
+
+from ros_rig import TIMEOUT, Rig
+
+from roman_moe.cli.main import main
+from roman_moe.core.messages import decode_scene
+from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.core.state import SceneState
+from roman_moe.core.tasks import load_spec
+from roman_moe.demos.reader import read_episodes
+from roman_moe.nodes.base.process import ros_context
+from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, SCENE, Topic, expert_action
+
+DOCS = Path(__file__).parents[2] / "docs" / "your_task.md"
+SECTION = DOCS.read_text(encoding="utf-8").partition("## A task without simulation")[2].partition("\n## ")[0]
+(TASK,) = re.findall(r"```yaml\n(.*?)```", SECTION, re.DOTALL)
+(OPERATOR,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+RECIPE = "rates: {control_rate: 20.0, gate_rate: 10.0}\ndefaults: {hidden: [48, 48], steps: 800, noise_bound: 0.0}\n"
+NEAR = 0.008  # [m]
+
+
+@pytest.fixture
+def rig(own_domain: int) -> Iterator[Rig]:
+    with ros_context() as context:
+        rig = Rig(context)
+        yield rig
+        rig.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Working folder of all commands; none of them can import a simulation."""
+    (tmp_path / "handover").mkdir()
+    (tmp_path / "handover" / "task.yaml").write_text(TASK)
+    for name in ("mujoco", "gymnasium"):
+        blocked = tmp_path / "blocked" / f"{name}.py"
+        blocked.parent.mkdir(exist_ok=True)
+        blocked.write_text(f"raise ModuleNotFoundError('No module named {name}', name='{name}')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "blocked"), os.environ["PYTHONPATH"]]))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@contextlib.contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as it:
+        try:
+            yield it
+        finally:
+            it.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Output of a process that ends by itself."""
+    output, _ = process.communicate(timeout=TIMEOUT)
+    return output
+
+
+class Operator:
+    """Shows a network of the task through the graph, by the script of the documentation.
+
+    Attributes:
+        sent: answers by stamp.
+    """
+
+    def __init__(self, rig: Rig, spec: TaskSpec, network: str) -> None:
+        self._rig, self._spec, self._network = rig, spec, network
+        self.sent: dict[int, NDArray[np.float64]] = {}
+        rig.heard[SCENE.name].clear()
+        rig.listen(SCENE)
+        topics = [GATE_WEIGHTS, *map(expert_action, spec.skill_names)] if network == GATE else [expert_action(network)]
+        self._topics: list[Topic] = topics
+
+    def drive(self, goal: NDArray[np.float64], done: Callable[[SceneState], bool]) -> None:
+        """Answer scenes with the way to a goal, until one is as it is to be."""
+        heard = self._rig.heard[SCENE.name]
+        there = False
+        while not there:
+            self._rig.spin_until(lambda: heard)
+            scene = decode_scene(self._spec, heard.pop(0))
+            self._answer(scene, goal)
+            there = done(scene)
+
+    def _answer(self, scene: SceneState, goal: NDArray[np.float64]) -> None:
+        motion = np.clip((goal - scene.hand_position) / 0.05, -1.0, 1.0)
+        near = distance(scene, scene.position("part")) < NEAR
+        leads = ("grip" if near else "reach") if self._network == GATE else self._network
+        weights = np.array([float(skill == leads) for skill in self._spec.skill_names])
+        for topic in self._topics:
+            if topic is GATE_WEIGHTS:
+                self._rig.send(topic, CODEC.weights(scene.stamp_ns, self._spec.skill_names, weights))
+                self.sent[scene.stamp_ns] = weights
+                continue
+            action = np.array([*motion, -1.0 if topic.name == "expert/grip/action" else 1.0])
+            self._rig.send(topic, CODEC.action(scene.stamp_ns, self._spec.action.layout, action))
+            if self._network != GATE:
+                self.sent[scene.stamp_ns] = action
+
+
+def distance(scene: SceneState, goal: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(scene.hand_position - goal))
+
+
+def record(rig: Rig, spec: TaskSpec, network: str, starts: list[tuple[float, float, float]]) -> dict[int, Any]:
+    """Record an episode from each start through a graph with the mock arm; what was answered, by stamp."""
+    options = ["--skill", network, "--arm", "mock", "--episodes", str(len(starts)), "--out", "demos/handover"]
+    with process("-m", "roman_moe", "record", "--task", "handover", *options) as recorder:
+        operator = Operator(rig, spec, network)
+        part = np.array(spec.objects["part"].position)
+        for start in map(np.array, starts):
+            operator.drive(start, lambda scene, start=start: distance(scene, start) < NEAR)
+            assert rig.trigger("demo_recorder/start").success
+            operator.drive(part, lambda scene: shown(scene, network))
+            answer = rig.trigger("demo_recorder/stop")
+            assert answer.success, answer.message
+        output = said(recorder)
+    assert recorder.returncode == 0, output
+    assert f"{len(starts)} of {len(starts)} episodes kept in demos/handover/{network}" in output
+    return operator.sent
+
+
+def shown(scene: SceneState, network: str) -> bool:
+    """Whether all is shown that there is to show."""
+    gripped = scene.finger_opening < 0.01 or network == "reach"
+    return gripped and distance(scene, scene.position("part")) < 0.002
+
+
+def test_what_an_operator_shows_through_the_graph_becomes_a_bundle_that_does_it(
+    rig: Rig, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = load_spec("handover")
+    starts = [(0.45, 0.0, 0.25), (0.46, 0.1, 0.22), (0.54, 0.02, 0.25)]
+    for network in spec.networks:
+        sent = record(rig, spec, network, starts[:2] if network == "grip" else starts)
+        episodes = read_episodes(folder / "demos" / "handover", spec, network)
+        for episode, start in zip(episodes, starts, strict=False):
+            assert (episode.meta.source, episode.meta.task_sha256) == ("operator", spec.digest)
+            assert distance(episode.states[0], np.array(start)) < 0.05
+            assert distance(episode.states[-1], np.array(spec.objects["part"].position)) < NEAR
+            for state, answer in zip(episode.states, episode.answers, strict=True):
+                np.testing.assert_array_equal(answer, sent[state.stamp_ns])
+            assert any(command.moves for command in episode.commands)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    command = ["train", "bc", "--demos", "demos/handover", "--out", "runs/handover", "--recipe", "recipe.yaml"]
+    assert main([*command, "--workers", "1"]) == 0, capsys.readouterr().err
+    assert main(["export", "runs/handover", "shipped"]) == 0
+    rig.heard[SCENE.name].clear()
+    with process("-m", "roman_moe", "run", "--controller", "shipped", "--arm", "mock") as running:
+        rig.spin_until(lambda: any(solved(decode_scene(spec, scene)) for scene in rig.heard[SCENE.name]))
+        running.send_signal(signal.SIGINT)
+        said(running)
+        assert running.returncode == 130
+
+
+def solved(scene: SceneState) -> bool:
+    return scene.finger_opening < 0.01 and distance(scene, scene.position("part")) < 0.02
+
+
+def test_the_operator_of_the_documentation_moves_the_arm(rig: Rig, folder: Path) -> None:
+    (folder / "operator.py").write_text(OPERATOR)
+    spec = load_spec("handover")
+    rig.listen(SCENE)
+    options = ["--skill", "grip", "--arm", "mock", "--episodes", "1", "--out", "demos"]
+    with (
+        process("operator.py", "grip"),
+        process("-m", "roman_moe", "record", "--task", "handover", *options) as recorder,
+    ):
+        rig.spin_until(lambda: rig.heard[SCENE.name])
+        assert rig.trigger("demo_recorder/start").success
+        rig.spin_until(lambda: shown(decode_scene(spec, rig.heard[SCENE.name][-1]), "grip"))
+        assert rig.trigger("demo_recorder/stop").success
+        output = said(recorder)
+    assert recorder.returncode == 0, output
+    (episode,) = read_episodes(folder / "demos", spec, "grip")
+    assert distance(episode.states[-1], np.array(spec.objects["part"].position)) < NEAR
