@@ -1,4 +1,4 @@
-"""`roman-moe record`: what it cannot record is one line before anything starts. test/learning/test_taught.py records."""
+"""`roman-moe record`: what it cannot record is one line. test/learning/test_taught.py records."""
 
 from __future__ import annotations
 

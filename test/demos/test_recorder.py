@@ -56,7 +56,7 @@ def test_incomplete_ticks_are_left_out_and_counted(tmp_path):
     to.start()
     for tick, parts in zip(ticks, ("s", "sac", "sc", "sa", "sac", "ssac", "sac", "sa"), strict=True):
         show(to, tick, parts)
-    scene, answer, command = ticks[6]
+    scene, answer, _ = ticks[6]
     to.answer(scene.stamp_ns, answer + 1.0)  # a tick that is there does not change
     assert "4 ticks, 2 scenes left out" in to.stop()
     episode = read_episode(tmp_path / SKILL / "episode_000", ROMAN)

@@ -24,13 +24,13 @@ pytest.importorskip("rclpy")
 from ros_rig import TIMEOUT, Rig
 
 from roman_moe.cli.main import main
-from roman_moe.core.messages import decode_scene
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.core.tasks import load_spec
 from roman_moe.demos.reader import read_episodes
 from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, SCENE, Topic, expert_action
+from roman_moe.wire.codec import decode_scene
 
 DOCS = Path(__file__).parents[2] / "docs" / "your_task.md"
 SECTION = DOCS.read_text(encoding="utf-8").partition("## A task without simulation")[2].partition("\n## ")[0]
@@ -64,7 +64,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextlib.contextmanager
 def process(*command: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as it:
+    with subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as it:
         try:
             yield it
         finally:

@@ -67,7 +67,7 @@ PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weigh
 class LabParameters(TaskParameters):
     """Parameters of the lab."""
 
-    start: str = parameter("skill, or number of the scenario, that an episode starts from; the last scenario if empty", "")
+    start: str = parameter("skill or scenario that an episode starts from; the last scenario if empty", "")
     sim_arm: str = parameter("name or folder of the simulated arm; the task's own if empty", "")
     seed: int = parameter("of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
     episodes: int = parameter("after which the lab rests; 0 for no end", 1, (0, 2**31 - 1))

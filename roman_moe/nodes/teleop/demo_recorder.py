@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.core.errors import RomanError
-from roman_moe.core.messages import BlenderTick, decode_tick
 from roman_moe.core.spec import GATE
 from roman_moe.demos.recorder import Recorder
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
@@ -26,6 +25,7 @@ from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import GATE_WEIGHTS, SCENE, TICK, action_of, expert_action, weights_of
 from roman_moe.nodes.control.observation import Observation, observations
+from roman_moe.wire.codec import BlenderTick, decode_tick
 
 KEPT, RECORDING = "kept_episodes", "recording"
 
