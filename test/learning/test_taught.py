@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -168,11 +167,8 @@ def test_what_an_operator_shows_through_the_graph_becomes_a_bundle_that_does_it(
     assert main(command) == 0, capsys.readouterr().err
     assert main(["export", "runs/handover", "shipped"]) == 0
     rig.heard[SCENE.name].clear()
-    with process("-m", "roman_moe", "run", "--controller", "shipped", "--arm", "mock") as running:
+    with process("-m", "roman_moe", "run", "--controller", "shipped", "--arm", "mock"):
         rig.spin_until(lambda: any(solved(decode_scene(spec, scene)) for scene in rig.heard[SCENE.name]))
-        running.send_signal(signal.SIGINT)
-        output = said(running)
-        assert running.returncode == 130, output
 
 
 def solved(scene: SceneState) -> bool:
