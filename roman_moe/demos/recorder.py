@@ -61,6 +61,7 @@ class Recorder:
                 "another folder"
             )
         self._folder, self._spec = dataset / network, spec
+        self._path = self._folder  # of the last episode
         self._meta = EpisodeMeta(
             network=network,
             outcome=Outcome.SUCCESS.value,
