@@ -24,7 +24,8 @@ class TwistConfig:
         frame: of the twists, and of the poses: the base frame, at the arm's first link.
         command_in_type: as Servo's parameter: "speed_units" (m/s) or "unitless" (-1 to 1, of `scale`).
         scale: as Servo's parameter scale.linear, the speed that a unitless 1 stands for [m/s].
-        rotational_scale: as Servo's parameter scale.rotational, likewise for turning [rad/s].
+        rotational_scale: as Servo's parameter scale.rotational, likewise for turning [rad/s]; a task that turns faster
+            is held to it.
         tip_offset: from the tip of Servo's planning group, which its twists move, to the point between the fingertips,
             in the pose's own frame, three numbers [m].
         rate: at which a command is repeated until the next one [Hz].

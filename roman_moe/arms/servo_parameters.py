@@ -78,7 +78,7 @@ def mismatch(found: ServoParameters, twist: TwistConfig, speed: float, angular_s
     if found.rotational < angular_speed:
         return (
             f"scale.rotational {found.rotational} rad/s is below the {angular_speed:.3g} rad/s that the hand turns at: "
-            "raise it, or lower the guard's angular_speed"
+            "raise it, or lower rotational_scale in the arm's file to it"
         )
     least = 2.0 / twist.rate
     if not least <= found.timeout <= LONGEST_TIMEOUT:

@@ -106,8 +106,8 @@ class CommandWatch:
         status: what is done to the commands at present, and why.
         gripper_fault: why the gripper does not do what it is commanded; empty if it does.
         unresponsive: whether the robot does not take commands, or does not follow them: it is halted.
-        most: highest speed of a command at present [m/s]; a faster one is shortened before the guard sees it, and
-            turning in proportion.
+        most: highest speeds of a command at present, linear [m/s] and angular [rad/s]; what is faster is shortened
+            before the guard sees it.
     """
 
     def __init__(self, limits: Limits, period: float, halt_messages: int, spec: TaskSpec) -> None:
@@ -117,7 +117,7 @@ class CommandWatch:
         self._period_ns = round(period * NANOSECONDS)
         self._max_age = limits.max_command_age
         self._halt_messages = halt_messages
-        self.unresponsive, self.most = False, math.inf
+        self.unresponsive, self.most = False, (math.inf, math.inf)
         self.reset()
 
     def reset(self) -> None:
@@ -192,9 +192,8 @@ class CommandWatch:
         """
         if self._halts_left == 0:  # the robot has been told nothing, or nothing any more
             self._kept.resume(orientation)
-        limits = self.guard.limits
-        linear = _shortened(twist[LINEAR], self.most)
-        angular = _shortened(twist[ANGULAR], self.most * limits.angular_speed / limits.speed)
+        most, most_turning = self.most
+        linear, angular = _shortened(twist[LINEAR], most), _shortened(twist[ANGULAR], most_turning)
         if twist.any():
             angular = angular + self._kept.correction(orientation)
         return Command(stamp_ns, linear, self.guard.gripper_opening, angular)

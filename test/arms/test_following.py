@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from roman_moe.arms.following import LONGEST_STEP, PROBE, WINDOW, Following
+from roman_moe.arms.following import LONGEST_STEP, PROBE, PROBE_TURN, WINDOW, Following
+from roman_moe.arms.keeping import HandPose
+from roman_moe.arms.rotation import product
 from roman_moe.control.limits import load_limits
 
 PERIOD = 0.05  # [s]
-SPEED, RAMP = load_limits().speed, load_limits().ramp
+SPEED, TURNING, RAMP = load_limits().speed, load_limits().angular_speed, load_limits().ramp
+STILL = np.zeros(3)
 FORWARD = np.array([0.6, 0.0, 0.8])
 SLOWEST = 0.065  # [m/s] at which a hand that stands still is found
 FOUND = 0.5 + WINDOW  # [s]
@@ -22,23 +25,34 @@ class Robot:
     """A hand that goes as it is commanded, `late` [s], and a clock that is turned by hand."""
 
     def __init__(self, late: float = 0.0) -> None:
-        self.following = Following(SPEED, RAMP)
+        self.following = Following(SPEED, TURNING, RAMP)
         self.follows = True
         self.now = 1000.0  # [s]
         self._whole, self._part = divmod(round(late / PERIOD, 6), 1.0)  # periods
         self._position = np.zeros(3)
-        self._commanded = [np.zeros(3)] * 6
+        self._orientation = np.array([1.0, 0.0, 0.0, 0.0])
+        self._commanded = [np.zeros(6)] * 6
 
-    def step(self, velocity: NDArray[np.float64], known: bool = True) -> str:
+    def step(self, velocity: NDArray[np.float64], known: bool = True, turning: NDArray[np.float64] = STILL) -> str:
         """One period of a command; the fault after it."""
         self.now += PERIOD
-        self._commanded.append(velocity)
+        self._commanded.append(np.concatenate([velocity, turning]))
         if self.follows:
             late = -1 - int(self._whole)
             velocity_then = (1.0 - self._part) * self._commanded[late] + self._part * self._commanded[late - 1]
-            self._position = self._position + PERIOD * velocity_then
-        self.following.note(velocity, self._position if known else None, self.now)
+            self._position = self._position + PERIOD * velocity_then[:3]
+            self.turn(PERIOD * velocity_then[3:])
+        hand = HandPose(self._position, self._orientation) if known else None
+        self.following.note(self._commanded[-1], hand, self.now)
         return self.following.fault
+
+    def turn(self, by: NDArray[np.float64]) -> None:
+        """Turn about the base frame's axes, (3,) [rad]."""
+        angle = float(np.linalg.norm(by))
+        if angle > 0.0:
+            self._orientation = product(
+                np.array([*(by / angle * np.sin(angle / 2)), np.cos(angle / 2)]), self._orientation
+            )
 
     def move(self, seconds: float, speed: float = SPEED) -> None:
         """Go on for so long, without a fault."""
@@ -132,28 +146,28 @@ def test_after_a_rest_it_is_tried_again_slowly_until_the_hand_follows_and_then_r
     robot = Robot()
     following = robot.following
     robot.move(2.0)
-    assert following.most(robot.now) >= SPEED
+    assert following.most(robot.now)[0] >= SPEED
     robot.follows = False
     robot.until_found(SPEED)
     for _ in range(3):  # as often as it stays
         began = robot.now
         assert following.doubted
         while robot.step(np.zeros(3)):
-            assert following.most(robot.now) == PROBE
+            assert following.most(robot.now) == (PROBE, PROBE_TURN)
         assert 0.5 - 1e-9 <= robot.now - began <= 0.5 + 1.001 * PERIOD
         assert following.doubted
-        assert robot.until_found(following.most(robot.now)) <= FOUND
+        assert robot.until_found(following.most(robot.now)[0]) <= FOUND
     robot.follows = True
     while robot.step(np.zeros(3)):
         pass
     began = robot.now
     while following.doubted:
-        assert following.most(robot.now) == PROBE
+        assert following.most(robot.now) == (PROBE, PROBE_TURN)
         assert not robot.step(PROBE * FORWARD)
     assert robot.now - began <= FOUND
-    assert following.most(robot.now) == PROBE
+    assert following.most(robot.now) == (PROBE, PROBE_TURN)
     robot.move(RAMP, PROBE)
-    assert following.most(robot.now) == pytest.approx(PROBE + SPEED)
+    assert following.most(robot.now) == pytest.approx((PROBE + SPEED, PROBE_TURN + TURNING))
     robot.move(5.0)
 
 
@@ -162,7 +176,7 @@ def test_a_pause_is_no_motion_and_leaves_what_is_proven() -> None:
     robot.move(2.0)
     robot.move(60.0, 0.0)
     assert not robot.following.doubted
-    assert robot.following.most(robot.now) > SPEED
+    assert robot.following.most(robot.now)[0] > SPEED
     robot.move(2.0)
 
 
@@ -196,6 +210,61 @@ def test_a_reset_knows_nothing_of_the_robot() -> None:
     robot.until_found(SPEED)
     following = robot.following
     following.reset()
-    assert (following.fault, following.doubted, following.most(robot.now)) == ("", False, PROBE)
+    assert (following.fault, following.doubted, following.most(robot.now)) == ("", False, (PROBE, PROBE_TURN))
     robot.follows = True
     robot.move(2.0, PROBE)
+
+
+ABOUT = np.array([0.0, 0.6, 0.8])
+
+
+def turned_until_found(robot: Robot, speed: float, velocity: NDArray[np.float64] = STILL) -> float:
+    """Time until a fault of a hand that is to turn [s]."""
+    begin = robot.now
+    while not robot.step(velocity, turning=speed * ABOUT):
+        assert robot.now - begin < 10.0
+    return robot.now - begin
+
+
+@pytest.mark.parametrize("late", [0.0, 0.05, 0.13, 0.2])
+def test_a_hand_that_turns_as_commanded_is_no_fault(late: float) -> None:
+    robot = Robot(late)
+    ways = wandering(1000)
+    assert not any(robot.step(STILL, turning=TURNING / SPEED * way) for way in ways)
+    assert not any(robot.step(way, turning=TURNING / SPEED * turn) for way, turn in zip(ways, ways[::-1], strict=True))
+
+
+@pytest.mark.parametrize("late", [0.0, 0.2])
+@pytest.mark.parametrize("speed", [0.3, TURNING])
+def test_a_hand_that_ceases_to_turn_is_found_though_it_goes_on(speed: float, late: float) -> None:
+    robot = Robot(late)
+    for _ in range(40):
+        assert not robot.step(SPEED * FORWARD, turning=speed * ABOUT)
+    turn, robot.turn = robot.turn, lambda by: None  # type: ignore[method-assign]
+    assert 0.2 <= turned_until_found(robot, speed, SPEED * FORWARD) <= 0.6
+    assert robot.following.fault.startswith("the hand does not follow: it turned ")
+    robot.turn = turn  # type: ignore[method-assign]
+    while robot.step(STILL):
+        assert robot.following.most(robot.now) == (PROBE, PROBE_TURN)
+    while robot.following.doubted:
+        assert not robot.step(STILL, turning=PROBE_TURN * ABOUT)
+    for _ in range(round(RAMP / PERIOD)):
+        robot.step(STILL, turning=PROBE_TURN * ABOUT)
+    assert robot.following.most(robot.now)[1] == pytest.approx(PROBE_TURN + TURNING)
+
+
+def test_a_hand_that_turns_the_other_way_is_found() -> None:
+    robot = Robot()
+    robot.follows = False
+    begin = robot.now
+    while not robot.step(STILL, turning=0.5 * ABOUT):
+        robot.turn(-PERIOD * 0.5 * ABOUT)
+        assert robot.now - begin <= FOUND
+
+
+def test_a_correction_of_the_orientation_that_stands_behind_is_not_judged() -> None:
+    """Contact keeps a hand from turning back: the feedback goes on asking for it."""
+    robot = Robot()
+    robot.follows = False
+    assert not any(robot.step(STILL, turning=0.24 * ABOUT) for _ in range(400))
+    assert turned_until_found(robot, 0.26) <= FOUND

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -203,7 +204,7 @@ def test_slower_the_same_way_contradicts_nobody(newer: tuple[float, ...], expect
 @pytest.mark.parametrize("wanted", [FORWARD, twist(-0.2, 0.1, 0.2), twist(1e300, -1e300, 0.0)])
 def test_a_speed_beyond_the_most_is_shortened_along_its_way(wanted: np.ndarray) -> None:
     harness = Harness()
-    harness.watch.most = 0.04
+    harness.watch.most = 0.04, 0.04
     for _ in range(20):
         harness.wait(PERIOD)
         harness.take(np.clip(wanted, -VELOCITY_BOUND, VELOCITY_BOUND))
@@ -218,7 +219,7 @@ def test_a_speed_beyond_the_most_is_shortened_along_its_way(wanted: np.ndarray) 
 def test_a_most_that_grows_is_a_ramp() -> None:
     harness, speeds = Harness(), []
     for i in range(40):
-        harness.watch.most = 0.005 * i
+        harness.watch.most = 0.005 * i, math.inf
         harness.wait(PERIOD)
         harness.take(twist(0.0, 9.0, 0.0))
         output = harness.output()

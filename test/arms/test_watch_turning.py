@@ -39,7 +39,7 @@ def test_turning_meets_limits_of_its_own() -> None:
 def test_while_the_robot_is_doubted_it_turns_slowly_too() -> None:
     limits = load_limits()
     harness = Harness(limits, TURNING)
-    harness.watch.most = 0.1 * limits.speed
+    harness.watch.most = limits.speed, 0.1 * limits.angular_speed
     for _ in range(20):
         harness.wait(PERIOD)
         harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 1.5))

@@ -126,9 +126,21 @@ def test_a_turn_that_the_task_does_not_know_is_refused_and_counted(rig: Rig, bun
     assert not any(bench.speeds)
 
 
-def test_a_servo_that_turns_slower_than_the_task_is_refused(rig: Rig, bundle: Path, tmp_path: Path) -> None:
+def test_a_task_that_turns_faster_than_the_arm_is_held_to_the_arms_limit(
+    rig: Rig, bundle: Path, tmp_path: Path
+) -> None:
     bench = Bench(rig, bundle, "ur", task=write_small_task(tmp_path / "fast", "rz", top_angular_speed=1.0))
-    with pytest.raises(RomanError, match="scale.rotational 0.3 rad/s is below the 1 rad/s that the hand turns at"):
+    rig.listen(TWISTS)
+    bench.start()
+    bench.command_until(lambda: bench.robot.turned()[2] > 0.5, 0.05, (0.0, 0.0, 1.0))
+    speeds = [abs(message.twist.angular.z) for message in rig.heard[TWISTS.name]]
+    assert max(speeds) == pytest.approx(0.3, abs=1e-9)
+
+
+def test_a_servo_that_turns_slower_than_the_arms_file_says_is_refused(rig: Rig, bundle: Path, tmp_path: Path) -> None:
+    task = write_small_task(tmp_path / "fast", "rz", top_angular_speed=1.0)
+    bench = Bench(rig, bundle, "ur", task=task, scale__rotational=0.28)
+    with pytest.raises(RomanError, match="scale.rotational 0.28 rad/s is below the 0.3 rad/s that the hand turns at"):
         bench.start()
 
 

@@ -10,7 +10,7 @@ This is software: it stops a robot that works. It is no safety-rated emergency s
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from roman_moe.arms.following import Following
 from roman_moe.arms.keeping import top_turning_speed
 from roman_moe.arms.robot import RobotState
 from roman_moe.arms.servo_status import CLEAR, status_name
-from roman_moe.arms.watch import LINEAR, CommandWatch
+from roman_moe.arms.watch import CommandWatch
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
@@ -97,7 +97,8 @@ class ArmBridge(RomanNode):
             raise ConfigError(f"{self.get_name()}: parameter 'config' is empty: expected a file such as {EXAMPLE}")
         self._spec = self._settings.spec()
         self._config = load_arm_config(self._settings.config, self._spec)
-        self._limits = limits = load_limits(self._settings.limits)
+        limits, slowest = load_limits(self._settings.limits), self._config.twist.rotational_scale
+        self._limits = limits = replace(limits, angular_speed=min(limits.angular_speed, slowest))
         self._period_ns = round(NANOSECONDS / self._settings.rates().control_rate)
         halt_messages = self._config.twist.halt_messages
         self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, halt_messages, self._spec)
@@ -110,7 +111,7 @@ class ArmBridge(RomanNode):
         self._robot = RobotState(self._spec, config)
         self._grid = StampGrid(self._period_ns)
         self._watch.reset()
-        self._following = Following(self._limits.speed, self._limits.ramp)
+        self._following = Following(self._limits.speed, self._limits.angular_speed, self._limits.ramp)
         self._sent = np.zeros(6)  # [m/s, rad/s] that Servo was told last
         self._unresponsive = ""
         self._rivals: list[str] = []
@@ -309,7 +310,7 @@ class ArmBridge(RomanNode):
             self._grid.skipped = 0
         if self._twist is not None:
             hand = self._robot.pose(now_ns, now)
-            self._following.note(self._sent[LINEAR], None if hand is None else hand.position, now)
+            self._following.note(self._sent, hand, now)
             self._watch.most = self._following.most(now)
             self._look_at_robot()
         state = self._robot.hand_state(stamp, now_ns, now)
