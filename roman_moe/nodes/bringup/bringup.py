@@ -78,7 +78,7 @@ class Graph:
         children: Children,
         signals: StopSignals,
         on_tick: Callable[[Tick], None] | None,
-        on_spin: Callable[[Graph], None] | None,
+        on_spin: Callable[[Graph], object] | None,
     ) -> None:
         self.names: tuple[str, ...] = ()
         self._context = context
@@ -186,7 +186,7 @@ def running_graph(
     private: bool = True,
     respawn: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
-    on_spin: Callable[[Graph], None] | None = None,
+    on_spin: Callable[[Graph], object] | None = None,
     ros_arguments: Sequence[str] = (),
 ) -> Iterator[Graph]:
     """Start the nodes; when the block ends, however it ends, nothing of them is left.
@@ -273,7 +273,7 @@ def run_episode(
     speed: float = 1.0,
     viewer: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
-    on_spin: Callable[[Graph], None] | None = None,
+    on_spin: Callable[[Graph], object] | None = None,
     ros_arguments: Sequence[str] = (),
 ) -> EpisodeRecord:
     """Run one episode through the real graph and return its record.
