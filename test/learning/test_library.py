@@ -19,7 +19,10 @@ from roman_moe.demos.dataset import write_spec
 from roman_moe.demos.writer import EpisodeWriter
 
 DOCS = Path(__file__).parents[2] / "docs"
-PROGRAMS = re.findall(r"```python\n(.*?)```", (DOCS / "library.md").read_text(encoding="utf-8"), re.DOTALL)
+LIBRARY = (DOCS / "library.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", LIBRARY, re.DOTALL)
+OF_A_GRAPH = 3
+"""Number of the program that needs a graph beside it."""
 
 
 @pytest.fixture
@@ -36,17 +39,36 @@ def demos(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+@pytest.mark.parametrize("number", range(OF_A_GRAPH))
 def test_a_program_of_the_library_runs_as_it_stands(number: int, demos: Path):
+    assert ran(number, demos.parent)
+
+
+def ran(number: int, folder: Path) -> str:
+    """What a program prints."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAMS[number]], cwd=demos.parent, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAMS[number]], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    return done.stdout.strip()
+
+
+def test_a_graph_of_ones_own_gets_twists_for_its_scenes(own_domain: int, tmp_path: Path):
+    pytest.importorskip("rclpy")
+    (tmp_path / "cell.yaml").write_text(*re.findall(r"```yaml\n(.*?)```", LIBRARY, re.DOTALL))
+    (command,) = re.findall(r"^    roman-moe (run .*)$", LIBRARY, re.MULTILINE)
+    with subprocess.Popen(
+        [sys.executable, "-m", "roman_moe", *command.split()], cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as graph:
+        try:
+            assert "geometry_msgs.msg.Vector3" in ran(OF_A_GRAPH, tmp_path)
+            assert graph.poll() is None
+        finally:
+            graph.kill()
 
 
 def test_there_is_a_program_for_each_use():
-    assert len(PROGRAMS) == 3
+    assert len(PROGRAMS) == OF_A_GRAPH + 1
 
 
 def test_every_key_of_a_task_is_documented():
