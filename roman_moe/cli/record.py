@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 from rich.console import Console
@@ -19,6 +19,7 @@ from roman_moe.cli.ros_args import QUIET
 from roman_moe.cli.run import ARMS, LAB, REDRAW, SERVO, check_choice
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.ranges import AT_LEAST_1
 from roman_moe.core.tasks import load_spec
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Record(Reach):
     """Record demonstrations that an operator gives through the ROS 2 graph."""
 
     needs = ("rclpy", "rosbags", "mcap")
+    ranges: ClassVar = {"episodes": AT_LEAST_1}
 
     task: Annotated[str, tyro.conf.arg(metavar="TASK")]
     """The task: folder of its task.yaml, or name of one of `roman-moe tasks list`."""
@@ -82,8 +84,6 @@ class Record(Reach):
         spec = load_spec(self.task)
         if self.skill not in spec.networks:
             raise ConfigError(f"--skill: {unknown_word('skill', self.skill, spec.networks)}")
-        if self.episodes < 1:
-            raise ConfigError(f"--episodes {self.episodes}: expected 1 or more")
         if (self.arm == SERVO) != (self.config is not None):
             raise ConfigError("--arm servo and --config, a robot's description, belong together: give both or neither")
         if self.config is not None:

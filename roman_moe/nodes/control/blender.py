@@ -108,7 +108,7 @@ class Blender(RomanNode):
         refused = self._taken_out_wrongly(self._taken_out)
         if refused:
             raise ConfigError(f"{self.get_name()}: parameter {refused}")
-        self._pending = Pending(manifest.rates, manifest.task.action.size, len(manifest.skills))
+        self._pending = Pending(self._rates, self._spec.action.size, len(self._skills))
         self._mask = Mask(self._counting(), self._settings.ramp)
         self._mask.set(self._counting())  # what was set a moment ago went to the mask before
 
