@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from roman_moe.arms.config import ArmConfig, FingersConfig, GripperConfig, PoseConfig, TwistConfig
 from roman_moe.arms.keeping import HandPose
-from roman_moe.arms.rotation import Quaternion, inverse, product, rotate, unit
+from roman_moe.core.rotation import Quaternion, inverse, product, rotate, unit
 
 
 def twist_numbers(twist: Sequence[float], config: TwistConfig) -> list[float]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.arms.rotation import inverse, product, rotation_vector, turn_about
+from roman_moe.core.rotation import inverse, product, rotation_vector, turn_about
 from roman_moe.core.spec import ActionSpec
 
 GAIN = 1.0

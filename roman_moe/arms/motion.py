@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roman_moe.arms.clock import STEP_BACK_NS
 from roman_moe.arms.keeping import HandPose
-from roman_moe.arms.rotation import inverse, product, rotation_vector
+from roman_moe.core.rotation import inverse, product, rotation_vector
 from roman_moe.core.state import NANOSECONDS
 
 STILL = 0.0005  # [m] by which fingers that stand still may move

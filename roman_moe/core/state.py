@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.core.rotation import product
 from roman_moe.core.spec import TaskSpec
 
 NANOSECONDS = 1_000_000_000
@@ -40,8 +41,6 @@ def _constant(*values: float) -> NDArray[np.float64]:
 
 AT_REST = _constant(0.0, 0.0, 0.0)
 """No velocity, linear or angular."""
-UPRIGHT = _constant(0.0, 0.0, 0.0, 1.0)
-"""The base frame's own orientation."""
 POINTING_DOWN = _constant(1.0, 0.0, 0.0, 0.0)
 """Orientation of a hand whose gripper points straight down, fingers along the base frame's y axis."""
 
@@ -224,17 +223,7 @@ def rotated(orientation: NDArray[np.float64], rotation: NDArray[np.float64]) -> 
     angle = float(np.sqrt(rotation @ rotation))
     if angle == 0.0:
         return orientation
-    a, b, c = (np.sin(0.5 * angle) / angle * rotation).tolist()
-    d = float(np.cos(0.5 * angle))
-    x, y, z, w = orientation.tolist()
-    return np.array(
-        [
-            d * x + a * w + b * z - c * y,
-            d * y - a * z + b * w + c * x,
-            d * z + a * y - b * x + c * w,
-            d * w - a * x - b * y - c * z,
-        ]
-    )
+    return product(np.array([*(np.sin(0.5 * angle) / angle * rotation), np.cos(0.5 * angle)]), orientation)
 
 
 def begins_anew(stamp_ns: int, last_ns: int) -> bool:

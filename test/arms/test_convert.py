@@ -7,7 +7,7 @@ import pytest
 
 from roman_moe.arms.config import ArmConfig, FingersConfig, GripperConfig, PoseConfig, TwistConfig
 from roman_moe.arms.convert import finger_opening, gripper_position, hand_pose, reachable, tip_twist, twist_numbers
-from roman_moe.arms.rotation import rotate
+from roman_moe.core.rotation import rotate
 from roman_moe.core.state import POINTING_DOWN, rotated
 
 UNITLESS = TwistConfig(command_in_type="unitless", scale=0.25, rotational_scale=0.5)
