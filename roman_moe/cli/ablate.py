@@ -12,6 +12,7 @@ from rich.table import Table
 from roman_moe.cli.evaluate import link_title
 from roman_moe.cli.options import Folder, Metres, Names, Number, Numbers, OptionalFile, Seconds, Share, Text, announce
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
+from roman_moe.cli.train import Hybrid
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0, SHARE, Range
@@ -28,19 +29,7 @@ CLONING, TRAINING, EPISODE = 120.0, 1300.0, 1.0
 class Ablate:
     """Train variants of the recipe, evaluate and compare them."""
 
-    needs = (
-        "torch",
-        "stable_baselines3",
-        "tensorboard",
-        "onnx",
-        "onnxruntime",
-        "mujoco",
-        "gymnasium",
-        "rosbags",
-        "mcap",
-        "matplotlib",
-    )
-
+    needs = (*Hybrid.needs, "mcap")
     ranges: ClassVar = {
         **dict.fromkeys(("episodes", "seeds", "workers"), AT_LEAST_1),
         "budget": Range(0, 1, above=True),
