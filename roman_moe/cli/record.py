@@ -35,7 +35,7 @@ NO_KEYS_HINT = "services start, stop and discard of node demo_recorder record ep
 
 @dataclass(frozen=True, kw_only=True)
 class Record(Reach):
-    """Record demonstrations that an operator gives through the ROS 2 graph."""
+    """Record demonstrations that an operator gives through the graph."""
 
     needs = ("rclpy", "rosbags", "mcap")
     ranges: ClassVar = {"episodes": AT_LEAST_1}
