@@ -120,6 +120,7 @@ class Evaluate:
         console = Console()
         if self.controller != ORACLE:
             show_controller(console, self.controller)
+        console.print(f"task: {task.spec.name}", highlight=False)
         began = time.monotonic()
         with EpisodeProgress(console, self.controller, len(evaluation.jobs())) as progress:
             report = evaluate(evaluation, progress.count)
@@ -193,16 +194,15 @@ def parse_bounds(text: str) -> list[float]:
 
 def report_tables(report: dict[str, Any]) -> list[Table]:
     """The report as tables, one a condition."""
-    who = f"task {report['task']}, {report['controller']}"
     kind, ending = report["noise_kind"], link_title(report) + f", seed {report['seed']}"
     conditions = report.get("noise", {f"{report['noise_bound_m']:g}": report})
     tables = [
-        report_table(f"{who}, {kind} noise of {float(bound) * 100:g} cm{ending}", content)
+        report_table(f"{report['controller']}, {kind} noise of {float(bound) * 100:g} cm{ending}", content)
         for bound, content in conditions.items()
     ]
     if "disturbed" in report:
         noise = f"{kind} noise of {report['noise_bound_m'] * 100:g} cm"
-        title = f"{who}, {noise}, one disturbance per episode{ending}"
+        title = f"{report['controller']}, {noise}, one disturbance per episode{ending}"
         tables.append(report_table(title, report["disturbed"]))
     return tables
 
