@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -11,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.evaluate import EpisodeProgress
-from roman_moe.cli.options import Folder, Metres, Number, OptionalFile, Share, Text
+from roman_moe.cli.options import SILENT, Folder, Metres, Number, OptionalFile, Share, Text
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
+
+GATE_DEMONSTRATIONS = 42
+"""ROMAN's number for the gate, over all scenarios."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Collect:
     episodes: Number = 20
     """Demonstrations per skill."""
 
-    gate_episodes: Number = 6
-    """Demonstrations for the gate per scenario of the task."""
+    gate_episodes: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = None
+    """Demonstrations for the gate per scenario of the task; if not given, so many that they are 42 or more."""
 
     noise_bound: Metres = 0.005
     """Clip bound of the noise on the recorded object positions; its sigma is a third of that."""
@@ -71,11 +75,12 @@ class Collect:
         from roman_moe.sim.registry import load_sim_task
 
         task = load_sim_task(self.task)
+        each = math.ceil(GATE_DEMONSTRATIONS / len(task.spec.scenarios))
         collection = Collection(
             task=task,
             out=self.out,
             episodes=self.episodes,
-            gate_episodes=self.gate_episodes,
+            gate_episodes=each if self.gate_episodes is None else self.gate_episodes,
             noise=PoseNoise(self.noise_bound, self.noise_kind),
             perturbation=self.perturbation,
             disturbed_share=self.disturbed_share,

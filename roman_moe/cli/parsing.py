@@ -55,7 +55,8 @@ def check_numbers(command: Any) -> None:
         ConfigError: naming the option, what was found and what was expected.
     """
     for name, allowed in getattr(command, "ranges", {}).items():
-        if (value := getattr(command, name)) not in allowed:
+        value = getattr(command, name)
+        if value is not None and value not in allowed:
             raise ConfigError(f"--{name.replace('_', '-')} {value}: expected {allowed}")
 
 

@@ -226,6 +226,19 @@ def test_the_command_reports_what_it_kept(tmp_path, quick, capsys):
         run_verb(Collect(tmp_path, gate_episodes=-1))
 
 
+def test_the_gate_gets_as_many_demonstrations_whatever_the_number_of_scenarios(tmp_path, monkeypatch):
+    asked = []
+
+    def collect(collection, _):
+        asked.append(collection.gate_episodes)
+        return {}
+
+    monkeypatch.setattr("roman_moe.evaluation.collect.collect", collect)
+    for task in ("roman", "kitting"):
+        assert Collect(tmp_path / "demos", task=task).main() == 0
+    assert asked == [6, 14]
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
 @pytest.mark.parametrize("option", ["perturbation", "noise_bound", "disturbed_share", "poor_link_share"])
 def test_numbers_that_training_would_refuse_are_refused_before_collecting(tmp_path, option, value):
