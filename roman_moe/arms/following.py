@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.arms.keeping import HandPose
-from roman_moe.arms.rotation import inverse, product, rotation_vector
+from roman_moe.core.rotation import inverse, product, rotation_vector
 
 WINDOW = 0.4  # [s] over which ways are compared
 LAGS = (0.0, 0.05, 0.1, 0.15, 0.2)

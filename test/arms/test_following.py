@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from roman_moe.arms.following import LONGEST_STEP, PROBE, PROBE_TURN, WINDOW, Following
 from roman_moe.arms.keeping import HandPose
-from roman_moe.arms.rotation import product
 from roman_moe.control.limits import load_limits
+from roman_moe.core.rotation import product
 
 PERIOD = 0.05  # [s]
 SPEED, TURNING, RAMP = load_limits().speed, load_limits().angular_speed, load_limits().ramp
