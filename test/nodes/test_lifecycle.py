@@ -50,10 +50,10 @@ SHUTDOWN = {
 }
 
 
-def needed(executable: str, bundle: Path) -> dict[str, Any]:
-    """Parameters that a node does not run without."""
+def needed(executable: str, bundle: Path, teach: str = "push") -> dict[str, Any]:
+    """Parameters that a node does not run without; who teaches a skill speaks in the gate's place."""
     given = {"controller": str(bundle), "skill": "push", "config": str(bundle.parent / "arm.yaml")}
-    given["servo_unchecked"] = True
+    given |= {"servo_unchecked": True, "teach": teach, "demos": str(bundle.parent / "demos")}
     return {name: given[name] for name in node_class(executable).PARAMETERS.__dataclass_fields__ if name in given}
 
 
@@ -276,7 +276,7 @@ def test_when_the_context_ends_neither_files_nor_threads_are_left(
     with ros_context() as context, contextlib.closing(Rig(context)) as rig:  # closed if it fails, too: or it hangs
         play_robot(rig, bundle)
         for executable in reversed(NODE_CLASSES):
-            node = rig.add(node_class(executable), executable, autostart=False, **needed(executable, bundle))
+            node = rig.add(node_class(executable), executable, autostart=False, **needed(executable, bundle, "gate"))
             rig.serve(node)
             assert rig.change_state(executable, "configure")
             assert rig.change_state(executable, "activate")

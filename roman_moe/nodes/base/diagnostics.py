@@ -121,7 +121,7 @@ class Diagnostics:
                 self._publish(at_once=True)
 
     def count(self, kind: str, detail: str) -> None:
-        """Count one case of trouble; the node warns until a second has passed without any."""
+        """Count one case of trouble; a node that has no error warns until a second has passed without any."""
         detail = readable(detail)
         self.counts[kind] += 1
         number = self.counts[kind]
@@ -147,8 +147,8 @@ class Diagnostics:
             return
         self._published = now
         level, message = self._level, self._message
-        if self._trouble:
-            level, message = max(level, WARN), self._trouble
+        if self._trouble and level != ERROR:  # why it does not run matters more; last_fault has the trouble
+            level, message = WARN, self._trouble
         said = {**{kind: str(number) for kind, number in sorted(self.counts.items())}, **self.facts}
         if self._last_fault:
             said[LAST_FAULT] = self._last_fault

@@ -13,8 +13,8 @@ from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.kitting import layout, motion
 
-SEATED = 0.006  # [m] the tile's point above the slot's mouth when it lies on the tray's floor
-ABOVE = 0.033  # [m] likewise, when its underside is 5 mm above the mouth
+SEATED = 0.014  # [m] the tile's point above the slot's mouth when it lies on the tray's floor
+ABOVE = 0.033  # [m] likewise, when its underside is 3 mm below the mouth, whose walls then keep it in place
 OVER = 0.004  # [m] from the slot's middle, within which it is let go: the slot leaves 5 mm
 FITS = 0.06  # [rad] between tile and slot, likewise: the slot leaves 0.11
 
@@ -63,9 +63,9 @@ class InsertTile(SimSkill):
 
 
 def is_inserted(state: SceneState) -> bool:
-    """Whether the tile stands in the slot, or falls into it."""
+    """Whether the tile stands or leans in the slot, or falls into it; on the slot's rim it is 22 mm higher."""
     offset = state.position("tile") - state.position("slot")
-    return math.hypot(offset[0], offset[1]) < 0.02 and offset[2] < SEATED + 0.008
+    return math.hypot(offset[0], offset[1]) < 0.02 and offset[2] < SEATED + 0.010
 
 
 def turn_left(state: SceneState) -> float:

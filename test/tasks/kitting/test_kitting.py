@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from roman_moe.control.rates import Rates
+from roman_moe.core.action import hold
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import START_STREAM, generator, run_episode
 from roman_moe.sim.noise import PoseNoise
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
-from roman_moe.tasks.kitting import layout
+from roman_moe.tasks.kitting import insert_pin, insert_tile, layout
 from roman_moe.tasks.kitting.turn_lock import angle
 
 TASK = load_sim_task("kitting")
@@ -82,3 +83,17 @@ def test_the_locks_angle_is_read_from_the_state(world: World) -> None:
         world.set_joint("lock", value)
         world.update_kinematics()
         assert angle(world.state) == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("thing", "goal", "height"), [("tile", "slot", insert_tile.SEATED), ("pin", "hole", insert_pin.SEATED)]
+)
+def test_what_stands_in_the_tray_is_where_its_skill_takes_it_to_be(
+    world: World, thing: str, goal: str, height: float
+) -> None:
+    """Or a demonstrator takes what is done for undone, or lets go of what is still in the mouth."""
+    state = world.reset(TASK.start("turn_lock"), generator(0, START_STREAM))
+    for _ in range(20):
+        state = world.step(hold(state.stamp_ns, state.finger_opening))
+    assert world.skills[f"insert_{thing}"].achieved(world)
+    assert (state.position(thing) - state.position(goal))[2] == pytest.approx(height, abs=0.002)
