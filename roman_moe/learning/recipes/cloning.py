@@ -103,8 +103,17 @@ def load_recipe(path: Path, spec: TaskSpec) -> Recipe:
 
 
 def load_networks(path: Path, names: Sequence[str], kind: type[T]) -> tuple[Rates, dict[str, T]]:
-    """Rates and the recipe of every named network, a dataclass `kind`, from a YAML file. Raises as `load_recipe`."""
-    file = build(_File, read_yaml(path, ConfigError), str(path), ConfigError)
+    """Rates and the recipe of every named network, a dataclass `kind`, from a YAML file. Raises as `load_recipe`.
+
+    A file with the key `base`, the name of another one beside it, says only what differs from that one.
+    """
+    content = read_yaml(path, ConfigError)
+    if "base" in content:
+        base = path.parent / str(content.pop("base"))
+        whole = read_yaml(base, ConfigError)
+        build(_File, whole, str(base), ConfigError)  # names the base's file, if something is wrong there
+        content = merged(whole, content)
+    file = build(_File, content, str(path), ConfigError)
     return file.rates, networks_of(names, file.defaults, file.networks, kind, str(path))
 
 

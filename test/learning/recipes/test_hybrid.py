@@ -33,6 +33,25 @@ def test_a_shipped_recipe_is_the_same_after_it_is_written_out_in_full(name, tmp_
     assert load_hybrid_recipe(copy, ROMAN) == recipe
 
 
+def test_a_recipe_says_only_what_differs_from_its_base(tmp_path):
+    (tmp_path / "whole.yaml").write_text(config_path("training/fast.yaml").read_text())
+    other = tmp_path / "other.yaml"
+    other.write_text("base: whole.yaml\ndefaults: {ppo: {clip: 0.2}}\nnetworks: {gate: {demonstrations: 3}}\n")
+    base, recipe = load_hybrid_recipe(tmp_path / "whole.yaml", ROMAN), load_hybrid_recipe(other, ROMAN)
+    for name, network in base.networks.items():
+        expected = dataclasses.replace(network, ppo=dataclasses.replace(network.ppo, clip=0.2))
+        assert recipe.networks[name] == (
+            dataclasses.replace(expected, demonstrations=3) if name == "gate" else expected
+        )
+    other.write_text("base: none.yaml\n")
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such file"):
+        load_hybrid_recipe(other, ROMAN)
+    (tmp_path / "whole.yaml").write_text("base: other.yaml\n")
+    other.write_text("base: whole.yaml\n")
+    with pytest.raises(ConfigError, match=r"whole\.yaml.*base"):
+        load_hybrid_recipe(other, ROMAN)
+
+
 @pytest.mark.parametrize("name", ("fast", "paper"))
 def test_in_a_shipped_recipe_imitation_weighs_more_than_the_task_reward(name):
     recipe = load_hybrid_recipe(config_path(f"training/{name}.yaml"), ROMAN)
