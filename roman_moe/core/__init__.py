@@ -1,1 +1,20 @@
 """The vocabulary that every other room speaks: skills, scene state, action, features, errors. numpy only."""
+
+from typing import TYPE_CHECKING
+
+from roman_moe.core.face import face
+
+if TYPE_CHECKING:
+    from roman_moe.core.features import feature_layout
+    from roman_moe.core.spec import TaskSpec
+    from roman_moe.core.state import SceneState
+    from roman_moe.core.tasks import load_spec
+
+__all__ = ["SceneState", "TaskSpec", "feature_layout", "load_spec"]
+__getattr__ = face(
+    __name__,
+    SceneState="state",
+    TaskSpec="spec",
+    feature_layout="features",
+    load_spec="tasks",
+)
