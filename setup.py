@@ -36,6 +36,7 @@ EXTRAS = {
     "cpu": ["onnxruntime>=1.18"],
     "gpu": ["onnxruntime-gpu>=1.18"],
     "lab": ["glfw>=2.5", "gymnasium>=1.1", "mujoco>=3.3,<4.1"],
+    "vision": ["opencv-python-headless>=4.13,<5"],  # OpenCV 5.0 has no hand-eye calibration
     "demos": ["mcap>=1.2.1", "rosbags>=0.10.7"],
     "bench": ["onnx>=1.16"],  # chaos and bench swap change networks; PyTorch is not needed for that
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
@@ -58,7 +59,7 @@ def together(*names: str) -> list[str]:
 
 
 # Everything but ROS and the tools: what a machine with a sourced ROS installation adds to it.
-EXTRAS["no-ros"] = together("cpu", "lab", "demos", "report")
+EXTRAS["no-ros"] = together("cpu", "lab", "vision", "demos", "report")
 EXTRAS["demo"] = together("ros", "no-ros")
 EXTRAS["dev"] = together("test", "dev")
 EXTRAS["all"] = together("demo", "train")

@@ -54,6 +54,39 @@ def rotate(q: Quaternion, vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return vector + 2.0 * np.cross(axis, np.cross(axis, vector) + w * vector)
 
 
+def matrix(q: Quaternion) -> NDArray[np.float64]:
+    """The rotation as a matrix, (3, 3)."""
+    x, y, z, w = q.tolist()
+    return np.array(
+        [
+            [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)],
+            [2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)],
+            [2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)],
+        ]
+    )
+
+
+def from_matrix(rotation: NDArray[np.float64]) -> Quaternion:
+    """The quaternion of a rotation matrix, (3, 3), w not negative.
+
+    Of the four ways to solve for it, the one that divides by the largest number (Shepperd 1978).
+    """
+    m = rotation
+    squares = np.array([m[0, 0], m[1, 1], m[2, 2], np.trace(m)])
+    largest = int(np.argmax(squares))
+    if largest == 3:
+        q = np.array([m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1.0 + squares[3]])
+    else:
+        i, j, k = largest, (largest + 1) % 3, (largest + 2) % 3
+        q = np.empty(4)
+        q[i] = 1.0 + m[i, i] - m[j, j] - m[k, k]
+        q[j] = m[j, i] + m[i, j]
+        q[k] = m[k, i] + m[i, k]
+        q[3] = m[k, j] - m[j, k]
+    q /= np.linalg.norm(q)
+    return -q if q[3] < 0.0 else q
+
+
 def rotation_vector(q: Quaternion) -> NDArray[np.float64]:
     """The rotation's vector, (3,) [rad], its angle at most pi."""
     if q[3] < 0.0:

@@ -39,7 +39,7 @@ ANGULAR_AXES = ("rx", "ry", "rz")
 """Names of the angular velocities about the base frame's axes."""
 ORIENTATIONS = ("none", "yaw", "full")
 
-_BESIDES = ("label", "color", "size", "marker", "position", "starts", "done")
+_BESIDES = ("label", "color", "size", "markers", "memory", "position", "starts", "done")
 """Keys of objects and skills that no network depends on."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -131,6 +131,53 @@ class ActionSpec:
 
 
 @dataclass(frozen=True)
+class MarkerSpec:
+    """A square ArUco or AprilTag marker on an object.
+
+    Attributes:
+        id: of the marker in its dictionary.
+        size: of the black square's side [m].
+        position: of its middle in the object's frame, three numbers [m].
+        orientation: of the marker (x right, y up, z out of the picture) in the object's frame, quaternion x, y, z, w;
+            flat on top if not given.
+        dictionary: of the markers, such as 4x4_50 or april_36h11.
+    """
+
+    id: int
+    size: float
+    position: tuple[float, ...] = (0.0, 0.0, 0.0)
+    orientation: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)
+    dictionary: str = "4x4_50"
+
+    def __post_init__(self) -> None:
+        if self.id < 0:
+            raise ValueError(f"id {self.id}: expected 0 or more")
+        if not 0.0 < self.size < math.inf:
+            raise ValueError(f"size {self.size}: expected more than 0 [m]")
+        if len(self.position) != 3 or not all(map(math.isfinite, self.position)):
+            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
+        if len(self.orientation) != 4 or not abs(math.hypot(*self.orientation) - 1.0) <= 1e-3:
+            raise ValueError(f"orientation {list(self.orientation)}: expected a quaternion x, y, z, w of length 1")
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """A calibrated camera that looks at the scene. In simulation it is the scene's camera of this name.
+
+    Attributes:
+        width: of its images [pixels].
+        height: likewise.
+    """
+
+    width: int = 320
+    height: int = 240
+
+    def __post_init__(self) -> None:
+        if self.width < 16 or self.height < 16:
+            raise ValueError(f"width {self.width}, height {self.height}: expected 16 pixels or more")
+
+
+@dataclass(frozen=True)
 class ObjectSpec:
     """An object of interest, or a fixed target.
 
@@ -139,7 +186,8 @@ class ObjectSpec:
         orientation: what of its orientation networks observe: none, yaw (about the vertical) or full.
         symmetry: it looks the same after 1/symmetry of a turn about its vertical.
         size: of its box along its own axes, three numbers [m]; empty if it does not matter.
-        marker: id of the ArUco marker on it; -1 for none.
+        markers: on it, for poses from markers.
+        memory: how long networks may go on with where it was last seen while something hides it [s].
         position: where it usually is, three numbers [m]; a mock of an arm shows it there. Below home if not given.
     """
 
@@ -147,7 +195,8 @@ class ObjectSpec:
     orientation: str = "none"
     symmetry: int = 1
     size: tuple[float, ...] = ()
-    marker: int = -1
+    markers: tuple[MarkerSpec, ...] = ()
+    memory: float = 0.0
     position: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -159,6 +208,8 @@ class ObjectSpec:
             raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
         if self.size and (len(self.size) != 3 or not all(0.0 < length < math.inf for length in self.size)):
             raise ValueError(f"size {list(self.size)}: expected three numbers above 0 [m]")
+        if not self.memory >= 0.0:
+            raise ValueError(f"memory {self.memory}: expected 0 or more [s]")
 
 
 @dataclass(frozen=True)
@@ -237,6 +288,7 @@ class TaskSpec:
         scenarios: from which skills on the long task begins, by number.
         flags: names of what is true or false, such as whether a door is locked.
         success: what holds when the whole task is done; all of its skills' conditions if not given.
+        cameras: by name, in the order in which an estimator takes their images.
         title: name for people; the name if not given.
         control_rate: of scenes, experts and commands [Hz].
         gate_rate: of the gating network [Hz].
@@ -255,6 +307,7 @@ class TaskSpec:
     scenarios: tuple[ScenarioSpec, ...]
     flags: tuple[str, ...] = ()
     success: Conditions = ()
+    cameras: Mapping[str, CameraSpec] = field(default_factory=dict)
     title: str = ""
     control_rate: float = 20.0
     gate_rate: float = 10.0
@@ -267,7 +320,7 @@ class TaskSpec:
     def _mistakes(self) -> Iterator[str]:
         for kind, names in (
             ("name", (self.name,)),
-            *(("flags", self.flags), ("objects", self.objects), ("skills", self.skills)),
+            *(("flags", self.flags), ("objects", self.objects), ("skills", self.skills), ("cameras", self.cameras)),
         ):
             for name in names:
                 where = kind if kind in ("name", "flags") else f"{kind}.{name}"
@@ -292,6 +345,9 @@ class TaskSpec:
         yield from self._of_conditions("success", self.success)
         if not self.scenarios:
             yield f"scenarios: expected one at least, such as {{first: {next(reversed(tuple(self.skills)), 'SKILL')}}}"
+        markers = [(each.dictionary, each.id) for one in self.objects.values() for each in one.markers]
+        for dictionary, number in sorted({each for each in markers if markers.count(each) > 1}):
+            yield f"objects: marker {number} of {dictionary} is there twice: each is on one object, once"
         for number, scenario in enumerate(self.scenarios):
             yield from _unknown(f"scenarios[{number}]", "skill", scenario.first, self.skills)
         if not (0.0 < self.gate_rate <= self.control_rate < math.inf):
@@ -360,6 +416,7 @@ class TaskSpec:
         """
         content = self.to_dict()
         content.pop("title", None)
+        content.pop("cameras", None)
         for ordered in ("objects", "skills"):
             content[ordered] = [
                 (name, {key: value for key, value in each.items() if key not in _BESIDES})

@@ -55,7 +55,8 @@ def test_a_task_survives_being_written(tmp_path: Path, spec: TaskSpec | None):
         ("title: A key turned in its lock\n", ""),
         ("label: Insert", "label: Put in"),
         ('"#123456"', '"#654321"'),
-        (", position: [0.5, 0.1, 0.02]", ", marker: 3, size: [0.1, 0.1, 0.1]"),
+        (", position: [0.5, 0.1, 0.02]", ", markers: [{id: 3, size: 0.04}], memory: 9.0, size: [0.1, 0.1, 0.1]"),
+        ("flags:", "cameras: {left: {width: 640, height: 480}}\nflags:"),
     ],
 )
 def test_what_is_for_people_and_cameras_makes_no_other_task(tmp_path: Path, old: str, new: str):

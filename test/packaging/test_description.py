@@ -19,7 +19,7 @@ from roman_moe.cli.refusal import ROS_MODULES
 
 ROOT = Path(__file__).parents[2]
 
-DISTRIBUTIONS = {"PIL": "pillow", "rclpy": "ros-rclpy", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "rclpy": "ros-rclpy", "yaml": "pyyaml"}
 """Names on the package index of modules that are called otherwise."""
 
 
