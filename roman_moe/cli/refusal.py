@@ -18,6 +18,7 @@ EXTRAS: Mapping[str, str] = {
     "gymnasium": "lab",
     "imageio_ffmpeg": "report",
     "matplotlib": "report",
+    "cv2": "vision",
     "mcap": "demos",
     "mujoco": "lab",
     "onnx": "bench",
