@@ -11,7 +11,8 @@ from roman_moe.arms.keeping import HandPose
 from roman_moe.arms.watch import CommandWatch
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.spec import ActionSpec, TaskSpec
+from roman_moe.core.parts import ActionSpec
+from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import POINTING_DOWN
 
 PERIOD = 0.05

@@ -32,18 +32,19 @@ MAX_DEPTH = 32  # PyYAML recurses, and libyaml's has the process die of it
 
 
 class Section(dict[Any, Any]):
-    """Keys and values of a YAML file that know where they stand.
+    """Keys and values of a YAML file; `lines` on which each key stands."""
 
-    Attributes:
-        line: on which it begins.
-        lines: on which each of its keys stands.
-    """
+    lines: Mapping[Any, int] = {}
 
-    line = 0
+
+class Items(list[Any]):
+    """A list of a YAML file; `lines` on which each item, by its index, stands."""
+
     lines: Mapping[Any, int] = {}
 
 
 yaml.SafeDumper.add_representer(Section, yaml.representer.SafeRepresenter.represent_dict)
+yaml.SafeDumper.add_representer(Items, yaml.representer.SafeRepresenter.represent_list)
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Section:
@@ -60,6 +61,7 @@ class _Brief(reprlib.Repr):
     """Aliases can make a value that no memory could spell out."""
 
     repr_Section = reprlib.Repr.repr_dict
+    repr_Items = reprlib.Repr.repr_list
 
 
 _BRIEF = _Brief()
@@ -83,11 +85,19 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
             if key in lines:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", mark)
             lines[key] = mark.line + 1
-        section.line, section.lines = node.start_mark.line + 1, lines
         section.update(self.construct_mapping(node))
+        section.lines = {key: line for key, line in lines.items() if key in section}
+
+    def construct_items(self, node: yaml.SequenceNode) -> Iterator[Items]:
+        """A list as `Items`, likewise."""
+        items = Items()
+        yield items
+        items.lines = {i: item.start_mark.line + 1 for i, item in enumerate(node.value)}
+        items.extend(self.construct_sequence(node))
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_section)
+_Loader.add_constructor("tag:yaml.org,2002:seq", _Loader.construct_items)
 
 
 def read_yaml(path: Path, error: type[RomanError]) -> Section:
@@ -141,34 +151,28 @@ class _Place:
 
     def key(self, values: Mapping[str, Any], name: str) -> _Place:
         """Place of a key of what stands here."""
-        return _Place(self.file, f"{self.path}: {name}" if self.path else name, self._line_of(values, name))
+        return dataclasses.replace(self.at(values, name), path=f"{self.path}: {name}" if self.path else name)
 
-    def item(self, step: str, values: Any = None, name: str = "") -> _Place:
-        """Place of an item, or of a named one, of what stands here."""
-        return _Place(self.file, f"{self.path}{step}", self._line_of(values, name))
+    def item(self, values: Any, key: Any) -> _Place:
+        """Place of an item, of a list by its index or of a mapping by its name, of what stands here."""
+        step = f".{key}" if isinstance(values, Mapping) else f"[{key}]"
+        return dataclasses.replace(self.at(values, key), path=self.path + step)
 
-    def at(self, values: Mapping[str, Any], name: str) -> _Place:
-        """This place, on the line of one of its keys."""
-        return _Place(self.file, self.path, self._line_of(values, name))
+    def at(self, values: Any, key: Any) -> _Place:
+        """This place, on the line of one of its keys or items."""
+        return dataclasses.replace(self, line=getattr(values, "lines", {}).get(key, self.line))
 
     def of(self, values: Mapping[str, Any], message: str) -> _Place:
         """This place, on the line of what a message about it begins with, such as `scenarios[1]` or `skills.push`."""
         found = re.match(r"\w+(?:\.\w+|\[\d+\])*", message)
-        place, inner = self, values
+        place: _Place = self
+        inner: Any = values
         for step in re.findall(r"\w+", found[0]) if found else ():
-            if isinstance(inner, Mapping) and step in inner:
-                place, inner = place.at(inner, step), inner[step]
-            elif isinstance(inner, list) and step.isdigit() and int(step) < len(inner):
-                inner = inner[int(step)]
-                place = place.at(inner, "")
-            else:
+            key = int(step) if isinstance(inner, Items) and step.isdigit() else step
+            if key not in getattr(inner, "lines", ()):
                 break
+            place, inner = place.at(inner, key), inner[key]
         return place
-
-    def _line_of(self, values: Any, name: str) -> int:
-        if not isinstance(values, Section):
-            return self.line
-        return values.lines.get(name, self.line if name else values.line)
 
 
 def place_of(path: Path, keys: str) -> str:
@@ -249,12 +253,9 @@ def _convert(kind: Any, value: Any, place: _Place, mistakes: list[str]) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return _build(typing.cast("type[Any]", kind), value, place, mistakes)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(arguments[0], item, place.item(f"[{i}]", item), mistakes) for i, item in enumerate(value))
+        return tuple(_convert(arguments[0], item, place.item(value, i), mistakes) for i, item in enumerate(value))
     if origin is not None and issubclass(origin, Mapping) and isinstance(value, dict):
-        return {
-            str(key): _convert(arguments[1], item, place.item(f".{key}", value, key), mistakes)
-            for key, item in value.items()
-        }
+        return {str(key): _convert(arguments[1], item, place.item(value, key), mistakes) for key, item in value.items()}
     if kind is float and not isinstance(value, bool):
         try:
             return float(value)  # YAML 1.1 reads 1e-3 as text

@@ -21,8 +21,9 @@ from roman_moe.control.controller import ControlStep, Driver
 from roman_moe.control.identity import ORACLE
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import move, scratch_folder
+from roman_moe.core.parts import ActionSpec
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE, ActionSpec
+from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from roman_moe.core.spec import SkillSpec, TaskSpec
+from roman_moe.core.parts import SkillSpec
+from roman_moe.core.spec import TaskSpec
 
 INK = "#22262b"
 

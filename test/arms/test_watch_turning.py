@@ -11,7 +11,7 @@ from watches import FORWARD, PERIOD, REST, TURNING, Harness, twist
 
 from roman_moe.arms.keeping import KEEPING_SPEED, HandPose
 from roman_moe.control.limits import load_limits
-from roman_moe.core.spec import ActionSpec
+from roman_moe.core.parts import ActionSpec
 from roman_moe.core.state import POINTING_DOWN, rotated
 
 YAWING = dataclasses.replace(ROMAN, action=ActionSpec(top_speed=0.2, angular=("rz",)))

@@ -87,7 +87,7 @@ def test_a_description_alone_is_a_task(tmp_path: Path, capfd: pytest.CaptureFixt
     code, lines = check(tmp_path, capfd)
     assert code == 2
     (message,) = lines
-    assert f"{tmp_path / 'task.yaml'}, line {line}: skills.insert: observes 'locker'" in message
+    assert f"{tmp_path / 'task.yaml'}, line {line}: skills.insert.observes[1]: 'locker'" in message
 
 
 def test_every_mistake_of_the_description_is_named(new: Path, capfd: pytest.CaptureFixture[str]):

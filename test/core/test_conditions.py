@@ -216,8 +216,7 @@ NEAR = "near: {object: block, target: pad, distance: 0.05}"
 def test_a_mistake_in_a_condition_is_one_line_with_its_place(tmp_path: Path, condition: str, expected: str):
     with pytest.raises(ConfigError) as caught:
         spec_of(tmp_path, condition)
-    line = 14 if condition.partition(" ")[0].endswith(":") or condition == "{}" else 13  # a text has no line of its own
-    assert str(caught.value).startswith(f"{tmp_path / 'task.yaml'}, line {line}: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'task.yaml'}, line 14: ")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -122,7 +122,7 @@ many:
         ("name: y", "nam: y", "line 3: unknown key 'nam': did you mean 'name'?"),
         ("count: 3", "count: 1.5", "line 1: count is 1.5: expected a whole number"),
         ("count: 3", "count: -3", "line 1: count -3: expected 0 or more"),
-        ("  - 2", "  - two", "line 4: sizes[1] is 'two': expected a whole number"),
+        ("  - 2", "  - two", "line 6: sizes[1] is 'two': expected a whole number"),
         ("{speed: 2}\nmany", "{sped: 2}\nmany", "line 7: inner: unknown key 'sped': did you mean 'speed'?"),
         ("{speed: 2}\nmany", "fast\nmany", "line 7: inner is 'fast': expected keys and values"),
         ("    speed: 1", "    speed: fast", "line 10: many.a: speed is 'fast': expected a number"),

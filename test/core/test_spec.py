@@ -104,11 +104,11 @@ def test_the_order_of_objects_and_skills_is_part_of_the_task(tmp_path: Path, kin
             "  hand_position: {orientation",
             "objects.hand_position: 'hand_position' means something in every task",
         ),
-        ("flags: [locked, lit]", "flags: [locked, key]", "flags: 'key' is there twice, or an object"),
-        ("flags: [locked, lit]", "flags: [locked, locked]", "flags: 'locked' is there twice"),
-        ("observes: [key, lock]", "observes: [key, locker]", "skills.insert: observes 'locker', which is neither"),
-        ("observes: [key, lock]", "observes: [key, key]", "skills.insert: observes something twice: key, key"),
-        ("gate: {observes: [key, lock, locked]}", "gate: {observes: [keys]}", "gate: observes 'keys'"),
+        ("flags: [locked, lit]", "flags: [locked, key]", "flags[1]: 'key' is there twice, or an object"),
+        ("flags: [locked, lit]", "flags: [locked, locked]", "flags[1]: 'locked' is there twice"),
+        ("observes: [key, lock]", "observes: [key, locker]", "skills.insert.observes[1]: 'locker' is neither"),
+        ("observes: [key, lock]", "observes: [key, key]", "skills.insert.observes[1]: 'key' is there twice"),
+        ("gate: {observes: [key, lock, locked]}", "gate: {observes: [keys]}", "gate.observes[0]: 'keys' is neither"),
         ("first: turn", "first: burn", "scenarios[0]: unknown skill 'burn': did you mean 'turn'?"),
         ("angular: [rz]", "angular: [rz, rx]", "angular ['rz', 'rx']: expected some of rx, ry, rz, in this order"),
         ("angular: [rz]", "angular: [yaw]", "angular ['yaw']"),
@@ -129,6 +129,20 @@ def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, old: str, new: str,
     message = refusal(tmp_path, old, new)
     assert expected in message
     assert ", line " in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "item"),
+    [
+        ("observes: [key, lock]", "observes:\n      [key,\n      locker]", "locker"),
+        ("flags: [locked, lit]", "flags:\n  - locked\n  - Lit", "Lit"),
+        ("flags: [locked, lit]", "flags:\n  - locked\n  - 5", "5"),
+    ],
+)
+def test_a_wrong_item_of_a_list_is_told_with_its_own_line(tmp_path: Path, old: str, new: str, item: str):
+    lines = TURN_KEY.replace(old, new, 1).splitlines()
+    (line,) = (i for i, text in enumerate(lines, 1) if text.strip("- ]").startswith(item))
+    assert f"task.yaml, line {line}: " in refusal(tmp_path, old, new)
 
 
 def test_without_objects_skills_or_scenarios_there_is_no_task(tmp_path: Path):

@@ -33,7 +33,7 @@ def read_topic_map(path: Path, skills: Sequence[str]) -> dict[str, str]:
     content = read_yaml(path, ConfigError)
     known, used = topic_names(skills), dict[str, str]()
     for name, other in content.items():
-        where = f"{path}, line {content.lines.get(name, content.line)}"
+        where = f"{path}, line {content.lines.get(name, 1)}"
         if name not in known:
             raise ConfigError(f"{where}: unknown topic {name!r}: expected some of {', '.join(known)}")
         try:

@@ -1,0 +1,253 @@
+"""The parts of a TaskSpec: home, gripper, action, objects, cameras, skills, scenarios and gate.
+
+Each refuses values of its own by a ValueError, with what was found and what was expected; what one part says of
+another, `TaskSpec` checks.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from roman_moe.core.conditions import Conditions, PlacementSpec
+
+ANGULAR_AXES = ("rx", "ry", "rz")
+"""Names of the angular velocities about the base frame's axes."""
+ORIENTATIONS = ("none", "yaw", "full")
+
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True)
+class HomeSpec:
+    """Pose to which the hand returns.
+
+    Attributes:
+        position: in the base frame, three numbers [m].
+        orientation: as a quaternion x, y, z, w in the base frame; a gripper that points straight down if not given.
+    """
+
+    position: tuple[float, ...]
+    orientation: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if len(self.position) != 3 or not all(map(math.isfinite, self.position)):
+            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
+        if len(self.orientation) != 4 or not abs(math.hypot(*self.orientation) - 1.0) < 1e-3:
+            raise ValueError(f"orientation {list(self.orientation)}: expected a unit quaternion x, y, z, w")
+
+
+@dataclass(frozen=True)
+class GripperSpec:
+    """The gripper that a task is for.
+
+    Attributes:
+        open: distance between the pads when it is told to open [m].
+        closed: when it is told to close [m].
+        force_scale: force on a finger at which the feature of it saturates [N].
+    """
+
+    open: float
+    closed: float = 0.0
+    force_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.closed < self.open < math.inf:
+            raise ValueError(f"open {self.open}, closed {self.closed}: expected 0 <= closed < open [m]")
+        if not 0.0 < self.force_scale < math.inf:
+            raise ValueError(f"force_scale {self.force_scale}: expected more than 0 [N]")
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """What the numbers of an action mean, each in [-1, 1].
+
+    Attributes:
+        top_speed: hand speed along one axis of the base frame for an action of 1 [m/s].
+        angular: axes of the base frame about which the hand turns, some of rx, ry, rz; about the others its
+            orientation is kept.
+        top_angular_speed: about one of them for an action of 1 [rad/s].
+        gripper_threshold: gripper actions within +-threshold hold the previous target; above it the gripper opens,
+            below it closes.
+    """
+
+    top_speed: float
+    angular: tuple[str, ...] = ()
+    top_angular_speed: float = 1.0
+    gripper_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.top_speed < math.inf:
+            raise ValueError(f"top_speed {self.top_speed}: expected more than 0 [m/s]")
+        if self.angular != tuple(axis for axis in ANGULAR_AXES if axis in self.angular):
+            raise ValueError(f"angular {list(self.angular)}: expected some of {', '.join(ANGULAR_AXES)}, in this order")
+        if not 0.0 < self.top_angular_speed < math.inf:
+            raise ValueError(f"top_angular_speed {self.top_angular_speed}: expected more than 0 [rad/s]")
+        if not 0.0 <= self.gripper_threshold < 1.0:
+            raise ValueError(f"gripper_threshold {self.gripper_threshold}: expected 0 to below 1")
+
+    @cached_property
+    def layout(self) -> tuple[str, ...]:
+        """Names of an action's numbers, in order."""
+        return ("x", "y", "z", *self.angular, "gripper")
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers of an action."""
+        return len(self.layout)
+
+    @cached_property
+    def angular_indices(self) -> tuple[int, ...]:
+        """Which components of an angular velocity the action's angular numbers are."""
+        return tuple(map(ANGULAR_AXES.index, self.angular))
+
+
+@dataclass(frozen=True)
+class MarkerSpec:
+    """A square ArUco or AprilTag marker on an object.
+
+    Attributes:
+        id: of the marker in its dictionary.
+        size: of the black square's side [m].
+        position: of its middle in the object's frame, three numbers [m].
+        orientation: of the marker (x right, y up, z out of the picture) in the object's frame, quaternion x, y, z, w;
+            flat on top if not given.
+        dictionary: of the markers, such as 4x4_50 or april_36h11.
+    """
+
+    id: int
+    size: float
+    position: tuple[float, ...] = (0.0, 0.0, 0.0)
+    orientation: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)
+    dictionary: str = "4x4_50"
+
+    def __post_init__(self) -> None:
+        if self.id < 0:
+            raise ValueError(f"id {self.id}: expected 0 or more")
+        if not 0.0 < self.size < math.inf:
+            raise ValueError(f"size {self.size}: expected more than 0 [m]")
+        if len(self.position) != 3 or not all(map(math.isfinite, self.position)):
+            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
+        if len(self.orientation) != 4 or not abs(math.hypot(*self.orientation) - 1.0) <= 1e-3:
+            raise ValueError(f"orientation {list(self.orientation)}: expected a quaternion x, y, z, w of length 1")
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """A calibrated camera that looks at the scene. In simulation it is the scene's camera of this name.
+
+    Attributes:
+        width: of its images [pixels].
+        height: likewise.
+    """
+
+    width: int = 320
+    height: int = 240
+
+    def __post_init__(self) -> None:
+        if self.width < 16 or self.height < 16:
+            raise ValueError(f"width {self.width}, height {self.height}: expected 16 pixels or more")
+
+
+@dataclass(frozen=True)
+class ObjectSpec:
+    """An object of interest, or a fixed target.
+
+    Attributes:
+        moves: whether something may move it.
+        orientation: what of its orientation networks observe: none, yaw (about the vertical) or full.
+        symmetry: it looks the same after 1/symmetry of a turn about its vertical.
+        size: of its box along its own axes, three numbers [m]; empty if it does not matter.
+        markers: on it, for poses from markers.
+        memory: how long networks may go on with where it was last seen while something hides it [s].
+        position: where it usually is, three numbers [m]; a mock of an arm shows it there. Below home if not given.
+    """
+
+    moves: bool = True
+    orientation: str = "none"
+    symmetry: int = 1
+    size: tuple[float, ...] = ()
+    markers: tuple[MarkerSpec, ...] = ()
+    memory: float = 0.0
+    position: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation {self.orientation!r}: expected {', '.join(ORIENTATIONS)}")
+        if self.symmetry < 1 or (self.symmetry > 1 and self.orientation == "full"):
+            raise ValueError(f"symmetry {self.symmetry}: expected 1 or more, and 1 where the full orientation matters")
+        if self.position and (len(self.position) != 3 or not all(map(math.isfinite, self.position))):
+            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
+        if self.size and (len(self.size) != 3 or not all(0.0 < length < math.inf for length in self.size)):
+            raise ValueError(f"size {list(self.size)}: expected three numbers above 0 [m]")
+        if not self.memory >= 0.0:
+            raise ValueError(f"memory {self.memory}: expected 0 or more [s]")
+
+
+@dataclass(frozen=True)
+class SkillSpec:
+    """One skill, hence one expert.
+
+    Attributes:
+        observes: objects and flags that its expert sees, besides the hand.
+        time_limit: after which an episode of it alone is lost [s].
+        min_time: before which it does not count as solved [s].
+        label: its name for people.
+        color: #rrggbb in pictures.
+        success: what holds when it is done, wherever the hand is.
+        sets: flags that become true when conditions hold, and stay so for the episode.
+        starts: where objects are before it is done, in simulation.
+        done: where they are after it.
+    """
+
+    observes: tuple[str, ...]
+    time_limit: float = 60.0
+    min_time: float = 0.0
+    label: str = ""
+    color: str = "#9aa0a6"
+    success: Conditions = ()
+    sets: Mapping[str, Conditions] = field(default_factory=dict)
+    starts: Mapping[str, PlacementSpec] = field(default_factory=dict)
+    done: Mapping[str, PlacementSpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_times(self.time_limit, self.min_time)
+        if not _COLOR.fullmatch(self.color):
+            raise ValueError(f"color {self.color!r}: expected #rrggbb")
+
+
+@dataclass(frozen=True)
+class ScenarioSpec:
+    """The long task from one of its skills on, to the last.
+
+    Attributes:
+        first: skill with which it begins.
+        time_limit: after which it is lost [s].
+        min_time: before which it does not count as solved [s].
+    """
+
+    first: str
+    time_limit: float = 240.0
+    min_time: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_times(self.time_limit, self.min_time)
+
+
+@dataclass(frozen=True)
+class GateSpec:
+    """The gating network.
+
+    Attributes:
+        observes: objects and flags that it sees, besides the hand.
+    """
+
+    observes: tuple[str, ...]
+
+
+def _check_times(time_limit: float, min_time: float) -> None:
+    if not (0.0 < time_limit < math.inf and 0.0 <= min_time < time_limit):
+        raise ValueError(f"time_limit {time_limit}, min_time {min_time}: expected 0 <= min_time < time_limit [s]")
