@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import write_tiny_bundle
+from rclpy.lifecycle.node import LifecycleNodeMixin
 from ros_rig import Rig
 from scenes import limit_time
 from specs import SKILLS
@@ -206,6 +207,28 @@ def test_a_signal_ends_it_cleanly(
     assert signal.getsignal(number) is before
     assert threading.active_count() == threads
     assert "FATAL" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("fault", [False, True])
+def test_a_signal_while_a_node_is_being_made_ends_it_cleanly(
+    bundle: Path, fault: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The half-made node goes with the rest; if something fails at that, the signal is still the reason of the end."""
+    ended: list[Any] = []
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def fail(node: Any) -> None:
+        ended.append(node)
+        raise AttributeError("half-made")
+
+    monkeypatch.setattr(LifecycleNodeMixin, "__init__", interrupt)
+    if fault:
+        monkeypatch.setattr(RomanNode, "destroy_node", fail)
+    with pytest.raises(KeyboardInterrupt):
+        run_episode(bundle, "6")
+    assert len(ended) == fault
 
 
 def test_an_error_of_the_caller_passes_through(bundle: Path, capfd: pytest.CaptureFixture[str]) -> None:

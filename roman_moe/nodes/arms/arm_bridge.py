@@ -377,10 +377,5 @@ def _status_type(wanted: str) -> tuple[Any, str]:
     return Int8, "Int8"
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(ArmBridge)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(ArmBridge))

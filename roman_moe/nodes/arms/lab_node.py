@@ -362,10 +362,5 @@ class LabNode(RomanNode):
         )
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(LabNode)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(LabNode))

@@ -109,10 +109,5 @@ class MockArmNode(RomanNode):
         self._publish_truth(dataclasses.replace(self._arm.objects, stamp_ns=next_stamp))
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(MockArmNode)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(MockArmNode))

@@ -70,10 +70,5 @@ class PoseSource(RomanNode):
         self._publish(self._poses)
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(PoseSource)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(PoseSource))

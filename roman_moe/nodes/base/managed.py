@@ -238,12 +238,14 @@ class ManagedNode(LifecycleNode):
         self._service_change_state.callback = guarded
 
     def destroy_node(self) -> None:
-        """End whatever the node does, and the node."""
+        """End whatever the node does, and the node; a signal may have left it half-made."""
         self._activities += 1  # what the executor still brings is for nobody
-        self.protect(self.deactivate)
+        if hasattr(self, "diagnostics"):
+            self.protect(self.deactivate)
         super().destroy_node()
-        # rclpy forgets it, and with it keeps the node, its DDS participant and 0.5 MB of shared memory
-        self._state_machine.destroy_when_not_in_use()
+        if hasattr(self, "_state_machine"):
+            # rclpy forgets it, and with it keeps the node, its DDS participant and 0.5 MB of shared memory
+            self._state_machine.destroy_when_not_in_use()
 
     @property
     def full_name(self) -> str:

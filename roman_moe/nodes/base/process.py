@@ -89,12 +89,16 @@ class StopSignals:
 
     Inside `spin_once` it is raised after the executor has returned: an executor logs what comes out of a callback as
     fatal. Does nothing outside the main thread, where Python handles no signals.
+
+    Attributes:
+        number: of the signal that came; None so far. What it interrupts may answer with errors of its own, such as a
+            node that is half-made.
     """
 
     def __init__(self) -> None:
         self._before: dict[signal.Signals, Any] = {}
         self._spinning = False
-        self._number: int | None = None
+        self.number: int | None = None
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
@@ -119,28 +123,29 @@ class StopSignals:
             executor.spin_once(timeout_sec=timeout)
         finally:
             self._spinning = False
-        if self._number is not None:
-            raise Terminated(self._number)
+        if self.number is not None:
+            raise Terminated(self.number)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         for other in self._before:
             signal.signal(other, signal.SIG_IGN)
-        self._number = number
+        self.number = number
         if not self._spinning:
             raise Terminated(number)
 
 
 def run_node(make: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
     """Run one node until a signal or the bring-up's end; returns the exit code."""
-    parent = os.environ.get(PARENT_VARIABLE)
+    parent, signals = os.environ.get(PARENT_VARIABLE), StopSignals()
     try:
-        with StopSignals() as signals, ros_context(sys.argv if arguments is None else arguments) as context:
+        with signals, ros_context(sys.argv if arguments is None else arguments) as context:
             _spin(make, context, signals, parent)
-    except Terminated:
-        return 0
-    except RomanError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return REFUSED
+    except BaseException as error:
+        if signals.number is None:
+            if not isinstance(error, RomanError):
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            return REFUSED
     return 0
 
 

@@ -28,7 +28,7 @@ from roman_moe.core.errors import RomanError
 from roman_moe.nodes.base.environment import ros_environment
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.peers import refuse_namesakes
-from roman_moe.nodes.base.process import StopSignals, Terminated, make_executor, ros_context
+from roman_moe.nodes.base.process import StopSignals, make_executor, ros_context
 from roman_moe.nodes.base.services import ParameterServices
 from roman_moe.nodes.base.topics import FAULT
 from roman_moe.nodes.bringup.children import START_PATIENCE, Children
@@ -205,8 +205,9 @@ def running_graph(
         RomanError: if a node cannot start.
         KeyboardInterrupt: on Ctrl-C, after everything has ended; SystemExit on other signals likewise.
     """
+    signals = StopSignals()
     try:
-        with StopSignals() as signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
+        with signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
             classes = [node_class(spec.executable) for spec in specs]
             children = Children(respawn, ros_arguments)
             context = stack.enter_context(ros_context(ros_arguments))
@@ -226,10 +227,12 @@ def running_graph(
                 for spec, kind in zip(specs, classes, strict=True):
                     graph.add(partial(_make, kind, spec))
             yield graph
-    except Terminated as end:
-        if end.args[0] == signal.SIGINT:
+    except BaseException:
+        if signals.number is None:
+            raise
+        if signals.number == signal.SIGINT:
             raise KeyboardInterrupt from None
-        raise SystemExit(128 + int(end.args[0])) from None
+        raise SystemExit(128 + signals.number) from None
 
 
 def _start_processes(specs: Sequence[NodeSpec], graph: Graph) -> None:

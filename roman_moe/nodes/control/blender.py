@@ -357,10 +357,5 @@ class Blender(RomanNode):
         self._publish_twist(command.stamp_ns, command.twist.tolist())
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(Blender)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(Blender))

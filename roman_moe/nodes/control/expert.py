@@ -71,10 +71,5 @@ class ExpertNode(RomanNode):
         self.diagnostics.state(OK, "giving actions")
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(ExpertNode)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(ExpertNode))

@@ -100,10 +100,5 @@ def _finite(weights: list[float]) -> bool:
     return all(map(math.isfinite, weights))
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(ManipulationNetwork)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(ManipulationNetwork))

@@ -117,10 +117,5 @@ class Observer(RomanNode):
         self.diagnostics.state(OK, "giving scenes")
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(Observer)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(Observer))

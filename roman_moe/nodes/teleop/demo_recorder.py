@@ -125,10 +125,5 @@ class DemoRecorder(RomanNode):
             self.diagnostics.fact({KEPT: str(self._recorder.kept), RECORDING: str(self._recorder.path or "")})
 
 
-def main() -> int:
-    """Run the node in this process."""
-    return run_node(DemoRecorder)
-
-
 if __name__ == "__main__":
-    leave(main())
+    leave(run_node(DemoRecorder))
