@@ -43,7 +43,7 @@ def action_of(bundle: Path, skill: str) -> np.ndarray:
 def weights_of(bundle: Path) -> np.ndarray:
     """What a bundle's gate says of that scene."""
     gate = load_model(bundle / "gate.onnx", "gate", load_manifest(bundle)).network
-    return np.asarray(gate.weights(LAYOUT.vector(state_at(0))))
+    return np.asarray(gate(LAYOUT.vector(state_at(0))))
 
 
 class Mixture:

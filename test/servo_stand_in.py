@@ -76,7 +76,7 @@ class LabRobot:
     @property
     def joint_positions(self) -> NDArray[np.float64]:
         """(7,) [rad]"""
-        return self.lab.joint_positions
+        return self.lab.data.qpos[self.lab.arm.joints]
 
     def jacobian(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of the hand, (6, 7)."""
@@ -171,7 +171,7 @@ class Driver(Node):
         gripper = self._robot.gripper
         fingers = finger_joints(self._config, state.finger_opening) if gripper is None else gripper.joint_states()
         joints = JointState(name=[*lab.arm.arm.joints, *fingers["name"]])
-        joints.position = [*lab.joint_positions.tolist(), *fingers["position"]]
+        joints.position = [*lab.data.qpos[lab.arm.joints].tolist(), *fingers["position"]]
         joints.header.stamp = stamp
         self._joints.publish(joints)
         self._button.publish(Bool(data=state.flag("button_pressed")))

@@ -38,7 +38,7 @@ def measure(bundle_path: str | Path, ticks: int = 4000, seed: int = 0) -> dict[s
     """
     bundle = load_bundle(bundle_path)
     controller = Controller(bundle)
-    networks = [bundle.gate.network, *(expert.network for expert in bundle.experts)]
+    networks = [bundle.gate, *bundle.experts]
     rng = np.random.default_rng(seed)
     with_gate: list[int] = []
     without: list[int] = []

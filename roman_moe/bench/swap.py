@@ -121,7 +121,7 @@ def _steps(
     differences = []
     for i, skill in enumerate(skills):
         given = listener.answers[skill]
-        own = [np.array([bundle.experts[i].action(listener.scenes[s]) for s in stamps]) for bundle in bundles.values()]
+        own = [np.array([bundle.experts[i](listener.scenes[s]) for s in stamps]) for bundle in bundles.values()]
         differences.append(float(np.abs(own[0] - own[1]).mean()))
         follows = np.array([a[0] == b[0] and b[1] - a[1] == period_ns for a, b in itertools.pairwise(stamps)])
         own_steps = np.max([np.abs(np.diff(answers, axis=0)).max(axis=1) for answers in own], axis=0)

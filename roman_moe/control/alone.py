@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.expert import Expert
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.spec import TaskSpec
@@ -38,7 +37,7 @@ class Alone:
     rates: Rates
     skills: tuple[str, ...]
     gate: AllWeight
-    experts: tuple[Expert, ...]
+    experts: tuple[Network, ...]
 
     @classmethod
     def of(cls, spec: TaskSpec, network: Network) -> Alone:
@@ -46,4 +45,4 @@ class Alone:
         told = network.metadata
         turning = told.top_angular_speed or spec.action.top_angular_speed
         spec = replace(spec, action=replace(spec.action, top_speed=told.top_speed, top_angular_speed=turning))
-        return cls(spec, Rates(told.rate, told.rate), (told.name,), AllWeight(), (Expert(network),))
+        return cls(spec, Rates(told.rate, told.rate), (told.name,), AllWeight(), (network,))

@@ -9,14 +9,11 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.blend import are_weights
-from roman_moe.control.expert import Expert
-from roman_moe.control.gate import Gate
 from roman_moe.control.manifest import Manifest, load_manifest, read_network
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
@@ -49,8 +46,8 @@ class Bundle:
 
     path: Path
     manifest: Manifest
-    gate: Gate
-    experts: tuple[Expert, ...]
+    gate: Network
+    experts: tuple[Network, ...]
 
     @property
     def skills(self) -> tuple[str, ...]:
@@ -86,7 +83,7 @@ def load_bundle(path: str | Path) -> Bundle:
     return Bundle(folder, manifest, gate, experts)
 
 
-def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Any]:
+def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Network]:
     """Load and check one network's file, to run in place of one of a running bundle's.
 
     If the file's folder is a bundle that names it, its size and sha256 must be what that bundle's manifest says.
@@ -106,15 +103,15 @@ def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Any]:
     return Loaded(open_(data, str(path), name, running), str(path), hashlib.sha256(data).hexdigest())
 
 
-def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Gate:
+def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Network:
     network = _open(manifest.task, data, where, name, manifest.skills, manifest.rates.gate_rate)
     for weights in map(network, _probes(manifest.task)):
         if not are_weights(weights):
             raise BundleError(f"{where}: answers {np.round(weights, 3).tolist()}: expected weights that sum to 1")
-    return Gate(network)
+    return network
 
 
-def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Expert:
+def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Network:
     network = _open(manifest.task, data, where, skill, manifest.task.action.layout, manifest.rates.control_rate)
     scale = manifest.task.action
     if network.metadata.top_speed != scale.top_speed:
@@ -129,7 +126,7 @@ def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Exper
     for action in map(network, _probes(manifest.task)):
         if not np.abs(action).max() <= ACTION_BOUND:
             raise BundleError(f"{where}: answers {np.round(action, 3).tolist()}: expected actions in [-1, 1]")
-    return Expert(network)
+    return network
 
 
 def _open(spec: TaskSpec, data: bytes, where: str, name: str, outputs: tuple[str, ...], rate: float) -> Network:

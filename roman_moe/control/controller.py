@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.commander import Commander
-from roman_moe.control.expert import Expert, answers
 from roman_moe.control.guard import Guard
 from roman_moe.control.limits import Limits, load_limits
+from roman_moe.control.network import Network, answers
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
 from roman_moe.core.features import feature_layout
@@ -92,7 +92,7 @@ class Networks(Protocol):
         """Weighs the experts."""
 
     @property
-    def experts(self) -> Sequence[Expert]:
+    def experts(self) -> Sequence[Network]:
         """One a skill."""
 
 

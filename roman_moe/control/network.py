@@ -1,4 +1,6 @@
-"""One network: an ONNX session that is fed and read as its own metadata say.
+"""One network, an expert or the gate: an ONNX session that is fed and read as its own metadata say.
+
+Its scaling, and a gate's softmax, are inside its graph: what it answers are an expert's action or the gate's weights.
 
 What cannot be trusted is refused before the runtime sees it: other opsets, operators outside the default domain or with
 no place in a policy, weights that are not finite, data outside the file. That finds damage and mistakes; it makes no
@@ -62,7 +64,8 @@ class Network:
     Attributes:
         metadata: what it says about itself.
         features: names of what it observes, in order.
-        answer: to what it was fed last, (k,); the next one overwrites it.
+        output: for what it was fed last, (k,); the next one overwrites it.
+        no_answer: NaN, (k,).
     """
 
     def __init__(self, spec: TaskSpec, data: bytes, where: str) -> None:
@@ -92,6 +95,7 @@ class Network:
             raise BundleError(f"{where}: onnxruntime refuses it: {_first_line(error)}: export it again") from None
         self.metadata = NetworkMetadata.from_properties(spec, properties, where)
         self.features = self.metadata.features
+        self.no_answer = np.full(len(self.metadata.outputs), np.nan)
         layout = feature_layout(spec)
         self._indices = layout.indices(self.features)
         self._objects = layout.objects_of(self.features).tolist()
@@ -102,7 +106,16 @@ class Network:
         """Outputs, (k,), for all features of a scene (`FeatureLayout.vector`), (F,); see `attempt`."""
         self.feed(feature_vector)
         self.attempt()
-        return self.answer.astype(np.float64)
+        return self.output.astype(np.float64)
+
+    def answer(self, features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
+        """Outputs, or NaN for "no answer" if an object that it observes is not usable, (k,).
+
+        Args:
+            features: of a scene, (F,).
+            usable: which objects may be acted on.
+        """
+        return self(features) if self.sees(usable) else self.no_answer
 
     def sees(self, usable: Sequence[bool]) -> bool:
         """Whether all objects that it observes may be acted on; `usable`: which may."""
@@ -117,7 +130,7 @@ class Network:
         try:
             self.run()
         except Exception:  # noqa: BLE001 (the runtime's exceptions share no base class)
-            self.answer[:] = np.nan
+            self.output[:] = np.nan
 
     def run(self) -> None:
         """The runtime's call alone, on what it was last fed: what no controller can do without."""
@@ -164,7 +177,7 @@ class Network:
                     f"{len(names)} values, so expected tensor(float) of shape [batch, {len(names)}]"
                 )
             buffers.append(np.zeros((1, len(names)), dtype=np.float32))
-        self._observation, self.answer = buffers[0][0], buffers[1][0]
+        self._observation, self.output = buffers[0][0], buffers[1][0]
         self._binding = self._session.io_binding()
         binds = (self._binding.bind_input, self._binding.bind_output)
         for bind, (name, _, _), buffer in zip(binds, (*inputs, *outputs), buffers, strict=True):
@@ -178,8 +191,24 @@ class Network:
                 self.run()
             except Exception as error:  # noqa: BLE001 (likewise)
                 raise BundleError(f"{where}: does not run: {_first_line(error)}: export it again") from None
-            if not np.isfinite(self.answer).all():
-                raise BundleError(f"{where}: answers {self.answer.tolist()} when all features are {value}: not finite")
+            if not np.isfinite(self.output).all():
+                raise BundleError(f"{where}: answers {self.output.tolist()} when all features are {value}: not finite")
+
+
+def answers(networks: Sequence[Network], features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
+    """Those of all experts, (n, a), as `Network.answer` gives them.
+
+    All are fed before the first one runs: the runtime is faster with nothing else between its calls.
+    """
+    everything = all(usable)
+    seeing = [everything or network.sees(usable) for network in networks]
+    asked = [network for network, sees in zip(networks, seeing, strict=True) if sees]
+    for network in asked:
+        network.feed(features)
+    for network in asked:
+        network.attempt()
+    rows = [network.output if sees else network.no_answer for network, sees in zip(networks, seeing, strict=True)]
+    return np.array(rows, dtype=np.float64)
 
 
 def _session_options(ort: Any) -> Any:

@@ -49,16 +49,6 @@ def config_path(name: str | os.PathLike[str] = "") -> Path:
     return share_folder() / "config" / name
 
 
-def launch_path(name: str | os.PathLike[str] = "") -> Path:
-    """A file or folder of `launch/`."""
-    return share_folder() / "launch" / name
-
-
-def models_path(name: str | os.PathLike[str] = "") -> Path:
-    """A file or folder of `models/`, such as `models_path("roman")`."""
-    return share_folder() / "models" / name
-
-
 def find_shipped(path: str | os.PathLike[str]) -> Path:
     """The path as given if it exists; else what is shipped under that name, such as `models/roman`, from any folder.
 

@@ -86,14 +86,11 @@ def _guarded(task: SimTask, find: Callable[[], Problems]) -> Problems:
     except RomanError as error:
         yield str(error)
     except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_in(frame.filename, task.folder)]
+        trace = traceback.extract_tb(error.__traceback__)
+        frames = [frame for frame in trace if Path(frame.filename).is_relative_to(task.folder)]
         if not frames:
             raise
         yield f"{frames[-1].filename}, line {frames[-1].lineno}: {type(error).__name__}: {error}"
-
-
-def _is_in(file: str, folder: Path) -> bool:
-    return Path(file).is_relative_to(folder)
 
 
 def _sites(task: SimTask) -> Problems:

@@ -91,7 +91,7 @@ def make_controller(name: str, task: SimTask, skill: str | None = None) -> Drive
         return Controller(bundle)
     if skill not in bundle.skills:
         raise BundleError(f"{bundle.path}: no expert for {skill!r}: it has {', '.join(bundle.skills)}")
-    return Controller(Alone.of(bundle.spec, bundle.experts[bundle.skills.index(skill)].network))
+    return Controller(Alone.of(bundle.spec, bundle.experts[bundle.skills.index(skill)]))
 
 
 def task_of(name: str, task: str = "") -> SimTask:

@@ -71,7 +71,15 @@ class ArmGripperSpec:
 
 @dataclass(frozen=True)
 class ArmFile:
-    """Content of an arm.yaml; see `ArmSpec`."""
+    """Content of an arm.yaml.
+
+    Attributes:
+        model: its MJCF, a file of the folder.
+        root: body that everything else of it hangs on.
+        site: the end effector: the point between the fingertips; z leaves the hand, the fingers move along y.
+        joints: by name, from the base on. Each has an actuator: a servo of its position.
+        gripper: its gripper.
+    """
 
     model: str
     root: str
@@ -81,24 +89,10 @@ class ArmFile:
 
 
 @dataclass(frozen=True)
-class ArmSpec:
-    """An arm.
-
-    Attributes:
-        folder: that its `arm.yaml` is in.
-        model: its MJCF, a file of the folder.
-        root: body that everything else of it hangs on.
-        site: the end effector: the point between the fingertips; z leaves the hand, the fingers move along y.
-        joints: by name, from the base on. Each has an actuator: a servo of its position.
-        gripper: its gripper.
-    """
+class ArmSpec(ArmFile):
+    """An arm; `folder` is where its arm.yaml is."""
 
     folder: Path
-    model: str
-    root: str
-    site: str
-    joints: Mapping[str, JointSpec]
-    gripper: ArmGripperSpec
 
     @property
     def name(self) -> str:
@@ -125,4 +119,4 @@ def load_arm(arm: str | os.PathLike[str]) -> ArmSpec:
         folder = ARMS / str(arm)
     file = folder / ARM_FILE
     content = build(ArmFile, read_yaml(file, ConfigError), str(file), ConfigError)
-    return ArmSpec(folder.resolve(), content.model, content.root, content.site, content.joints, content.gripper)
+    return ArmSpec(**vars(content), folder=folder.resolve())

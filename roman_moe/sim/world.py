@@ -157,11 +157,6 @@ class World:
         position: Vector = self.data.site_xpos[self._hand]
         return position
 
-    @property
-    def joint_positions(self) -> NDArray[np.float64]:
-        """Positions of the arm's joints, (n,) [rad]."""
-        return self.data.qpos[self.arm.joints].copy()
-
     def joint_states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positions and velocities of the arm's joints, then of the fingers', (n + 2,) each [rad or m, per s]."""
         arm = self.arm

@@ -10,16 +10,15 @@ from specs import ROMAN
 
 from roman_moe.bench.control import measure
 from roman_moe.control.bundle import load_bundle
-from roman_moe.control.gate import Gate
 from roman_moe.control.network import Network
 
 
 def test_ticks_with_and_without_the_gate_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked = []
-    real = Gate.weights
-    monkeypatch.setattr(Gate, "weights", lambda gate, features: asked.append(1) or real(gate, features))
+    real = Network.answer  # experts are asked all at once
+    monkeypatch.setattr(Network, "answer", lambda gate, *scene: asked.append(gate.metadata.name) or real(gate, *scene))
     figures = measure(write_tiny_bundle(tmp_path / "bundle"), ticks=40)
-    assert len(asked) == (200 + 40) / 2
+    assert asked == ["gate"] * ((200 + 40) // 2)
     for key in ("tick_us", "without_gate_us", "bare_us"):
         assert 0.0 < figures[key]["p50"] <= figures[key]["p99"]
     assert figures["tick_over_bare"] == pytest.approx(figures["tick_us"]["p50"] / figures["bare_us"]["p50"], rel=0.01)

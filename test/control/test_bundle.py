@@ -55,9 +55,9 @@ def test_a_whole_bundle_loads_and_answers(bundle: Path):
     loaded = load_bundle(bundle)
     features = np.full(len(FEATURES), 0.3)
     assert loaded.skills == SKILLS
-    assert [expert.skill for expert in loaded.experts] == list(SKILLS)
-    assert loaded.gate.weights(features).sum() == pytest.approx(1.0, abs=1e-6)
-    assert all(np.abs(expert.action(features)).max() <= 1.0 for expert in loaded.experts)
+    assert [expert.metadata.name for expert in loaded.experts] == list(SKILLS)
+    assert loaded.gate(features).sum() == pytest.approx(1.0, abs=1e-6)
+    assert all(np.abs(expert(features)).max() <= 1.0 for expert in loaded.experts)
 
 
 def test_single_networks_load_without_the_others(bundle: Path):
@@ -65,17 +65,17 @@ def test_single_networks_load_without_the_others(bundle: Path):
     for name in set(SKILLS) - {"pull"}:
         (bundle / f"{name}.onnx").unlink()
     features = np.full(len(FEATURES), 0.3)
-    assert load_model(bundle / "pull.onnx", "pull", running).network.action(features).shape == (4,)
-    assert load_model(bundle / "gate.onnx", "gate", running).network.weights(features).shape == (7,)
+    assert load_model(bundle / "pull.onnx", "pull", running).network(features).shape == (4,)
+    assert load_model(bundle / "gate.onnx", "gate", running).network(features).shape == (7,)
     with pytest.raises(BundleError, match="skill pull: the manifest expects push"):
         load_model(bundle / "pull.onnx", "push", running)
 
 
 def test_answers_are_new_arrays(bundle: Path):
     expert = load_model(bundle / "push.onnx", "push", load_manifest(bundle)).network
-    first = expert.action(np.zeros(len(FEATURES)))
+    first = expert(np.zeros(len(FEATURES)))
     before = first.copy()
-    expert.action(np.ones(len(FEATURES)))
+    expert(np.ones(len(FEATURES)))
     np.testing.assert_array_equal(first, before)
 
 

@@ -49,8 +49,8 @@ def test_a_step_is_the_parts_put_together(bundle: Bundle, loose: Limits):
     state = scene()
     step = Controller(bundle, loose).step(state)
     features = LAYOUT.vector(state)
-    actions = np.array([expert.action(features) for expert in bundle.experts])
-    np.testing.assert_array_equal(step.weights, bundle.gate.weights(features))
+    actions = np.array([expert(features) for expert in bundle.experts])
+    np.testing.assert_array_equal(step.weights, bundle.gate(features))
     np.testing.assert_array_equal(step.expert_actions, actions)
     np.testing.assert_array_equal(step.action, blend(step.weights, actions))
     np.testing.assert_array_equal(step.command.linear_velocity, step.action[:3] * ROMAN.action.top_speed)
@@ -69,7 +69,7 @@ def test_the_gate_answers_every_second_tick_and_its_weights_hold_in_between(bund
 def test_starting_between_gate_ticks_the_gate_answers_at_once(bundle: Bundle):
     state = scene(tick=7)
     step = Controller(bundle).step(state)
-    np.testing.assert_array_equal(step.weights, bundle.gate.weights(LAYOUT.vector(state)))
+    np.testing.assert_array_equal(step.weights, bundle.gate(LAYOUT.vector(state)))
 
 
 def test_reset_forgets_the_episode(bundle: Bundle):
@@ -113,8 +113,8 @@ def test_a_bad_first_scene_holds_what_the_gripper_holds(bundle: Bundle, force: f
 
 def let_answer(bundle: Bundle, expert: int, action: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let one expert's network give this action, whatever it is fed."""
-    network = bundle.experts[expert].network
-    monkeypatch.setattr(network, "run", lambda: network.answer.__setitem__(slice(None), action))
+    network = bundle.experts[expert]
+    monkeypatch.setattr(network, "run", lambda: network.output.__setitem__(slice(None), action))
 
 
 def test_an_expert_that_answers_nan_is_masked_and_the_others_go_on(
@@ -151,7 +151,7 @@ def test_the_leading_expert_does_not_act_on_an_object_that_is_lost_or_long_unsee
         value = np.zeros(len(OBJECTS)) if field == "object_ages" else np.ones(len(OBJECTS), dtype=bool)
         value[OBJECTS.index(name)] = 0.11 if field == "object_ages" else False
         step = controller.step(replace(scene(1), **{field: value}))  # at which the gate's weights are held
-        stale = name in observed(bundle.experts[leading].network)
+        stale = name in observed(bundle.experts[leading])
         assert bool(step.fault) == stale
         assert (controller.guard.status is GuardStatus.HALT_OBJECTS_STALE) == stale
 
@@ -169,7 +169,7 @@ def test_the_gate_does_not_choose_by_an_object_that_is_lost_or_long_unseen(bundl
         value[OBJECTS.index(name)] = bad
         controller = Controller(bundle)
         step = controller.step(replace(scene(0), **{field: value}))
-        halted = name in observed(bundle.gate.network)
+        halted = name in observed(bundle.gate)
         assert (controller.guard.status is GuardStatus.HALT_OBJECTS_STALE) == halted
         if halted:
             assert step.fault == "the gate has no answer (objects are invalid or too old)"
@@ -227,7 +227,7 @@ def test_an_expert_that_answers_out_of_range_is_masked(bundle: Bundle, loose: Li
 def test_a_gate_that_answers_nan_holds_the_arm_and_is_asked_again(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
     controller = Controller(bundle)
     with monkeypatch.context() as broken:
-        broken.setattr(bundle.gate, "weights", lambda features: np.full(7, np.nan))
+        broken.setattr(bundle.gate, "run", lambda: bundle.gate.output.fill(np.nan))
         step = controller.step(scene(0))
     assert step.fault == "the gate has no answer"
     assert controller.guard.status is GuardStatus.HALT_GATE_SILENT

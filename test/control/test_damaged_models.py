@@ -174,7 +174,7 @@ def test_a_flipped_bit_anywhere_is_refused_or_leaves_a_network_that_answers_with
     for path in accepted:
         expert = load_model(path, "push", running).network
         for features in rng.uniform(-2.0, 2.0, (20, len(FEATURES))):
-            action = expert.action(features)
+            action = expert(features)
             assert np.isfinite(action).all()
             assert np.abs(action).max() <= 1.0 + 1e-3
 
@@ -188,8 +188,8 @@ def test_a_network_that_fails_while_it_runs_has_no_answer_and_raises_nothing(
         def run_with_iobinding(self, binding: object) -> None:
             raise RuntimeError("Non-zero status code returned while running Gather node.")
 
-    before = expert.action(np.zeros(len(FEATURES)))
+    before = expert(np.zeros(len(FEATURES)))
     with monkeypatch.context() as broken:
-        broken.setattr(expert.network, "_session", Broken())
-        assert np.isnan(expert.action(np.zeros(len(FEATURES)))).all()
-    np.testing.assert_array_equal(expert.action(np.zeros(len(FEATURES))), before)
+        broken.setattr(expert, "_session", Broken())
+        assert np.isnan(expert(np.zeros(len(FEATURES)))).all()
+    np.testing.assert_array_equal(expert(np.zeros(len(FEATURES))), before)

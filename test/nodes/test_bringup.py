@@ -24,7 +24,7 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
-from roman_moe.core.paths import models_path
+from roman_moe.core.paths import share_folder
 from roman_moe.nodes.arms.lab_node import LabNode
 from roman_moe.nodes.base.environment import DISCOVERY, DOMAIN, PROFILES
 from roman_moe.nodes.base.node import RomanNode
@@ -113,7 +113,7 @@ def test_lockstep_gives_the_in_process_trajectory_to_the_last_bit(
 
 @pytest.mark.parametrize("disturbed", [False, True])
 def test_a_whole_scenario_through_the_graph_is_the_in_process_one(disturbed: bool) -> None:
-    bundle = models_path("roman")
+    bundle = share_folder() / "models/roman"
     record = run_episode(bundle, "6", seed=2, noise_bound=NOISE, disturbed=disturbed, lockstep=True)
     expected = InProcess.of(bundle, "6", 2, disturbed)
     assert bool(record.disturbance) == disturbed
@@ -127,7 +127,7 @@ def test_a_task_that_turns_the_hand_is_the_same_through_the_graph(
 ) -> None:
     """With the bundle that is shipped for it, over a whole scenario; with random networks while there is none."""
     task = load_sim_task("kitting")
-    bundle, start = models_path(task.spec.name), str(len(task.spec.scenarios) - 1)
+    bundle, start = share_folder() / "models" / task.spec.name, str(len(task.spec.scenarios) - 1)
     if not bundle.is_dir():
         bundle = write_tiny_bundle(tmp_path / "kitting", seed=1, spec=task.spec)
         limit_time(monkeypatch, 6.0)

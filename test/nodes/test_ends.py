@@ -20,7 +20,7 @@ from geometry_msgs.msg import TwistStamped
 from ros_rig import Rig
 from servo_bench import Bench
 
-from roman_moe.core.paths import config_path, models_path
+from roman_moe.core.paths import config_path, share_folder
 from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import Topic
 
@@ -125,7 +125,7 @@ def test_a_closed_terminal_ends_a_whole_graph_at_rest(open_rig: Rig, separate: b
         assert robot.stdout is not None
         assert json.loads(robot.stdout.readline())["state"] == "ready"
         command = [sys.executable, "-m", "roman_moe.cli.main", "run", "--arm", "servo"]
-        command += ["--config", "config/arms/franka.yaml", "--controller", str(models_path("roman"))]
+        command += ["--config", "config/arms/franka.yaml", "--controller", str(share_folder() / "models/roman")]
         command += ["--separate"] if separate else []
         graph = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=in_terminal)
         os.close(theirs)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from roman_moe.core.paths import launch_path
+from roman_moe.core.paths import share_folder
 from roman_moe.nodes.base.process import make_executor, ros_context
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.monitor import Monitor
@@ -41,7 +41,7 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def launch_file() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("graph_launch", launch_path("graph.launch.py"))
+    spec = importlib.util.spec_from_file_location("graph_launch", share_folder() / "launch/graph.launch.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -77,7 +77,9 @@ def test_it_starts_the_nodes_of_the_bring_up(bundle: Path, prefix: Path) -> None
 
 def launched(bundle: Path, ended: list[Any], **arguments: str) -> Any:
     """A service that will launch the graph in the namespace arm, and note each process that ends."""
-    source = launch.launch_description_sources.PythonLaunchDescriptionSource(str(launch_path("graph.launch.py")))
+    source = launch.launch_description_sources.PythonLaunchDescriptionSource(
+        str(share_folder() / "launch/graph.launch.py")
+    )
     arguments = {"controller": str(bundle), "start": "push", "lockstep": "true", "namespace": "arm", **arguments}
     arguments["sigterm_timeout"] = f"{START}"  # launch's own 5 s are too few for a dozen processes of a busy machine
     service = launch.LaunchService(noninteractive=True)

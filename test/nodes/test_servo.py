@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from roman_moe.control.limits import load_limits
-from roman_moe.core.paths import models_path
+from roman_moe.core.paths import share_folder
 from roman_moe.nodes.bringup.bringup import running_graph
 from roman_moe.nodes.bringup.graph import load_description, resolve
 
@@ -69,7 +69,11 @@ pytestmark = pytest.mark.usefixtures("own_domain")
 
 
 def specs(**arguments: Any) -> Any:
-    chosen = {"arm": "servo", "arm_config": "config/arms/franka.yaml", "controller": str(models_path("roman"))}
+    chosen = {
+        "arm": "servo",
+        "arm_config": "config/arms/franka.yaml",
+        "controller": str(share_folder() / "models/roman"),
+    }
     return resolve(load_description(), {**chosen, **arguments})
 
 

@@ -19,7 +19,7 @@ from ros_rig import Rig
 from specs import ACTION_LAYOUT, LAYOUT, OBSERVATIONS, SKILLS
 
 from roman_moe.control.bundle import load_model
-from roman_moe.core.paths import models_path
+from roman_moe.core.paths import share_folder
 from roman_moe.core.spec import GATE
 from roman_moe.nodes.base.managed import CALLBACK_FAULTS
 from roman_moe.nodes.base.node import RomanNode
@@ -384,7 +384,7 @@ def test_paths_count_from_the_working_folder_what_is_shipped_or_the_bundle(
         rig.add(ExpertNode, "shipped", controller="models/roman", skill="push", model="pull.onnx", autostart=False)
     )
     assert not rig.change_state("shipped", "configure")
-    rig.spin_until(lambda: rig.said("shipped", str(models_path("roman/pull.onnx"))))
+    rig.spin_until(lambda: rig.said("shipped", str(share_folder() / "models/roman/pull.onnx")))
     monkeypatch.chdir(bundle.parent)
     rig.serve(rig.add(ExpertNode, "near", controller=bundle.name, skill="push", model="push.onnx"))
     assert rig.set("near", "model", str(other / "push.onnx")).successful

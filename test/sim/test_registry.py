@@ -178,7 +178,7 @@ def test_an_arm_in_the_tasks_own_folder_is_its_arm(folder: Path) -> None:
     own = "from roman_moe.sim.task import SimTask\n\n\nclass Stack(SimTask):\n    arm = 'my_arm'\n"
     (folder / "simulation.py").write_text(own)
     world = World(load_sim_task(folder))
-    assert (world.arm.arm.name, len(world.joint_positions)) == ("my_arm", 6)
+    assert (world.arm.arm.name, len(world.data.qpos[world.arm.joints])) == ("my_arm", 6)
 
 
 def test_starts_have_names() -> None:

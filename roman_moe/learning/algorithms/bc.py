@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import math
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +48,8 @@ class Trained:
     errors: dict[str, float]
 
 
-def train(samples: Samples, recipe: NetworkRecipe, seed: int, on_step: Callable[[int], None] | None = None) -> Trained:
+def train(samples: Samples, recipe: NetworkRecipe, seed: int) -> Trained:
     """Clone one network.
-
-    Args:
-        on_step: called after each gradient step with the number of steps done.
 
     Raises:
         ConfigError: if the loss is no longer finite.
@@ -67,7 +63,7 @@ def train(samples: Samples, recipe: NetworkRecipe, seed: int, on_step: Callable[
         policy = MLPPolicy(samples.spec, samples.network, recipe.hidden, recipe.near_scales)
         observations = torch.from_numpy(training.observations)
         policy.observation.fit(observations)
-        averaged = _optimise(policy, observations, torch.from_numpy(training.answers), recipe, on_step)
+        averaged = _optimise(policy, observations, torch.from_numpy(training.answers), recipe)
     return Trained(averaged, _errors("train", averaged, training) | _errors("validation", averaged, validation))
 
 
@@ -93,13 +89,7 @@ def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_we
     return functional.mse_loss(velocity, answers[:, :-1]) + gripper_weight * (opening + outside)
 
 
-def _optimise(
-    policy: MLPPolicy,
-    observations: Tensor,
-    answers: Tensor,
-    recipe: NetworkRecipe,
-    on_step: Callable[[int], None] | None,
-) -> MLPPolicy:
+def _optimise(policy: MLPPolicy, observations: Tensor, answers: Tensor, recipe: NetworkRecipe) -> MLPPolicy:
     """Train `policy` in place; answer a copy with the exponential moving average of its weights."""
     averaged = copy.deepcopy(policy).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(policy.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -121,8 +111,6 @@ def _optimise(
         decay = min(recipe.ema_decay, step / (step + 10.0))  # the random start is soon forgotten
         with torch.no_grad():
             torch._foreach_lerp_(list(averaged.parameters()), list(policy.parameters()), 1.0 - decay)
-        if on_step is not None:
-            on_step(step)
     return averaged
 
 

@@ -355,18 +355,8 @@ class HybridRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain YAML types, in the layout of a recipe file, every number spelled out."""
-        plain: dict[str, Any] = _plain(
-            {"rates": dataclasses.asdict(self.rates), "defaults": {}, "networks": dict(self.networks)}
-        )
-        return plain
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
+        networks = {name: dataclasses.asdict(network) for name, network in self.networks.items()}
+        return {"rates": dataclasses.asdict(self.rates), "defaults": {}, "networks": networks}
 
 
 def load_hybrid_recipe(path: Path, spec: TaskSpec) -> HybridRecipe:

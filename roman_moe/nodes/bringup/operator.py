@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rcl_interfaces.srv import GetParameters, SetParameters
@@ -127,30 +127,16 @@ class Operator:
         Raises:
             RomanError: if none of them is there, or why one refuses or does not answer.
         """
-        clients = {node: self._client(Trigger, f"{node}/{service}") for node in COMMANDERS}
-        calls: dict[str, list[Future]] = {node: [] for node in COMMANDERS}
-        asked = dict.fromkeys(COMMANDERS, -math.inf)
-
-        def answered(node: str) -> bool:
-            return any(call.done() for call in calls[node])
-
-        def found() -> list[str]:
-            now = time.monotonic()
-            for node, client in clients.items():
-                if not answered(node) and now - asked[node] > ASK_AGAIN and client.service_is_ready():
-                    calls[node].append(client.call_async(Trigger.Request()))
-                    asked[node] = now
-            return [node for node in COMMANDERS if calls[node]]
-
-        if not self.spin_until(lambda: bool(found()), FIND_PATIENCE):
+        calls = _Calls({node: self._client(Trigger, f"{node}/{service}") for node in COMMANDERS})
+        if not self.spin_until(lambda: bool(calls.made()), FIND_PATIENCE):
             raise RomanError(self.absent(BLENDER))
         self.spin_until(
-            lambda: len(found()) == len(clients) or (bool(calls[BLENDER]) and self._has_no_bridge()), SETTLE
+            lambda: len(calls.made()) == len(COMMANDERS) or (BLENDER in calls.made() and self._has_no_bridge()), SETTLE
         )
         if self._has_bridge():
-            self.spin_until(lambda: BRIDGE in found(), ANSWER_PATIENCE)
-        self.spin_until(lambda: all(answered(node) for node in found()), ANSWER_PATIENCE)
-        said = {node: next((call.result() for call in calls[node] if call.done()), None) for node in found()}
+            self.spin_until(lambda: BRIDGE in calls.made(), ANSWER_PATIENCE)
+        self.spin_until(lambda: all(calls.answer(node) for node in calls.made()), ANSWER_PATIENCE)
+        said = {node: calls.answer(node) for node in calls.made()}
         if self._has_bridge():
             said.setdefault(BRIDGE, None)
         wrong = [
@@ -197,6 +183,29 @@ class Operator:
                 return False
             self._executor.spin_once(timeout_sec=0.02)
         return True
+
+
+class _Calls:
+    """Calls of a Trigger service at several nodes: of each as soon as it is found, and again until it answers."""
+
+    def __init__(self, clients: Mapping[str, Any]) -> None:
+        self._clients = clients
+        self._futures: dict[str, list[Future]] = {node: [] for node in clients}
+        self._asked = dict.fromkeys(clients, -math.inf)  # when last [s]
+
+    def made(self) -> list[str]:
+        """Call those that can be called; the nodes that have been called so far."""
+        now = time.monotonic()
+        for node, client in self._clients.items():
+            due = now - self._asked[node] > ASK_AGAIN and self.answer(node) is None
+            if due and client.service_is_ready():
+                self._futures[node].append(client.call_async(Trigger.Request()))
+                self._asked[node] = now
+        return [node for node, futures in self._futures.items() if futures]
+
+    def answer(self, node: str) -> Any:
+        """What a node has answered; None so far."""
+        return next((future.result() for future in self._futures[node] if future.done()), None)
 
 
 def _named(name: str, value: Any) -> Any:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.control.expert import Expert
 from roman_moe.control.limits import load_limits
 from roman_moe.control.swap import as_action
-from roman_moe.nodes.base.diagnostics import OK, STALE, WAITING, WARN
+from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
@@ -37,7 +36,7 @@ class ExpertNode(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = settings = declare(self, ExpertParameters)
-        self._slot: ModelSlot[Expert] = ModelSlot(self, settings.controller, settings.skill, settings.ramp, as_action)
+        self._slot = ModelSlot(self, settings.controller, settings.skill, settings.ramp, as_action)
 
     def configure(self) -> None:
         """Load the network."""
@@ -60,14 +59,7 @@ class ExpertNode(RomanNode):
         if features is None:
             self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")
             return
-        usable = seen.usable(self._limits.max_pose_age)
-        numbers = self._slot.answer(stamp, lambda expert: expert.answer(features, usable)).tolist()
-        if numbers[0] != numbers[0]:
-            if self._slot.running.network.sees(usable):
-                self.diagnostics.count(NOT_FINITE, f"the network's answer for {stamp} ns: it is not finite, or failed")
-            else:
-                self.diagnostics.count(STALE, f"no answer for {stamp} ns: an object is invalid or too old")
-        self._publish(stamp, numbers)
+        self._publish(stamp, self._slot.answer(stamp, features, seen.usable(self._limits.max_pose_age)).tolist())
         self.diagnostics.state(OK, "giving actions")
 
 

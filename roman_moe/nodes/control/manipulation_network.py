@@ -10,14 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from roman_moe.control.gate import Gate
 from roman_moe.control.limits import load_limits
 from roman_moe.control.swap import as_weights
 from roman_moe.core.spec import GATE
-from roman_moe.nodes.base.diagnostics import OK, STALE, WAITING, WARN
+from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
@@ -45,7 +41,7 @@ class ManipulationNetwork(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = settings = declare(self, ManipulationNetworkParameters)
-        self._slot: ModelSlot[Gate] = ModelSlot(self, settings.controller, GATE, settings.ramp, as_weights)
+        self._slot = ModelSlot(self, settings.controller, GATE, settings.ramp, as_weights)
 
     def configure(self) -> None:
         """Load the network."""
@@ -74,7 +70,7 @@ class ManipulationNetwork(RomanNode):
             return
         weighed = self._weighed
         if weighed is None or self._rates.gate_due(stamp) or not self._hold(*weighed, stamp):
-            weighed = self._weighed = stamp, self._weigh(stamp, features, seen.usable(self._max_age))
+            weighed = self._weighed = stamp, self._slot.answer(stamp, features, seen.usable(self._max_age)).tolist()
         elif not repeated:
             return
         # a repeated scene between gate ticks: the blender may have missed the weights that still hold
@@ -85,15 +81,6 @@ class ManipulationNetwork(RomanNode):
         """Whether weights are of a scene's gate tick, or since."""
         since = self._rates.tick(weighed_at) - self._rates.gate_tick(stamp)
         return _finite(weights) and 0 <= since < self._rates.gate_divider
-
-    def _weigh(self, stamp: int, features: NDArray[np.float64], usable: list[bool]) -> list[float]:
-        weights = self._slot.answer(stamp, lambda gate: gate.answer(features, usable)).tolist()
-        if not _finite(weights):
-            if self._slot.running.network.sees(usable):
-                self.diagnostics.count(NOT_FINITE, f"the network's answer for {stamp} ns: it is not finite, or failed")
-            else:
-                self.diagnostics.count(STALE, f"no weights for {stamp} ns: an object is invalid or too old")
-        return weights
 
 
 def _finite(weights: list[float]) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +14,20 @@ from rclpy.parameter import Parameter
 
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import Manifest, load_manifest
+from roman_moe.control.network import Network
 from roman_moe.control.swap import Bound, Loaded, Slot
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import GATE
-from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.diagnostics import STALE
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 
 MODEL = "model"
 SHA256 = "sha256"
 SWAPS = "swaps"
 REFUSED = "refused_models"
 
-N = TypeVar("N")
 
-
-class ModelSlot(Generic[N]):
+class ModelSlot:
     """The network of one node, and the checks between a wish for another one and its first answer.
 
     The wish comes on the thread of the parameter services (`nodes.base.services`), where the file is read, checked and
@@ -47,9 +47,9 @@ class ModelSlot(Generic[N]):
     def __init__(self, node: RomanNode, controller: str, name: str, ramp: float, bound: Bound) -> None:
         self._node = node
         self._controller, self._name, self._ramp, self._bound = controller, name, ramp, bound
-        self._slot: Slot[N] | None = None
+        self._slot: Slot[Network] | None = None
         self._told = ""  # sha256 of the model last reported
-        self._wish: tuple[str, Loaded[Any]] | None = None  # checked; the next one when the parameter has that value
+        self._wish: tuple[str, Loaded[Network]] | None = None  # checked; the next one when the parameter has that value
         self._lock = threading.Lock()  # none is set unchecked while the first one is being loaded
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
@@ -65,25 +65,26 @@ class ModelSlot(Generic[N]):
             self._slot = Slot(self._load(str(self._node.get_parameter(MODEL).value)), self._ramp, self._bound)
             self._tell()
 
-    @property
-    def running(self) -> N:
-        """The network whose answers are given."""
-        assert self._slot is not None, "asked for between load and unload"
-        return self._slot.running.network
-
     def unload(self) -> None:
         """Let go of the network."""
         self._slot = None
 
-    def answer(self, stamp_ns: int, ask: Callable[[N], NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Answer to one scene, see `Slot.answer`."""
+    def answer(self, stamp_ns: int, features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
+        """Answer to one scene, see `Slot.answer` and `Network.answer`; one that is not finite is counted."""
         assert self._slot is not None, "answers are asked for between load and unload"
-        result = self._slot.answer(stamp_ns, ask)
-        if self._slot.running.sha256 != self._told or self._slot.swaps != self._swaps:
+        result = self._slot.answer(stamp_ns, lambda network: network.answer(features, usable))
+        running = self._slot.running
+        if running.sha256 != self._told or self._slot.swaps != self._swaps:
             self._tell()
+        if not np.isfinite(result).all():
+            count = self._node.diagnostics.count
+            if running.network.sees(usable):
+                count(NOT_FINITE, f"the network's answer for {stamp_ns} ns: it is not finite, or failed")
+            else:
+                count(STALE, f"no answer for {stamp_ns} ns: an object is invalid or too old")
         return result
 
-    def _load(self, model: str) -> Loaded[Any]:
+    def _load(self, model: str) -> Loaded[Network]:
         if not model:
             entry = self.manifest.gate if self._name == GATE else self.manifest.experts.get(self._name)
             if entry is None:
