@@ -51,6 +51,23 @@ def wishes(rng: np.random.Generator, ticks: int, top: float = 1.0) -> Iterator[n
         yield wish + drift
 
 
+def answer(
+    guard: Guard, wanted: Command, position: np.ndarray, rng: np.random.Generator, faults: bool = False
+) -> Command:
+    """What a guard makes of a command; with `faults`, now and then of a stop, a halt or a command that is none."""
+    kind = rng.integers(40) if faults else -1
+    if kind == 0:
+        guard.stop()
+    elif kind in (1, 2):
+        guard.rearm()
+    elif kind in (3, 4):
+        return guard.halt(0, GuardStatus.HALT_EXPERTS_SILENT)
+    elif kind == 5:
+        nan = np.full(3, np.nan)
+        wanted = replace(wanted, linear_velocity=nan, angular_velocity=nan)
+    return guard.allow(wanted, position)
+
+
 def ready(limits: Limits = AMPLE, rate: float = RATE) -> Guard:
     """A guard whose ramp has passed, of an arm at rest."""
     guard = guard_of(limits, rate)

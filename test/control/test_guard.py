@@ -7,7 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from guards import AMPLE, MIDDLE, RATE, ROUGH, ROUNDING, SHIPPED, SLUGGISH, command, guard_of, moving, ready, wishes
+from guards import (
+    AMPLE,
+    MIDDLE,
+    RATE,
+    ROUGH,
+    ROUNDING,
+    SHIPPED,
+    SLUGGISH,
+    answer,
+    command,
+    guard_of,
+    moving,
+    ready,
+    wishes,
+)
 from specs import GRIPPER_CLOSED, GRIPPER_OPEN
 
 from roman_moe.control.guard import Guard, GuardStatus
@@ -32,15 +46,7 @@ def walk(limits: Limits, seed: int, ticks: int = 400, rate: float = RATE, faults
     guard, position = guard_of(limits, rate), MIDDLE.copy()
     velocities, positions, statuses = [np.zeros(3)], [position], []
     for wish in wishes(rng, ticks):
-        kind = rng.integers(40) if faults else -1
-        if kind == 0:
-            guard.stop()
-        elif kind in (1, 2):
-            guard.rearm()
-        if kind in (3, 4):
-            out = guard.halt(0, GuardStatus.HALT_EXPERTS_SILENT)
-        else:
-            out = guard.allow(command(wish * np.nan if kind == 5 else wish), position)
+        out = answer(guard, command(wish), position, rng, faults)
         position = position + out.linear_velocity / rate
         velocities.append(out.linear_velocity)
         positions.append(position)

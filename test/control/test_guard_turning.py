@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from guards import AMPLE, MIDDLE, RATE, ROUNDING, guard_of, moving, ready, wishes
+from guards import AMPLE, MIDDLE, RATE, ROUNDING, answer, guard_of, moving, ready, wishes
 from specs import GRIPPER_OPEN
 
 from roman_moe.control.guard import GuardStatus
@@ -24,15 +24,7 @@ def turning(limits: Limits, seed: int, ticks: int = 400, rate: float = RATE, fau
     guard, out = guard_of(limits, rate), [np.zeros(3)]
     top = 4.0 * limits.angular_speed
     for wish, linear in zip(wishes(rng, ticks, top), wishes(rng, ticks), strict=True):
-        kind = rng.integers(40) if faults else -1
-        if kind == 0:
-            guard.stop()
-        elif kind in (1, 2):
-            guard.rearm()
-        if kind in (3, 4):
-            out.append(guard.halt(0, GuardStatus.HALT_EXPERTS_SILENT).angular_velocity)
-        else:
-            out.append(guard.allow(twist(wish * np.nan if kind == 5 else wish, linear), MIDDLE).angular_velocity)
+        out.append(answer(guard, twist(wish, linear), MIDDLE, rng, faults).angular_velocity)
     return np.array(out)
 
 

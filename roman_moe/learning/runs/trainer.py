@@ -177,11 +177,8 @@ def _episodes(job: TrainingJob) -> list[Episode]:
     return [episode for found in by_start.values() for episode in found[:wanted]]
 
 
-def train_network(job: TrainingJob, on_row: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+def train_network(job: TrainingJob) -> dict[str, Any]:
     """Train one network, from where its last checkpoint left it; answers the last row of its curve.
-
-    Args:
-        on_row: called in this process with each row of the curve.
 
     Raises:
         DemonstrationError: if the demonstrations cannot be used.
@@ -189,14 +186,12 @@ def train_network(job: TrainingJob, on_row: Callable[[dict[str, Any]], None] | N
     """
     torch.set_num_threads(1)  # these networks are too small to share
     job.folder.mkdir(parents=True, exist_ok=True)
-    trainer = _Trainer(job, on_row)
-    return trainer.run()
+    return _Trainer(job).run()
 
 
 class _Trainer:
-    def __init__(self, job: TrainingJob, on_row: Callable[[dict[str, Any]], None] | None) -> None:
+    def __init__(self, job: TrainingJob) -> None:
         self._job = job
-        self._on_row = on_row
         self._samples = demonstrated(job)
         skills = job.spec.skills if job.network == GATE else ()
         self._experts = [load_best(job.spec, job.run / skill) for skill in skills]
@@ -269,8 +264,6 @@ class _Trainer:
         self._writer.add_scalar("validation/success", row["success"], learner.steps)
         self._save(learner)
         self._progress(learner, log)
-        if self._on_row is not None:
-            self._on_row(row)
 
     def _save(self, learner: HybridPPO) -> None:
         network = self._job.recipe.clone
