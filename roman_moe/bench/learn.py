@@ -46,7 +46,7 @@ def measure(task: SimTask, seconds: float = 10.0, seed: int = 0) -> dict[str, An
         TaskEnv(
             start,
             features,
-            practised.noises,
+            practised.poses,
             reward=reward,
             disturbed_share=practised.disturbed_share,
             time_limit=practised.time_limit,

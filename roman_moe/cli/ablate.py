@@ -86,7 +86,7 @@ class Ablate:
         from roman_moe.learning.runs.ablate import METHODS, Study, ablate
         from roman_moe.report.plots import plot_rates
         from roman_moe.sim.link import LinkQuality
-        from roman_moe.sim.noise import PoseNoise
+        from roman_moe.sim.pose_source import TruthPoses
         from roman_moe.sim.registry import load_sim_task
 
         task = load_sim_task(self.task)
@@ -99,7 +99,7 @@ class Ablate:
             seeds=self.seeds,
             episodes=self.episodes,
             scenarios=parse_numbers(self.scenarios, tuple(range(len(spec.scenarios))), "--scenarios"),
-            noise=PoseNoise(self.noise_bound),
+            poses=TruthPoses(self.noise_bound),
             link=LinkQuality(self.delay, self.lost_share),
             time_limit=self.time_limit,
             budget=self.budget,

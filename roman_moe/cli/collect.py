@@ -71,7 +71,7 @@ class Collect:
         """Collect; 0 when all demonstrations are there."""
         from roman_moe.demos.dataset import dataset_hash
         from roman_moe.evaluation.collect import Collection, collect, total_wanted
-        from roman_moe.sim.noise import PoseNoise
+        from roman_moe.sim.pose_source import TruthPoses
         from roman_moe.sim.registry import load_sim_task
 
         task = load_sim_task(self.task)
@@ -81,7 +81,7 @@ class Collect:
             out=self.out,
             episodes=self.episodes,
             gate_episodes=each if self.gate_episodes is None else self.gate_episodes,
-            noise=PoseNoise(self.noise_bound, self.noise_kind),
+            poses=TruthPoses(self.noise_bound, self.noise_kind),
             perturbation=self.perturbation,
             disturbed_share=self.disturbed_share,
             poor_link_share=self.poor_link_share,

@@ -92,25 +92,27 @@ class Evaluate:
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.arm_spec import load_arm
         from roman_moe.sim.link import LinkQuality
-        from roman_moe.sim.noise import PoseNoise
+        from roman_moe.sim.pose_source import TruthPoses
 
         task = task_of(self.controller, self.task or (FIRST_TASK if self.controller == ORACLE else ""))
         numbers = tuple(range(len(task.spec.scenarios)))
         skills = parse_names(self.skills, task.spec.skill_names, "--skills") if self.skills else ()
         chosen = self.scenarios or ("" if skills else ALL)
         scenarios = parse_numbers(chosen, numbers, "--scenarios") if chosen else ()
+        noises = {f"{bound:g}": TruthPoses(bound, self.noise_kind) for bound in parse_bounds(self.noise_bound)}
         evaluation = Evaluation(
             controller=self.controller,
             task=task,
             scenarios=scenarios,
             skills=skills,
             episodes=self.episodes,
-            noises=[PoseNoise(bound, self.noise_kind) for bound in parse_bounds(self.noise_bound)],
+            poses=next(iter(noises.values())),
             disturbed=self.disturb,
             seed=self.seed,
             workers=self.workers,
             link=LinkQuality(self.delay, self.lost_share),
             arm=self.sim_arm,
+            variants={"noise": noises} if len(noises) > 1 else {},
         )
         if self.sim_arm:
             load_arm(self.sim_arm)

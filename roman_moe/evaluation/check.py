@@ -20,7 +20,7 @@ from roman_moe.core.parts import ANGULAR_AXES
 from roman_moe.core.spec import TASK_FILE
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import run_episode
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.render import Renderer
 from roman_moe.sim.task import SimSkill, SimTask, Start, Vector, When
@@ -36,7 +36,7 @@ MOST_ASTRAY = 0.25
 RANDOM_TICKS = 1000
 DEEPEST = 1e-3
 """Depth of a contact at rest [m]."""
-NOISE = PoseNoise(0.005, "clipped")
+NOISE = TruthPoses(0.005, "clipped")
 _KEYS = {"place": "starts", "achieved": "success"}
 """Key of a skill in task.yaml that stands for a method."""
 SMALL = (64, 48)

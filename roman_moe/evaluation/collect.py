@@ -1,6 +1,6 @@
 """Collection: the oracle gives demonstrations of every skill and of the gate, reproducible from one seed.
 
-The oracle acts on the true state; the recorded scene carries the pose source's noise. Optionally short bursts disturb
+The oracle acts on the true state; the recorded scene has the pose source's errors. Optionally short bursts disturb
 what is executed while the recorded answer stays the oracle's own, so that demonstrations show the way back from
 mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Some are given over a poor
 link: where the hand now and then rests for no reason, its velocity does not tell what comes next. Only solved episodes
@@ -40,7 +40,7 @@ from roman_moe.sim.episode import (
     run_episode,
 )
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import PoseSource
 from roman_moe.sim.task import SimTask, Start
 
 BURST_TICKS = 8
@@ -60,7 +60,7 @@ class Collection:
         out: folder of the dataset; one subfolder a network.
         episodes: kept per skill.
         gate_episodes: kept per scenario, for the gate.
-        noise: of the recorded scenes.
+        poses: what gives the object poses of the recorded scenes.
         perturbation: standard deviation of the bursts, in units of a full action; 0 for none.
         disturbed_share: of the attempts that meet a disturbance.
         poor_link_share: of the attempts whose commands come late or get lost (`sim.link.POOR_LINK`).
@@ -73,7 +73,7 @@ class Collection:
     out: Path
     episodes: int
     gate_episodes: int
-    noise: PoseNoise
+    poses: PoseSource
     perturbation: float
     disturbed_share: float
     poor_link_share: float
@@ -90,7 +90,7 @@ class DemonstrationJob:
     network: str
     start: Start
     seed: int
-    noise: PoseNoise
+    poses: PoseSource
     perturbation: float
     disturbed: bool
     link: LinkQuality
@@ -114,7 +114,7 @@ class Group:
             network=self.network,
             start=self.start,
             seed=episode_seed(collection.seed, f"collect/{self.start.name}", index),
-            noise=collection.noise,
+            poses=collection.poses,
             perturbation=collection.perturbation,
             disturbed=falls_on(index, collection.disturbed_share),
             link=POOR_LINK if poor else GOOD_LINK,
@@ -222,7 +222,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
             controller,
             job.start,
             job.seed,
-            job.noise,
+            job.poses,
             job.disturbed,
             link=job.link,
             on_tick=record,
@@ -236,8 +236,8 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     start=job.start.name,
                     outcome=result.outcome,
                     source=ORACLE,
-                    noise_bound=job.noise.bound,
-                    noise_kind=job.noise.kind,
+                    noise_bound=job.poses.description.get("noise_bound_m", 0.0),
+                    noise_kind=job.poses.description.get("noise_kind", "clipped"),
                     perturbation=job.perturbation,
                     disturbance=result.disturbance,
                     delay=job.link.delay,

@@ -1,7 +1,7 @@
 """Evaluation: how often, and how fast, a controller solves scenarios and each skill alone.
 
-The report follows from (controller, starts, episodes, noise, link, seed) alone: neither the number of workers nor the
-other starts change an episode.
+The report follows from (controller, starts, episodes, pose sources, link, seed) alone: neither the number of workers
+nor the other starts change an episode.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from roman_moe.control.controller import Driver
@@ -20,7 +20,7 @@ from roman_moe.evaluation.pool import run_jobs
 from roman_moe.evaluation.statistics import summarize
 from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import PoseSource
 from roman_moe.sim.task import SimTask, Start
 from roman_moe.sim.world import World
 
@@ -33,7 +33,7 @@ class EpisodeJob:
         controller: "oracle", or a bundle's folder.
         start: where it begins; a skill's start is left to that skill's expert alone.
         seed: of the episode.
-        noise: of the scenes.
+        poses: what gives the object poses of its scenes.
         disturbed: whether it meets a disturbance.
         time_limit: after which it ends as lost [s], if that is sooner than the task's own.
         link: how well its commands get through to the arm.
@@ -43,7 +43,7 @@ class EpisodeJob:
     controller: str
     start: Start
     seed: int
-    noise: PoseNoise
+    poses: PoseSource
     disturbed: bool = False
     time_limit: float = math.inf
     link: LinkQuality = GOOD_LINK
@@ -60,13 +60,15 @@ class Evaluation:
         scenarios: numbers of the scenarios.
         skills: names of the skills, each alone.
         episodes: per scenario and skill.
-        noises: of the scenes; all starts under each of them.
+        poses: what gives the object poses of its scenes, for the usual keys of the report.
         seed: of the evaluation.
         workers: processes.
-        disturbed: whether all starts are tried again under the first noise with one disturbance per episode.
+        disturbed: whether all starts are tried again with one disturbance per episode.
         time_limit: after which an episode ends as lost [s], if that is sooner than the task's own.
         link: how well the commands get through to the arm, in all episodes.
         arm: name or folder of the simulated arm; the task's own if empty.
+        variants: other pose sources by their key in the report, by what they vary, such as "noise"; all starts are
+            tried with each.
     """
 
     controller: str
@@ -74,22 +76,24 @@ class Evaluation:
     scenarios: Sequence[int]
     skills: Sequence[str]
     episodes: int
-    noises: Sequence[PoseNoise]
+    poses: PoseSource
     seed: int
     workers: int = 1
     disturbed: bool = False
     time_limit: float = math.inf
     link: LinkQuality = GOOD_LINK
     arm: str = ""
+    variants: Mapping[str, Mapping[str, PoseSource]] = field(default_factory=dict)
 
     def starts(self) -> list[Start]:
         """Scenarios first, then skills."""
         return [*map(self.task.start, self.scenarios), *map(self.task.start, self.skills)]
 
-    def conditions(self) -> list[tuple[PoseNoise, bool]]:
-        """Noise, and whether disturbed: the first is the one that the report's usual keys are about."""
-        again = [(self.noises[0], True)] if self.disturbed else []
-        return [(noise, False) for noise in self.noises] + again
+    def conditions(self) -> list[tuple[PoseSource, bool]]:
+        """Each pose source once, and whether disturbed; the first is that of the report's usual keys."""
+        varied = (poses for sources in self.variants.values() for poses in sources.values())
+        again = [(self.poses, True)] if self.disturbed else []
+        return [(poses, False) for poses in dict.fromkeys([self.poses, *varied])] + again
 
     def jobs(self) -> list[EpisodeJob]:
         """All episodes, condition by condition and start by start; the same seeds under every condition."""
@@ -98,13 +102,13 @@ class Evaluation:
                 self.controller,
                 start,
                 episode_seed(self.seed, f"evaluate/{start.name}", index),
-                noise,
+                poses,
                 disturbed,
                 self.time_limit,
                 self.link,
                 self.arm,
             )
-            for noise, disturbed in self.conditions()
+            for poses, disturbed in self.conditions()
             for start in self.starts()
             for index in range(self.episodes)
         ]
@@ -134,14 +138,14 @@ def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str
     """The report of all results, in the order of `Evaluation.jobs`."""
     remaining = iter(results)
     per_condition = len(evaluation.starts()) * evaluation.episodes
-    conditions = [
-        _summaries(evaluation, list(itertools.islice(remaining, per_condition))) for _ in evaluation.conditions()
-    ]
+    conditions = {
+        condition: _summaries(evaluation, list(itertools.islice(remaining, per_condition)))
+        for condition in evaluation.conditions()
+    }
     content: dict[str, Any] = {
         "controller": evaluation.controller,
-        **conditions[0],
-        "noise_bound_m": evaluation.noises[0].bound,
-        "noise_kind": evaluation.noises[0].kind,
+        **conditions[evaluation.poses, False],
+        **evaluation.poses.description,
         "task": evaluation.task.spec.name,
         "task_sha256": evaluation.task.spec.digest,
         "sim_arm": evaluation.arm or evaluation.task.arm,
@@ -151,12 +155,10 @@ def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str
         "episodes": evaluation.episodes,
         "git_commit": git_commit(),
     }
-    if len(evaluation.noises) > 1:
-        content["noise"] = {
-            f"{noise.bound:g}": summary for noise, summary in zip(evaluation.noises, conditions, strict=False)
-        }
+    for varied, sources in evaluation.variants.items():
+        content[varied] = {key: conditions[poses, False] for key, poses in sources.items()}
     if evaluation.disturbed:
-        content["disturbed"] = conditions[-1]
+        content["disturbed"] = conditions[evaluation.poses, True]
     return content
 
 
@@ -180,7 +182,7 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
         controller,
         job.start,
         job.seed,
-        job.noise,
+        job.poses,
         job.disturbed,
         job.time_limit,
         job.link,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import gymnasium
@@ -24,7 +24,7 @@ from roman_moe.core.outcome import Outcome
 from roman_moe.core.tasks import SHIPPED, known_tasks, load_spec
 from roman_moe.sim.episode import Episode, Streams
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import PoseSource, TruthPoses
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.render import Renderer
 from roman_moe.sim.reward import TaskReward, potential
@@ -33,7 +33,7 @@ from roman_moe.sim.viewer import Viewer
 from roman_moe.sim.world import World
 
 Observation = NDArray[np.float32]
-Quality = TypeVar("Quality", PoseNoise, LinkQuality, TaskReward)
+Kind = TypeVar("Kind")
 
 NOISE_BOUND = 0.005  # [m] the level of ROMAN's shipped scenes
 PICTURE_SIZE = (640, 480)
@@ -42,7 +42,7 @@ PICTURE_SIZE = (640, 480)
 class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     """One kind of start of a task.
 
-    Observations are raw features in SI units through the pose noise, (n,); actions are the task's, (m,). The
+    Observations are raw features in SI units as the pose source gives them, (n,); actions are the task's, (m,). The
     reward is 1 when the episode is solved, else 0, unless another one is asked for. An episode is terminated when it is
     solved or lost and truncated at its time limit. `info["outcome"]` says which, and `info["is_success"]` whether it is
     solved. The true scene is `env.world.state`.
@@ -54,7 +54,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self,
         start: Start,
         features: Sequence[str],
-        noise: PoseNoise | Sequence[PoseNoise] | None = None,
+        poses: PoseSource | Sequence[PoseSource] | None = None,
         render_mode: str | None = None,
         reward: TaskReward | None = None,
         disturbed_share: float = 0.0,
@@ -67,8 +67,8 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         Args:
             start: where its episodes begin.
             features: observed ones, in order.
-            noise: of the observed object positions; one of several is drawn for each episode; ROMAN's 5 mm bound if
-                None.
+            poses: what gives the observed object poses; one of several is drawn for each episode; the true ones with
+                ROMAN's noise of 5 mm if None.
             render_mode: "rgb_array" for pictures, "human" for MuJoCo's viewer, which needs a display.
             reward: what a step earns; 1 for success if None.
             disturbed_share: of the episodes that meet a disturbance.
@@ -86,7 +86,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.metadata = {**self.metadata, "render_fps": round(self.world.control_rate)}
         self.start = start
         self.features = tuple(features)
-        self.noises = _kinds(PoseNoise, PoseNoise(NOISE_BOUND) if noise is None else noise)
+        self.poses = _kinds(TruthPoses, TruthPoses(NOISE_BOUND) if poses is None else poses)
         (self.reward,) = _kinds(TaskReward, TaskReward() if reward is None else reward)
         self.disturbed_share = disturbed_share
         self.handed_over_share = handed_over_share
@@ -111,7 +111,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             self.world,
             dataclasses.replace(self.start, handed_over=handed_over),
             Streams.shared(rng),
-            noise=self.noises[rng.integers(len(self.noises))],
+            poses=self.poses[rng.integers(len(self.poses))],
             disturbed=bool(rng.random() < self.disturbed_share),
             link=self.links[rng.integers(len(self.links))],
             time_limit=self.time_limit,
@@ -190,7 +190,7 @@ class ScenarioEnv(TaskEnv):
         super().__init__(loaded.start(number), feature_layout(loaded.spec).names, **kwargs)
 
 
-def _kinds(kind: type[Quality], given: Quality | Mapping[str, Any] | Sequence[Any]) -> tuple[Quality, ...]:
+def _kinds(kind: Callable[..., Kind], given: Kind | Mapping[str, Any] | Sequence[Any]) -> tuple[Kind, ...]:
     """One or several of a dataclass, each of which may be a mapping, as in an EnvSpec that comes from JSON."""
     several = given if isinstance(given, Sequence) else (given,)
     return tuple(kind(**one) if isinstance(one, Mapping) else one for one in several)

@@ -1,9 +1,9 @@
 """One episode: the loop that evaluation, collection, the Gymnasium environments and the simulated arm's node drive.
 
-The trajectory follows from (controller, start, seed, noise, disturbed or not, link) alone: the start is drawn from
-`default_rng([seed, 0])`, the noise from `default_rng([seed, 1])`, one draw a scene in tick order, a disturbance from
-`default_rng([seed, 3])` and what gets lost from `default_rng([seed, 4])`. The ROS graph in lockstep draws the same; it
-knows no link.
+The trajectory follows from (controller, start, seed, pose source, disturbed or not, link) alone: the start is drawn
+from `default_rng([seed, 0])`, the noise from `default_rng([seed, 1])`, one draw a scene in tick order, a disturbance
+from `default_rng([seed, 3])` and what gets lost from `default_rng([seed, 4])`. The ROS graph in lockstep draws the
+same; it knows no link.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.sim.disturbance import Disturber
 from roman_moe.sim.judge import Judge
 from roman_moe.sim.link import GOOD_LINK, CommandLink, LinkQuality
-from roman_moe.sim.noise import NO_NOISE, PoseNoise
+from roman_moe.sim.pose_source import TRUTH, PoseSource
 from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
 
@@ -111,7 +111,7 @@ class Episode:
         start: Start,
         streams: Streams,
         *,
-        noise: PoseNoise = NO_NOISE,
+        poses: PoseSource = TRUTH,
         disturbed: bool = False,
         time_limit: float = math.inf,
         link: LinkQuality = GOOD_LINK,
@@ -119,6 +119,7 @@ class Episode:
         """Begin it: the world is reset.
 
         Args:
+            poses: what gives the object poses of its scenes.
             disturbed: whether it meets a disturbance.
             time_limit: after which it ends as lost [s], if that is sooner than the task's own.
             link: how well the commands get through to the arm.
@@ -127,8 +128,7 @@ class Episode:
         self.start = start
         self.state = world.reset(start, streams.start)
         self.outcome = Outcome.RUNNING
-        self._noise = noise
-        self._streams = streams
+        self._sensor = poses.open(world, streams)
         self._scene: SceneState | None = None
         self._time_limit = time_limit
         self._judge = Judge(start)
@@ -137,9 +137,9 @@ class Episode:
 
     @property
     def scene(self) -> SceneState:
-        """The present tick's state as a noisy pose source sees it: one draw a tick, at the first look."""
+        """The present tick's state as the pose source gives it: measured once a tick, at the first look."""
         if self._scene is None:
-            self._scene = self._noise.apply(self.state, self._streams.noise)
+            self._scene = self._sensor.measure(self.state)
         return self._scene
 
     @property
@@ -179,7 +179,7 @@ def run_episode(
     controller: Driver,
     start: Start,
     seed: int,
-    noise: PoseNoise,
+    poses: PoseSource,
     disturbed: bool = False,
     time_limit: float = math.inf,
     link: LinkQuality = GOOD_LINK,
@@ -189,10 +189,10 @@ def run_episode(
 
     Args:
         seed: of all its draws, `Streams.of_seed`.
-        on_tick: called each tick with the scene as the noise leaves it and the controller's answer.
+        on_tick: called each tick with the scene as the pose source gives it and the controller's answer.
     """
     episode = Episode(
-        world, start, Streams.of_seed(seed), noise=noise, disturbed=disturbed, time_limit=time_limit, link=link
+        world, start, Streams.of_seed(seed), poses=poses, disturbed=disturbed, time_limit=time_limit, link=link
     )
     controller.reset()
     while episode.outcome is Outcome.RUNNING:

@@ -13,14 +13,14 @@ from worlds import TASK
 from roman_moe.cli.main import main
 from roman_moe.demos.dataset import write_spec
 from roman_moe.evaluation.collect import Collection, Group, demonstrate
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 
 
 @pytest.fixture
 def arguments(tmp_path):
     """Options of a training of seconds, with real demonstrations."""
     write_spec(tmp_path / "demos", ROMAN)
-    collection = Collection(TASK, tmp_path / "demos", 2, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0)
+    collection = Collection(TASK, tmp_path / "demos", 2, 0, TruthPoses(0.005), 0.0, 0.0, 0.0, seed=0)
     group = Group("button", TASK.start("button"), 2)
     assert all(demonstrate(group.attempt(collection, index, "0123abc")).success for index in range(2))
     recipe = tmp_path / "recipe.yaml"

@@ -27,7 +27,7 @@ from roman_moe.evaluation import collect as module
 from roman_moe.evaluation.collect import Collection, Group, PerturbedController, bursts, collect
 from roman_moe.sim.episode import EpisodeResult
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 
 
 def small(out: Path, **changes: object) -> Collection:
@@ -36,7 +36,7 @@ def small(out: Path, **changes: object) -> Collection:
         out,
         2,
         1,
-        PoseNoise(0.005),
+        TruthPoses(0.005),
         perturbation=0.0,
         disturbed_share=0.0,
         poor_link_share=0.0,
@@ -95,7 +95,7 @@ def test_an_episode_says_where_it_comes_from_and_answers_every_scene(tmp_path, q
 
 
 def test_disturbed_commands_leave_the_recorded_answer_clean(tmp_path, quick):
-    collect(small(tmp_path, perturbation=0.4, noise=PoseNoise(0.0), episodes=1, gate_episodes=0))
+    collect(small(tmp_path, perturbation=0.4, poses=TruthPoses(0.0), episodes=1, gate_episodes=0))
     episode = read_episode(tmp_path / "button" / "episode_000", ROMAN)
     assert episode.meta.perturbation == 0.4
     oracle, disturbed = TASK.skills["button"], 0
@@ -119,7 +119,7 @@ def test_an_episode_over_a_poor_link_says_so_and_keeps_the_oracles_answers(tmp_p
     monkeypatch.setattr(module, "groups", lambda collection: [Group("push", TASK.start("push"), 1)])
     oracle, rests = TASK.skills["push"], []
     for share, link in ((0.0, (0, 0.0)), (1.0, (1, 0.3))):
-        collect(small(tmp_path / f"{share}", poor_link_share=share, noise=PoseNoise(0.0)))
+        collect(small(tmp_path / f"{share}", poor_link_share=share, poses=TruthPoses(0.0)))
         episode = read_episode(tmp_path / f"{share}" / "push" / "episode_000", ROMAN)
         assert (episode.meta.delay, episode.meta.lost_share) == link
         for state, answer in zip(episode.states, episode.answers, strict=True):

@@ -21,7 +21,7 @@ from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
 from roman_moe.evaluation.statistics import summarize, wilson_interval
 from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TRUTH, TruthPoses
 from roman_moe.sim.world import World
 
 KEYS = {"episodes", "successes", "rate", "ci95", "median_time_s", "p95_time_s", "failures", "seeds", "failed_seeds"}
@@ -111,7 +111,7 @@ def test_an_episode_follows_from_its_seed(lab):
             OracleController(TASK, "button"),
             TASK.start("button"),
             seed,
-            PoseNoise(0.005),
+            TruthPoses(0.005),
             on_tick=lambda scene, step: sent.append(step.command.linear_velocity),
         )
         return result, np.array(sent)
@@ -125,11 +125,11 @@ def test_an_episode_follows_from_its_seed(lab):
 
 def test_a_controller_sees_noise_within_the_bound_unless_it_reads_the_truth(lab):
     still, start = Still(), TASK.start("push")
-    result = run_episode(lab, still, start, 5, PoseNoise(0.005))
+    result = run_episode(lab, still, start, 5, TruthPoses(0.005))
     assert (result.outcome, result.time_s) == ("time_limit", 80.0)
     noisy = np.array(still.scenes)
     still.reads_truth = True
-    run_episode(lab, still, start, 5, PoseNoise(0.005))
+    run_episode(lab, still, start, 5, TruthPoses(0.005))
     noise = noisy - np.array(still.scenes)
     assert np.abs(noise).max() <= 0.005 + 1e-12
     assert noise.std() == pytest.approx(0.005 / 3, rel=0.05)
@@ -143,7 +143,7 @@ def test_a_disturbed_episode_follows_from_its_seed_and_is_the_undisturbed_one_un
             OracleController(TASK, "push"),
             TASK.start("push"),
             7,
-            PoseNoise(0.005),
+            TruthPoses(0.005),
             disturbed=disturbed,
             on_tick=lambda scene, step: seen.append(scene.object_positions),
         )
@@ -163,25 +163,27 @@ def test_a_disturbed_episode_follows_from_its_seed_and_is_the_undisturbed_one_un
 
 
 def test_an_episode_that_is_cut_short_is_lost(lab):
-    result = run_episode(lab, Still(), TASK.start("push"), 5, PoseNoise(0.0), time_limit=1.5)
+    result = run_episode(lab, Still(), TASK.start("push"), 5, TruthPoses(0.0), time_limit=1.5)
     assert (result.outcome, result.time_s) == ("time_limit", 1.5)
-    whole = run_episode(lab, OracleController(TASK, "button"), TASK.start("button"), 5, PoseNoise(0.0), time_limit=30.0)
+    whole = run_episode(lab, OracleController(TASK, "button"), TASK.start("button"), 5, TRUTH, time_limit=30.0)
     assert whole.success
 
 
 def test_every_condition_has_the_same_starts_and_seeds():
-    noises = [PoseNoise(bound) for bound in (0.0, 0.005, 0.02)]
-    evaluation = Evaluation("oracle", TASK, [0], ["push"], 3, noises, seed=3, disturbed=True)
+    noises = {"noise": {str(bound): TruthPoses(bound) for bound in (0.0, 0.005, 0.02)}}
+    evaluation = Evaluation("oracle", TASK, [0], ["push"], 3, TRUTH, seed=3, disturbed=True, variants=noises)
     episodes: dict[tuple[float, bool], list[tuple[str, int]]] = {}
     for job in evaluation.jobs():
-        episodes.setdefault((job.noise.bound, job.disturbed), []).append((job.start.name, job.seed))
+        episodes.setdefault((job.poses.noise_bound, job.disturbed), []).append((job.start.name, job.seed))
     assert list(episodes) == [(0.0, False), (0.005, False), (0.02, False), (0.0, True)]
     assert len(set(map(tuple, episodes.values()))) == 1
     assert len(set(episodes[0.0, False])) == 6
 
 
 def test_every_condition_is_reported_under_its_own_key():
-    evaluation = Evaluation("x", TASK, [0], ["push"], 2, [PoseNoise(0.005), PoseNoise(0.02)], seed=3, disturbed=True)
+    poses, noisier = TruthPoses(0.005), TruthPoses(0.02)
+    noises = {"noise": {"0.005": poses, "0.02": noisier}}
+    evaluation = Evaluation("x", TASK, [0], ["push"], 2, poses, seed=3, disturbed=True, variants=noises)
     solved = iter([2, 1, 0, 2, 1, 0])  # of two episodes, start by start within each condition
     results = []
     for jobs in zip(*[iter(evaluation.jobs())] * 2, strict=True):
@@ -203,7 +205,7 @@ def test_every_condition_is_reported_under_its_own_key():
 
 
 def test_the_commands_go_over_the_link_that_was_asked_for_and_the_report_says_so():
-    evaluation = Evaluation("oracle", TASK, [], ["button"], 2, [PoseNoise(0.005)], seed=3, time_limit=12.0)
+    evaluation = Evaluation("oracle", TASK, [], ["button"], 2, TruthPoses(0.005), seed=3, time_limit=12.0)
     for link, solved in ((GOOD_LINK, 2), (LinkQuality(2, 0.1), 2), (LinkQuality(0, 1.0), 0), (LinkQuality(300), 0)):
         content = evaluate(dataclasses.replace(evaluation, link=link))
         assert content["skills"]["button"]["successes"] == solved, link
@@ -224,8 +226,10 @@ def test_a_tables_title_says_how_the_commands_got_through(late, lost, title):
 
 
 def test_the_report_does_not_depend_on_the_number_of_workers():
-    noises = [PoseNoise(0.005), PoseNoise(0.0)]
-    evaluation = Evaluation("oracle", TASK, [0], ["button"], 2, noises, seed=3, disturbed=True)
+    noises = {"noise": {"0": TRUTH}}
+    evaluation = Evaluation(
+        "oracle", TASK, [0], ["button"], 2, TruthPoses(0.005), seed=3, disturbed=True, variants=noises
+    )
     reports = [evaluate(dataclasses.replace(evaluation, workers=workers)) for workers in (1, 2)]
     assert reports[0] == reports[1]
     alone = evaluate(dataclasses.replace(evaluation, scenarios=[]))

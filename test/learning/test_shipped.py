@@ -7,7 +7,7 @@ from worlds import TASK, roman_world
 from roman_moe.evaluation.controllers import make_controller
 from roman_moe.sim.env import NOISE_BOUND
 from roman_moe.sim.episode import run_episode
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 
 BUNDLE = "models/roman"
 
@@ -19,7 +19,7 @@ def lab():
 
 def failures(lab, controller, start, seeds):
     """Episodes that were not solved, under README's noise. README measures 99.9 % and more of each kind."""
-    results = [run_episode(lab, controller, start, seed, PoseNoise(NOISE_BOUND)) for seed in seeds]
+    results = [run_episode(lab, controller, start, seed, TruthPoses(NOISE_BOUND)) for seed in seeds]
     return [result for result in results if not result.success]
 
 

@@ -34,7 +34,7 @@ from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.record import EpisodeRecord
 from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
 from roman_moe.sim.episode import run_episode as run_in_process
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import SimTask
 from roman_moe.sim.world import World
@@ -61,7 +61,7 @@ class InProcess:
             states.append(lab.physics_state())
             weights.append(step.weights)
 
-        noise = PoseNoise(NOISE)
+        noise = TruthPoses(NOISE)
         result = run_in_process(lab, controller, task.start(start), seed, noise, disturbed, on_tick=on_tick)
         return cls(result.outcome, np.array(states), np.array(weights))
 

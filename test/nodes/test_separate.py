@@ -23,8 +23,8 @@ from roman_moe.nodes.base.environment import DOMAIN
 from roman_moe.nodes.base.process import PARENT_VARIABLE
 from roman_moe.nodes.bringup.bringup import Graph, Tick, running_graph
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
-from roman_moe.sim.episode import NOISE_STREAM, START_STREAM, generator
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.episode import Streams
+from roman_moe.sim.pose_source import TruthPoses
 
 START = 300.0  # [s] for a dozen processes; only a hang reaches it
 
@@ -84,11 +84,12 @@ def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -
         assert not shared_memory_of(processes.values())
     assert not any(is_alive(process) for process in processes.values())
 
-    lab, controller, noise = roman_world(), Controller(load_bundle(bundle)), PoseNoise(0.005)
-    state, rng = lab.reset(TASK.start(6), generator(7, START_STREAM)), generator(7, NOISE_STREAM)
+    lab, controller, streams = roman_world(), Controller(load_bundle(bundle)), Streams.of_seed(7)
+    state = lab.reset(TASK.start(6), streams.start)
+    sensor = TruthPoses(0.005).open(lab, streams)
     compared = 0
     while state.stamp_ns <= max(ticks):  # the first ticks may have been over before their topics found this process
-        step = controller.step(noise.apply(state, rng))
+        step = controller.step(sensor.measure(state))
         if state.stamp_ns in ticks:
             np.testing.assert_array_equal(ticks[state.stamp_ns].weights, step.weights, err_msg=str(state.stamp_ns))
             compared += 1

@@ -15,7 +15,8 @@ from roman_moe.nodes.arms.pose_source import PoseSource
 from roman_moe.nodes.base.node import FUTURE, MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
 from roman_moe.nodes.control.observer import LATE_POSES, Observer
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.episode import Streams
+from roman_moe.sim.pose_source import TruthPoses, TruthSensor
 from roman_moe.wire.codec import decode_scene
 
 TICK_NS = 50_000_000
@@ -46,7 +47,7 @@ def test_noise_is_drawn_as_the_in_process_episode_draws_it(rig: Rig) -> None:
 
 def _noise(rng: np.random.Generator) -> Any:
     blank = decode_hand(hand(0)).with_poses(decode_poses(poses(0, np.zeros_like(POSITIONS))))
-    return PoseNoise(0.01).apply(blank, rng).object_positions
+    return TruthSensor(TruthPoses(0.01), ROMAN, Streams.shared(rng)).measure(blank).object_positions
 
 
 def test_a_scene_is_the_hand_and_poses_of_one_stamp(rig: Rig) -> None:

@@ -15,13 +15,13 @@ from worlds import TASK
 import roman_moe.sim.env
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.sim.link import LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.reward import TaskReward
 
 assert roman_moe.sim.env  # imported for its registrations
 
 CHOSEN = {
-    "noise": [PoseNoise(0.0), PoseNoise(0.01, "gaussian")],
+    "poses": [TruthPoses(0.0), TruthPoses(0.01, "gaussian")],
     "reward": TaskReward(2.0, 1.0),
     "links": LinkQuality(1, 0.2),
     "disturbed_share": 1.0,
@@ -116,7 +116,7 @@ def test_an_import_alone_registers():
 
 
 def test_the_oracle_earns_the_reward_once_at_the_end():
-    env = gymnasium.make("roman/button-v0", noise=PoseNoise(0.0)).unwrapped
+    env = gymnasium.make("roman/button-v0", poses=TruthPoses(0.0)).unwrapped
     env.reset(seed=3)
     oracle, rewards, done = TASK.skills["button"], [], False
     while not done:
@@ -147,7 +147,7 @@ def test_an_episode_is_truncated_at_a_shorter_time_limit_too():
 
 
 def test_one_of_several_noises_is_drawn_for_a_whole_episode():
-    env = gymnasium.make("roman/push-v0", noise=[PoseNoise(0.0), PoseNoise(0.02)]).unwrapped
+    env = gymnasium.make("roman/push-v0", poses=[TruthPoses(0.0), TruthPoses(0.02)]).unwrapped
     columns, kinds = feature_indices(env.features), set()
     for seed in range(12):
         observations = [env.reset(seed=seed)[0]]

@@ -10,7 +10,7 @@ from worlds import TASK, roman_world
 from roman_moe.core.action import hold
 from roman_moe.core.outcome import Outcome
 from roman_moe.sim.episode import Episode, Streams
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.world import World
 
 
@@ -20,7 +20,7 @@ def world() -> World:
 
 
 def begin(world: World, seed: int = 3, **options) -> Episode:
-    return Episode(world, TASK.start("push"), Streams.of_seed(seed), noise=PoseNoise(0.005), **options)
+    return Episode(world, TASK.start("push"), Streams.of_seed(seed), poses=TruthPoses(0.005), **options)
 
 
 def test_a_tick_has_one_scene_however_often_it_is_looked_at(world: World) -> None:

@@ -13,7 +13,7 @@ from roman_moe.evaluation.controllers import make_controller
 from roman_moe.sim.env import SkillEnv
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.link import CommandLink, LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 
 TICK_NS = 50_000_000
 
@@ -69,7 +69,7 @@ def test_a_link_that_cannot_be_is_refused(delay, share, expected):
 
 def test_an_environment_draws_one_link_for_a_whole_episode():
     """The hand follows the first command at once, or three ticks later."""
-    env, kinds = SkillEnv("roman", "push", noise=PoseNoise(0.0), links=(LinkQuality(0), LinkQuality(3))), set()
+    env, kinds = SkillEnv("roman", "push", poses=TruthPoses(0.0), links=(LinkQuality(0), LinkQuality(3))), set()
     for seed in range(12):
         env.reset(seed=seed)
         moved = []
@@ -89,7 +89,7 @@ def test_an_episode_over_a_poor_link_follows_from_its_seed():
             make_controller("oracle", TASK, "button"),
             TASK.start("button"),
             5,
-            PoseNoise(0.005),
+            TruthPoses(0.005),
             link=link,
             on_tick=lambda scene, step: (seen.append(scene.position("drop_zone")), hands.append(scene.hand_position)),
         )

@@ -1,4 +1,4 @@
-"""Noise of a pose source on observations that were recorded already, as `sim.noise.PoseNoise` would have added it."""
+"""Noise on observations that were recorded already, as `sim.pose_source.TruthPoses` would have added it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from roman_moe.learning.policies.geometry import Planar, object_columns, planar_features
-from roman_moe.sim.noise import NOISE_ARM
+from roman_moe.sim.pose_source import NOISE_ARM
 
 
 class ObservationNoise:

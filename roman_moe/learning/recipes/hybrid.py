@@ -25,7 +25,7 @@ from roman_moe.learning.recipes.cloning import (
     networks_of,
 )
 from roman_moe.sim.link import LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 
 SCHEDULES = ("together", "gail_after_cloning")
 PENALTIES = ("logit", "probability")
@@ -236,9 +236,9 @@ class EpisodesRecipe:
                 raise ValueError(f"{name} is {list(values)}: expected {expected}")
 
     @property
-    def noises(self) -> list[PoseNoise]:
-        """One a noise bound."""
-        return [PoseNoise(bound) for bound in self.noise_bounds]
+    def poses(self) -> list[TruthPoses]:
+        """A pose source a noise bound."""
+        return [TruthPoses(bound) for bound in self.noise_bounds]
 
     @property
     def links(self) -> list[LinkQuality]:
@@ -282,9 +282,9 @@ class ValidationRecipe(EpisodesRecipe):
         check_ranges(self, {"updates": COUNT, "episodes": COUNT, "enough": Range(0, COUNT.most)})
 
     @property
-    def combinations(self) -> list[tuple[PoseNoise, LinkQuality]]:
+    def combinations(self) -> list[tuple[TruthPoses, LinkQuality]]:
         """Every noise over every link; a start's episodes meet them in turn."""
-        return [(noise, link) for link in self.links for noise in self.noises]
+        return [(poses, link) for link in self.links for poses in self.poses]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from roman_moe.learning.runs.run import BUNDLE, RECIPE, RECORD, Run, new_record,
 from roman_moe.learning.runs.trainer import TrainingJob, load_best, train_network
 from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.task import SimTask
 
 _FROM_SCRATCH = {"warm_start": False, "cloning": {"strength": 0.0}}
@@ -73,7 +73,7 @@ class Study:
         seeds: how many; 0, 1, 2, ...
         episodes: of each scenario, for each seed.
         scenarios: to evaluate.
-        noise: of the evaluation.
+        poses: what gives the object poses of the evaluation.
         link: of the evaluation: how well commands get through to the arm.
         time_limit: after which an episode of the evaluation counts as lost [s].
         budget: share of the recipe's environment steps, and of the annealing, that every method gets.
@@ -87,7 +87,7 @@ class Study:
     seeds: int
     episodes: int
     scenarios: Sequence[int]
-    noise: PoseNoise
+    poses: TruthPoses
     link: LinkQuality = GOOD_LINK
     time_limit: float = 240.0
     budget: float = 1.0
@@ -120,7 +120,7 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
         "methods": {method: _pooled(found) for method, found in reports.items()},
         "seeds": study.seeds,
         "episodes": study.episodes,
-        "noise_bound_m": study.noise.bound,
+        "noise_bound_m": study.poses.noise_bound,
         "delay_ticks": study.link.delay,
         "lost_share": study.link.lost_share,
         "time_limit_s": study.time_limit,
@@ -170,7 +170,7 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
                 out=out,
                 episodes=networks[skill].demonstrations,
                 gate_episodes=networks[GATE].demonstrations,
-                noise=PoseNoise(0.005),
+                poses=TruthPoses(0.005),
                 perturbation=0.5,
                 disturbed_share=1.0,
                 poor_link_share=0.5,
@@ -202,7 +202,7 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
 def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
     folder = study.folder / method / f"seed_{seed}"
     link = study.link
-    asked = [list(study.scenarios), study.episodes, study.noise.bound, link.delay, link.lost_share, study.time_limit]
+    asked = [list(study.scenarios), study.episodes, study.poses.noise_bound, link.delay, link.lost_share, study.time_limit]
     recipe = _recipe(study, method)
     if method == MONOLITHIC:
         recipe = _monolithic(recipe)
@@ -225,7 +225,7 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
         scenarios=study.scenarios,
         skills=(),
         episodes=study.episodes,
-        noises=[study.noise],
+        poses=study.poses,
         seed=seed + EVALUATION_SEED,
         workers=study.workers,
         time_limit=study.time_limit,

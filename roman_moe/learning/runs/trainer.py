@@ -315,7 +315,7 @@ class _Trainer:
             return TaskEnv(
                 start,
                 features,
-                recipe.practice.noises,
+                recipe.practice.poses,
                 reward=reward,
                 disturbed_share=recipe.practice.disturbed_share,
                 time_limit=recipe.practice.time_limit,
@@ -338,12 +338,12 @@ class _Trainer:
             jobs = []
             for index in range(recipe.episodes):
                 start = job.starts[index % len(job.starts)]
-                noise, link = recipe.combinations[index // len(job.starts) % len(recipe.combinations)]
+                poses, link = recipe.combinations[index // len(job.starts) % len(recipe.combinations)]
                 disturbed = falls_on(index, recipe.disturbed_share)
                 turn = index // len(job.starts) // len(recipe.combinations)  # each meets every noise, link, disturbance
                 start = dataclasses.replace(start, handed_over=falls_on(turn, recipe.handed_over_share))
                 seed = episode_seed(job.seed, f"validate/{start.name}", index)
-                jobs.append(EpisodeJob(str(controller), start, seed, noise, disturbed, recipe.time_limit, link))
+                jobs.append(EpisodeJob(str(controller), start, seed, poses, disturbed, recipe.time_limit, link))
             results = dict(run_jobs(run_job, jobs, job.workers))
         ticks = sum(round(result.time_s * job.rates.control_rate) for result in results.values())
         return [results[index] for index in range(len(jobs))], ticks

@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from roman_moe.core.state import ObjectPoses, begins_anew
 from roman_moe.nodes.base.diagnostics import OK
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import OBJECT_POSES, TRUTH_POSES
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.episode import Streams
+from roman_moe.sim.pose_source import TruthPoses, TruthSensor
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class PoseSource(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, PoseSourceParameters)
-        self._noise = PoseNoise(self._settings.noise_bound if self._settings.noisy else 0.0)
+        self._source = TruthPoses(self._settings.noise_bound if self._settings.noisy else 0.0)
 
     def configure(self) -> None:
         """Learn the task."""
@@ -53,7 +52,8 @@ class PoseSource(RomanNode):
         self.listen_poses(TRUTH_POSES, self._spec, self._on_truth)
 
     def _begin_episode(self) -> None:
-        self._rng = np.random.default_rng([self._settings.seed + self._episode, 1])
+        streams = Streams.of_seed(self._settings.seed + self._episode)
+        self._sensor = TruthSensor(self._source, self._spec, streams)
         self._stamp = -1
 
     def _on_truth(self, truth: ObjectPoses) -> None:
@@ -64,7 +64,7 @@ class PoseSource(RomanNode):
             self._episode += 1
             self._begin_episode()
         if truth.stamp_ns != self._stamp:
-            self._poses = self._noise.apply_to(self._spec, truth, self._rng)
+            self._poses = self._sensor.measure_poses(truth)
             self._stamp = truth.stamp_ns
             self.diagnostics.state(OK, "giving poses")
         self._publish(self._poses)

@@ -16,7 +16,7 @@ from roman_moe.core.spec import read_spec
 from roman_moe.core.state import SceneState, rotated, upright
 from roman_moe.learning.algorithms.noise import ObservationNoise
 from roman_moe.learning.policies.geometry import object_columns, planar_features
-from roman_moe.sim.noise import NOISE_ARM
+from roman_moe.sim.pose_source import NOISE_ARM
 
 
 @pytest.fixture

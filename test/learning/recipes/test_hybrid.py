@@ -22,7 +22,7 @@ from roman_moe.learning.recipes.hybrid import (
     load_hybrid_recipe,
 )
 from roman_moe.sim.link import LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 
 
 @pytest.mark.parametrize("name", ("fast", "paper"))
@@ -147,5 +147,5 @@ def test_a_budget_scales_the_steps_of_every_network_alone():
 def test_validation_has_every_noise_over_every_link():
     validation = ValidationRecipe(noise_bounds=(0.005, 0.02), delays=(0, 1), lost_shares=(0.0, 0.3))
     met = validation.combinations
-    assert len(met) == len({(noise.bound, link.delay, link.lost_share) for noise, link in met}) == 8
-    assert met[0] == (PoseNoise(0.005), LinkQuality(0, 0.0))
+    assert len(met) == len({(poses.noise_bound, link.delay, link.lost_share) for poses, link in met}) == 8
+    assert met[0] == (TruthPoses(0.005), LinkQuality(0, 0.0))

@@ -23,12 +23,12 @@ from roman_moe.learning.runs import ablate
 from roman_moe.learning.runs.ablate import Study
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
 from roman_moe.sim.link import LinkQuality
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 
 
 def study_of(folder: Path, recipe: HybridRecipe | None = None, **changes: object) -> Study:
     recipe = recipe or load_hybrid_recipe(config_path("training/fast.yaml"), ROMAN)
-    values = {"methods": ["hybrid"], "seeds": 1, "episodes": 1, "scenarios": [0], "noise": PoseNoise(0.005)}
+    values = {"methods": ["hybrid"], "seeds": 1, "episodes": 1, "scenarios": [0], "poses": TruthPoses(0.005)}
     return Study(TASK, folder, recipe, **{**values, **changes})
 
 

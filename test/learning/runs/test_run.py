@@ -22,7 +22,7 @@ from roman_moe.evaluation.collect import Collection, collect
 from roman_moe.learning.recipes.hybrid import HybridRecipe
 from roman_moe.learning.runs.run import Run, bundle_of, curves, new_record, train_run, write_description
 from roman_moe.learning.runs.trainer import train_network
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 
 
 def quick_recipe(**changes: object) -> HybridRecipe:
@@ -34,7 +34,7 @@ def quick_recipe(**changes: object) -> HybridRecipe:
 @pytest.fixture(scope="module")
 def whole_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demos")
-    collect(Collection(TASK, folder, 1, 1, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=0))
+    collect(Collection(TASK, folder, 1, 1, TruthPoses(0.005), 0.0, 0.0, 0.0, seed=0))
     return folder
 
 
@@ -93,7 +93,7 @@ def test_a_run_is_neither_overwritten_nor_continued_as_another(run, changes, res
 
 
 def test_a_run_is_not_continued_with_other_demonstrations(run, tmp_path):
-    collect(Collection(TASK, tmp_path / "demos", 1, 0, PoseNoise(0.005), 0.0, 0.0, 0.0, seed=1))
+    collect(Collection(TASK, tmp_path / "demos", 1, 0, TruthPoses(0.005), 0.0, 0.0, 0.0, seed=1))
     other = Run(TASK, run.folder, run.recipe, tmp_path / "demos", run.seed)
     with pytest.raises(ConfigError, match="was begun with other demonstrations of button"):
         train_run(other, ["button"], resume=True)

@@ -11,7 +11,7 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.action import hold
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import START_STREAM, generator, run_episode
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
@@ -35,7 +35,7 @@ def oracle(start: Start) -> OracleController:
 @pytest.mark.parametrize("name", STARTS)
 def test_the_demonstrators_solve_every_start(world: World, name: str) -> None:
     start = TASK.start(name)
-    results = [run_episode(world, oracle(start), start, seed, PoseNoise(0.0)) for seed in range(3)]
+    results = [run_episode(world, oracle(start), start, seed, TruthPoses(0.0)) for seed in range(3)]
     assert [result.outcome for result in results] == ["success"] * 3
 
 

@@ -11,7 +11,7 @@ from roman_moe.core.outcome import Outcome
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.motions import leading_skill
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.tasks.roman.button import PRESS_SPEED
 
 
@@ -23,7 +23,7 @@ def lab():
 @pytest.mark.parametrize("skill", SKILLS)
 def test_each_skill_is_solved(lab, skill):
     for seed in range(3):
-        result = run_episode(lab, OracleController(TASK, skill), TASK.start(skill), seed, PoseNoise(0.0))
+        result = run_episode(lab, OracleController(TASK, skill), TASK.start(skill), seed, TruthPoses(0.0))
         assert result.success, (seed, result)
 
 
@@ -37,14 +37,14 @@ def test_each_scenario_is_solved_skill_after_skill(lab, scenario):
             led.append(skill)
 
     result = run_episode(
-        lab, OracleController(TASK), TASK.start(scenario), 1000 + scenario, PoseNoise(0.0), on_tick=note
+        lab, OracleController(TASK), TASK.start(scenario), 1000 + scenario, TruthPoses(0.0), on_tick=note
     )
     assert result.success, result
     assert led == list(TASK.start(scenario).skills)
 
 
 def test_noise_for_others_does_not_change_what_the_oracle_does(lab):
-    results = [run_episode(lab, OracleController(TASK), TASK.start(1), 5, PoseNoise(bound)) for bound in (0.0, 0.02)]
+    results = [run_episode(lab, OracleController(TASK), TASK.start(1), 5, TruthPoses(bound)) for bound in (0.0, 0.02)]
     assert results[0] == results[1]
 
 
@@ -76,7 +76,7 @@ def test_an_arm_that_does_nothing_runs_into_the_time_limit(lab):
             step.command.linear_velocity[:] = 0.0
             return step
 
-    assert run_episode(lab, Idle(TASK, "button"), TASK.start("button"), 0, PoseNoise(0.0)).outcome == "time_limit"
+    assert run_episode(lab, Idle(TASK, "button"), TASK.start("button"), 0, TruthPoses(0.0)).outcome == "time_limit"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_rack_that_is_thrown_away_ends_the_episode_for_its_own_reason(lab, thr
                 lab.data.joint("rack").qpos[:] = thrown_to
             return super().step(state)
 
-    result = run_episode(lab, Thrown(TASK, "push"), TASK.start("push"), 0, PoseNoise(0.0))
+    result = run_episode(lab, Thrown(TASK, "push"), TASK.start("push"), 0, TruthPoses(0.0))
     assert (result.outcome, result.time_s) == (outcome.value, pytest.approx(1.05))
 
 

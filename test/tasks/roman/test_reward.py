@@ -13,7 +13,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.env import ScenarioEnv, SkillEnv
 from roman_moe.sim.episode import run_episode
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.reward import TaskReward, completion, potential
 
 
@@ -30,7 +30,7 @@ def potentials(lab, start, seed):
         OracleController(TASK, start.skill),
         start,
         seed,
-        PoseNoise(0.0),
+        TruthPoses(0.0),
         on_tick=lambda scene, step: values.append(potential(TASK, lab.state, start.skill)),
     )
     assert result.success

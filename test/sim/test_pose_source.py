@@ -8,7 +8,8 @@ from specs import FLAGS, OBJECTS, ROMAN
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import SceneState
-from roman_moe.sim.noise import PoseNoise
+from roman_moe.sim.episode import Streams
+from roman_moe.sim.pose_source import TruthPoses, TruthSensor
 
 
 def scene():
@@ -25,18 +26,18 @@ def scene():
     )
 
 
-def draws(noise, count=4000, seed=0):
-    rng, state = np.random.default_rng(seed), scene()
-    return np.array([noise.apply(state, rng).object_positions - state.object_positions for _ in range(count)])
+def draws(poses, count=4000, seed=0):
+    state, sensor = scene(), TruthSensor(poses, ROMAN, Streams.of_seed(seed))
+    return np.array([sensor.measure(state).object_positions - state.object_positions for _ in range(count)])
 
 
 @given(bound=st.floats(0.0, 0.05), seed=st.integers(0, 2**32 - 1))
 def test_clipped_noise_never_passes_its_bound(bound, seed):
-    assert np.abs(draws(PoseNoise(bound), 20, seed)).max() <= bound + 1e-12
+    assert np.abs(draws(TruthPoses(bound), 20, seed)).max() <= bound + 1e-12
 
 
 def test_sigma_is_a_third_of_the_level_and_white():
-    noise = draws(PoseNoise(0.006))
+    noise = draws(TruthPoses(0.006))
     assert noise.std() == pytest.approx(0.002, rel=0.02)
     assert abs(noise.mean()) < 1e-4
     flat = noise.reshape(len(noise), -1)
@@ -46,12 +47,12 @@ def test_sigma_is_a_third_of_the_level_and_white():
 
 
 def test_gaussian_noise_has_tails_that_clipped_noise_has_not():
-    assert np.abs(draws(PoseNoise(0.006, "gaussian"))).max() > 0.006
+    assert np.abs(draws(TruthPoses(0.006, "gaussian"))).max() > 0.006
 
 
 def test_only_object_positions_change():
     state = scene()
-    noisy = PoseNoise(0.01).apply(state, np.random.default_rng(0))
+    noisy = TruthSensor(TruthPoses(0.01), ROMAN, Streams.of_seed(0)).measure(state)
     for name in ("hand_position", "hand_velocity", "finger_forces", "flags", "object_valid", "object_ages"):
         np.testing.assert_array_equal(getattr(noisy, name), getattr(state, name))
     assert (noisy.stamp_ns, noisy.finger_opening) == (state.stamp_ns, state.finger_opening)
@@ -60,9 +61,9 @@ def test_only_object_positions_change():
 @pytest.mark.parametrize("bound", (-0.001, float("nan"), float("inf")))
 def test_a_bound_that_is_no_length_is_refused(bound):
     with pytest.raises(ConfigError, match="noise bound"):
-        PoseNoise(bound)
+        TruthPoses(bound)
 
 
 def test_an_unknown_kind_is_refused_with_what_there_is():
     with pytest.raises(ConfigError, match="'uniform'.*clipped, gaussian"):
-        PoseNoise(0.005, "uniform")
+        TruthPoses(0.005, "uniform")
