@@ -6,7 +6,6 @@ Everything is tried as an episode would: nothing here knows what a skill is abou
 from __future__ import annotations
 
 import inspect
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from roman_moe.core.spec import TASK_FILE
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.pose_source import TruthPoses
-from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.registry import load_sim_task, naming_place
 from roman_moe.sim.render import Renderer
 from roman_moe.sim.task import SimSkill, SimTask, Start, Vector, When
 from roman_moe.sim.world import World
@@ -76,21 +75,16 @@ def check_task(folder: Path, episodes: int, arm: str = "", on_step: Callable[[st
     for start in starts:
         on_step(f"demonstrations of {start.name}")
         problems += list(_guarded(task, lambda start=start: _demonstrations(world, start, episodes)))  # type: ignore[misc]
-    return problems
+    return list(dict.fromkeys(problems))  # several starts find the same one
 
 
 def _guarded(task: SimTask, find: Callable[[], Problems]) -> Problems:
     """What the user's own code raises, as a problem with file and line."""
     try:
-        yield from find()
+        with naming_place(task.folder):
+            yield from find()
     except RomanError as error:
         yield str(error)
-    except Exception as error:
-        trace = traceback.extract_tb(error.__traceback__)
-        frames = [frame for frame in trace if Path(frame.filename).is_relative_to(task.folder)]
-        if not frames:
-            raise
-        yield f"{frames[-1].filename}, line {frames[-1].lineno}: {type(error).__name__}: {error}"
 
 
 def _sites(task: SimTask) -> Problems:

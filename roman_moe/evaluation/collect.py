@@ -41,6 +41,7 @@ from roman_moe.sim.episode import (
 )
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource
+from roman_moe.sim.registry import naming_place
 from roman_moe.sim.task import SimTask, Start
 
 BURST_TICKS = 8
@@ -212,7 +213,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
     if job.perturbation > 0.0:
         rng = generator(job.seed, PERTURBATION_STREAM)
         controller = PerturbedController(controller, task.spec.action, job.perturbation, rng)
-    with EpisodeWriter(job.path, task.spec, job.network) as writer:
+    with naming_place(task.folder), EpisodeWriter(job.path, task.spec, job.network) as writer:
 
         def record(scene: SceneState, step: ControlStep) -> None:
             writer.add(scene, step.weights if job.network == GATE else step.action, step.command)

@@ -49,7 +49,11 @@ class OracleController:
         if self._leading is None or (self._skill is None and self._rates.gate_due(state.stamp_ns)):
             self._leading = leading_skill(self._task, state)
         action = self._task.skills[self._leading].demonstrate(state)
-        command = to_command(self._task.spec, state.stamp_ns, action, self._gripper_opening)
+        try:
+            command = to_command(self._task.spec, state.stamp_ns, action, self._gripper_opening)
+        except ValueError as error:
+            code = type(self._task.skills[self._leading]).demonstrate.__code__
+            raise ConfigError(f"{code.co_filename}, line {code.co_firstlineno}: demonstrate: {error}") from None
         self._gripper_opening = command.gripper_opening
         weights = np.eye(len(self.skills))[self.skills.index(self._leading)]
         return ControlStep(action, weights, weights[:, None] * action, command)

@@ -21,6 +21,7 @@ from roman_moe.evaluation.statistics import summarize
 from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource
+from roman_moe.sim.registry import naming_place
 from roman_moe.sim.task import SimTask, Start
 from roman_moe.sim.world import World
 
@@ -177,16 +178,17 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
     """Run one episode; worlds and controllers are made once a process."""
     task = job.start.task
     controller = _controller(job.controller, task, job.start.skill)
-    return run_episode(
-        shared_world(task, controller.control_rate, job.arm),
-        controller,
-        job.start,
-        job.seed,
-        job.poses,
-        job.disturbed,
-        job.time_limit,
-        job.link,
-    )
+    with naming_place(task.folder):
+        return run_episode(
+            shared_world(task, controller.control_rate, job.arm),
+            controller,
+            job.start,
+            job.seed,
+            job.poses,
+            job.disturbed,
+            job.time_limit,
+            job.link,
+        )
 
 
 @functools.lru_cache(maxsize=2)

@@ -11,13 +11,15 @@ import importlib.util
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from roman_moe.core.config import place_of
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.spec import TASK_FILE
 from roman_moe.core.tasks import load_spec, task_folder, task_package
 from roman_moe.sim.task import SimSkill, SimTask
@@ -94,9 +96,29 @@ def _class_in(folder: Path, package: str, module: str, kind: type[Kind]) -> type
     return found[0]
 
 
+@contextmanager
+def naming_place(folder: Path) -> Iterator[None]:
+    """What a task's own code raises while it runs becomes one line.
+
+    Raises:
+        ConfigError: naming file and line within the task's folder; an error from elsewhere passes as it is.
+    """
+    try:
+        yield
+    except RomanError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        place = _where(error, folder, folder)
+        if place == str(folder):
+            raise
+        raise ConfigError(f"{place}: {type(error).__name__}: {error}") from error
+
+
 def _where(error: Exception, folder: Path, file: Path) -> str:
     """File and line of the folder in which an error was raised."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == folder]
+    lines = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(folder)
+    ]
     return f"{lines[-1].filename}, line {lines[-1].lineno}" if lines else str(file)

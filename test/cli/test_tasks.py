@@ -151,6 +151,8 @@ def test_an_object_without_a_site_is_named_with_its_line(new: Path, capfd: pytes
         ("push.py", "< FAR_ENOUGH", "< 1.0", "demonstrator, start push: solves 0 of 2"),
         ("push.py", "def demonstrate", "def demonstrat", "skill 'push' has no demonstrator"),
         ("place.py", "return to_action(self.spec, *self._motion", "return self.spac, (self._motion", "AttributeError"),
+        ("push.py", "self._velocity(state), CLOSE)", "self._velocity(state), CLOSE)[1:]", "action has shape (3,)"),
+        ("push.py", "self._velocity(state), CLOSE)", "self._velocity(state), np.nan)", "action is not finite"),
         ("task.yaml", "[0.45, 0.0, 0.25]", "[0.95, 0.0, 0.25]", "out of the reach of the arm panda"),
         ("scene.xml", 'solref="0.01 1"', 'solref="0.3 1"', "mm in each other at rest"),
     ],
@@ -163,4 +165,5 @@ def test_what_is_wrong_in_the_simulation_is_named_with_its_place(
     assert code == 1
     found = [line for line in lines if expected in line]
     assert found, lines
+    assert len(set(found)) == len(found)
     assert found[0].startswith((f"{new / file}, line ", f"{new / 'task.yaml'}, line ", f"{new / 'scene.xml'}: "))

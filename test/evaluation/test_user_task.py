@@ -49,3 +49,22 @@ def test_it_is_evaluated_by_its_folder(folder, tmp_path, capsys):
     assert report["skills"][skill]["successes"] == 2
     assert main(["evaluate", "models/roman", "--task", str(folder), *options]) == 2
     assert "is for task 'roman' of version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("command", ["evaluate", "collect"])
+def test_what_its_demonstrator_raises_is_one_line_with_its_place(folder, tmp_path, capsys, command, workers):
+    skill = TASK.spec.skill_names[-1]
+    file = folder / f"{skill}.py"
+    lines = file.read_text(encoding="utf-8").split("\n")
+    line = next(i for i, text in enumerate(lines, 1) if "def demonstrate(" in text)
+    lines.insert(line, "        raise IndexError('no such finger')")
+    file.write_text("\n".join(lines), encoding="utf-8")
+    options = {
+        "evaluate": ["oracle", "--skills", skill, "--episodes", "2"],
+        "collect": ["--episodes", "1", "--gate-episodes", "1", "--out", str(tmp_path / "demos")],
+    }[command]
+    assert main([command, *options, "--task", str(folder), "--workers", workers]) == 2
+    expected = f"{file}, line {line + 1}: IndexError: no such finger"
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "demos").exists()
