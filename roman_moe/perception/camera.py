@@ -16,6 +16,7 @@ from roman_moe.core.rotation import matrix
 
 Array = NDArray[np.float64]
 
+_LEAST_DEPTH = 0.01  # [m] at which a derivative is still taken
 _CONVERGED = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
 
 
@@ -69,6 +70,17 @@ class Camera:
         ahead = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
         pixels, _ = cv2.projectPoints(ahead, np.zeros(3), np.zeros(3), self.matrix, np.array(self.distortion))
         return np.asarray(pixels, dtype=np.float64)[:, 0], depths
+
+    def linearized(self, points: Array) -> tuple[Array, Array]:
+        """Pixels of points, (n, 2), and their derivatives by the points, (n, 2, 3) [pixels/m], without distortion."""
+        seen = (points - self.position) @ self.rotation
+        depths = np.maximum(seen[:, 2], _LEAST_DEPTH)
+        plane = seen[:, :2] / depths[:, None]
+        slopes = np.zeros((len(points), 2, 3))
+        slopes[:, 0, 0] = slopes[:, 1, 1] = 1.0
+        slopes[:, :, 2] = -plane
+        slopes *= (self.focal / depths[:, None])[:, :, None]
+        return plane * self.focal + self.centre, slopes @ self.rotation.T
 
     def rays(self, pixels: Array) -> Array:
         """Directions in the base frame in which pixels, (n, 2), look from `position`, unit vectors (n, 3)."""
