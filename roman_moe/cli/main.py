@@ -38,6 +38,7 @@ VERBS = (
     "record",
     "evaluate",
     "collect",
+    "data",
     "train",
     "ablate",
     "export",

@@ -39,16 +39,8 @@ class Renderer:
         if camera not in known:
             raise ConfigError(f"unknown camera {camera!r}: expected one of {', '.join(known)}")
         self._model, self._data, self._camera = world.model, mujoco.MjData(world.model), camera
-        try:
-            _draw_without_display()
-            with _drawn_fast(self._model, width, height) if fast else contextlib.nullcontext():
-                self._renderer = mujoco.Renderer(self._model, height=height, width=width)
-        except Exception as error:  # each of MuJoCo's GL backends raises its own kinds
-            raise MissingDependencyError(
-                f"no OpenGL for drawing ({type(error).__name__}: {' '.join(str(error).split())}): install "
-                "libegl1 and libgl1-mesa-dri (Debian, Ubuntu), or libosmesa6 and set MUJOCO_GL=osmesa"
-            ) from error
-
+        with _drawn_fast(self._model, width, height) if fast else contextlib.nullcontext():
+            self._renderer = open_renderer(self._model, width, height)
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] &= not fast
 
@@ -71,6 +63,22 @@ class Renderer:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def open_renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
+    """MuJoCo's renderer of pictures of this size [pixels], for the thread that calls this.
+
+    Raises:
+        MissingDependencyError: if no OpenGL library can be loaded.
+    """
+    try:
+        _draw_without_display()
+        return mujoco.Renderer(model, height=height, width=width)
+    except Exception as error:  # each of MuJoCo's GL backends raises its own kinds
+        raise MissingDependencyError(
+            f"no OpenGL for drawing ({type(error).__name__}: {' '.join(str(error).split())}): install "
+            "libegl1 and libgl1-mesa-dri (Debian, Ubuntu), or libosmesa6 and set MUJOCO_GL=osmesa"
+        ) from error
 
 
 def cameras(world: World) -> tuple[str, ...]:

@@ -1,0 +1,63 @@
+"""`roman-moe data`: labelled images of a task's scenes, from which an estimator learns where objects are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from roman_moe.cli.options import Folder, Number, Text
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
+
+SHEET = "sheet.jpg"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Draw images of a task's scenes in random looks, with the truth about them; go on where an earlier call ended."""
+
+    needs = ("mujoco", "cv2")
+    ranges: ClassVar[Mapping[str, Range]] = {"count": AT_LEAST_1, "workers": AT_LEAST_1, "seed": AT_LEAST_0}
+
+    out: Folder = Path("images")
+    """Folder for the images."""
+
+    task: Text = "roman"
+    """The task: name of one of `roman-moe tasks list`, or its folder."""
+
+    count: Number = 20000
+    """Images of all cameras together."""
+
+    seed: Number = 0
+    """Seed of the scenes and their looks."""
+
+    workers: Number = 2
+    """Processes; the images do not depend on it."""
+
+    def main(self) -> int:
+        """0 when all images are there."""
+        from roman_moe.evaluation.images import ImageRequest, draw_images
+        from roman_moe.perception.contact_sheet import write_sheet
+        from roman_moe.perception.image_set import ImageSet
+        from roman_moe.sim.randomisation import Ranges
+        from roman_moe.sim.registry import load_sim_task
+
+        request = ImageRequest(load_sim_task(self.task), self.out, self.count, self.seed, self.workers, Ranges())
+        console = Console()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("scenes"))
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
+            bar = progress.add_task(str(self.out), total=request.scenes)
+            draw_images(request, lambda scenes: progress.advance(bar, scenes))
+        write_sheet(ImageSet(self.out), self.out / SHEET)
+        console.print(f"{self.out}: {request.scenes} scenes; some of them in {SHEET}", highlight=False, soft_wrap=True)
+        return 0
+
+
+class Data:
+    """Make data to train an estimator of object poses from."""
+
+    PARTS: ClassVar[Mapping[str, type]] = {"images": Images}
