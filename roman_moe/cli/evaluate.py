@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
@@ -20,6 +20,7 @@ from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
 
 if TYPE_CHECKING:
     from roman_moe.sim.episode import EpisodeResult
+    from roman_moe.sim.pose_source import PoseSource
 
 
 FIRST_TASK = "roman"
@@ -62,8 +63,14 @@ class Evaluate:
     noise_kind: Literal["clipped", "gaussian"] = "clipped"
     """Clipped as in ROMAN, or gaussian without the clipping."""
 
+    bias_bound: Numbers = "0"
+    """Bound of a constant offset of each object in an episode [m], or several; the offset is uniform in a ball."""
+
+    calibration_error: Annotated[str, tyro.conf.arg(metavar="DEG:M")] = "0:0"
+    """Error of a camera's calibration in an episode: a turn [degrees] and a shift [m], or several: 0:0,0.5:0.005."""
+
     disturb: Flag = False
-    """Run all starts again under the first noise with one disturbance in each episode, such as a drawer half closed."""
+    """Run all starts again under the first errors with one disturbance an episode, such as a drawer half closed."""
 
     delay: Number = 0
     """Control ticks by which every command reaches the arm late."""
@@ -72,13 +79,16 @@ class Evaluate:
     """Share of the commands that never reach the arm, which rests at such a tick."""
 
     seed: Number = 0
-    """Seed of the starts, the noise, the disturbances and what gets lost."""
+    """Seed of the starts, the poses' errors, the disturbances and what gets lost."""
 
     workers: Number = 2
     """Processes; the results do not depend on it."""
 
     json: OptionalFile = None
     """Write the report to this file."""
+
+    plot: OptionalFile = None
+    """Draw what was solved over each error that has several values, to this file."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -92,27 +102,28 @@ class Evaluate:
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.arm_spec import load_arm
         from roman_moe.sim.link import LinkQuality
-        from roman_moe.sim.pose_source import TruthPoses
 
         task = task_of(self.controller, self.task or (FIRST_TASK if self.controller == ORACLE else ""))
         numbers = tuple(range(len(task.spec.scenarios)))
         skills = parse_names(self.skills, task.spec.skill_names, "--skills") if self.skills else ()
         chosen = self.scenarios or ("" if skills else ALL)
         scenarios = parse_numbers(chosen, numbers, "--scenarios") if chosen else ()
-        noises = {f"{bound:g}": TruthPoses(bound, self.noise_kind) for bound in parse_bounds(self.noise_bound)}
+        poses, variants = self._pose_sources()
+        if self.plot and not variants:
+            raise ConfigError("--plot: expected several values of an error, such as --bias-bound 0,0.005,0.01")
         evaluation = Evaluation(
             controller=self.controller,
             task=task,
             scenarios=scenarios,
             skills=skills,
             episodes=self.episodes,
-            poses=next(iter(noises.values())),
+            poses=poses,
             disturbed=self.disturb,
             seed=self.seed,
             workers=self.workers,
             link=LinkQuality(self.delay, self.lost_share),
             arm=self.sim_arm,
-            variants={"noise": noises} if len(noises) > 1 else {},
+            variants=variants,
         )
         if self.sim_arm:
             load_arm(self.sim_arm)
@@ -131,7 +142,29 @@ class Evaluate:
         console.print(f"{len(evaluation.jobs())} episodes in {time.monotonic() - began:.0f} s")
         if self.json:
             write_json(self.json, report)
+        if self.plot:
+            from roman_moe.report.plots import plot_errors
+
+            plot_errors(task.spec, report, self.plot)
         return 0
+
+    def _pose_sources(self) -> tuple[PoseSource, dict[str, dict[str, PoseSource]]]:
+        """That of the first errors, and by the report's keys those in which one of the errors has another value."""
+        from roman_moe.sim.pose_source import TruthPoses
+
+        noises = parse_bounds(self.noise_bound, "--noise-bound")
+        biases = parse_bounds(self.bias_bound, "--bias-bound")
+        errors = parse_errors(self.calibration_error)
+        first = TruthPoses(noises[0], self.noise_kind, biases[0], *errors[0])
+        several: dict[str, dict[str, PoseSource]] = {
+            "noise": {f"{bound:g}": replace(first, noise_bound=bound) for bound in noises},
+            "bias": {f"{bound:g}": replace(first, bias_bound=bound) for bound in biases},
+            "calibration": {
+                f"{turn:g}:{shift:g}": replace(first, rotation_error=turn, translation_error=shift)
+                for turn, shift in errors
+            },
+        }
+        return first, {what: sources for what, sources in several.items() if len(sources) > 1}
 
 
 class EpisodeProgress:
@@ -176,8 +209,8 @@ class EpisodeProgress:
             self._console.print(f"{self._ended} of {self._total} episodes, {self._solved} solved", highlight=False)
 
 
-def parse_bounds(text: str) -> list[float]:
-    """Noise bounds in text such as "0,0.005" [m].
+def parse_bounds(text: str, option: str) -> list[float]:
+    """Bounds in the text of an option, such as "0,0.005" [m].
 
     Raises:
         ConfigError: naming what is no number, or is there twice.
@@ -187,26 +220,65 @@ def parse_bounds(text: str) -> list[float]:
         try:
             bound = float(part)
         except ValueError:
-            raise ConfigError(f"--noise-bound: {part.strip()!r}: expected metres, such as 0.005 or 0,0.005") from None
+            raise ConfigError(f"{option}: {part.strip()!r}: expected metres, such as 0.005 or 0,0.005") from None
         if any(f"{bound:g}" == f"{other:g}" for other in bounds):  # as the report's keys are written
-            raise ConfigError(f"--noise-bound: {part.strip()} is there twice")
+            raise ConfigError(f"{option}: {part.strip()} is there twice")
         bounds.append(bound)
     return bounds
 
 
+def parse_errors(text: str) -> list[tuple[float, float]]:
+    """Calibration errors in text such as "0:0,0.5:0.005": turns [degrees] and shifts [m].
+
+    Raises:
+        ConfigError: naming what is no error, or is there twice.
+    """
+    errors: list[tuple[float, float]] = []
+    for part in text.split(","):
+        try:
+            turn, shift = map(float, part.split(":"))
+        except ValueError:
+            raise ConfigError(
+                f"--calibration-error: {part.strip()!r}: expected degrees:metres, such as 0.5:0.005"
+            ) from None
+        if (turn, shift) in errors:
+            raise ConfigError(f"--calibration-error: {part.strip()} is there twice")
+        errors.append((turn, shift))
+    return errors
+
+
 def report_tables(report: dict[str, Any]) -> list[Table]:
     """The report as tables, one a condition."""
-    kind, ending = report["noise_kind"], link_title(report) + f", seed {report['seed']}"
-    conditions = report.get("noise", {f"{report['noise_bound_m']:g}": report})
-    tables = [
-        report_table(f"{report['controller']}, {kind} noise of {float(bound) * 100:g} cm{ending}", content)
-        for bound, content in conditions.items()
-    ]
+    ending = link_title(report) + f", seed {report['seed']}"
+
+    def table(content: dict[str, Any], which: str = "", **errors: float) -> Table:
+        title = f"{report['controller']}, {errors_title({**report, **errors})}{which}{ending}"
+        return report_table(title, content)
+
+    tables = [table(report)]  # all others differ from it
+    tables += [table(content, noise_bound_m=float(key)) for key, content in _others(report, "noise")]
+    tables += [table(content, bias_bound_m=float(key)) for key, content in _others(report, "bias")]
+    for key, content in _others(report, "calibration"):
+        turn, shift = map(float, key.split(":"))
+        tables.append(table(content, rotation_error_deg=turn, translation_error_m=shift))
     if "disturbed" in report:
-        noise = f"{kind} noise of {report['noise_bound_m'] * 100:g} cm"
-        title = f"{report['controller']}, {noise}, one disturbance per episode{ending}"
-        tables.append(report_table(title, report["disturbed"]))
+        tables.append(table(report["disturbed"], ", one disturbance per episode"))
     return tables
+
+
+def _others(report: dict[str, Any], what: str) -> list[tuple[str, dict[str, Any]]]:
+    """Of an error's values, all but the first, with what was solved; none if it has not several."""
+    return list(report.get(what, {}).items())[1:]
+
+
+def errors_title(report: dict[str, Any]) -> str:
+    """The poses' errors in words, those that there are."""
+    bias, turn, shift = (report.get(key, 0.0) for key in ("bias_bound_m", "rotation_error_deg", "translation_error_m"))
+    return (
+        f"{report['noise_kind']} noise of {report['noise_bound_m'] * 100:g} cm"
+        + (f", bias of up to {bias * 1e3:g} mm" if bias else "")
+        + (f", calibration off by {turn:g} degrees and {shift * 1e3:g} mm" if turn or shift else "")
+    )
 
 
 def link_title(report: dict[str, Any]) -> str:

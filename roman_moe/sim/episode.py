@@ -2,8 +2,8 @@
 
 The trajectory follows from (controller, start, seed, pose source, disturbed or not, link) alone: the start is drawn
 from `default_rng([seed, 0])`, the noise from `default_rng([seed, 1])`, one draw a scene in tick order, a disturbance
-from `default_rng([seed, 3])` and what gets lost from `default_rng([seed, 4])`. The ROS graph in lockstep draws the
-same; it knows no link.
+from `default_rng([seed, 3])`, what gets lost from `default_rng([seed, 4])` and what is constant in the poses' error
+from `default_rng([seed, 5])`. The ROS graph in lockstep draws the same; it knows no link.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ NOISE_STREAM = 1
 PERTURBATION_STREAM = 2
 DISTURBANCE_STREAM = 3
 LINK_STREAM = 4
+BIAS_STREAM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +84,18 @@ class Streams:
     noise: np.random.Generator
     disturbance: np.random.Generator
     link: np.random.Generator
+    bias: np.random.Generator
 
     @classmethod
     def of_seed(cls, seed: int) -> Streams:
         """One source for each use: what one of them draws changes no other."""
-        return cls(*(generator(seed, s) for s in (START_STREAM, NOISE_STREAM, DISTURBANCE_STREAM, LINK_STREAM)))
+        streams = (START_STREAM, NOISE_STREAM, DISTURBANCE_STREAM, LINK_STREAM, BIAS_STREAM)
+        return cls(*(generator(seed, stream) for stream in streams))
 
     @classmethod
     def shared(cls, rng: np.random.Generator) -> Streams:
         """The same source for all uses."""
-        return cls(rng, rng, rng, rng)
+        return cls(rng, rng, rng, rng, rng)
 
 
 class Episode:

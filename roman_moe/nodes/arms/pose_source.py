@@ -1,6 +1,6 @@
-"""Pose source "truth": the lab's true object poses, made as noisy as an estimator's.
+"""Pose source "truth": the lab's true object poses, made with the errors of an estimator.
 
-One draw of noise a scene, in tick order, from `default_rng([seed + episode, 1])`: as the in-process evaluation does it.
+Noise and bias are those of an in-process episode of the seed `seed + episode`: noise is drawn once a scene.
 A gap of a second in the poses counts as a new episode: seeds are those of the episodes only without such gaps.
 A stamp seen again (the lab asks twice when an answer is late) gets the same poses again, without a new draw.
 """
@@ -24,9 +24,10 @@ from roman_moe.sim.pose_source import TruthPoses, TruthSensor
 class PoseSourceParameters(TaskParameters):
     """Parameters of the pose source."""
 
-    noisy: bool = parameter("whether poses are made noisy at all: a real estimator's have noise of their own", True)
+    noisy: bool = parameter("whether poses get errors at all: a real estimator's have their own", True)
     noise_bound: float = parameter("clip bound of the noise on each coordinate, three sigma [m]", 0.005, (0.0, 1.0))
-    seed: int = parameter("of the first episode's noise; later episodes count up", 0, (0, 2**31 - 1))
+    bias_bound: float = parameter("bound of an object's constant offset, new in each episode [m]", 0.0, (0.0, 1.0))
+    seed: int = parameter("of the first episode's errors; later episodes count up", 0, (0, 2**31 - 1))
 
 
 class PoseSource(RomanNode):
@@ -38,7 +39,9 @@ class PoseSource(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, PoseSourceParameters)
-        self._source = TruthPoses(self._settings.noise_bound if self._settings.noisy else 0.0)
+        settings = self._settings
+        errors = {"noise_bound": settings.noise_bound, "bias_bound": settings.bias_bound} if settings.noisy else {}
+        self._source = TruthPoses(**errors)
 
     def configure(self) -> None:
         """Learn the task."""
