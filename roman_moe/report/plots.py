@@ -1,4 +1,4 @@
-"""Plots: the gate's weights over an episode, and training curves.
+"""Plots: the gate's weights over an episode, training curves, and success rates.
 
 Drawn without a display, and matplotlib's global state is left alone.
 """
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from roman_moe.core.files import atomic_path
 from roman_moe.core.spec import TaskSpec
@@ -108,32 +110,93 @@ def plot_curves(spec: TaskSpec, curves: Mapping[str, Sequence[Mapping[str, Any]]
         spec: of the task.
         curves: rows with "steps", "success" and "ci95" by network.
     """
-    columns = min(4, len(curves))
-    lines = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.7 * lines), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
-    lowest = min(row["ci95"][0] for rows in curves.values() for row in rows)
-    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
-    for axes in grid.flat[len(curves) :]:
-        axes.set_axis_off()
+    figure, (grid,) = _panels(len(curves))
     for axes, (name, rows) in zip(grid.flat, curves.items(), strict=False):
-        steps = [row["steps"] / 1000 for row in rows]
-        axes.fill_between(
-            steps, *zip(*(row["ci95"] for row in rows), strict=True), color=color(spec, name), alpha=0.2, lw=0
-        )
-        axes.plot(steps, [row["success"] for row in rows], color=color(spec, name), marker="o", markersize=3.5)
-        title = label(spec, name)
-        axes.set_title(title[0].upper() + title[1:], loc="left", fontsize=11, fontweight="bold", color=INK)
-        axes.set_ylim(max(0.0, np.floor(10.0 * lowest) / 10.0), 1.02)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8)
-        axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
-        for side in axes.spines.values():
-            side.set_visible(False)
+        rates, intervals = [row["success"] for row in rows], [row["ci95"] for row in rows]
+        _plot_success(axes, spec, name, [row["steps"] / 1000 for row in rows], rates, intervals)
     for axes in grid[-1]:
         axes.set_xlabel("thousand environment steps", color=INK, fontsize=9)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("episodes solved", color=INK, fontsize=9)
+    _save_panels(figure, path)
+
+
+ERRORS = {
+    "noise": "clip bound of the noise [mm]",
+    "bias": "bound of the constant offset [mm]",
+    "calibration": "calibration error [degrees, mm]",
+}
+"""What an evaluation may vary, by its report's keys, as the axis says it."""
+
+
+def plot_errors(spec: TaskSpec, report: Mapping[str, Any], path: Path) -> None:
+    """Write a PNG: what was solved of each start, with the 95 % interval, over each error that has several values.
+
+    Args:
+        spec: of the task.
+        report: of an evaluation that varied one of `ERRORS`.
+    """
+    varied = [what for what in ERRORS if what in report]
+    starts = [(kind, name) for kind in ("scenarios", "skills") for name in report[kind]]
+    figure, blocks = _panels(len(starts), len(varied))
+    for what, block in zip(varied, blocks, strict=True):
+        values = [[float(number) for number in key.split(":")] for key in report[what]]
+        if what == "calibration":
+            places: list[float] = [*range(len(values))]
+            ticks = [f"{turn:g}\N{DEGREE SIGN}\n{1e3 * shift:g} mm" for turn, shift in values]
+        else:
+            places = [1e3 * value for (value,) in values]
+            ticks = [f"{place:g}" for place in places]
+        for axes, (kind, name) in zip(block.flat, starts, strict=False):
+            rows = [condition[kind][name] for condition in report[what].values()]
+            network = f"scenario {name}" if kind == "scenarios" else name
+            rates, intervals = [row["rate"] for row in rows], [row["ci95"] for row in rows]
+            _plot_success(axes, spec, network, places, rates, intervals)
+            axes.set_xticks(places, ticks)
+        for axes in block.flat[max(0, len(starts) - block.shape[1]) : len(starts)]:
+            axes.set_xlabel(ERRORS[what], color=INK, fontsize=9)
+    title = f"{Path(report['controller']).name}: {report['episodes']} episodes a point, 95 % intervals shaded"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)
+    _save_panels(figure, path)
+
+
+def _panels(count: int, blocks: int = 1) -> tuple[Figure, list[NDArray[Any]]]:
+    """A figure with blocks of that many small plots, the axes of each block as a grid."""
+    columns = min(4, count)
+    lines = -(-count // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.7 * lines * blocks), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = np.split(figure.subplots(lines * blocks, columns, squeeze=False, sharey=True), blocks)
+    for block in grid:
+        for axes in block.flat[count:]:
+            axes.set_axis_off()
+        for axes in block[:, 0]:
+            axes.set_ylabel("episodes solved", color=INK, fontsize=9)
+    return figure, grid
+
+
+def _plot_success(
+    axes: Axes,
+    spec: TaskSpec,
+    network: str,
+    places: Sequence[float],
+    rates: Sequence[float],
+    intervals: Sequence[Sequence[float]],
+) -> None:
+    """Success rates and their 95 % intervals over something, in the network's colour."""
+    ink = color(spec, network)
+    axes.fill_between(places, *zip(*intervals, strict=True), color=ink, alpha=0.2, lw=0)
+    axes.plot(places, rates, color=ink, marker="o", markersize=3.5)
+    title = label(spec, network)
+    axes.set_title(title[0].upper() + title[1:], loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8)
+    axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _save_panels(figure: Figure, path: Path) -> None:
+    lowest = min(axes.dataLim.y0 for axes in figure.axes if axes.has_data())
+    figure.axes[0].set_ylim(np.floor(10.0 * lowest) / 10.0, 1.02)  # which all share
     figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary)

@@ -11,7 +11,7 @@ from bundles import write_tiny_bundle
 from specs import GRIPPER_OPEN, OBJECT_INDEX, ROMAN, SKILLS
 from worlds import TASK, roman_world
 
-from roman_moe.cli.evaluate import Evaluate, link_title, parse_bounds, report_table
+from roman_moe.cli.evaluate import Evaluate, errors_title, link_title, parse_bounds, parse_errors, report_table
 from roman_moe.cli.main import main, run_verb
 from roman_moe.control.controller import ControlStep
 from roman_moe.core.action import Command
@@ -291,6 +291,11 @@ def test_the_table_names_what_the_failures_had_met():
         ({"noise_bound": "0.005,nan"}, ConfigError, "noise bound is nan"),
         ({"noise_bound": ""}, ConfigError, "--noise-bound: ''"),
         ({"noise_bound": "0.005,,0.02"}, ConfigError, "--noise-bound: ''"),
+        ({"bias_bound": "5 mm"}, ConfigError, "--bias-bound: '5 mm'"),
+        ({"bias_bound": "-1"}, ConfigError, "bias bound is -1.0"),
+        ({"calibration_error": "0.5"}, ConfigError, "--calibration-error: '0.5': expected degrees:metres"),
+        ({"calibration_error": "-1:0"}, ConfigError, "rotation error is -1.0: expected degrees"),
+        ({"plot": "a.png"}, ConfigError, "--plot: expected several values of an error"),
         ({"noise_kind": "pink"}, ConfigError, "unknown noise kind 'pink'"),
         ({"controller": "models/none"}, BundleError, "models/none"),
     ],
@@ -301,10 +306,54 @@ def test_bad_input_is_refused_before_anything_runs(changes, error, message):
 
 
 def test_noise_bounds_come_in_the_order_given_and_once():
-    assert parse_bounds("0.02, 0,5e-3") == [0.02, 0.0, 0.005]
+    assert parse_bounds("0.02, 0,5e-3", "--bias-bound") == [0.02, 0.0, 0.005]
     for again in ("0.005,0.005", "0,0.0", "0.005,0.0050000001"):  # the last two would share a key of the report
-        with pytest.raises(ConfigError, match="is there twice"):
-            parse_bounds(again)
+        with pytest.raises(ConfigError, match="^--bias-bound: .* is there twice"):
+            parse_bounds(again, "--bias-bound")
+
+
+def test_calibration_errors_are_degrees_and_metres_and_each_is_there_once():
+    assert parse_errors("0:0, 0.5:5e-3") == [(0.0, 0.0), (0.5, 0.005)]
+    with pytest.raises(ConfigError, match="--calibration-error: 0.50:0.005 is there twice"):
+        parse_errors("0.5:0.005,0.50:0.005")
+
+
+def test_a_tables_title_says_what_errors_the_poses_have():
+    report = {"noise_kind": "clipped", "noise_bound_m": 0.005}
+    assert errors_title(report) == "clipped noise of 0.5 cm"
+    report |= {"bias_bound_m": 0.0075, "rotation_error_deg": 0.5, "translation_error_m": 0.0}
+    assert errors_title(report) == (
+        "clipped noise of 0.5 cm, bias of up to 7.5 mm, calibration off by 0.5 degrees and 0 mm"
+    )
+
+
+def test_the_command_tells_each_bias_and_calibration_error_apart_and_draws_them(tmp_path, capsys):
+    file, plot = tmp_path / "report.json", tmp_path / "errors.png"
+    options = {"skills": "push", "episodes": 1, "workers": 1, "json": file}
+    errors = {"bias_bound": "0,0.01", "calibration_error": "0:0,0.5:0.005"}
+    assert Evaluate("oracle", plot=plot, **errors, **options).main() == 0
+    shown = capsys.readouterr().out
+    assert "3 of 3 episodes" in shown  # the first errors are tried once
+    for title in ("noise of 0.5 cm, seed 0", "bias of up to 10 mm", "calibration off by 0.5 degrees and 5 mm"):
+        assert title in " ".join(shown.split())
+    report = json.loads(file.read_text())
+    assert (list(report["bias"]), list(report["calibration"])) == (["0", "0.01"], ["0:0", "0.5:0.005"])
+    usual = {"scenarios": report["scenarios"], "skills": report["skills"]}
+    assert report["bias"]["0"] == report["calibration"]["0:0"] == usual
+    assert "bias_bound_m" not in report
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_constant_error_changes_what_a_controller_sees_and_nothing_else(lab):
+    errors = (TruthPoses(0.005), TruthPoses(0.005, bias_bound=0.02), TruthPoses(0.005, rotation_error=1.0))
+    seen = []
+    for poses in errors:
+        still = Still()
+        run_episode(lab, still, TASK.start("push"), 5, poses, time_limit=0.5)
+        seen.append(np.array(still.scenes))
+    for moved in (seen[1] - seen[0], seen[2] - seen[0]):  # nothing moves, so it is the same offset in each scene
+        assert np.abs(moved - moved[0]).max() < 1e-4
+        assert np.abs(moved).max() > 2e-3
 
 
 def test_a_skill_alone_has_all_the_weight():

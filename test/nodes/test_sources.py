@@ -45,6 +45,20 @@ def test_noise_is_drawn_as_the_in_process_episode_draws_it(rig: Rig) -> None:
     np.testing.assert_array_equal(found, [POSITIONS + noise for noise in expected])
 
 
+def test_a_bias_is_drawn_as_the_in_process_episode_draws_it(rig: Rig) -> None:
+    rig.add(PoseSource, task="roman", seed=5, noise_bound=0.01, bias_bound=0.02)
+    rig.listen(OBJECT_POSES)
+    expected = []
+    for seed, ticks in ((5, 3), (6, 2)):  # the second begins as the stamps go back
+        sensor = TruthSensor(TruthPoses(0.01, bias_bound=0.02), ROMAN, Streams.of_seed(seed))
+        for tick in range(ticks):
+            rig.send(TRUTH_POSES, poses(tick))
+            rig.last(OBJECT_POSES, len(expected) + 1)
+            expected.append(sensor.measure_poses(poses_at(tick * TICK_NS, POSITIONS)).positions)
+    found = [decode_poses(message).positions for message in rig.heard[OBJECT_POSES.name]]
+    np.testing.assert_array_equal(found, expected)
+
+
 def _noise(rng: np.random.Generator) -> Any:
     blank = decode_hand(hand(0)).with_poses(decode_poses(poses(0, np.zeros_like(POSITIONS))))
     return TruthSensor(TruthPoses(0.01), ROMAN, Streams.shared(rng)).measure(blank).object_positions

@@ -10,7 +10,7 @@ from specs import ROMAN, SKILLS, TURN_KEY
 
 from roman_moe.core.tasks import load_spec
 from roman_moe.report.palette import color, label, rgb
-from roman_moe.report.plots import plot_curves, plot_gate_weights, plot_rates
+from roman_moe.report.plots import plot_curves, plot_errors, plot_gate_weights, plot_rates
 from roman_moe.report.trace import Trace
 from roman_moe.report.video import Playback, affordable_frames, write_video
 
@@ -75,6 +75,23 @@ def test_every_network_has_its_curve(tmp_path, networks):
     drawn = {skill for skill in SKILLS if share(image, skill) > 0.0005}
     assert drawn == set(names) & set(SKILLS)
     assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_every_start_is_drawn_over_every_error_that_varies(tmp_path):
+    def condition(rate: float) -> dict:
+        row = {"rate": rate, "ci95": [rate - 0.1, rate]}
+        return {"scenarios": {"6": row}, "skills": {"pull": row, "push": row}}
+
+    bias = {"0": condition(1.0), "0.005": condition(0.9), "0.01": condition(0.5)}
+    report = {"controller": "models/roman", "episodes": 50, **bias["0"], "bias": bias}
+    shapes, shares = [], []
+    for more in ({}, {"calibration": {"0:0": condition(1.0), "0.5:0.005": condition(0.8)}}):
+        plot_errors(ROMAN, report | more, tmp_path / "errors.png")
+        image = np.asarray(Image.open(tmp_path / "errors.png"))
+        shapes.append(image.shape[:2])
+        shares.append({skill for skill in SKILLS if share(image, skill) > 0.0005})
+    assert shares == [{"pull", "push"}] * 2
+    assert shapes[1] == (2 * shapes[0][0], shapes[0][1])
 
 
 def test_what_happened_from_outside_is_marked_when_it_happened(tmp_path):
