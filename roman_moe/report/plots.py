@@ -183,7 +183,8 @@ def _plot_success(
 ) -> None:
     """Success rates and their 95 % intervals over something, in the network's colour."""
     ink = color(spec, network)
-    axes.fill_between(places, *zip(*intervals, strict=True), color=ink, alpha=0.2, lw=0)
+    low, high = zip(*intervals, strict=True)
+    axes.fill_between(places, low, high, color=ink, alpha=0.2, lw=0)
     axes.plot(places, rates, color=ink, marker="o", markersize=3.5)
     title = label(spec, network)
     axes.set_title(title[0].upper() + title[1:], loc="left", fontsize=11, fontweight="bold", color=INK)

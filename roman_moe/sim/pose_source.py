@@ -134,7 +134,7 @@ class TruthSensor:
             axis, direction = _directions(2, rng)
             self._rotation = np.radians(source.rotation_error) * axis
             self._translation = source.translation_error * direction
-            self._camera = cameras[rng.integers(len(cameras))] if cameras else np.zeros(3)
+            self._camera = cameras[int(rng.integers(len(cameras)))] if cameras else np.zeros(3)
 
     def measure(self, state: SceneState) -> SceneState:
         """The state with errors in its object poses."""

@@ -17,7 +17,7 @@ from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import OBJECT_POSES, TRUTH_POSES
 from roman_moe.sim.episode import Streams
-from roman_moe.sim.pose_source import TruthPoses, TruthSensor
+from roman_moe.sim.pose_source import TRUTH, TruthPoses, TruthSensor
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class PoseSource(RomanNode):
         super().__init__(name, **options)
         self._settings = declare(self, PoseSourceParameters)
         settings = self._settings
-        errors = {"noise_bound": settings.noise_bound, "bias_bound": settings.bias_bound} if settings.noisy else {}
-        self._source = TruthPoses(**errors)
+        errors = TruthPoses(settings.noise_bound, bias_bound=settings.bias_bound)
+        self._source = errors if settings.noisy else TRUTH
 
     def configure(self) -> None:
         """Learn the task."""
