@@ -37,13 +37,16 @@ class World:
         forced_opening: distance between the pads that something outside forces on the gripper [m]; None for nothing.
     """
 
-    def __init__(self, task: SimTask, control_rate: float | None = None, arm: str | None = None) -> None:
+    def __init__(
+        self, task: SimTask, control_rate: float | None = None, arm: str | None = None, markers: bool = False
+    ) -> None:
         """Build it.
 
         Args:
             task: what is simulated.
             control_rate: the task's own if None [Hz].
             arm: name or folder of the arm; the task's own if None or empty.
+            markers: whether the scene shows the objects' markers; they change nothing else.
 
         Raises:
             ConfigError: if there is no such arm, the scene and the arm do not go together, or the scene lacks a site
@@ -52,7 +55,12 @@ class World:
         """
         self.task = task
         arm_spec = task.arm_spec() if not arm else load_arm(arm)
-        self.model = compose(task.model_spec(), arm_spec, os.fspath(task.folder / task.scene))
+        scene = task.model_spec()
+        if markers:
+            from roman_moe.sim.markers import add_markers  # which needs OpenCV
+
+            add_markers(scene, task.spec)
+        self.model = compose(scene, arm_spec, os.fspath(task.folder / task.scene))
         self.data = mujoco.MjData(self.model)
         self.control_rate = task.spec.control_rate if control_rate is None else control_rate
         self.substeps = round(1.0 / (self.control_rate * self.model.opt.timestep))

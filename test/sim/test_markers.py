@@ -1,0 +1,76 @@
+"""Markers in the scene: seen where they are, decoded, and without any effect on physics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from roman_moe.core.action import Command
+from roman_moe.core.errors import MissingDependencyError
+from roman_moe.core.rotation import matrix
+from roman_moe.perception.markers import IMAGE, MarkerEstimator
+from roman_moe.sim.cameras import SceneCameras
+from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.world import World
+
+TASKS = ("roman", "kitting")
+
+
+def estimated(name, start, seed):
+    """The world, its cameras and their images."""
+    world = World(load_sim_task(name), markers=True)
+    state = world.reset(world.task.start(start), np.random.default_rng(seed))
+    try:
+        cameras = SceneCameras(world, dict.fromkeys(world.task.spec.cameras, IMAGE))
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    with cameras:
+        return state, MarkerEstimator(world.task.spec, cameras.cameras), cameras.images()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_markers_change_nothing_of_physics(name):
+    """To the last bit: with contacts, since things come to rest and the hand moves."""
+    task = load_sim_task(name)
+    worlds = [World(task, markers=markers) for markers in (False, True)]
+    states = [world.reset(task.start(0), np.random.default_rng(0)) for world in worlds]
+    assert worlds[1].model.ngeom > worlds[0].model.ngeom
+    for tick in range(40):
+        command = Command(states[0].stamp_ns, np.array([0.1, 0.05, -0.1]) * (tick < 30), 0.0)
+        states = [world.step(command) for world in worlds]
+        np.testing.assert_array_equal(worlds[0].data.qpos, worlds[1].data.qpos)
+        np.testing.assert_array_equal(worlds[0].data.qvel, worlds[1].data.qvel)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_decoded_corners_are_where_the_markers_project_to(name):
+    """Within half a pixel in the middle, and two at most: at the edge of an image's contrast."""
+    state, finder, images = estimated(name, 2 if name == "roman" else 0, 0)
+    away, decoded = [], set()
+    for camera, image in images.items():
+        for view in finder.views(camera, image):
+            row = state.spec.object_index[view.owner]
+            pose = state.object_positions[row], state.object_orientations[row]
+            pixels, _ = view.camera.project(placed(view.points, *pose))
+            away.append(np.linalg.norm(view.pixels - pixels, axis=1))
+            decoded.add(view.owner)
+    assert np.median(away) < 0.5
+    assert np.percentile(away, 95) < 2.0
+    assert len(decoded) >= len(state.spec.objects) - 1
+
+
+@pytest.mark.parametrize(("name", "starts"), [("roman", (2, 6)), ("kitting", (0, 2))])
+def test_poses_are_within_3_mm_of_the_truth(name, starts):
+    errors = []
+    for seed, start in enumerate(starts):
+        state, finder, images = estimated(name, start, seed)
+        found = finder.detect(state.stamp_ns, images)
+        assert finder.problems == ()
+        assert found.seen.sum() >= len(state.spec.objects) - 2
+        errors.extend(np.linalg.norm(found.positions - state.object_positions, axis=1)[found.seen])
+    assert np.median(errors) < 0.003
+    assert np.max(errors) < 0.01
+
+
+def placed(points, position, orientation):
+    return points @ matrix(orientation).T + position
