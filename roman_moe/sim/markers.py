@@ -7,8 +7,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from roman_moe.core.rotation import matrix
 from roman_moe.core.parts import MarkerSpec
+from roman_moe.core.rotation import matrix
 from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.tags import CORNERS, modules, picture
 

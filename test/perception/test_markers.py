@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from small_task import write_small_task
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.parts import MarkerSpec, ObjectSpec
@@ -16,7 +17,6 @@ from roman_moe.perception import tags
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.marker_fit import AIM_SIGMA, CORNER_SIGMA, View
 from roman_moe.perception.markers import UNKNOWN_TURN, MarkerEstimator
-from small_task import write_small_task
 
 
 def looking(name: str, position: tuple[float, ...], at=(0.5, 0.0, 0.0), focal=600.0) -> Camera:
@@ -96,11 +96,11 @@ def test_two_cameras_find_an_object_to_a_millimetre(task, dictionary):
 
 def test_errors_are_within_the_covariance_at_the_stated_rate(task):
     """95 % of the errors lie within the 95 % ellipsoid: of one marker, of several, in one image and in two."""
-    rng = np.random.default_rng(1)
+    rng, inside = np.random.default_rng(1), []
     one = (MarkerSpec(0, 0.03),)
     two = (MarkerSpec(0, 0.03, (-0.04, 0.0, 0.0)), MarkerSpec(1, 0.03, (0.04, 0.0, 0.0)))
     for markers, cameras in ((one, [LEFT]), (one, [LEFT, RIGHT]), (two, [LEFT]), (two, [LEFT, RIGHT])):
-        finder, inside, errors = estimator(task, *markers), [], []
+        finder, errors = estimator(task, *markers), []
         for _ in range(80):
             position = np.array([0.5, 0.0, 0.0]) + rng.uniform(-0.15, 0.15, 3)
             tilt = about(np.array([*rng.standard_normal(2), 0.0]), 0.05 * rng.standard_normal())
@@ -114,9 +114,10 @@ def test_errors_are_within_the_covariance_at_the_stated_rate(task):
             error = found.positions[0] - position
             errors.append(np.linalg.norm(error))
             inside.append(error @ np.linalg.solve(found.covariances[0], error) < 7.81)
-        assert 0.90 <= np.mean(inside) <= 0.995
+        assert np.mean(inside[-80:]) >= 0.88
         if len(cameras) == 2:
             assert np.median(errors) < 0.003
+    assert 0.92 <= np.mean(inside) <= 0.99
 
 
 def _looks_beside(camera: Camera, rng: np.random.Generator) -> Camera:
