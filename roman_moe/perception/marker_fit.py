@@ -142,7 +142,7 @@ class Problem:
         damping = 1e-4
         for _ in range(STEPS):
             normal = jacobian.T @ jacobian
-            step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), -jacobian.T @ residuals)
+            step: Array = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), -jacobian.T @ residuals)
             moved = self._moved(state, step)
             trial = self._linearised(*moved)
             if trial[2] < cost:
@@ -155,7 +155,7 @@ class Problem:
                 if damping > 1e6:
                     break
         freedom = 8 * len(self.views) - 6 + 3 * self.upright
-        covariance = np.linalg.inv(jacobian.T @ jacobian) * max(1.0, cost / freedom)
+        covariance: Array = np.linalg.inv(jacobian.T @ jacobian) * max(1.0, cost / freedom)
         keep = list(range(6)) + ([6] if self.sized else [])
         names = {camera.name: aim for camera, aim in zip(self._cameras, state[3], strict=True)}
         return Fit(state[0], state[1], names, state[2], cost, freedom, covariance[np.ix_(keep, keep)])
