@@ -142,7 +142,8 @@ class Problem:
         damping = 1e-4
         for _ in range(STEPS):
             normal = jacobian.T @ jacobian
-            step: Array = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), -jacobian.T @ residuals)
+            damped = normal + damping * np.diag(np.diag(normal))
+            step = np.asarray(np.linalg.solve(damped, -jacobian.T @ residuals), dtype=np.float64)
             moved = self._moved(state, step)
             trial = self._linearised(*moved)
             if trial[2] < cost:
@@ -155,7 +156,8 @@ class Problem:
                 if damping > 1e6:
                     break
         freedom = 8 * len(self.views) - 6 + 3 * self.upright
-        covariance: Array = np.linalg.inv(jacobian.T @ jacobian) * max(1.0, cost / freedom)
+        spread = np.linalg.inv(jacobian.T @ jacobian) * max(1.0, cost / freedom)
+        covariance = np.asarray(spread, dtype=np.float64)
         keep = list(range(6)) + ([6] if self.sized else [])
         names = {camera.name: aim for camera, aim in zip(self._cameras, state[3], strict=True)}
         return Fit(state[0], state[1], names, state[2], cost, freedom, covariance[np.ix_(keep, keep)])
