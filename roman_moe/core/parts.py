@@ -163,6 +163,7 @@ class ObjectSpec:
         size: of its box along its own axes, three numbers [m]; empty if it does not matter.
         markers: on it, for poses from markers.
         memory: how long networks may go on with where it was last seen while something hides it [s].
+        carried_by: object that a hidden one moves with until the hand grasps it, such as the drawer that it lies in.
         position: where it usually is, three numbers [m]; a mock of an arm shows it there. Below home if not given.
     """
 
@@ -172,6 +173,7 @@ class ObjectSpec:
     size: tuple[float, ...] = ()
     markers: tuple[MarkerSpec, ...] = ()
     memory: float = 0.0
+    carried_by: str = ""
     position: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:

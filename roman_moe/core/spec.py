@@ -45,7 +45,7 @@ RESERVED = (
 """Names that mean something in every task: no skill, object or flag may have one."""
 
 TASK_FILE = "task.yaml"
-_BESIDES = ("label", "color", "size", "markers", "memory", "position", "starts", "done")
+_BESIDES = ("label", "color", "size", "markers", "memory", "carried_by", "position", "starts", "done")
 """Keys of objects and skills that no network depends on."""
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -120,6 +120,10 @@ class TaskSpec:
         yield from self._of_conditions("success", self.success)
         if not self.scenarios:
             yield f"scenarios: expected one at least, such as {{first: {next(reversed(tuple(self.skills)), 'SKILL')}}}"
+        for name, each in self.objects.items():
+            if each.carried_by:
+                others = [other for other in self.objects if other != name]
+                yield from _unknown(f"objects.{name}.carried_by", "object", each.carried_by, others)
         markers = [(each.dictionary, each.id) for one in self.objects.values() for each in one.markers]
         for dictionary, number in sorted({each for each in markers if markers.count(each) > 1}):
             yield f"objects: marker {number} of {dictionary} is there twice: each is on one object, once"

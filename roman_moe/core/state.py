@@ -8,6 +8,7 @@ is the task's to say.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,9 +72,14 @@ class HandState:
     hand_orientation: NDArray[np.float64] = field(default_factory=lambda: POINTING_DOWN)
     hand_angular_velocity: NDArray[np.float64] = field(default_factory=lambda: AT_REST)
 
-    def with_poses(self, poses: ObjectPoses) -> SceneState:
-        """The scene at this hand's stamp; an object's age grows by what the poses are older than the hand."""
+    def with_poses(self, poses: ObjectPoses, max_lag: float = math.inf) -> SceneState:
+        """The scene at this hand's stamp; an object's age grows by what the poses are older than the hand.
+
+        If that is more than `max_lag` [s], their source is silent, and the ages are infinite: nothing is usable.
+        """
         lag = (self.stamp_ns - poses.stamp_ns) / NANOSECONDS
+        if lag > max_lag:
+            lag = math.inf
         return SceneState(
             spec=self.spec,
             stamp_ns=self.stamp_ns,
@@ -96,10 +102,10 @@ class ObjectPoses:
     """Poses of a task's n objects as a pose source sees them.
 
     Attributes:
-        stamp_ns: when they were seen [ns]: the image's time.
+        stamp_ns: when they are said to be there [ns].
         positions: (n, 3) [m].
-        valid: whether each may be used, (n,).
-        ages: how much older than `stamp_ns` each is, (n,) [s].
+        valid: whether each is seen, (n,); what is not, but has a pose and an age, is hidden there.
+        ages: how much older than `stamp_ns` each is, (n,) [s]; infinite if nobody knows where it is.
         orientations: (n, 4).
     """
 
@@ -125,7 +131,7 @@ class SceneState(HandState):
 
     Attributes:
         object_positions: (n, 3) [m].
-        object_valid: whether each object's pose may be used, (n,); all of them if not given.
+        object_valid: whether each object is seen, (n,); all of them if not given.
         object_ages: age of each object's pose at `stamp_ns`, (n,) [s]; zeros if not given.
         object_orientations: (n, 4); upright if not given.
     """
@@ -186,9 +192,24 @@ class SceneState(HandState):
         )
 
     def usable(self, max_age: float) -> list[bool]:
-        """Which objects are valid and of an age from 0 to `max_age` [s]."""
-        known = zip(self.object_valid.tolist(), self.object_ages.tolist(), strict=True)
-        return [valid and 0.0 <= age <= max_age for valid, age in known]
+        """Which objects networks may go by: those that are valid and no older than `max_age` [s].
+
+        Besides, those that are hidden, for as long as the task remembers them: invalid, but with a pose and an age.
+        """
+        ages = self.object_ages.tolist()
+        young = [valid and 0.0 <= age <= max_age for valid, age in zip(self.object_valid.tolist(), ages, strict=True)]
+        if all(young):
+            return young
+        return [is_young or self._is_remembered(row, max_age) for row, is_young in enumerate(young)]
+
+    def _is_remembered(self, row: int, max_age: float) -> bool:
+        memory = tuple(self.spec.objects.values())[row].memory
+        return (
+            not self.object_valid[row]
+            and max_age < self.object_ages[row] <= memory
+            and within(self.object_positions[row], POSITION_BOUND)
+            and is_unit(self.object_orientations[row])
+        )
 
     def with_objects(
         self, positions: NDArray[np.float64], orientations: NDArray[np.float64] | None = None

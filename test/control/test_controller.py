@@ -149,7 +149,7 @@ def test_the_leading_expert_does_not_act_on_an_object_that_is_lost_or_long_unsee
     leading = int(np.argmax(controller.step(scene(0)).weights))
     for name in OBJECTS:
         value = np.zeros(len(OBJECTS)) if field == "object_ages" else np.ones(len(OBJECTS), dtype=bool)
-        value[OBJECTS.index(name)] = 0.11 if field == "object_ages" else False
+        value[OBJECTS.index(name)] = 0.31 if field == "object_ages" else False
         step = controller.step(replace(scene(1), **{field: value}))  # at which the gate's weights are held
         stale = name in observed(bundle.experts[leading])
         assert bool(step.fault) == stale
@@ -161,7 +161,7 @@ def observed(network: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("field", "bad"), [("object_valid", False), ("object_ages", 0.11), ("object_ages", -0.01), ("object_ages", np.nan)]
+    ("field", "bad"), [("object_valid", False), ("object_ages", 0.31), ("object_ages", -0.01), ("object_ages", np.nan)]
 )
 def test_the_gate_does_not_choose_by_an_object_that_is_lost_or_long_unseen(bundle: Bundle, field: str, bad: float):
     for name in OBJECTS:
@@ -175,6 +175,24 @@ def test_the_gate_does_not_choose_by_an_object_that_is_lost_or_long_unseen(bundl
             assert step.fault == "the gate has no answer (objects are invalid or too old)"
             np.testing.assert_array_equal(step.command.linear_velocity, np.zeros(3))
         assert controller.step(scene(1)).fault == ""  # asked again at once, between its own ticks, too
+
+
+@pytest.mark.parametrize(
+    ("age", "position", "remembered"),
+    [(0.31, 0.1, True), (5.0, 0.1, True), (5.1, 0.1, False), (0.0, 0.1, False), (0.2, 0.1, False), (-1.0, 0.1, False),
+     (np.inf, 0.1, False), (np.nan, 0.1, False), (1.0, np.nan, False), (1.0, 11.0, False)],
+)  # fmt: skip
+def test_a_hidden_object_is_gone_by_for_as_long_as_the_task_remembers_it(age: float, position: float, remembered: bool):
+    """Invalid, but with a pose and an age; what is said to be seen, and is too old, is not hidden but late."""
+    objects = {name: replace(each, memory=5.0 if name == "rack" else 0.0) for name, each in ROMAN.objects.items()}
+    row = OBJECTS.index("rack")
+    state = replace(scene(), spec=replace(ROMAN, objects=objects), object_ages=np.zeros(len(OBJECTS)))
+    state.object_valid[row], state.object_ages[row], state.object_positions[row] = False, age, position
+    expected = [True] * len(OBJECTS)
+    expected[row] = remembered
+    assert state.usable(0.3) == expected
+    state.object_valid[row] = True
+    assert state.usable(0.3)[row] == (0.0 <= age <= 0.3)
 
 
 @pytest.mark.parametrize("wild", [np.nan, np.inf, 1e300, 0.0])

@@ -56,6 +56,7 @@ def test_a_task_survives_being_written(tmp_path: Path, spec: TaskSpec | None):
         ("label: Insert", "label: Put in"),
         ('"#123456"', '"#654321"'),
         (", position: [0.5, 0.1, 0.02]", ", markers: [{id: 3, size: 0.04}], memory: 9.0, size: [0.1, 0.1, 0.1]"),
+        (", position: [0.5, 0.1, 0.02]", ", carried_by: peg"),
         ("flags:", "cameras: {left: {width: 640, height: 480}}\nflags:"),
     ],
 )

@@ -110,6 +110,17 @@ def test_a_cameras_poses_serve_at_once_and_are_no_trouble(rig: Rig) -> None:
     rig.spin_until(lambda: rig.said("other", "waiting for object_poses"))
 
 
+def test_no_age_is_finite_while_the_pose_source_is_silent(rig: Rig) -> None:
+    """What is hidden is remembered for long, but not on the word of a source that has died."""
+    rig.add(Observer, task="roman", pose_wait=0.005)
+    rig.listen(SCENE)
+    hidden = dataclasses.replace(decode_poses(poses(0)), valid=np.zeros(len(OBJECTS), dtype=bool))
+    rig.send(OBJECT_POSES, poses_message(CODEC, hidden))
+    for count, (tick, age) in enumerate(((0, 0.0), (2, 0.1), (3, np.inf)), start=1):
+        rig.send(HAND_STATE, hand(tick))
+        np.testing.assert_allclose(decode_scene(ROMAN, rig.last(SCENE, count)).object_ages, age)
+
+
 def test_poses_of_an_earlier_episode_make_no_scene(rig: Rig) -> None:
     rig.add(Observer, task="roman", pose_wait=0.005)
     rig.listen(SCENE)

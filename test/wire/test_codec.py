@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -225,6 +226,15 @@ def test_the_numbers_of_an_invalid_object_are_not_judged(family: tuple[MessageCo
     np.testing.assert_array_equal(state.usable(1e9), [name != "cover" for name in OBJECTS])
     force.x, force.y = 1.0, 0.0
     assert not decode_scene(ROMAN, message).is_finite()
+
+
+def test_an_object_that_nobody_knows_of_has_an_infinite_age_on_the_wire_too(family: tuple[MessageCodec, Wire]) -> None:
+    codec, through = family
+    state = replace(_state(), object_ages=np.full(len(OBJECTS), np.inf))
+    for valid in (True, False):
+        sent = replace(state, object_valid=np.full(len(OBJECTS), valid))
+        np.testing.assert_array_equal(decode_scene(ROMAN, through(codec.scene(sent))).object_ages, np.inf)
+        assert not any(sent.usable(1e9))
 
 
 def test_malformed_vectors_are_named(family: tuple[MessageCodec, Wire]) -> None:

@@ -1,9 +1,9 @@
 """Observer, the pacemaker: joins the hand's state and the objects' poses into one stamped scene per control tick.
 
 A tick waits for poses of its own stamp, in lockstep for ever and otherwise for `pose_wait`; then the newest poses
-serve, aged by what they are older. Poses of a camera, which looks when it looks, are not waited for: the newest that
-are not newer than the hand serve at once. A state or poses that are not finite never become a scene, nor do those that
-are stamped in the future.
+serve, aged by what they are older; of a source that is silent for longer than `max_command_age`, no object is usable.
+Poses of a camera, which looks when it looks, are not waited for: the newest that are not newer than the hand serve at
+once. A state or poses that are not finite never become a scene, nor do those that are stamped in the future.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from roman_moe.control.limits import load_limits
 from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
@@ -31,6 +32,7 @@ class ObserverParameters(TaskParameters):
     lockstep: bool = parameter("whether a tick waits for its own poses for as long as it takes", False)
     pose_wait: float = parameter("how long a tick waits for its own poses otherwise [s]", 0.02, (0.001, 1.0))
     speed: float = parameter("simulated seconds per second", 1.0, (0.001, 100.0))
+    limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
     await_poses: bool = parameter("whether there are poses of each tick's own stamp, to wait for", True)
 
 
@@ -43,11 +45,13 @@ class Observer(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, ObserverParameters)
+        self._awaits = self._settings.await_poses or self._settings.lockstep
         self.real_time = not self._settings.lockstep and self._settings.speed == 1.0
 
     def configure(self) -> None:
-        """Learn the task."""
-        self._spec = self._settings.spec()
+        """Learn the task, and for how long the pose source may be silent."""
+        self._spec, limits = self._settings.spec(), load_limits(self._settings.limits)
+        self._max_lag = limits.max_command_age if self._awaits else limits.max_pose_age
 
     def activate(self) -> None:
         """Begin without any scene."""
@@ -70,7 +74,7 @@ class Observer(RomanNode):
             self._publish_scene(self._scene)
             return
         self._hand = hand
-        if not (self._settings.await_poses or self._settings.lockstep):
+        if not self._awaits:
             self._publish_with_recent(hand)
         elif self._poses is not None and self._poses.stamp_ns == hand.stamp_ns:
             self._publish(hand, self._poses)
@@ -108,7 +112,7 @@ class Observer(RomanNode):
     def _publish(self, hand: HandState, poses: ObjectPoses) -> None:
         self._hand = None
         self._deadline.cancel()
-        state = hand.with_poses(poses)
+        state = hand.with_poses(poses, self._max_lag)
         if not state.is_finite():
             self.diagnostics.count(NOT_FINITE, f"scene at {state.stamp_ns} ns")
             return

@@ -1,0 +1,58 @@
+"""How much of each object a camera sees: pixels, counted by rays through them instead of by drawing an image."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.perception.camera import Camera
+from roman_moe.sim.randomisation import geoms_of
+from roman_moe.sim.world import World
+
+DRAWN = np.array([1, 1, 1, 0, 0, 0], dtype=np.uint8)
+"""Groups of geoms that a renderer draws."""
+MOST_RAYS = 144
+"""For one object and camera; where it covers more pixels, every second or third of a row and column stands for all."""
+FARTHEST = 10.0  # [m]
+_CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))
+_NORMALS = {"normal": None} if "normal: " in (mujoco.mj_multiRay.__doc__ or "") else {}  # not in older releases
+
+
+class Visibility:
+    """Counts the pixels of a world's objects."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._geoms = [geoms_of(world.model, name) for name in world.task.spec.objects]
+
+    def pixels(self, camera: Camera) -> NDArray[np.int64]:
+        """How many pixels of a camera show each object in the world's present state, (n,)."""
+        grids = [self._grid(geoms, camera) for geoms in self._geoms]
+        rays = camera.rays(np.concatenate([pixels for pixels, _ in grids]))
+        hit, distances = np.empty(len(rays), dtype=np.int32), np.empty(len(rays))
+        mujoco.mj_multiRay(
+            *(self._world.model, self._world.data, camera.position, rays.ravel()),
+            geomgroup=DRAWN, flg_static=True, bodyexclude=-1, geomid=hit, dist=distances, nray=len(rays),
+            cutoff=FARTHEST, **_NORMALS,
+        )  # fmt: skip
+        hits = np.split(hit, np.cumsum([len(pixels) for pixels, _ in grids])[:-1])
+        shown = [np.isin(part, geoms).sum() for part, geoms in zip(hits, self._geoms, strict=True)]
+        return np.array([count * step * step for count, (_, step) in zip(shown, grids, strict=True)])
+
+    def _grid(self, geoms: NDArray[np.intp], camera: Camera) -> tuple[NDArray[np.float64], int]:
+        """Pixels of the image in the box around some geoms, (k, 2), and how far apart they are."""
+        model, data = self._world.model, self._world.data
+        boxes = model.geom_aabb[geoms]
+        corners = boxes[:, None, :3] + _CORNERS * boxes[:, None, 3:]
+        turned = np.einsum("gij,gcj->gci", data.geom_xmat[geoms].reshape(-1, 3, 3), corners)
+        pixels, depths = camera.project((turned + data.geom_xpos[geoms][:, None]).reshape(-1, 3))
+        if not (depths > 0.0).all():
+            return np.empty((0, 2)), 1
+        low = np.maximum(np.ceil(pixels.min(axis=0)), 0.0)
+        high = np.minimum(np.floor(pixels.max(axis=0)), (camera.width - 1.0, camera.height - 1.0))
+        step = max(1, int(np.ceil(np.sqrt(np.prod(np.maximum(high - low + 1.0, 0.0)) / MOST_RAYS))))
+        columns, rows = (np.arange(first, last + 1.0, step) for first, last in zip(low, high, strict=True))
+        return np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2), step
