@@ -18,6 +18,7 @@ from rich.table import Table
 from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share, Simulation
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.ranges import ALL, parse_names
+from roman_moe.cli.train_poses import Poses
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -231,9 +232,9 @@ class Bc(Training):
 
 
 class Train:
-    """Train networks from demonstrations."""
+    """Train networks from demonstrations, and an estimator of object poses from images."""
 
-    PARTS: ClassVar[Mapping[str, type]] = {"all": All, "expert": Expert, "gate": Gate, "bc": Bc}
+    PARTS: ClassVar[Mapping[str, type]] = {"all": All, "expert": Expert, "gate": Gate, "bc": Bc, "poses": Poses}
 
 
 class RunProgress:

@@ -52,7 +52,7 @@ def runtime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
-            f"onnxruntime cannot be imported ({_first_line(error)}): install roman-moe[cpu], or roman-moe[gpu] on a "
+            f"onnxruntime cannot be imported ({first_line(error)}): install roman-moe[cpu], or roman-moe[gpu] on a "
             "machine with an NVIDIA GPU (never both in one environment)"
         ) from None
     return onnxruntime
@@ -80,11 +80,11 @@ class Network:
             BundleError: with the reason, if it must not run.
             MissingDependencyError: if there is no onnxruntime.
         """
-        self._check_file(data, where)
+        check_file(data, where)
         ort = runtime()
         try:
             self._session = ort.InferenceSession(
-                data, _session_options(ort), providers=["CPUExecutionProvider"], enable_fallback=0
+                data, session_options(ort), providers=["CPUExecutionProvider"], enable_fallback=0
             )
             properties = self._session.get_modelmeta().custom_metadata_map
             ports = [
@@ -92,7 +92,7 @@ class Network:
                 for some in (self._session.get_inputs(), self._session.get_outputs())
             ]
         except Exception as error:  # noqa: BLE001 (the runtime's exceptions share no base class)
-            raise BundleError(f"{where}: onnxruntime refuses it: {_first_line(error)}: export it again") from None
+            raise BundleError(f"{where}: onnxruntime refuses it: {first_line(error)}: export it again") from None
         self.metadata = NetworkMetadata.from_properties(spec, properties, where)
         self.features = self.metadata.features
         self.no_answer = np.full(len(self.metadata.outputs), np.nan)
@@ -136,31 +136,6 @@ class Network:
         """The runtime's call alone, on what it was last fed: what no controller can do without."""
         self._session.run_with_iobinding(self._binding)
 
-    @staticmethod
-    def _check_file(data: bytes, where: str) -> None:
-        try:
-            summary = summarize(data)
-        except ValueError as error:
-            raise BundleError(f"{where}: not an ONNX file ({error}): copy or export it again") from None
-        foreign = sorted((summary.domains | summary.opsets.keys()) - {""})
-        if foreign or summary.local_functions:
-            raise BundleError(
-                f"{where}: uses operators of domain {', '.join(map(repr, foreign)) or 'its own'}: only those of the "
-                "default ONNX domain are allowed"
-            )
-        opset = summary.opsets.get("", 0)
-        if not MIN_OPSET <= opset <= MAX_OPSET:
-            raise BundleError(f"{where}: opset {opset}: expected {MIN_OPSET} to {MAX_OPSET}")
-        if summary.external:
-            raise BundleError(
-                f"{where}: keeps the data of {summary.external[0]!r} outside the file: export it as a single file"
-            )
-        refused = sorted(summary.operators & REFUSED_OPERATORS)
-        if refused:
-            raise BundleError(f"{where}: uses {', '.join(refused)}, which has no place in a policy")
-        if summary.not_finite:
-            raise BundleError(f"{where}: holds numbers in {summary.not_finite[0]!r} that are not finite")
-
     def _bind(self, inputs: list[_Port], outputs: list[_Port], where: str) -> None:
         """Check inputs and outputs, and tie them to buffers of our own: no allocation per tick."""
         if len(inputs) != 1 or len(outputs) != 1:
@@ -190,7 +165,7 @@ class Network:
             try:
                 self.run()
             except Exception as error:  # noqa: BLE001 (likewise)
-                raise BundleError(f"{where}: does not run: {_first_line(error)}: export it again") from None
+                raise BundleError(f"{where}: does not run: {first_line(error)}: export it again") from None
             if not np.isfinite(self.output).all():
                 raise BundleError(f"{where}: answers {self.output.tolist()} when all features are {value}: not finite")
 
@@ -211,7 +186,42 @@ def answers(networks: Sequence[Network], features: NDArray[np.float64], usable: 
     return np.array(rows, dtype=np.float64)
 
 
-def _session_options(ort: Any) -> Any:
+def check_file(data: bytes, where: str, refused: frozenset[str] = REFUSED_OPERATORS) -> None:
+    """Look at a network's file before the runtime does.
+
+    Args:
+        data: content of the .onnx file.
+        where: its name in messages.
+        refused: operators that have no place in it.
+
+    Raises:
+        BundleError: with the reason, if it must not run.
+    """
+    try:
+        summary = summarize(data)
+    except ValueError as error:
+        raise BundleError(f"{where}: not an ONNX file ({error}): copy or export it again") from None
+    foreign = sorted((summary.domains | summary.opsets.keys()) - {""})
+    if foreign or summary.local_functions:
+        raise BundleError(
+            f"{where}: uses operators of domain {', '.join(map(repr, foreign)) or 'its own'}: only those of the "
+            "default ONNX domain are allowed"
+        )
+    opset = summary.opsets.get("", 0)
+    if not MIN_OPSET <= opset <= MAX_OPSET:
+        raise BundleError(f"{where}: opset {opset}: expected {MIN_OPSET} to {MAX_OPSET}")
+    if summary.external:
+        raise BundleError(
+            f"{where}: keeps the data of {summary.external[0]!r} outside the file: export it as a single file"
+        )
+    found = sorted(summary.operators & refused)
+    if found:
+        raise BundleError(f"{where}: uses {', '.join(found)}, which has no place in a policy")
+    if summary.not_finite:
+        raise BundleError(f"{where}: holds numbers in {summary.not_finite[0]!r} that are not finite")
+
+
+def session_options(ort: Any) -> Any:
     """One thread, no spinning: networks this small gain nothing from more, and a robot has other things to do."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -222,6 +232,6 @@ def _session_options(ort: Any) -> Any:
     return options
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     lines = [re.sub(r"\s+", " ", line).strip() for line in str(error).splitlines()]
     return next((line for line in lines if line), type(error).__name__)

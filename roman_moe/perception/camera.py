@@ -53,6 +53,12 @@ class Camera:
         return k
 
     @property
+    def pixel_rays(self) -> Array:
+        """From a pixel (x, y, 1) to its direction in the base frame, without distortion, (3, 3)."""
+        rays: Array = self.rotation @ np.linalg.inv(self.matrix)
+        return rays
+
+    @property
     def rotation(self) -> Array:
         """From the optical frame to the base frame, (3, 3)."""
         return matrix(self.orientation)

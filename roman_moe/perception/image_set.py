@@ -159,9 +159,15 @@ class ImageSet:
         Raises:
             DemonstrationError: if one cannot be read.
         """
-        return [self._image(part / image_name(number, camera)) for camera in self.description.cameras]
+        return [self.image(part, number, i) for i in range(len(self.description.cameras))]
 
-    def _image(self, path: Path) -> Image:
+    def image(self, part: Path, number: int, camera: int) -> Image:
+        """One camera's image of a scene of a part, (height, width, 3) RGB.
+
+        Raises:
+            DemonstrationError: if it cannot be read.
+        """
+        path = part / image_name(number, self.description.cameras[camera])
         found = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
         size = (self.description.height, self.description.width, 3)
         if found is None or found.shape != size:

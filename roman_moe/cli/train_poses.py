@@ -1,0 +1,127 @@
+"""`roman-moe train poses`: from labelled images to the estimator of object poses."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+from roman_moe.cli.options import Flag, Folder, Number, OptionalFile, OptionalFolder, Text
+from roman_moe.core.files import write_json
+from roman_moe.core.paths import config_path
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poses:
+    """Train the estimator of object poses on images."""
+
+    needs = ("torch", "onnx", "onnxruntime", "cv2")
+    ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "workers": AT_LEAST_1}
+
+    images: Folder = Path("images")
+    """Images, as `roman-moe data images` makes them."""
+
+    task: Text = "roman"
+    """The task of the images, by its name or folder."""
+
+    out: OptionalFolder = None
+    """Folder of the run; runs/poses_TASK if not given."""
+
+    recipe: OptionalFile = None
+    """YAML file with every number of the training; config/training/poses.yaml if not given."""
+
+    resume: Flag = False
+    """Take up a run that was cut off, at its last checkpoint."""
+
+    seed: Number = 0
+    """Seed of everything random."""
+
+    workers: Number = 2
+    """Processes."""
+
+    json: OptionalFile = None
+    """Write what came of it to this file."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return self.out or Path("runs") / f"poses_{Path(self.task).name}"
+
+    def main(self) -> int:
+        """0 when the estimator is written."""
+        from roman_moe.core.tasks import load_spec, task_folder
+        from roman_moe.learning.poses.recipe import load_poses_recipe
+        from roman_moe.learning.poses.training import ESTIMATOR, PosesRun, train_poses, write_estimator
+
+        recipe = load_poses_recipe(self.recipe or config_path("training/poses.yaml"))
+        run = PosesRun(load_spec(task_folder(self.task)), self.images, self.folder, recipe, self.seed, self.workers)
+        console = Console()
+        began = time.monotonic()
+        with CurveProgress(console, self.folder):
+            train_poses(run, self.resume)
+        errors = write_estimator(run)
+        console.print(
+            f"{self.folder / ESTIMATOR}: median {1e3 * errors['median_m']:.1f} mm, 95 % within "
+            f"{1e3 * errors['p95_m']:.1f} mm, {time.monotonic() - began:.0f} s",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if self.json:
+            write_json(self.json, {"run": str(self.folder), **errors})
+        return 0
+
+
+class CurveProgress:
+    """A line for each checkpoint of a run, read from its folder.
+
+    Args:
+        console: where to.
+        folder: of the run.
+    """
+
+    INTERVAL = 1.0  # [s]
+
+    def __init__(self, console: Console, folder: Path) -> None:
+        self._console, self._folder = console, folder
+        self._told = len(self._rows())
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> CurveProgress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._show()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self.INTERVAL):
+            self._show()
+
+    def _show(self) -> None:
+        rows = self._rows()
+        for row in rows[self._told :]:
+            self._console.print(
+                f"step {row['step']} of {row['of']}, {row['images_per_s']:.0f} images/s, on held-out images: median "
+                f"{1e3 * row['median_m']:.1f} mm, 95 % within {1e3 * row['p95_m']:.1f} mm, missed {row['missed']:.1%}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        self._told = len(rows)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        path = self._folder / "curve.json"
+        try:
+            rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return rows

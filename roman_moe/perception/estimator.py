@@ -1,0 +1,213 @@
+"""The learned estimator: an ONNX network that says where each camera sees each object, and what follows from that.
+
+The file is self-contained: it takes images as cameras give them. It knows no camera's place: rays and positions of the
+cameras, as they are calibrated now, are part of its input, so that a camera that was moved needs a new calibration and
+no new training. Not safe for use from several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.control.network import REFUSED_OPERATORS, check_file, first_line, runtime, session_options
+from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.spec import TaskSpec
+from roman_moe.perception.camera import Camera
+from roman_moe.perception.detections import Detections
+from roman_moe.perception.fusion import Views, fuse
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+INPUTS = ("images", "rays", "positions")
+OUTPUTS = ("pixels", "pixel_sigmas", "heights", "height_sigmas", "confidences", "turns")
+ESTIMATOR_FORMAT = 1
+
+SEEN = 0.5
+"""Confidence from which on an object counts as seen by a camera."""
+LEAST_SIGMA = 0.3
+"""Of a pixel: no calibration is better than that [pixels]."""
+YAW_SIGMA = 0.05
+"""Of a yaw that a camera sees [rad]."""
+ALLOWED = frozenset({"Resize", "Range", "Expand", "ConstantOfShape"})
+"""Operators that no policy needs, but a network that sees."""
+
+
+@dataclass(frozen=True)
+class EstimatorMetadata:
+    """What an estimator's file says about itself.
+
+    Attributes:
+        task: name of the task.
+        objects: that it finds, in order.
+        width: of the images that it takes [pixels].
+        height: likewise.
+    """
+
+    task: str
+    objects: tuple[str, ...]
+    width: int
+    height: int
+
+    def to_properties(self) -> dict[str, str]:
+        """As ONNX metadata properties."""
+        return {
+            "estimator_format": str(ESTIMATOR_FORMAT),
+            "task": self.task,
+            "objects": ",".join(self.objects),
+            "width": str(self.width),
+            "height": str(self.height),
+        }
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str], where: str) -> EstimatorMetadata:
+        """From ONNX metadata properties.
+
+        Raises:
+            BundleError: naming what is missing or malformed.
+        """
+        if properties.get("estimator_format") != str(ESTIMATOR_FORMAT):
+            raise BundleError(f"{where}: no estimator of object poses: expected one that `train poses` made")
+        try:
+            width, height = int(properties["width"]), int(properties["height"])
+            return cls(properties["task"], tuple(properties["objects"].split(",")), width, height)
+        except (KeyError, ValueError) as error:
+            raise BundleError(f"{where}: metadata property {error}: expected what `train poses` writes") from None
+
+
+class PoseEstimator:
+    """Finds a task's objects in its cameras' images.
+
+    Attributes:
+        metadata: what its file says about itself.
+        cameras: as they are calibrated, by name.
+    """
+
+    def __init__(self, spec: TaskSpec, cameras: Mapping[str, Camera], path: Path) -> None:
+        """Load it.
+
+        Args:
+            spec: of the task.
+            cameras: as they are calibrated, by name; their images may have another size than the network takes.
+            path: of the .onnx file.
+
+        Raises:
+            BundleError: with the reason, if the file must not run, or is for another task.
+            ConfigError: if there is no camera.
+        """
+        where = str(path)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{where}: cannot be read: {error.strerror}") from None
+        if not cameras:
+            raise ConfigError(f"{where}: no camera to look through: task {spec.name} names none")
+        self._session = _session(data, where)
+        self.metadata = EstimatorMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map, where)
+        if self.metadata.task != spec.name or self.metadata.objects != spec.object_names:
+            raise BundleError(
+                f"{where}: finds {', '.join(self.metadata.objects)} of the task {self.metadata.task!r}: expected "
+                f"{', '.join(spec.object_names)} of {spec.name!r}"
+            )
+        objects = spec.objects.values()
+        self._turned = np.array([each.orientation != "none" for each in objects])
+        self._symmetries = np.array([each.symmetry for each in objects])
+        self.cameras = dict(cameras)
+
+    def detect(self, stamp_ns: int, images: Mapping[str, Image]) -> Detections:
+        """What images of one moment show.
+
+        Args:
+            stamp_ns: of the images [ns].
+            images: RGB, (height, width, 3), by camera; of some of the cameras.
+
+        Raises:
+            ConfigError: if an image does not have its camera's size.
+        """
+        pictures, cameras = zip(*(self._taken(name, image) for name, image in images.items()), strict=True)
+        answers = self._ask(np.stack(pictures), cameras)
+        views = Views(
+            seen=answers["confidences"] > SEEN,
+            pixels=answers["pixels"],
+            pixel_sigmas=np.hypot(answers["pixel_sigmas"], LEAST_SIGMA),
+            heights=answers["heights"],
+            height_sigmas=answers["height_sigmas"],
+        )
+        positions, covariances = fuse(cameras, views)
+        seen = np.asarray(views.seen.any(axis=0), dtype=bool)
+        yaws = self._yaws(cameras, views, answers["turns"])
+        orientations = np.zeros((len(seen), 4))
+        orientations[:, 2], orientations[:, 3] = np.sin(0.5 * yaws), np.cos(0.5 * yaws)
+        return Detections(stamp_ns, seen, positions, covariances, orientations, np.full(len(seen), YAW_SIGMA))
+
+    def _taken(self, name: str, image: Image) -> tuple[Image, Camera]:
+        """An image as the network takes it, and the camera that would have given it."""
+        camera = self.cameras[name]
+        if image.shape != (camera.height, camera.width, 3):
+            raise ConfigError(
+                f"camera {name}: image of shape {image.shape}: expected {camera.width} x {camera.height} pixels, RGB"
+            )
+        if camera.distortion:
+            straight = cv2.undistort(image, camera.matrix, np.array(camera.distortion))
+            image, camera = np.asarray(straight, dtype=np.uint8), replace(camera, distortion=())
+        size = self.metadata.width, self.metadata.height
+        if size != (camera.width, camera.height):
+            resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            image, camera = np.asarray(resized, dtype=np.uint8), camera.resized(*size)
+        return image, camera
+
+    def _ask(self, pictures: Image, cameras: tuple[Camera, ...]) -> dict[str, Array]:
+        given = {
+            "images": pictures,
+            "rays": np.stack([camera.pixel_rays for camera in cameras]).astype(np.float32),
+            "positions": np.stack([camera.position for camera in cameras]).astype(np.float32),
+        }
+        answers = self._session.run(list(OUTPUTS), given)
+        return {name: np.asarray(each, dtype=np.float64) for name, each in zip(OUTPUTS, answers, strict=True)}
+
+    def _yaws(self, cameras: tuple[Camera, ...], views: Views, turns: Array) -> Array:
+        """Yaw of each object whose yaw matters, (n,) [rad]; 0 of the others. Views count by how sure they are."""
+        total = np.zeros(turns.shape[1:])
+        for i, camera in enumerate(cameras):
+            towards = camera.rays(views.pixels[i])
+            angles = np.arctan2(turns[i, :, 1], turns[i, :, 0]) + self._symmetries * np.arctan2(
+                towards[:, 1], towards[:, 0]
+            )
+            sureness = np.where(views.seen[i], np.linalg.norm(turns[i], axis=1) / views.pixel_sigmas[i] ** 2, 0.0)
+            total += sureness[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        yaws: Array = np.where(self._turned, np.arctan2(total[:, 1], total[:, 0]) / self._symmetries, 0.0)
+        return yaws
+
+
+def run_session(data: bytes, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """All outputs of an estimator's file for some inputs.
+
+    Raises:
+        BundleError: if it must not run.
+    """
+    return dict(zip(OUTPUTS, _session(data, "estimator").run(list(OUTPUTS), dict(given)), strict=True))
+
+
+def _session(data: bytes, where: str) -> Any:
+    check_file(data, where, REFUSED_OPERATORS - ALLOWED)
+    ort = runtime()
+    try:
+        session = ort.InferenceSession(
+            data, session_options(ort), providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+        names = tuple(port.name for port in session.get_inputs()), tuple(port.name for port in session.get_outputs())
+    except Exception as error:  # noqa: BLE001 (the runtime's exceptions share no base class)
+        raise BundleError(f"{where}: onnxruntime refuses it: {first_line(error)}: export it again") from None
+    if names != (INPUTS, OUTPUTS):
+        raise BundleError(
+            f"{where}: takes {', '.join(names[0])} and gives {', '.join(names[1])}: expected an estimator, which takes "
+            f"{', '.join(INPUTS)} and gives {', '.join(OUTPUTS)}"
+        )
+    return session
