@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FIRST_TASK = "roman"
 """Of the oracle, which exists for every task, if none is named."""
+PICTURES = (".png", ".pdf", ".svg")
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,13 @@ class Evaluate:
     """Write the report to this file."""
 
     plot: OptionalFile = None
-    """Draw what was solved over each error that has several values, to this file."""
+    """Draw what was solved over each error that has several values, to this file: .png, .pdf or .svg."""
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
-        return ("mujoco",) if self.controller == "oracle" else ("mujoco", "onnxruntime")
+        run = ("mujoco",) if self.controller == "oracle" else ("mujoco", "onnxruntime")
+        return (*run, "matplotlib") if self.plot else run
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
@@ -111,6 +113,8 @@ class Evaluate:
         poses, variants = self._pose_sources()
         if self.plot and not variants:
             raise ConfigError("--plot: expected several values of an error, such as --bias-bound 0,0.005,0.01")
+        if self.plot and self.plot.suffix not in PICTURES:
+            raise ConfigError(f"--plot {self.plot}: expected a name that ends with {', '.join(PICTURES)}")
         evaluation = Evaluation(
             controller=self.controller,
             task=task,

@@ -13,14 +13,15 @@ from roman_moe.core.errors import ConfigError
 def check_outputs(command: Any) -> None:
     """Try where a verb writes; nothing is left there, and no folder is made.
 
-    These are the file `json`, the folder `folder`, or else `out`, and the folder `new_bundle`, which is replaced as a
-    whole. A verb whose default depends on other options has a property of that name. None is not written.
+    These are the files `json` and `plot`, the folder `folder`, or else `out`, and the folder `new_bundle`, which is
+    replaced as a whole. A verb whose default depends on other options has a property of that name. None is not written.
 
     Raises:
         ConfigError: naming the path, and why it cannot be written.
     """
-    if (file := getattr(command, "json", None)) is not None:
-        check_file(file)
+    for name in ("json", "plot"):
+        if (file := getattr(command, name, None)) is not None:
+            check_file(file)
     bundle = getattr(command, "new_bundle", None)
     if (folder := getattr(command, "folder", None if bundle else getattr(command, "out", None))) is not None:
         check_folder(folder)

@@ -128,7 +128,7 @@ ERRORS = {
 
 
 def plot_errors(spec: TaskSpec, report: Mapping[str, Any], path: Path) -> None:
-    """Write a PNG: what was solved of each start, with the 95 % interval, over each error that has several values.
+    """Write a picture: what was solved of each start, with the 95 % interval, over each error that has several values.
 
     Args:
         spec: of the task.

@@ -38,7 +38,10 @@ def with_output() -> list[tuple[str, str]]:
     for name, command in commands():
         kinds = typing.get_type_hints(command)
         for field in dataclasses.fields(command):
-            if field.name in ("json", "out") and Path in (kinds[field.name], *typing.get_args(kinds[field.name])):
+            if field.name in ("json", "plot", "out") and Path in (
+                kinds[field.name],
+                *typing.get_args(kinds[field.name]),
+            ):
                 found.append((name, field.name))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -295,7 +296,9 @@ def test_the_table_names_what_the_failures_had_met():
         ({"bias_bound": "-1"}, ConfigError, "bias bound is -1.0"),
         ({"calibration_error": "0.5"}, ConfigError, "--calibration-error: '0.5': expected degrees:metres"),
         ({"calibration_error": "-1:0"}, ConfigError, "rotation error is -1.0: expected degrees"),
-        ({"plot": "a.png"}, ConfigError, "--plot: expected several values of an error"),
+        ({"plot": Path("a.png")}, ConfigError, "--plot: expected several values of an error"),
+        ({"plot": Path("a.bmp"), "bias_bound": "0,1"}, ConfigError, "--plot a.bmp: expected .* .png, .pdf, .svg"),
+        ({"plot": Path("/proc/a.png"), "bias_bound": "0,1"}, ConfigError, "/proc/a.png: cannot be written"),
         ({"noise_kind": "pink"}, ConfigError, "unknown noise kind 'pink'"),
         ({"controller": "models/none"}, BundleError, "models/none"),
     ],
