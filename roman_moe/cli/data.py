@@ -18,7 +18,7 @@ SHEET = "sheet.jpg"
 
 @dataclass(frozen=True)
 class Images:
-    """Draw images of a task's scenes in random looks, with the truth about them; go on where an earlier call ended."""
+    """Draw images of a task's scenes in random looks, with the truth."""
 
     needs = ("mujoco", "cv2")
     ranges: ClassVar[Mapping[str, Range]] = {"count": AT_LEAST_1, "workers": AT_LEAST_1, "seed": AT_LEAST_0}
@@ -30,7 +30,7 @@ class Images:
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
     count: Number = 20000
-    """Images of all cameras together."""
+    """Images of all cameras together; those that are there already are kept."""
 
     seed: Number = 0
     """Seed of the scenes and their looks."""

@@ -67,6 +67,7 @@ def test_every_module_of_a_verb_is_registered():
         "reach",
         "refusal",
         "ros_args",
+        "train_poses",
     }
     modules = {path.stem for path in Path(entry.__file__).parent.glob("*.py")} - helpers
     assert modules == set(entry.VERBS)
