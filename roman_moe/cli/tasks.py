@@ -39,10 +39,11 @@ class List:
                 rows.append({"name": name, "title": title_of(spec), "skills": list(spec.skills), "folder": str(folder)})
             except ConfigError as error:
                 rows.append({"name": name, "title": str(error), "skills": [], "folder": str(folder)})
-        table = Table("name", "title", "skills", "where", title="Tasks", title_justify="left")
         for row in rows:
-            table.add_row(row["name"], row["title"], ", ".join(row["skills"]), row["folder"])
-        Console().print(table)
+            print(f"{row['name']}: {row['title']}")
+            if row["skills"]:
+                print(f"  skills: {', '.join(row['skills'])}")
+            print(f"  folder: {row['folder']}")
         if self.json:
             write_json(self.json, {"tasks": rows})
         return 0

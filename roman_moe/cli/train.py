@@ -308,14 +308,15 @@ def progress_table(folder: Path, rows: dict[str, dict[str, Any] | None]) -> Tabl
 
 def progress_cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
     """Steps, success, reward parts, speed and time left of one network, for people."""
-    left = (row["of"] - row["steps"]) / row["steps_per_s"] if row["steps_per_s"] else None
+    missing = max(row["of"] - row["steps"], 0)  # it ends with a whole rollout, beyond what the recipe asks for
+    left = missing / row["steps_per_s"] if row["steps_per_s"] else None
     parts = [
         f"{name} {row[key]:.2f}"
         for name, key in (("r_I", "imitation_reward"), ("r_E", "extrinsic_reward"))
         if row[key] is not None
     ]
     return (
-        f"{row['steps'] / 1000:.0f} of {row['of'] / 1000:.0f} k steps",
+        f"{row['steps'] / 1000:.0f}" + (f" of {row['of'] / 1000:.0f}" if missing else "") + " k steps",
         f"solved {row['success']:.1%} (best {row['best']:.1%})",
         " ".join(parts),
         f"{row['steps_per_s']:.0f} steps/s",

@@ -17,8 +17,10 @@ from roman_moe.core.config import place_of
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.parts import ANGULAR_AXES
 from roman_moe.core.spec import TASK_FILE
+from roman_moe.core.state import SceneState
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import run_episode
+from roman_moe.sim.placement import NUMBERS, place_object
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.registry import load_sim_task, naming_place
 from roman_moe.sim.render import Renderer
@@ -71,11 +73,11 @@ def check_task(folder: Path, episodes: int, arm: str = "", on_step: Callable[[st
         on_step(f"starts of {start.name}")
         problems += list(_guarded(task, lambda start=start: _starts(world, start, episodes)))  # type: ignore[misc]
     if problems:
-        return problems
+        return list(dict.fromkeys(problems))  # several starts find the same one
     for start in starts:
         on_step(f"demonstrations of {start.name}")
         problems += list(_guarded(task, lambda start=start: _demonstrations(world, start, episodes)))  # type: ignore[misc]
-    return list(dict.fromkeys(problems))  # several starts find the same one
+    return list(dict.fromkeys(problems))
 
 
 def _guarded(task: SimTask, find: Callable[[], Problems]) -> Problems:
@@ -219,6 +221,39 @@ def _starts(world: World, start: Start, count: int) -> Problems:
             return
         if seed == 0:
             yield from _contacts(world, name)
+        unreached = list(_corners(world, start)) if seed == 0 else []
+        unreached = unreached or list(_unreached(world, start, state, where))
+        if unreached:
+            yield from unreached
+            return
+
+
+def _corners(world: World, start: Start) -> Problems:
+    """The ends of what task.yaml has a start drawn from are within reach."""
+    places = {}
+    for skill, said in world.task.spec.skills.items():
+        when = start.when(skill)
+        key, placements = ("starts", said.starts) if when is When.START else ("done", said.done)
+        if when is not When.LATER:
+            places.update({name: (f"skills.{skill}.{key}.{name}", each) for name, each in placements.items()})
+    for name, (key, placement) in places.items():
+        where = place_of(world.task.folder / TASK_FILE, key)
+        for corner in np.ndindex((2,) * NUMBERS):
+            world.reset(start, np.random.default_rng(0))
+            place_object(world, name, placement, np.array(corner, dtype=float))
+            unreached = list(_unreached(world, start, world.state, where))
+            if unreached:
+                yield from unreached
+                break
+
+
+def _unreached(world: World, start: Start, state: SceneState, where: str) -> Problems:
+    """The hand cannot go where the first skill of a start needs it."""
+    skill = start.skills[0]
+    try:
+        world.place_hand(world.skills[skill].reach_point(state), world.task.spec.gripper.open)
+    except RomanError as error:
+        yield f"{where}: start of {skill!r}: {error}: place it within reach"
 
 
 def _contacts(world: World, name: str) -> Problems:

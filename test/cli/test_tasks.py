@@ -38,13 +38,18 @@ def check(folder: Path, capfd: pytest.CaptureFixture[str], *options: str) -> tup
     return code, [line for line in lines if not line.startswith("checking ")]
 
 
-def test_tasks_are_listed_with_what_they_are(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_tasks_are_listed_with_what_they_are(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "40")
     file = tmp_path / "tasks.json"
     assert entry.main(["tasks", "list", "--json", str(file)]) == 0
-    assert "roman" in capfd.readouterr().out
+    shown = capfd.readouterr().out
     rows = {row["name"]: row for row in json.loads(file.read_text())["tasks"]}
     assert rows["roman"]["skills"] == list(ROMAN.skills)
     assert rows["roman"]["title"] == ROMAN.title
+    assert f"roman: {ROMAN.title}\n" in shown
+    assert all(f"folder: {row['folder']}\n" in shown for row in rows.values())  # whole, however narrow the screen
     assert Path(rows["roman"]["folder"]).joinpath("task.yaml").is_file()
 
 
@@ -167,3 +172,33 @@ def test_what_is_wrong_in_the_simulation_is_named_with_its_place(
     assert found, lines
     assert len(set(found)) == len(found)
     assert found[0].startswith((f"{new / file}, line ", f"{new / 'task.yaml'}, line ", f"{new / 'scene.xml'}: "))
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "with_"),
+    [
+        ("skills.place.starts.block", "block: {x: [0.40, 0.50]", "block: {x: [0.40, 0.95]"),  # at one end alone
+        ("skills.place.done.block", "block: {at: mark, x: [-0.008, 0.008]", "block: {at: mark, x: [-0.008, 0.6]"),
+    ],
+)
+def test_a_start_beyond_the_arms_reach_is_named_once_with_its_line(
+    new: Path, capfd: pytest.CaptureFixture[str], key: str, old: str, with_: str
+):
+    change(new, "task.yaml", "target: mark, x: [-0.03, 0.03], ", "target: mark, ")
+    line = change(new, "task.yaml", old, with_)
+    code, lines = check(new, capfd)
+    assert code == 1
+    (message,) = lines
+    where = f"{new / 'task.yaml'}, line {line}: {key}: start of '{'push' if 'done' in key else 'place'}': "
+    assert message.startswith(f"{where}hand position [")
+    assert message.endswith("out of the reach of the arm panda: place it within reach")
+
+
+def test_a_start_that_python_puts_beyond_the_arms_reach_is_named_with_its_line(
+    new: Path, capfd: pytest.CaptureFixture[str]
+):
+    far = "def place(self, world, rng, when):\n        world.put('block', [0.95, 0.2, 0.02])\n\n    def demonstrate"
+    line = change(new, "place.py", "def demonstrate", far)
+    code, lines = check(new, capfd)
+    assert code == 1
+    assert any(each.startswith(f"{new / 'place.py'}, line {line}: start of 'place': hand position") for each in lines)

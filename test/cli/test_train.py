@@ -11,6 +11,7 @@ from specs import ROMAN
 from worlds import TASK
 
 from roman_moe.cli.main import main
+from roman_moe.cli.train import progress_cells
 from roman_moe.demos.dataset import write_spec
 from roman_moe.evaluation.collect import Collection, Group, demonstrate
 from roman_moe.sim.pose_source import TruthPoses
@@ -71,6 +72,15 @@ def test_what_cannot_be_trained_is_refused_in_one_line(given, expected, tmp_path
     assert expected in error
     assert error.count("\n") == 1
     assert [path.name for path in tmp_path.rglob("*")] == ["demos", "task.yaml"]
+
+
+def test_progress_beyond_the_steps_asked_for_is_told_without_them():
+    row = {"of": 3000, "steps_per_s": 100.0, "success": 0.5, "best": 0.5, "imitation_reward": None}
+    row |= {"extrinsic_reward": None, "done": False}
+    steps, *_, left = progress_cells(row | {"steps": 1000})
+    assert (steps, left) == ("1 of 3 k steps", "0 min left")
+    steps, *_, left = progress_cells(row | {"steps": 8192})  # a whole rollout
+    assert (steps, left) == ("8 k steps", "0 min left")
 
 
 def test_a_budget_is_a_share_of_the_steps(arguments, tmp_path, capsys):
