@@ -232,7 +232,7 @@ class Bc(Training):
 
 
 class Train:
-    """Train networks from demonstrations, or a pose estimator from images."""
+    """Train networks from demonstrations, or a pose estimator."""
 
     PARTS: ClassVar[Mapping[str, type]] = {"all": All, "expert": Expert, "gate": Gate, "bc": Bc, "poses": Poses}
 
