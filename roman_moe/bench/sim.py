@@ -19,8 +19,9 @@ from roman_moe.core.outcome import Outcome
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.arm import ArmController
 from roman_moe.sim.env import NOISE_BOUND, SkillEnv
-from roman_moe.sim.episode import Episode, Streams
+from roman_moe.sim.episode import Episode
 from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.streams import Streams
 from roman_moe.sim.task import SimTask
 from roman_moe.sim.world import World
 

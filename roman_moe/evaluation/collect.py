@@ -31,17 +31,11 @@ from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.evaluation.controllers import make_controller
 from roman_moe.evaluation.evaluate import shared_world
 from roman_moe.evaluation.pool import run_jobs
-from roman_moe.sim.episode import (
-    PERTURBATION_STREAM,
-    EpisodeResult,
-    episode_seed,
-    falls_on,
-    generator,
-    run_episode,
-)
+from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource
 from roman_moe.sim.registry import naming_place
+from roman_moe.sim.streams import PERTURBATION_STREAM, episode_seed, falls_on, generator
 from roman_moe.sim.task import SimTask, Start
 
 BURST_TICKS = 8

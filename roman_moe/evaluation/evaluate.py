@@ -18,10 +18,11 @@ from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import identity_of, make_controller
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.evaluation.statistics import summarize
-from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
+from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource
 from roman_moe.sim.registry import naming_place
+from roman_moe.sim.streams import episode_seed
 from roman_moe.sim.task import SimTask, Start
 from roman_moe.sim.world import World
 

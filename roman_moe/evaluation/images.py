@@ -28,8 +28,9 @@ from roman_moe.perception.image_set import (
     write_description,
     write_part,
 )
-from roman_moe.sim.episode import Episode, Streams
+from roman_moe.sim.episode import Episode
 from roman_moe.sim.randomisation import RandomScene, Ranges, View
+from roman_moe.sim.streams import Streams
 from roman_moe.sim.task import SimTask
 from roman_moe.sim.world import XYZW, World
 

@@ -22,12 +22,13 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.tasks import SHIPPED, known_tasks, load_spec
-from roman_moe.sim.episode import Episode, Streams
+from roman_moe.sim.episode import Episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource, TruthPoses
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.render import Renderer
 from roman_moe.sim.reward import TaskReward, potential
+from roman_moe.sim.streams import Streams
 from roman_moe.sim.task import SimTask, Start
 from roman_moe.sim.viewer import Viewer
 from roman_moe.sim.world import World

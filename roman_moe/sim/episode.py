@@ -12,8 +12,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from roman_moe.control.controller import ControlStep, Driver
 from roman_moe.core.action import Command
 from roman_moe.core.outcome import Outcome
@@ -22,15 +20,9 @@ from roman_moe.sim.disturbance import Disturber
 from roman_moe.sim.judge import Judge
 from roman_moe.sim.link import GOOD_LINK, CommandLink, LinkQuality
 from roman_moe.sim.pose_source import TRUTH, PoseSource
+from roman_moe.sim.streams import Streams
 from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
-
-START_STREAM = 0
-NOISE_STREAM = 1
-PERTURBATION_STREAM = 2
-DISTURBANCE_STREAM = 3
-LINK_STREAM = 4
-BIAS_STREAM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,48 +46,6 @@ class EpisodeResult:
     @property
     def success(self) -> bool:
         return self.outcome == Outcome.SUCCESS.value
-
-
-def generator(seed: int, stream: int) -> np.random.Generator:
-    """Source of randomness of an episode for one use (`START_STREAM`, `NOISE_STREAM`, ...)."""
-    return np.random.default_rng([seed, stream])
-
-
-def episode_seed(seed: int, purpose: str, index: int) -> int:
-    """Seed of episode `index` of a run for `purpose` (e.g. "evaluate/scenario_6"), below 2**31 as parameters are.
-
-    It depends on nothing else, so neither the number of workers nor the other starts of a run change an episode, and
-    `roman-moe demo --seed` shows any episode over a good
-    link again.
-    """
-    return int(np.random.SeedSequence([seed, index, *purpose.encode()]).generate_state(1)[0]) >> 1
-
-
-def falls_on(index: int, share: float) -> bool:
-    """Whether episode `index` is one of that share of them, which is spread evenly."""
-    return int((index + 1) * share) > int(index * share)
-
-
-@dataclass(frozen=True, slots=True)
-class Streams:
-    """An episode's sources of randomness."""
-
-    start: np.random.Generator
-    noise: np.random.Generator
-    disturbance: np.random.Generator
-    link: np.random.Generator
-    bias: np.random.Generator
-
-    @classmethod
-    def of_seed(cls, seed: int) -> Streams:
-        """One source for each use: what one of them draws changes no other."""
-        streams = (START_STREAM, NOISE_STREAM, DISTURBANCE_STREAM, LINK_STREAM, BIAS_STREAM)
-        return cls(*(generator(seed, stream) for stream in streams))
-
-    @classmethod
-    def shared(cls, rng: np.random.Generator) -> Streams:
-        """The same source for all uses."""
-        return cls(rng, rng, rng, rng, rng)
 
 
 class Episode:

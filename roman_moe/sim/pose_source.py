@@ -28,7 +28,7 @@ from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import ObjectPoses, SceneState, rotated, upright
 
 if TYPE_CHECKING:
-    from roman_moe.sim.episode import Streams
+    from roman_moe.sim.streams import Streams
     from roman_moe.sim.world import World
 
 NOISE_ARM = 0.1  # [m] a marker's size: 5 mm on either side of it are 0.05 rad

@@ -20,9 +20,10 @@ from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.evaluation.controllers import OracleController, make_controller, simulation_of, task_of
 from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
 from roman_moe.evaluation.statistics import summarize, wilson_interval
-from roman_moe.sim.episode import EpisodeResult, episode_seed, run_episode
+from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import TRUTH, TruthPoses
+from roman_moe.sim.streams import episode_seed
 from roman_moe.sim.world import World
 
 KEYS = {"episodes", "successes", "rate", "ci95", "median_time_s", "p95_time_s", "failures", "seeds", "failed_seeds"}

@@ -23,8 +23,8 @@ from roman_moe.nodes.base.environment import DOMAIN
 from roman_moe.nodes.base.process import PARENT_VARIABLE
 from roman_moe.nodes.bringup.bringup import Graph, Tick, running_graph
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
-from roman_moe.sim.episode import Streams
 from roman_moe.sim.pose_source import TruthPoses
+from roman_moe.sim.streams import Streams
 
 START = 300.0  # [s] for a dozen processes; only a hang reaches it
 

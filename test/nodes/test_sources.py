@@ -15,8 +15,8 @@ from roman_moe.nodes.arms.pose_source import PoseSource
 from roman_moe.nodes.base.node import FUTURE, MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
 from roman_moe.nodes.control.observer import LATE_POSES, Observer
-from roman_moe.sim.episode import Streams
 from roman_moe.sim.pose_source import TruthPoses, TruthSensor
+from roman_moe.sim.streams import Streams
 from roman_moe.wire.codec import decode_scene
 
 TICK_NS = 50_000_000

@@ -9,8 +9,9 @@ from worlds import TASK, roman_world
 
 from roman_moe.core.action import hold
 from roman_moe.core.outcome import Outcome
-from roman_moe.sim.episode import Episode, Streams
+from roman_moe.sim.episode import Episode
 from roman_moe.sim.pose_source import TruthPoses
+from roman_moe.sim.streams import Streams
 from roman_moe.sim.world import World
 
 

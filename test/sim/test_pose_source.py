@@ -11,9 +11,9 @@ from specs import OBJECTS, ROMAN
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState, upright, yaw
-from roman_moe.sim.episode import Streams
 from roman_moe.sim.pose_source import NOISE_ARM, TruthPoses, TruthSensor
 from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.streams import Streams
 from roman_moe.sim.world import World
 
 KITTING = load_sim_task("kitting").spec

@@ -42,7 +42,8 @@ from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.evaluation.statistics import summarize
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.sim.env import TaskEnv
-from roman_moe.sim.episode import EpisodeResult, episode_seed, falls_on
+from roman_moe.sim.episode import EpisodeResult
+from roman_moe.sim.streams import episode_seed, falls_on
 from roman_moe.sim.reward import TaskReward
 from roman_moe.sim.task import SimTask, Start
 

@@ -50,8 +50,9 @@ from roman_moe.nodes.base.topics import (
 )
 from roman_moe.nodes.bringup.record import EpisodeRecorder
 from roman_moe.nodes.control.commanders import REFUSED, Commanders
-from roman_moe.sim.episode import Episode, Streams
+from roman_moe.sim.episode import Episode
 from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.streams import Streams
 from roman_moe.sim.urdf import arm_urdf, joint_names
 from roman_moe.sim.viewer import Viewer
 from roman_moe.sim.world import World

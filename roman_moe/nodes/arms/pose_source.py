@@ -16,8 +16,8 @@ from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import OBJECT_POSES, TRUTH_POSES
-from roman_moe.sim.episode import Streams
 from roman_moe.sim.pose_source import TRUTH, TruthPoses, TruthSensor
+from roman_moe.sim.streams import Streams
 
 
 @dataclass(frozen=True)

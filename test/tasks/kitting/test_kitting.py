@@ -10,9 +10,10 @@ import pytest
 from roman_moe.control.rates import Rates
 from roman_moe.core.action import hold
 from roman_moe.evaluation.controllers import OracleController
-from roman_moe.sim.episode import START_STREAM, generator, run_episode
+from roman_moe.sim.episode import run_episode
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.registry import load_sim_task
+from roman_moe.sim.streams import START_STREAM, generator
 from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
 from roman_moe.tasks.kitting import insert_pin, insert_tile, layout
