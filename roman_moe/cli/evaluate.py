@@ -58,8 +58,20 @@ class Evaluate:
     episodes: Number = 100
     """Episodes per scenario and per skill."""
 
+    poses: Literal["truth", "markers", "synthetic"] = "truth"
+    """Where scenes' poses come from: the truth, the scene's markers in cameras' images, or a stand-in for a network."""
+
+    camera_rate: Annotated[float, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = 10.0
+    """Looks of the cameras a second, where they give the poses."""
+
+    camera_latency: Annotated[float, tyro.conf.arg(metavar="SECONDS", help_behavior_hint=SILENT)] = 0.1
+    """From images until what they show is known, likewise."""
+
     noise_bound: Numbers = "0.005"
-    """Clip bound of the noise on object positions [m], or several such as 0,0.005,0.02; sigma is a third of it."""
+    """Clip bound of the noise on object positions [m], or several such as 0,0.005,0.02; sigma is a third of it.
+
+    Of synthetic poses it is that of a single look, without the clipping.
+    """
 
     noise_kind: Literal["clipped", "gaussian"] = "clipped"
     """Clipped as in ROMAN, or gaussian without the clipping."""
@@ -95,7 +107,8 @@ class Evaluate:
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
         run = ("mujoco",) if self.controller == "oracle" else ("mujoco", "onnxruntime")
-        return (*run, "matplotlib") if self.plot else run
+        seen = ("cv2",) if self.poses != "truth" else ()
+        return (*run, *seen, "matplotlib") if self.plot else (*run, *seen)
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
@@ -159,6 +172,15 @@ class Evaluate:
         noises = parse_bounds(self.noise_bound, "--noise-bound")
         biases = parse_bounds(self.bias_bound, "--bias-bound")
         errors = parse_errors(self.calibration_error)
+        if self.poses != "truth":
+            if biases != [0.0] or errors != [(0.0, 0.0)]:
+                raise ConfigError("--bias-bound, --calibration-error: expected them with --poses truth alone")
+            from roman_moe.sim.camera_poses import CameraPoses
+
+            sources: dict[str, PoseSource] = {
+                f"{bound:g}": CameraPoses(self.poses, self.camera_rate, self.camera_latency, bound) for bound in noises
+            }
+            return next(iter(sources.values())), {"noise": sources} if len(sources) > 1 else {}
         first = TruthPoses(noises[0], self.noise_kind, biases[0], *errors[0])
         several: dict[str, dict[str, PoseSource]] = {
             "noise": {f"{bound:g}": replace(first, noise_bound=bound) for bound in noises},
@@ -278,8 +300,10 @@ def _others(report: dict[str, Any], what: str) -> list[tuple[str, dict[str, Any]
 def errors_title(report: dict[str, Any]) -> str:
     """The poses' errors in words, those that there are."""
     bias, turn, shift = (report.get(key, 0.0) for key in ("bias_bound_m", "rotation_error_deg", "translation_error_m"))
+    source, noise = report["poses"], report.get("noise_kind", "")
+    said = [f"poses by {source}"] if source != "truth" else []
     return (
-        f"{report['noise_kind']} noise of {report['noise_bound_m'] * 100:g} cm"
+        ", ".join([*said, *([f"{noise} noise of {report['noise_bound_m'] * 100:g} cm"] if noise else [])])
         + (f", bias of up to {bias * 1e3:g} mm" if bias else "")
         + (f", calibration off by {turn:g} degrees and {shift * 1e3:g} mm" if turn or shift else "")
     )

@@ -21,6 +21,7 @@ from roman_moe.evaluation.statistics import summarize
 from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource
+from roman_moe.sim.pose_tally import summarize_poses
 from roman_moe.sim.registry import naming_place
 from roman_moe.sim.streams import episode_seed
 from roman_moe.sim.task import SimTask, Start
@@ -147,6 +148,7 @@ def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str
     content: dict[str, Any] = {
         "controller": evaluation.controller,
         **conditions[evaluation.poses, False],
+        "poses": "truth",
         **evaluation.poses.description,
         "task": evaluation.task.spec.name,
         "task_sha256": evaluation.task.spec.digest,
@@ -169,9 +171,11 @@ def _summaries(evaluation: Evaluation, results: Sequence[EpisodeResult]) -> dict
     by_start: dict[str, list[EpisodeResult]] = {start.name: [] for start in evaluation.starts()}
     for result in results:
         by_start[result.start].append(result)
+    tallies = [result.tally for result in results if result.tally is not None]
     return {
         "scenarios": {str(number): summarize(by_start[f"scenario_{number}"]) for number in evaluation.scenarios},
         "skills": {skill: summarize(by_start[skill]) for skill in evaluation.skills},
+        **({"pose_errors": summarize_poses(tallies)} if tallies else {}),
     }
 
 
@@ -181,7 +185,7 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
     controller = _controller(job.controller, task, job.start.skill)
     with naming_place(task.folder):
         return run_episode(
-            shared_world(task, controller.control_rate, job.arm),
+            shared_world(task, controller.control_rate, job.arm, job.poses.shows_markers),
             controller,
             job.start,
             job.seed,
@@ -193,13 +197,16 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
 
 
 @functools.lru_cache(maxsize=2)
-def shared_world(task: SimTask, control_rate: float, arm: str = "") -> World:
+def shared_world(task: SimTask, control_rate: float, arm: str = "", markers: bool = False) -> World:
     """This process's world of a task that steps at a controller's rate [Hz].
+
+    Args:
+        markers: whether the scene shows the objects' markers.
 
     Raises:
         RomanError: if that is no whole number of physics steps.
     """
-    return World(task, control_rate, arm)
+    return World(task, control_rate, arm, markers)
 
 
 @functools.lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from roman_moe.control.controller import ControlStep, Driver
 from roman_moe.core.action import Command
@@ -20,6 +20,7 @@ from roman_moe.sim.disturbance import Disturber
 from roman_moe.sim.judge import Judge
 from roman_moe.sim.link import GOOD_LINK, CommandLink, LinkQuality
 from roman_moe.sim.pose_source import TRUTH, PoseSource
+from roman_moe.sim.pose_tally import PoseTally
 from roman_moe.sim.streams import Streams
 from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
@@ -35,6 +36,7 @@ class EpisodeResult:
         outcome: value of the judge's `Outcome`, e.g. "success" or "time_limit".
         time_s: simulated time until the outcome [s].
         disturbance: kind of the disturbance that it met; "" for none.
+        tally: how right its poses were, if cameras gave them.
     """
 
     start: str
@@ -42,6 +44,7 @@ class EpisodeResult:
     outcome: str
     time_s: float
     disturbance: str = ""
+    tally: PoseTally | None = field(default=None, compare=False)
 
     @property
     def success(self) -> bool:
@@ -56,6 +59,7 @@ class Episode:
         start: where it began.
         state: the true state at the present tick.
         outcome: how it stands.
+        sensor: that gives the poses of its scenes.
     """
 
     def __init__(
@@ -81,7 +85,7 @@ class Episode:
         self.start = start
         self.state = world.reset(start, streams.start)
         self.outcome = Outcome.RUNNING
-        self._sensor = poses.open(world, streams)
+        self.sensor = poses.open(world, streams)
         self._scene: SceneState | None = None
         self._time_limit = time_limit
         self._judge = Judge(start)
@@ -92,7 +96,7 @@ class Episode:
     def scene(self) -> SceneState:
         """The present tick's state as the pose source gives it: measured once a tick, at the first look."""
         if self._scene is None:
-            self._scene = self._sensor.measure(self.state)
+            self._scene = self.sensor.measure(self.state)
         return self._scene
 
     @property
@@ -154,4 +158,5 @@ def run_episode(
         if on_tick is not None:
             on_tick(scene, step)
         episode.step(step.command)
-    return EpisodeResult(start.name, seed, episode.outcome.value, episode.state.stamp, episode.disturbance)
+    time, tally = episode.state.stamp, episode.sensor.tally
+    return EpisodeResult(start.name, seed, episode.outcome.value, time, episode.disturbance, tally)

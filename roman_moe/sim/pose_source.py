@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import ObjectPoses, SceneState, rotated, upright
 
 if TYPE_CHECKING:
+    from roman_moe.sim.pose_tally import PoseTally
     from roman_moe.sim.streams import Streams
     from roman_moe.sim.world import World
 
@@ -39,6 +40,10 @@ Array = NDArray[np.float64]
 
 class PoseSensor(Protocol):
     """A pose source at work in one episode."""
+
+    @property
+    def tally(self) -> PoseTally | None:
+        """How right its poses were; None if nobody asks that of it."""
 
     def measure(self, state: SceneState) -> SceneState:
         """A true state with the object poses that the source gives for it.
@@ -53,6 +58,10 @@ class PoseSource(Protocol):
     @property
     def description(self) -> dict[str, Any]:
         """What a report says of it."""
+
+    @property
+    def shows_markers(self) -> bool:
+        """Whether its world has to show the objects' markers."""
 
     def open(self, world: World, streams: Streams) -> PoseSensor:
         """Begin an episode of a world that has just been reset."""
@@ -69,6 +78,8 @@ class TruthPoses:
         rotation_error: of a camera's calibration, about a random axis through the camera [degrees].
         translation_error: of a camera's calibration, in a random direction [m].
     """
+
+    shows_markers: ClassVar[bool] = False
 
     noise_bound: float = 0.0
     noise_kind: str = "clipped"
@@ -121,6 +132,8 @@ class TruthSensor:
         streams: of the episode.
         cameras: positions of the task's cameras, (3,) each [m]; one of them has the calibration error.
     """
+
+    tally = None
 
     def __init__(self, source: TruthPoses, spec: TaskSpec, streams: Streams, cameras: Sequence[Array] = ()) -> None:
         self._source = source

@@ -3,65 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.state import rotated
-from roman_moe.perception.camera import Camera
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.image_set import VISIBLE_PIXELS
 from roman_moe.sim.visibility import Visibility
 from roman_moe.sim.world import World
 
+DEPTH = 2.0
+"""How many times as wrong a position is along the view of the only camera that shows it."""
 TURN_ARM = 0.1  # [m] at whose end an orientation is as wrong as a position
 
 
-@dataclass(frozen=True)
-class SyntheticErrors:
-    """Of a synthetic estimator.
+class SyntheticEstimator:
+    """Finds a world's objects; looks at the world's present state instead of at images.
 
-    Attributes:
-        sigma: of a position along each axis across the view [m].
-        depth: how many times as large it is along the view of what one camera alone sees.
+    Args:
+        world: that it reads.
+        visibility: of its objects, counted before each look.
+        sigma: of a position along each axis [m].
+        rng: of the errors.
     """
 
-    sigma: float = 0.003
-    depth: float = 2.0
-
-
-class SyntheticEstimator:
-    """Detects a world's objects; looks at the world's present state instead of images."""
-
-    def __init__(
-        self, world: World, cameras: Mapping[str, Camera], errors: SyntheticErrors, rng: np.random.Generator
-    ) -> None:
-        self._world, self._cameras, self._errors, self._rng = world, tuple(cameras.values()), errors, rng
-        self._visibility = Visibility(world)
+    def __init__(self, world: World, visibility: Visibility, sigma: float, rng: np.random.Generator) -> None:
+        self._world, self._visibility, self._sigma, self._rng = world, visibility, sigma, rng
 
     def detect(self, stamp_ns: int, images: Mapping[str, NDArray[np.uint8]]) -> Detections:
         """What is visible; `images` are of no use to it."""
-        errors, rng, state = self._errors, self._rng, self._world.state
-        self.pixels = np.array([self._visibility.pixels(camera) for camera in self._cameras])
-        views: NDArray[np.bool_] = self.pixels >= VISIBLE_PIXELS
-        covariances = np.tile(np.eye(3) * errors.sigma**2, (len(state.object_positions), 1, 1))
-        for i in np.flatnonzero(views.sum(axis=0) == 1):
-            camera = self._cameras[int(views[:, i].argmax())]
-            along = state.object_positions[i] - camera.position
+        state, rng, sigma = self._world.state, self._rng, self._sigma
+        count = len(state.object_positions)
+        views = np.asarray(self._visibility.pixels >= VISIBLE_PIXELS)
+        covariances = np.tile(np.eye(3) * sigma**2, (count, 1, 1))
+        for row in np.flatnonzero(views.sum(axis=0) == 1).tolist():
+            along = state.object_positions[row] - self._visibility.cameras[int(views[:, row].argmax())].position
             along /= np.linalg.norm(along)
-            covariances[i] += (errors.depth**2 - 1.0) * errors.sigma**2 * np.outer(along, along)
-        noise = np.einsum("nij,nj->ni", np.linalg.cholesky(covariances), rng.standard_normal((len(covariances), 3)))
-        turns = rng.standard_normal(len(covariances)) * errors.sigma / TURN_ARM
-        orientations = [
-            rotated(orientation, np.array([0.0, 0.0, turn]))
-            for orientation, turn in zip(state.object_orientations, turns, strict=True)
-        ]
+            covariances[row] += (DEPTH**2 - 1.0) * sigma**2 * np.outer(along, along)
+        errors = np.einsum("nij,nj->ni", np.linalg.cholesky(covariances), rng.standard_normal((count, 3)))
+        turns = rng.standard_normal(count) * sigma / TURN_ARM
         return Detections(
             stamp_ns=stamp_ns,
             seen=np.asarray(views.any(axis=0)),
-            positions=state.object_positions + noise,
+            positions=state.object_positions + errors,
             covariances=covariances,
-            orientations=np.array(orientations),
-            yaw_sigmas=np.full(len(covariances), errors.sigma / TURN_ARM),
+            orientations=np.array(
+                [
+                    rotated(orientation, np.array([0.0, 0.0, turn]))
+                    for orientation, turn in zip(state.object_orientations, turns, strict=True)
+                ]
+            ),
+            yaw_sigmas=np.full(count, sigma / TURN_ARM),
         )

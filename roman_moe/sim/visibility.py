@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import mujoco
@@ -22,14 +23,24 @@ _NORMALS = {"normal": None} if "normal: " in (mujoco.mj_multiRay.__doc__ or "") 
 
 
 class Visibility:
-    """Counts the pixels of a world's objects."""
+    """Counts the pixels of a world's objects.
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    Attributes:
+        cameras: c of them.
+        pixels: by which each camera showed each object when they were last counted, (c, n).
+    """
+
+    def __init__(self, world: World, cameras: Sequence[Camera]) -> None:
+        self._world, self.cameras = world, cameras
+        self.pixels: NDArray[np.int64] = np.zeros((len(cameras), len(world.task.spec.objects)), dtype=np.int64)
         self._geoms = [geoms_of(world.model, name) for name in world.task.spec.objects]
 
-    def pixels(self, camera: Camera) -> NDArray[np.int64]:
-        """How many pixels of a camera show each object in the world's present state, (n,)."""
+    def count(self) -> NDArray[np.int64]:
+        """Count them in the world's present state, (c, n)."""
+        self.pixels = np.array([self._by(camera) for camera in self.cameras])
+        return self.pixels
+
+    def _by(self, camera: Camera) -> NDArray[np.int64]:
         grids = [self._grid(geoms, camera) for geoms in self._geoms]
         rays = camera.rays(np.concatenate([pixels for pixels, _ in grids]))
         hit, distances = np.empty(len(rays), dtype=np.int32), np.empty(len(rays))

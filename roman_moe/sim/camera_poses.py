@@ -1,0 +1,141 @@
+"""Pose source with cameras: an estimator looks at their images, a filter makes poses of what it says.
+
+Estimator and filter are the classes that the graph's node uses. A look takes its time: what it says counts as of the
+images' moment, and is known `latency` later.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.perception.detections import Detections
+from roman_moe.perception.filter import PoseFilter
+from roman_moe.perception.markers import IMAGE, MarkerEstimator
+from roman_moe.sim.cameras import SceneCameras, camera_of
+from roman_moe.sim.pose_tally import PoseTally
+from roman_moe.sim.synthetic_estimator import SyntheticEstimator
+from roman_moe.sim.visibility import Visibility
+from roman_moe.sim.world import World
+
+if TYPE_CHECKING:
+    from roman_moe.sim.streams import Streams
+
+Images = Mapping[str, NDArray[np.uint8]]
+
+ESTIMATORS = ("markers", "synthetic")
+
+
+class Estimator(Protocol):
+    """What finds objects in images."""
+
+    def detect(self, stamp_ns: int, images: Images) -> Detections:
+        """What RGB images of one moment, (height, width, 3) by camera, show."""
+
+
+@dataclass(frozen=True)
+class CameraPoses:
+    """The pose source with cameras.
+
+    Attributes:
+        estimator: one of `ESTIMATORS`; "synthetic" reads the truth, of what is visible, with white noise.
+        rate: of the looks [Hz].
+        latency: from the images until what they show is known [s].
+        noise_bound: three standard deviations of the synthetic estimator's positions along each axis [m].
+    """
+
+    estimator: str
+    rate: float = 10.0
+    latency: float = 0.1
+    noise_bound: float = 0.009
+
+    def __post_init__(self) -> None:
+        if self.estimator not in ESTIMATORS:
+            raise ConfigError(f"unknown estimator {self.estimator!r}: expected one of {', '.join(ESTIMATORS)}")
+        if not 0.0 < self.rate < np.inf:
+            raise ConfigError(f"rate of the cameras is {self.rate}: expected more than 0 [Hz]")
+        if not 0.0 < self.noise_bound < np.inf:
+            raise ConfigError(f"noise bound is {self.noise_bound}: expected more than 0 [m] of poses from cameras")
+        if not 0.0 <= self.latency < 1.0:
+            raise ConfigError(f"latency of the cameras is {self.latency}: expected 0 to below 1 [s]")
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Its estimator and times, and the noise that it makes up."""
+        noise = {"noise_bound_m": self.noise_bound, "noise_kind": "gaussian"}
+        times = {"camera_rate_hz": self.rate, "camera_latency_s": self.latency}
+        return {"poses": self.estimator, **times, **(noise if self.estimator == "synthetic" else {})}
+
+    @property
+    def shows_markers(self) -> bool:
+        """Whether its world has to show the objects' markers."""
+        return self.estimator == "markers"
+
+    def open(self, world: World, streams: Streams) -> CameraSensor:
+        """Begin an episode.
+
+        Raises:
+            ConfigError: if the task has no cameras, or no markers for an estimator that needs them.
+        """
+        if not world.task.spec.cameras:
+            raise ConfigError(f"task {world.task.spec.name!r} has no cameras: expected cameras in its task.yaml")
+        return CameraSensor(self, world, streams)
+
+
+class CameraSensor:
+    """The cameras in one episode.
+
+    Attributes:
+        filter: of the objects' poses.
+        tally: of how right the poses were.
+    """
+
+    def __init__(self, source: CameraPoses, world: World, streams: Streams) -> None:
+        spec = world.task.spec
+        self._period_ns, self._latency_ns = (round(t * NANOSECONDS) for t in (1.0 / source.rate, source.latency))
+        cameras = [
+            camera_of(world.model, world.data, name, each.width, each.height) for name, each in spec.cameras.items()
+        ]
+        self._visibility = Visibility(world, cameras)
+        self._drawn: SceneCameras | None = None
+        if source.estimator == "synthetic":
+            sigma = source.noise_bound / 3.0
+            self._estimator: Estimator = SyntheticEstimator(world, self._visibility, sigma, streams.noise)
+        else:
+            self._drawn, self._estimator = _by_markers(world)
+        self.filter, self.tally = PoseFilter(spec), PoseTally(spec.object_names)
+        self._due_ns: int | None = None
+        self._under_way: deque[Detections] = deque()
+
+    def measure(self, state: SceneState) -> SceneState:
+        """The state with the objects where the filter has them."""
+        now = state.stamp_ns
+        looks = self._due_ns is None or now >= self._due_ns
+        if looks:
+            self._due_ns = (now if self._due_ns is None else self._due_ns) + self._period_ns
+            self._visibility.count()
+            self._under_way.append(self._estimator.detect(now, self._drawn.images() if self._drawn else {}))
+        while self._under_way and self._under_way[0].stamp_ns + self._latency_ns <= now:
+            self.filter.look(self._under_way.popleft())
+        poses = self.filter.poses(state)
+        if looks:
+            hidden = np.asarray(~self._visibility.pixels.any(axis=0))
+            self.tally.add(state, poses, hidden, self.filter.held)
+        return state.with_poses(poses)
+
+
+@lru_cache(maxsize=2)
+def _by_markers(world: World) -> tuple[SceneCameras, MarkerEstimator]:
+    """This process's images of a world, and what finds its markers in them; the cameras stay where they are."""
+    drawn = SceneCameras(world, dict.fromkeys(world.task.spec.cameras, IMAGE))
+    atexit.register(drawn.close)
+    return drawn, MarkerEstimator(world.task.spec, drawn.cameras)
