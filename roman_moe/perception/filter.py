@@ -139,11 +139,11 @@ class PoseFilter:
             self._let_go(self._hand_at(self._grip_ns))
 
     def _grasp(self, hand: Pose) -> None:
-        """What is nearest to the fingers that have closed on something follows them."""
-        distances = [math.dist(track.pose.position, hand.position) for track in self._tracks]
-        near = [(d, i) for i, d in enumerate(distances) if d <= REACH and self._tracks[i].spec.moves]
-        if near:
-            self._held = self._tracks[min(near)[1]]
+        """What is nearest to the fingers that have closed on something follows them, if it has ever been seen."""
+        movable = [track for track in self._tracks if track.spec.moves and track.stamp_ns >= 0]
+        near = [(math.dist(track.pose.position, hand.position), i) for i, track in enumerate(movable)]
+        if near and min(near)[0] <= REACH:
+            self._held = movable[min(near)[1]]
             self._held.attach(hand.inverse(), self._stamp_ns)
             self._held.grasped = True
 

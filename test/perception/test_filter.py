@@ -164,6 +164,7 @@ def test_what_was_never_seen_is_where_it_usually_is_since_the_episode_began():
 
 def test_what_is_hidden_moves_with_its_drawer_until_the_hand_has_held_it():
     bench = Bench(of_objects(vial={"carried_by": "drawer_handle"}))
+    bench.step(20)
     bench.seen[bench.row("vial")] = False
     bench.step(20)
     for _ in range(20):
@@ -240,9 +241,14 @@ def test_looks_correct_what_is_held_at_the_time_of_their_images():
     assert bench.error(poses, "vial") < 3 * SIGMA
 
 
-def test_a_grasp_of_nothing_and_of_what_does_not_move_holds_nothing():
+def test_a_grasp_of_nothing_of_what_was_never_seen_and_of_what_does_not_move_holds_nothing():
     bench = Bench()
+    bench.seen[bench.row("vial")] = False
     bench.step(20)
+    grasp(bench, "vial")
+    assert bench.filter.held == ""
+    bench.gripped = False
+    bench.step(10)
     bench.hand, bench.gripped = np.array([0.3, 0.3, 0.5]), True
     bench.step(4)
     assert bench.filter.held == ""
