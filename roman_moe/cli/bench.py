@@ -122,6 +122,22 @@ class Graph(Timed, Controlled):
 
 
 @dataclass(frozen=True)
+class Calibration(Part):
+    """How good calibration is, on noisy simulated images."""
+
+    needs = ("cv2", "mujoco")
+
+    seed: Number = 0
+    """Of the board's and the hand's poses, and of the noise."""
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """Of all three calibrations."""
+        from roman_moe.bench import calibration
+
+        return calibration.measure(self.seed)
+
+
+@dataclass(frozen=True)
 class Learn(Timed):
     """How fast hybrid learning is, and how much of it is physics."""
 
@@ -192,7 +208,7 @@ class Bench:
     """Measure simulation, controller, ROS graph or training."""
 
     PARTS: ClassVar[Mapping[str, type]] = {
-        part.__name__.lower(): part for part in (Sim, Control, Graph, Learn, Swap, Endurance)
+        part.__name__.lower(): part for part in (Sim, Control, Graph, Calibration, Learn, Swap, Endurance)
     }
 
 

@@ -42,6 +42,7 @@ VERBS = (
     "train",
     "ablate",
     "export",
+    "calibrate",
     "bench",
     "chaos",
 )

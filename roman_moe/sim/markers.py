@@ -6,6 +6,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from roman_moe.core.parts import MarkerSpec
 from roman_moe.core.rotation import matrix
@@ -34,20 +35,39 @@ def add_markers(scene: mujoco.MjSpec, spec: TaskSpec) -> None:
 
 
 def _add(scene: mujoco.MjSpec, site: Any, marker: MarkerSpec, name: str) -> None:
-    """A plate of its own with explicit texture coordinates: those of a box differ between versions of MuJoCo."""
-    image = np.repeat(picture(marker, MODULE)[:, :, None], 3, axis=2)
-    texture = scene.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=len(image), height=len(image))
-    texture.nchannel, texture.data = 3, image.tobytes()
+    front = CORNERS * marker.size * (1.0 + 2.0 / modules(marker.dictionary))
+    turn = np.empty(9)
+    mujoco.mju_quat2Mat(turn, np.array(site.quat))
+    place = turn.reshape(3, 3) @ matrix(np.array(marker.orientation)), turn.reshape(3, 3) @ np.array(marker.position)
+    add_plate(scene, site.parent, name, picture(marker, MODULE), front, (place[0], place[1] + np.array(site.pos)))
+
+
+def add_plate(
+    scene: mujoco.MjSpec,
+    body: Any,
+    name: str,
+    image: NDArray[np.uint8],
+    front: NDArray[np.float64],
+    pose: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> None:
+    """A plate with a picture, without mass and contacts.
+
+    It has texture coordinates of its own: those of a box differ between versions of MuJoCo.
+
+    Args:
+        image: grey, (height, width).
+        front: its corners in its own frame, clockwise from the picture's top left, z out of it, (4, 3) [m].
+        pose: of its frame in the body's: rotation, (3, 3), and position, (3,) [m].
+    """
+    texture = scene.add_texture(
+        name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=image.shape[1], height=image.shape[0], nchannel=3
+    )
+    texture.data = np.repeat(image[:, :, None], 3, axis=2).tobytes()
     material = scene.add_material(name=name, specular=0.0, shininess=0.0)
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
-    front = CORNERS * marker.size * (1.0 + 2.0 / modules(marker.dictionary))
-    plate = np.concatenate([front, front - [0.0, 0.0, THICKNESS]])
-    turn = np.empty(9), np.empty(9)
-    mujoco.mju_quat2Mat(turn[0], np.array(site.quat))
-    points = plate @ matrix(np.array(marker.orientation)).T + np.array(marker.position)  # in the object's frame
-    points = points @ turn[0].reshape(3, 3).T + np.array(site.pos)  # in the body's
+    points = np.concatenate([front, front - [0.0, 0.0, THICKNESS]]) @ pose[0].T + pose[1]
     mesh = scene.add_mesh(name=name, uservert=points.ravel(), userface=np.ravel(FACES))
     mesh.usertexcoord = np.tile(TEXTURE, (2, 1)).ravel()
-    site.parent.add_geom(
+    body.add_geom(
         name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=name, mass=0.0, contype=0, conaffinity=0
     )

@@ -17,6 +17,7 @@ from roman_moe.core.errors import ConfigError
 ARGUMENTS = {
     "evaluate": ["oracle"],
     "tasks info": ["roman"],
+    "calibrate markers": ["roman"],
     "train expert": ["push"],
     "record": ["--task", "roman", "--skill", "push", "--arm", "mock"],
 }
