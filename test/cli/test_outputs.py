@@ -76,7 +76,10 @@ def test_trying_leaves_nothing(tmp_path):
         check_file(tmp_path)
 
 
-DEFAULTS = ("demo", "collect", "record", "train all", "train expert", "train gate", "train bc", "ablate")
+DEFAULTS = (
+    *("demo", "collect", "record", "train all", "train expert", "train gate", "train bc", "ablate"),
+    *("calibrate board", "calibrate markers"),
+)
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
