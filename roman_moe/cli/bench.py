@@ -138,6 +138,29 @@ class Calibration(Part):
 
 
 @dataclass(frozen=True)
+class Markers(Part):
+    """How far poses from markers are from the truth."""
+
+    needs = ("cv2", "mujoco")
+    ranges: ClassVar = {"starts": AT_LEAST_1, "width": AT_LEAST_1}
+
+    task: Text = "roman"
+    """The task, by its name or folder."""
+
+    starts: Number = 30
+    """How many starts to look at."""
+
+    width: Number = 960
+    """Of the images; their height is three quarters of it."""
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """Of the simulated scene."""
+        from roman_moe.bench import markers
+
+        return {"task": self.task, "width": self.width, **markers.measure(self.task, self.starts, self.width)}
+
+
+@dataclass(frozen=True)
 class Learn(Timed):
     """How fast hybrid learning is, and how much of it is physics."""
 
@@ -208,7 +231,7 @@ class Bench:
     """Measure simulation, controller, ROS graph or training."""
 
     PARTS: ClassVar[Mapping[str, type]] = {
-        part.__name__.lower(): part for part in (Sim, Control, Graph, Calibration, Learn, Swap, Endurance)
+        part.__name__.lower(): part for part in (Sim, Control, Graph, Calibration, Markers, Learn, Swap, Endurance)
     }
 
 

