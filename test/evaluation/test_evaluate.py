@@ -323,8 +323,9 @@ def test_calibration_errors_are_degrees_and_metres_and_each_is_there_once():
 
 
 def test_a_tables_title_says_what_errors_the_poses_have():
-    report = {"noise_kind": "clipped", "noise_bound_m": 0.005}
+    report = {"poses": "truth", "noise_kind": "clipped", "noise_bound_m": 0.005}
     assert errors_title(report) == "clipped noise of 0.5 cm"
+    assert errors_title({"poses": "markers"}) == "poses by markers"
     report |= {"bias_bound_m": 0.0075, "rotation_error_deg": 0.5, "translation_error_m": 0.0}
     assert errors_title(report) == (
         "clipped noise of 0.5 cm, bias of up to 7.5 mm, calibration off by 0.5 degrees and 0 mm"
