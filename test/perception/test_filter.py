@@ -153,7 +153,7 @@ def test_what_is_hidden_becomes_invalid_within_a_second_and_keeps_its_place_with
 
 
 def test_what_was_never_seen_is_where_it_usually_is_since_the_episode_began():
-    bench = Bench(of_objects(vial={"position": (0.1, 0.2, 0.3)}, rack={"position": ()}))
+    bench = Bench(of_objects(vial={"position": (0.1, 0.2, 0.3), "carried_by": ""}, rack={"position": ()}))
     bench.seen[[bench.row("vial"), bench.row("rack")]] = False
     poses = bench.step(41)
     np.testing.assert_array_equal(poses.positions[bench.row("vial")], (0.1, 0.2, 0.3))
