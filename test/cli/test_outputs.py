@@ -78,7 +78,7 @@ def test_trying_leaves_nothing(tmp_path):
 
 DEFAULTS = (
     *("demo", "collect", "record", "train all", "train expert", "train gate", "train bc", "ablate"),
-    *("calibrate board", "calibrate markers"),
+    *("calibrate board", "calibrate markers", "data images", "train poses"),
 )
 
 
@@ -86,7 +86,7 @@ DEFAULTS = (
 def test_a_default_output_that_cannot_be_written_is_refused_before_anything_runs(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(dict(commands())[name], "main", lambda self: pytest.fail("it ran"))
     monkeypatch.chdir(tmp_path)
-    for folder in ("out", "demos", "runs"):
+    for folder in ("out", "demos", "runs", "images"):
         (tmp_path / folder).write_text("", encoding="utf-8")
     assert main([*name.split(), *ARGUMENTS.get(name, [])]) == 2
     assert "cannot be written: " in capsys.readouterr().err
