@@ -163,7 +163,7 @@ def camera_to_base(camera: Camera, views: Sequence[BoardView], places: Mapping[s
     rotation, position = _solved(camera, points, np.concatenate([view.pixels for view in views]))
     found = replace(camera, position=-rotation.T @ position, orientation=from_matrix(rotation.T))
     residuals = [found.project(_placed(view, places[view.name]))[0] - view.pixels for view in views]
-    few = len(views) < 3 and len({places[view.name].position for view in views}) < 2
+    few = len({places[view.name].position for view in views}) < 2
     lacks = ("a second place of the board: a wrong place shows only against another one",) if few else ()
     return Calibration(found, tuple(views), tuple(residuals), lacks)
 
