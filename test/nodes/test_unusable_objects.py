@@ -75,7 +75,7 @@ def test_an_invalid_object_that_the_gate_observes_rests_the_arm(rig: Rig, bundle
 
 def test_an_object_that_is_too_old_rests_the_arm_and_the_gate_answers_again_at_once(rig: Rig, bundle: Path) -> None:
     harness = Harness(rig, bundle)
-    assert harness.step("rack", age=0.2) == 0.0
+    assert harness.step("rack", age=0.4) == 0.0
     harness.status(GuardStatus.HALT_OBJECTS_STALE)
     assert harness.step() > 0.0  # a tick at which the gate would not run
 

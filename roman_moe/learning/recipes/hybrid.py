@@ -355,8 +355,14 @@ class HybridRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain YAML types, in the layout of a recipe file, every number spelled out."""
-        networks = {name: dataclasses.asdict(network) for name, network in self.networks.items()}
+        networks = {name: _plain(dataclasses.asdict(network)) for name, network in self.networks.items()}
         return {"rates": dataclasses.asdict(self.rates), "defaults": {}, "networks": networks}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def load_hybrid_recipe(path: Path, spec: TaskSpec) -> HybridRecipe:
