@@ -15,7 +15,7 @@ from roman_moe.perception.image_set import Image, ImageSet, as_jpeg, camera_at, 
 Array = NDArray[np.float64]
 
 COLUMNS, ROWS = 4, 4
-RED, GREEN = (230, 30, 30), (20, 180, 60)
+RED = (230, 30, 30)
 RADIUS = 4  # [pixels]
 
 

@@ -14,6 +14,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.control.commander import GRASP_FORCE
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, begins_anew
 from roman_moe.perception.detections import Detections
@@ -26,7 +27,6 @@ SEEN_FOR = 0.3
 SILENCE = 0.4
 """Age of the last look from which on the cameras are silent [s]: at 10 Hz, two looks that never came."""
 REACH = 0.06  # [m] between the hand and what it has grasped
-GRASP_FORCE = 0.5  # [N] on both fingers
 MARGIN = 0.002  # [m] between the pads that hold something and those that are closed or open
 SLIP = 0.1  # [s] without force after which nothing is held
 HISTORY = 1.0  # [s] for which the hand's poses are kept, and after which a look is too old

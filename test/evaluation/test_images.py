@@ -27,11 +27,8 @@ def request(out: Path, count: int = 8, **changes) -> ImageRequest:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".yaml", ".npz"))
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if path.suffix == ".jpg"
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.jpg")
     }
 
 
@@ -79,7 +76,7 @@ def test_a_cut_off_run_goes_on_to_the_same_images(drawn: Path, tmp_path: Path, s
     again = tmp_path / "again"
     shutil.copytree(drawn, again)
     shutil.rmtree(again / "part_00001")
-    with pytest.raises(DemonstrationError, match="6 of 8|2 of 4 scenes"):
+    with pytest.raises(DemonstrationError, match="2 of 4 scenes"):
         ImageSet(again).parts()
     told: list[int] = []
     draw_images(request(again, ranges=PLAIN), told.append)
