@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from rclpy.node import Node
@@ -27,6 +28,7 @@ from roman_moe.nodes.base.environment import (
 )
 from roman_moe.nodes.base.process import ros_context
 
+port = environment._port
 PATIENCE = 600.0  # [s] for two participants of a busy machine to find each other
 
 
@@ -83,9 +85,11 @@ def test_a_private_graph_joins_no_running_one_whatever_is_exported(
             stack.callback(nodes[name].destroy_node)
 
         begin("running")
-        with ros_environment(separate, private=True):
-            assert os.environ[DOMAIN] != domain
-            begin("private")
+        users = dict(os.environ)
+        stack.enter_context(ros_environment(separate, private=True))  # the domain is its own while its node lives
+        assert os.environ[DOMAIN] != domain
+        begin("private")
+        stack.enter_context(mock.patch.dict(os.environ, users, clear=True))
         begin("late")  # finds the first after the private one would have
         end = time.monotonic() + PATIENCE
         while not {"running", "late"} <= set(names.get("late", [])) & set(names.get("running", [])):
@@ -139,6 +143,20 @@ def test_a_private_graph_takes_no_domain_that_somebody_is_in(monkeypatch: pytest
         for _ in range(10):
             with ros_environment(separate=True, private=True):
                 assert os.environ[DOMAIN] == "2"
+
+
+@pytest.mark.parametrize("participant", [0, 1, 5])
+def test_a_domain_with_somebody_left_over_is_not_reserved(monkeypatch: pytest.MonkeyPatch, participant: int) -> None:
+    """Children of a killed process hold a later port than the one that it reserved."""
+    with reserved_domain() as free, reserved_domain() as other:
+        pass
+    monkeypatch.setattr(environment, "HIGHEST_DOMAIN", 2)
+    monkeypatch.setattr(environment, "_port", lambda domain, number: port((free, other)[domain - 1], number))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as left_over:
+        left_over.bind(("127.0.0.1", port(free, participant)))
+        for _ in range(10):
+            with reserved_domain() as domain:
+                assert domain == 2
 
 
 def test_what_the_user_set_stays_for_a_graph_that_others_may_see(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,8 @@ NO_DEFAULT_PROFILES = "SKIP_DEFAULT_XML"  # Fast DDS: of a file of that kind in 
 HIGHEST_DOMAIN = 101  # above it, DDS ports run into Linux' ephemeral ones
 LAST_DOMAIN = 232  # above it, DDS has no ports
 
+LOOKED_AT = 10  # participants of a domain: they take the lowest numbers that are free
+
 
 def this_machine() -> dict[str, str]:
     """Keeps ROS on this machine and out of shared memory; empty where the user has chosen transports or range.
@@ -128,18 +130,28 @@ def reserved_domain() -> Iterator[int]:
     """A domain at random that nobody on this machine uses, and that nobody else reserves meanwhile.
 
     Whoever holds the port on which the first participant of a domain is found (RTPS 2.5, 9.6.2.4) has the domain:
-    participants take the next port. Where all domains are used, one of them is shared.
+    participants take the next ports. They may outlive who held it (a process that was killed leaves its children), so
+    the next ports must be free as well. Where all domains are used, one of them is shared.
     """
     domains = random.SystemRandom().sample(range(1, HIGHEST_DOMAIN + 1), HIGHEST_DOMAIN)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
-        for domain in domains:
+    for domain in domains:
+        with contextlib.ExitStack() as held:
+            ports = [held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(LOOKED_AT)]
             try:
-                first.bind(("", 7400 + 250 * domain + 10))
+                for participant, port in enumerate(ports):
+                    port.bind(("", _port(domain, participant)))
             except OSError:
                 continue
+            for port in ports[1:]:
+                port.close()
             yield domain
             return
-        yield domains[0]
+    yield domains[0]
+
+
+def _port(domain: int, participant: int) -> int:
+    """On which the participant of this number in a domain is found."""
+    return 7400 + 250 * domain + 10 + 2 * participant
 
 
 def _log_folder_is_usable() -> bool:
