@@ -58,8 +58,11 @@ class Evaluate:
     episodes: Number = 100
     """Episodes per scenario and per skill."""
 
-    poses: Literal["truth", "markers", "synthetic"] = "truth"
-    """Where scenes' poses come from: the truth, the scene's markers in cameras' images, or a stand-in for a network."""
+    poses: Literal["truth", "camera", "markers", "synthetic"] = "truth"
+    """Where scenes' poses come from: the truth, or cameras' images: by a network, by markers, or by a stand-in."""
+
+    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
     camera_rate: Annotated[float, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = 10.0
     """Looks of the cameras a second, where they give the poses."""
@@ -106,7 +109,8 @@ class Evaluate:
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
-        run = ("mujoco",) if self.controller == "oracle" else ("mujoco", "onnxruntime")
+        networks = self.controller != "oracle" or self.poses == "camera"
+        run = ("mujoco", "onnxruntime") if networks else ("mujoco",)
         seen = ("cv2",) if self.poses != "truth" else ()
         return (*run, *seen, "matplotlib") if self.plot else (*run, *seen)
 
@@ -172,13 +176,16 @@ class Evaluate:
         noises = parse_bounds(self.noise_bound, "--noise-bound")
         biases = parse_bounds(self.bias_bound, "--bias-bound")
         errors = parse_errors(self.calibration_error)
+        if self.estimator and self.poses != "camera":
+            raise ConfigError("--estimator: expected it with --poses camera alone")
         if self.poses != "truth":
             if biases != [0.0] or errors != [(0.0, 0.0)]:
                 raise ConfigError("--bias-bound, --calibration-error: expected them with --poses truth alone")
             from roman_moe.sim.camera_poses import CameraPoses
 
+            times = self.camera_rate, self.camera_latency
             sources: dict[str, PoseSource] = {
-                f"{bound:g}": CameraPoses(self.poses, self.camera_rate, self.camera_latency, bound) for bound in noises
+                f"{bound:g}": CameraPoses(self.poses, *times, bound, self.estimator) for bound in noises
             }
             return next(iter(sources.values())), {"noise": sources} if len(sources) > 1 else {}
         first = TruthPoses(noises[0], self.noise_kind, biases[0], *errors[0])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from roman_moe.control.network import REFUSED_OPERATORS, check_file, first_line, runtime, session_options
 from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.detections import Detections
@@ -184,6 +185,21 @@ class PoseEstimator:
             total += sureness[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
         yaws: Array = np.where(self._turned, np.arctan2(total[:, 1], total[:, 0]) / self._symmetries, 0.0)
         return yaws
+
+
+def find_estimator(task: str, given: str = "") -> Path:
+    """File of a task's estimator: the one given, or the one that is shipped for a task of that name.
+
+    Raises:
+        ConfigError: if none is shipped.
+    """
+    file = find_shipped(given or f"models/poses/{task}.onnx")
+    if not given and not file.exists():
+        raise ConfigError(
+            f"no estimator of the poses of task {task!r} is shipped: make one with `roman-moe data images` and "
+            "`roman-moe train poses`, and name it with --estimator FILE"
+        )
+    return file
 
 
 def run_session(data: bytes, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

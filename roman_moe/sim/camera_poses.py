@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.perception.detections import Detections
+from roman_moe.perception.estimator import PoseEstimator, find_estimator
 from roman_moe.perception.filter import PoseFilter
 from roman_moe.perception.markers import IMAGE, MarkerEstimator
 from roman_moe.sim.cameras import SceneCameras, camera_of
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 Images = Mapping[str, NDArray[np.uint8]]
 
-ESTIMATORS = ("markers", "synthetic")
+ESTIMATORS = ("camera", "markers", "synthetic")
 
 
 class Estimator(Protocol):
@@ -47,16 +49,19 @@ class CameraPoses:
     """The pose source with cameras.
 
     Attributes:
-        estimator: one of `ESTIMATORS`; "synthetic" reads the truth, of what is visible, with white noise.
+        estimator: one of `ESTIMATORS`; "camera" is the learned one, "synthetic" reads the truth of what is visible, with
+            white noise.
         rate: of the looks [Hz].
         latency: from the images until what they show is known [s].
         noise_bound: three standard deviations of the synthetic estimator's positions along each axis [m].
+        file: of the learned estimator; the one that is shipped for the task if "".
     """
 
     estimator: str
     rate: float = 10.0
     latency: float = 0.1
     noise_bound: float = 0.009
+    file: str = ""
 
     def __post_init__(self) -> None:
         if self.estimator not in ESTIMATORS:
@@ -84,7 +89,8 @@ class CameraPoses:
         """Begin an episode.
 
         Raises:
-            ConfigError: if the task has no cameras, or no markers for an estimator that needs them.
+            BundleError: if the learned estimator's file cannot be used for the task.
+            ConfigError: if the task has no cameras, or no estimator or markers where they are needed.
         """
         if not world.task.spec.cameras:
             raise ConfigError(f"task {world.task.spec.name!r} has no cameras: expected cameras in its task.yaml")
@@ -110,6 +116,8 @@ class CameraSensor:
         if source.estimator == "synthetic":
             sigma = source.noise_bound / 3.0
             self._estimator: Estimator = SyntheticEstimator(world, self._visibility, sigma, streams.noise)
+        elif source.estimator == "camera":
+            self._drawn, self._estimator = _by_network(world, find_estimator(spec.name, source.file))
         else:
             self._drawn, self._estimator = _by_markers(world)
         self.filter, self.tally = PoseFilter(spec), PoseTally(spec.object_names)
@@ -131,6 +139,14 @@ class CameraSensor:
             hidden = np.asarray(~self._visibility.pixels.any(axis=0))
             self.tally.add(state, poses, hidden, self.filter.held)
         return state.with_poses(poses)
+
+
+@lru_cache(maxsize=2)
+def _by_network(world: World, file: Path) -> tuple[SceneCameras, PoseEstimator]:
+    """Likewise, with what the network takes the images for."""
+    drawn = SceneCameras(world)
+    atexit.register(drawn.close)
+    return drawn, PoseEstimator(world.task.spec, drawn.cameras, file)
 
 
 @lru_cache(maxsize=2)

@@ -144,7 +144,7 @@ class RandomScene:
         renderer.enable_segmentation_rendering()
         identities, kinds = np.moveaxis(renderer.render(), 2, 0)
         renderer.disable_segmentation_rendering()
-        geoms = identities[kinds == mujoco.mjtObj.mjOBJ_GEOM]
+        geoms = identities[kinds == int(mujoco.mjtObj.mjOBJ_GEOM)]  # NumPy compares an enum one by one
         counts = np.bincount(geoms, minlength=self.model.ngeom)
         pixels = np.array([counts[each].sum() for each in self.object_geoms])
         return View(camera_of(self.model, self.data, name, *size), as_sensed(image, rng), pixels)

@@ -94,7 +94,7 @@ def test_pixels_by_rays_are_those_of_a_drawn_image():
     renderer.enable_segmentation_rendering()
     renderer.update_scene(world.data, camera="left")
     numbers, kinds = np.moveaxis(renderer.render(), 2, 0)
-    geoms = numbers[kinds == mujoco.mjtObj.mjOBJ_GEOM]
+    geoms = numbers[kinds == int(mujoco.mjtObj.mjOBJ_GEOM)]
     renderer.close()
     drawn = np.array([np.isin(geoms, geoms_of(world.model, name)).sum() for name in NAMES])
     np.testing.assert_allclose(counts, drawn, rtol=0.15, atol=8)
