@@ -49,8 +49,8 @@ class CameraPoses:
     """The pose source with cameras.
 
     Attributes:
-        estimator: one of `ESTIMATORS`; "camera" is the learned one, "synthetic" reads the truth of what is visible, with
-            white noise.
+        estimator: one of `ESTIMATORS`; "camera" is the learned one, "synthetic" reads the truth of what is visible,
+            with white noise.
         rate: of the looks [Hz].
         latency: from the images until what they show is known [s].
         noise_bound: three standard deviations of the synthetic estimator's positions along each axis [m].
