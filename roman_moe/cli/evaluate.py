@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -12,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from roman_moe.cli.evaluate_poses import Poses
 from roman_moe.cli.options import SILENT, Flag, Number, Numbers, OptionalFile, Share, show_controller
+from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -25,12 +28,16 @@ if TYPE_CHECKING:
 
 FIRST_TASK = "roman"
 """Of the oracle, which exists for every task, if none is named."""
-PICTURES = (".png", ".pdf", ".svg")
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Run many random episodes; report how many are solved, how fast."""
+    """Run many random episodes; report how many are solved, how fast.
+
+    `evaluate poses` judges an estimator of object poses instead; a bundle folder of that name is given as ./poses.
+    """
+
+    PARTS: ClassVar[Mapping[str, type]] = {"poses": Poses}
 
     ranges: ClassVar = {
         "episodes": AT_LEAST_1,
@@ -130,8 +137,7 @@ class Evaluate:
         poses, variants = self._pose_sources()
         if self.plot and not variants:
             raise ConfigError("--plot: expected several values of an error, such as --bias-bound 0,0.005,0.01")
-        if self.plot and self.plot.suffix not in PICTURES:
-            raise ConfigError(f"--plot {self.plot}: expected a name that ends with {', '.join(PICTURES)}")
+        check_picture(self.plot)
         evaluation = Evaluation(
             controller=self.controller,
             task=task,

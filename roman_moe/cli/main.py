@@ -2,7 +2,8 @@
 
 Nothing but the standard library is imported before a verb is chosen, so `roman-moe --help` answers at once. A verb is
 a dataclass in a module of its own name (`demo.Demo`): its fields with their docstrings are the options, `main` returns
-the exit code. One that does several things has a dataclass for each in `PARTS` (`train.Train`).
+the exit code. One that does several things has a dataclass for each in `PARTS` (`train.Train`); a verb that has both
+is its own dataclass unless the first argument names a part (`evaluate.Evaluate`).
 
 Exit codes: the verb's own (0 done, 1 ran but did not reach its goal), 2 for input that cannot be used, 130 for Ctrl-C.
 """
@@ -97,16 +98,16 @@ def _dispatch(arguments: list[str]) -> int:
         return code
     command, program = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb)), f"{PROGRAM} {verb}"
     parts: Mapping[str, type] = getattr(command, "PARTS", {})
-    if parts:
+    if rest and rest[0] in parts:
+        part, *rest = rest
+        command, program = parts[part], f"{program} {part}"
+    elif parts and not dataclasses.is_dataclass(command):
         if not rest:
             raise ConfigError(f"{verb}: expected one of {', '.join(parts)} (see {program} --help)")
-        part, *rest = rest
-        if part in HELP:
+        if rest[0] in HELP:
             print(parts_text(program, command, parts))
             return 0
-        if part not in parts:
-            raise ConfigError(f"{unknown_word(f'part of {verb}', part, parts)} (see {program} --help)")
-        command, program = parts[part], f"{program} {part}"
+        raise ConfigError(f"{unknown_word(f'part of {verb}', rest[0], parts)} (see {program} --help)")
     own, ros_args = split(rest)
     if ROS_ARGS in rest and not hasattr(command, "ros_args"):
         raise ConfigError(f"{verb} takes no ROS arguments: its graph is private, or there is none")

@@ -130,7 +130,8 @@ def draw_part(part: _Part) -> None:
     rng = np.random.default_rng([request.seed, part.number])
     scene = RandomScene(request.task, request.ranges)
     try:
-        drawn = [_draw(scene, request.task, moment, rng) for moment in _moments(World(request.task), part.scenes, rng)]
+        moments = draw_moments(World(request.task), part.scenes, EPISODE_SCENES, rng)
+        drawn = [draw_scene(scene, request.task, moment, rng) for moment in moments]
     finally:
         scene.close()
     views, scenes = zip(*drawn, strict=True)
@@ -138,8 +139,8 @@ def draw_part(part: _Part) -> None:
     write_part(part.folder, tuple(request.task.spec.cameras), images, Scenes.joined(scenes))
 
 
-def _moments(world: World, count: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
-    """Physics states of moments of the demonstrator's episodes."""
+def draw_moments(world: World, count: int, of_episode: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    """Physics states of moments of the demonstrator's episodes, so many of each episode."""
     task = world.task
     starts = [*map(task.start, range(len(task.spec.scenarios))), *map(task.start, task.spec.skills)]
     controller = OracleController(task)
@@ -153,15 +154,15 @@ def _moments(world: World, count: int, rng: np.random.Generator) -> list[NDArray
         while episode.outcome is Outcome.RUNNING:
             states.append(world.physics_state())
             episode.step(controller.step(episode.state).command)
-        chosen = rng.choice(len(states), size=min(EPISODE_SCENES, len(states)), replace=False)
+        chosen = rng.choice(len(states), size=min(of_episode, len(states)), replace=False)
         moments += [states[i] for i in chosen]
     return moments[:count]
 
 
-def _draw(
+def draw_scene(
     scene: RandomScene, task: SimTask, moment: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[list[View], Scenes]:
-    """Views of a moment, and the truth about it."""
+    """Views of a moment in a new look, and the truth about it."""
     scene.data.qpos[:] = moment
     if rng.random() < SCATTERED_SHARE:
         _scatter(scene, rng)

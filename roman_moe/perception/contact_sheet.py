@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,46 @@ Array = NDArray[np.float64]
 
 COLUMNS, ROWS = 4, 4
 RED = (230, 30, 30)
+GREEN = (40, 220, 40)
+WHITE = (255, 255, 255)
 RADIUS = 4  # [pixels]
+STRIP = 18  # of a caption [pixels]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An object in an image, and where an estimator has it.
+
+    Attributes:
+        name: of the object.
+        condition: under which the image was drawn.
+        error: distance of the estimate from the truth [m].
+        image: (height, width, 3) RGB.
+        pixels: that show the true position and the estimated one, (2, 2) [pixels].
+    """
+
+    name: str
+    condition: str
+    error: float
+    image: Image
+    pixels: Array
+
+
+def write_cases(cases: Sequence[Case], path: Path) -> None:
+    """Write a sheet of cases: the truth in green, the estimate in red, and above what is seen and how far it is off."""
+    write_tiles([_captioned(case) for case in cases], path)
+
+
+def _captioned(case: Case) -> Image:
+    true, estimated = np.clip(case.pixels, -1e4, 1e4).round().astype(int).tolist()
+    image = case.image.copy()
+    cv2.line(image, true, estimated, RED, 1, cv2.LINE_AA)
+    for pixel, colour in ((estimated, RED), (true, GREEN)):
+        cv2.circle(image, pixel, RADIUS, colour, 1, cv2.LINE_AA)
+    strip = np.zeros((STRIP, image.shape[1], 3), dtype=np.uint8)
+    text = f"{case.name}, {case.condition}: {1e3 * case.error:.0f} mm".replace("_", " ")
+    cv2.putText(strip, text, (4, STRIP - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.42, WHITE, 1, cv2.LINE_AA)
+    return np.concatenate([strip, image])
 
 
 def write_sheet(images: ImageSet, path: Path) -> None:

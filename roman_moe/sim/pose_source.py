@@ -142,9 +142,9 @@ class TruthSensor:
         if source.bias_bound or not source.is_calibrated:  # in an environment all streams are one: drawn only if needed
             rng, count = streams.bias, len(spec.objects)
             lengths = source.bias_bound * np.cbrt(rng.random((count, 1)))  # uniform in a ball
-            self._bias = lengths * _directions(count, rng)
+            self._bias = lengths * directions(count, rng)
             self._yaw_bias = source.bias_bound * rng.uniform(-1.0, 1.0, len(self._turned)) / NOISE_ARM
-            axis, direction = _directions(2, rng)
+            axis, direction = directions(2, rng)
             self._rotation = np.radians(source.rotation_error) * axis
             self._translation = source.translation_error * direction
             self._camera = cameras[int(rng.integers(len(cameras)))] if cameras else np.zeros(3)
@@ -186,7 +186,7 @@ class TruthSensor:
         return np.minimum(np.maximum(draw, -bound), bound) if self._source.noise_kind == "clipped" else draw
 
 
-def _directions(count: int, rng: np.random.Generator) -> Array:
+def directions(count: int, rng: np.random.Generator) -> Array:
     """Unit vectors, uniform on the sphere, (count, 3)."""
     vectors = rng.standard_normal((count, 3))
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -58,12 +58,13 @@ def summarize_poses(tallies: Iterable[PoseTally]) -> dict[str, Any]:
     for row, name in enumerate(tallies[0].names):
         errors = [error for each in tallies for error in each.errors[row]]
         share = sum(int(each.hidden_valid[row]) for each in tallies) / looks
-        objects[name] = {**_quantiles(errors), "hidden_valid_share": share}
+        objects[name] = {**quantiles(errors), "hidden_valid_share": share}
     everything = [error for each in tallies for errors in each.errors for error in errors]
-    return {**_quantiles(everything), "objects": objects}
+    return {**quantiles(everything), "objects": objects}
 
 
-def _quantiles(errors: Sequence[float]) -> dict[str, float | None]:
+def quantiles(errors: Sequence[float]) -> dict[str, float | None]:
+    """Median and 95th percentile of errors [m]; None if there is none."""
     if not errors:
         return {"median_m": None, "p95_m": None}
     median, high = np.percentile(errors, (50.0, 95.0)).tolist()

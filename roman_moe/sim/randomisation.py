@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.rotation import product
+from roman_moe.core.state import rotated
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.sensor import as_sensed
 from roman_moe.sim.cameras import camera_of
@@ -174,17 +174,21 @@ class RandomScene:
     def _draw_cameras(self, rng: np.random.Generator) -> None:
         model, ranges = self.model, self._ranges
         for camera in self._cameras:
-            model.cam_pos[camera] += rng.uniform(-1.0, 1.0, 3) * ranges.camera_shift
+            shift = rng.uniform(-1.0, 1.0, 3) * ranges.camera_shift
             axis = rng.normal(size=3)
-            angle = rng.uniform(0.0, ranges.camera_turn)
-            turn = np.array([*(math.sin(0.5 * angle) * axis / np.linalg.norm(axis)), math.cos(0.5 * angle)])
-            w, x, y, z = model.cam_quat[camera]
-            x, y, z, w = product(turn, np.array([x, y, z, w]))
-            model.cam_quat[camera] = [w, x, y, z]
+            self.move_camera(camera, shift, rng.uniform(0.0, ranges.camera_turn) * axis / np.linalg.norm(axis))
             half = math.tan(math.radians(0.5 * model.cam_fovy[camera])) * (
                 1.0 + rng.uniform(-1.0, 1.0) * ranges.focal_share
             )
             model.cam_fovy[camera] = 2.0 * math.degrees(math.atan(half))
+
+    def move_camera(self, camera: int, shift: Array, turn: Array) -> None:
+        """Move a camera by a shift, (3,) [m], and turn it by a rotation vector, (3,) [rad], in its parent's frame."""
+        model = self.model
+        model.cam_pos[camera] += shift
+        w, x, y, z = model.cam_quat[camera]
+        x, y, z, w = rotated(np.array([x, y, z, w]), turn)
+        model.cam_quat[camera] = [w, x, y, z]
 
     def _draw_colours(self, rng: np.random.Generator, strength: float) -> None:
         model, ranges = self.model, self._ranges
@@ -203,13 +207,16 @@ class RandomScene:
         for texture in self._textures:
             begin = model.tex_adr[texture]
             size = TEXTURE_SIZE * TEXTURE_SIZE * 3
-            model.tex_data[begin : begin + size] = _pattern(rng).reshape(-1)
+            model.tex_data[begin : begin + size] = self._pattern(rng).reshape(-1)
         for material in self._textured:
             model.mat_texrepeat[material] = rng.uniform(1.0, 8.0, 2)
         for renderer in self._renderers.values():
             renderer._gl_context.make_current()
             for texture in self._textures:
                 mujoco.mjr_uploadTexture(model, renderer._mjr_context, texture)
+
+    def _pattern(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        return pattern(rng)
 
     def _draw_distractors(self, rng: np.random.Generator) -> None:
         model = self.model
@@ -296,7 +303,7 @@ def _near(rgb: Array, ranges: Ranges, rng: np.random.Generator) -> Array:
     return np.array(colorsys.hsv_to_rgb(hue, saturation, value))
 
 
-def _pattern(rng: np.random.Generator) -> NDArray[np.uint8]:
+def pattern(rng: np.random.Generator) -> NDArray[np.uint8]:
     """A random texture, (TEXTURE_SIZE, TEXTURE_SIZE, 3): noise of some grain, stripes, a checker or a gradient."""
     one, two = rng.random(3), rng.random(3)
     grid = np.arange(TEXTURE_SIZE) / TEXTURE_SIZE

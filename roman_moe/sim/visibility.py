@@ -18,6 +18,8 @@ DRAWN = np.array([1, 1, 1, 0, 0, 0], dtype=np.uint8)
 MOST_RAYS = 144
 """For one object and camera; where it covers more pixels, every second or third of a row and column stands for all."""
 FARTHEST = 10.0  # [m]
+ALONE = 5
+"""A group that no renderer draws, for geoms that are looked at alone."""
 _CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))
 _NORMALS = {"normal": None} if "normal: " in (mujoco.mj_multiRay.__doc__ or "") else {}  # not in older releases
 
@@ -41,29 +43,54 @@ class Visibility:
         return self.pixels
 
     def _by(self, camera: Camera) -> NDArray[np.int64]:
-        grids = [self._grid(geoms, camera) for geoms in self._geoms]
-        rays = camera.rays(np.concatenate([pixels for pixels, _ in grids]))
-        hit, distances = np.empty(len(rays), dtype=np.int32), np.empty(len(rays))
-        mujoco.mj_multiRay(
-            *(self._world.model, self._world.data, camera.position, rays.ravel()),
-            geomgroup=DRAWN, flg_static=True, bodyexclude=-1, geomid=hit, dist=distances, nray=len(rays),
-            cutoff=FARTHEST, **_NORMALS,
-        )  # fmt: skip
+        model, data = self._world.model, self._world.data
+        grids = [_grid(model, data, geoms, camera) for geoms in self._geoms]
+        hit = _hit(model, data, camera, np.concatenate([pixels for pixels, _ in grids]), DRAWN)
         hits = np.split(hit, np.cumsum([len(pixels) for pixels, _ in grids])[:-1])
         shown = [np.isin(part, geoms).sum() for part, geoms in zip(hits, self._geoms, strict=True)]
         return np.array([count * step * step for count, (_, step) in zip(shown, grids, strict=True)])
 
-    def _grid(self, geoms: NDArray[np.intp], camera: Camera) -> tuple[NDArray[np.float64], int]:
-        """Pixels of the image in the box around some geoms, (k, 2), and how far apart they are."""
-        model, data = self._world.model, self._world.data
-        boxes = model.geom_aabb[geoms]
-        corners = boxes[:, None, :3] + _CORNERS * boxes[:, None, 3:]
-        turned = np.einsum("gij,gcj->gci", data.geom_xmat[geoms].reshape(-1, 3, 3), corners)
-        pixels, depths = camera.project((turned + data.geom_xpos[geoms][:, None]).reshape(-1, 3))
-        if not (depths > 0.0).all():
-            return np.empty((0, 2)), 1
-        low = np.maximum(np.ceil(pixels.min(axis=0)), 0.0)
-        high = np.minimum(np.floor(pixels.max(axis=0)), (camera.width - 1.0, camera.height - 1.0))
-        step = max(1, int(np.ceil(np.sqrt(np.prod(np.maximum(high - low + 1.0, 0.0)) / MOST_RAYS))))
-        columns, rows = (np.arange(first, last + 1.0, step) for first, last in zip(low, high, strict=True))
-        return np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2), step
+
+def shown_share(model: mujoco.MjModel, data: mujoco.MjData, geoms: NDArray[np.intp], camera: Camera) -> float:
+    """Of the pixels that some geoms would cover if nothing hid them, the share that shows them; 0 if none would."""
+    pixels, _ = _grid(model, data, geoms, camera)
+    groups = model.geom_group.copy()
+    drawn = geoms[DRAWN[groups[geoms]] > 0]
+    model.geom_group[drawn] = ALONE
+    try:
+        covered = np.isin(_hit(model, data, camera, pixels, np.eye(6, dtype=np.uint8)[ALONE]), drawn)
+    finally:
+        model.geom_group[:] = groups
+    shown = np.isin(_hit(model, data, camera, pixels[covered], DRAWN), drawn)
+    return float(shown.mean()) if covered.any() else 0.0
+
+
+def _hit(
+    model: mujoco.MjModel, data: mujoco.MjData, camera: Camera, pixels: NDArray[np.float64], groups: NDArray[np.uint8]
+) -> NDArray[np.int32]:
+    """The geom of these groups that each pixel, (k, 2), shows, (k,); -1 for none."""
+    hit, distances = np.full(len(pixels), -1, dtype=np.int32), np.empty(len(pixels))
+    if len(pixels):
+        mujoco.mj_multiRay(
+            *(model, data, camera.position, camera.rays(pixels).ravel()),
+            geomgroup=groups, flg_static=True, bodyexclude=-1, geomid=hit, dist=distances, nray=len(pixels),
+            cutoff=FARTHEST, **_NORMALS,
+        )  # fmt: skip
+    return hit
+
+
+def _grid(
+    model: mujoco.MjModel, data: mujoco.MjData, geoms: NDArray[np.intp], camera: Camera
+) -> tuple[NDArray[np.float64], int]:
+    """Pixels of the image in the box around some geoms, (k, 2), and how far apart they are."""
+    boxes = model.geom_aabb[geoms]
+    corners = boxes[:, None, :3] + _CORNERS * boxes[:, None, 3:]
+    turned = np.einsum("gij,gcj->gci", data.geom_xmat[geoms].reshape(-1, 3, 3), corners)
+    pixels, depths = camera.project((turned + data.geom_xpos[geoms][:, None]).reshape(-1, 3))
+    if not (depths > 0.0).all():
+        return np.empty((0, 2)), 1
+    low = np.maximum(np.ceil(pixels.min(axis=0)), 0.0)
+    high = np.minimum(np.floor(pixels.max(axis=0)), (camera.width - 1.0, camera.height - 1.0))
+    step = max(1, int(np.ceil(np.sqrt(np.prod(np.maximum(high - low + 1.0, 0.0)) / MOST_RAYS))))
+    columns, rows = (np.arange(first, last + 1.0, step) for first, last in zip(low, high, strict=True))
+    return np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2), step

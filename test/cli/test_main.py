@@ -23,6 +23,7 @@ PARTS = {
     "tasks": ("list", "info", "check", "new"),
 }
 COMMANDS = [(verb, *part) for verb in entry.VERBS for part in ([(p,) for p in PARTS[verb]] if verb in PARTS else [()])]
+COMMANDS.append(("evaluate", "poses"))
 HEAVY = ("mujoco", "torch", "rclpy", "onnxruntime", "matplotlib", "tyro", "rich", "numpy")
 
 
@@ -57,6 +58,7 @@ def test_every_module_of_a_verb_is_registered():
     helpers = {
         "__init__",
         "episodes",
+        "evaluate_poses",
         "main",
         "keys",
         "options",

@@ -29,7 +29,8 @@ def commands() -> list[tuple[str, type]]:
     for verb in VERBS:
         command = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
         parts = getattr(command, "PARTS", {})
-        found += [(f"{verb} {part}", options) for part, options in parts.items()] if parts else [(verb, command)]
+        found += [(f"{verb} {part}", options) for part, options in parts.items()]
+        found += [(verb, command)] if dataclasses.is_dataclass(command) else []
     return found
 
 
@@ -39,7 +40,7 @@ def with_output() -> list[tuple[str, str]]:
     for name, command in commands():
         kinds = typing.get_type_hints(command)
         for field in dataclasses.fields(command):
-            if field.name in ("json", "plot", "out") and Path in (
+            if field.name in ("json", "plot", "sheet", "out") and Path in (
                 kinds[field.name],
                 *typing.get_args(kinds[field.name]),
             ):

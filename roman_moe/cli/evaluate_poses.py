@@ -1,0 +1,129 @@
+"""`roman-moe evaluate poses`: how far an estimator of object poses is off, in images that training has not shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from roman_moe.cli.options import SILENT, Number, OptionalFile, Text
+from roman_moe.cli.outputs import check_picture
+from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Judge an estimator of object poses on held-out images."""
+
+    ranges: ClassVar[Mapping[str, Range]] = {
+        **dict.fromkeys(("images", "workers"), AT_LEAST_1),
+        **dict.fromkeys(("episodes", "seed"), AT_LEAST_0),
+    }
+
+    task: Text = "roman"
+    """The task: name of one of `roman-moe tasks list`, or its folder."""
+
+    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
+
+    images: Number = 600
+    """Images of all cameras together under each condition: as trained, unseen looks, a moved camera."""
+
+    episodes: Number = 4
+    """Episodes in which the filter must not take what is hidden for seen; 0 for none."""
+
+    seed: Number = 0
+    """Seed of scenes, looks and episodes; none gives scenes that a network was trained on."""
+
+    workers: Number = 2
+    """Processes; the results do not depend on it."""
+
+    json: OptionalFile = None
+    """Write the report to this file."""
+
+    plot: OptionalFile = None
+    """Draw the errors of each object to this file: .png, .pdf or .svg."""
+
+    sheet: OptionalFile = None
+    """Write the worst cases, with truth and estimate drawn in, to this file: .jpg."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("mujoco", "onnxruntime", "cv2", *(("matplotlib",) if self.plot else ()))
+
+    def main(self) -> int:
+        """0 when all images and episodes are judged, whatever the errors."""
+        from roman_moe.evaluation.pose_report import errors_by_object, poses_report
+        from roman_moe.evaluation.poses import PosesRequest, judge_poses, open_estimator
+        from roman_moe.perception.estimator import find_estimator
+        from roman_moe.sim.registry import load_sim_task
+
+        check_picture(self.plot)
+        task = load_sim_task(self.task)
+        file = find_estimator(task.spec.name, self.estimator)
+        open_estimator(task, file)  # one that cannot be used is refused here, before any worker starts
+        request = PosesRequest(task, file, self.images, self.episodes, self.seed, self.workers)
+        console = Console()
+        console.print(f"estimator: {file}", highlight=False, soft_wrap=True)
+        began = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
+            bar = progress.add_task(task.spec.name, total=len(request.parts) + len(request.episode_jobs))
+            judgement = judge_poses(request, lambda: progress.advance(bar))
+        report = poses_report(request, judgement)
+        console.print(errors_table(report))
+        console.print(
+            f"{request.scenes} scenes under each condition and {self.episodes} episodes in "
+            f"{time.monotonic() - began:.0f} s",
+            highlight=False,
+        )
+        if self.json:
+            write_json(self.json, report)
+        if self.plot:
+            from roman_moe.report.pose_plots import plot_pose_errors
+
+            plot_pose_errors(errors_by_object(task.spec, judgement), self.plot, f"{task.spec.name}: {file.name}")
+        if self.sheet:
+            from roman_moe.perception.contact_sheet import write_cases
+
+            write_cases(judgement.worst, self.sheet)
+        return 0
+
+
+def errors_table(report: Mapping[str, Any]) -> Table:
+    """The report as a table: a row an object, and one for all."""
+    from roman_moe.sim.held_out import CONDITIONS
+
+    title = f"{report['task']}: median and 95th percentile of the position errors [mm]"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("object", no_wrap=True)
+    for name in (*CONDITIONS, "missed", "claimed", "hidden\nvalid"):
+        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
+    for name in (*report["objects"], ""):
+        rows = [report[condition] for condition in CONDITIONS]
+        if name:
+            rows = [row["objects"][name] for row in rows]
+        first = rows[0]
+        shares = (first["missed_share"], first["claimed_share"], first.get("hidden_valid_share"))
+        table.add_row(name or "all", *(_millimetres(row) for row in rows), *map(_percent, shares))
+    return table
+
+
+def _millimetres(row: Mapping[str, Any]) -> str:
+    if row["median_m"] is None:
+        return "-"
+    median, high = (1e3 * row[key] for key in ("median_m", "p95_m"))
+    return f"{median:.1f} / {high:.1f}" if high < 100.0 else f"{median:.0f} / {high:.0f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
