@@ -7,8 +7,8 @@ STAMPS := $(VENV)/.stamps
 JAZZY  := .venv-jazzy
 PYTHON ?=# a Python 3.11 to 3.13; found by itself if not given
 ARGS   ?=# more arguments for the command of demo, test and test-slow
-# a test's graph is several processes itself: more of these at once only wait for each other
-TEST_PROCESSES := --numprocesses 2 --dist worksteal
+# a test of a graph waits for timers and other processes half of its time: three of these keep two cores busy
+TEST_PROCESSES := --numprocesses 3 --dist worksteal
 
 ifdef ROS_DISTRO
 ROS        := ros-$(ROS_DISTRO)

@@ -39,6 +39,7 @@ class Bench:
         version: str = JAZZY,
         ready: bool = True,
         task: str | Path = "roman",
+        command_age: float = 60.0,
         **servo: Any,
     ):
         self.rig = rig
@@ -48,7 +49,7 @@ class Bench:
         self.file = bundle.parent / f"{arm}.yaml"
         limits = yaml.safe_load(write_loose_limits(bundle.parent).read_text())
         self.limits = bundle.parent / "real_speed.yaml"
-        self.limits.write_text(yaml.safe_dump({**limits, "speed": SPEED}))
+        self.limits.write_text(yaml.safe_dump({**limits, "speed": SPEED, "max_command_age": command_age}))
         self._task, spec = str(task), load_spec(task)
         content["flags"] = {name: topic for name, topic in content["flags"].items() if name in spec.flags}
         self.file.write_text(yaml.safe_dump(content))

@@ -59,8 +59,13 @@ def graph(monkeypatch):
     return asked
 
 
-def test_a_solved_run_leaves_report_plot_and_video(tmp_path, graph, small_video, capsys):
+def test_a_solved_run_leaves_report_plot_and_video_in_place_of_those_of_an_earlier_one(
+    tmp_path, graph, small_video, capsys
+):
+    left_by_an_earlier_run(tmp_path)
     assert Demo(scenario=1, seed=7, out=tmp_path).main() == 0
+    assert (tmp_path / "notes.txt").read_text() == "earlier notes.txt"
+    (tmp_path / "notes.txt").unlink()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["demo.mp4", "gate_weights.png", "report.json"]
     report = json.loads((tmp_path / "report.json").read_text())
     assert {"scenario", "success", "time_s", "skills", "controller", "seed", "missed_ticks"} <= set(report)
@@ -72,7 +77,9 @@ def test_a_solved_run_leaves_report_plot_and_video(tmp_path, graph, small_video,
     meta = next(imageio_ffmpeg.read_frames(str(tmp_path / "demo.mp4")))
     assert (meta["codec"], meta["size"]) == ("h264", (320, 176))
     assert (graph["start"], graph["seed"], graph["lockstep"], graph["separate"]) == ("1", 7, True, False)
-    assert "Solved in 1.2 s" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Solved in 1.2 s" in said
+    assert "earlier run" not in said
 
 
 def test_a_run_that_is_not_solved_exits_1_and_still_reports(tmp_path, graph, small_video, capsys):
@@ -117,13 +124,6 @@ def test_a_finished_run_replaces_what_it_makes_anew_and_says_that_the_video_is_o
     assert {name for name in before if after[name] == before[name]} == {"demo.mp4", "notes.txt"}
     assert after.keys() == before.keys()
     assert f"{tmp_path / 'demo.mp4'} is of an earlier run" in capsys.readouterr().out
-
-
-def test_a_finished_run_replaces_the_video_if_it_makes_one(tmp_path, graph, small_video, capsys):
-    before = left_by_an_earlier_run(tmp_path)
-    assert Demo(scenario=1, out=tmp_path).main() == 0
-    assert (tmp_path / "demo.mp4").read_bytes() != before["demo.mp4"].encode()
-    assert "earlier run" not in capsys.readouterr().out
 
 
 def test_pictures_that_cannot_be_moved_to_their_place_are_kept(tmp_path, graph):

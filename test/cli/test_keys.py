@@ -18,6 +18,7 @@ import pytest
 from bundles import write_tiny_bundle
 
 from roman_moe.cli.keys import REARM, STOP, Keys
+from roman_moe.core.signals import SIGNALS
 
 
 class Graph:
@@ -170,17 +171,19 @@ def test_what_ros_cannot_start_with_is_one_line_and_leaves_the_terminal_as_it_wa
 END = 600.0  # [s] for what takes a second: this machine may be busy
 
 
+RUN, DEMO = ("run", "--arm", "mock"), ("demo", "--realtime", "--no-video")
+
+
 @pytest.mark.parametrize(
-    ("command", "moment"),
+    ("command", "moment", "name"),
     [
-        (("run", "--arm", "mock"), "at once"),
-        (("run", "--arm", "mock"), "running"),
-        (("demo", "--realtime", "--no-video"), "at once"),
+        *((RUN, "at once", number.name[3:]) for number in SIGNALS),
+        *((RUN, "running", name) for name in ("HUP", "INT", "USR1")),
+        (DEMO, "at once", "INT"),
     ],
 )
-@pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"])
 def test_a_signal_leaves_the_terminal_as_it_was(
-    own_domain: int, tmp_path: Path, name: str, command: list[str], moment: str
+    own_domain: int, tmp_path: Path, command: list[str], moment: str, name: str
 ) -> None:
     """At once: as soon as keys come without Enter, before there is a graph."""
     pytest.importorskip("rclpy")

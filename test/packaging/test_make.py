@@ -79,7 +79,7 @@ def test_jazzy_runs_the_graph_with_wheels_and_versions_of_its_own(checkout: Path
     commands = dry_run(checkout, "test-jazzy")
     assert "sh tools/make_venv.sh .venv-jazzy wheels" in commands
     assert "--constraint .venv-jazzy/constraints.txt" in commands
-    command = '.venv-jazzy/bin/python -m pytest -m "not slow" --numprocesses 2 --dist worksteal test/nodes'
+    command = '.venv-jazzy/bin/python -m pytest -m "not slow" --numprocesses 3 --dist worksteal test/nodes'
     assert commands.rstrip().endswith(command)
 
 
