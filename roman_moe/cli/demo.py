@@ -144,11 +144,11 @@ class Demo:
         return 0 if record.success else 1
 
     def _run(self, console: Console) -> EpisodeRecord:
-        from roman_moe.nodes.bringup.bringup import run_episode
         from roman_moe.report.live import LiveView
 
         title = f"Scenario {self._number}, {self.controller}, seed {self.seed}"
         with Keys() as keys, LiveView(console, title, self._spec) as view:
+            from roman_moe.nodes.bringup.bringup import run_episode  # takes seconds: Ctrl-C is watched already
 
             def show(tick: Tick) -> None:
                 note = "stopped: r lets the arm move again" if tick.stopped else ""

@@ -27,7 +27,8 @@ class Keys:
     There are none without a terminal, nor for a process in the background (`roman-moe run &`): the terminal is the
     shell's then, and whoever reads from it or sets its mode is halted by the kernel.
 
-    A signal that ends this process gives the terminal its mode back first, whenever it comes.
+    A signal that ends this process gives the terminal its mode back first, whenever it comes. None is lost before the
+    graph takes them over: not even Ctrl-C where Python ignores exceptions, or where a shell's `&` has it ignored.
     """
 
     def __enter__(self) -> Keys:
@@ -35,11 +36,13 @@ class Keys:
         self._ended_by: int | None = None
         # a terminal (`stty tostop`) would halt the keyboard and the supervision, and not the arm; so would Ctrl-Z
         self._signals = {signal.SIGTTOU: signal.signal(signal.SIGTTOU, signal.SIG_IGN)}
-        if _foreground():
+        foreground = _foreground()
+        if foreground:
             self._before = termios.tcgetattr(sys.stdin)
-            for number in SIGNALS:
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                    self._signals[number] = signal.signal(number, self._end)
+        for number in SIGNALS:
+            if number == signal.SIGINT or signal.getsignal(number) == signal.SIG_DFL:
+                self._signals[number] = signal.signal(number, self._end)
+        if foreground:
             tty.setcbreak(sys.stdin)  # Ctrl-C stays a signal
             self._signals[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         return self

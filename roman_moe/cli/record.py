@@ -110,9 +110,9 @@ class Record(Reach):
 
     def _record(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> int:
         """Run the graph until all episodes are kept or somebody ends it; how many were kept."""
-        from roman_moe.nodes.bringup.bringup import running_graph
-
         with Keys() as keys:
+            from roman_moe.nodes.bringup.bringup import running_graph  # takes seconds: Ctrl-C is watched already
+
             pressed: list[str] = []  # but for those that `obey` takes
             with running_graph(
                 specs,

@@ -137,23 +137,21 @@ class Run(Reach):
 
     def _run(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> None:
         """Run the graph and show it until a signal comes."""
-        from roman_moe.nodes.bringup.bringup import running_graph
+        with Keys() as keys:
+            from roman_moe.nodes.bringup.bringup import running_graph  # takes seconds: Ctrl-C is watched already
 
-        with (
-            Keys() as keys,
-            running_graph(
+            with running_graph(
                 specs,
                 separate=self.separate,
                 private=False,
                 respawn=self.separate,
                 on_spin=keys.obey,
                 ros_arguments=(*self.ros_arguments, *QUIET),
-            ) as graph,
-        ):
-            view.say(f"Ctrl-C ends it{f'; {HINT}' if keys.there else ''}")
-            while True:
-                graph.spin_until(lambda: False, REDRAW)
-                episodes.show(graph)
+            ) as graph:
+                view.say(f"Ctrl-C ends it{f'; {HINT}' if keys.there else ''}")
+                while True:
+                    graph.spin_until(lambda: False, REDRAW)
+                    episodes.show(graph)
 
     def _check_arm(self) -> None:
         """Refuse what does not fit the arm, before anything starts."""

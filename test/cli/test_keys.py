@@ -79,6 +79,31 @@ def test_without_a_terminal_there_are_no_keys(monkeypatch: pytest.MonkeyPatch) -
             assert keys.pressed() == ""
 
 
+class Interrupting:
+    """Where Python ignores exceptions, such as at the end of an import."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_ctrl_c_before_the_graph_is_not_lost_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, handler: signal.Handlers
+) -> None:
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with open(os.devnull, encoding="utf-8") as nothing:
+            monkeypatch.setattr(sys, "stdin", nothing)
+            with Keys() as keys:
+                Interrupting()
+                with pytest.raises(KeyboardInterrupt):
+                    keys.obey(Graph())  # type: ignore[arg-type]
+        assert signal.getsignal(signal.SIGINT) == handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 SESSION = """
 import fcntl, os, signal, sys, termios
 
