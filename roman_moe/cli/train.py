@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tyro
 from rich.console import Console
-from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share, Simulation
 from roman_moe.cli.parsing import unknown_word
+from roman_moe.cli.progress import RunProgress
 from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.cli.train_poses import Poses
 from roman_moe.control.identity import identify
@@ -111,7 +111,8 @@ class Hybrid(Training):
         run = Run(simulation_of(spec, self.task), folder, recipe, self.demos, self.seed, self.workers)
         console = Console()
         began = time.monotonic()
-        with RunProgress(console, folder, networks):
+        rows_now = partial(read_rows, folder, networks)
+        with RunProgress(console, lambda: progress_lines(rows_now()), lambda: progress_table(folder, rows_now())):
             record = train_run(run, networks, self.resume)
         rows = curves(folder)
         plot_curves(spec, rows, folder / "curves.png")
@@ -237,66 +238,23 @@ class Train:
     PARTS: ClassVar[Mapping[str, type]] = {"all": All, "expert": Expert, "gate": Gate, "bc": Bc, "poses": Poses}
 
 
-class RunProgress:
-    """Shows how a run stands, read from its folder: a table on a terminal, else a line for each checkpoint.
+def read_rows(folder: Path, networks: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+    """The last row of each network of a run; None before its first checkpoint."""
+    from roman_moe.learning.runs.trainer import read_progress
 
-    Args:
-        console: where to.
-        folder: of the run.
-        networks: that are trained.
-    """
-
-    INTERVAL = 1.0  # [s]
-
-    def __init__(self, console: Console, folder: Path, networks: Sequence[str]) -> None:
-        self._console = console
-        self._folder = folder
-        self._networks = networks
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._told: dict[str, tuple[int, bool]] = {}  # checkpoints, and whether it is done, as last told
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> RunProgress:
-        from roman_moe.learning.runs.trainer import read_progress
-
-        self._read = read_progress
-        for name in self._networks:  # what an earlier, cut-off run said is no news
-            self._told[name] = _standing(read_progress(self._folder / name))
-        if self._live is not None:
-            self._live.start()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._show()
-        if self._live is not None:
-            self._live.stop()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self.INTERVAL):
-            self._show()
-
-    def _show(self) -> None:
-        rows = {name: self._read(self._folder / name) for name in self._networks}
-        if self._live is not None:
-            self._live.update(progress_table(self._folder, rows), refresh=True)
-            return
-        for name, row in rows.items():
-            if row is not None and _standing(row) != self._told[name]:
-                self._told[name] = _standing(row)
-                cells = (text for text in progress_cells(row) if text)
-                self._console.print(f"{name:16} {', '.join(cells)}", highlight=False, soft_wrap=True)
+    return {name: read_progress(folder / name) for name in networks}
 
 
-def _standing(row: dict[str, Any] | None) -> tuple[int, bool]:
-    """How many checkpoints there are, and whether the network is done: what is worth a line."""
-    return (row["checkpoints"], row["done"]) if row else (0, False)
+def progress_lines(rows: Mapping[str, dict[str, Any] | None]) -> dict[Hashable, str]:
+    """A line for each network's last checkpoint, by its number and whether the network is done."""
+    return {
+        (name, row["checkpoints"], row["done"]): f"{name:16} {', '.join(text for text in progress_cells(row) if text)}"
+        for name, row in rows.items()
+        if row is not None
+    }
 
 
-def progress_table(folder: Path, rows: dict[str, dict[str, Any] | None]) -> Table:
+def progress_table(folder: Path, rows: Mapping[str, dict[str, Any] | None]) -> Table:
     """How all networks of a run stand."""
     table = Table(title=str(folder), title_justify="left")
     for column in ("network", "steps", "solved", "reward", "speed", "left"):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.console import Console
 
 from roman_moe.cli.options import Flag, Folder, Number, OptionalFile, OptionalFolder, Text
+from roman_moe.cli.progress import RunProgress
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
@@ -64,7 +65,7 @@ class Poses:
         run = PosesRun(load_spec(task_folder(self.task)), self.images, self.folder, recipe, self.seed, self.workers)
         console = Console()
         began = time.monotonic()
-        with CurveProgress(console, self.folder):
+        with RunProgress(console, partial(read_curve, self.folder)):
             train_poses(run, self.resume)
         errors = write_estimator(run)
         console.print(
@@ -78,50 +79,14 @@ class Poses:
         return 0
 
 
-class CurveProgress:
-    """A line for each checkpoint of a run, read from its folder.
-
-    Args:
-        console: where to.
-        folder: of the run.
-    """
-
-    INTERVAL = 1.0  # [s]
-
-    def __init__(self, console: Console, folder: Path) -> None:
-        self._console, self._folder = console, folder
-        self._told = len(self._rows())
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> CurveProgress:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._show()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self.INTERVAL):
-            self._show()
-
-    def _show(self) -> None:
-        rows = self._rows()
-        for row in rows[self._told :]:
-            self._console.print(
-                f"step {row['step']} of {row['of']}, {row['images_per_s']:.0f} images/s, on held-out images: median "
-                f"{1e3 * row['median_m']:.1f} mm, 95 % within {1e3 * row['p95_m']:.1f} mm, missed {row['missed']:.1%}",
-                highlight=False,
-                soft_wrap=True,
-            )
-        self._told = len(rows)
-
-    def _rows(self) -> list[dict[str, Any]]:
-        path = self._folder / "curve.json"
-        try:
-            rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return rows
+def read_curve(folder: Path) -> dict[Hashable, str]:
+    """A line for each checkpoint of a run, by its step."""
+    try:
+        rows: list[dict[str, Any]] = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {
+        row["step"]: f"step {row['step']} of {row['of']}, {row['images_per_s']:.0f} images/s, on held-out images: "
+        f"median {1e3 * row['median_m']:.1f} mm, 95 % within {1e3 * row['p95_m']:.1f} mm, missed {row['missed']:.1%}"
+        for row in rows
+    }

@@ -64,6 +64,7 @@ def test_every_module_of_a_verb_is_registered():
         "options",
         "outputs",
         "parsing",
+        "progress",
         "quick",
         "ranges",
         "reach",
