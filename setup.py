@@ -31,6 +31,7 @@ EXTRAS = {
         "ros-sensor-msgs",
         "ros-std-msgs",
         "ros-std-srvs",
+        "ros-visualization-msgs",
     ],
     # never both in one environment: they install the same module
     "cpu": ["onnxruntime>=1.18"],

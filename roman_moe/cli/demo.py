@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from roman_moe.cli.keys import Keys
-from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, Simulation, show_controller
+from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, Poses, Simulation, check_poses, show_controller
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
@@ -63,6 +63,13 @@ class Demo:
     sim_arm: Simulation = ""
     """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
+    poses: Poses = "truth"
+    """Where object poses come from: truth, the lab's own, with noise; or cameras' images: camera, by the learned
+    estimator, or markers (docs/cameras.md)."""
+
+    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
+
     noise_bound: Metres = 0.005
     """Clip bound of the noise on object positions; its sigma is a third of that."""
 
@@ -84,7 +91,7 @@ class Demo:
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
-        graph = ("rclpy", "onnxruntime", "mujoco", "matplotlib")
+        graph = ("rclpy", "onnxruntime", "mujoco", "matplotlib", *(("cv2",) if self.poses != "truth" else ()))
         return (*graph, "PIL", "imageio_ffmpeg") if self.video else graph
 
     def main(self) -> int:
@@ -94,9 +101,10 @@ class Demo:
             raise ConfigError(f"--scenario {self._number}: expected 0 to {last}")
         if self.seed < 0:
             raise ConfigError(f"--seed {self.seed}: expected 0 or more")
+        check_poses(self.poses, self.estimator, self.noise_bound != Demo.noise_bound, self._spec)
         if self.viewer:
             check_display()
-        if self.video:
+        if self.video or self.poses != "truth":
             check_rendering(self._task, self.sim_arm)
 
         console = Console()
@@ -167,6 +175,8 @@ class Demo:
                 sim_arm=self.sim_arm,
                 seed=self.seed,
                 noise_bound=self.noise_bound,
+                poses=self.poses,
+                estimator=self.estimator,
                 disturbed=self.disturb,
                 separate=self.separate,
                 lockstep=not self.realtime,
@@ -187,7 +197,8 @@ class Demo:
             "time_s": record.time_s,
             "skills": [asdict(segment) for segment in leading_segments(trace)],
             "seed": self.seed,
-            "noise_bound_m": self.noise_bound,
+            "poses": self.poses,
+            **({"noise_bound_m": self.noise_bound} if self.poses == "truth" else {}),
             "disturbance": record.disturbance,
             "disturbed_s": record.disturbed_ns / NANOSECONDS if record.disturbance else None,
             "ticks": len(record.stamps_ns),

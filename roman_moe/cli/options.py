@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from roman_moe.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from roman_moe.control.identity import Identity
+    from roman_moe.core.spec import TaskSpec
 
 SILENT = ""  # no "(default: None)" or "(default: False)" behind what says so itself
 
@@ -27,7 +31,15 @@ Names = Annotated[str, tyro.conf.arg(metavar="NAMES")]
 Numbers = Annotated[str, tyro.conf.arg(metavar="NUMBERS")]
 Text = Annotated[str, tyro.conf.arg(metavar="TEXT")]
 Simulation = Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)]
+Poses = Annotated[str, tyro.conf.arg(metavar="{truth,camera,markers}")]
 Start = Annotated[str, tyro.conf.arg(metavar="START", help_behavior_hint=SILENT)]
+
+POSES: Mapping[str, str] = {
+    "truth": "the lab's own, with noise",
+    "camera": "the learned estimator, from cameras' images",
+    "markers": "markers, from cameras' images",
+}
+"""Where a graph's object poses come from."""
 
 SHORT = 120.0  # [s] what takes longer is announced
 
@@ -43,6 +55,41 @@ def show_controller(console: Console, controller: str | Path) -> Identity:
     identity = identify(controller)
     console.print(f"controller: {identity}", highlight=False, soft_wrap=True)
     return identity
+
+
+def check_poses(poses: str, estimator: str, noise: bool, spec: TaskSpec) -> None:
+    """Refuse what the options --poses and --estimator of a graph cannot give.
+
+    Args:
+        poses: where poses come from.
+        estimator: file of the learned estimator; "" if not given.
+        noise: whether --noise-bound was given.
+        spec: of the task.
+
+    Raises:
+        BundleError: if the estimator's file cannot be used.
+        ConfigError: for all else.
+    """
+    check_choice("--poses", poses, POSES)
+    if estimator and poses != "camera":
+        raise ConfigError("--estimator: expected it with --poses camera alone")
+    if poses != "truth":
+        if noise:
+            raise ConfigError(f"--noise-bound: expected it with --poses truth alone: those of {poses} have their own")
+        from roman_moe.perception.estimators import open_estimator  # needs OpenCV
+
+        open_estimator(poses, spec, estimator)
+
+
+def check_choice(option: str, value: str, choices: Mapping[str, str]) -> None:
+    """Refuse a value that is no choice, naming those that are.
+
+    Raises:
+        ConfigError: if `value` is none of `choices`.
+    """
+    if value not in choices:
+        there_is = ", ".join(f"{name} ({what})" for name, what in choices.items())
+        raise ConfigError(f"{option} {value}: there is only {there_is}")
 
 
 def announce(console: Console, what: str, seconds: float) -> None:

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from roman_moe.cli.episodes import Episodes
 from roman_moe.cli.keys import HINT, Keys
-from roman_moe.cli.options import Folder, Number, OptionalFile
+from roman_moe.cli.options import Folder, Number, OptionalFile, check_choice
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
-from roman_moe.cli.run import ARMS, LAB, REDRAW, SERVO, check_choice
+from roman_moe.cli.run import ARMS, LAB, REDRAW, SERVO
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.ranges import AT_LEAST_1

@@ -44,6 +44,7 @@ ROS_MODULES = (
     "sensor_msgs",
     "std_msgs",
     "std_srvs",
+    "visualization_msgs",
 )
 
 _SHARED_OBJECT = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")

@@ -12,7 +12,21 @@ from rich.console import Console
 
 from roman_moe.cli.episodes import Episodes
 from roman_moe.cli.keys import HINT, Keys
-from roman_moe.cli.options import Flag, Folder, Metres, Number, OptionalFile, Simulation, Start, show_controller
+from roman_moe.cli.options import (
+    SILENT,
+    Flag,
+    Folder,
+    Metres,
+    Number,
+    OptionalFile,
+    OptionalFolder,
+    Poses,
+    Simulation,
+    Start,
+    check_choice,
+    check_poses,
+    show_controller,
+)
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.limits import load_limits
@@ -30,7 +44,6 @@ ARMS: Mapping[str, str] = {
     SERVO: "a robot behind MoveIt Servo",
     NO_ARM: "a graph of your own: scene in, twist out",
 }
-POSES: Mapping[str, str] = {"truth": "the lab's own, with noise"}
 
 REDRAW = 0.2  # [s] between two looks at the graph
 
@@ -61,8 +74,16 @@ class Run(Reach):
     limits: OptionalFile = None
     """File of the guard's limits on speed, acceleration, workspace and ages; config/limits.yaml if not given."""
 
-    poses: Annotated[str, tyro.conf.arg(metavar="{truth}")] = "truth"
-    """Where object poses come from: truth, the lab's own, with noise."""
+    poses: Poses = "truth"
+    """Where object poses come from: truth, the lab's own, with noise; or cameras' images: camera, by the learned
+    estimator, or markers (docs/cameras.md)."""
+
+    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
+
+    calibration: OptionalFolder = None
+    """With --arm servo and poses from cameras: folder of the cameras' files, NAME.yaml, as `roman-moe calibrate` makes
+    them; if not given, topics say where the cameras are."""
 
     separate: Flag = False
     """Run each node as a process of its own."""
@@ -91,13 +112,15 @@ class Run(Reach):
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
-        return ("rclpy", "onnxruntime", "mujoco") if self.arm == LAB else ("rclpy", "onnxruntime")
+        simulated = ("mujoco",) if self.arm == LAB else ()
+        return ("rclpy", "onnxruntime", *simulated, *(("cv2",) if self.poses != "truth" else ()))
 
     def main(self) -> int:
         """Runs until Ctrl-C, which is exit code 130."""
         check_choice("--arm", self.arm, ARMS)
-        check_choice("--poses", self.poses, POSES)
         self._check_arm()
+        given = self.noise_bound != Run.noise_bound
+        check_poses(self.poses, self.estimator, given, load_manifest(self.controller).task)
         _ = self.ros_arguments  # says what is wrong with them before anything starts
         if self.limits is not None:
             load_limits(self.limits)
@@ -117,6 +140,9 @@ class Run(Reach):
             "start": self.start,
             "seed": self.seed,
             "episodes": 0,
+            "poses": self.poses,
+            "estimator": self.estimator,
+            "calibration": str(self.calibration or ""),
             "noise_bound": self.noise_bound,
             "disturbed": self.disturb,
             "viewer": self.viewer,
@@ -162,7 +188,7 @@ class Run(Reach):
 
             load_arm_config(self.config, load_manifest(self.controller).task)
         else:
-            of_robot = ("config", "read_only", "servo_unchecked")
+            of_robot = ("config", "read_only", "servo_unchecked", "calibration")
             self._refuse(of_robot, "is for --arm servo: with --arm {} there is no robot")
         if self.arm == LAB:
             from roman_moe.sim.arm_spec import load_arm
@@ -174,6 +200,10 @@ class Run(Reach):
         else:
             of_lab = ("viewer", "disturb", "task", "sim_arm", "start")
             self._refuse(of_lab, "is for --arm lab: with --arm {} there is no laboratory")
+        if self.arm not in (LAB, SERVO) and self.poses in ("camera", "markers"):
+            raise ConfigError(
+                f"--poses {self.poses} is for --arm lab or servo: with --arm {self.arm} there is no camera"
+            )
         if self.arm in (SERVO, NO_ARM):
             self._refuse(("noise_bound", "seed"), "is for --arm lab or mock: with --arm {} poses have their own noise")
 
@@ -182,14 +212,3 @@ class Run(Reach):
         for field in fields:
             if getattr(self, field) != getattr(Run, field):
                 raise ConfigError(f"--{field.replace('_', '-')} {why.format(self.arm)}")
-
-
-def check_choice(option: str, value: str, choices: Mapping[str, str]) -> None:
-    """Refuse a value that is no choice, naming those that are.
-
-    Raises:
-        ConfigError: if `value` is none of `choices`.
-    """
-    if value not in choices:
-        there_is = ", ".join(f"{name} ({what})" for name, what in choices.items())
-        raise ConfigError(f"{option} {value}: there is only {there_is}")

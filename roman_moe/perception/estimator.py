@@ -7,7 +7,7 @@ no new training. Not safe for use from several threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.camera import Camera
-from roman_moe.perception.detections import Detections
-from roman_moe.perception.fusion import Views, fuse
+from roman_moe.perception.detections import Detections, Sighting
+from roman_moe.perception.fusion import Views, fuse_and_compare
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -101,15 +101,12 @@ class PoseEstimator:
 
         Raises:
             BundleError: with the reason, if the file must not run, or is for another task.
-            ConfigError: if there is no camera.
         """
         where = str(path)
         try:
             data = path.read_bytes()
         except OSError as error:
             raise BundleError(f"{where}: cannot be read: {error.strerror}") from None
-        if not cameras:
-            raise ConfigError(f"{where}: no camera to look through: task {spec.name} names none")
         self._session = _session(data, where)
         self.metadata = EstimatorMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map, where)
         if self.metadata.task != spec.name or self.metadata.objects != spec.object_names:
@@ -141,12 +138,25 @@ class PoseEstimator:
             heights=answers["heights"],
             height_sigmas=answers["height_sigmas"],
         )
-        positions, covariances = fuse(cameras, views)
+        positions, covariances, torn = fuse_and_compare(cameras, views)
         seen = np.asarray(views.seen.any(axis=0), dtype=bool)
         yaws = self._yaws(cameras, views, answers["turns"])
         orientations = np.zeros((len(seen), 4))
         orientations[:, 2], orientations[:, 3] = np.sin(0.5 * yaws), np.cos(0.5 * yaws)
-        return Detections(stamp_ns, seen, positions, covariances, orientations, np.full(len(seen), YAW_SIGMA))
+        return Detections(
+            *(stamp_ns, seen, positions, covariances, orientations, np.full(len(seen), YAW_SIGMA)),
+            sightings=tuple(self._sightings(cameras, views)),
+            conflicts=frozenset(np.array(self.metadata.objects)[torn].tolist()),
+        )
+
+    def _sightings(self, cameras: tuple[Camera, ...], views: Views) -> Iterator[Sighting]:
+        """In pixels of the images as they came."""
+        for i, camera in enumerate(cameras):
+            given = self.cameras[camera.name]
+            rays = camera.rays(views.pixels[i])
+            pixels, _ = given.project(given.position + rays)
+            for row in np.flatnonzero(views.seen[i]).tolist():
+                yield Sighting(camera.name, self.metadata.objects[row], -1, pixels[row])
 
     def _taken(self, name: str, image: Image) -> tuple[Image, Camera]:
         """An image as the network takes it, and the camera that would have given it."""

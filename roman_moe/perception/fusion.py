@@ -56,13 +56,18 @@ def fuse(cameras: Sequence[Camera], views: Views) -> tuple[Array, Array]:
     Args:
         cameras: c of them, without distortion.
     """
+    return fuse_and_compare(cameras, views)[:2]
+
+
+def fuse_and_compare(cameras: Sequence[Camera], views: Views) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """As `fuse`, and of which objects the views contradict each other, (n,)."""
     weights = np.where(views.seen, views.pixel_sigmas**-2.0, 0.0)
     positions, covariances, residuals = _least_squares(cameras, views, weights)
     torn = (residuals > DISAGREEMENT) & (views.seen.sum(axis=0) > 1)
     if torn.any():
         alone = _least_squares(cameras, views, np.where(weights == weights.max(axis=0), weights, 0.0))
         positions[torn], covariances[torn] = alone[0][torn], alone[1][torn]
-    return positions, covariances
+    return positions, covariances, torn
 
 
 def _least_squares(cameras: Sequence[Camera], views: Views, weights: Array) -> tuple[Array, Array, Array]:

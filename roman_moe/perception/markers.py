@@ -7,6 +7,7 @@ about equally well: what stands upright decides where the task says so; else the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -18,7 +19,7 @@ from roman_moe.core.parts import CameraSpec
 from roman_moe.core.rotation import from_matrix
 from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.camera import Camera
-from roman_moe.perception.detections import Detections
+from roman_moe.perception.detections import Detections, Sighting
 from roman_moe.perception.marker_fit import Fit, Problem, View
 from roman_moe.perception.tags import corners, dictionary, picture
 
@@ -73,6 +74,7 @@ class MarkerEstimator:
     def solve(self, stamp_ns: int, views: Sequence[View]) -> Detections:
         """Where the objects are whose markers are in these views."""
         problems: list[str] = []
+        conflicts: set[str] = set()
         count = len(self.spec.objects)
         found = Detections(
             stamp_ns=stamp_ns,
@@ -87,10 +89,13 @@ class MarkerEstimator:
             places = [(view.marker, view.camera.name) for view in own]
             twice = sorted({place for place in places if places.count(place) > 1})
             problems += [f"marker {number} of {name} is there twice in the image of {where}" for number, where in twice]
-            if own and not twice:
-                self._locate(found, row, name, own, problems)
+            if own and not twice and (wrong := self._locate(found, row, name, own)):
+                problems.append(wrong)
+                conflicts.add(name)
         self.problems = tuple(problems)
-        return found
+        sightings = [Sighting(view.camera.name, view.owner, view.marker, view.pixels.mean(axis=0)) for view in views]
+        found = replace(found, sightings=tuple(sightings), problems=self.problems)
+        return replace(found, conflicts=found.shared() & conflicts)
 
     def _camera(self, name: str, image: NDArray[np.uint8]) -> Camera:
         camera = self.cameras.get(name)
@@ -118,8 +123,8 @@ class MarkerEstimator:
                     views.append(View(camera, owner, number, pixels, points))
         return views
 
-    def _locate(self, found: Detections, row: int, name: str, views: list[View], problems: list[str]) -> None:
-        """Write one object's row of `found`, or why it has none."""
+    def _locate(self, found: Detections, row: int, name: str, views: list[View]) -> str:
+        """Write one object's row of `found`; why it has none, or ""."""
         spec = self.spec.objects[name]
         problem = Problem(views, upright=spec.orientation != "full")
         fits = _fits(problem)
@@ -128,8 +133,7 @@ class MarkerEstimator:
             fits = _fits(problem)
         best = fits[0]
         if wrong := self._wrong(problem, best, name):
-            problems.append(wrong)
-            return
+            return wrong
         likely = [fit for fit in fits if (fit.cost - best.cost) / max(1.0, best.misfit) < CERTAIN]
         found.seen[row] = True
         found.positions[row], found.covariances[row] = _mixed(likely, best)
@@ -137,6 +141,7 @@ class MarkerEstimator:
             found.yaw_sigmas[row] = np.sqrt(best.covariance[2, 2])
         if spec.orientation != "none":
             found.orientations[row] = from_matrix(best.rotation)
+        return ""
 
     def _wrong(self, problem: Problem, fit: Fit, name: str) -> str:
         """What is wrong with an object's markers; "" if nothing is."""

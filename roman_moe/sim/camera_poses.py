@@ -7,7 +7,6 @@ images' moment, and is known `latency` later.
 from __future__ import annotations
 
 import atexit
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.core.state import SceneState
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimator import PoseEstimator, find_estimator
-from roman_moe.perception.filter import PoseFilter
+from roman_moe.perception.looks import LATENCY, RATE, Looks, LookTimes
 from roman_moe.perception.markers import IMAGE, MarkerEstimator
 from roman_moe.sim.cameras import SceneCameras, camera_of
 from roman_moe.sim.pose_tally import PoseTally
@@ -58,8 +57,8 @@ class CameraPoses:
     """
 
     estimator: str
-    rate: float = 10.0
-    latency: float = 0.1
+    rate: float = RATE
+    latency: float = LATENCY
     noise_bound: float = 0.009
     file: str = ""
 
@@ -107,7 +106,6 @@ class CameraSensor:
 
     def __init__(self, source: CameraPoses, world: World, streams: Streams) -> None:
         spec = world.task.spec
-        self._period_ns, self._latency_ns = (round(t * NANOSECONDS) for t in (1.0 / source.rate, source.latency))
         cameras = [
             camera_of(world.model, world.data, name, each.width, each.height) for name, each in spec.cameras.items()
         ]
@@ -120,21 +118,16 @@ class CameraSensor:
             self._drawn, self._estimator = _by_network(world, find_estimator(spec.name, source.file))
         else:
             self._drawn, self._estimator = _by_markers(world)
-        self.filter, self.tally = PoseFilter(spec), PoseTally(spec.object_names)
-        self._due_ns: int | None = None
-        self._under_way: deque[Detections] = deque()
+        self._times, self._looks = LookTimes(source.rate), Looks(spec, source.latency)
+        self.tally = PoseTally(spec.object_names)
+        self.filter = self._looks.filter
 
     def measure(self, state: SceneState) -> SceneState:
         """The state with the objects where the filter has them."""
-        now = state.stamp_ns
-        looks = self._due_ns is None or now >= self._due_ns
-        if looks:
-            self._due_ns = (now if self._due_ns is None else self._due_ns) + self._period_ns
+        if looks := self._times.due(state.stamp_ns):
             self._visibility.count()
-            self._under_way.append(self._estimator.detect(now, self._drawn.images() if self._drawn else {}))
-        while self._under_way and self._under_way[0].stamp_ns + self._latency_ns <= now:
-            self.filter.look(self._under_way.popleft())
-        poses = self.filter.poses(state)
+            self._looks.add(self._estimator.detect(state.stamp_ns, self._drawn.images() if self._drawn else {}))
+        poses = self._looks.poses(state)
         if looks:
             hidden = np.asarray(~self._visibility.pixels.any(axis=0))
             self.tally.add(state, poses, hidden, self.filter.held)

@@ -14,6 +14,8 @@ JOINT_STATES = "joint_states"  # arm -> all
 ROBOT_DESCRIPTION = "robot_description"  # lab -> RViz, MoveIt: URDF
 TRUTH_POSES = "truth/object_poses"  # lab -> pose source
 OBJECT_POSES = "object_poses"  # pose source or estimator -> observer
+SEEN_POSES = "estimator/poses"  # estimator -> RViz, Foxglove: valid objects
+SEEN_MARKERS = "estimator/markers"  # likewise, with their names
 SCENE = "scene"  # observer -> gate, experts, blender, recorder
 GATE_WEIGHTS = "gate/weights"  # gate -> blender
 TWIST_COMMAND = "delta_twist_cmds"  # blender or teleop -> arm
@@ -31,6 +33,8 @@ MESSAGE_TYPES = {
     ROBOT_DESCRIPTION: "std_msgs/msg/String",
     TRUTH_POSES: MULTI_DOF,
     OBJECT_POSES: MULTI_DOF,
+    SEEN_POSES: "geometry_msgs/msg/PoseArray",
+    SEEN_MARKERS: "visualization_msgs/msg/MarkerArray",
     SCENE: MULTI_DOF,
     GATE_WEIGHTS: JOINT_STATE,
     TWIST_COMMAND: TWIST_STAMPED,
@@ -42,9 +46,27 @@ MESSAGE_TYPES = {
     ENDED: "std_msgs/msg/String",
     CLOCK: "rosgraph_msgs/msg/Clock",
 }
-"""By topic. The topics of `expert_action` carry JOINT_STATE."""
+"""By topic. The topics of `expert_action` carry JOINT_STATE, those of `camera` what `CAMERA_TYPES` says."""
+
+IMAGE, COMPRESSED, CAMERA_INFO = "image_raw", "image_raw/compressed", "camera_info"  # camera -> estimator
+CAMERA_POSE = "pose"  # lab -> estimator: of the optical frame in the base frame
+ANNOTATED = "annotated"  # estimator -> who looks: what was found, drawn in
+
+CAMERA_TYPES = {
+    IMAGE: "sensor_msgs/msg/Image",
+    COMPRESSED: "sensor_msgs/msg/CompressedImage",
+    CAMERA_INFO: "sensor_msgs/msg/CameraInfo",
+    CAMERA_POSE: "geometry_msgs/msg/PoseStamped",
+    ANNOTATED: "sensor_msgs/msg/Image",
+}
+"""By part of a camera's topics."""
 
 
 def expert_action(skill: str) -> str:
     """Topic of one expert's actions, to the blender."""
     return f"expert/{skill}/action"
+
+
+def camera(name: str, part: str) -> str:
+    """Topic of one camera of the task: one of `CAMERA_TYPES`."""
+    return f"camera/{name}/{part}"

@@ -38,9 +38,26 @@ def test_the_shipped_graph_has_one_expert_a_skill(bundle: Path) -> None:
     assert bound == 0.0
 
 
-@pytest.mark.parametrize("arm", ["lab", "mock", "servo"])
-def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path, arm: str) -> None:
-    for spec in resolve(load_description(), {"controller": str(bundle), "arm": arm}):
+@pytest.mark.parametrize("poses", ["camera", "markers"])
+@pytest.mark.parametrize("arm", ["lab", "servo", "none"])
+def test_cameras_take_the_place_of_the_pose_source(bundle: Path, arm: str, poses: str) -> None:
+    specs = resolve(load_description(), {"controller": str(bundle), "arm": arm, "poses": poses, "lockstep": True})
+    by_name = {spec.name: spec.parameters for spec in specs}
+    assert "pose_source" not in by_name
+    assert ("object_pose_estimator" in by_name) is (arm != "none")
+    if arm != "none":
+        estimator = by_name["object_pose_estimator"]
+        assert (estimator["poses"], estimator["lockstep"]) == (poses, True)
+        assert (estimator["reliable"], estimator["sensor_noise"]) == (arm == "lab", arm != "lab")
+        assert by_name["observer"]["await_poses"] is True
+    if arm == "lab":
+        assert (by_name["lab"]["cameras"], by_name["lab"]["markers"]) == (True, poses == "markers")
+        assert by_name["lab"]["camera_rate"] == estimator["rate"]
+
+
+@pytest.mark.parametrize(("arm", "poses"), [("lab", "truth"), ("mock", "truth"), ("servo", "truth"), ("lab", "camera")])
+def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path, arm: str, poses: str) -> None:
+    for spec in resolve(load_description(), {"controller": str(bundle), "arm": arm, "poses": poses}):
         module = importlib.import_module(module_of(spec.executable))
         node = getattr(module, NODE_CLASSES[spec.executable])
         declared = {field.name for field in dataclasses.fields(node.PARAMETERS)} | {"use_sim_time"}

@@ -166,7 +166,11 @@ sys.meta_path.insert(0, Blocker())
         (
             "import roman_moe.nodes.bringup.bringup\n"
             "from roman_moe.nodes.arms import arm_bridge, mock_arm, pose_source",
-            {"mujoco", "gymnasium", "torch", "onnx", "rosbags", "matplotlib", "control_msgs", "moveit_msgs"},
+            {"mujoco", "gymnasium", "torch", "onnx", "cv2", "rosbags", "matplotlib", "control_msgs", "moveit_msgs"},
+        ),
+        (
+            "import roman_moe.nodes.perception.object_pose_estimator",
+            {"mujoco", "gymnasium", "torch", "onnx", "rosbags", "matplotlib", "visualization_msgs"},
         ),
         (
             "import roman_moe.sim.episode, roman_moe.tasks.roman.pull",

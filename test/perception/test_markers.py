@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
+from drawn_markers import about, drawn, looking, upright
 from small_task import write_small_task
 
 from roman_moe.core.errors import ConfigError
@@ -17,17 +17,6 @@ from roman_moe.perception import tags
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.marker_fit import AIM_SIGMA, CORNER_SIGMA, View
 from roman_moe.perception.markers import UNKNOWN_TURN, MarkerEstimator
-
-
-def looking(name: str, position: tuple[float, ...], at=(0.5, 0.0, 0.0), focal=600.0) -> Camera:
-    ahead = np.array(at) - position
-    ahead /= np.linalg.norm(ahead)
-    right = np.cross(ahead, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    rotation = np.array([right, np.cross(ahead, right), ahead]).T
-    centre = np.array([319.5, 239.5])
-    return Camera(name, 640, 480, np.full(2, focal), centre, np.array(position), from_matrix(rotation))
-
 
 LEFT, RIGHT = looking("left", (1.1, 0.6, 0.7)), looking("right", (1.0, -0.7, 0.7))
 CAMERAS = {"left": LEFT, "right": RIGHT}
@@ -43,14 +32,6 @@ def estimator(task, *markers: MarkerSpec, cameras=CAMERAS, orientation="yaw") ->
     return MarkerEstimator(replace(task, objects={"peg": peg}), cameras)
 
 
-def about(axis: np.ndarray, angle: float) -> np.ndarray:
-    return np.asarray(cv2.Rodrigues(axis / np.linalg.norm(axis) * angle)[0])
-
-
-def upright(angle: float) -> np.ndarray:
-    return about(np.array([0.0, 0.0, 1.0]), angle)
-
-
 def seen(camera, markers, rotation, position, rng=None, scale=1.0) -> list[View]:
     """Views of an object's markers, their corners off by what the estimator assumes; printed larger by `scale`."""
     views = []
@@ -60,24 +41,6 @@ def seen(camera, markers, rotation, position, rng=None, scale=1.0) -> list[View]
         noise = 0.0 if rng is None else CORNER_SIGMA * rng.standard_normal((4, 2))
         views.append(View(camera, "peg", marker.id, pixels + noise, tags.corners(marker)))
     return views
-
-
-def drawn(camera: Camera, markers, rotation, position, rng, smooth=3) -> np.ndarray:
-    """An image of an object's markers on grey, drawn larger and averaged, with noise."""
-    shape = camera.height * smooth, camera.width * smooth
-    image = np.full(shape, 120.0, dtype=np.float32)
-    for marker in markers:
-        picture = tags.picture(marker, 24).astype(np.float32)
-        side, black = len(picture), len(picture) - 48
-        pixels, _ = camera.project(tags.corners(marker) @ rotation.T + position)
-        source = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) * black + 24 - 0.5
-        to = cv2.getPerspectiveTransform(source.astype(np.float32), ((pixels + 0.5) * smooth - 0.5).astype(np.float32))
-        laid = cv2.warpPerspective(picture, to, shape[::-1], flags=cv2.INTER_AREA)
-        inside = cv2.warpPerspective(np.ones((side, side), np.float32), to, shape[::-1]) > 0.5
-        image[inside] = laid[inside]
-    small = cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
-    noisy = np.clip(small + 3.0 * rng.standard_normal(small.shape), 0, 255).astype(np.uint8)
-    return np.repeat(noisy[:, :, None], 3, axis=2)
 
 
 @pytest.mark.parametrize("dictionary", ["4x4_50", "april_36h11"])

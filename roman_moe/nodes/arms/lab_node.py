@@ -15,7 +15,7 @@ import contextlib
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -50,6 +50,7 @@ from roman_moe.nodes.base.topics import (
 )
 from roman_moe.nodes.bringup.record import EpisodeRecorder
 from roman_moe.nodes.control.commanders import REFUSED, Commanders
+from roman_moe.perception.looks import RATE
 from roman_moe.sim.episode import Episode
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.streams import Streams
@@ -57,6 +58,9 @@ from roman_moe.sim.urdf import arm_urdf, joint_names
 from roman_moe.sim.viewer import Viewer
 from roman_moe.sim.world import World
 from roman_moe.wire.codec import command_of, decode_weights, message_stamp
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.arms.lab_cameras import LabCameras
 
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
@@ -79,6 +83,9 @@ class LabParameters(TaskParameters):
     speed: float = parameter("simulated seconds per second, when not in lockstep", 1.0, (0.01, 100.0))
     record: str = parameter("file (.npz) for the last episode's record; none if empty", "")
     viewer: bool = parameter("whether to open MuJoCo's viewer", False)
+    cameras: bool = parameter("whether the task's cameras give images", False)
+    camera_rate: float = parameter("of the images, in simulated time [Hz]", RATE, (0.1, 100.0))
+    markers: bool = parameter("whether the scene shows the objects' markers, in images that are large enough", False)
 
 
 class LabNode(RomanNode):
@@ -88,6 +95,7 @@ class LabNode(RomanNode):
     PARAMETERS = LabParameters
 
     _viewer: Viewer | None = None
+    _cameras: LabCameras | None = None
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
@@ -104,7 +112,9 @@ class LabNode(RomanNode):
                 f"{task.folder}"
             )
         self._start = task.start(self._settings.start)
-        self._lab = World(task, rates.control_rate, self._settings.sim_arm)
+        if self._settings.cameras and not self._spec.cameras:
+            raise ConfigError(f"task {self._spec.name!r} has no cameras: expected cameras in its task.yaml")
+        self._lab = World(task, rates.control_rate, self._settings.sim_arm, self._settings.markers)
         self._joints = list(joint_names(self._lab.arm.arm))
         self._description = arm_urdf(self._lab.arm.arm)
         self._period_ns = round(NANOSECONDS / rates.control_rate)
@@ -136,10 +146,24 @@ class LabNode(RomanNode):
             self.timer(min(POLL_PERIOD, 0.5 / (self._lab.control_rate * settings.speed)), self._on_poll)
         self._patience = self.timer(PATIENCE, self._finish)
         self._patience.cancel()
+        if settings.cameras:
+            self._cameras = self._open_cameras()
         self._begin_episode()
 
+    def _open_cameras(self) -> LabCameras:
+        from roman_moe.nodes.arms.lab_cameras import LabCameras  # needs OpenCV
+        from roman_moe.perception.markers import IMAGE
+
+        settings, sizes = self._settings, self._spec.cameras
+        if settings.markers:
+            sizes = dict.fromkeys(sizes, IMAGE)
+        return LabCameras(self, self._lab, sizes, settings.camera_rate, settings.lockstep)
+
     def deactivate(self) -> None:
-        """Close the viewer."""
+        """Close cameras and viewer."""
+        if self._cameras is not None:
+            self._cameras.close()
+            self._cameras = None
         if self._viewer is not None:
             self._viewer.close()
             self._viewer = None
@@ -176,6 +200,8 @@ class LabNode(RomanNode):
         self._pace = Pace(now_ns if self._real_time else self._stamp, time.monotonic(), self._settings.speed)
         self._shown = False  # whether the first state has been sent
         self._publish_outcome()
+        if self._cameras is not None:
+            self._cameras.begin()
         if self._settings.lockstep:
             self._publish_state()
 
@@ -225,6 +251,8 @@ class LabNode(RomanNode):
         """Send what is due; once a control period is over the arm moves on, with or without a command."""
         if not self._running:
             return
+        if self._cameras is not None:
+            self._cameras.publish_drawn()
         now_ns = self._now_ns()
         self._publish_clock(now_ns)  # finer than the ticks: deadlines within one go by it
         if self._waits:
@@ -304,6 +332,8 @@ class LabNode(RomanNode):
             self._publish_clock(state.stamp_ns)
         self._publish_hand(state)
         self._publish_truth(state.poses)
+        if self._cameras is not None:
+            self._cameras.show(state.stamp_ns, self._lab.physics_state())
         positions, velocities = self._lab.joint_states()
         joints = JointState(name=self._joints, position=positions.tolist(), velocity=velocities.tolist())
         joints.header.stamp = stamp

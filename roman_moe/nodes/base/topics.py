@@ -30,6 +30,8 @@ from roman_moe.wire.topics import MESSAGE_TYPES
 _STREAM = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 # takes what any camera's or driver's publisher offers, best effort or reliable (REP 2003)
 SENSOR_DATA = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.VOLATILE)
+# of an image of 2 MB, no more than the present ones
+_FRAMES = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 # deep: the bring-up tells every tick, and no tick waits for it; what a busy machine loses must still be there to resend
 _TOLD = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 # more than one: the next episode begins at once, and must not displace how the last one ended
@@ -68,6 +70,7 @@ JOINT_STATES = _topic(names.JOINT_STATES, shared=True)
 ROBOT_DESCRIPTION = _topic(names.ROBOT_DESCRIPTION, _LATCHED, shared=True)
 TRUTH_POSES = _topic(names.TRUTH_POSES, requested_qos=SENSOR_DATA)
 OBJECT_POSES = _topic(names.OBJECT_POSES, requested_qos=SENSOR_DATA)
+SEEN_POSES = _topic(names.SEEN_POSES)
 SCENE = _topic(names.SCENE)
 GATE_WEIGHTS = _topic(names.GATE_WEIGHTS, _TOLD)
 TWIST_COMMAND = _topic(names.TWIST_COMMAND, _TOLD)
@@ -84,6 +87,13 @@ HELD_TICKS = "held_ticks"
 
 FAULT = "fault"
 """Outcome of an episode that the simulation itself could not finish."""
+
+
+def camera(name: str, part: str, reliable: bool = False) -> Topic:
+    """One of a camera's topics; see `wire.topics.CAMERA_TYPES`. `reliable`: whether a lost message is sent again."""
+    qos = _LATCHED if part == names.CAMERA_POSE else _FRAMES
+    requested = SENSOR_DATA if qos is _FRAMES and not reliable else qos
+    return Topic(names.camera(name, part), message_class(names.CAMERA_TYPES[part]), qos, requested_qos=requested)
 
 
 def expert_action(skill: str) -> Topic:

@@ -55,6 +55,7 @@ NODE_CLASSES = {
     "expert": "ExpertNode",
     "blender": "Blender",
     "demo_recorder": "DemoRecorder",
+    "object_pose_estimator": "ObjectPoseEstimator",
 }
 """Class of each executable of the graph."""
 
@@ -270,6 +271,8 @@ def run_episode(
     sim_arm: str = "",
     seed: int = 0,
     noise_bound: float = 0.005,
+    poses: str = "truth",
+    estimator: str = "",
     disturbed: bool = False,
     separate: bool = False,
     lockstep: bool = False,
@@ -287,7 +290,9 @@ def run_episode(
         task: name or folder of the task; the bundle's own if empty.
         sim_arm: name or folder of the simulated arm; the task's own if empty.
         seed: of the start (`default_rng([seed, 0])`) and of the poses' noise (`default_rng([seed, 1])`).
-        noise_bound: clip bound of the poses' noise [m].
+        noise_bound: clip bound of the noise of true poses [m].
+        poses: where object poses come from: truth, camera or markers.
+        estimator: file of the learned estimator; the one that is shipped for the task if empty.
         disturbed: something in the lab is moved in mid-episode (`default_rng([seed, 3])`).
         separate: one process a node instead of all in this one.
         lockstep: the lab waits for every command: reproducible, as fast as the machine allows.
@@ -314,6 +319,8 @@ def run_episode(
             "start": start,
             "seed": seed,
             "noise_bound": noise_bound,
+            "poses": poses,
+            "estimator": estimator,
             "disturbed": disturbed,
             "lockstep": lockstep,
             "speed": speed,

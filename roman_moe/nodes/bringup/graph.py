@@ -22,6 +22,7 @@ EXECUTABLES: Mapping[str, str] = {
     **dict.fromkeys(("lab_node", "mock_arm", "arm_bridge", "pose_source"), "arms"),
     **dict.fromkeys(("observer", "manipulation_network", "expert", "blender"), "control"),
     "demo_recorder": "teleop",
+    "object_pose_estimator": "perception",
 }
 """Executables of the graph, and the package of `roman_moe.nodes` in which each has a module of its name."""
 
@@ -33,7 +34,7 @@ _SKILL = "skill"
 _TASK = "task"
 SIM_TIME = "use_sim_time"
 _TOPICS = "topics"
-_PATHS = ("controller", "arm_config", "limits", _TOPICS)
+_PATHS = ("controller", "arm_config", "limits", "estimator", "calibration", _TOPICS)
 """Arguments that are paths: nodes run in folders of their own, and get the whole one, of what is shipped if it is not
 here."""
 
@@ -123,8 +124,8 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
             values[name] = str(find_shipped(values[name]).resolve())
     if values.get(_TASK):
         values[_TASK] = str(task_folder(values[_TASK]).resolve())
-    skills = _skills(values["controller"], values.get(_TASK, ""))
-    remaps = _topic_map(values.get(_TOPICS, ""), skills)
+    skills, cameras = _parts(values["controller"], values.get(_TASK, ""))
+    remaps = _topic_map(values.get(_TOPICS, ""), skills, cameras)
     nodes = []
     for name, template in description.nodes.items():
         if _substitute(template.when, values) is not True:
@@ -138,19 +139,21 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
     return tuple(nodes)
 
 
-def _skills(controller: str, task: str) -> tuple[str, ...]:
-    """Of the bundle; of the task, where there is none."""
+def _parts(controller: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Skills and cameras: of the bundle; of the task, where there is none."""
     if not controller and task:
-        return load_spec(task).skill_names
-    return load_manifest(controller).skills
+        spec = load_spec(task)
+        return spec.skill_names, tuple(spec.cameras)
+    manifest = load_manifest(controller)
+    return manifest.skills, tuple(manifest.task.cameras)
 
 
-def _topic_map(path: str, skills: tuple[str, ...]) -> Mapping[str, str]:
+def _topic_map(path: str, skills: tuple[str, ...], cameras: tuple[str, ...]) -> Mapping[str, str]:
     if not path:
         return {}
     from roman_moe.nodes.bringup.topic_map import read_topic_map  # needs rclpy
 
-    return read_topic_map(Path(path), skills)
+    return read_topic_map(Path(path), skills, cameras)
 
 
 def _converted(description: Description, name: str, value: Value) -> Value:
@@ -192,10 +195,14 @@ def _parsed(name: str, kind: type, text: str) -> Value:
 def _substitute(value: Value, known: Mapping[str, Value]) -> Value:
     """A value that is one reference keeps the argument's type; within a text it becomes text.
 
-    A comparison with a word or nothing, such as `$(arm == lab)` or `$(teach == )`, is true or false.
+    A comparison with a word or nothing, such as `$(arm == lab)` or `$(teach == )`, is true or false. Conditions may be
+    joined by one of `and` and `or`.
     """
     if not isinstance(value, str):
         return value
+    for word, joined in ((" and ", all), (" or ", any)):
+        if value.startswith("$(") and word in value:
+            return joined(_substitute(part, known) is True for part in value.split(word))
 
     def of(match: re.Match[str]) -> Value:
         found, comparison, word = known[match[1]], match[2], match[3]

@@ -11,27 +11,29 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from roman_moe.core.config import read_yaml
 from roman_moe.core.errors import ConfigError
-from roman_moe.wire.topics import MESSAGE_TYPES, expert_action
+from roman_moe.wire.topics import CAMERA_TYPES, MESSAGE_TYPES, camera, expert_action
 
 
-def topic_names(skills: Sequence[str]) -> tuple[str, ...]:
+def topic_names(skills: Sequence[str], cameras: Sequence[str]) -> tuple[str, ...]:
     """Names of the graph's own topics; those that ROS fixes, such as /clock, are not among them."""
     names = sorted(name for name in MESSAGE_TYPES if not name.startswith("/"))
-    return (*names, *(expert_action(skill) for skill in skills))
+    of_cameras = [camera(name, part) for name in cameras for part in CAMERA_TYPES]
+    return (*names, *(expert_action(skill) for skill in skills), *of_cameras)
 
 
-def read_topic_map(path: Path, skills: Sequence[str]) -> dict[str, str]:
+def read_topic_map(path: Path, skills: Sequence[str], cameras: Sequence[str] = ()) -> dict[str, str]:
     """Other names by the usual ones.
 
     Args:
         path: of the file.
         skills: of the controller: each expert has a topic.
+        cameras: of the task: each has several.
 
     Raises:
         ConfigError: naming file, line and topic, for one that does not exist and for names that cannot be used.
     """
     content = read_yaml(path, ConfigError)
-    known, used = topic_names(skills), dict[str, str]()
+    known, used = topic_names(skills, cameras), dict[str, str]()
     for name, other in content.items():
         where = f"{path}, line {content.lines.get(name, 1)}"
         if name not in known:

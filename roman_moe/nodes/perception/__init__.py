@@ -1,0 +1,1 @@
+"""Nodes that see: from images to object poses."""

@@ -1,0 +1,295 @@
+"""Object pose estimator: from the cameras' images to the poses of the task's objects, at every state of the hand.
+
+A look needs a good image of every camera. Estimator and filter are those of `evaluate --poses`. In lockstep a state of
+the hand waits for the images that are due at its stamp, and the graph gives the same poses. Otherwise a thread of its
+own looks, at the newest images once it is done with the last ones. Whatever is wrong with images or cameras is
+reported, and nothing of them reaches the filter: within half a second no object is valid, and the arm rests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, begins_anew
+from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
+from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, camera
+from roman_moe.nodes.perception.pictures import Pictures
+from roman_moe.perception.camera_file import read_camera
+from roman_moe.perception.detections import Detections
+from roman_moe.perception.estimators import open_estimator
+from roman_moe.perception.feed import CameraFeed
+from roman_moe.perception.images import Image, read_compressed, read_image
+from roman_moe.perception.looks import LATENCY, RATE, Looks, LookTimes
+from roman_moe.perception.scene_check import SceneCheck, examine
+from roman_moe.wire import topics as names
+from roman_moe.wire.bodies import scene_layout
+
+FACTS_PERIOD = 1.0  # [s] between two updates of what diagnostics say besides
+
+BAD_IMAGES = "bad_images"
+BAD_LOOKS = "bad_looks"
+BAD_MARKERS = "bad_markers"
+SKIPPED = "skipped_images"
+
+
+@dataclass(frozen=True)
+class ObjectPoseEstimatorParameters(TaskParameters):
+    """Parameters of the estimator."""
+
+    poses: str = parameter("what finds objects: camera, the learned estimator, or markers", "camera")
+    estimator: str = parameter("file of the learned estimator; the one shipped for the task if empty", "", shipped=True)
+    calibration: str = parameter(
+        "folder of the cameras' files, NAME.yaml, which say where they are; if empty, their topics `pose` do",
+        *("",),
+        shipped=True,
+    )
+    compressed: bool = parameter("whether to listen to image_raw/compressed instead of image_raw", False)
+    rate: float = parameter("of the images [Hz]; in lockstep it says which states have images", RATE, (0.1, 100.0))
+    latency: float = parameter("in lockstep: from images until what they show is known [s]", LATENCY, (0.0, 0.9))
+    max_skew: float = parameter("by which images of one look may be apart [s]", 0.02, (0.0, 0.2))
+    sensor_noise: bool = parameter("whether images of a scene at rest differ: if not so, they are frozen", True)
+    reliable: bool = parameter("whether lost images are to be sent again, for a simulation", False)
+    lockstep: bool = parameter("whether a state of the hand waits for its images for as long as it takes", False)
+    speed: float = parameter("simulated seconds per second", 1.0, (0.001, 100.0))
+
+
+class ObjectPoseEstimator(RomanNode):
+    """Turns images and `hand_state` into `object_poses`."""
+
+    NAME = "object_pose_estimator"
+    PARAMETERS = ObjectPoseEstimatorParameters
+
+    _pool: ThreadPoolExecutor | None = None
+
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        self._settings = settings = declare(self, ObjectPoseEstimatorParameters)
+        self.real_time = not settings.lockstep and settings.speed == 1.0
+
+    def configure(self) -> None:
+        """Load the estimator, and where the cameras are."""
+        settings, self._spec = self._settings, self._settings.spec()
+        self._estimator = open_estimator(settings.poses, self._spec, settings.estimator)
+        self._feeds = {name: self._feed(name) for name in self._spec.cameras}
+
+    def _feed(self, name: str) -> CameraFeed:
+        folder, others = self._settings.calibration, [other for other in self._spec.cameras if other != name]
+        placed = read_camera(Path(folder) / f"{name}.yaml") if folder else None
+        return CameraFeed(name, others, self._settings.sensor_noise, placed)
+
+    def activate(self) -> None:
+        """Begin without any image."""
+        settings = self._settings
+        self._times = LookTimes(settings.rate)
+        self._looks = Looks(self._spec, settings.latency if settings.lockstep else 0.0)
+        self._check = SceneCheck(self._spec)
+        self._hand: HandState | None = None  # the newest
+        self._poses: ObjectPoses | None = None  # the newest, of the newest hand
+        self._image_due = False  # whether in lockstep the hand's state waits for images
+        self._look_ns = -1  # of the last images that were looked at
+        self._looked_at: Mapping[str, Image] = {}  # these images
+        self._undrawn: Mapping[str, Image] = {}  # those of a look that nobody has been shown
+        self._look_fault = ""
+        self._found: Detections | None = None
+        self._look_stamps: deque[int] = deque(maxlen=20)
+        self._seconds = 0.0  # that the last look took
+        self._pool = None if settings.lockstep else ThreadPoolExecutor(1)
+        self._under_way: Future[tuple[Detections, str, float]] | None = None
+        self._publish = self.advertise_poses(OBJECT_POSES, self._spec)
+        self._pictures = Pictures(self, self._spec)
+        for name, feed in self._feeds.items():
+            self._listen_to(name, feed)
+        layout = scene_layout(self._spec)
+        self.listen_bodies(HAND_STATE, layout.hand_names, layout.hand, self._on_hand)
+        self.timer(FACTS_PERIOD, self._tell_facts)
+        self.diagnostics.state(WARN, f"{WAITING}{HAND_STATE.name}")
+
+    def deactivate(self) -> None:
+        """End the thread that looks."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def _listen_to(self, name: str, feed: CameraFeed) -> None:
+        settings = self._settings
+        part = names.COMPRESSED if settings.compressed else names.IMAGE
+        read: Callable[[Any], Image] = (
+            read_compressed if settings.compressed else partial(read_image, grey=settings.poses == "markers")
+        )
+
+        def on_image(message: Any) -> None:
+            if feed.take(message, read, self._hand):
+                self._on_image(feed)
+
+        def on_calibration(changed: bool) -> None:
+            if changed:
+                self._estimator.cameras = {each.name: each.camera for each in self._feeds.values() if each.camera}
+                self._check.reset()
+                self._go_on()
+
+        self.listen(camera(name, part, settings.reliable), _as_it_is, on_image)
+        self.listen(camera(name, names.CAMERA_INFO, settings.reliable), feed.on_info, on_calibration)
+        if not settings.calibration:
+            self.listen(camera(name, names.CAMERA_POSE), feed.on_pose, on_calibration)
+
+    def _on_hand(self, hand: HandState) -> None:
+        if self.from_the_future(HAND_STATE.name, hand.stamp_ns):
+            return
+        if not np.isfinite([*hand.hand_position, *hand.hand_orientation, *hand.finger_forces]).all():
+            self.diagnostics.count(NOT_FINITE, f"{HAND_STATE.name} at {hand.stamp_ns} ns")
+            return
+        if self._hand is not None and hand.stamp_ns == self._hand.stamp_ns:  # somebody has missed its poses
+            if self._poses is not None:
+                self._publish(self._poses)
+            return
+        if self._hand is None or begins_anew(hand.stamp_ns, self._hand.stamp_ns):
+            self._begin()
+        self._hand, self._poses = hand, None
+        self._image_due = self._settings.lockstep and self._times.due(hand.stamp_ns)
+        self._go_on()
+
+    def _begin(self) -> None:
+        """An episode begins."""
+        for part in (self._times, self._looks):
+            part.begin()
+        for feed in self._feeds.values():
+            feed.reset()
+        self._check.reset()
+        self._look_ns, self._look_fault = -1, ""
+
+    def _on_image(self, feed: CameraFeed) -> None:
+        if feed.image is None:
+            self.diagnostics.count(BAD_IMAGES, feed.fault)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Look, if there is something to look at; answer the hand's state, if nothing is missing for that."""
+        if self._hand is None:
+            return
+        if self._settings.lockstep:
+            if self._poses is None and self._has_come(self._hand.stamp_ns):
+                if self._image_due:
+                    self._look_now()
+                self._answer(self._hand)
+            return
+        self._collect()
+        self._begin_look()
+        if self._poses is None:
+            self._answer(self._hand)
+
+    def _has_come(self, stamp_ns: int) -> bool:
+        """In lockstep: whether all is there that a state of the hand waits for."""
+        missing = []
+        for feed in self._feeds.values():
+            if self._image_due and feed.stamp_ns != stamp_ns:
+                missing.append(f"an image of camera {feed.name}")
+            elif self._image_due and feed.camera is None:
+                missing.append(feed.fault)
+        if missing:
+            self.diagnostics.state(WARN, f"{WAITING}{'; '.join(missing)}")
+        return not missing
+
+    def _images(self) -> tuple[int, Mapping[str, Image]] | None:
+        """Stamp and images of a look that has not been made; None if an image is missing or bad."""
+        feeds = self._feeds.values()
+        stamps = [feed.stamp_ns for feed in feeds]
+        images = {feed.name: feed.image for feed in feeds if feed.image is not None and not feed.fault}
+        apart = (max(stamps) - min(stamps)) / NANOSECONDS
+        if len(images) < len(self._feeds) or apart > self._settings.max_skew or min(stamps) <= self._look_ns:
+            return None
+        return min(stamps), images
+
+    def _look_now(self) -> None:
+        if (given := self._images()) is not None:
+            self._look_ns, self._looked_at = given
+            self._take(*_timed(partial(examine, self._estimator, self._check, *given)))
+
+    def _begin_look(self) -> None:
+        if self._pool is None or (given := self._images()) is None:
+            return
+        if self._under_way is not None:
+            return  # the newest images are looked at when it is done
+        self._look_ns, self._looked_at = given
+        self._under_way = self._pool.submit(_timed, partial(examine, self._estimator, self._check, *given))
+
+    def _collect(self) -> None:
+        if self._under_way is not None and self._under_way.done():
+            done, self._under_way = self._under_way, None
+            self._take(*done.result())
+
+    def _take(self, found: Detections, fault: str, seconds: float) -> None:
+        self._look_fault, self._seconds = fault, seconds
+        if fault:
+            self.diagnostics.count(BAD_LOOKS, fault)
+            return
+        for problem in found.problems:
+            self.diagnostics.count(BAD_MARKERS, problem)
+        self._found = found
+        self._look_stamps.append(found.stamp_ns)
+        self._looks.add(found)
+        self._undrawn = self._looked_at
+
+    def _answer(self, hand: HandState) -> None:
+        self._poses = self._looks.poses(hand)
+        self._publish(self._poses)
+        self._pictures.show_poses(self._poses)
+        if self._undrawn and self._found:
+            self._pictures.show_images(self._undrawn, self._estimator.cameras, self._poses, self._found)
+            self._undrawn = {}
+        wrong = self._faults(hand)
+        if wrong:
+            self.diagnostics.state(ERROR, "; ".join(wrong))
+        elif self._found and self._found.problems:
+            self.diagnostics.state(WARN, "; ".join(self._found.problems))
+        else:
+            self.diagnostics.state(OK, "giving poses")
+
+    def _faults(self, hand: HandState) -> list[str]:
+        """What keeps looks from the filter."""
+        feeds = self._feeds.values()
+        wrong = [fault for feed in feeds if (fault := feed.fault or feed.silent(hand.stamp_ns))]
+        if wrong or self._look_fault:
+            return [*wrong, *filter(None, [self._look_fault])]
+        stamps = [feed.stamp_ns for feed in feeds]
+        if (max(stamps) - min(stamps)) / NANOSECONDS > max(self._settings.max_skew, 1.0 / self._settings.rate):
+            return ["images of the cameras are not of one moment: synchronise them"]
+        return []
+
+    def _tell_facts(self) -> None:
+        """Rate, latency, confidence, and what is hidden."""
+        poses, stamps = self._poses, self._look_stamps
+        lasted = (stamps[-1] - stamps[0]) / NANOSECONDS if len(stamps) > 1 else 0.0
+        facts = {"looks_hz": f"{(len(stamps) - 1) / lasted:.1f}" if lasted > 0.0 else "0"}
+        facts["look_ms"] = f"{1e3 * self._seconds:.0f}"
+        if poses is not None:
+            hidden = [name for name, valid in zip(self._spec.objects, poses.valid, strict=True) if not valid]
+            facts["hidden"] = ", ".join(hidden)
+            sigmas = 1e3 * np.sqrt(np.trace(self._looks.filter.covariances, axis1=1, axis2=2) / 3.0)
+            known = zip(self._spec.objects, sigmas.tolist(), strict=True)
+            facts["sigma_mm"] = ", ".join(f"{name} {sigma:.1f}" for name, sigma in known if np.isfinite(sigma))
+        self.diagnostics.fact(facts, at_once=False)
+
+
+def _timed(look: Callable[[], tuple[Detections, str]]) -> tuple[Detections, str, float]:
+    began = time.monotonic()
+    return (*look(), time.monotonic() - began)
+
+
+def _as_it_is(message: Any) -> Any:
+    return message
+
+
+if __name__ == "__main__":
+    leave(run_node(ObjectPoseEstimator))
