@@ -46,10 +46,9 @@ monitor = pytest.importorskip("roman_moe.nodes.bringup.monitor")
         (Run(topics=Path("nowhere.yaml")), "nowhere.yaml: no such file"),
         (Run(limits=Path("nowhere.yaml")), "nowhere.yaml: no such file"),
         (Run(poses="radar"), "--poses radar: there is only truth"),
-        (Run(arm="mock", poses="markers"), "--poses markers is for --arm lab or servo: --arm mock has no cameras"),
+        (Run(arm="mock", poses="markers"), "--poses markers is for --arm lab or servo"),
         (Run(poses="markers", estimator="some.onnx"), "--estimator: expected it with --poses camera alone"),
         (Run(poses="markers", noise_bound=0.0), "--noise-bound: expected it with --poses truth alone"),
-        (Run(poses="camera", estimator="nowhere.onnx"), "nowhere.onnx: cannot be read: No such file"),
         (Run(calibration=Path("cameras")), "--calibration is for --arm servo"),
         (Run(start="dance"), "unknown skill 'dance'"),
         (Run(start="7"), "unknown scenario 7"),
@@ -58,6 +57,11 @@ monitor = pytest.importorskip("roman_moe.nodes.bringup.monitor")
 def test_what_there_is_not_is_named(run: Run, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         run.main()
+
+
+def test_an_estimator_that_is_not_there_is_named() -> None:
+    with pytest.raises(BundleError, match="nowhere.onnx: cannot be read: No such file"):
+        Run(poses="camera", estimator="nowhere.onnx").main()
 
 
 def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
