@@ -83,15 +83,15 @@ class Overlay:
                 )
         panel.alpha_composite(self._shapes(width, height, bars))
         pen = ImageDraw.Draw(panel)
-        pen.text((px(16), px(13)), self._title, font=_font(px(17), True), fill=WHITE)
+        pen.text((px(16), px(13)), self._title, font=load_font(px(17), True), fill=WHITE)
         clock = f"{self._trace.times[tick]:.1f} s"
-        pen.text((width - px(16), px(13)), clock, font=_font(px(17), True), fill=WHITE, anchor="ra")
-        pen.text((px(16), px(36)), "gate weights", font=_font(px(12), False), fill=SOFT)
-        pen.text((width - px(16), px(36)), self._speed, font=_font(px(12), False), fill=SOFT, anchor="ra")
+        pen.text((width - px(16), px(13)), clock, font=load_font(px(17), True), fill=WHITE, anchor="ra")
+        pen.text((px(16), px(36)), "gate weights", font=load_font(px(12), False), fill=SOFT)
+        pen.text((width - px(16), px(36)), self._speed, font=load_font(px(12), False), fill=SOFT, anchor="ra")
         for index, skill in enumerate(self._trace.skills):
             middle = px(56) + index * self._row + px(13.5)
             ink = WHITE if index == lead else SOFT
-            font = _font(px(13.5), index == lead)
+            font = load_font(px(13.5), index == lead)
             pen.text((px(16), middle), label(self._trace.spec, skill), font=font, fill=ink, anchor="lm")
             pen.text((width - px(16), middle), f"{weights[index]:.2f}", font=font, fill=ink, anchor="rm")
         return panel
@@ -109,7 +109,7 @@ class Overlay:
                 boxes.append((box, (*rgb(self._trace.spec, segment.name), 255), px(3)))
         strip.alpha_composite(self._shapes(width, height, boxes))
         pen = ImageDraw.Draw(strip)
-        font = _font(px(11.5), True)
+        font = load_font(px(11.5), True)
         for segment in self._segments:
             self._name_segment(pen, segment, time, inset, scale, font)
         return strip
@@ -132,7 +132,7 @@ class Overlay:
             pen.text((min(middle, reached), self._strip / 2), name, font=font, fill=ink, anchor="mm")
 
     def _draw_badge(self, note: str) -> Image.Image:
-        px, font = self._px, _font(self._px(20), True)
+        px, font = self._px, load_font(self._px(20), True)
         width, height = int(font.getlength(note)) + px(36), px(46)
         badge = self._shapes(width, height, [((0, 0, width, height), PANEL, px(12))])
         ImageDraw.Draw(badge).text((width / 2, height / 2), note, font=font, fill=WHITE, anchor="mm")
@@ -163,7 +163,7 @@ class Overlay:
 
 
 @lru_cache(maxsize=16)
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+def load_font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     """The font that matplotlib ships: the same everywhere, no system font needed."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.files import atomic_path
+from roman_moe.report.camera_corner import CameraView, draw_corner
 from roman_moe.report.overlay import Overlay
 from roman_moe.report.trace import Trace
 
@@ -80,6 +81,7 @@ def write_video(
     note: str,
     playback: Playback,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
+    views: Callable[[int], Sequence[CameraView]] = lambda tick: (),
 ) -> None:
     """Write an H.264 file that browsers play.
 
@@ -88,8 +90,15 @@ def write_video(
         title: of the panel.
         note: stands large on the last frame: how it ended.
         on_frame: called with (frames drawn, frames to draw).
+        views: what cameras saw at a tick, for a corner of its frame.
     """
     ticks = list(range(0, len(trace.times), playback.stride))
+
+    def drawn(tick: int, note: str = "") -> NDArray[np.uint8]:
+        frame = overlay.draw(source.frame(trace.physics_states[tick]), tick, note)
+        return np.ascontiguousarray(draw_corner(frame, seen, names) if (seen := views(tick)) else frame)
+
+    names = trace.spec.object_names
     overlay = Overlay(trace, title, size[0], size[1], playback.speed)
     with atomic_path(path) as temporary:
         encoder = imageio_ffmpeg.write_frames(
@@ -106,10 +115,9 @@ def write_video(
         encoder.send(None)
         try:
             for done, tick in enumerate(ticks):
-                encoder.send(np.ascontiguousarray(overlay.draw(source.frame(trace.physics_states[tick]), tick)))
+                encoder.send(drawn(tick))
                 on_frame(done + 1, len(ticks))
-            last = len(trace.times) - 1
-            end = np.ascontiguousarray(overlay.draw(source.frame(trace.physics_states[last]), last, note))
+            end = drawn(len(trace.times) - 1, note)
             for _ in range(round(END_S * playback.fps)):
                 encoder.send(end)
         finally:

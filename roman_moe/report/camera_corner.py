@@ -1,0 +1,81 @@
+"""What cameras saw, with the estimates of object poses drawn in, for a corner of a video's frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from roman_moe.core.state import ObjectPoses
+from roman_moe.perception.camera import Camera
+from roman_moe.report.overlay import SMOOTH, load_font
+
+WIDTH = 0.2  # of the frame, an image in its corner
+RADIUS, LINE, TEXT, EDGE = 7, 2, 10, 2  # [pixels] in a frame of 720 lines
+TIME_LINE = 0.92  # of the frame's height, above which the images stand
+DASHES = 8  # of a circle
+VALID, HIDDEN, INK, FRAME = (90, 230, 120), (214, 218, 224), (17, 20, 26), (235, 238, 242)
+
+
+@dataclass(frozen=True, eq=False)
+class CameraView:
+    """One image and what was known at its time.
+
+    Attributes:
+        image: (height, width, 3) RGB.
+        camera: that took it.
+        poses: estimates of the task's objects.
+    """
+
+    image: NDArray[np.uint8]
+    camera: Camera
+    poses: ObjectPoses
+
+
+def draw_view(view: CameraView, names: Sequence[str], width: int, unit: float = 1.0) -> Image.Image:
+    """The image, `width` pixels wide, with a circle and a name where each object is estimated, dashed if not valid.
+
+    Args:
+        names: of the objects, as the poses have them.
+        unit: pixels for one of a frame of 720 lines.
+    """
+    scale = SMOOTH * width / view.camera.width
+    size = (SMOOTH * width, round(scale * view.camera.height))
+    picture = Image.fromarray(view.image).resize(size, Image.Resampling.BICUBIC)
+    pen, radius, line = ImageDraw.Draw(picture), SMOOTH * RADIUS * unit, max(1, round(SMOOTH * LINE * unit))
+    letters = load_font(max(1, round(SMOOTH * TEXT * unit)), True)
+    known = np.isfinite(view.poses.positions).all(axis=1)
+    pixels, depths = view.camera.project(np.nan_to_num(view.poses.positions))
+    inside = ((pixels > -0.5) & (pixels < np.array([view.camera.width, view.camera.height]) - 0.5)).all(axis=1)
+    rows = np.flatnonzero(known & inside & (depths > 0.0)).tolist()
+    places = (scale * (pixels + 0.5)).tolist()
+    for row in rows:
+        (x, y), colour = places[row], VALID if view.poses.valid[row] else HIDDEN
+        left = x + radius + line + letters.getlength(names[row]) > size[0]
+        place, anchor = (x + (-1 if left else 1) * (radius + line), y), "rm" if left else "lm"
+        pen.text(place, names[row], colour, letters, anchor, stroke_width=line, stroke_fill=INK)
+    for row in rows:  # over the names
+        (x, y), (colour, share) = places[row], (VALID, 1.0) if view.poses.valid[row] else (HIDDEN, 0.5)
+        for start in np.linspace(0.0, 360.0, DASHES, endpoint=False).tolist():
+            box = x - radius, y - radius, x + radius, y + radius
+            pen.arc(box, start, start + share * 360.0 / DASHES, colour, line)
+    pen.text((2 * line, line), view.camera.name, FRAME, letters, "la", stroke_width=line, stroke_fill=INK)
+    return picture.resize((width, size[1] // SMOOTH), Image.Resampling.BOX)
+
+
+def draw_corner(frame: NDArray[np.uint8], views: Sequence[CameraView], names: Sequence[str]) -> NDArray[np.uint8]:
+    """A frame, (height, width, 3) RGB, with the views one above the other in its lower right corner."""
+    picture = Image.fromarray(frame)
+    unit = picture.height / 720.0
+    edge, width, bottom = max(1, round(EDGE * unit)), round(WIDTH * picture.width), round(TIME_LINE * picture.height)
+    left = picture.width - round(22 * unit) - width
+    for view in reversed(views):
+        drawn = draw_view(view, names, width, unit)
+        top = bottom - drawn.height
+        picture.paste(FRAME, (left - edge, top - edge, left + width + edge, bottom + edge))
+        picture.paste(drawn, (left, top))
+        bottom = top - round(10 * unit)
+    return np.asarray(picture)
