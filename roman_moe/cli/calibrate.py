@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 from rich.console import Console
+from rich.live import Live
 
 from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, OptionalFile, Text
 from roman_moe.cli.outputs import check_file
@@ -21,7 +25,13 @@ if TYPE_CHECKING:
     from roman_moe.perception.calibration import BoardView, Calibration
     from roman_moe.perception.camera import Camera
     from roman_moe.perception.camera_file import Pose
+    from roman_moe.perception.images import Image
 
+HANDS = "hands.yaml"
+"""In a folder of images that were taken: where the hand was at each."""
+
+Topic = Annotated[str, tyro.conf.arg(metavar="TOPIC", help_behavior_hint=SILENT)]
+Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help_behavior_hint=SILENT)]
 Images = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")]
 Place = Annotated[str, tyro.conf.arg(metavar="X,Y,Z,YAW", help_behavior_hint=SILENT)]
 CameraFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CAMERA.yaml")]
@@ -56,21 +66,32 @@ class _BoardOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Part(_BoardOptions):
-    """A calibration from a folder of images."""
-
-    needs: ClassVar = ("cv2", "matplotlib")
+    """A calibration from a folder of images, or from a camera that fills it first."""
 
     images: Images
-    """Folder of images that show the board."""
+    """Folder of images that show the board; with --topic or --device, of those that are taken."""
 
     camera: CameraFile
     """The camera's file, as ROS reads it; a picture of the calibration is written beside it."""
+
+    topic: Topic = ""
+    """Take the images of this topic, raw or compressed, while you move the board."""
+
+    device: Device = ""
+    """Take the images of this camera, such as 0, or of a video."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("cv2", "matplotlib", *(("rclpy",) if self.topic else ()))
 
     def main(self) -> int:
         """0 when the file is written; 2 if the images cannot be used."""
         from roman_moe.perception.calibration import find_boards, read_images
 
         check_file(self.camera)
+        if self.topic or self.device:
+            self.take()
         images = read_images(self.images)
         views, size = find_boards(images, self.board)
         Console().print(f"{len(views)} of {len(images)} images show the board", highlight=False)
@@ -80,6 +101,62 @@ class _Part(_BoardOptions):
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
         """Calibrate, and write what is found."""
         raise NotImplementedError
+
+    rest: ClassVar[float] = 0.0
+    """For how long the board has to be at rest for a view [s]."""
+
+    def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
+        """What views still lack."""
+        raise NotImplementedError
+
+    def name(self, number: int) -> str:
+        """Name of an image that is taken."""
+        return f"view_{number:02d}.png"
+
+    def note_hand(self, name: str, hand: Pose | None) -> None:
+        """Keep where the hand was at a view."""
+
+    def source(self) -> Generator[tuple[Image, Pose | None], None, None]:
+        """Images as they come, and where the hand is."""
+        if self.device:
+            from roman_moe.perception.views import images_of_device
+
+            return ((image, None) for image in images_of_device(self.device))
+        from roman_moe.nodes.perception.image_topic import images_of_topic
+
+        return images_of_topic(self.topic, getattr(self, "hand", ""))
+
+    def take(self) -> None:
+        """Fill the folder of images with views until they are enough; a line says what is missing.
+
+        Raises:
+            ConfigError: if it holds images already, or the images end before.
+        """
+        from roman_moe.perception.calibration import SUFFIXES
+        from roman_moe.perception.views import ViewTaker, write_image
+
+        if self.topic and self.device:
+            raise ConfigError("--topic and --device: expected one of them")
+        if self.images.is_dir() and any(path.suffix.lower() in SUFFIXES for path in self.images.iterdir()):
+            raise ConfigError(f"{self.images}: holds images already: leave out --topic and --device, or name a new one")
+        self.images.mkdir(parents=True, exist_ok=True)
+        taker, console, name, line = ViewTaker(self.board, self.rest), Console(), self.name(0), ""
+        missing = ["all views"]
+        with Live(console=console, auto_refresh=False, transient=True) as live, closing(self.source()) as source:
+            for image, hand in source:
+                taken = taker.look(image, time.monotonic(), name)
+                if taken:
+                    write_image(self.images / name, image)
+                    self.note_hand(name, hand)
+                    missing = self.lacks(taker.views, (image.shape[1], image.shape[0]))
+                line = f"{len(taker.views)} views, {taker.note}; missing: {', '.join(missing) or 'nothing'}"
+                live.update(line, refresh=console.is_terminal)
+                if taken and not console.is_terminal:
+                    console.print(line, highlight=False, soft_wrap=True)
+                if not missing:
+                    return
+                name = self.name(len(taker.views))
+        raise ConfigError(f"--device {self.device}: ended after {line}: {self.images} has what was taken")
 
     def known(self, size: tuple[int, int]) -> Camera:
         """The camera with its intrinsics.
@@ -117,6 +194,12 @@ class _Part(_BoardOptions):
 class Intrinsics(_Part):
     """Focal lengths, principal point and distortion."""
 
+    def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
+        """Regions of the image, tilts, distances."""
+        from roman_moe.perception.calibration import missing_of_intrinsics
+
+        return missing_of_intrinsics(views, size)
+
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
         """Of the views."""
         from roman_moe.perception.calibration import intrinsics
@@ -140,15 +223,40 @@ class CameraToBase(_Part):
     places: OptionalFile = None
     """YAML of the board's pose for each image, poses: {IMAGE: {position: [x, y, z], orientation: [x, y, z, w]}}."""
 
+    rest = 1.0
+
+    @cached_property
+    def known_places(self) -> Mapping[str, Pose]:
+        """By image; of a single place for every image, by no name."""
+        if bool(self.place) == bool(self.places):
+            raise ConfigError("where is the board: expected --place X,Y,Z,YAW or --places FILE")
+        return _read_poses(self.places) if self.places else {"": _pose_of(self.place)}
+
+    def name(self, number: int) -> str:
+        """The file of places says in which order."""
+        return list(self.known_places)[number] if self.places else super().name(number)
+
+    def take(self) -> None:
+        """At the first place, then at the others."""
+        from roman_moe.perception.camera_file import read_camera
+
+        first = next(iter(self.known_places.items()))
+        read_camera(self.camera, posed=False)  # says now if it has no intrinsics
+        print(f"lay the board at {_spoken(*first)}")
+        super().take()
+
+    def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
+        """The other places."""
+        return [f"the board at {_spoken(name, place)}" for name, place in list(self.known_places.items())[len(views) :]]
+
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
         """Of the views."""
         from roman_moe.perception.calibration import camera_to_base
 
-        camera = self.known(size)
-        if bool(self.place) == bool(self.places):
-            raise ConfigError("where is the board: expected --place X,Y,Z,YAW or --places FILE")
-        poses = _read_poses(self.places) if self.places else {view.name: _pose_of(self.place) for view in views}
-        found = camera_to_base(camera, views, poses)
+        camera, places = self.known(size), self.known_places
+        found = camera_to_base(
+            camera, views, places if self.places else dict.fromkeys((v.name for v in views), places[""])
+        )
         _show_pose(found, "base")
         self.write(found, "base")
 
@@ -158,20 +266,54 @@ class HandEye(_Part):
     """Where a camera on the hand is, or the hand holds the board."""
 
     poses: OptionalFile = None
-    """YAML of the hand's pose for each image, poses: {IMAGE: {position: [x, y, z], orientation: [x, y, z, w]}}."""
+    """YAML of the hand's pose for each image, poses: {IMAGE: {position: [x, y, z], orientation: [x, y, z, w]}};
+    IMAGES/hands.yaml, which --hand writes, if not given."""
+
+    hand: Topic = ""
+    """With --topic: topic of the hand's pose in the base frame, geometry_msgs/PoseStamped."""
 
     fixed: Flag = False
     """The camera is fixed, and the hand holds the board."""
+
+    rest = 0.5
+
+    @cached_property
+    def hands(self) -> dict[str, Pose]:
+        """Poses of the hand so far, by image."""
+        return {}
+
+    def take(self) -> None:
+        """Together with the hand's poses."""
+        if not (self.topic and self.hand) or self.poses:
+            raise ConfigError("where is the hand: expected --topic and --hand TOPIC, and no --poses")
+        from roman_moe.perception.camera_file import read_camera
+
+        read_camera(self.camera, posed=False)  # says now if it has no intrinsics
+        super().take()
+
+    def note_hand(self, name: str, hand: Pose | None) -> None:
+        """Written at once, so that the images can be used whenever this ends."""
+        from roman_moe.perception.camera_file import write_poses
+
+        assert hand is not None  # the topic of images waits for it
+        self.hands[name] = hand
+        write_poses(self.images / HANDS, self.hands)
+
+    def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
+        """Poses, and turns about two axes."""
+        from roman_moe.perception.calibration import missing_of_hand
+
+        return missing_of_hand(views, self.hands)
 
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
         """Of the views."""
         from roman_moe.perception.calibration import hand_eye
 
-        camera = self.known(size)
-        if self.poses is None:
+        camera, poses = self.known(size), self.poses or self.images / HANDS
+        if self.poses is None and not poses.exists():
             raise ConfigError("where is the hand: expected --poses FILE")
         frame = "base" if self.fixed else "hand"
-        found = hand_eye(camera, views, _read_poses(self.poses), on_hand=not self.fixed)
+        found = hand_eye(camera, views, _read_poses(poses), on_hand=not self.fixed)
         _show_pose(found, frame)
         self.write(found, frame)
 
@@ -235,6 +377,12 @@ def _say(paths: list[Path]) -> None:
 def _show_pose(found: Calibration, frame: str) -> None:
     x, y, z = found.camera.position
     Console().print(f"camera at {x:.4f}, {y:.4f}, {z:.4f} m in the frame of the {frame}", highlight=False)
+
+
+def _spoken(name: str, place: Pose) -> str:
+    """A place of the board for people."""
+    x, y, z = place.position
+    return f"{x:.3f}, {y:.3f}, {z:.3f} m{f' ({name})' if name else ''}"
 
 
 def _pose_of(text: str) -> Pose:

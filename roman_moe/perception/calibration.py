@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 FEWEST_VIEWS = 8  # for intrinsics
-FEWEST_POSES = 6  # of a hand
+FEWEST_POSES, ENOUGH_POSES = 6, 12  # of a hand
 LEAST_TURN = 0.17  # [rad] between two poses of a hand that says something
 LEAST_SPREAD = 0.2  # sine of the angle between the axes of such turns
 GRID = 3  # regions of an image along each side
@@ -150,6 +150,28 @@ def missing(views: Sequence[BoardView], size: tuple[int, int], poses: Sequence[t
     depths = np.array([place[2] for _, place in poses])
     if depths.max() < ENOUGH_ZOOM * depths.min():
         lacks.append("the board nearer and farther away")
+    return lacks
+
+
+def missing_of_intrinsics(views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
+    """What views lack for intrinsics; until all seems to be there, of a camera with a usual focal length."""
+    focal, centre = np.full(2, float(size[0])), (np.array(size) - 1.0) / 2.0
+    usual = Camera("", *size, focal, centre, np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]))
+    if lacks := missing(views, size, [_solved(usual, view.points, view.pixels) for view in views]):
+        return lacks
+    try:
+        return list(intrinsics("", views, size).missing)
+    except ConfigError as error:
+        return [str(error)]
+
+
+def missing_of_hand(views: Sequence[BoardView], hands: Mapping[str, Pose]) -> list[str]:
+    """What views lack for `hand_eye`."""
+    lacks = [f"{ENOUGH_POSES - len(views)} more poses of the hand"] if len(views) < ENOUGH_POSES else []
+    try:
+        _check_turns([matrix(np.array(pose.orientation)) for pose in _all(hands, views)])
+    except ConfigError:
+        lacks.append("turns of the hand by 30 degrees about two axes")
     return lacks
 
 

@@ -55,6 +55,13 @@ class Poses:
     poses: Mapping[str, Pose]
 
 
+def write_poses(path: Path, poses: Mapping[str, Pose]) -> None:
+    """Write a file of poses by image."""
+    content = {name: {"position": list(p.position), "orientation": list(p.orientation)} for name, p in poses.items()}
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump({"poses": content}), encoding="utf-8")
+
+
 @dataclass(frozen=True)
 class _File:
     image_width: int

@@ -1,0 +1,80 @@
+"""Images of a topic for a tool that is no node of the graph, with where the hand was at the time."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import Image as ImageMessage
+
+from roman_moe.core.errors import RomanError
+from roman_moe.nodes.base.environment import ros_environment
+from roman_moe.nodes.base.process import ros_context
+from roman_moe.perception.camera_file import Pose
+from roman_moe.perception.images import Image, read_compressed, read_image
+
+KINDS: dict[str, tuple[type, Callable[[Any], Image]]] = {
+    "sensor_msgs/msg/Image": (ImageMessage, lambda message: read_image(message, grey=True)),
+    "sensor_msgs/msg/CompressedImage": (CompressedImage, read_compressed),
+}
+PATIENCE = 10.0  # [s] for the first image, and for each further one
+SPIN_PERIOD = 0.05  # [s]
+
+
+def images_of_topic(
+    topic: str, hand: str = "", ros_arguments: Sequence[str] = (), clock: Callable[[], float] = time.monotonic
+) -> Generator[tuple[Image, Pose | None], None, None]:
+    """RGB images of a topic, raw or compressed, the newest each; and the last pose on the topic `hand`, if it is given.
+
+    Raises:
+        RomanError: if none comes in time, or one cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ros_environment(separate=True, private=False))
+        context = stack.enter_context(ros_context(ros_arguments))
+        node = Node("_calibration", context=context, start_parameter_services=False, enable_rosout=False)
+        stack.callback(node.destroy_node)
+        executor = SingleThreadedExecutor(context=context)
+        stack.callback(executor.shutdown)
+        executor.add_node(node)
+        latest: dict[str, Any] = {}
+        if hand:
+            node.create_subscription(PoseStamped, hand, lambda message: latest.update(hand=message), 10)
+        name, end, read = node.resolve_topic_name(topic), clock() + PATIENCE, None
+        while True:
+            if read is None and (kind := _kind(node, name)) is not None:
+                message_type, read = KINDS[kind]
+                node.create_subscription(
+                    message_type, name, lambda message: latest.update(image=message), qos_profile_sensor_data
+                )
+            executor.spin_once(SPIN_PERIOD)
+            if "image" in latest and read is not None and not (hand and "hand" not in latest):
+                yield read(latest.pop("image")), _pose(latest["hand"]) if hand else None
+                end = clock() + PATIENCE
+            elif clock() > end:
+                wanting = hand if "image" in latest else name
+                raise RomanError(f"{wanting}: no message within {PATIENCE:g} s: compare ros2 topic list, ROS_DOMAIN_ID")
+
+
+def _kind(node: Node, name: str) -> str | None:
+    """Type of a topic of images; None if it is not there yet.
+
+    Raises:
+        RomanError: if it is something else.
+    """
+    kinds = dict(node.get_topic_names_and_types()).get(name, [])
+    if kinds and not KINDS.keys() & set(kinds):
+        raise RomanError(f"{name}: {kinds[0]}: expected {' or '.join(KINDS)}")
+    return next((kind for kind in kinds if kind in KINDS), None)
+
+
+def _pose(message: Any) -> Pose:
+    p, q = message.pose.position, message.pose.orientation
+    return Pose((p.x, p.y, p.z), (q.x, q.y, q.z, q.w), "base")
