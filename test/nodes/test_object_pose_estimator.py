@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from drawn_markers import Body, about, drawn_bodies, looking, noisy
 from geometry_msgs.msg import PoseStamped
@@ -16,6 +17,7 @@ from messages import hand_message
 from ros_rig import Rig
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.rotation import from_matrix
 from roman_moe.core.spec import TaskSpec, read_spec
 from roman_moe.core.state import HandState, ObjectPoses
@@ -23,6 +25,7 @@ from roman_moe.nodes.base.topics import CODEC, OBJECT_POSES, SEEN_POSES, Topic, 
 from roman_moe.nodes.perception.object_pose_estimator import BAD_IMAGES, BAD_LOOKS, BAD_MARKERS, ObjectPoseEstimator
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.camera_file import write_camera
+from roman_moe.perception.estimator import INPUTS, OUTPUTS, EstimatorMetadata
 from roman_moe.perception.images import fill_image, fill_info
 from roman_moe.wire import topics as names
 from roman_moe.wire.bodies import scene_layout
@@ -383,6 +386,61 @@ def test_a_marker_of_a_wrong_size_is_named_and_gives_no_pose(cell: Cell) -> None
         cell.check_right(poses)
     assert poses.valid.tolist() == [False, True, True]
     cell.named(BAD_MARKERS, "of peg")
+
+
+def write_estimator(file: Path, spec: TaskSpec) -> Path:
+    """An estimator's file whose answer is always where the objects are in the images of `CAMERAS`."""
+    places, count = np.array(list(PLACES.values())), len(PLACES)
+    answers = {
+        "pixels": np.stack([each.project(places)[0] for each in CAMERAS.values()]),
+        "pixel_sigmas": np.full((2, count), 0.5),
+        "heights": np.tile(places[:, 2], (2, 1)),
+        "height_sigmas": np.full((2, count), 0.01),
+        "confidences": np.ones((2, count)),
+        "turns": np.ones((2, count, 2)),
+    }
+    values = {name: onnx.numpy_helper.from_array(each.astype(np.float32), f"_{name}") for name, each in answers.items()}
+    kinds = {"images": onnx.TensorProto.UINT8, "rays": onnx.TensorProto.FLOAT, "positions": onnx.TensorProto.FLOAT}
+    shapes = {"images": ("c", 480, 640, 3), "rays": ("c", 3, 3), "positions": ("c", 3)}
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", [f"_{name}"], [name]) for name in answers],
+        "answers",
+        [onnx.helper.make_tensor_value_info(name, kinds[name], shapes[name]) for name in INPUTS],
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, answers[name].shape) for name in OUTPUTS],
+        list(values.values()),
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    metadata = EstimatorMetadata(spec.name, spec.object_names, 640, 480)
+    onnx.helper.set_model_props(model, metadata.to_properties())
+    file.write_bytes(model.SerializeToString())
+    return file
+
+
+def test_the_learned_estimators_answer_goes_the_same_way(
+    rig: Rig, task: Path, clean: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    file = write_estimator(tmp_path / "poses.onnx", read_spec(task / "task.yaml"))
+    cell = Cell(rig, task, clean, poses="camera", estimator=str(file))
+    cell.place()
+    cell.calibrate()
+    cell.good()
+    cell.bad(on_left(lambda message: setattr(message, "encoding", "mono8")))  # of no use to a network that sees colours
+    cell.named(BAD_IMAGES, "camera left: encoding 'mono8': expected one of rgb8")
+    assert rig.change_state(NAME, "deactivate")
+    assert not rig.advertised(NAME)
+    assert rig.change_state(NAME, "activate")
+    cell.good()
+    left = CAMERAS["left"]
+    cell.place({"left": replace(left, position=left.position + 0.03 * left.rotation[:, 1])})  # where it is not
+    cell.bad(lambda _: None)
+    cell.named(BAD_LOOKS, "cameras contradict each other on peg, stand, tray")
+
+
+def test_a_task_without_an_estimator_is_refused(rig: Rig, task: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no estimator of the poses of task 'cell' .* name it with --estimator FILE"):
+        rig.add(ObjectPoseEstimator, task=str(task), poses="camera")
+    with pytest.raises(ConfigError, match="poses 'radar': expected camera or markers"):
+        rig.add(ObjectPoseEstimator, task=str(task), poses="radar")
 
 
 def at(stamp_ns: int) -> Callable[[dict[str, Any]], None]:
