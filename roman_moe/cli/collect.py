@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.evaluate import EpisodeProgress
-from roman_moe.cli.options import SILENT, Folder, Metres, Number, OptionalFile, Share, Text
+from roman_moe.cli.options import SILENT, EstimatorFile, Folder, Metres, Number, OptionalFile, PoseSources, Share, Text
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
+
+if TYPE_CHECKING:
+    from roman_moe.sim.pose_source import PoseSource
 
 GATE_DEMONSTRATIONS = 42
 """ROMAN's number for the gate, over all scenarios."""
@@ -24,7 +28,6 @@ GATE_DEMONSTRATIONS = 42
 class Collect:
     """Record demonstrations of the scripted oracle, solved ones only."""
 
-    needs = ("mujoco", "rosbags", "mcap")
     ranges: ClassVar = {
         **dict.fromkeys(("episodes", "workers"), AT_LEAST_1),
         **dict.fromkeys(("gate_episodes", "perturbation", "seed"), AT_LEAST_0),
@@ -43,8 +46,17 @@ class Collect:
     gate_episodes: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = None
     """Demonstrations for the gate per scenario of the task; if not given, so many that they are 42 or more."""
 
+    poses: PoseSources = "truth"
+    """Where the recorded poses come from: the truth, or cameras' images, as in `roman-moe evaluate`."""
+
+    estimator: EstimatorFile = ""
+    """The network of --poses camera; the task's shipped one if not given."""
+
     noise_bound: Metres = 0.005
-    """Clip bound of the noise on the recorded object positions; its sigma is a third of that."""
+    """Clip bound of the noise on the recorded object positions; its sigma is a third of that.
+
+    Of synthetic poses it is that of a single look, without the clipping.
+    """
 
     noise_kind: Literal["clipped", "gaussian"] = "clipped"
     """Clipped as in ROMAN, or gaussian without the clipping."""
@@ -67,21 +79,31 @@ class Collect:
     json: OptionalFile = None
     """Write what was kept and what failed to this file."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        seen = {"truth": (), "camera": ("cv2", "onnxruntime")}.get(self.poses, ("cv2",))
+        return ("mujoco", "rosbags", "mcap", *seen)
+
     def main(self) -> int:
         """Collect; 0 when all demonstrations are there."""
         from roman_moe.demos.dataset import dataset_hash
         from roman_moe.evaluation.collect import Collection, collect, total_wanted
-        from roman_moe.sim.pose_source import TruthPoses
         from roman_moe.sim.registry import load_sim_task
 
         task = load_sim_task(self.task)
+        poses = self._pose_source()
+        if self.poses == "camera":
+            from roman_moe.evaluation.poses import usable_estimator
+
+            usable_estimator(task, self.estimator)
         each = math.ceil(GATE_DEMONSTRATIONS / len(task.spec.scenarios))
         collection = Collection(
             task=task,
             out=self.out,
             episodes=self.episodes,
             gate_episodes=each if self.gate_episodes is None else self.gate_episodes,
-            poses=TruthPoses(self.noise_bound, self.noise_kind),
+            poses=poses,
             perturbation=self.perturbation,
             disturbed_share=self.disturbed_share,
             poor_link_share=self.poor_link_share,
@@ -103,3 +125,14 @@ class Collect:
             hashes = {network: dataset_hash(self.out, task.spec, network) for network in networks}
             write_json(self.json, {"seed": self.seed, "demonstrations": kept, "sha256": hashes})
         return 0
+
+    def _pose_source(self) -> PoseSource:
+        from roman_moe.sim.pose_source import TruthPoses
+
+        if self.estimator and self.poses != "camera":
+            raise ConfigError("--estimator: expected it with --poses camera alone")
+        if self.poses == "truth":
+            return TruthPoses(self.noise_bound, self.noise_kind)
+        from roman_moe.sim.camera_poses import CameraPoses
+
+        return CameraPoses(self.poses, noise_bound=self.noise_bound, file=self.estimator)

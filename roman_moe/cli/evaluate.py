@@ -14,7 +14,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from roman_moe.cli.evaluate_poses import Poses
-from roman_moe.cli.options import SILENT, Flag, Number, Numbers, OptionalFile, Share, show_controller
+from roman_moe.cli.options import (
+    SILENT,
+    EstimatorFile,
+    Flag,
+    Number,
+    Numbers,
+    OptionalFile,
+    PoseSources,
+    Share,
+    show_controller,
+)
 from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
@@ -65,10 +75,10 @@ class Evaluate:
     episodes: Number = 100
     """Episodes per scenario and per skill."""
 
-    poses: Literal["truth", "camera", "markers", "synthetic"] = "truth"
+    poses: PoseSources = "truth"
     """Where scenes' poses come from: the truth, or cameras' images: by a network, by markers, or by a stand-in."""
 
-    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    estimator: EstimatorFile = ""
     """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
     camera_rate: Annotated[float, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = 10.0
@@ -154,6 +164,10 @@ class Evaluate:
         )
         if self.sim_arm:
             load_arm(self.sim_arm)
+        if self.poses == "camera":
+            from roman_moe.evaluation.poses import usable_estimator
+
+            usable_estimator(task, self.estimator)
         for skill in (None, *skills):  # a controller that cannot run is refused here, before any worker starts
             make_controller(self.controller, task, skill)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from roman_moe.cli.options import SILENT, Number, OptionalFile, Text
+from roman_moe.cli.options import EstimatorFile, Number, OptionalFile, Text
 from roman_moe.cli.outputs import check_picture
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
@@ -31,7 +30,7 @@ class Poses:
     task: Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
-    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    estimator: EstimatorFile = ""
     """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
     images: Number = 600
@@ -63,14 +62,12 @@ class Poses:
     def main(self) -> int:
         """0 when all images and episodes are judged, whatever the errors."""
         from roman_moe.evaluation.pose_report import errors_by_object, poses_report
-        from roman_moe.evaluation.poses import PosesRequest, judge_poses, open_estimator
-        from roman_moe.perception.estimator import find_estimator
+        from roman_moe.evaluation.poses import PosesRequest, judge_poses, usable_estimator
         from roman_moe.sim.registry import load_sim_task
 
         check_picture(self.plot)
         task = load_sim_task(self.task)
-        file = find_estimator(task.spec.name, self.estimator)
-        open_estimator(task, file)  # one that cannot be used is refused here, before any worker starts
+        file = usable_estimator(task, self.estimator)
         request = PosesRequest(task, file, self.images, self.episodes, self.seed, self.workers)
         console = Console()
         console.print(f"estimator: {file}", highlight=False, soft_wrap=True)

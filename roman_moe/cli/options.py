@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -30,6 +30,7 @@ Share = Annotated[float, tyro.conf.arg(metavar="SHARE")]
 Names = Annotated[str, tyro.conf.arg(metavar="NAMES")]
 Numbers = Annotated[str, tyro.conf.arg(metavar="NUMBERS")]
 Text = Annotated[str, tyro.conf.arg(metavar="TEXT")]
+EstimatorFile = Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)]
 Simulation = Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)]
 Poses = Annotated[str, tyro.conf.arg(metavar="{truth,camera,markers}")]
 Start = Annotated[str, tyro.conf.arg(metavar="START", help_behavior_hint=SILENT)]
@@ -40,6 +41,9 @@ POSES: Mapping[str, str] = {
     "markers": "markers, from cameras' images",
 }
 """Where a graph's object poses come from."""
+
+PoseSources = Literal["truth", "camera", "markers", "synthetic"]
+"""Where an episode's object poses come from in process."""
 
 SHORT = 120.0  # [s] what takes longer is announced
 

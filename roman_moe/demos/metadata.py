@@ -34,8 +34,8 @@ class EpisodeMeta:
         task_sha256: `TaskSpec.digest` of the version of it; "" if it is not known. This and all that follows is
             optional.
         start: name of the start, e.g. "scenario_6"; the network's name if it is not given.
-        noise_bound: level of the noise that was added to the recorded scenes [m].
-        noise_kind: "clipped" or "gaussian".
+        noise_bound: level of the noise that was added to the recorded scenes [m]; 0 of poses from cameras.
+        noise_kind: "clipped" or "gaussian"; of poses from cameras their estimator, such as "markers".
         perturbation: standard deviation of the bursts added to the executed (not to the recorded) actions, in units
             of a full action.
         disturbance: kind of the disturbance in mid-episode; "" for none.

@@ -22,6 +22,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import METADATA_FILE, answer_topic
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.recording import Message, Topics, brief, read_recording
+from roman_moe.demos.teachable import is_teachable
 from roman_moe.wire.bag_types import typestore
 from roman_moe.wire.codec import (
     MessageError,
@@ -100,9 +101,12 @@ def read_episode(path: Path, spec: TaskSpec, network: str | None = None) -> Epis
         if states[index].stamp_ns <= states[index - 1].stamp_ns:
             raise DemonstrationError(f"{path}: stamp of {SCENE} {index} is not later than the one before")
     _check_finite(path, SCENE, [state.is_finite() for state in states])
-    valid = [bool(state.object_valid.all()) for state in states]
-    if not all(valid):
-        raise DemonstrationError(f"{path}: {SCENE} {valid.index(False)} has an object that is not valid")
+    teachable = [is_teachable(state, meta.network) for state in states]
+    if not all(teachable):
+        raise DemonstrationError(
+            f"{path}: {SCENE} {teachable.index(False)} has an object that {meta.network} observes and that is neither "
+            "seen nor remembered"
+        )
 
     topic = answer_topic(meta.network)
     answers = np.array(_decode(path, topic, topics[topic], _answer_decoder(spec, meta.network)))

@@ -34,6 +34,7 @@ from roman_moe.demos.bag import (
 )
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
 from roman_moe.demos.metadata import EpisodeMeta
+from roman_moe.demos.teachable import is_teachable
 from roman_moe.wire.bag_types import codec, typestore
 from roman_moe.wire.topics import GRIPPER_COMMAND, SCENE, TWIST_COMMAND
 
@@ -101,6 +102,11 @@ class EpisodeWriter:
             for topic, kind in self._types.items()
         }
 
+    @property
+    def ticks(self) -> int:
+        """How many were added."""
+        return len(self._stamps)
+
     def add(self, scene: SceneState, answer: NDArray[np.float64], command: Command) -> None:
         """Add one tick.
 
@@ -110,7 +116,8 @@ class EpisodeWriter:
             command: what was sent to the arm, disturbances included.
 
         Raises:
-            DemonstrationError: if anything is not finite, or the answer has another length; nothing is written then.
+            DemonstrationError: if there is nothing to learn from the scene (`is_teachable`), anything else is not
+                finite, or the answer has another length; nothing is written then.
         """
         tick = len(self._stamps)
         size = len(self._spec.skills) if self._network == GATE else self._spec.action.size
@@ -119,12 +126,12 @@ class EpisodeWriter:
                 f"{self._path}: answer {tick} has shape {answer.shape}: expected ({size},) for {self._network}"
             )
         for what, finite in (
-            (SCENE, scene.is_finite() and bool(scene.object_valid.all())),
+            (SCENE, is_teachable(scene, self._network)),
             (answer_topic(self._network), bool(np.isfinite(answer).all())),
             ("command", command.is_finite()),
         ):
             if not finite:
-                wrong = "is not finite, or has an object that is not valid"
+                wrong = "is not finite, or an object that the network observes is neither seen nor remembered"
                 raise DemonstrationError(f"{self._path}: {what} {tick} {wrong}: nothing to learn from")
         messages = codec()
         if self._network == GATE:

@@ -1,10 +1,11 @@
 """Collection: the oracle gives demonstrations of every skill and of the gate, reproducible from one seed.
 
-The oracle acts on the true state; the recorded scene has the pose source's errors. Optionally short bursts disturb
-what is executed while the recorded answer stays the oracle's own, so that demonstrations show the way back from
-mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Some are given over a poor
-link: where the hand now and then rests for no reason, its velocity does not tell what comes next. Only solved episodes
-are kept.
+The oracle acts on the true state; the recorded scene has the pose source's errors. Ticks at which the network that is
+taught would not answer are left out: an object that it observes is then neither seen nor remembered. Optionally short
+bursts disturb what is executed while the recorded answer stays the oracle's own, so that demonstrations show the way
+back from mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Some are given
+over a poor link: where the hand now and then rests for no reason, its velocity does not tell what comes next. Only
+solved episodes are kept.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
+from roman_moe.demos.teachable import is_teachable
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.evaluation.controllers import make_controller
 from roman_moe.evaluation.evaluate import shared_world
@@ -42,6 +44,8 @@ BURST_TICKS = 8
 """Length of one disturbance [ticks]: long enough to move the hand by centimetres, short enough to see the way back."""
 BURST_SHARE = 0.2
 """Share of all ticks that are disturbed."""
+NOT_SEEN = "not_seen"
+"""Outcome of a solved episode at no tick of which there was anything to learn."""
 MOST_ATTEMPTS = 3
 """Attempts per wanted episode before collection gives up."""
 
@@ -210,10 +214,11 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
     with naming_place(task.folder), EpisodeWriter(job.path, task.spec, job.network) as writer:
 
         def record(scene: SceneState, step: ControlStep) -> None:
-            writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
+            if is_teachable(scene, job.network):
+                writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
 
         result = run_episode(
-            shared_world(task, controller.control_rate),
+            shared_world(task, controller.control_rate, markers=job.poses.shows_markers),
             controller,
             job.start,
             job.seed,
@@ -222,6 +227,8 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
             link=job.link,
             on_tick=record,
         )
+        if result.success and not writer.ticks:
+            return replace(result, outcome=NOT_SEEN)
         if result.success:
             writer.close(
                 EpisodeMeta(
@@ -231,8 +238,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     start=job.start.name,
                     outcome=result.outcome,
                     source=ORACLE,
-                    noise_bound=job.poses.description.get("noise_bound_m", 0.0),
-                    noise_kind=job.poses.description.get("noise_kind", "clipped"),
+                    **_noise(job.poses),
                     perturbation=job.perturbation,
                     disturbance=result.disturbance,
                     delay=job.link.delay,
@@ -243,6 +249,14 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                 )
             )
     return result
+
+
+def _noise(poses: PoseSource) -> dict[str, Any]:
+    """What an episode says of its poses' errors; behind a filter the noise has no level."""
+    said = poses.description
+    if "poses" in said:
+        return {"noise_kind": said["poses"]}
+    return {"noise_bound": said["noise_bound_m"], "noise_kind": said["noise_kind"]}
 
 
 class PerturbedController:

@@ -26,7 +26,7 @@ from roman_moe.evaluation.images import draw_moments, draw_scene
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.perception.contact_sheet import Case
 from roman_moe.perception.detections import Detections
-from roman_moe.perception.estimator import PoseEstimator
+from roman_moe.perception.estimator import PoseEstimator, find_estimator
 from roman_moe.perception.image_set import VISIBLE_PIXELS
 from roman_moe.sim.camera_poses import CameraPoses
 from roman_moe.sim.held_out import CONDITIONS, HeldOutScene
@@ -269,3 +269,15 @@ def open_estimator(task: SimTask, file: Path) -> PoseEstimator:
     """
     unknown: dict[str, Any] = dict.fromkeys(task.spec.cameras)
     return PoseEstimator(task.spec, unknown, file)
+
+
+def usable_estimator(task: SimTask, given: str = "") -> Path:
+    """File of a task's estimator, the shipped one if none is given: refused here, before any worker starts.
+
+    Raises:
+        BundleError: if it must not run, or is for another task.
+        ConfigError: if the task has no cameras, or none is shipped.
+    """
+    file = find_estimator(task.spec.name, given)
+    open_estimator(task, file)
+    return file

@@ -295,3 +295,48 @@ HASH_OF_VERSION_4 = "a235b8df4f9abaa12c440bef8d5c9b1fb23920b8345c390d63e17f5d33d
 def test_the_commit_is_known_or_said_to_be_unknown():
     commit = git_commit()
     assert commit == "unknown" or len(commit.removesuffix("-dirty")) == 40
+
+
+def scene_with(object_name: str, valid: bool, age: float, position: float = 0.1):
+    """A tick of `push`, which observes rack and conveyor_end, with one object as given."""
+    scene, answer, command = make_ticks("push", 1)[0]
+    row = ROMAN.object_index[object_name]
+    flags, ages, positions = np.ones(len(ROMAN.objects), bool), np.zeros(len(ROMAN.objects)), scene.object_positions
+    flags[row], ages[row], positions[row] = valid, age, position
+    return dataclasses.replace(scene, object_valid=flags, object_ages=ages, object_positions=positions), answer, command
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "position"),
+    [
+        ("rack", 100.0, 0.1),  # hidden in the cabinet, and remembered for 240 s
+        ("button", np.inf, np.nan),  # not observed
+    ],
+)
+def test_what_is_hidden_and_remembered_or_not_observed_is_kept(tmp_path, name, age, position):
+    tick = scene_with(name, False, age, position)
+    with EpisodeWriter(tmp_path / "episode_000", ROMAN, "push") as writer:
+        writer.add(*tick)
+        assert writer.ticks == 1
+        writer.close(make_meta("push"))
+    (state,) = read_episode(tmp_path / "episode_000", ROMAN, "push").states
+    np.testing.assert_array_equal(state.object_valid, tick[0].object_valid)
+    np.testing.assert_array_equal(state.object_ages, tick[0].object_ages)
+    np.testing.assert_array_equal(state.object_positions, tick[0].object_positions)
+
+
+@pytest.mark.parametrize(("age", "position"), [(np.inf, 0.1), (241.0, 0.1), (100.0, np.nan), (0.2, 0.1)], ids=str)
+def test_what_is_neither_seen_nor_remembered_is_nothing_to_learn_from(tmp_path, monkeypatch, age, position):
+    tick = scene_with("rack", False, age, position)
+    with (
+        EpisodeWriter(tmp_path / "episode_000", ROMAN, "push") as writer,
+        pytest.raises(DemonstrationError, match="neither seen nor remembered: nothing to learn from"),
+    ):
+        writer.add(*tick)
+    with monkeypatch.context() as patch:
+        patch.setattr("roman_moe.demos.writer.is_teachable", lambda scene, network: True)
+        with EpisodeWriter(tmp_path / "episode_001", ROMAN, "push") as writer:
+            writer.add(*tick)
+            writer.close(make_meta("push"))
+    with pytest.raises(DemonstrationError, match="scene 0 has an object that push observes and that is neither seen"):
+        read_episode(tmp_path / "episode_001", ROMAN, "push")

@@ -15,16 +15,19 @@ from specs import ROMAN, TOP_SPEED, TURN_KEY
 from worlds import TASK
 
 from roman_moe.cli.collect import Collect
-from roman_moe.cli.main import run_verb
+from roman_moe.cli.main import main, run_verb
 from roman_moe.control.controller import ControlStep
+from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command, to_command
 from roman_moe.core.errors import ConfigError, DemonstrationError, NotMovedError
 from roman_moe.core.spec import GATE, read_spec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_hash
-from roman_moe.demos.reader import episode_folders, read_episode
+from roman_moe.demos.reader import episode_folders, read_episode, read_episodes
 from roman_moe.evaluation import collect as module
 from roman_moe.evaluation.collect import Collection, Group, PerturbedController, bursts, collect
+from roman_moe.learning.samples import samples_of
+from roman_moe.sim.camera_poses import CameraPoses
 from roman_moe.sim.episode import EpisodeResult
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK
 from roman_moe.sim.pose_source import TruthPoses
@@ -272,3 +275,55 @@ def test_bursts_turn_the_hand_too_about_the_axes_that_the_task_has(tmp_path):
     assert (turns[:, :2] == 0.0).all()
     assert 0 < (turns[:, 2] != -1.0).sum() < 200
     assert np.abs(turns[:, 2]).max() == spec.action.top_angular_speed
+
+
+def test_scenes_are_what_cameras_gave_and_answers_follow_from_the_truth(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "groups", lambda _: [Group("pull", TASK.start("pull"), 1)])
+    collect(small(tmp_path / "truth", poses=TruthPoses()))
+    kept = collect(small(tmp_path / "seen", poses=CameraPoses("synthetic", noise_bound=0.006)))
+    assert kept["pull/pull"]["kept"] == 1
+    (true,), (seen,) = (read_episodes(tmp_path / name, ROMAN, "pull") for name in ("truth", "seen"))
+    assert (seen.meta.noise_kind, seen.meta.noise_bound) == ("synthetic", 0.0)
+    stamps = [state.stamp_ns for state in seen.states]
+    assert stamps[0] >= 100_000_000  # before the first image is there, nothing is known
+    by_stamp = {state.stamp_ns: number for number, state in enumerate(true.states)}
+    rows = [by_stamp[stamp] for stamp in stamps]
+    assert len(rows) > 0.8 * len(true.states)
+    np.testing.assert_array_equal(seen.answers, true.answers[rows])
+    handle, vial = ROMAN.object_index["drawer_handle"], ROMAN.object_index["vial"]
+    offsets = [
+        np.linalg.norm(state.object_positions[handle] - true.states[row].object_positions[handle])
+        for state, row in zip(seen.states, rows, strict=True)
+    ]
+    assert 0.0 < np.median(offsets) < 0.02
+    assert not any(state.object_valid[vial] for state in seen.states)  # in its drawer, under the cover
+    samples = samples_of(ROMAN, "pull", [seen], Rates(20.0, 10.0))
+    assert np.isfinite(samples.observations).all()
+    assert len(samples.observations) == len(stamps)
+
+
+def test_an_episode_in_which_nothing_is_seen_is_tried_again_and_counted(tmp_path, quick, monkeypatch):
+    monkeypatch.setattr(module, "is_teachable", lambda scene, network: False)
+    monkeypatch.setattr(module, "groups", lambda _: [Group("button", TASK.start("button"), 1)])
+    results = []
+    with pytest.raises(DemonstrationError, match="the oracle solved 0 of 3 attempts"):
+        collect(small(tmp_path / "demos"), results.append)
+    assert [result.outcome for result in results] == ["not_seen"] * 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--estimator", "x.onnx"], "--estimator: expected it with --poses camera alone"),
+        (["--poses", "camera", "--estimator", "{tmp}/x.onnx"], "x.onnx: cannot be read"),
+        (["--poses", "synthetic", "--noise-bound", "0"], "noise bound is 0.0: expected more than 0"),
+        (["--poses", "eyes"], "--poses 'eyes': expected one of truth, camera, markers, synthetic"),
+    ],
+)
+def test_poses_that_cannot_be_collected_are_refused_in_one_line(tmp_path, capsys, arguments, complaint):
+    given = [each.format(tmp=tmp_path) for each in arguments]
+    assert main(["collect", "--out", str(tmp_path / "demos"), *given]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
