@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from roman_moe.core.state import ObjectPoses
-from roman_moe.perception.camera import Camera
 from roman_moe.report.overlay import SMOOTH, load_font
+
+if TYPE_CHECKING:  # a video of a run without cameras is drawn without OpenCV
+    from roman_moe.perception.camera import Camera
 
 WIDTH = 0.2  # of the frame, an image in its corner
 RADIUS, LINE, TEXT, EDGE = 7, 2, 10, 2  # [pixels] in a frame of 720 lines
