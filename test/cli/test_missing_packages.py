@@ -48,6 +48,8 @@ GRAPH = "mujoco, onnxruntime, rclpy"
 NEEDS = {
     "demo": ("PIL, imageio_ffmpeg, matplotlib, mujoco, onnxruntime, rclpy", "cpu,lab,report,ros"),
     "demo --no-video": ("matplotlib, mujoco, onnxruntime, rclpy", "cpu,lab,report,ros"),
+    "demo --no-video --poses markers": ("cv2, matplotlib, mujoco, onnxruntime, rclpy", "cpu,lab,report,ros,vision"),
+    "run --poses markers": (f"cv2, {GRAPH}", "cpu,lab,ros,vision"),
     "run": (GRAPH, "cpu,lab,ros"),
     "run --arm mock": ("onnxruntime, rclpy", "cpu,ros"),
     "status": ("rclpy", "ros"),

@@ -51,9 +51,9 @@ SHUTDOWN = {
 
 
 def needed(executable: str, bundle: Path, teach: str = "push") -> dict[str, Any]:
-    """Parameters that a node does not run without; who teaches a skill speaks in the gate's place."""
+    """Parameters that a node does not run without; who teaches a skill speaks in the gate's place. Markers: no file."""
     given = {"controller": str(bundle), "skill": "push", "config": str(bundle.parent / "arm.yaml")}
-    given |= {"servo_unchecked": True, "teach": teach, "demos": str(bundle.parent / "demos")}
+    given |= {"servo_unchecked": True, "teach": teach, "demos": str(bundle.parent / "demos"), "poses": "markers"}
     return {name: given[name] for name in node_class(executable).PARAMETERS.__dataclass_fields__ if name in given}
 
 
@@ -280,7 +280,7 @@ def test_when_the_context_ends_neither_files_nor_threads_are_left(
             rig.serve(node)
             assert rig.change_state(executable, "configure")
             assert rig.change_state(executable, "activate")
-            if executable in ("arm_bridge", "mock_arm"):  # one arm at a time: the last one is the lab
+            if executable in ("arm_bridge", "mock_arm", "object_pose_estimator"):  # of arms and pose sources, one each
                 assert rig.change_state(executable, "deactivate")
         assert threading.active_count() == before[0] + 1
         with pytest.raises(ConfigError, match="'controller' is not set"):
