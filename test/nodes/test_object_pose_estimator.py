@@ -465,6 +465,17 @@ def test_stamps_that_jump_are_named_and_give_no_pose(cell: Cell) -> None:
     cell.good(3)
 
 
+def test_images_that_are_not_of_one_moment_are_named_and_give_no_pose(cell: Cell) -> None:
+    cell.good()
+
+    def late(messages: dict[str, Any]) -> None:
+        messages["right"].header.stamp = CODEC.time(cell.stamp - LOOK_NS // 2)
+
+    cell.bad(late)
+    cell.rig.spin_until(lambda: cell.rig.said(NAME, "images of the cameras are not of one moment"))
+    cell.good(3)
+
+
 def test_a_silent_camera_is_named_and_no_pose_is_given(cell: Cell) -> None:
     cell.good()
     for _ in range(6):

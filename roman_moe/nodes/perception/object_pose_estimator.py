@@ -30,6 +30,7 @@ from roman_moe.perception.camera_file import read_camera
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimators import open_estimator
 from roman_moe.perception.feed import CameraFeed
+from roman_moe.perception.filter import SILENCE
 from roman_moe.perception.images import Image, read_compressed, read_image
 from roman_moe.perception.looks import LATENCY, RATE, Looks, LookTimes
 from roman_moe.perception.scene_check import SceneCheck, examine
@@ -41,7 +42,6 @@ FACTS_PERIOD = 1.0  # [s] between two updates of what diagnostics say besides
 BAD_IMAGES = "bad_images"
 BAD_LOOKS = "bad_looks"
 BAD_MARKERS = "bad_markers"
-SKIPPED = "skipped_images"
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class ObjectPoseEstimator(RomanNode):
         for feed in self._feeds.values():
             feed.reset()
         self._check.reset()
-        self._look_ns, self._look_fault = -1, ""
+        self._look_ns, self._look_fault, self._found = -1, "", None
 
     def _on_image(self, feed: CameraFeed) -> None:
         if feed.image is None:
@@ -204,12 +204,11 @@ class ObjectPoseEstimator(RomanNode):
     def _images(self) -> tuple[int, Mapping[str, Image]] | None:
         """Stamp and images of a look that has not been made; None if an image is missing or bad."""
         feeds = self._feeds.values()
-        stamps = [feed.stamp_ns for feed in feeds]
+        stamp_ns = min(feed.stamp_ns for feed in feeds)
         images = {feed.name: feed.image for feed in feeds if feed.image is not None and not feed.fault}
-        apart = (max(stamps) - min(stamps)) / NANOSECONDS
-        if len(images) < len(self._feeds) or apart > self._settings.max_skew or min(stamps) <= self._look_ns:
+        if len(images) < len(feeds) or self._apart() > self._settings.max_skew or stamp_ns <= self._look_ns:
             return None
-        return min(stamps), images
+        return stamp_ns, images
 
     def _look_now(self) -> None:
         if (given := self._images()) is not None:
@@ -251,7 +250,9 @@ class ObjectPoseEstimator(RomanNode):
         wrong = self._faults(hand)
         if wrong:
             self.diagnostics.state(ERROR, "; ".join(wrong))
-        elif self._found and self._found.problems:
+        elif self._found is None:
+            self.diagnostics.state(WARN, f"{WAITING}images")
+        elif self._found.problems:
             self.diagnostics.state(WARN, "; ".join(self._found.problems))
         else:
             self.diagnostics.state(OK, "giving poses")
@@ -262,10 +263,16 @@ class ObjectPoseEstimator(RomanNode):
         wrong = [fault for feed in feeds if (fault := feed.fault or feed.silent(hand.stamp_ns))]
         if wrong or self._look_fault:
             return [*wrong, *filter(None, [self._look_fault])]
-        stamps = [feed.stamp_ns for feed in feeds]
-        if (max(stamps) - min(stamps)) / NANOSECONDS > max(self._settings.max_skew, 1.0 / self._settings.rate):
-            return ["images of the cameras are not of one moment: synchronise them"]
-        return []
+        if self._found is None or hand.stamp_ns - self._found.stamp_ns <= SILENCE * NANOSECONDS:
+            return []
+        if self._apart() > self._settings.max_skew:
+            return ["images of the cameras are not of one moment: trigger the cameras together"]
+        return [f"no look for more than {SILENCE} s: a look takes {1e3 * self._seconds:.0f} ms"]
+
+    def _apart(self) -> float:
+        """Between the oldest and the newest of the cameras' last images [s]."""
+        stamps = [feed.stamp_ns for feed in self._feeds.values()]
+        return (max(stamps) - min(stamps)) / NANOSECONDS
 
     def _tell_facts(self) -> None:
         """Rate, latency, confidence, and what is hidden."""
