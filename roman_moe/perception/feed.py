@@ -23,7 +23,7 @@ SAME = 4
 MOVED = 0.01  # [m] by which the hand has moved between two images that cannot be the same
 UNIFORM = 4.0  # standard deviation of the pixels, of 255, below which there is nothing to see
 SAMPLED = 4  # every so many rows and columns of an image are looked at for that
-AHEAD = 0.5  # [s] by which an image may be newer than the arm's last state
+AHEAD = 0.5  # [s] by which an image may be newer than the arm's last state, where both go by a clock
 FOCAL_SHARE = 0.01  # by which focal lengths may differ from those that a camera's place was found with
 
 
@@ -38,13 +38,22 @@ class CameraFeed:
         fault: what is wrong; "" if nothing is.
     """
 
-    def __init__(self, name: str, others: Sequence[str] = (), noisy: bool = True, placed: Camera | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        others: Sequence[str] = (),
+        noisy: bool = True,
+        placed: Camera | None = None,
+        ahead: float = AHEAD,
+    ) -> None:
         """Args:
         name: of the camera.
         others: names of the task's other cameras.
         noisy: whether images of a scene at rest differ, as those of every real sensor do.
         placed: the camera of its calibration file, which says where it is; else `on_pose` does.
+        ahead: by which an image may be newer than the arm's last state [s].
         """
+        self._ahead = ahead
         self.name, self._others, self._noisy, self._placed = name, tuple(others), noisy, placed
         self.camera: Camera | None = None
         self.stamp_ns, self.image, self._image_fault = -1, None, ""
@@ -143,7 +152,7 @@ class CameraFeed:
     def _check_stamp(self, stamp_ns: int, hand: HandState | None) -> None:
         """Of what jumps ahead nothing is kept: the images that follow are right."""
         ahead = (stamp_ns - hand.stamp_ns) / NANOSECONDS if hand else 0.0
-        if ahead > AHEAD:
+        if ahead > self._ahead:
             raise MessageError(f"stamp is {ahead:.2f} s ahead of the arm's: are the clocks synchronised?")
         back = (self._newest_ns - stamp_ns) / NANOSECONDS
         if self._newest_ns >= 0 and back > 0.0:

@@ -8,6 +8,7 @@ reported, and nothing of them reaches the filter: within half a second no object
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ from roman_moe.nodes.perception.pictures import Pictures
 from roman_moe.perception.camera_file import read_camera
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimators import open_estimator
-from roman_moe.perception.feed import CameraFeed
+from roman_moe.perception.feed import AHEAD, CameraFeed
 from roman_moe.perception.filter import SILENCE
 from roman_moe.perception.images import Image, read_compressed, read_image
 from roman_moe.perception.looks import LATENCY, RATE, Looks, LookTimes
@@ -87,7 +88,9 @@ class ObjectPoseEstimator(RomanNode):
     def _feed(self, name: str) -> CameraFeed:
         folder, others = self._settings.calibration, [other for other in self._spec.cameras if other != name]
         placed = read_camera(Path(folder) / f"{name}.yaml") if folder else None
-        return CameraFeed(name, others, self._settings.sensor_noise, placed)
+        # in lockstep an episode's first images may come before its first state
+        ahead = math.inf if self._settings.lockstep else AHEAD
+        return CameraFeed(name, others, self._settings.sensor_noise, placed, ahead)
 
     def activate(self) -> None:
         """Begin without any image."""
@@ -105,6 +108,7 @@ class ObjectPoseEstimator(RomanNode):
         self._found: Detections | None = None
         self._look_stamps: deque[int] = deque(maxlen=20)
         self._seconds = 0.0  # that the last look took
+        self._latency = 0.0  # from the last images to the state of the hand that first had their poses [s]
         self._pool = None if settings.lockstep else ThreadPoolExecutor(1)
         self._under_way: Future[tuple[Detections, str, float]] | None = None
         self._publish = self.advertise_poses(OBJECT_POSES, self._spec)
@@ -230,6 +234,8 @@ class ObjectPoseEstimator(RomanNode):
 
     def _take(self, found: Detections, fault: str, seconds: float) -> None:
         self._look_fault, self._seconds = fault, seconds
+        waits = self._settings.latency if self._settings.lockstep else 0.0
+        self._latency = waits + (self._hand.stamp_ns - found.stamp_ns) / NANOSECONDS if self._hand else waits
         if fault:
             self.diagnostics.count(BAD_LOOKS, fault)
             return
@@ -279,7 +285,7 @@ class ObjectPoseEstimator(RomanNode):
         poses, stamps = self._poses, self._look_stamps
         lasted = (stamps[-1] - stamps[0]) / NANOSECONDS if len(stamps) > 1 else 0.0
         facts = {"looks_hz": f"{(len(stamps) - 1) / lasted:.1f}" if lasted > 0.0 else "0"}
-        facts["look_ms"] = f"{1e3 * self._seconds:.0f}"
+        facts |= {"look_ms": f"{1e3 * self._seconds:.0f}", "latency_ms": f"{1e3 * self._latency:.0f}"}
         if poses is not None:
             hidden = [name for name, valid in zip(self._spec.objects, poses.valid, strict=True) if not valid]
             facts["hidden"] = ", ".join(hidden)
