@@ -223,6 +223,33 @@ def test_images_become_poses_at_every_state_of_the_hand(
     assert rig.fact(NAME, "latency_ms") == "0"  # images and state have one stamp here
 
 
+def test_markers_for_rviz_name_every_object_and_tell_the_hidden_ones_apart(cell: Cell) -> None:
+    messages = pytest.importorskip("visualization_msgs.msg", reason="not in every ROS installation")
+    topic = Topic(names.SEEN_MARKERS, messages.MarkerArray)
+    cell.rig.listen(topic)
+    cell.rig.spin_until(lambda: cell.node._pictures._markers.get_subscription_count() == 1)
+
+    def shown(space: str) -> list[Any]:
+        """Markers of the last state of the hand."""
+        stamp = CODEC.time(cell.stamp)
+        cell.rig.spin_until(lambda: cell.rig.last(topic).markers[0].header.stamp == stamp)
+        return [marker for marker in cell.rig.last(topic).markers if marker.ns == space]
+
+    cell.answer()
+    assert {marker.action for marker in shown("objects")} == {messages.Marker.DELETE}  # nothing was ever seen
+    cell.good()
+    seen = shown("objects")
+    assert [marker.text for marker in shown("names")] == list(PLACES)
+    assert [marker.action for marker in seen] == [messages.Marker.ADD] * 3
+    at = seen[0].pose.position
+    assert np.linalg.norm(PLACES["peg"] - [at.x, at.y, at.z]) < 0.005
+    for _ in range(4):  # unseen for 0.4 s
+        cell.tick(lambda images: images.pop("right"))
+    hidden = shown("objects")
+    assert [marker.action for marker in hidden] == [messages.Marker.ADD] * 3
+    assert seen[0].color.g > hidden[0].color.g
+
+
 def test_padded_rows_and_other_colours_are_read(cell: Cell) -> None:
     def pad(messages: dict[str, Any]) -> None:
         for message in messages.values():
