@@ -160,11 +160,15 @@ def draw_moments(world: World, count: int, of_episode: int, rng: np.random.Gener
 
 
 def draw_scene(
-    scene: RandomScene, task: SimTask, moment: NDArray[np.float64], rng: np.random.Generator
+    scene: RandomScene,
+    task: SimTask,
+    moment: NDArray[np.float64],
+    rng: np.random.Generator,
+    scattered: float = SCATTERED_SHARE,
 ) -> tuple[list[View], Scenes]:
-    """Views of a moment in a new look, and the truth about it."""
+    """Views of a moment in a new look, and the truth about it; with this probability, loose things may be anywhere."""
     scene.data.qpos[:] = moment
-    if rng.random() < SCATTERED_SHARE:
+    if rng.random() < scattered:
         _scatter(scene, rng)
     views = scene.look(rng)
     sites = [scene.model.site(name).id for name in task.spec.objects]

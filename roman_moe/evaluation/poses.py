@@ -29,7 +29,7 @@ from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimator import PoseEstimator, find_estimator
 from roman_moe.perception.image_set import VISIBLE_PIXELS
 from roman_moe.sim.camera_poses import CameraPoses
-from roman_moe.sim.held_out import CONDITIONS, HeldOutScene
+from roman_moe.sim.held_out import CONDITIONS, SCATTERED, HeldOutScene
 from roman_moe.sim.pose_tally import PoseTally
 from roman_moe.sim.randomisation import View
 from roman_moe.sim.streams import episode_seed
@@ -189,7 +189,7 @@ def judge_part(part: ScenePart) -> tuple[dict[str, Judged], list[Case]]:
         rows = []
         for number, moment in enumerate(moments):
             scene.choose(condition, part.begin + number)
-            views, truth = draw_scene(scene, task, moment, rng)
+            views, truth = draw_scene(scene, task, moment, rng, scattered=float(condition == SCATTERED))
             estimator.cameras = {view.camera.name: scene.calibration(view.camera, rng) for view in views}
             found = estimator.detect(0, {view.camera.name: view.image for view in views})
             rows.append(judge(task.spec, found, truth.positions[0], truth.orientations[0], _seen(scene, views)))

@@ -27,6 +27,9 @@ UP = np.array([0.0, 0.0, 1.0])
 
 DISAGREEMENT = 30.0
 """Sum of squared residuals, in standard deviations, above which two views do not show the same thing."""
+DOUBT = 12.0
+"""Likewise, above which two views' rays count alone: what an image says of a height is a guess, as of a thing that
+somebody holds up, and rays that meet are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,8 @@ class Views:
 def fuse(cameras: Sequence[Camera], views: Views) -> tuple[Array, Array]:
     """Positions, (n, 3) [m], and their covariances, (n, 3, 3) [m^2], of objects that a camera sees; of others NaN.
 
-    Where views contradict each other, the one that is surest of its pixel is taken alone.
+    Where rays meet at another height than the views take the object to be at, the rays count alone. Where they do not
+    meet either, the view that is surest of its pixel is taken alone.
 
     Args:
         cameras: c of them, without distortion.
@@ -63,16 +67,25 @@ def fuse_and_compare(cameras: Sequence[Camera], views: Views) -> tuple[Array, Ar
     """As `fuse`, and of which objects the views contradict each other, (n,)."""
     weights = np.where(views.seen, views.pixel_sigmas**-2.0, 0.0)
     positions, covariances, residuals = _least_squares(cameras, views, weights)
-    torn = (residuals > DISAGREEMENT) & (views.seen.sum(axis=0) > 1)
+    torn = (residuals > DOUBT) & (views.seen.sum(axis=0) > 1)
     if torn.any():
+        rays = _least_squares(cameras, views, weights, by_heights=False)
+        meet = torn & (rays[2] <= DOUBT)
+        torn = (residuals > DISAGREEMENT) & torn & ~meet
         alone = _least_squares(cameras, views, np.where(weights == weights.max(axis=0), weights, 0.0))
-        positions[torn], covariances[torn] = alone[0][torn], alone[1][torn]
+        for which, (better, spread, _) in ((meet, rays), (torn, alone)):
+            positions[which], covariances[which] = better[which], spread[which]
     return positions, covariances, torn
 
 
-def _least_squares(cameras: Sequence[Camera], views: Views, weights: Array) -> tuple[Array, Array, Array]:
-    """Positions, covariances and sums of squared residuals, (n,), under weights of the pixels, (c, n)."""
-    height_weights = np.where(weights > 0.0, views.height_sigmas**-2.0, 0.0)
+def _least_squares(
+    cameras: Sequence[Camera], views: Views, weights: Array, by_heights: bool = True
+) -> tuple[Array, Array, Array]:
+    """Positions, covariances and sums of squared residuals, (n,), under weights of the pixels, (c, n).
+
+    Without heights, only those are right that two views show.
+    """
+    height_weights = np.where(weights > 0.0, views.height_sigmas**-2.0, 0.0) if by_heights else np.zeros(weights.shape)
     found = (weights > 0.0).any(axis=0)
     positions = _where_rays_end(cameras, views, weights)
     for _ in range(ITERATIONS):
@@ -86,7 +99,7 @@ def _least_squares(cameras: Sequence[Camera], views: Views, weights: Array) -> t
             information += np.einsum("n,nai,naj->nij", weight, slopes, slopes)
             gradient += np.einsum("n,nai,na->ni", weight, slopes, missed)
             residuals += weight * (missed**2).sum(axis=1)
-        information[~found] = np.eye(3)
+        information[~found if by_heights else (weights > 0.0).sum(axis=0) < 2] = np.eye(3)
         covariances = np.linalg.inv(information)
         positions = positions + np.einsum("nij,nj->ni", covariances, gradient)
     positions[~found] = covariances[~found] = np.nan

@@ -4,6 +4,8 @@
 - "unseen": lights, colours, textures, camera places and focal lengths farther from the scene's own than in training,
   and textures of other kinds; the calibration of one camera is off by 0.5 degrees and 5 mm.
 - "moved": cameras at their places in the scene, but one of them moved by 10 cm and turned by 10 degrees.
+- "scattered": looks as they are drawn for training, and loose things anywhere, in the air, too. Nothing but two views
+  says how high such a thing is. Under the other conditions things are where a task's episodes have them.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from roman_moe.sim.task import SimTask
 
 Array = NDArray[np.float64]
 
+SCATTERED = "scattered"
 CONDITIONS = {
     "held_out": Ranges(),
     "unseen": Ranges(
@@ -34,6 +37,7 @@ CONDITIONS = {
         shadow_share=0.7,
     ),
     "moved": Ranges(camera_shift=0.0, camera_turn=0.0, focal_share=0.0),
+    SCATTERED: Ranges(),
 }
 """How far looks differ from the scene's own, by condition."""
 

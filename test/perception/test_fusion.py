@@ -7,7 +7,7 @@ import pytest
 
 from roman_moe.core.rotation import from_matrix
 from roman_moe.perception.camera import Camera
-from roman_moe.perception.fusion import Views, fuse
+from roman_moe.perception.fusion import Views, fuse, fuse_and_compare
 
 PLACES = np.array([[0.45, 0.2, 0.02], [0.36, -0.15, -0.03], [0.6, 0.1, 0.1]])
 
@@ -52,6 +52,15 @@ def test_two_views_find_the_height_though_both_are_wrong_about_it():
     exact = views(height_sigma=0.05)
     positions, _ = fuse(CAMERAS, replace(exact, heights=exact.heights + 0.05))
     assert np.abs(positions - PLACES).max() < 0.001
+
+
+def test_rays_that_meet_are_believed_before_heights_that_are_sure_and_wrong():
+    exact = views(height_sigma=0.005)
+    heights = exact.heights + np.array([[0.1, 0.0, 0.0], [0.15, 0.0, 0.0]])
+    positions, covariances, torn = fuse_and_compare(CAMERAS, replace(exact, heights=heights))
+    assert positions == pytest.approx(PLACES, abs=1e-4)
+    assert not torn.any(), "the cameras agree"
+    assert np.trace(covariances[0]) > np.trace(covariances[1])
 
 
 def test_one_view_takes_its_height():

@@ -33,6 +33,7 @@ class _Exported(nn.Module):
         super().__init__()
         self.network, self.size = network, size
         self.pixel_factor, self.height_factor = errors.pixel_factor, errors.height_factor
+        self.threshold = errors.threshold
 
     def forward(self, images: Tensor, rays: Tensor, positions: Tensor) -> tuple[Tensor, ...]:
         geometry = geometry_of(rays, positions, self.size)
@@ -42,7 +43,7 @@ class _Exported(nn.Module):
             self.pixel_factor * answers.log_pixel_sigmas.exp(),
             answers.heights,
             self.height_factor * CENTIMETRE * answers.log_height_sigmas.exp(),
-            answers.confidences.sigmoid(),
+            (answers.confidences - self.threshold).sigmoid(),
             answers.turns,
         )
 

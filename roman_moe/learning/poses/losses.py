@@ -15,7 +15,9 @@ HEAT_SIGMA = 1.0
 NEAR = 4.0 * STRIDE
 """Distance within which a pixel is drawn to its true place [pixels]."""
 CENTIMETRE = 0.01  # [m]
-WEIGHTS = {"heat": 1.0, "pixel": 0.5, "pixel_sigma": 0.2, "height": 0.5, "turn": 1.0, "visible": 1.0}
+FOCUS, FORGIVENESS = 2.0, 4.0
+"""Exponents of the focal loss: of what is easy, and of cells near the object."""
+WEIGHTS = {"heat": 1.0, "pixel": 0.5, "pixel_sigma": 0.2, "height": 0.5, "turn": 1.0, "presence": 0.5}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def losses(answers: Answers, labels: Labels) -> dict[str, Tensor]:
         "pixel_sigma": _mean(student + 2.0 * answers.log_pixel_sigmas, visible),
         "height": _mean(laplace + 0.1 * raised.abs(), visible),
         "turn": _mean(turn, visible),
-        "visible": functional.binary_cross_entropy_with_logits(answers.confidences, visible),
+        "presence": _presence(answers, labels),
     }
 
 
@@ -65,13 +67,36 @@ def total(parts: dict[str, Tensor]) -> Tensor:
     return torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
 
 
+def _presence(answers: Answers, labels: Labels) -> Tensor:
+    """Focal loss of CenterNet (Zhou et al. 2019, equation 1), per visible object. What is hidden is nowhere.
+
+    A cell counts the less, the nearer it is to the one that shows the object.
+    """
+    near = _near(answers, labels) * labels.visible[..., None]
+    shown = (near > 0.0) & (near == near.amax(2, keepdim=True))
+    logits = answers.presence.flatten(2)
+    share = logits.sigmoid()
+    missed = -((1.0 - share) ** FOCUS) * functional.logsigmoid(logits)
+    claimed = -((1.0 - near) ** FORGIVENESS) * share**FOCUS * functional.logsigmoid(-logits)
+    return torch.where(shown, missed, claimed).sum() / labels.visible.sum().clamp(min=1.0)
+
+
 def _target(answers: Answers, labels: Labels) -> Tensor:
-    """Gaussian about the true place, over all cells, (b, n, h w)."""
+    """Gaussian about the true place, over all cells, which sums to 1, (b, n, h w)."""
+    return functional.softmax(_log_near(answers, labels), 2)
+
+
+def _near(answers: Answers, labels: Labels) -> Tensor:
+    """Likewise, which is 1 at the true place."""
+    return _log_near(answers, labels).exp()
+
+
+def _log_near(answers: Answers, labels: Labels) -> Tensor:
     height, width = answers.logits.shape[2:]
     x, y = ((labels.pixels - 0.5 * (STRIDE - 1)) / STRIDE).unbind(-1)
     along_x = -(torch.arange(width) - x[..., None]).square() / (2.0 * HEAT_SIGMA**2)
     along_y = -(torch.arange(height) - y[..., None]).square() / (2.0 * HEAT_SIGMA**2)
-    return functional.softmax((along_y[..., None] + along_x[..., None, :]).flatten(2), 2)
+    return (along_y[..., None] + along_x[..., None, :]).flatten(2)
 
 
 def _mean(values: Tensor, visible: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ WINDOW = 3
 """Cells on each side of the highest one over which a pixel is averaged."""
 HEIGHT_UNIT = 0.1  # [m] of a height of 1
 LOG_SIGMAS = (-3.0, 5.0)
+NEVER = -1e4
+"""Logit of a cell that does not count."""
 GEOMETRY = 3
 """Channels of `geometry_of`."""
 FLATTEST = 0.05  # slope of a ray that is taken to meet the table
@@ -38,7 +40,8 @@ class Answers:
         log_pixel_sigmas: logarithm of the standard deviation along each axis, (b, n) [pixels].
         heights: z in the base frame, (b, n) [m].
         log_height_sigmas: (b, n) [0.01 m].
-        confidences: logits of being visible, (b, n).
+        presence: logits of each cell's being the one that shows the object, (b, n, h, w).
+        confidences: the highest of them near the highest cell of the heat map, (b, n).
         turns: cosine and sine of the object's yaw from the azimuth of its ray, times its symmetry, (b, n, 2).
     """
 
@@ -47,6 +50,7 @@ class Answers:
     log_pixel_sigmas: Tensor
     heights: Tensor
     log_height_sigmas: Tensor
+    presence: Tensor
     confidences: Tensor
     turns: Tensor
 
@@ -59,7 +63,8 @@ class PoseNetwork(nn.Module):
         widths: channels at half, a quarter, an eighth and a sixteenth of the size.
     """
 
-    PARTS = 6  # height, two sigmas, confidence, cosine, sine
+    PARTS = 5  # height, two sigmas, cosine, sine
+    RARE = -4.6  # logit that cells begin with: one in a hundred shows the object
 
     def __init__(self, objects: int, widths: Sequence[int]) -> None:
         super().__init__()
@@ -73,6 +78,9 @@ class PoseNetwork(nn.Module):
         self.widen, self.skip = (_layer(size, quarter + 8, size=1) for size in (eighth, seen))
         self.fine = nn.Sequential(_layer(quarter + 8, quarter + 16), _layer(quarter + 16, quarter + 16))
         self.heat = nn.Conv2d(quarter + 16, objects, 1)
+        self.presence = nn.Conv2d(quarter + 16, objects, 1)
+        assert self.presence.bias is not None
+        nn.init.constant_(self.presence.bias, self.RARE)
         self.rest = nn.Conv2d(eighth, objects * self.PARTS, 1)
 
     def forward(self, images: Tensor, geometry: Tensor) -> Answers:
@@ -80,8 +88,10 @@ class PoseNetwork(nn.Module):
         quarter = torch.cat([self.stem((images - IMAGE_MIDDLE) * IMAGE_SCALE), geometry], 1)
         eighth = self.down(quarter)
         wide = self.up(torch.cat([eighth, _doubled(self.bottom(eighth))], 1))
-        logits = self.heat(self.fine(_doubled(self.widen(wide)) + self.skip(quarter)))
-        share = _peak(logits)
+        fine = self.fine(_doubled(self.widen(wide)) + self.skip(quarter))
+        logits, presence = self.heat(fine), self.presence(fine)
+        near = _near_peak(logits)
+        share = functional.softmax(logits.masked_fill(~near, NEVER).flatten(2), 2).view_as(logits)
         pixels = torch.stack([_mean(share, axis) for axis in (3, 2)], -1) * STRIDE + 0.5 * (STRIDE - 1)
         pooled = functional.avg_pool2d(share, 2) * 4.0
         parts = self.rest(wide).unflatten(1, (self.objects, self.PARTS))
@@ -92,8 +102,9 @@ class PoseNetwork(nn.Module):
             log_pixel_sigmas=rest[..., 1].clamp(*LOG_SIGMAS),
             heights=rest[..., 0] * HEIGHT_UNIT,
             log_height_sigmas=rest[..., 2].clamp(*LOG_SIGMAS),
-            confidences=rest[..., 3],
-            turns=rest[..., 4:6],
+            presence=presence,
+            confidences=presence.masked_fill(~near, NEVER).flatten(2).amax(2),
+            turns=rest[..., 3:5],
         )
 
 
@@ -134,14 +145,13 @@ def _doubled(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def _peak(logits: Tensor) -> Tensor:
-    """Shares of the cells around the highest one, which sum to 1, (b, n, h, w); of the others 0."""
+def _near_peak(logits: Tensor) -> Tensor:
+    """Which cells are around the highest one, (b, n, h, w)."""
     width = logits.shape[3]
     highest = logits.flatten(2).argmax(2)[..., None, None]
     row, column = torch.div(highest, width, rounding_mode="floor"), highest % width
     rows, columns = torch.arange(logits.shape[2])[:, None], torch.arange(width)
-    near = ((rows - row).abs() <= WINDOW) & ((columns - column).abs() <= WINDOW)
-    return functional.softmax(logits.masked_fill(~near, -1e4).flatten(2), 2).view_as(logits)
+    return ((rows - row).abs() <= WINDOW) & ((columns - column).abs() <= WINDOW)
 
 
 def _mean(share: Tensor, axis: int) -> Tensor:

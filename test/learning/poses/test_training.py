@@ -91,7 +91,7 @@ def test_two_processes_train_one_network(trained: PosesRun, tmp_path: Path):
     rows = json.loads((run.folder / "curve.json").read_text())
     assert [row["step"] for row in rows] == [2, 4]
     alone = json.loads((trained.folder / "curve.json").read_text())
-    assert rows[-1]["visible"] == pytest.approx(alone[-1]["visible"], rel=0.3)  # batches are the same, sums are not
+    assert rows[-1]["presence"] == pytest.approx(alone[-1]["presence"], rel=0.3)  # batches are the same, sums are not
     assert sorted(path.name for path in run.folder.iterdir()) == [CHECKPOINT, "curve.json", "recipe.yaml", "run.json"]
 
 
