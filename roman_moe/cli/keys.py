@@ -17,8 +17,8 @@ from roman_moe.core.signals import SIGNALS
 if TYPE_CHECKING:
     from roman_moe.nodes.bringup.bringup import Graph
 
-STOP, REARM = " ", "r"
-HINT = "space stops the arm (software, no safety-rated emergency stop), r re-arms it"
+STOP, REARM = " ", "R"
+HINT = "space stops the arm (software, no safety-rated emergency stop), R re-arms it"
 
 
 class Keys:
@@ -88,16 +88,20 @@ class Keys:
         except OSError:  # likewise
             return ""
 
-    def obey(self, graph: Graph) -> str:
-        """Stop or re-arm a graph's arm if that key was pressed; the other keys."""
+    def obey(self, graph: Graph, rearm: str = REARM + "r") -> str:
+        """Stop or re-arm a graph's arm if that key was pressed; the other keys.
+
+        Args:
+            rearm: keys that re-arm it.
+        """
         from roman_moe.nodes.bringup.operator import COMMANDERS
 
         pressed = self.pressed()
         for key in pressed:
-            if key in (STOP, REARM):
+            if key in STOP + rearm:
                 for node in set(COMMANDERS) & set(graph.names):
                     graph.trigger(node, "stop" if key == STOP else "rearm")
-        return pressed.replace(STOP, "").replace(REARM, "")
+        return "".join(key for key in pressed if key not in STOP + rearm)
 
 
 def _foreground() -> bool:

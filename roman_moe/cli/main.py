@@ -36,6 +36,7 @@ VERBS = (
     "stop",
     "lifecycle",
     "tasks",
+    "teleop",
     "record",
     "evaluate",
     "collect",

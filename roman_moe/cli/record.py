@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from roman_moe.cli.episodes import Episodes
-from roman_moe.cli.keys import HINT, Keys
+from roman_moe.cli.keys import HINT, REARM, Keys
 from roman_moe.cli.options import Folder, Number, OptionalFile, check_choice
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.reach import Reach
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from roman_moe.report.live import LiveView
 
 RECORDER = "demo_recorder"
-NEXT, DISCARD, QUIT = "n", "d", "q"
-KEYS_HINT = f"{NEXT} starts an episode, and keeps it; {DISCARD} discards it; {QUIT} ends; {HINT}"
+NEXT, AGAIN, QUIT = "n", "r", "q"
+KEYS_HINT = f"{NEXT} starts an episode, and keeps it; {AGAIN} discards it, to record it again; {QUIT} ends; {HINT}"
 NO_KEYS_HINT = "services start, stop and discard of node demo_recorder record episodes"
 
 
@@ -104,6 +104,7 @@ class Record(Reach):
             "limits": str(self.limits or ""),
             "topics": str(self.topics or ""),
             "noise_bound": 0.0,
+            "policy": False,
             "teach": self.skill,
             "demos": str(self.out.resolve()),
         }
@@ -117,7 +118,7 @@ class Record(Reach):
             with running_graph(
                 specs,
                 private=False,
-                on_spin=lambda graph: pressed.extend(keys.obey(graph)),
+                on_spin=lambda graph: pressed.extend(keys.obey(graph, REARM)),
                 ros_arguments=(*self.ros_arguments, *QUIET),
             ) as graph:
                 view.say(KEYS_HINT if keys.there else NO_KEYS_HINT)
@@ -134,7 +135,7 @@ def _act(graph: Graph, key: str) -> None:
     """What a key does to the open episode."""
     if key == NEXT:
         graph.trigger(RECORDER, "stop" if _fact(graph, "recording") else "start")
-    elif key == DISCARD:
+    elif key == AGAIN:
         graph.trigger(RECORDER, "discard")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -127,7 +127,23 @@ class Run(Reach):
         from roman_moe.nodes.bringup.graph import load_description, resolve
 
         spec = load_manifest(self.controller).task
-        arguments = {
+        specs = resolve(load_description(), self._arguments())
+        console = Console()
+        silent = ", read only" if self.read_only else ""
+        show_controller(console, self.controller)
+        title = f"On {ARMS[self.arm]}{silent}"
+        view = LiveView(console, title, spec)
+        episodes = Episodes(view, title)
+        try:
+            with view:
+                self._run(specs, view, episodes)
+        finally:
+            view.say(episodes.summary())
+        return 0
+
+    def _arguments(self) -> dict[str, Any]:
+        """Of the graph's description."""
+        return {
             "controller": str(self.controller),
             "arm": self.arm,
             "arm_config": str(self.config or ""),
@@ -147,19 +163,6 @@ class Run(Reach):
             "disturbed": self.disturb,
             "viewer": self.viewer,
         }
-        specs = resolve(load_description(), arguments)
-        console = Console()
-        silent = ", read only" if self.read_only else ""
-        show_controller(console, self.controller)
-        title = f"On {ARMS[self.arm]}{silent}"
-        view = LiveView(console, title, spec)
-        episodes = Episodes(view, title)
-        try:
-            with view:
-                self._run(specs, view, episodes)
-        finally:
-            view.say(episodes.summary())
-        return 0
 
     def _run(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> None:
         """Run the graph and show it until a signal comes."""

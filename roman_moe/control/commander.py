@@ -7,6 +7,7 @@ the last bit. Nothing that is wrong with a tick raises: the guard brings the arm
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +88,7 @@ class Commander:
         share: NDArray[np.float64] | None = None,
         missing: bool = False,
         finite: bool | None = None,
+        ease: Callable[[int, NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> Decision:
         """Decide a tick.
 
@@ -96,6 +98,7 @@ class Commander:
             actions: of the experts, (n, a); a row that is not finite or out of range is an expert without an answer.
             missing: whether an expert without an answer has not answered at all, and not only declined to.
             finite: what `scene.is_finite()` said, if it was asked already.
+            ease: makes of a scene's stamp [ns] and the mixture's action, (a,), the one that is used.
             share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
         """
         if not self._begun:
@@ -108,12 +111,30 @@ class Commander:
             return self._halt_without_weights(scene, weights)
         try:
             action, used, status = _mixture(weights, actions, share)
+            if ease is not None:
+                action = ease(scene.stamp_ns, action)
             command = to_command(self._spec, scene.stamp_ns, action, self.guard.gripper_opening)
         except ValueError as error:
             if missing:
                 return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
             return self._halt_without_answer(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
         return Decision(action, self.guard.allow(command, scene.hand_position, status), used)
+
+    def drive(self, scene: SceneState, action: NDArray[np.float64] | None) -> Decision:
+        """Decide a tick in which an operator drives.
+
+        Args:
+            scene: that it answers; its objects do not matter.
+            action: of the operator, (a,); None if there is none.
+        """
+        if not self._begun:
+            self.begin(scene)
+        if not scene.is_finite():
+            return self._halt(scene, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
+        if action is None:
+            return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, "no answer from the operator")
+        command = to_command(self._spec, scene.stamp_ns, action, self.guard.gripper_opening)
+        return Decision(action, self.guard.allow(command, scene.hand_position))
 
     def _halt_without_weights(self, scene: SceneState, weights: NDArray[np.float64]) -> Decision:
         """What the gate has given are no weights."""

@@ -38,6 +38,34 @@ class Loaded(Generic[N]):
     sha256: str
 
 
+class Ease:
+    """Takes a difference away from answers, all of it at first and less and less over a ramp.
+
+    Args:
+        ramp: how long that takes [s].
+    """
+
+    def __init__(self, ramp: float) -> None:
+        self._ramp_ns = max(1, round(ramp * NANOSECONDS))
+        self._seam_ns = 0
+        self._difference: NDArray[np.float64] | None = None
+
+    def begin(self, stamp_ns: int, difference: NDArray[np.float64]) -> None:
+        """From a scene on [ns]; `difference` is how far the answer before was from the one that follows it."""
+        self._seam_ns = stamp_ns
+        self._difference = difference if np.isfinite(difference).all() and difference.any() else None
+
+    def __call__(self, stamp_ns: int, answer: NDArray[np.float64], bound: Bound) -> NDArray[np.float64]:
+        """An answer to a scene [ns], eased; itself once the ramp is over."""
+        if self._difference is None:
+            return answer
+        done = (stamp_ns - self._seam_ns) / self._ramp_ns
+        if not 0.0 <= done < 1.0:  # over, or another episode
+            self._difference = None
+            return answer
+        return bound(answer + (1.0 - done) * self._difference)
+
+
 class Slot(Generic[N]):
     """Holds the network that runs, and the one that is to run next.
 
@@ -62,9 +90,7 @@ class Slot(Generic[N]):
         self._next: Loaded[N] | None = None
         self._lock = threading.Lock()
         self._stamp_ns = -1  # of the last scene
-        self._ramp_ns = max(1, round(ramp * NANOSECONDS))
-        self._seam_ns = 0
-        self._difference: NDArray[np.float64] | None = None
+        self._ease = Ease(ramp)
 
     def replace(self, network: Loaded[N]) -> None:
         """Let this one answer from the next scene on; one that still waits for its first scene is forgotten."""
@@ -85,11 +111,9 @@ class Slot(Generic[N]):
             return self._eased(stamp_ns, ask(self.running.network))
         before = self._eased(stamp_ns, ask(self.running.network))
         after = ask(new.network)
-        difference = before - after
         self.running = new
         self.swaps += 1
-        self._seam_ns = stamp_ns
-        self._difference = difference if np.isfinite(difference).all() and difference.any() else None
+        self._ease.begin(stamp_ns, before - after)
         return self._eased(stamp_ns, after)
 
     def _take_next(self) -> Loaded[N] | None:
@@ -98,13 +122,7 @@ class Slot(Generic[N]):
         return new
 
     def _eased(self, stamp_ns: int, answer: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self._difference is None:
-            return answer
-        done = (stamp_ns - self._seam_ns) / self._ramp_ns
-        if not 0.0 <= done < 1.0:  # over, or another episode
-            self._difference = None
-            return answer
-        return self._bound(answer + (1.0 - done) * self._difference)
+        return self._ease(stamp_ns, answer, self._bound)
 
 
 def as_action(answer: NDArray[np.float64]) -> NDArray[np.float64]:

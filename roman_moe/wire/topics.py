@@ -18,7 +18,9 @@ SEEN_POSES = "estimator/poses"  # estimator -> RViz, Foxglove: valid objects
 SEEN_MARKERS = "estimator/markers"  # likewise, with their names
 SCENE = "scene"  # observer -> gate, experts, blender, recorder
 GATE_WEIGHTS = "gate/weights"  # gate -> blender
-TWIST_COMMAND = "delta_twist_cmds"  # blender or teleop -> arm
+OPERATOR_ACTION = "operator/action"  # teleop -> blender, recorder: who drives, as an expert's action; NaN hands back
+OPERATOR_WEIGHTS = "operator/weights"  # likewise, in the gate's place
+TWIST_COMMAND = "delta_twist_cmds"  # blender -> arm
 GRIPPER_COMMAND = "gripper_cmd"  # likewise
 TICK = "blender/tick"  # blender -> bring-up, recorder, console: what each tick used
 STOPPED = "blender/stopped"  # blender -> lab, mock: its software stop
@@ -37,6 +39,8 @@ MESSAGE_TYPES = {
     SEEN_MARKERS: "visualization_msgs/msg/MarkerArray",
     SCENE: MULTI_DOF,
     GATE_WEIGHTS: JOINT_STATE,
+    OPERATOR_ACTION: JOINT_STATE,
+    OPERATOR_WEIGHTS: JOINT_STATE,
     TWIST_COMMAND: TWIST_STAMPED,
     GRIPPER_COMMAND: JOINT_STATE,
     TICK: JOINT_STATE,

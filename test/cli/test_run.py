@@ -76,6 +76,7 @@ class FakeMonitor:
         self.tick: Any = None
         self.standings: list[Any] = []
         self.news: list[str] = []
+        self.statuses: dict[str, Any] = {}
         self.stopped = False
         self.complaints: list[str] = []
 
@@ -158,7 +159,7 @@ def test_a_stop_and_silence_are_seen() -> None:
     fake.complaints = ["blender: no weights", "lab: held"]
     assert note_of(fake, 7.0) == "no tick for 7 s; blender: no weights"
     fake.stopped = True
-    assert note_of(fake, 7.0).startswith("stopped: r or roman-moe stop --rearm")
+    assert note_of(fake, 7.0).startswith("stopped: R or roman-moe stop --rearm")
 
 
 def test_the_summary_tells_solved_failed_and_stopped_episodes_apart() -> None:

@@ -137,7 +137,7 @@ def test_every_argument_is_used_and_described() -> None:
 
 
 def test_with_something_to_teach_an_operator_answers_and_no_network_runs() -> None:
-    arguments = {"controller": "", "task": "roman", "teach": SKILLS[0], "arm": "mock", "demos": "here"}
+    arguments = {"controller": "", "task": "roman", "policy": False, "teach": SKILLS[0], "arm": "mock", "demos": "here"}
     specs = {spec.name: spec for spec in resolve(load_description(), arguments)}
     assert list(specs) == ["pose_source", "observer", "blender", "demo_recorder", "mock_arm"]
     assert specs["demo_recorder"].parameters["teach"] == SKILLS[0]

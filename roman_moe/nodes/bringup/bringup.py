@@ -55,6 +55,7 @@ NODE_CLASSES = {
     "expert": "ExpertNode",
     "blender": "Blender",
     "demo_recorder": "DemoRecorder",
+    "teleop": "Teleop",
     "object_pose_estimator": "ObjectPoseEstimator",
 }
 """Class of each executable of the graph."""

@@ -21,7 +21,7 @@ from roman_moe.core.tasks import load_spec, task_folder
 EXECUTABLES: Mapping[str, str] = {
     **dict.fromkeys(("lab_node", "mock_arm", "arm_bridge", "pose_source"), "arms"),
     **dict.fromkeys(("observer", "manipulation_network", "expert", "blender"), "control"),
-    "demo_recorder": "teleop",
+    **dict.fromkeys(("demo_recorder", "teleop"), "teleop"),
     "object_pose_estimator": "perception",
 }
 """Executables of the graph, and the package of `roman_moe.nodes` in which each has a module of its name."""

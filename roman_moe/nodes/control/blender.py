@@ -3,6 +3,8 @@
 A tick is complete when the weights of its gate tick and the answers of all experts with a weight are there. In lockstep
 it waits for that; otherwise it decides at the deadline with what it has, or brings the arm to rest. It sends nothing
 before the first complete tick of its life: a graph that was never whole does not move an arm.
+
+An operator may answer a scene in the policy's place, with an action or with weights (`control.operator`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from std_msgs.msg import Bool
 from roman_moe.control.commander import Commander
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import load_limits
+from roman_moe.control.operator import Operator
 from roman_moe.control.swap import Mask
 from roman_moe.core.action import ACTION_BOUND, Command, hold
 from roman_moe.core.errors import ConfigError
@@ -33,6 +36,8 @@ from roman_moe.nodes.base.topics import (
     GATE_WEIGHTS,
     GRIPPER,
     GRIPPER_COMMAND,
+    OPERATOR_ACTION,
+    OPERATOR_WEIGHTS,
     SCENE,
     TICK,
     TWIST,
@@ -50,6 +55,9 @@ from roman_moe.nodes.control.pending import Pending
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
 TAKEN_OUT = "taken_out"
+DRIVER = "driver"
+"""Who drives: `POLICY` or `OPERATOR`."""
+POLICY, OPERATOR = "policy", "operator"
 
 LED, FAINT = 0.5, 0.05
 """Weight of those that are taken out at which the arm rests for them, and below which one of them is not named."""
@@ -68,7 +76,7 @@ class BlenderParameters(TaskParameters):
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
     taken_out: tuple[str, ...] = parameter("skills whose experts do not count", (), fixed=False)
     stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
-    ramp: float = parameter("in which an expert is taken out or put back [s]", 0.5, (0.0, 10.0))
+    ramp: float = parameter("for an expert that is taken out or put back, or a hand-back [s]", 0.5, (0.0, 10.0))
 
 
 class Blender(RomanNode):
@@ -120,6 +128,7 @@ class Blender(RomanNode):
         """Begin without any scene, the arm at rest; refused while another node commands it."""
         self._open = False  # whether its command is still to be decided
         self._armed = False
+        self._operator = Operator(self._settings.ramp)
         self._begin_episode()
         self._publish_gripper = self.advertise_numbers(GRIPPER_COMMAND, GRIPPER)
         self._publish_twist = self.advertise_numbers(TWIST_COMMAND, TWIST)
@@ -131,13 +140,17 @@ class Blender(RomanNode):
         self._braking = self.timer(1.0 / self._rates.control_rate, self._on_silence, of_arm=True)
         self._braking.cancel()
         self._twice: list[str] = []
-        self._sources = (SCENE, GATE_WEIGHTS, *map(expert_action, self._skills))
+        operators = OPERATOR_ACTION, OPERATOR_WEIGHTS
+        self._sources = (SCENE, GATE_WEIGHTS, *map(expert_action, self._skills), *operators)
         self.listen_for_ended()
         self.timer(LOOK_PERIOD, self._find_conflicts)
         self.listen(SCENE, observations(self._spec), self._on_scene, serialized=True)
         self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
             self.listen_numbers(expert_action(skill), action_of(self._spec), partial(self._on_action, i))
+        self.listen_numbers(OPERATOR_ACTION, action_of(self._spec), partial(self._on_operator, False))
+        self.listen_numbers(OPERATOR_WEIGHTS, weights_of(self._skills), partial(self._on_operator, True))
+        self.diagnostics.fact({DRIVER: POLICY})
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def deactivate(self) -> None:
@@ -151,6 +164,7 @@ class Blender(RomanNode):
 
     def _begin_episode(self) -> None:
         self._pending.clear()
+        self._operator.clear()
         self._commander.reset()
 
     def _set_stopped(self, stopped: bool) -> None:
@@ -219,6 +233,7 @@ class Blender(RomanNode):
             self._commander.reset()  # what has come for this scene before it is not to be forgotten
         self._scene, self._open = seen.scene, True
         self._pending.begin(stamp)
+        self._operator.begin(stamp)
         self._share, self._needed = self._mask.share(stamp), self._mask.counting
         if not self._settings.lockstep:
             self._deadline.reset()
@@ -250,6 +265,17 @@ class Blender(RomanNode):
         if not self._pending.add_action(stamp, expert, action):
             who = self._skills[expert]
             self.diagnostics.count(CONFLICTS, f"different actions of {who} for {stamp} ns: is there a second expert?")
+            return
+        self._decide_if_complete()
+
+    def _on_operator(self, weights: bool, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        stamp, answer = stamped
+        if not ((np.abs(answer) <= ACTION_BOUND).all() or np.isnan(answer).all()):
+            wrong = f"operator's answer {answer.tolist()} for {stamp} ns: expected -1 to 1, or NaN to hand back"
+            self.diagnostics.count(NOT_FINITE, wrong)
+            return
+        if not self._operator.add(stamp, answer, weights):
+            self.diagnostics.count(CONFLICTS, f"different answers of the operator for {stamp} ns: is there a second?")
             return
         self._decide_if_complete()
 
@@ -288,7 +314,11 @@ class Blender(RomanNode):
 
     def _missing(self) -> list[str]:
         """Who has not answered the present scene."""
-        experts = self._pending.missing(self._needed)
+        stamp, operator = self._pending.stamp, self._operator
+        weights = operator.weights(stamp)
+        if operator.drives_at(stamp) and weights is None:
+            return [OPERATOR] if operator.action(stamp) is None else []
+        experts = self._pending.missing(self._needed, weights)
         return ["manipulation_network"] if experts is None else [f"expert_{self._skills[i]}" for i in experts]
 
     def _find_conflicts(self) -> None:
@@ -315,8 +345,18 @@ class Blender(RomanNode):
             self._rest_between_two()
             return
         missing = self._missing()
-        weights, actions = self._pending.present_weights(), self._pending.present_actions()
-        decision = self._commander.decide(self._scene, weights, actions, self._share, bool(missing))
+        weights = self._operator.weights(self._pending.stamp)
+        driven = self._operator.drives_at(self._pending.stamp)
+        if driven and weights is None:
+            decision = self._commander.drive(self._scene, self._operator.action(self._pending.stamp))
+        else:
+            ease = None if driven else self._operator.eased
+            weights = self._pending.present_weights() if weights is None else weights
+            actions = self._pending.present_actions()
+            decision = self._commander.decide(self._scene, weights, actions, self._share, bool(missing), ease=ease)
+        if driven and not decision.fault:
+            self._operator.drove(decision.action)
+        self.diagnostics.fact({DRIVER: OPERATOR if driven else POLICY})
         out = self._out(weights)
         why = f"{', '.join(out)} is taken out" if out else decision.fault
         fault = f"held the arm: {why}" if decision.fault else "blended the others" if missing else ""

@@ -81,9 +81,14 @@ class Pending:
             actions[expert] = action
         return actions
 
-    def missing(self, needed: Sequence[bool]) -> list[int] | None:
-        """Experts with a weight that are needed and have not answered the present scene; None if the gate has not."""
-        weights = self.present_weights()
+    def missing(self, needed: Sequence[bool], given: NDArray[np.float64] | None = None) -> list[int] | None:
+        """Experts with a weight that are needed and have not answered the present scene; None if the gate has not.
+
+        Args:
+            needed: of each expert, whether it counts.
+            given: weights in the gate's place, (n,); the gate's if None.
+        """
+        weights = self.present_weights() if given is None else given
         if weights is None:
             return None
         actions = self.actions.get(self.stamp, {})

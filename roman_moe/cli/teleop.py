@@ -1,0 +1,93 @@
+"""`roman-moe teleop`: drives an arm by hand, through the guard, and takes over from a policy that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from roman_moe.cli.episodes import Episodes
+from roman_moe.cli.keys import Keys
+from roman_moe.cli.options import SILENT, Flag
+from roman_moe.cli.ros_args import QUIET
+from roman_moe.cli.run import REDRAW, Run, check_choice
+from roman_moe.core.errors import ConfigError
+from roman_moe.report.live import LiveView
+from roman_moe.teleop.device import Act, Device
+from roman_moe.teleop.keyboard import Keyboard
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.bringup.graph import NodeSpec
+
+KEYBOARD = "keyboard"
+DEVICES: Mapping[str, str] = {
+    KEYBOARD: "of this terminal",
+    "gamepad": "of /dev/input/js*",
+    "spacemouse": "of /dev/hidraw*",
+}
+
+
+@dataclass(frozen=True)
+class Teleop(Run):
+    """Drive an arm by hand, through the guard; take over from a policy, and hand back."""
+
+    device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse}")] = KEYBOARD
+    """What drives: keyboard, of this terminal; gamepad; or spacemouse."""
+
+    device_file: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    """Its file, such as /dev/input/js1; the first one if not given."""
+
+    alone: Flag = False
+    """Run no policy: the operator drives from the beginning."""
+
+    join: Flag = False
+    """Join a graph that runs already, as `roman-moe run` brings it up."""
+
+    def main(self) -> int:
+        """Runs until Ctrl-C, which is exit code 130, or until the operator quits, which is 0."""
+        check_choice("--device", self.device, DEVICES)
+        if self.device_file and self.device == KEYBOARD:
+            raise ConfigError("--device-file is for --device gamepad or spacemouse: the keyboard is this terminal's")
+        if self.alone and self.join:
+            raise ConfigError("--alone, --join: expected one of them: the graph that runs has its policy, or none")
+        return super().main()
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**super()._arguments(), "policy": not self.alone}
+
+    def _run(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> None:
+        from roman_moe.nodes.bringup.bringup import running_graph
+        from roman_moe.nodes.teleop.teleop import Teleop as TeleopNode
+
+        with Keys() as keys:
+            device = self._open(keys)
+            acts: list[Act] = []
+            given = {"controller": str(self.controller.resolve()), "drives": self.alone}
+            with running_graph(
+                () if self.join else specs,
+                separate=self.separate,
+                private=False,
+                respawn=self.separate,
+                ros_arguments=(*self.ros_arguments, *QUIET),
+            ) as graph:
+                graph.add(
+                    lambda context: TeleopNode(
+                        device=device, on_act=acts.append, context=context, parameters=given, remaps=specs[0].remaps
+                    )
+                )
+                view.say(device.help)
+                view.say("software stop, no safety-rated emergency stop; q or Ctrl-C ends it")
+                while Act.QUIT not in acts:
+                    graph.spin_until(lambda: Act.QUIT in acts, REDRAW)
+                    episodes.show(graph)
+
+    def _open(self, keys: Keys) -> Device:
+        if self.device == KEYBOARD:
+            if not keys.there:
+                raise ConfigError("--device keyboard: standard input is no terminal: expected one, or --device gamepad")
+            return Keyboard(keys.pressed)
+        from roman_moe.nodes.teleop.teleop import open_device
+
+        return open_device(self.device, self.device_file)

@@ -1,0 +1,160 @@
+"""Teleop: an operator's device drives the arm, through the blender as any answer does.
+
+While the operator drives, the node answers each scene: with an action or, where the operator teaches the gate, with
+weights. Handing back is one answer of NaN. Stop and re-arm go to the blender's services at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rclpy.client import Client
+from std_srvs.srv import Trigger
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
+from roman_moe.nodes.base.node import RomanNode
+from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.process import leave, run_node
+from roman_moe.nodes.base.topics import OPERATOR_ACTION, OPERATOR_WEIGHTS, SCENE, TICK, action_of, weights_of
+from roman_moe.nodes.control.observation import Observation, observations
+from roman_moe.teleop.device import Act, Device, Wish
+from roman_moe.teleop.gamepad import Gamepad
+from roman_moe.teleop.spacemouse import SpaceMouse, find_space_mouse
+from roman_moe.teleop.steering import Steering
+from roman_moe.wire.codec import BlenderTick, decode_tick
+
+PERIOD = 0.01  # [s] between two looks at the device
+FIRST_GAMEPAD = "/dev/input/js0"
+DRIVES = "drives"
+"""Fact: whether the operator drives."""
+ASKED = {Act.STOP: "stop", Act.REARM: "rearm"}
+"""What the blender is asked to do."""
+
+
+def open_device(name: str, file: str) -> Device:
+    """An input device by its name.
+
+    Raises:
+        DeviceError: if it cannot be used.
+        ConfigError: if there is none of that name.
+    """
+    if name == "gamepad":
+        return Gamepad(Path(file or FIRST_GAMEPAD))
+    if name == "spacemouse":
+        return SpaceMouse(Path(file) if file else find_space_mouse())
+    raise ConfigError(f"device {name!r}: expected gamepad or spacemouse; a keyboard needs `roman-moe teleop`")
+
+
+@dataclass(frozen=True)
+class TeleopParameters(TaskParameters):
+    """Parameters of teleop."""
+
+    device: str = parameter("gamepad or spacemouse", "gamepad")
+    device_file: str = parameter("its file, such as /dev/input/js1; the first one if empty", "")
+    drives: bool = parameter("whether the operator drives from the beginning", False)
+    gate: bool = parameter("whether the operator gives weights, by the keys 1 to 9, and not actions", False)
+
+
+class Teleop(RomanNode):
+    """Turns a device's motions into `operator/action` or `operator/weights`.
+
+    Args:
+        device: that is open already; the one that the parameters name if None.
+        on_act: called with each act that is not the arm's own, such as `Act.NEXT`.
+    """
+
+    NAME = "teleop"
+    PARAMETERS = TeleopParameters
+
+    def __init__(
+        self,
+        name: str | None = None,
+        device: Device | None = None,
+        on_act: Callable[[Act], object] = lambda act: None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name, **options)
+        self._settings = declare(self, TeleopParameters)
+        self._given, self._on_act = device, on_act
+        self._blender: dict[Act, Client[Any, Any]] = {
+            act: self.create_client(Trigger, f"blender/{service}") for act, service in ASKED.items()
+        }
+
+    def configure(self) -> None:
+        """Open the device."""
+        settings = self._settings
+        self._spec = settings.spec()
+        self._steering = Steering(self._spec, settings.drives)
+        self._opening = self._spec.gripper.open
+        self._device = self._given or open_device(settings.device, settings.device_file)
+
+    def clean_up(self) -> None:
+        """Close it."""
+        self._device.close()
+
+    def activate(self) -> None:
+        """Begin to look at the device."""
+        spec = self._spec
+        self._wish = Wish()
+        self._drove = False
+        if self._settings.gate:
+            self._publish = self.advertise_numbers(OPERATOR_WEIGHTS, weights_of(spec.skill_names))
+            self._size = len(spec.skills)
+        else:
+            self._publish = self.advertise_numbers(OPERATOR_ACTION, action_of(spec))
+            self._size = spec.action.size
+        self.timer(PERIOD, self._look)
+        self.listen(TICK, decode_tick, self._on_tick)
+        self.listen(SCENE, observations(spec), self._on_scene, serialized=True)
+        self.diagnostics.state(WARN, f"{WAITING}scene")
+
+    def deactivate(self) -> None:
+        """Hand back: whoever falls silent while driving leaves the arm at rest instead."""
+        if self._drove:
+            self._publish(self._stamp + 1, [float("nan")] * self._size)
+
+    def _look(self) -> None:
+        """See what the operator does; what is to be done at once is done."""
+        wish = self._device.wish(time.monotonic())
+        self._wish = wish
+        self._steering.take(wish.acts, wish.weights, self._opening)
+        for act in wish.acts:
+            if act in ASKED:
+                self._blender[act].call_async(Trigger.Request())
+            else:
+                self._on_act(act)
+        drives = self._steering.drives
+        self.diagnostics.fact({DRIVES: str(drives)})
+        if self._device.fault:
+            self.diagnostics.state(ERROR, self._device.fault)
+        else:
+            speed = f"speed {100 * self._steering.speed:.0f} %"
+            self.diagnostics.state(OK, f"{'the operator' if drives else 'the policy'} drives, {speed}")
+
+    def _on_tick(self, tick: BlenderTick) -> None:
+        self._opening = tick.command.gripper_opening
+
+    def _on_scene(self, seen: Observation) -> None:
+        self._look()  # what was pressed a moment ago counts for this scene
+        answer, self._stamp = self._answer(), seen.scene.stamp_ns
+        if answer is not None or self._drove:
+            self._drove = answer is not None
+            self._publish(self._stamp, answer or [float("nan")] * self._size)
+
+    def _answer(self) -> list[float] | None:
+        """What the operator answers a scene; None if the policy drives."""
+        if not self._steering.drives:
+            return None
+        if self._settings.gate:
+            weights = self._steering.weights
+            return None if weights is None else weights.tolist()
+        return self._steering.action(self._wish).tolist()
+
+
+if __name__ == "__main__":
+    leave(run_node(Teleop))

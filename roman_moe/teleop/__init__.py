@@ -1,0 +1,1 @@
+"""Input devices of an operator, and what their motions mean for an arm; no ROS."""

@@ -1,0 +1,154 @@
+"""What an operator asks for, whatever the input device: a motion that holds while a dead-man does, and acts.
+
+Axes are those of the arm's base frame as the operator sees them who stands behind it: x forward, y left, z up, and
+turns about them (REP 103).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.errors import RomanError
+
+AXES = 6
+"""x, y, z [shares of the top speed], and turns about them [shares of the top angular speed]."""
+
+RETRY = 1.0
+"""Between two attempts to open a device that was unplugged [s]."""
+
+
+class DeviceError(RomanError):
+    """An input device cannot be used."""
+
+
+class Act(StrEnum):
+    """What an operator does once, by a key or a button. The value is what a help line calls it."""
+
+    STOP = "stop"
+    REARM = "re-arm"
+    TAKE_OVER = "take over"
+    HAND_BACK = "hand back"
+    GRIPPER = "gripper"
+    FASTER = "faster"
+    SLOWER = "slower"
+    NEXT = "next episode"
+    AGAIN = "record again"
+    QUIT = "quit"
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """What an operator asks for now.
+
+    Attributes:
+        axes: shares of the top speeds, (6,), -1 to 1.
+        held: whether the dead-man is held; nothing moves otherwise.
+        acts: since the last wish, in order.
+        weights: numbers of the keys 1 to 9 since the last wish, in order: skills, from 0.
+    """
+
+    axes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(AXES))
+    held: bool = False
+    acts: tuple[Act, ...] = ()
+    weights: tuple[int, ...] = ()
+
+
+class Device(Protocol):
+    """An input device. It never waits."""
+
+    @property
+    def help(self) -> str:
+        """What its keys, sticks and buttons do, in one line."""
+
+    @property
+    def fault(self) -> str:
+        """Why it gives nothing at present; empty if it works."""
+
+    def wish(self, now: float) -> Wish:
+        """What it asks for now, with what happened since the last call.
+
+        Args:
+            now: of a clock that only runs forward [s].
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class DeviceFile:
+    """A device file that is read without waiting, and opened again after it was unplugged.
+
+    Attributes:
+        fault: why nothing can be read from it; empty if it is open.
+    """
+
+    def __init__(self, path: Path, size: int, on_lost: Callable[[], None]) -> None:
+        """Open it.
+
+        Args:
+            path: of the file.
+            size: the most that is read at once [bytes].
+            on_lost: called when it was unplugged, before anything else.
+
+        Raises:
+            DeviceError: with the reason, if it cannot be read.
+        """
+        self._path, self._size, self._on_lost = path, size, on_lost
+        self._descriptor: int | None = None
+        self._retry_at = 0.0
+        self.fault = ""
+        self._open()
+        if self.fault:
+            raise DeviceError(self.fault)
+
+    def _open(self) -> None:
+        try:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
+            advice = ": is it plugged in?" if isinstance(error, FileNotFoundError) else ""
+            if isinstance(error, PermissionError):
+                advice = ": a udev rule or the group `input` gives you the right to read it (docs/teleop.md)"
+            self.fault = f"{self._path}: cannot be read: {error.strerror}{advice}"
+        else:
+            self.fault = ""
+
+    def records(self, now: float) -> list[bytes]:
+        """What has come, as it was read: each a record or several; nothing while it is unplugged."""
+        if self._descriptor is None:
+            if now < self._retry_at:
+                return []
+            self._retry_at = now + RETRY
+            self._open()
+        came: list[bytes] = []
+        while self._descriptor is not None:
+            try:
+                part = os.read(self._descriptor, self._size)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._lose(f"{self._path}: {error.strerror}", now)
+                return []
+            if not part:
+                self._lose(f"{self._path}: it was unplugged", now)
+                return []
+            came.append(part)
+        return came
+
+    def _lose(self, why: str, now: float) -> None:
+        self.close()
+        self.fault, self._retry_at = f"{why}: plug it in again", now + RETRY
+        self._on_lost()
+
+    def close(self) -> None:
+        """Close it; a later `read` opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
