@@ -13,7 +13,9 @@ from roman_moe.cli.keys import Keys
 from roman_moe.cli.options import SILENT, Flag
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.cli.run import REDRAW, Run, check_choice
+from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.paths import find_shipped
 from roman_moe.report.live import LiveView
 from roman_moe.teleop.device import Act, Device
 from roman_moe.teleop.keyboard import Keyboard
@@ -26,6 +28,7 @@ DEVICES: Mapping[str, str] = {
     KEYBOARD: "of this terminal",
     "gamepad": "of /dev/input/js*",
     "spacemouse": "of /dev/hidraw*",
+    "joy": "of a node that publishes sensor_msgs/Joy",
 }
 
 
@@ -33,11 +36,11 @@ DEVICES: Mapping[str, str] = {
 class Teleop(Run):
     """Drive an arm by hand, through the guard; take over from a policy, and hand back."""
 
-    device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse}")] = KEYBOARD
-    """What drives: keyboard, of this terminal; gamepad; or spacemouse."""
+    device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy}")] = KEYBOARD
+    """What drives: keyboard, of this terminal; gamepad; spacemouse; or joy, sensor_msgs/Joy of another node."""
 
     device_file: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
-    """Its file, such as /dev/input/js1; the first one if not given."""
+    """Its file, such as /dev/input/js1; of joy, a parameter file of teleop_twist_joy."""
 
     alone: Flag = False
     """Run no policy: the operator drives from the beginning."""
@@ -49,7 +52,7 @@ class Teleop(Run):
         """Runs until Ctrl-C, which is exit code 130, or until the operator quits, which is 0."""
         check_choice("--device", self.device, DEVICES)
         if self.device_file and self.device == KEYBOARD:
-            raise ConfigError("--device-file is for --device gamepad or spacemouse: the keyboard is this terminal's")
+            raise ConfigError("--device-file is for another --device: the keyboard is this terminal's")
         if self.alone and self.join:
             raise ConfigError("--alone, --join: expected one of them: the graph that runs has its policy, or none")
         return super().main()
@@ -64,7 +67,7 @@ class Teleop(Run):
         with Keys() as keys:
             device = self._open(keys)
             acts: list[Act] = []
-            given = {"controller": str(self.controller.resolve()), "drives": self.alone}
+            given = {"controller": str(find_shipped(self.controller)), "device": self.device, "drives": self.alone}
             with running_graph(
                 () if self.join else specs,
                 separate=self.separate,
@@ -90,4 +93,4 @@ class Teleop(Run):
             return Keyboard(keys.pressed)
         from roman_moe.nodes.teleop.teleop import open_device
 
-        return open_device(self.device, self.device_file)
+        return open_device(self.device, self.device_file, load_manifest(self.controller).task)

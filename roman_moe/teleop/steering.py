@@ -23,11 +23,12 @@ class Steering:
         opens: whether the gripper is told to open.
     """
 
-    def __init__(self, spec: TaskSpec, drives: bool = False) -> None:
+    def __init__(self, spec: TaskSpec, drives: bool = False, whole_speed: bool = False) -> None:
+        """`whole_speed`: the device's own scales say how fast; it has no keys for the speed."""
         self._spec = spec
         self.drives = drives
         self.opens = True
-        self._speed = FIRST_SPEED
+        self._speed = len(SPEEDS) - 1 if whole_speed else FIRST_SPEED
         self._weights = np.zeros(len(spec.skills))
 
     @property

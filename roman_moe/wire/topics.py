@@ -27,6 +27,7 @@ STOPPED = "blender/stopped"  # blender -> lab, mock: its software stop
 OUTCOME = "lab/outcome"  # lab -> whoever asks how it went
 DIAGNOSTICS = "/diagnostics"  # all nodes, 1 Hz and on change
 ENDED = "supervisor/ended"  # bring-up -> arms: ids of killed processes
+JOY = "joy"  # joy_node -> teleop
 CLOCK = "/clock"  # lab -> all, with use_sim_time
 
 MESSAGE_TYPES = {
@@ -48,6 +49,7 @@ MESSAGE_TYPES = {
     OUTCOME: "diagnostic_msgs/msg/DiagnosticStatus",
     DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",
     ENDED: "std_msgs/msg/String",
+    JOY: "sensor_msgs/msg/Joy",
     CLOCK: "rosgraph_msgs/msg/Clock",
 }
 """By topic. The topics of `expert_action` carry JOINT_STATE, those of `camera` what `CAMERA_TYPES` says."""

@@ -26,7 +26,7 @@ HANG = 600.0  # [s] of wall time, which only a hang reaches
     ("teleop", "complaint"),
     [
         (Teleop(device="mouse"), "--device mouse: there is only keyboard"),
-        (Teleop(device_file="/dev/input/js0"), "--device-file is for --device gamepad or spacemouse"),
+        (Teleop(device_file="/dev/input/js0"), "--device-file is for another --device"),
         (Teleop(alone=True, join=True), "--alone, --join: expected one of them"),
         (Teleop(arm="mock", start="6"), "--start is for --arm lab"),
         (Teleop(arm="mock"), "--device keyboard: standard input is no terminal"),

@@ -82,6 +82,7 @@ STOPPED = _topic(names.STOPPED, _LATCHED)
 OUTCOME = _topic(names.OUTCOME, _LATCHED)
 DIAGNOSTICS = _topic(names.DIAGNOSTICS, shared=True)
 ENDED = _topic(names.ENDED, _LATCHED, shared=True)
+JOY = _topic(names.JOY, requested_qos=SENSOR_DATA)
 CLOCK = _topic(names.CLOCK, shared=True)
 
 HELD_TICKS = "held_ticks"

@@ -16,14 +16,16 @@ from rclpy.client import Client
 from std_srvs.srv import Trigger
 
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.spec import TaskSpec
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import OPERATOR_ACTION, OPERATOR_WEIGHTS, SCENE, TICK, action_of, weights_of
+from roman_moe.nodes.base.topics import JOY, OPERATOR_ACTION, OPERATOR_WEIGHTS, SCENE, TICK, action_of, weights_of
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.teleop.device import Act, Device, Wish
 from roman_moe.teleop.gamepad import Gamepad
+from roman_moe.teleop.joy import JoyMapping, Joystick, load_joy_mapping
 from roman_moe.teleop.spacemouse import SpaceMouse, find_space_mouse
 from roman_moe.teleop.steering import Steering
 from roman_moe.wire.codec import BlenderTick, decode_tick
@@ -36,26 +38,33 @@ ASKED = {Act.STOP: "stop", Act.REARM: "rearm"}
 """What the blender is asked to do."""
 
 
-def open_device(name: str, file: str) -> Device:
+def open_device(name: str, file: str, spec: TaskSpec) -> Device:
     """An input device by its name.
+
+    Args:
+        name: gamepad, spacemouse or joy.
+        file: of the device; of joy, a parameter file of teleop_twist_joy. The first one, or its default, if "".
+        spec: of the task.
 
     Raises:
         DeviceError: if it cannot be used.
-        ConfigError: if there is none of that name.
+        ConfigError: if there is none of that name, or a parameter file is wrong.
     """
+    if name == "joy":
+        return Joystick(spec, load_joy_mapping(Path(file)) if file else JoyMapping())
     if name == "gamepad":
         return Gamepad(Path(file or FIRST_GAMEPAD))
     if name == "spacemouse":
         return SpaceMouse(Path(file) if file else find_space_mouse())
-    raise ConfigError(f"device {name!r}: expected gamepad or spacemouse; a keyboard needs `roman-moe teleop`")
+    raise ConfigError(f"device {name!r}: expected gamepad, spacemouse or joy; a keyboard needs `roman-moe teleop`")
 
 
 @dataclass(frozen=True)
 class TeleopParameters(TaskParameters):
     """Parameters of teleop."""
 
-    device: str = parameter("gamepad or spacemouse", "gamepad")
-    device_file: str = parameter("its file, such as /dev/input/js1; the first one if empty", "")
+    device: str = parameter("gamepad, spacemouse, or joy: sensor_msgs/Joy of another node", "gamepad")
+    device_file: str = parameter("its file, such as /dev/input/js1, or joy's parameter file", "", shipped=True)
     drives: bool = parameter("whether the operator drives from the beginning", False)
     gate: bool = parameter("whether the operator gives weights, by the keys 1 to 9, and not actions", False)
 
@@ -89,9 +98,9 @@ class Teleop(RomanNode):
         """Open the device."""
         settings = self._settings
         self._spec = settings.spec()
-        self._steering = Steering(self._spec, settings.drives)
+        self._steering = Steering(self._spec, settings.drives, whole_speed=settings.device == "joy")
         self._opening = self._spec.gripper.open
-        self._device = self._given or open_device(settings.device, settings.device_file)
+        self._device = self._given or open_device(settings.device, settings.device_file, self._spec)
 
     def clean_up(self) -> None:
         """Close it."""
@@ -108,6 +117,9 @@ class Teleop(RomanNode):
         else:
             self._publish = self.advertise_numbers(OPERATOR_ACTION, action_of(spec))
             self._size = spec.action.size
+        device = self._device
+        if isinstance(device, Joystick):
+            self.listen(JOY, lambda message: message, lambda joy: device.take(joy.axes, joy.buttons, time.monotonic()))
         self.timer(PERIOD, self._look)
         self.listen(TICK, decode_tick, self._on_tick)
         self.listen(SCENE, observations(spec), self._on_scene, serialized=True)
