@@ -10,9 +10,9 @@ import tyro
 
 from roman_moe.cli.episodes import Episodes
 from roman_moe.cli.keys import Keys
-from roman_moe.cli.options import SILENT, Flag
+from roman_moe.cli.options import SILENT, Flag, check_choice
 from roman_moe.cli.ros_args import QUIET
-from roman_moe.cli.run import REDRAW, Run, check_choice
+from roman_moe.cli.run import REDRAW, Run
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
@@ -61,10 +61,10 @@ class Teleop(Run):
         return {**super()._arguments(), "policy": not self.alone}
 
     def _run(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> None:
-        from roman_moe.nodes.bringup.bringup import running_graph
-        from roman_moe.nodes.teleop.teleop import Teleop as TeleopNode
-
         with Keys() as keys:
+            from roman_moe.nodes.bringup.bringup import running_graph  # takes seconds: Ctrl-C is watched already
+            from roman_moe.nodes.teleop.teleop import Teleop as TeleopNode
+
             device = self._open(keys)
             acts: list[Act] = []
             given = {"controller": str(find_shipped(self.controller)), "device": self.device, "drives": self.alone}
