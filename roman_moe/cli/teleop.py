@@ -34,7 +34,7 @@ DEVICES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Teleop(Run):
-    """Drive an arm by hand, through the guard; take over from a policy, and hand back."""
+    """Drive an arm by hand; take over from a policy, and hand back."""
 
     device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy}")] = KEYBOARD
     """What drives: keyboard, of this terminal; gamepad; spacemouse; or joy, sensor_msgs/Joy of another node."""
