@@ -35,6 +35,6 @@ def write_tiny_estimator(spec: TaskSpec, path: Path) -> Path:
     """Write a file that `PoseEstimator` takes; what it says means nothing, but is the same each time."""
     torch.manual_seed(0)
     network = PoseNetwork(len(spec.objects), (4, 4, 8, 8))
-    errors = Errors({}, pixel_factor=1.0, height_factor=1.0, missed=0.0)
+    errors = Errors({}, pixel_factor=1.0, height_factor=1.0, threshold=-10.0, missed=0.0)
     path.write_bytes(export_estimator(network, errors, _Noise(), spec, {}))  # type: ignore[arg-type]
     return path

@@ -118,7 +118,7 @@ def errors_table(report: Mapping[str, Any]) -> Table:
 def _millimetres(row: Mapping[str, Any]) -> str:
     if row["median_m"] is None:
         return "-"
-    return " / ".join(f"{x:.1f}" if x < 100.0 else f"{x:.0f}" for x in (1e3 * row["median_m"], 1e3 * row["p95_m"]))
+    return "/".join(f"{x:.1f}" if x < 100.0 else f"{x:.0f}" for x in (1e3 * row["median_m"], 1e3 * row["p95_m"]))
 
 
 def _percent(share: float | None) -> str:

@@ -15,7 +15,7 @@ from roman_moe.core.files import atomic_path
 from roman_moe.report.palette import INK
 from roman_moe.report.plots import FAINT
 
-COLOURS = ("#3d78e6", "#d9480f", "#3aa655")
+COLOURS = ("#3d78e6", "#d9480f", "#3aa655", "#8250c4")
 TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)  # [mm]
 
 
@@ -38,7 +38,7 @@ def plot_pose_errors(errors: Mapping[str, Mapping[str, NDArray[np.float64]]], pa
             if len(distances) == 0:
                 continue
             low, first, median, third, high = 1e3 * np.percentile(distances, (5, 25, 50, 75, 95))
-            y, ink = place + 0.26 * (number - 0.5 * (len(conditions) - 1)), colours[condition]
+            y, ink = place + 0.2 * (number - 0.5 * (len(conditions) - 1)), colours[condition]
             axes.plot([low, high], [y, y], color=ink, lw=1.2)
             axes.plot([first, third], [y, y], color=ink, lw=5.0, alpha=0.45, solid_capstyle="butt")
             axes.plot([median], [y], color=ink, marker="o", markersize=4.5)

@@ -57,8 +57,8 @@ class Truth:
     views: list[View] = field(default_factory=list)
     scenes: Scenes | None = None
 
-    def draw(self, *arguments) -> tuple[list[View], Scenes]:
-        self.views, self.scenes = poses_draw(*arguments)
+    def draw(self, *arguments, **options) -> tuple[list[View], Scenes]:
+        self.views, self.scenes = poses_draw(*arguments, **options)
         return self.views, self.scenes
 
     def ask(self, pictures: np.ndarray, cameras: tuple[Camera, ...]) -> dict[str, np.ndarray]:

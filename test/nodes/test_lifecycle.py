@@ -53,7 +53,13 @@ SHUTDOWN = {
 def needed(executable: str, bundle: Path, teach: str = "push") -> dict[str, Any]:
     """Parameters that a node does not run without; who teaches a skill speaks in the gate's place. Markers: no file."""
     given = {"controller": str(bundle), "skill": "push", "config": str(bundle.parent / "arm.yaml")}
-    given |= {"servo_unchecked": True, "teach": teach, "demos": str(bundle.parent / "demos"), "poses": "markers"}
+    given |= {
+        "device": "joy",
+        "servo_unchecked": True,
+        "teach": teach,
+        "demos": str(bundle.parent / "demos"),
+        "poses": "markers",
+    }
     return {name: given[name] for name in node_class(executable).PARAMETERS.__dataclass_fields__ if name in given}
 
 

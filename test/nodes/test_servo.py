@@ -77,7 +77,7 @@ def specs(**arguments: Any) -> Any:
     return resolve(load_description(), {**chosen, **arguments})
 
 
-@pytest.mark.parametrize("arm", ["franka", "ur"])
+@pytest.mark.parametrize("arm", ["franka", pytest.param("ur", marks=pytest.mark.slow)])
 def test_the_bundle_solves_scenario_2_behind_servo(arm: str) -> None:
     """UR's file is in other units: unitless twists, one finger joint in radians, a pose at the flange."""
     file = f"config/arms/{arm}.yaml"
@@ -98,7 +98,10 @@ def test_the_bundle_solves_scenario_2_behind_servo(arm: str) -> None:
     assert facts["servo_status"] == "NO_WARNING"
 
 
-@pytest.mark.parametrize(("arm", "gripper"), [("franka", "FrankaGripper"), ("ur", "RobotiqController")])
+@pytest.mark.parametrize(
+    ("arm", "gripper"),
+    [pytest.param("franka", "FrankaGripper", marks=pytest.mark.slow), ("ur", "RobotiqController")],
+)
 def test_the_bundle_solves_scenario_2_with_the_gripper_commanded_by_action(
     control_msgs: None, arm: str, gripper: str
 ) -> None:

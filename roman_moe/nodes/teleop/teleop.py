@@ -80,6 +80,8 @@ class Teleop(RomanNode):
     NAME = "teleop"
     PARAMETERS = TeleopParameters
 
+    _device: Device | None = None
+
     def __init__(
         self,
         name: str | None = None,
@@ -104,7 +106,9 @@ class Teleop(RomanNode):
 
     def clean_up(self) -> None:
         """Close it."""
-        self._device.close()
+        if self._device is not None:
+            self._device.close()
+        self._device = None
 
     def activate(self) -> None:
         """Begin to look at the device."""
@@ -132,8 +136,10 @@ class Teleop(RomanNode):
 
     def _look(self) -> None:
         """See what the operator does; what is to be done at once is done."""
-        wish = self._device.wish(time.monotonic())
-        self._wish = wish
+        device = self._device
+        if device is None:  # closed, and a timer was under way
+            return
+        wish = self._wish = device.wish(time.monotonic())
         self._steering.take(wish.acts, wish.weights, self._opening)
         for act in wish.acts:
             if act in ASKED:
@@ -142,8 +148,8 @@ class Teleop(RomanNode):
                 self._on_act(act)
         drives = self._steering.drives
         self.diagnostics.fact({DRIVES: str(drives)})
-        if self._device.fault:
-            self.diagnostics.state(ERROR, self._device.fault)
+        if device.fault:
+            self.diagnostics.state(ERROR, device.fault)
         else:
             speed = f"speed {100 * self._steering.speed:.0f} %"
             self.diagnostics.state(OK, f"{'the operator' if drives else 'the policy'} drives, {speed}")
