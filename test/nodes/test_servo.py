@@ -98,10 +98,8 @@ def test_the_bundle_solves_scenario_2_behind_servo(arm: str) -> None:
     assert facts["servo_status"] == "NO_WARNING"
 
 
-@pytest.mark.parametrize(
-    ("arm", "gripper"),
-    [pytest.param("franka", "FrankaGripper", marks=pytest.mark.slow), ("ur", "RobotiqController")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("arm", "gripper"), [("franka", "FrankaGripper"), ("ur", "RobotiqController")])
 def test_the_bundle_solves_scenario_2_with_the_gripper_commanded_by_action(
     control_msgs: None, arm: str, gripper: str
 ) -> None:
