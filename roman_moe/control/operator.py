@@ -7,6 +7,8 @@ are eased, as after a swap.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,8 +40,7 @@ class Operator:
     def add(self, stamp: int, answer: Array, weights: bool) -> bool:
         """Keep an answer to a scene [ns], an action or weights; whether it agrees with what is known of that scene."""
         known, kind = self._answers.setdefault(stamp, (answer, weights))
-        if len(self._answers) > LIMIT:
-            del self._answers[max(self._answers)]
+        drop_latest(self._answers)
         return kind is weights and np.array_equal(known, answer, equal_nan=True)
 
     def begin(self, stamp: int) -> None:
@@ -74,6 +75,12 @@ class Operator:
             self._ease.begin(stamp, self._last - action)
             self._last = None
         return self._ease(stamp, action, as_action)
+
+
+def drop_latest(pending: dict[int, Any]) -> None:
+    """Drop the latest of too many by stamp: what the present scene needs is the earliest."""
+    if len(pending) > LIMIT:
+        del pending[max(pending)]
 
 
 def _hands_back(answer: Array) -> bool:

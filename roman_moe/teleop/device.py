@@ -52,13 +52,13 @@ class Wish:
         axes: shares of the top speeds, (6,), -1 to 1.
         held: whether the dead-man is held; nothing moves otherwise.
         acts: since the last wish, in order.
-        weights: numbers of the keys 1 to 9 since the last wish, in order: skills, from 0.
+        skills: that are to get the whole weight, since the last wish, in order, by number from 0.
     """
 
     axes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(AXES))
     held: bool = False
     acts: tuple[Act, ...] = ()
-    weights: tuple[int, ...] = ()
+    skills: tuple[int, ...] = ()
 
 
 class Device(Protocol):

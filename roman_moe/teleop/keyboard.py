@@ -75,7 +75,7 @@ class Keyboard:
         text = self._begun + self._read()
         unfinished = _UNFINISHED.search(text)
         self._begun = unfinished.group() if unfinished else ""
-        acts, weights = [], []
+        acts, skills = [], []
         for key in _KEY.findall(text[: len(text) - len(self._begun)]):
             if key in MOTIONS:
                 axis, self._directions[axis] = MOTIONS[key]
@@ -85,9 +85,9 @@ class Keyboard:
                 if ACTS[key] is Act.STOP:
                     self._seen[:] = -np.inf
             elif key in "123456789":
-                weights.append(int(key) - 1)
+                skills.append(int(key) - 1)
         held = now - self._seen <= HELD
-        return Wish(np.where(held, self._directions, 0.0), bool(held.any()), tuple(acts), tuple(weights))
+        return Wish(np.where(held, self._directions, 0.0), bool(held.any()), tuple(acts), tuple(skills))
 
     def close(self) -> None:
         """See `Device`."""

@@ -36,12 +36,12 @@ class Steering:
         """Share of the top speeds that a fully deflected axis gives."""
         return SPEEDS[self._speed]
 
-    def take(self, acts: Sequence[Act], weights: Sequence[int], opening: float) -> None:
+    def take(self, acts: Sequence[Act], skills: Sequence[int], opening: float) -> None:
         """Take what the operator did.
 
         Args:
             acts: in order.
-            weights: skills that get the whole weight, in order, by number; those that there are not count for nothing.
+            skills: that get the whole weight, in order, by number; those that there are not count for nothing.
             opening: what the gripper was last told [m]: whoever takes over drops nothing.
         """
         for act in acts:
@@ -55,7 +55,7 @@ class Steering:
                 self.opens = not self.opens
             elif act in (Act.FASTER, Act.SLOWER):
                 self._speed = min(len(SPEEDS) - 1, max(0, self._speed + (1 if act is Act.FASTER else -1)))
-        for skill in weights:
+        for skill in skills:
             if skill < len(self._weights):
                 self._weights = np.eye(len(self._weights))[skill]
 

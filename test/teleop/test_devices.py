@@ -115,7 +115,7 @@ def test_acts_come_once_and_in_order_and_a_stop_ends_a_motion(typed: Typed) -> N
         *(Act.TAKE_OVER, Act.GRIPPER, Act.FASTER, Act.SLOWER, Act.NEXT, Act.AGAIN, Act.HAND_BACK, Act.REARM),
         *(Act.STOP, Act.QUIT),
     )
-    assert wish.weights == (2, 0)
+    assert wish.skills == (2, 0)
     assert not wish.held
     assert typed.keyboard.wish(0.0).acts == ()
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.control.operator import drop_latest
 from roman_moe.control.rates import Rates
-
-LIMIT = 8
-"""Ticks kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""
 
 
 class Pending:
@@ -54,7 +51,7 @@ class Pending:
         if known is not None and np.isfinite(known).all() and not np.array_equal(known, weights):
             return False
         self.weights[tick] = weights
-        _limit(self.weights)
+        drop_latest(self.weights)
         return True
 
     def add_action(self, stamp: int, expert: int, action: NDArray[np.float64]) -> bool:
@@ -62,7 +59,7 @@ class Pending:
         if stamp < self.stamp:
             return True
         known = self.actions.setdefault(stamp, {}).setdefault(expert, action)
-        _limit(self.actions)
+        drop_latest(self.actions)
         return known is action or np.array_equal(known, action, equal_nan=True)
 
     def present_weights(self) -> NDArray[np.float64] | None:
@@ -94,9 +91,3 @@ class Pending:
         actions = self.actions.get(self.stamp, {})
         # plain numbers: this runs at every message, and numpy takes ten times as long for seven of them
         return [i for i, w in enumerate(weights.tolist()) if w > 0.0 and i not in actions and needed[i]]
-
-
-def _limit(pending: dict[int, Any]) -> None:
-    """Drop the latest of too many: what the present scene needs is the earliest."""
-    if len(pending) > LIMIT:
-        del pending[max(pending)]

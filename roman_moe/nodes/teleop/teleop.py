@@ -140,7 +140,7 @@ class Teleop(RomanNode):
         if device is None:  # closed, and a timer was under way
             return
         wish = self._wish = device.wish(time.monotonic())
-        self._steering.take(wish.acts, wish.weights, self._opening)
+        self._steering.take(wish.acts, wish.skills, self._opening)
         for act in wish.acts:
             if act in ASKED:
                 self._blender[act].call_async(Trigger.Request())
