@@ -152,7 +152,9 @@ class _Trainer:
         self._samples = Samples(images, run.spec, run.recipe.validation_share, validation=False)
         self._held_out = Samples(images, run.spec, run.recipe.validation_share, validation=True)
         torch.manual_seed(run.seed)
-        self._network = PoseNetwork(len(run.spec.objects), run.recipe.widths)
+        # the same numbers in another order: a tenth to a quarter faster on CPUs
+        network = PoseNetwork(len(run.spec.objects), run.recipe.widths)
+        self._network = network.to(memory_format=torch.channels_last)
         self._optimizer = torch.optim.AdamW(
             self._network.parameters(), run.recipe.learning_rate, weight_decay=run.recipe.weight_decay
         )
