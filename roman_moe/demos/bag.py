@@ -8,7 +8,9 @@ from roman_moe.wire.topics import (
     GRIPPER_COMMAND,
     JOINT_STATE,
     MESSAGE_TYPES,
+    POLICY_ACTION,
     SCENE,
+    TICK,
     TWIST_COMMAND,
     expert_action,
 )
@@ -18,6 +20,10 @@ MCAP_SUFFIX = ".mcap"
 
 TICKS = "ticks"
 """Key of the custom data that says how many ticks were recorded: none of them may be missing."""
+
+
+OPTIONAL_TYPES = {name: MESSAGE_TYPES[name] for name in (TICK, POLICY_ACTION)}
+"""Message types of what an episode may have of each tick besides, by relative topic: recordings of a graph have it."""
 
 
 def answer_topic(network: str) -> str:

@@ -13,9 +13,10 @@ from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import TASK_FILE, TaskSpec, read_spec
 from roman_moe.demos.bag import TICKS
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM
+from roman_moe.demos.metadata import FOR_PEOPLE
 from roman_moe.demos.reader import episode_folders, read_ticks
 
-NOT_CONTENT = ("git_commit", TICKS, CUSTOM_CHECKSUM)
+NOT_CONTENT = ("git_commit", TICKS, CUSTOM_CHECKSUM, *FOR_PEOPLE)
 """Custom data that say nothing about what is demonstrated."""
 
 

@@ -1,8 +1,9 @@
 """EpisodeMeta: what a demonstration says about itself, kept as the bag's custom data (string to string).
 
-Every field is written. What training depends on is demanded back, so a demonstration of unknown origin is never trained
-on; `ros2 bag record --custom-data KEY=VALUE ...` gives it to a recording of a running graph. What only a simulator
-knows is optional, so the recording of a real arm is complete without it.
+Every field is written, but those for people where they are empty. What training depends on is demanded back, so a
+demonstration of unknown origin is never trained on; `ros2 bag record --custom-data KEY=VALUE ...` gives it to a
+recording of a running graph. What only a simulator knows is optional, so the recording of a real arm is complete
+without it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from roman_moe.demos.bag import METADATA_FILE
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM
 
 FORMAT_VERSION = 4
+
+FOR_PEOPLE = ("name", "notes", "operator")
+"""Fields that are written only where somebody has given them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,9 @@ class EpisodeMeta:
         lost_share: of the commands that never reached it.
         seed: seed of the episode.
         git_commit: of the code that recorded it.
+        name: for people, as the two that follow.
+        notes: on what is to be known of it.
+        operator: who drove.
         format_version: of this format.
     """
 
@@ -61,11 +68,15 @@ class EpisodeMeta:
     lost_share: float = 0.0
     seed: int = 0
     git_commit: str = "unknown"
+    name: str = ""
+    notes: str = ""
+    operator: str = ""
     format_version: int = FORMAT_VERSION
 
     def to_custom_data(self) -> dict[str, str]:
         """As rosbag2 custom data; floats keep every digit."""
-        return {key: str(value) for key, value in dataclasses.asdict(self).items()}
+        fields = dataclasses.asdict(self).items()
+        return {key: str(value) for key, value in fields if value != "" or key not in FOR_PEOPLE}
 
     @classmethod
     def from_custom_data(cls, data: Mapping[str, str], spec: TaskSpec, path: Path) -> EpisodeMeta:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import METADATA_FILE, answer_topic
 from roman_moe.demos.metadata import EpisodeMeta
@@ -30,10 +30,11 @@ from roman_moe.wire.codec import (
     decode_action,
     decode_gripper,
     decode_scene,
+    decode_tick,
     decode_twist,
     decode_weights,
 )
-from roman_moe.wire.topics import GRIPPER_COMMAND, SCENE, TWIST_COMMAND
+from roman_moe.wire.topics import GRIPPER_COMMAND, POLICY_ACTION, SCENE, TICK, TWIST_COMMAND
 
 Decoded = TypeVar("Decoded")
 
@@ -49,6 +50,10 @@ class Episode:
         answers: what the network should answer to each: actions, (T, a), or weights of the task's skills, (T, k).
         commands: what was sent to the arm, T of them.
         left_out: scenes of the bag without an answer or a command; of a live recording alone.
+        weights: of the task's skills that the blender used, (T, k); zeros where the operator gave the action. None, as
+            each of those that follow, where it was not recorded.
+        policy: what the policy alone would have done, (T, a); NaN where it had no answer.
+        drove: whether the operator drove, (T,).
     """
 
     path: Path
@@ -57,6 +62,16 @@ class Episode:
     answers: NDArray[np.float64]
     commands: list[Command]
     left_out: int = 0
+    weights: NDArray[np.float64] | None = None
+    policy: NDArray[np.float64] | None = None
+    drove: NDArray[np.bool_] | None = None
+
+    @property
+    def taught(self) -> NDArray[np.bool_]:
+        """Which ticks teach, (T,): all, or those in which the operator drove in a policy's place."""
+        if self.drove is None or self.policy is None:
+            return np.ones(len(self.states), dtype=bool)
+        return self.drove
 
 
 def episode_folders(dataset: Path, network: str | None = None) -> list[Path]:
@@ -117,7 +132,21 @@ def read_episode(path: Path, spec: TaskSpec, network: str | None = None) -> Epis
     stamps = [state.stamp_ns for state in states]
     commands = [command_of(*values) for values in zip(stamps, twists, openings, strict=True)]
     _check_finite(path, TWIST_COMMAND, [command.is_finite() for command in commands])
-    return Episode(path, meta, states, answers, commands, left_out)
+    ticks = _decode(path, TICK, topics.get(TICK, []), decode_tick)
+    if any(tick.skills != spec.skill_names for tick in ticks):
+        raise DemonstrationError(f"{path}: {TICK} has other skills: expected {', '.join(spec.skill_names)}")
+    policy = _decode(path, POLICY_ACTION, topics.get(POLICY_ACTION, []), _answer_decoder(spec, MONOLITHIC))
+    return Episode(
+        path,
+        meta,
+        states,
+        answers,
+        commands,
+        left_out,
+        weights=np.array([tick.weights for tick in ticks]) if ticks else None,
+        policy=np.array(policy) if policy else None,
+        drove=np.array([tick.drove for tick in ticks]) if ticks else None,
+    )
 
 
 def read_ticks(

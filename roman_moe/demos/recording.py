@@ -12,7 +12,7 @@ from rosbags.rosbag2 import Reader
 
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import MONOLITHIC, TaskSpec
-from roman_moe.demos.bag import MCAP_SUFFIX, METADATA_FILE, TICKS, episode_types
+from roman_moe.demos.bag import MCAP_SUFFIX, METADATA_FILE, OPTIONAL_TYPES, TICKS, episode_types
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, check_mcap, custom_checksum
 from roman_moe.wire.codec import serialized_stamp
 from roman_moe.wire.topics import SCENE
@@ -49,11 +49,14 @@ class Recording:
     def ticks(self, network: str) -> tuple[Topics, int]:
         """Messages of the complete ticks for a network by relative topic, and how many scenes have no such tick.
 
+        A tick has a message on each of the optional topics that there are.
+
         Raises:
             DemonstrationError: if a topic is missing or of another type, or a bag of `EpisodeWriter` lacks a message.
         """
         types = episode_types(network)
         prefix = self._namespace(types)
+        types |= {name: kind for name, kind in OPTIONAL_TYPES.items() if self.topics.get(prefix + name)}
         for name, kind in types.items():
             other = next((m.kind for m in self.topics[prefix + name] if m.kind != kind), None)
             if other is not None:
@@ -129,7 +132,8 @@ def brief(error: Exception) -> str:
 
 
 def _read(path: Path, spec: TaskSpec) -> Recording:
-    relative = tuple({f"/{name}" for network in (*spec.networks, MONOLITHIC) for name in episode_types(network)})
+    networks = (*spec.networks, MONOLITHIC)
+    relative = tuple(f"/{name}" for name in {*OPTIONAL_TYPES, *(t for each in networks for t in episode_types(each))})
     with Reader(path) as bag:
         found = getattr(bag.storage.metadata, "custom", None) or {}
         custom = {str(key): "" if value is None else str(value) for key, value in found.items()}

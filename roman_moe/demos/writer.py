@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import (
     MCAP_SUFFIX,
     METADATA_FILE,
+    OPTIONAL_TYPES,
     TICKS,
     answer_topic,
     episode_types,
@@ -36,7 +38,17 @@ from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.teachable import is_teachable
 from roman_moe.wire.bag_types import codec, typestore
-from roman_moe.wire.topics import GRIPPER_COMMAND, SCENE, TWIST_COMMAND
+from roman_moe.wire.codec import BlenderTick
+from roman_moe.wire.topics import (
+    CAMERA_TYPES,
+    COMPRESSED,
+    GRIPPER_COMMAND,
+    POLICY_ACTION,
+    SCENE,
+    TICK,
+    TWIST_COMMAND,
+    camera,
+)
 
 
 class _Quoted(str):
@@ -77,6 +89,8 @@ class EpisodeWriter:
         self._types = episode_types(network)
         self._began = clock()
         self._stamps: list[int] = []
+        self._counts: Counter[str] = Counter()
+        self._extent: tuple[int, int] | None = None  # first and last stamp
         path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         folder = self._temporary / path.name  # within a temporary one: mkdtemp makes it private, a bag is not
@@ -84,46 +98,55 @@ class EpisodeWriter:
         self._file = (folder / f"{path.name}{MCAP_SUFFIX}").open("wb")
         self._mcap = Writer(self._file, enable_data_crcs=True)
         self._mcap.start(profile="ros2")
-        self._channels = self._register()
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
+        for kind in self._types.values():
+            self._register_schema(kind)
+        for topic, kind in self._types.items():
+            self._register(topic, kind)
 
-    def _register(self) -> dict[str, int]:
-        schemas = {
-            kind: self._mcap.register_schema(kind, "ros2msg", definition.encode())
-            for kind in dict.fromkeys(self._types.values())
-            for definition, _ in [typestore().generate_msgdef(kind, ros_version=2)]
-        }
-        return {
-            topic: self._mcap.register_channel(
-                f"/{topic}",
-                "cdr",
-                schemas[kind],
-                {"offered_qos_profiles": "", "topic_type_hash": typestore().hash_rihs01(kind)},
-            )
-            for topic, kind in self._types.items()
-        }
+    def _register_schema(self, kind: str) -> int:
+        if kind not in self._schemas:
+            definition, _ = typestore().generate_msgdef(kind, ros_version=2)
+            self._schemas[kind] = self._mcap.register_schema(kind, "ros2msg", definition.encode())
+        return self._schemas[kind]
+
+    def _register(self, topic: str, kind: str) -> None:
+        self._types[topic] = kind
+        described = {"offered_qos_profiles": "", "topic_type_hash": typestore().hash_rihs01(kind)}
+        self._channels[topic] = self._mcap.register_channel(f"/{topic}", "cdr", self._register_schema(kind), described)
 
     @property
     def ticks(self) -> int:
         """How many were added."""
         return len(self._stamps)
 
-    def add(self, scene: SceneState, answer: NDArray[np.float64], command: Command) -> None:
+    def add(
+        self,
+        scene: SceneState,
+        answer: NDArray[np.float64],
+        command: Command,
+        tick: BlenderTick | None = None,
+        policy: NDArray[np.float64] | None = None,
+    ) -> None:
         """Add one tick.
 
         Args:
             scene: what the network sees.
             answer: what it should answer: an action, (a,), or weights of the task's skills, (k,).
             command: what was sent to the arm, disturbances included.
+            tick: what the blender made of the scene; with one tick, with all.
+            policy: what the policy alone would have done, (a,), NaN if it had no answer; likewise.
 
         Raises:
             DemonstrationError: if there is nothing to learn from the scene (`is_teachable`), anything else is not
                 finite, or the answer has another length; nothing is written then.
         """
-        tick = len(self._stamps)
+        index = len(self._stamps)
         size = len(self._spec.skills) if self._network == GATE else self._spec.action.size
         if answer.shape != (size,):
             raise DemonstrationError(
-                f"{self._path}: answer {tick} has shape {answer.shape}: expected ({size},) for {self._network}"
+                f"{self._path}: answer {index} has shape {answer.shape}: expected ({size},) for {self._network}"
             )
         for what, finite in (
             (SCENE, is_teachable(scene, self._network)),
@@ -132,7 +155,7 @@ class EpisodeWriter:
         ):
             if not finite:
                 wrong = "is not finite, or an object that the network observes is neither seen nor remembered"
-                raise DemonstrationError(f"{self._path}: {what} {tick} {wrong}: nothing to learn from")
+                raise DemonstrationError(f"{self._path}: {what} {index} {wrong}: nothing to learn from")
         messages = codec()
         if self._network == GATE:
             taught = messages.weights(scene.stamp_ns, self._spec.skill_names, answer)
@@ -142,7 +165,20 @@ class EpisodeWriter:
         self._write(answer_topic(self._network), scene.stamp_ns, taught)
         self._write(TWIST_COMMAND, scene.stamp_ns, messages.twist(command))
         self._write(GRIPPER_COMMAND, scene.stamp_ns, messages.gripper(command))
+        if tick is not None:
+            self._write(TICK, scene.stamp_ns, messages.tick(scene.stamp_ns, tick.skills, tick.numbers))
+        if policy is not None:
+            self._write(
+                POLICY_ACTION, scene.stamp_ns, messages.action(scene.stamp_ns, self._spec.action.layout, policy)
+            )
         self._stamps.append(scene.stamp_ns)
+
+    def add_image(self, name: str, stamp_ns: int, data: bytes) -> None:
+        """Add a CompressedImage of a camera, serialized (CDR), as it came; its stamp [ns] is its own."""
+        topic = camera(name, COMPRESSED)
+        if topic not in self._channels:
+            self._register(topic, CAMERA_TYPES[COMPRESSED])
+        self._put(topic, stamp_ns, data)
 
     def close(self, meta: EpisodeMeta) -> None:
         """Complete the episode and give it its name.
@@ -171,10 +207,11 @@ class EpisodeWriter:
         custom = {**meta.to_custom_data(), TICKS: str(len(self._stamps))}
         custom[CUSTOM_CHECKSUM] = custom_checksum(custom)
         file = f"{self._path.name}{MCAP_SUFFIX}"
+        first, last = self._extent or (0, 0)
         extent = {
-            "duration": {"nanoseconds": max(self._stamps) - min(self._stamps)},
-            "starting_time": {"nanoseconds_since_epoch": self._began + min(self._stamps)},
-            "message_count": len(self._types) * len(self._stamps),
+            "duration": {"nanoseconds": last - first},
+            "starting_time": {"nanoseconds_since_epoch": self._began + first},
+            "message_count": self._counts.total(),
         }
         topics = [
             {
@@ -185,7 +222,7 @@ class EpisodeWriter:
                     "offered_qos_profiles": [],
                     "type_description_hash": typestore().hash_rihs01(kind),
                 },
-                "message_count": len(self._stamps),
+                "message_count": self._counts[topic],
             }
             for topic, kind in self._types.items()
         ]
@@ -216,9 +253,16 @@ class EpisodeWriter:
         self.discard()
 
     def _write(self, topic: str, stamp_ns: int, message: object) -> None:
-        data = bytes(typestore().serialize_cdr(message, self._types[topic]))
+        if topic not in self._channels:
+            self._register(topic, OPTIONAL_TYPES[topic])
+        self._put(topic, stamp_ns, bytes(typestore().serialize_cdr(message, self._types[topic])))
+
+    def _put(self, topic: str, stamp_ns: int, data: bytes) -> None:
         time_ns = self._began + stamp_ns
         self._mcap.add_message(self._channels[topic], time_ns, data, time_ns, sequence=len(self._stamps))
+        self._counts[topic] += 1
+        first, last = self._extent or (stamp_ns, stamp_ns)
+        self._extent = min(first, stamp_ns), max(last, stamp_ns)
 
 
 def _yaml(content: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ BASE_FRAME = "base"
 GRIPPER_JOINT = "gripper"
 
 _WEIGHT = "weight/"
-_OF_COMMAND = (*(f"{part}/{axis}" for part in ("linear", "angular") for axis in "xyz"), "gripper", "guard")
+_OF_COMMAND = (*(f"{part}/{axis}" for part in ("linear", "angular") for axis in "xyz"), "gripper", "guard", "operator")
 
 STAMP_END = 12
 """Where the stamp of a serialized message ends: 4 bytes of encapsulation, seconds (int32), nanoseconds (uint32)."""
@@ -119,7 +119,7 @@ class MessageCodec:
         return self._twist_stamped(header=self._stamped(command.stamp_ns, BASE_FRAME), twist=twist)
 
     def tick(self, stamp_ns: int, skills: Sequence[str], numbers: NDArray[np.float64]) -> Any:
-        """The `blender/tick` message (JointState) of the numbers of `tick_names`, (len(skills) + 8,)."""
+        """The `blender/tick` message (JointState) of the numbers of `tick_names`, (len(skills) + 9,)."""
         return self._vector_message(stamp_ns, BASE_FRAME, tick_names(skills), position=numbers)
 
     def gripper(self, command: Command) -> Any:
@@ -257,16 +257,24 @@ class BlenderTick:
         weights: that it used, without experts that are taken out or gave no answer, (n,); zeros when halted.
         command: that it sent, with the scene's stamp.
         guard: code of what the guard did to it (`control.guard.GuardStatus`).
+        drove: whether the operator drove, and not the policy.
     """
 
     skills: tuple[str, ...]
     weights: NDArray[np.float64]
     command: Command
     guard: int
+    drove: bool = False
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """Those of `tick_names`, (len(skills) + 9,)."""
+        command = self.command
+        return np.array([*self.weights, *command.twist, command.gripper_opening, self.guard, self.drove])
 
 
 def tick_names(skills: Sequence[str]) -> tuple[str, ...]:
-    """Names of the numbers of a `blender/tick` message: weights, twist, gripper opening and the guard's code."""
+    """Names of the numbers of a `blender/tick` message: weights, twist, gripper opening, guard's code, who drove."""
     return (*(f"{_WEIGHT}{skill}" for skill in skills), *_OF_COMMAND)
 
 
@@ -281,7 +289,7 @@ def decode_tick(message: Any) -> BlenderTick:
     numbers = _decode_vector(TICK, names, tick_names(skills), "position", message.position)
     count = len(skills)
     command = command_of(message_stamp(message), numbers[count : count + 6], float(numbers[count + 6]))
-    return BlenderTick(skills, numbers[:count], command, int(numbers[count + 7]))
+    return BlenderTick(skills, numbers[:count], command, int(numbers[count + 7]), bool(numbers[count + 8]))
 
 
 def check_turns(spec: TaskSpec, twist: NDArray[np.float64]) -> None:

@@ -23,6 +23,7 @@ OPERATOR_WEIGHTS = "operator/weights"  # likewise, in the gate's place
 TWIST_COMMAND = "delta_twist_cmds"  # blender -> arm
 GRIPPER_COMMAND = "gripper_cmd"  # likewise
 TICK = "blender/tick"  # blender -> bring-up, recorder, console: what each tick used
+POLICY_ACTION = "policy/action"  # in recordings alone: what the policy would have done, as an expert's action
 STOPPED = "blender/stopped"  # blender -> lab, mock: its software stop
 OUTCOME = "lab/outcome"  # lab -> whoever asks how it went
 DIAGNOSTICS = "/diagnostics"  # all nodes, 1 Hz and on change
@@ -45,6 +46,7 @@ MESSAGE_TYPES = {
     TWIST_COMMAND: TWIST_STAMPED,
     GRIPPER_COMMAND: JOINT_STATE,
     TICK: JOINT_STATE,
+    POLICY_ACTION: JOINT_STATE,
     STOPPED: "std_msgs/msg/Bool",
     OUTCOME: "diagnostic_msgs/msg/DiagnosticStatus",
     DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",

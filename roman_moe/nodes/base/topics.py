@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from roman_moe.core.action import hold
@@ -122,12 +121,7 @@ def action_of(spec: TaskSpec) -> Numbers:
 
 def tick_of(skills: tuple[str, ...]) -> Numbers:
     """Of TICK: the numbers of `wire.codec.tick_names`."""
-
-    def decode(message: Any) -> NDArray[np.float64]:
-        tick = decode_tick(message)
-        return np.array([*tick.weights, *tick.command.twist, tick.command.gripper_opening, tick.guard])
-
-    return Numbers(len(tick_names(skills)), partial(CODEC.tick, 0, skills), decode)
+    return Numbers(len(tick_names(skills)), partial(CODEC.tick, 0, skills), lambda m: decode_tick(m).numbers)
 
 
 def weights_of(skills: tuple[str, ...]) -> Numbers:

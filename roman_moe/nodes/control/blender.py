@@ -367,7 +367,7 @@ class Blender(RomanNode):
         self._deadline.cancel()
         self._sent = decision.command
         self._publish(decision.command)
-        self._tell_tick(decision.command, decision.weights)
+        self._tell_tick(decision.command, decision.weights, driven)
         self._tell(self._commander.guard.status, why if decision.fault and out else "")
 
     def _out(self, weights: NDArray[np.float64] | None) -> list[str]:
@@ -385,11 +385,12 @@ class Blender(RomanNode):
             level, f"{status.name}{f': {why}' if why else ''}" if status.halts else "giving commands"
         )
 
-    def _tell_tick(self, command: Command, weights: NDArray[np.float64] | None = None) -> None:
-        """Tell what this tick used: the weights of its mixture, none if the arm is halted."""
+    def _tell_tick(self, command: Command, weights: NDArray[np.float64] | None = None, driven: bool = False) -> None:
+        """Tell what this tick used: the weights of its mixture, none if the arm is halted, and who drove."""
         used = [0.0] * len(self._skills) if weights is None else weights.tolist()
         guard = float(self._commander.guard.status)
-        self._publish_tick(command.stamp_ns, [*used, *command.twist.tolist(), command.gripper_opening, guard])
+        opening = command.gripper_opening
+        self._publish_tick(command.stamp_ns, [*used, *command.twist.tolist(), opening, guard, float(driven)])
 
     def _publish(self, command: Command) -> None:
         """The gripper first: who has the twist of a stamp has the whole command."""
