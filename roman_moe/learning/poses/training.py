@@ -154,7 +154,7 @@ class _Trainer:
         torch.manual_seed(run.seed)
         # the same numbers in another order: a tenth to a quarter faster on CPUs
         network = PoseNetwork(len(run.spec.objects), run.recipe.widths)
-        self._network = network.to(memory_format=torch.channels_last)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
         self._optimizer = torch.optim.AdamW(
             self._network.parameters(), run.recipe.learning_rate, weight_decay=run.recipe.weight_decay
         )
