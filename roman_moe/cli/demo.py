@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from roman_moe.control.identity import Identity
     from roman_moe.nodes.bringup.bringup import Graph, Tick
     from roman_moe.nodes.bringup.record import EpisodeRecord
+    from roman_moe.report.camera_corner import CameraView
     from roman_moe.report.trace import Trace
 
 VIDEO_SIZE = (1280, 720)
@@ -139,7 +141,7 @@ class Demo:
         ended = f"Solved in {record.time_s:.1f} s" if record.success else f"Not solved: {spoken(record.outcome)}"
         console.print(f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})", highlight=False)
         happened = [(record.disturbed_ns / NANOSECONDS, spoken(record.disturbance))] if record.disturbance else []
-        self._draw(console, trace, ended, happened, new)
+        self._draw(console, trace, record, ended, happened, new)
         write_json(new / REPORT, report)
         names = sorted(file.name for file in new.iterdir())
         (self.out / REPORT).unlink(missing_ok=True)  # goes first and comes last: it stands for a complete folder
@@ -211,7 +213,13 @@ class Demo:
         }
 
     def _draw(
-        self, console: Console, trace: Trace, ended: str, happened: Sequence[tuple[float, str]], folder: Path
+        self,
+        console: Console,
+        trace: Trace,
+        record: EpisodeRecord,
+        ended: str,
+        happened: Sequence[tuple[float, str]],
+        folder: Path,
     ) -> None:
         from roman_moe.report.plots import plot_gate_weights
 
@@ -229,7 +237,7 @@ class Demo:
         renderer = Renderer(lab, "overview", *VIDEO_SIZE)
         frames = affordable_frames(renderer, trace.physics_states[0])
         playback = Playback.of(len(trace.times), lab.control_rate, frames)
-        with drawing_progress(console) as progress:
+        with drawing_progress(console) as progress, self._views(record) as views:
             bar = progress.add_task("video", total=None)
             write_video(
                 trace,
@@ -240,7 +248,36 @@ class Demo:
                 ended,
                 playback,
                 lambda done, total: progress.update(bar, completed=done, total=total),
+                views,
             )
+
+    @contextlib.contextmanager
+    def _views(self, record: EpisodeRecord) -> Iterator[Callable[[int], Sequence[CameraView]]]:
+        """What cameras saw at a tick and where it put the objects; nothing without cameras."""
+        if self.poses == "truth":
+            yield lambda tick: ()
+            return
+        from roman_moe.core.state import ObjectPoses, upright
+        from roman_moe.perception.markers import IMAGE
+        from roman_moe.report.camera_corner import CameraView
+        from roman_moe.sim.cameras import SceneCameras
+        from roman_moe.sim.registry import load_sim_task
+        from roman_moe.sim.world import World
+
+        marked, task = self.poses == "markers", load_sim_task(self._task)
+        lab = World(task, arm=self.sim_arm, markers=marked)
+        sizes = dict.fromkeys(task.spec.cameras, IMAGE) if marked else task.spec.cameras
+        with SceneCameras(lab, sizes) as scene:
+            cameras = scene.cameras
+
+            def views(tick: int) -> list[CameraView]:
+                seen = record.seen[tick]
+                count = len(seen)
+                poses = ObjectPoses(0, record.positions[tick], seen, np.zeros(count), upright(count))
+                images = scene.images(record.physics_states[tick])
+                return [CameraView(image, cameras[name], poses) for name, image in images.items()]
+
+            yield views
 
 
 def trace_of(spec: TaskSpec, record: EpisodeRecord) -> Trace:

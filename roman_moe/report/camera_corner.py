@@ -17,10 +17,12 @@ if TYPE_CHECKING:  # a video of a run without cameras is drawn without OpenCV
     from roman_moe.perception.camera import Camera
 
 WIDTH = 0.2  # of the frame, an image in its corner
-RADIUS, LINE, TEXT, EDGE = 7, 2, 10, 2  # [pixels] in a frame of 720 lines
+RADIUS, LINE, TEXT, EDGE = 6, 2, 10, 2  # [pixels] in a frame of 720 lines
 TIME_LINE = 0.92  # of the frame's height, above which the images stand
 DASHES = 8  # of a circle
 VALID, HIDDEN, INK, FRAME = (90, 230, 120), (214, 218, 224), (17, 20, 26), (235, 238, 242)
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,9 @@ class CameraView:
 
 
 def draw_view(view: CameraView, names: Sequence[str], width: int, unit: float = 1.0) -> Image.Image:
-    """The image, `width` pixels wide, with a circle and a name where each object is estimated, dashed if not valid.
+    """The image, `width` pixels wide, with a circle where each object is estimated, dashed if not valid, and its name.
+
+    A name for which there is no room beside its circle is left out.
 
     Args:
         names: of the objects, as the poses have them.
@@ -55,11 +59,16 @@ def draw_view(view: CameraView, names: Sequence[str], width: int, unit: float = 
     inside = ((pixels > -0.5) & (pixels < np.array([view.camera.width, view.camera.height]) - 0.5)).all(axis=1)
     rows = np.flatnonzero(known & inside & (depths > 0.0)).tolist()
     places = (scale * (pixels + 0.5)).tolist()
+    drawn: list[Box] = []
     for row in rows:
         (x, y), colour = places[row], VALID if view.poses.valid[row] else HIDDEN
-        left = x + radius + line + letters.getlength(names[row]) > size[0]
-        place, anchor = (x + (-1 if left else 1) * (radius + line), y), "rm" if left else "lm"
-        pen.text(place, names[row], colour, letters, anchor, stroke_width=line, stroke_fill=INK)
+        name, gap = names[row].replace("_", " "), radius + line
+        for place, anchor in (((x + gap, y), "lm"), ((x - gap, y), "rm"), ((x, y - gap), "mb"), ((x, y + gap), "mt")):
+            box = pen.textbbox(place, name, letters, anchor, stroke_width=line)
+            if 0 <= box[0] and box[2] <= size[0] and not any(_overlap(box, other) for other in drawn):
+                pen.text(place, name, colour, letters, anchor, stroke_width=line, stroke_fill=INK)
+                drawn.append(box)
+                break
     for row in rows:  # over the names
         (x, y), (colour, share) = places[row], (VALID, 1.0) if view.poses.valid[row] else (HIDDEN, 0.5)
         for start in np.linspace(0.0, 360.0, DASHES, endpoint=False).tolist():
@@ -67,6 +76,10 @@ def draw_view(view: CameraView, names: Sequence[str], width: int, unit: float = 
             pen.arc(box, start, start + share * 360.0 / DASHES, colour, line)
     pen.text((2 * line, line), view.camera.name, FRAME, letters, "la", stroke_width=line, stroke_fill=INK)
     return picture.resize((width, size[1] // SMOOTH), Image.Resampling.BOX)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def draw_corner(frame: NDArray[np.uint8], views: Sequence[CameraView], names: Sequence[str]) -> NDArray[np.uint8]:

@@ -51,9 +51,15 @@ class Segment:
 
 
 def leading_segments(trace: Trace, flicker: float = FLICKER) -> list[Segment]:
-    """The skills that led, in order and without gaps; a lead shorter than `flicker` [s] counts to the one before it."""
-    leaders = trace.weights.argmax(axis=1)
-    changes = [0, *(np.flatnonzero(np.diff(leaders)) + 1).tolist()]
+    """The skills that led, in order and without gaps, from the first weights on.
+
+    A lead shorter than `flicker` [s] counts to the one before it.
+    """
+    weighed = np.flatnonzero(trace.weights.any(axis=1))
+    if not len(weighed):
+        return []
+    leaders, first = trace.weights.argmax(axis=1), int(weighed[0])
+    changes = [first, *(np.flatnonzero(np.diff(leaders[first:])) + first + 1).tolist()]
     ends = [*(float(trace.times[index]) for index in changes[1:]), trace.end_s]
     segments: list[Segment] = []
     for index, end in zip(changes, ends, strict=True):

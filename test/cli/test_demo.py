@@ -52,6 +52,8 @@ def graph(monkeypatch):
             physics_states=np.tile(lab.physics_state(), (TICKS, 1)),
             weights=weights,
             commands=np.zeros((TICKS, 4)),
+            positions=np.tile(lab.state.object_positions, (TICKS, 1, 1)),
+            seen=np.ones((TICKS, len(TASK.spec.objects)), dtype=bool),
             duration_ns=TICKS * 50_000_000,
         )
 
@@ -80,6 +82,20 @@ def test_a_solved_run_leaves_report_plot_and_video_in_place_of_those_of_an_earli
     said = capsys.readouterr().out
     assert "Solved in 1.2 s" in said
     assert "earlier run" not in said
+
+
+def test_the_video_of_a_run_by_cameras_shows_in_its_corner_what_they_saw(tmp_path, graph, small_video, monkeypatch):
+    monkeypatch.setitem(globals(), "TICKS", 2)  # drawing is slow
+    first = {}
+    for poses in ("truth", "markers"):
+        assert Demo(scenario=1, poses=poses, out=tmp_path / poses).main() == 0
+        frames = imageio_ffmpeg.read_frames(str(tmp_path / poses / "demo.mp4"))
+        next(frames)
+        first[poses] = np.frombuffer(next(frames), np.uint8).reshape(176, 320, 3).astype(int)
+    changed = np.abs(first["markers"] - first["truth"]).max(axis=2) > 40
+    assert changed[60:160, 250:312].mean() > 0.4
+    changed[:, 240:] = False
+    assert changed.mean() < 0.001
 
 
 def test_a_run_that_is_not_solved_exits_1_and_still_reports(tmp_path, graph, small_video, capsys):

@@ -11,15 +11,23 @@ from specs import SKILLS
 
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
+from roman_moe.core.state import ObjectPoses, upright
 from roman_moe.nodes.bringup.record import EpisodeRecord, EpisodeRecorder
 
 
+def poses(stamp_ns: int, x: float, valid: list[bool]) -> ObjectPoses:
+    count = len(valid)
+    return ObjectPoses(stamp_ns, np.full((count, 3), x), np.array(valid), np.zeros(count), upright(count))
+
+
 def record() -> EpisodeRecord:
-    recorder = EpisodeRecorder("push", 3, SKILLS)
+    recorder = EpisodeRecorder("push", 3, SKILLS, objects=2)
     for tick in range(5):
         recorder.add_tick(tick * 50, Command(tick * 50, np.full(3, tick), 0.08), np.full(4, tick))
     recorder.add_weights(150, ("push", "pull"), np.array([0.2, 0.8]))  # weights may come in any order
     recorder.add_weights(50, ("push", "pull"), np.array([0.9, 0.1]))
+    recorder.add_poses(poses(100, 0.2, [True, False]))  # likewise
+    recorder.add_poses(poses(50, 0.1, [False, True]))
     return recorder.finish("success", 250, held_ticks=2, disturbance="shove_rack", disturbed_ns=100)
 
 
@@ -29,6 +37,13 @@ def test_weights_hold_until_the_next_and_are_zero_before_the_first() -> None:
     assert found.leading[1:] == ("push", "push", "pull", "pull")
 
 
+def test_poses_hold_until_the_next_and_are_unknown_before_the_first() -> None:
+    found = record()
+    np.testing.assert_array_equal(found.positions[:, 1, 2], [np.nan, 0.1, 0.2, 0.2, 0.2])
+    np.testing.assert_array_equal(found.seen[1:], [[False, True], [True, False], [True, False], [True, False]])
+    assert not found.seen[0].any()
+
+
 def test_a_file_gives_back_what_was_saved(tmp_path: Path) -> None:
     saved = record()
     saved.save(tmp_path / "episode.npz")
@@ -36,7 +51,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path: Path) -> None:
     assert (loaded.start, loaded.seed, loaded.outcome, loaded.skills) == ("push", 3, "success", ("push", "pull"))
     assert (loaded.duration_ns, loaded.held_ticks, loaded.missed_ticks, loaded.success) == (250, 2, 2, True)
     assert (loaded.disturbance, loaded.disturbed_ns) == ("shove_rack", 100)
-    for field in ("stamps_ns", "physics_states", "weights", "commands"):
+    for field in ("stamps_ns", "physics_states", "weights", "commands", "positions", "seen"):
         np.testing.assert_array_equal(getattr(loaded, field), getattr(saved, field), err_msg=field)
 
 
@@ -44,6 +59,7 @@ def test_an_episode_without_ticks_is_a_record_too() -> None:
     empty = EpisodeRecorder("push", 0, SKILLS).finish("fault", 0, 0)
     assert empty.skills == SKILLS
     assert empty.weights.shape == (0, len(SKILLS))
+    assert (empty.positions.shape, empty.seen.shape) == ((0, 0, 3), (0, 0))
     assert empty.leading == ()
 
 

@@ -61,6 +61,14 @@ def test_names_stand_beside_the_circles_within_the_image():
     assert columns.max() < x
 
 
+def test_names_of_objects_in_one_place_do_not_cover_each_other():
+    place = (0.0, 0.0, 1.0)
+    five, four = (view([place] * count, [True] * count) for count in (5, 4))
+    names = ("rack", "vial", "cover", "drop_zone", "button")
+    assert np.array_equal(draw_view(five, names, WIDTH), draw_view(four, names, WIDTH))  # no room for a fifth
+    assert not np.array_equal(draw_view(four, names, WIDTH), draw_view(four, (*names[:3], "", ""), WIDTH))
+
+
 def test_the_views_stand_in_the_corner_and_the_rest_of_the_frame_is_as_it_was():
     frame = np.full((720, 1280, 3), 30, np.uint8)
     seen = view([(0.0, 0.0, 1.0)], [True])

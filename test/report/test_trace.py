@@ -44,6 +44,14 @@ def test_a_run_shorter_than_a_flicker_still_has_its_skill():
     assert leading_segments(trace_of((4, 1))) == named(("pick_and_insert", 0, 0.05))
 
 
+def test_nobody_leads_before_the_first_weights():
+    trace = trace_of((0, 10), (3, 40))
+    trace.weights[:10] = 0.0
+    assert leading_segments(trace) == named(("pick_and_place", 0.5, 2.5))
+    trace.weights[:] = 0.0
+    assert leading_segments(trace) == []
+
+
 def test_rows_that_do_not_match_are_refused():
     with pytest.raises(ValueError, match="one row a tick"):
         Trace(ROMAN, SKILLS, np.zeros(3), np.zeros((2, 7)), np.zeros((3, 1)), 1.0)

@@ -42,6 +42,7 @@ from roman_moe.nodes.base.topics import (
     GRIPPER_COMMAND,
     HELD_TICKS,
     JOINT_STATES,
+    OBJECT_POSES,
     OUTCOME,
     ROBOT_DESCRIPTION,
     STOPPED,
@@ -148,6 +149,7 @@ class LabNode(RomanNode):
         self._patience.cancel()
         if settings.cameras:
             self._cameras = self._open_cameras()
+            self.listen_poses(OBJECT_POSES, self._spec, lambda poses: self._recorder.add_poses(poses))
         self._begin_episode()
 
     def _open_cameras(self) -> LabCameras:
@@ -184,7 +186,8 @@ class LabNode(RomanNode):
         self._current = Episode(self._lab, self._start, Streams.of_seed(seed), disturbed=self._settings.disturbed)
         self._state = self._current.state
         self._result = Outcome.RUNNING.value
-        self._recorder = EpisodeRecorder(self._start.name, seed, self._spec.skill_names)
+        objects = len(self._spec.objects) if self._cameras is not None else 0
+        self._recorder = EpisodeRecorder(self._start.name, seed, self._spec.skill_names, objects)
         self._commanders.forget()
         self._twist: tuple[int, NDArray[np.float64]] | None = None  # newest, with its stamp
         self._opening: tuple[int, float] | None = None  # likewise

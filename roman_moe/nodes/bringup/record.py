@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.files import atomic_path
-from roman_moe.core.state import NANOSECONDS
+from roman_moe.core.state import NANOSECONDS, ObjectPoses
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +35,8 @@ class EpisodeRecord:
         weights: that the gate gave for each tick, held between its runs; zeros before its first, (T, len(skills)).
         commands: that the arm followed during each tick: linear [m/s] and angular velocity [rad/s], then gripper
             opening [m], (T, 7).
+        positions: of the objects as cameras had it at each tick, (T, n, 3) [m]; n is 0 without cameras.
+        seen: whether they saw each then, (T, n).
         duration_ns: from the start to the outcome, pauses left out [ns].
         held_ticks: ticks for which no command came in time, so that the arm stood still.
         missed_ticks: ticks that the arm was held or the blender blended without all it needed.
@@ -48,6 +52,8 @@ class EpisodeRecord:
     physics_states: NDArray[np.float64]
     weights: NDArray[np.float64]
     commands: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    seen: NDArray[np.bool_]
     duration_ns: int
     held_ticks: int = 0
     missed_ticks: int = 0
@@ -90,21 +96,23 @@ class EpisodeRecord:
         except Exception as error:  # damaged bytes make zipfile, zlib and numpy raise anything
             reason = " ".join(str(error).split())
             raise RomanError(f"{path}: no readable episode record ({reason}): run the episode again") from error
-        arrays = {"stamps_ns", "physics_states", "weights", "commands"}
+        arrays = {"stamps_ns", "physics_states", "weights", "commands", "positions", "seen"}
         values = {name: value if name in arrays else value.tolist() for name, value in content.items()}
         return cls(**{**values, "skills": tuple(values["skills"])})
 
 
 class EpisodeRecorder:
-    """Collects an episode tick by tick; weights may come in any order, before or after their tick."""
+    """Collects an episode tick by tick; weights and poses may come in any order, before or after their tick."""
 
-    def __init__(self, start: str, seed: int, skills: tuple[str, ...]) -> None:
-        self._start, self._seed = start, seed
+    def __init__(self, start: str, seed: int, skills: tuple[str, ...], objects: int = 0) -> None:
+        self._start, self._seed, self._objects = start, seed, objects
         self._times: list[int] = []  # since the episode's start
         self._stamps: list[int] = []  # on the graph's time base
         self._states: list[NDArray[np.float64]] = []
         self._commands: list[tuple[float, ...]] = []
         self._weights: dict[int, NDArray[np.float64]] = {}
+        self._positions: dict[int, NDArray[np.float64]] = {}
+        self._seen: dict[int, NDArray[np.bool_]] = {}
         self._skills = skills
 
     def add_tick(self, time_ns: int, command: Command, physics_state: NDArray[np.float64]) -> None:
@@ -121,15 +129,14 @@ class EpisodeRecorder:
             self._weights.clear()
         self._weights[stamp_ns] = weights
 
+    def add_poses(self, poses: ObjectPoses) -> None:
+        """What cameras said of the objects."""
+        self._positions[poses.stamp_ns], self._seen[poses.stamp_ns] = poses.positions, poses.valid
+
     def finish(
         self, outcome: str, duration_ns: int, held_ticks: int, disturbance: str = "", disturbed_ns: int = -1
     ) -> EpisodeRecord:
-        """The record, with each tick's weights held from the last scene that was weighed."""
-        weights = np.zeros((len(self._stamps), len(self._skills)))
-        weighed = np.array(sorted(self._weights), dtype=np.int64)
-        for row, index in zip(weights, np.searchsorted(weighed, self._stamps, side="right"), strict=True):
-            if index > 0:
-                row[:] = self._weights[int(weighed[index - 1])]
+        """The record; weights and poses of a tick are the last ones of its scene or of an earlier one."""
         ticks, width = len(self._stamps), len(self._states[0]) if self._states else 0
         return EpisodeRecord(
             start=self._start,
@@ -138,11 +145,20 @@ class EpisodeRecorder:
             skills=self._skills,
             stamps_ns=np.array(self._times, dtype=np.int64),
             physics_states=np.array(self._states, dtype=np.float64).reshape(ticks, width),
-            weights=weights,
+            weights=self._held(self._weights, np.zeros(len(self._skills))),
             commands=np.array(self._commands, dtype=np.float64).reshape(ticks, 7),
+            positions=self._held(self._positions, np.full((self._objects, 3), np.nan)),
+            seen=self._held(self._seen, np.zeros(self._objects, dtype=bool)),
             duration_ns=duration_ns,
             held_ticks=held_ticks,
             missed_ticks=held_ticks,
             disturbance=disturbance,
             disturbed_ns=disturbed_ns,
         )
+
+    def _held(self, found: dict[int, NDArray[T]], before: NDArray[T]) -> NDArray[T]:
+        """At each tick the last of what was found by then; `before` if that is nothing."""
+        stamps = np.array(sorted(found), dtype=np.int64)
+        last = np.searchsorted(stamps, self._stamps, side="right")
+        rows = [found[int(stamps[index - 1])] if index > 0 else before for index in last]
+        return np.array(rows, dtype=before.dtype).reshape(len(self._stamps), *before.shape)
