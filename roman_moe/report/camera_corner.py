@@ -65,7 +65,7 @@ def draw_view(view: CameraView, names: Sequence[str], width: int, unit: float = 
         name, gap = names[row].replace("_", " "), radius + line
         for place, anchor in (((x + gap, y), "lm"), ((x - gap, y), "rm"), ((x, y - gap), "mb"), ((x, y + gap), "mt")):
             box = pen.textbbox(place, name, letters, anchor, stroke_width=line)
-            if 0 <= box[0] and box[2] <= size[0] and not any(_overlap(box, other) for other in drawn):
+            if box[0] >= 0 and box[2] <= size[0] and not any(_overlap(box, other) for other in drawn):
                 pen.text(place, name, colour, letters, anchor, stroke_width=line, stroke_fill=INK)
                 drawn.append(box)
                 break
