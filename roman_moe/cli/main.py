@@ -40,6 +40,7 @@ VERBS = (
     "record",
     "evaluate",
     "collect",
+    "demos",
     "data",
     "train",
     "ablate",

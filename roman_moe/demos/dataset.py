@@ -52,12 +52,25 @@ def dataset_hash(dataset: Path, spec: TaskSpec, network: str) -> str:
     Raises:
         DemonstrationError: if there is none, or one cannot be read.
     """
+    return _hash(episode_folders(dataset, network), dataset, spec, network)
+
+
+def episode_hash(path: Path, spec: TaskSpec) -> str:
+    """Likewise over one demonstration, by its own name alone.
+
+    Raises:
+        DemonstrationError: if it cannot be read.
+    """
+    return _hash([path], path.parent, spec)
+
+
+def _hash(paths: list[Path], dataset: Path, spec: TaskSpec, network: str | None = None) -> str:
     digest = hashlib.sha256()
 
     def add(content: bytes) -> None:
         digest.update(len(content).to_bytes(8, "big") + content)
 
-    for path in episode_folders(dataset, network):
+    for path in paths:
         _, custom, topics, _ = read_ticks(path, spec, network)
         add(path.relative_to(dataset).as_posix().encode())
         for key, value in sorted(item for item in custom.items() if item[0] not in NOT_CONTENT):

@@ -33,7 +33,7 @@ def place_object(world: World, name: str, placement: PlacementSpec, numbers: NDA
         ConfigError: if the scene has no joint by which it could be put there.
     """
     model, data = world.model, world.data
-    body, joint = _joint_of(world, name)
+    body, joint = joint_of(world, name)
     wanted = "a joint with one degree of freedom" if placement.joint else "a free joint"
     is_free = joint >= 0 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE
     if joint < 0 or is_free == bool(placement.joint):
@@ -72,7 +72,7 @@ def _drawn(between: Range, number: float, otherwise: float) -> float:
     return between[0] + number * (between[1] - between[0]) if between else otherwise
 
 
-def _joint_of(world: World, name: str) -> tuple[int, int]:
+def joint_of(world: World, name: str) -> tuple[int, int]:
     """Body that carries an object's site and has a joint, and that joint; -1 if there is none."""
     model = world.model
     body = int(model.site_bodyid[model.site(name).id])

@@ -1,0 +1,359 @@
+"""`roman-moe demos`: what is in recorded demonstrations, whether it is right, and how they get elsewhere and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from roman_moe.cli.demo import VIDEO_SIZE, spoken
+from roman_moe.cli.options import Flag, OptionalFile, Simulation
+from roman_moe.cli.outputs import check_picture
+from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.files import write_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from roman_moe.demos.reader import Episode
+    from roman_moe.demos.survey import Survey
+    from roman_moe.sim.task import SimTask
+
+BAGS = ("rosbags", "mcap")
+Place = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+
+
+@dataclass(frozen=True)
+class List:
+    """List the episodes: network, outcome, source, length, rate, corrections."""
+
+    needs = BAGS
+
+    folder: Place
+    """A dataset, the folder of a network in it, or an episode."""
+
+    json: OptionalFile = None
+    """Write the list to this file."""
+
+    def main(self) -> int:
+        """0 when it is shown; a damaged episode is shown with the reason."""
+        from roman_moe.demos.survey import survey
+
+        found, console = survey(self.folder), Console()
+        rows = [_row(found, episode) for episode in found.episodes]
+        table = Table("episode", "outcome", "source", "ticks", "seconds", "Hz", "corrected")
+        for row in rows:
+            corrected = "-" if row["corrected_share"] is None else f"{row['corrected_share']:.0%}"
+            numbers = (str(row["ticks"]), f"{row['seconds']:.1f}", f"{row['rate']:.1f}")
+            table.add_row(row["episode"], row["outcome"], row["source"], *numbers, corrected)
+        console.print(table)
+        for error in found.damaged:
+            _say(console, str(error))
+        if self.json:
+            write_json(self.json, {"task": found.spec.name, "episodes": rows, "damaged": [*map(str, found.damaged)]})
+        return 0
+
+
+@dataclass(frozen=True)
+class Info:
+    """Show what an episode or a set is: metadata, gaps and hashes."""
+
+    needs = BAGS
+
+    folder: Place
+    """A dataset, the folder of a network in it, or an episode."""
+
+    json: OptionalFile = None
+    """Write it to this file."""
+
+    def main(self) -> int:
+        """0 when it is shown."""
+        from roman_moe.demos.survey import survey
+
+        found = survey(self.folder)
+        facts = _facts_of_one(found) if self._is_one(found) else _facts_of_set(found)
+        for key, value in facts.items():
+            print(f"{key}: {value}")
+        for error in found.damaged:
+            print(error)
+        if self.json:
+            write_json(self.json, facts)
+        return 0
+
+    def _is_one(self, found: Survey) -> bool:
+        return [episode.path for episode in found.episodes] == [self.folder.resolve()]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw an episode over time, or where the hand goes in a set."""
+
+    needs = (*BAGS, "matplotlib")
+
+    folder: Place
+    """A dataset, the folder of a network in it, or an episode."""
+
+    plot: Annotated[Path, tyro.conf.arg(metavar="FILE")] = Path("demos.png")
+    """Picture to write: .png, .pdf or .svg."""
+
+    def main(self) -> int:
+        """0 when it is drawn."""
+        check_picture(self.plot)
+        from roman_moe.demos.survey import survey
+        from roman_moe.report.demo_plots import plot_episode, plot_set
+
+        found, console = survey(self.folder), Console()
+        for error in found.damaged:
+            _say(console, str(error))
+        if not found.episodes:
+            return 1
+        first = found.episodes[0]
+        if first.path == self.folder.resolve():
+            plot_episode(first, found.spec, self.plot, f"{found.name(first)}: {spoken(first.meta.outcome)}")
+        else:
+            plot_set(found.episodes, found.spec, self.plot, str(self.folder))
+        _say(console, f"{self.plot}: {len(found.episodes)} episodes drawn")
+        return 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """Name what is damaged or cannot be right, episode by episode."""
+
+    needs = BAGS
+
+    folder: Place
+    """A dataset, the folder of a network in it, or an episode."""
+
+    task: Simulation = ""
+    """Name or folder of the task to judge outcomes in; that of the demonstrations, if installed, if not given."""
+
+    quick: Flag = False
+    """Leave out the outcomes, for which every episode is simulated again."""
+
+    json: OptionalFile = None
+    """Write what was found to this file."""
+
+    def main(self) -> int:
+        """0 if nothing is wrong; 1 if something is: one line each."""
+        from roman_moe.demos.survey import idle_stretches, problems, survey
+
+        found, console = survey(self.folder), Console()
+        wrong, notes = [str(error) for error in found.damaged], []
+        for line in wrong:
+            _say(console, line)
+        judge, unjudged = self._judge(found), 0
+        for episode in found.episodes:
+            lines = list(problems(episode, found.spec))
+            try:
+                verdict = judge(episode)
+                lines += [verdict] if verdict else []
+            except RomanError:  # there is no start from which it could be simulated again
+                unjudged += 1
+            wrong += [f"{episode.path}: {line}" for line in lines]
+            idle = [f"{episode.path}: idle from {a:.1f} to {b:.1f} s" for a, b in idle_stretches(episode)]
+            notes += idle
+            for line in (*(f"{episode.path}: {line}" for line in lines), *(f"note: {line}" for line in idle)):
+                _say(console, line)
+        total = len(found.episodes) + len(found.damaged)
+        judged = 0 if self.quick else len(found.episodes) - unjudged
+        _say(console, f"{total} episodes: {len(found.damaged)} damaged, {len(wrong)} problems, {judged} outcomes judged")
+        if self.json:
+            write_json(self.json, {"episodes": total, "problems": wrong, "notes": notes, "outcomes_judged": judged})
+        return 1 if wrong else 0
+
+    def _judge(self, found: Survey) -> Callable[[Episode], str | None]:
+        """What says of an episode whether its outcome is wrong."""
+        if self.quick:
+            return lambda episode: None
+        try:
+            task = _simulation(found, self.task)
+        except (RomanError, ImportError) as error:
+            if self.task:
+                raise
+            reason = error
+
+            def refuse(episode: Episode) -> str | None:
+                raise RomanError(str(reason))
+
+            return refuse
+        from roman_moe.evaluation.replay import wrong_outcome
+
+        return lambda episode: wrong_outcome(episode, task)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Replay commands in open loop in simulation, or show the scenes."""
+
+    folder: Place
+    """An episode, or a folder of them."""
+
+    states: Flag = False
+    """Show the recorded scenes, without physics, as a video of one episode; else commands are replayed in open loop."""
+
+    out: OptionalFile = None
+    """Video to write of one episode, such as replay.mp4."""
+
+    task: Simulation = ""
+    """Name or folder of the task to simulate; that of the demonstrations, if it is installed, if not given."""
+
+    json: OptionalFile = None
+    """Write errors and outcomes to this file."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return (*BAGS, "mujoco", *(("PIL", "imageio_ffmpeg") if self.out else ()))
+
+    def main(self) -> int:
+        """0 if every outcome is that of the recording; 1 if one is not."""
+        from roman_moe.demos.survey import survey
+
+        if self.states and self.out is None:
+            raise ConfigError("--states shows the scenes as a video: name it, as in --out replay.mp4")
+        found, console = survey(self.folder), Console()
+        for error in found.damaged:
+            _say(console, str(error))
+        if self.out and len(found.episodes) != 1:
+            raise ConfigError(f"--out: {self.folder} holds {len(found.episodes)} episodes: name one to draw")
+        task = _simulation(found, self.task)
+        if self.states:
+            from roman_moe.evaluation.replay import recorded_states
+
+            (episode,) = found.episodes
+            self._draw(console, found, episode, recorded_states(episode, task), task, "recorded scenes, no physics")
+            return 0
+        return self._replay(console, found, task)
+
+    def _replay(self, console: Console, found: Survey, task: SimTask) -> int:
+        from roman_moe.evaluation.replay import replay
+
+        rows = []
+        for episode in found.episodes:
+            try:
+                again = replay(episode, task)
+            except RomanError as error:
+                _say(console, str(error))
+                continue
+            mean, most = 1e3 * again.errors.mean(), 1e3 * again.errors.max()
+            rows.append(
+                {
+                    "episode": found.name(episode),
+                    "recorded": episode.meta.outcome,
+                    "outcome": again.outcome.value,
+                    "mean_error_mm": mean,
+                    "largest_error_mm": most,
+                    "ticks": len(again.errors),
+                }
+            )
+            _say(
+                console,
+                f"{found.name(episode)}: commands in open loop: hand {mean:.2f} mm off on average, {most:.2f} mm at "
+                f"most, over {len(again.errors)} ticks; {spoken(again.outcome.value)}, recorded was "
+                f"{spoken(episode.meta.outcome)}",
+            )
+            if self.out:
+                self._draw(console, found, episode, again.physics_states, task, "commands in open loop")
+        if self.json:
+            write_json(self.json, {"episodes": rows})
+        same = all(row["outcome"] == row["recorded"] for row in rows)
+        return 0 if same and len(rows) == len(found.episodes) and not found.damaged else 1
+
+    def _draw(
+        self, console: Console, found: Survey, episode: Episode, states: NDArray[Any], task: SimTask, what: str
+    ) -> None:
+        import numpy as np
+
+        from roman_moe.core.spec import GATE
+        from roman_moe.demos.survey import times
+        from roman_moe.report.trace import Trace
+        from roman_moe.report.video import Playback, affordable_frames, write_video
+        from roman_moe.sim.render import Renderer
+        from roman_moe.sim.world import World
+
+        if self.out is None:
+            return
+        spec, ticks = found.spec, len(states)
+        weights = episode.answers if episode.meta.network == GATE else episode.weights
+        if weights is None:
+            weights = np.tile([float(skill == episode.meta.network) for skill in spec.skills], (ticks, 1))
+        seconds = times(episode)[:ticks]
+        trace = Trace(spec, spec.skill_names, seconds, weights[:ticks], states, float(seconds[-1]) + 1e-3)
+        with Renderer(World(task, episode.meta.rate), "overview", *VIDEO_SIZE) as renderer:
+            playback = Playback.of(ticks, episode.meta.rate, affordable_frames(renderer, states[0]))
+            note = f"Recorded: {spoken(episode.meta.outcome)}"
+            write_video(trace, renderer, self.out, VIDEO_SIZE, found.name(episode), note, playback)
+        _say(console, f"{self.out}: {what}")
+
+
+class Demos:
+    """Look at demonstrations, check, replay, edit and convert them."""
+
+    PARTS: ClassVar[Mapping[str, type]] = {part.__name__.lower(): part for part in (List, Info, Plot, Check, Replay)}
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _simulation(found: Survey, task: str) -> SimTask:
+    from roman_moe.evaluation.controllers import simulation_of
+
+    return simulation_of(found.spec, task)
+
+
+def _row(found: Survey, episode: Episode) -> dict[str, Any]:
+    from roman_moe.demos.survey import measured_rate, times
+
+    meta = episode.meta
+    return {
+        "episode": found.name(episode),
+        "network": meta.network,
+        "outcome": meta.outcome,
+        "source": meta.source,
+        "ticks": len(episode.states),
+        "seconds": float(times(episode)[-1]),
+        "rate": measured_rate(episode),
+        "corrected_share": None if episode.drove is None else float(episode.drove.mean()),
+    }
+
+
+def _facts_of_one(found: Survey) -> dict[str, Any]:
+    from roman_moe.demos.dataset import episode_hash
+    from roman_moe.demos.survey import gaps
+
+    (episode,) = found.episodes
+    missing = [f"{count} scenes after {moment:.2f} s" for moment, count in gaps(episode)]
+    return {
+        **dataclasses.asdict(episode.meta),
+        **_row(found, episode),
+        "left_out": episode.left_out,
+        "gaps": ", ".join(missing) or "none",
+        "sha256": episode_hash(episode.path, found.spec),
+    }
+
+
+def _facts_of_set(found: Survey) -> dict[str, Any]:
+    from roman_moe.demos.dataset import dataset_hash
+    from roman_moe.demos.survey import times
+
+    facts: dict[str, Any] = {"task": found.spec.name, "task_sha256": found.spec.digest}
+    facts["episodes"], facts["damaged"] = len(found.episodes), len(found.damaged)
+    for network in sorted({episode.meta.network for episode in found.episodes}):
+        episodes = [episode for episode in found.episodes if episode.meta.network == network]
+        outcomes = Counter(episode.meta.outcome for episode in episodes)
+        ticks = sum(len(episode.states) for episode in episodes)
+        seconds = sum(float(times(episode)[-1]) for episode in episodes)
+        said = ", ".join(f"{count} {spoken(outcome)}" for outcome, count in outcomes.items())
+        facts[network] = f"{len(episodes)} episodes ({said}), {ticks} ticks, {seconds:.0f} s"
+        if not found.damaged:
+            facts[f"{network} sha256"] = dataset_hash(found.root, found.spec, network)
+    return facts
