@@ -12,6 +12,8 @@ from roman_moe.core.spec import GATE
 from roman_moe.core.state import SceneState
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
+from roman_moe.wire.bag_types import codec, typestore
+from roman_moe.wire.codec import BlenderTick
 
 
 def make_meta(network: str, **changes: object) -> EpisodeMeta:
@@ -63,3 +65,27 @@ def record(path: Path, network: str, data_seed: int = 0, began: int = BEGAN, tic
         for tick in make_ticks(network, ticks, data_seed):
             writer.add(*tick)
         writer.close(make_meta(network, **changes))
+
+
+IMAGE_KIND = "sensor_msgs/msg/CompressedImage"
+
+
+def corrected(path, skip_tick=-1, images=0, **changes):
+    """An episode in whose middle an operator drove; what was written."""
+    ticks = []
+    with EpisodeWriter(path, ROMAN, "push") as writer:
+        for index, (scene, answer, command) in enumerate(make_ticks("push")):
+            drove = 1 <= index < 4
+            weights = np.zeros(7) if drove else np.eye(7)[2]
+            policy = np.full(4, np.nan) if index == 3 else answer / 2
+            tick = BlenderTick(SKILLS, weights, command, 3, drove)
+            writer.add(scene, answer, command, None if index == skip_tick else tick, policy)
+            ticks.append((tick, policy))
+        for index in range(images):
+            message = typestore().types[IMAGE_KIND]
+            stamp = index * 33_000_000
+            header = codec().weights(stamp, (), np.empty(0)).header
+            data = typestore().serialize_cdr(message(header, "jpeg", np.arange(9, dtype=np.uint8)), IMAGE_KIND)
+            writer.add_image("front", stamp, bytes(data))
+        writer.close(make_meta("push", **changes))
+    return ticks

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from roman_moe.cli.demo import VIDEO_SIZE, spoken
-from roman_moe.cli.options import Flag, OptionalFile, Simulation
+from roman_moe.cli.options import SILENT, Flag, OptionalFile, Simulation, check_choice
 from roman_moe.cli.outputs import check_picture
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import write_json
+from roman_moe.report.palette import label
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,16 +28,18 @@ if TYPE_CHECKING:
     from roman_moe.sim.task import SimTask
 
 BAGS = ("rosbags", "mcap")
+Name = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint=SILENT)]
+Names = Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)]
 Place = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
 @dataclass(frozen=True)
 class List:
-    """List the episodes: network, outcome, source, length, rate, corrections."""
+    """List the episodes: outcome, source, length, rate, corrections."""
 
     needs = BAGS
 
-    folder: Place
+    demos: Place
     """A dataset, the folder of a network in it, or an episode."""
 
     json: OptionalFile = None
@@ -46,18 +49,18 @@ class List:
         """0 when it is shown; a damaged episode is shown with the reason."""
         from roman_moe.demos.survey import survey
 
-        found, console = survey(self.folder), Console()
+        found, console = survey(self.demos), Console()
         rows = [_row(found, episode) for episode in found.episodes]
-        table = Table("episode", "outcome", "source", "ticks", "seconds", "Hz", "corrected")
+        table = Table(Column("episode", overflow="fold"), "outcome", "source", "ticks", "seconds", "Hz", "corrected")
         for row in rows:
             corrected = "-" if row["corrected_share"] is None else f"{row['corrected_share']:.0%}"
             numbers = (str(row["ticks"]), f"{row['seconds']:.1f}", f"{row['rate']:.1f}")
             table.add_row(row["episode"], row["outcome"], row["source"], *numbers, corrected)
         console.print(table)
-        for error in found.damaged:
-            _say(console, str(error))
+        for error in found.damaged.values():
+            _say(console, error)
         if self.json:
-            write_json(self.json, {"task": found.spec.name, "episodes": rows, "damaged": [*map(str, found.damaged)]})
+            write_json(self.json, {"task": found.spec.name, "episodes": rows, "damaged": [*found.damaged.values()]})
         return 0
 
 
@@ -67,7 +70,7 @@ class Info:
 
     needs = BAGS
 
-    folder: Place
+    demos: Place
     """A dataset, the folder of a network in it, or an episode."""
 
     json: OptionalFile = None
@@ -77,18 +80,18 @@ class Info:
         """0 when it is shown."""
         from roman_moe.demos.survey import survey
 
-        found = survey(self.folder)
+        found = survey(self.demos)
         facts = _facts_of_one(found) if self._is_one(found) else _facts_of_set(found)
         for key, value in facts.items():
             print(f"{key}: {value}")
-        for error in found.damaged:
+        for error in found.damaged.values():
             print(error)
         if self.json:
             write_json(self.json, facts)
         return 0
 
     def _is_one(self, found: Survey) -> bool:
-        return [episode.path for episode in found.episodes] == [self.folder.resolve()]
+        return [episode.path for episode in found.episodes] == [self.demos.resolve()]
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Plot:
 
     needs = (*BAGS, "matplotlib")
 
-    folder: Place
+    demos: Place
     """A dataset, the folder of a network in it, or an episode."""
 
     plot: Annotated[Path, tyro.conf.arg(metavar="FILE")] = Path("demos.png")
@@ -109,16 +112,16 @@ class Plot:
         from roman_moe.demos.survey import survey
         from roman_moe.report.demo_plots import plot_episode, plot_set
 
-        found, console = survey(self.folder), Console()
-        for error in found.damaged:
-            _say(console, str(error))
+        found, console = survey(self.demos), Console()
+        for error in found.damaged.values():
+            _say(console, error)
         if not found.episodes:
             return 1
         first = found.episodes[0]
-        if first.path == self.folder.resolve():
+        if first.path == self.demos.resolve():
             plot_episode(first, found.spec, self.plot, f"{found.name(first)}: {spoken(first.meta.outcome)}")
         else:
-            plot_set(found.episodes, found.spec, self.plot, str(self.folder))
+            plot_set(found.episodes, found.spec, self.plot, str(self.demos))
         _say(console, f"{self.plot}: {len(found.episodes)} episodes drawn")
         return 0
 
@@ -129,7 +132,7 @@ class Check:
 
     needs = BAGS
 
-    folder: Place
+    demos: Place
     """A dataset, the folder of a network in it, or an episode."""
 
     task: Simulation = ""
@@ -145,8 +148,8 @@ class Check:
         """0 if nothing is wrong; 1 if something is: one line each."""
         from roman_moe.demos.survey import idle_stretches, problems, survey
 
-        found, console = survey(self.folder), Console()
-        wrong, notes = [str(error) for error in found.damaged], []
+        found, console = survey(self.demos), Console()
+        wrong, notes = list(found.damaged.values()), []
         for line in wrong:
             _say(console, line)
         judge, unjudged = self._judge(found), 0
@@ -164,7 +167,9 @@ class Check:
                 _say(console, line)
         total = len(found.episodes) + len(found.damaged)
         judged = 0 if self.quick else len(found.episodes) - unjudged
-        _say(console, f"{total} episodes: {len(found.damaged)} damaged, {len(wrong)} problems, {judged} outcomes judged")
+        _say(
+            console, f"{total} episodes: {len(found.damaged)} damaged, {len(wrong)} problems, {judged} outcomes judged"
+        )
         if self.json:
             write_json(self.json, {"episodes": total, "problems": wrong, "notes": notes, "outcomes_judged": judged})
         return 1 if wrong else 0
@@ -193,7 +198,7 @@ class Check:
 class Replay:
     """Replay commands in open loop in simulation, or show the scenes."""
 
-    folder: Place
+    demos: Place
     """An episode, or a folder of them."""
 
     states: Flag = False
@@ -219,11 +224,11 @@ class Replay:
 
         if self.states and self.out is None:
             raise ConfigError("--states shows the scenes as a video: name it, as in --out replay.mp4")
-        found, console = survey(self.folder), Console()
-        for error in found.damaged:
-            _say(console, str(error))
+        found, console = survey(self.demos), Console()
+        for error in found.damaged.values():
+            _say(console, error)
         if self.out and len(found.episodes) != 1:
-            raise ConfigError(f"--out: {self.folder} holds {len(found.episodes)} episodes: name one to draw")
+            raise ConfigError(f"--out: {self.demos} holds {len(found.episodes)} episodes: name one to draw")
         task = _simulation(found, self.task)
         if self.states:
             from roman_moe.evaluation.replay import recorded_states
@@ -294,10 +299,70 @@ class Replay:
         _say(console, f"{self.out}: {what}")
 
 
+@dataclass(frozen=True)
+class Edit:
+    """Delete, split and label episodes, into a new folder."""
+
+    needs = BAGS
+
+    demos: Place
+    """A dataset, the folder of a network in it, or an episode; it stays as it is."""
+
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """Folder to write, not there yet; damaged episodes are left out."""
+
+    delete: Names = ""
+    """Episodes to leave out, such as push/episode_003,push/episode_007."""
+
+    split: Names = ""
+    """Episodes to cut in two, and when since their first scene [s], such as push/episode_003=4.5."""
+
+    only: Names = ""
+    """Episodes that the labels are for; all if not given."""
+
+    outcome: Name = ""
+    """Label: how they ended, such as success or time_limit."""
+
+    network: Name = ""
+    """Label: the skill that they teach."""
+
+    notes: Name = ""
+    """Label: what is to be known of them."""
+
+    def main(self) -> int:
+        """0 when it is written."""
+        from roman_moe.demos import edit
+        from roman_moe.demos.survey import survey
+
+        found, console = survey(self.demos), Console()
+        split = {}
+        for item in _listed(self.split):
+            name, _, moment = item.partition("=")
+            try:
+                split[name] = float(moment)
+            except ValueError:
+                raise ConfigError(f"--split {item}: expected an episode and a time, such as {name}=4.5") from None
+        labels = {key: text for key in ("outcome", "network", "notes") if (text := getattr(self, key))}
+        if self.network:
+            check_choice("--network", self.network, {name: label(found.spec, name) for name in found.spec.networks})
+        wanted = edit.Edit(_listed(self.delete), split, labels, _listed(self.only))
+        count = edit.edit(found, self.out, wanted)
+        for error in found.damaged.values():
+            _say(console, f"left out: {error}")
+        _say(console, f"{self.out}: {count} episodes")
+        return 0
+
+
 class Demos:
     """Look at demonstrations, check, replay, edit and convert them."""
 
-    PARTS: ClassVar[Mapping[str, type]] = {part.__name__.lower(): part for part in (List, Info, Plot, Check, Replay)}
+    PARTS: ClassVar[Mapping[str, type]] = {
+        part.__name__.lower(): part for part in (List, Info, Plot, Check, Replay, Edit)
+    }
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _say(console: Console, line: str) -> None:

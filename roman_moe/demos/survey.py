@@ -6,7 +6,7 @@ One damaged episode never hides the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +36,13 @@ class Survey:
         spec: of the task.
         root: folder of the dataset, which has the task.yaml.
         episodes: those that can be read.
-        damaged: why the others cannot.
+        damaged: why the others cannot, by their folder.
     """
 
     spec: TaskSpec
     root: Path
     episodes: tuple[Episode, ...]
-    damaged: tuple[DemonstrationError, ...]
+    damaged: Mapping[Path, str]
 
     def name(self, episode: Episode) -> str:
         """An episode's folder within the dataset, such as "push/episode_003"."""
@@ -62,13 +62,13 @@ def survey(folder: Path) -> Survey:
     found = episode_folders(folder)
     root = next((each for each in (folder, *folder.parents[:2]) if (each / TASK_FILE).is_file()), folder)
     spec = dataset_spec(root)
-    episodes, damaged = [], []
+    episodes, damaged = [], {}
     for path in found:
         try:
             episodes.append(read_episode(path, spec))
         except DemonstrationError as error:
-            damaged.append(error)
-    return Survey(spec, root, tuple(episodes), tuple(damaged))
+            damaged[path] = str(error)
+    return Survey(spec, root, tuple(episodes), damaged)
 
 
 def times(episode: Episode) -> NDArray[np.float64]:
@@ -100,8 +100,8 @@ def problems(episode: Episode, spec: TaskSpec) -> Iterator[str]:
         return
     share = measured_rate(episode) / meta.rate
     if share < LEAST_RATE_SHARE:
-        lost = sum(count for _, count in gaps(episode))
-        yield f"{100 * share:.1f} % of its rate of {meta.rate:g} Hz: {lost} scenes are missing in {len(gaps(episode))} gaps"
+        lost = [count for _, count in gaps(episode)]
+        yield f"{100 * share:.1f} % of its rate of {meta.rate:g} Hz: {sum(lost)} scenes missing in {len(lost)} gaps"
     seconds = times(episode)
     positions = np.array([state.hand_position for state in episode.states])
     steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)

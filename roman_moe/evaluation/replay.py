@@ -1,4 +1,4 @@
-"""Replay of a demonstration in its task's simulation: its commands in open loop, or its scenes as they were recorded."""
+"""Replay of a demonstration in its task's simulation: its commands in open loop, or its scenes as recorded."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ def replay(episode: Episode, task: SimTask) -> Replay:
                 f"{100 * errors[0]:.1f} cm from where it was recorded; its scenes can be shown (--states)"
             )
         physics.append(again.world.physics_state())
-        now = Command(
-            again.world.stamp_ns, command.linear_velocity, command.gripper_opening, command.angular_velocity
-        )
+        now = Command(again.world.stamp_ns, command.linear_velocity, command.gripper_opening, command.angular_velocity)
         if again.step(now) is not Outcome.RUNNING:
             break
     return Replay(again.outcome, np.array(errors), np.array(physics))
@@ -110,7 +108,9 @@ def recorded_states(episode: Episode, task: SimTask) -> NDArray[np.float64]:
 def show_scene(world: World, scene: SceneState) -> None:
     """Put the hand and each object of which the pose is known where a scene has them."""
     world.arm.place(world.data, scene.hand_position, scene.finger_opening, scene.hand_orientation)
-    poses = zip(world.task.spec.objects, scene.object_positions, scene.object_orientations, scene.object_ages, strict=True)
+    poses = zip(
+        world.task.spec.objects, scene.object_positions, scene.object_orientations, scene.object_ages, strict=True
+    )
     for name, position, orientation, age in poses:
         world.update_kinematics()
         body, joint = joint_of(world, name)
@@ -134,9 +134,7 @@ def _put(
     data.qpos[address : address + 7] = [*(position + offset), w, x, y, z]
 
 
-def _turn(
-    world: World, name: str, joint: int, position: NDArray[np.float64], orientation: NDArray[np.float64]
-) -> None:
+def _turn(world: World, name: str, joint: int, position: NDArray[np.float64], orientation: NDArray[np.float64]) -> None:
     """Move a hinge or slide so that the site that hangs on it is as near to a pose as it gets."""
     model, data = world.model, world.data
     dof, address = int(model.jnt_dofadr[joint]), int(model.jnt_qposadr[joint])

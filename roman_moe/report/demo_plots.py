@@ -47,6 +47,7 @@ def plot_episode(episode: Episode, spec: TaskSpec, path: Path, title: str) -> No
             axes.plot(seconds, fingers, color=INK, label="opening")
             told = [command.gripper_opening for command in episode.commands]
             axes.step(seconds, told, color=FAINT, linestyle="--", where="post", label="command")
+            axes.set_ylim(-0.05 * spec.gripper.open, 1.1 * spec.gripper.open)
         elif name == "action":
             for index, axis in enumerate(spec.action.layout):
                 ink = AXIS_COLORS.get(axis, INK)
@@ -82,7 +83,7 @@ def _stack(axes: Axes, seconds: NDArray[np.float64], weights: NDArray[np.float64
 
 
 def plot_set(episodes: Sequence[Episode], spec: TaskSpec, path: Path, title: str) -> None:
-    """Write a picture: for each network the hand's paths from above and from the side; what was not solved is dashed."""
+    """Write a picture: the hand's paths for each network, from above and from behind; what was not solved is dashed."""
     networks = list(dict.fromkeys(episode.meta.network for episode in episodes))
     columns = min(COLUMNS, len(networks))
     lines = -(-len(networks) // columns)

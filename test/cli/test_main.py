@@ -21,6 +21,7 @@ PARTS = {
     "train": ("all", "expert", "gate", "bc"),
     "bench": ("sim", "control", "graph", "learn", "swap", "endurance"),
     "tasks": ("list", "info", "check", "new"),
+    "demos": ("list", "info", "plot", "check", "replay", "edit"),
 }
 COMMANDS = [(verb, *part) for verb in entry.VERBS for part in ([(p,) for p in PARTS[verb]] if verb in PARTS else [()])]
 COMMANDS.append(("evaluate", "poses"))

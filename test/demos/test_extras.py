@@ -6,16 +6,13 @@ import hashlib
 
 import numpy as np
 import pytest
-from episodes import make_meta, make_ticks, record
+from episodes import IMAGE_KIND, corrected, record
 from rosbags.rosbag2 import Reader
-from specs import ROMAN, SKILLS
+from specs import ROMAN
 
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.demos.reader import read_episode
-from roman_moe.demos.writer import EpisodeWriter
-from roman_moe.wire.bag_types import codec, typestore
-from roman_moe.wire.codec import BlenderTick
 
 GOLDEN = {
     "push": (
@@ -29,8 +26,6 @@ GOLDEN = {
 }
 """Of episodes without any of it: the dataset's hash, which bundles keep, and that of metadata.yaml."""
 
-IMAGE_KIND = "sensor_msgs/msg/CompressedImage"
-
 
 @pytest.mark.parametrize("network", sorted(GOLDEN))
 def test_an_episode_without_any_of_it_is_the_one_of_before(tmp_path, monkeypatch, network):
@@ -41,27 +36,6 @@ def test_an_episode_without_any_of_it_is_the_one_of_before(tmp_path, monkeypatch
     episode = read_episode(tmp_path / network / "episode_000", ROMAN)
     assert (episode.weights, episode.policy, episode.drove) == (None, None, None)
     assert episode.taught.tolist() == [True] * 5
-
-
-def corrected(path, skip_tick=-1, images=0, **changes):
-    """An episode in whose middle an operator drove; what was written."""
-    ticks = []
-    with EpisodeWriter(path, ROMAN, "push") as writer:
-        for index, (scene, answer, command) in enumerate(make_ticks("push")):
-            drove = 1 <= index < 4
-            weights = np.zeros(7) if drove else np.eye(7)[2]
-            policy = np.full(4, np.nan) if index == 3 else answer / 2
-            tick = BlenderTick(SKILLS, weights, command, 3, drove)
-            writer.add(scene, answer, command, None if index == skip_tick else tick, policy)
-            ticks.append((tick, policy))
-        for index in range(images):
-            message = typestore().types[IMAGE_KIND]
-            stamp = index * 33_000_000
-            header = codec().weights(stamp, (), np.empty(0)).header
-            data = typestore().serialize_cdr(message(header, "jpeg", np.arange(9, dtype=np.uint8)), IMAGE_KIND)
-            writer.add_image("front", stamp, bytes(data))
-        writer.close(make_meta("push", **changes))
-    return ticks
 
 
 def test_who_drove_and_what_the_policy_would_have_done_come_back_exactly(tmp_path):
