@@ -11,8 +11,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.evaluate import EpisodeProgress
 from roman_moe.cli.options import SILENT, EstimatorFile, Folder, Metres, Number, OptionalFile, PoseSources, Share, Text
+from roman_moe.cli.progress import CountProgress
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
@@ -111,8 +111,8 @@ class Collect:
             workers=self.workers,
         )
         console = Console()
-        with EpisodeProgress(console, str(self.out), total_wanted(collection)) as progress:
-            kept = collect(collection, lambda result: progress.count(result) if result.success else None)
+        with CountProgress(console, str(self.out), total_wanted(collection), "demonstrations") as progress:
+            kept = collect(collection, lambda result: progress.advance(int(result.success)))
 
         table = Table(title=f"Demonstrations of task {task.spec.name} in {self.out}", title_justify="left")
         for column in ("demonstrations", "kept", "failed attempts"):

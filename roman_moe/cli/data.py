@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from roman_moe.cli.options import Folder, Number, Text
+from roman_moe.cli.progress import CountProgress
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
 SHEET = "sheet.jpg"
@@ -48,10 +48,8 @@ class Images:
 
         request = ImageRequest(load_sim_task(self.task), self.out, self.count, self.seed, self.workers, Ranges())
         console = Console()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("scenes"))
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-            bar = progress.add_task(str(self.out), total=request.scenes)
-            draw_images(request, lambda scenes: progress.advance(bar, scenes))
+        with CountProgress(console, str(self.out), request.scenes, "scenes") as progress:
+            draw_images(request, progress.advance)
         write_sheet(ImageSet(self.out), self.out / SHEET)
         console.print(f"{self.out}: {request.scenes} scenes; some of them in {SHEET}", highlight=False, soft_wrap=True)
         return 0

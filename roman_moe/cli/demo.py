@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from roman_moe.cli.keys import Keys
 from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, Poses, Simulation, check_poses, show_controller
+from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
@@ -237,8 +237,8 @@ class Demo:
         renderer = Renderer(lab, "overview", *VIDEO_SIZE)
         frames = affordable_frames(renderer, trace.physics_states[0])
         playback = Playback.of(len(trace.times), lab.control_rate, frames)
-        with drawing_progress(console) as progress, self._views(record) as views:
-            bar = progress.add_task("video", total=None)
+        drawn = len(range(0, len(trace.times), playback.stride))
+        with CountProgress(console, "video", drawn, "frames") as progress, self._views(record) as views:
             write_video(
                 trace,
                 renderer,
@@ -247,7 +247,7 @@ class Demo:
                 title,
                 ended,
                 playback,
-                lambda done, total: progress.update(bar, completed=done, total=total),
+                progress.advance,
                 views,
             )
 
@@ -321,15 +321,3 @@ def check_display() -> None:
         glfw.terminate()
     if not found:
         raise ConfigError("--viewer: found no display: leave it out, or set DISPLAY to one that can be reached")
-
-
-def drawing_progress(console: Console) -> Progress:
-    """Progress bar over frames."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )

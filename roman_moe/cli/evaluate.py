@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from roman_moe.cli.evaluate_poses import Poses
@@ -26,13 +25,13 @@ from roman_moe.cli.options import (
     show_controller,
 )
 from roman_moe.cli.outputs import check_picture
+from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
 
 if TYPE_CHECKING:
-    from roman_moe.sim.episode import EpisodeResult
     from roman_moe.sim.pose_source import PoseSource
 
 
@@ -176,8 +175,8 @@ class Evaluate:
             show_controller(console, self.controller)
         console.print(f"task: {task.spec.name}", highlight=False)
         began = time.monotonic()
-        with EpisodeProgress(console, self.controller, len(evaluation.jobs())) as progress:
-            report = evaluate(evaluation, progress.count)
+        with CountProgress(console, self.controller, len(evaluation.jobs()), "episodes", solved=True) as progress:
+            report = evaluate(evaluation, lambda result: progress.advance(solved=result.success))
         for table in report_tables(report):
             console.print(table)
         console.print(f"{len(evaluation.jobs())} episodes in {time.monotonic() - began:.0f} s")
@@ -218,48 +217,6 @@ class Evaluate:
             },
         }
         return first, {what: sources for what, sources in several.items() if len(sources) > 1}
-
-
-class EpisodeProgress:
-    """Progress bar over episodes; without a terminal (a log, CI) a line for every tenth of them.
-
-    Args:
-        console: where to.
-        title: of the bar.
-        total: episodes.
-    """
-
-    def __init__(self, console: Console, title: str, total: int) -> None:
-        self._console = console
-        self._total = total
-        self._ended = self._solved = 0
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("solved {task.fields[solved]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._bar = self._progress.add_task(title, total=total, solved=0)
-
-    def __enter__(self) -> EpisodeProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._progress.stop()
-
-    def count(self, result: EpisodeResult) -> None:
-        """Count an episode that has ended."""
-        tenths = self._ended * 10 // self._total
-        self._ended += 1
-        self._solved += result.success
-        self._progress.update(self._bar, advance=1, solved=self._solved)
-        if not self._console.is_terminal and self._ended * 10 // self._total > tenths:
-            self._console.print(f"{self._ended} of {self._total} episodes, {self._solved} solved", highlight=False)
 
 
 def parse_bounds(text: str, option: str) -> list[float]:

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from roman_moe.cli.options import EstimatorFile, Number, OptionalFile, Text
 from roman_moe.cli.outputs import check_picture
+from roman_moe.cli.progress import CountProgress
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
@@ -72,10 +72,9 @@ class Poses:
         console = Console()
         console.print(f"estimator: {file}", highlight=False, soft_wrap=True)
         began = time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-            bar = progress.add_task(task.spec.name, total=len(request.parts) + len(request.episode_jobs))
-            judgement = judge_poses(request, lambda: progress.advance(bar))
+        jobs = len(request.parts) + len(request.episode_jobs)
+        with CountProgress(console, task.spec.name, jobs, "parts") as progress:
+            judgement = judge_poses(request, progress.advance)
         report = poses_report(request, judgement)
         console.print(errors_table(report))
         console.print(

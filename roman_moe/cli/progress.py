@@ -1,4 +1,4 @@
-"""How a training run stands, shown while it goes on."""
+"""How long work stands, shown while it goes on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 
@@ -55,3 +56,53 @@ class RunProgress:
             if key not in self._told:
                 self._told.add(key)
                 self._console.print(line, highlight=False, soft_wrap=True)
+
+
+class CountProgress:
+    """Progress bar over things that are counted; without a terminal (a log, CI) a line for every tenth of them.
+
+    Args:
+        console: where to.
+        title: of the bar.
+        total: how many things there are.
+        things: what they are called.
+        solved: whether some of them are solved, and said so.
+    """
+
+    def __init__(self, console: Console, title: str, total: int, things: str, solved: bool = False) -> None:
+        self._console, self._total, self._things = console, total, things
+        self._done = 0
+        self._solved = 0 if solved else None
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(things + "{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task(title, total=total, note=self._note)
+
+    def __enter__(self) -> CountProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._progress.stop()
+
+    def advance(self, count: int = 1, solved: int = 0) -> None:
+        """So many more are done, and so many of these are solved."""
+        tenths = self._done * 10 // self._total
+        self._done += count
+        if self._solved is not None:
+            self._solved += solved
+        self._progress.update(self._bar, completed=self._done, note=self._note)
+        if not self._console.is_terminal and self._done * 10 // self._total > tenths:
+            line = f"{self._done} of {self._total} {self._things}{self._note}"
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+    @property
+    def _note(self) -> str:
+        return "" if self._solved is None else f", {self._solved} solved"

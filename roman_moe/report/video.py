@@ -80,7 +80,7 @@ def write_video(
     title: str,
     note: str,
     playback: Playback,
-    on_frame: Callable[[int, int], None] = lambda done, total: None,
+    on_frame: Callable[[], object] = lambda: None,
     views: Callable[[int], Sequence[CameraView]] = lambda tick: (),
 ) -> None:
     """Write an H.264 file that browsers play.
@@ -89,7 +89,7 @@ def write_video(
         size: width and height of the frames [pixels], multiples of 16.
         title: of the panel.
         note: stands large on the last frame: how it ended.
-        on_frame: called with (frames drawn, frames to draw).
+        on_frame: called when one is drawn, the last one's repetitions left out.
         views: what cameras saw at a tick, for a corner of its frame.
     """
     ticks = list(range(0, len(trace.times), playback.stride))
@@ -114,9 +114,9 @@ def write_video(
         )
         encoder.send(None)
         try:
-            for done, tick in enumerate(ticks):
+            for tick in ticks:
                 encoder.send(drawn(tick))
-                on_frame(done + 1, len(ticks))
+                on_frame()
             end = drawn(len(trace.times) - 1, note)
             for _ in range(round(END_S * playback.fps)):
                 encoder.send(end)

@@ -130,10 +130,8 @@ def test_a_slow_machine_draws_fewer_frames(cost, frames):
 def test_the_video_has_the_frames_asked_for_and_plays_in_browsers(tmp_path):
     source, seen = Grey(), []
     path = tmp_path / "demo.mp4"
-    write_video(
-        run_of_two_skills(), source, path, SIZE, "two", "Solved", Playback(30, 2, 3.0), lambda *n: seen.append(n)
-    )
-    assert seen[-1] == (20, 20)
+    write_video(run_of_two_skills(), source, path, SIZE, "two", "Solved", Playback(30, 2, 3.0), lambda: seen.append(1))
+    assert len(seen) == 20
     assert source.drawn == [*range(0, 40, 2), 39]
     frames = imageio_ffmpeg.read_frames(str(path))
     meta = next(frames)
