@@ -1,4 +1,4 @@
-"""`roman-moe collect`: the oracle's demonstrations, reproducible from one seed."""
+"""`roman-moe collect`: scripted demonstrations, reproducible from one seed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import SILENT, EstimatorFile, Folder, Metres, Number, OptionalFile, PoseSources, Share, Text
+from roman_moe.cli.options import SILENT, EstimatorFile, Folder, Metres, Names, Number, OptionalFile, PoseSources, Text
 from roman_moe.cli.progress import CountProgress
+from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
@@ -20,13 +21,15 @@ from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
 if TYPE_CHECKING:
     from roman_moe.sim.pose_source import PoseSource
 
+OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="SHARE", help_behavior_hint=SILENT)]
+
 GATE_DEMONSTRATIONS = 42
 """ROMAN's number for the gate, over all scenarios."""
 
 
 @dataclass(frozen=True)
 class Collect:
-    """Record demonstrations of the scripted oracle, solved ones only."""
+    """Record scripted demonstrations, solved ones only."""
 
     ranges: ClassVar = {
         **dict.fromkeys(("episodes", "workers"), AT_LEAST_1),
@@ -40,11 +43,23 @@ class Collect:
     task: Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
+    source: Literal["oracle", "keyboard"] = "oracle"
+    """Who gives them: the scripted oracle, or a scripted operator who presses keys as people do."""
+
+    skills: Names = ALL
+    """Skills to demonstrate: all, or some with commas between."""
+
+    intervene: Annotated[str, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=SILENT)] = ""
+    """With --source keyboard: experts of this bundle drive, and the operator takes over where they err."""
+
     episodes: Number = 20
     """Demonstrations per skill."""
 
     gate_episodes: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = None
-    """Demonstrations for the gate per scenario of the task; if not given, so many that they are 42 or more."""
+    """Demonstrations for the gate per scenario of the task; if not given, so many that they are 42 or more.
+
+    Of the keyboard none if not given.
+    """
 
     poses: PoseSources = "truth"
     """Where the recorded poses come from: the truth, or cameras' images, as in `roman-moe evaluate`."""
@@ -61,14 +76,23 @@ class Collect:
     noise_kind: Literal["clipped", "gaussian"] = "clipped"
     """Clipped as in ROMAN, or gaussian without the clipping."""
 
-    perturbation: Annotated[float, tyro.conf.arg(metavar="DEVIATION")] = 0.5
-    """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action."""
+    perturbation: Annotated[float | None, tyro.conf.arg(metavar="DEVIATION", help_behavior_hint=SILENT)] = None
+    """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action.
 
-    disturbed_share: Share = 1.0
-    """Share of the episodes in which something is moved in mid-episode, so that a skill has to be done again."""
+    0.5 if not given, 0 of the keyboard: an operator makes mistakes of his own.
+    """
 
-    poor_link_share: Share = 0.5
-    """Share of the attempts whose commands reach the arm a tick late, and three of ten not at all."""
+    disturbed_share: OptionalShare = None
+    """Share of the episodes in which something is moved in mid-episode, so that a skill has to be done again.
+
+    All of them if not given, none of the keyboard.
+    """
+
+    poor_link_share: OptionalShare = None
+    """Share of the attempts whose commands reach the arm a tick late, and three of ten not at all.
+
+    0.5 if not given, 0 of the keyboard.
+    """
 
     seed: Number = 0
     """Seed of the starts, the noise, the bursts, the disturbances and what gets lost."""
@@ -97,18 +121,21 @@ class Collect:
             from roman_moe.evaluation.poses import usable_estimator
 
             usable_estimator(task, self.estimator)
-        each = math.ceil(GATE_DEMONSTRATIONS / len(task.spec.scenarios))
+        each = math.ceil(GATE_DEMONSTRATIONS / len(task.spec.scenarios)) if self.source == "oracle" else 0
         collection = Collection(
             task=task,
             out=self.out,
             episodes=self.episodes,
             gate_episodes=each if self.gate_episodes is None else self.gate_episodes,
             poses=poses,
-            perturbation=self.perturbation,
-            disturbed_share=self.disturbed_share,
-            poor_link_share=self.poor_link_share,
+            perturbation=self._share(self.perturbation, 0.5),
+            disturbed_share=self._share(self.disturbed_share, 1.0),
+            poor_link_share=self._share(self.poor_link_share, 0.5),
             seed=self.seed,
             workers=self.workers,
+            source=self.source,
+            skills=parse_names(self.skills, task.spec.skill_names, "--skills"),
+            intervene=self.intervene,
         )
         console = Console()
         with CountProgress(console, str(self.out), total_wanted(collection), "demonstrations") as progress:
@@ -125,6 +152,10 @@ class Collect:
             hashes = {network: dataset_hash(self.out, task.spec, network) for network in networks}
             write_json(self.json, {"seed": self.seed, "demonstrations": kept, "sha256": hashes})
         return 0
+
+    def _share(self, given: float | None, usual: float) -> float:
+        """What was given, or what is usual of the source."""
+        return given if given is not None else usual if self.source == "oracle" else 0.0
 
     def _pose_source(self) -> PoseSource:
         from roman_moe.sim.pose_source import TruthPoses

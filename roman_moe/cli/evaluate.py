@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 FIRST_TASK = "roman"
-"""Of the oracle, which exists for every task, if none is named."""
+"""Of what is scripted, which exists for every task, if none is named."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Evaluate:
     }
 
     controller: tyro.conf.Positional[str]
-    """Folder of a controller bundle, such as models/roman, or "oracle" for the scripted demonstrator."""
+    """Folder of a controller bundle, such as models/roman; "oracle", the scripted demonstrator; or
+    "keyboard", a scripted operator who presses keys."""
 
     task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)] = ""
     """The task: name or folder; that of the bundle, or roman for the oracle, if not given."""
@@ -125,20 +126,20 @@ class Evaluate:
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
-        networks = self.controller != "oracle" or self.poses == "camera"
+        networks = self.controller not in ("oracle", "keyboard") or self.poses == "camera"
         run = ("mujoco", "onnxruntime") if networks else ("mujoco",)
         seen = ("cv2",) if self.poses != "truth" else ()
         return (*run, *seen, "matplotlib") if self.plot else (*run, *seen)
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
-        from roman_moe.control.identity import ORACLE
+        from roman_moe.control.identity import SCRIPTED
         from roman_moe.evaluation.controllers import make_controller, task_of
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.arm_spec import load_arm
         from roman_moe.sim.link import LinkQuality
 
-        task = task_of(self.controller, self.task or (FIRST_TASK if self.controller == ORACLE else ""))
+        task = task_of(self.controller, self.task or (FIRST_TASK if self.controller in SCRIPTED else ""))
         numbers = tuple(range(len(task.spec.scenarios)))
         skills = parse_names(self.skills, task.spec.skill_names, "--skills") if self.skills else ()
         chosen = self.scenarios or ("" if skills else ALL)
@@ -171,7 +172,7 @@ class Evaluate:
             make_controller(self.controller, task, skill)
 
         console = Console()
-        if self.controller != ORACLE:
+        if self.controller not in SCRIPTED:
             show_controller(console, self.controller)
         console.print(f"task: {task.spec.name}", highlight=False)
         began = time.monotonic()

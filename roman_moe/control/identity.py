@@ -11,6 +11,9 @@ from roman_moe.core.paths import find_shipped
 
 ORACLE = "oracle"
 """Name of the scripted demonstrators, where a controller is asked for."""
+KEYBOARD = "keyboard"
+"""Likewise of a scripted operator who presses keys."""
+SCRIPTED = (ORACLE, KEYBOARD)
 
 
 @dataclass(frozen=True, slots=True)

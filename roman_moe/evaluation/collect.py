@@ -1,4 +1,5 @@
-"""Collection: the oracle gives demonstrations of every skill and of the gate, reproducible from one seed.
+"""Collection: the oracle, or the scripted operator, gives demonstrations of every skill and of the gate, reproducible
+from one seed.
 
 The oracle acts on the true state; the recorded scene has the pose source's errors. Ticks at which the network that is
 taught would not answer are left out: an object that it observes is then neither seen nor remembered. Optionally short
@@ -19,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.controller import ControlStep, Driver
-from roman_moe.control.identity import ORACLE
-from roman_moe.core.errors import DemonstrationError
+from roman_moe.control.identity import KEYBOARD, ORACLE
+from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.files import move, scratch_folder
 from roman_moe.core.parts import ActionSpec
 from roman_moe.core.provenance import git_commit
@@ -31,6 +32,7 @@ from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.teachable import is_teachable
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.evaluation.controllers import make_controller
+from roman_moe.evaluation.corrections import Corrector
 from roman_moe.evaluation.evaluate import shared_world
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.sim.episode import EpisodeResult, run_episode
@@ -39,6 +41,7 @@ from roman_moe.sim.pose_source import PoseSource
 from roman_moe.sim.registry import naming_place
 from roman_moe.sim.streams import PERTURBATION_STREAM, episode_seed, falls_on, generator
 from roman_moe.sim.task import SimTask, Start
+from roman_moe.wire.codec import BlenderTick
 
 BURST_TICKS = 8
 """Length of one disturbance [ticks]: long enough to move the hand by centimetres, short enough to see the way back."""
@@ -47,7 +50,9 @@ BURST_SHARE = 0.2
 NOT_SEEN = "not_seen"
 """Outcome of a solved episode at no tick of which there was anything to learn."""
 MOST_ATTEMPTS = 3
-"""Attempts per wanted episode before collection gives up."""
+"""Attempts per wanted episode before collection gives up; times ten of corrections, which not every episode needs."""
+NOT_NEEDED = "not_needed"
+"""Outcome of a solved episode in which the operator had nothing to correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,12 @@ class Collection:
         seed: of the collection.
         workers: processes.
         monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
+        source: who gives them: "oracle" or "keyboard".
+        skills: that are demonstrated; all, if none.
+        intervene: bundle whose experts drive until the operator at the keys takes over; none if empty.
+
+    Raises:
+        ConfigError: if an oracle is to intervene, or corrections are to teach the gate.
     """
 
     task: SimTask
@@ -79,6 +90,15 @@ class Collection:
     seed: int
     workers: int = 1
     monolithic: bool = False
+    source: str = ORACLE
+    skills: Sequence[str] = ()
+    intervene: str = ""
+
+    def __post_init__(self) -> None:
+        if self.intervene and (self.source != KEYBOARD or self.gate_episodes):
+            raise ConfigError(
+                "--intervene: expected it with --source keyboard and --gate-episodes 0: experts are corrected"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +114,8 @@ class DemonstrationJob:
     disturbed: bool
     link: LinkQuality
     git_commit: str
+    source: str
+    intervene: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +140,8 @@ class Group:
             disturbed=falls_on(index, collection.disturbed_share),
             link=POOR_LINK if poor else GOOD_LINK,
             git_commit=commit,
+            source=collection.source,
+            intervene=collection.intervene,
         )
 
 
@@ -125,7 +149,8 @@ def groups(collection: Collection) -> list[Group]:
     """All that is to be collected."""
     task, whole = collection.task, collection.monolithic
     skills = [
-        Group(MONOLITHIC if whole else skill, task.start(skill), collection.episodes) for skill in task.spec.skills
+        Group(MONOLITHIC if whole else skill, task.start(skill), collection.episodes)
+        for skill in collection.skills or task.spec.skills
     ]
     gate = MONOLITHIC if whole else GATE
     numbers = range(len(task.spec.scenarios))
@@ -184,10 +209,10 @@ def _collect(
     while missing := [group for group in wanted if kept[group] < group.wanted]:
         attempts = [(group, tried[group] + more) for group in missing for more in range(group.wanted - kept[group])]
         for group, index in attempts:
-            if index >= MOST_ATTEMPTS * group.wanted:
+            if index >= MOST_ATTEMPTS * (10 if collection.intervene else 1) * group.wanted:
                 raise DemonstrationError(
-                    f"{group.start.name}: the oracle solved {kept[group]} of {tried[group]} attempts: too few for "
-                    f"{group.wanted} demonstrations; lower the perturbation or the share of poor links"
+                    f"{group.start.name}: the {collection.source} solved {kept[group]} of {tried[group]} attempts: too "
+                    f"few for {group.wanted} demonstrations; lower the perturbation or the share of poor links"
                 )
             tried[group] += 1
         jobs = [group.attempt(collection, index, commit) for group, index in attempts]
@@ -207,15 +232,24 @@ def _collect(
 def demonstrate(job: DemonstrationJob) -> EpisodeResult:
     """Run one attempt and keep it if it was solved."""
     task = job.start.task
-    controller = make_controller(ORACLE, task, job.start.skill)
+    driver = make_controller(job.intervene or job.source, task, job.start.skill)
+    corrector = Corrector(driver, task, job.network) if job.intervene else None
+    controller = corrector or driver
     if job.perturbation > 0.0:
         rng = generator(job.seed, PERTURBATION_STREAM)
         controller = PerturbedController(controller, task.spec.action, job.perturbation, rng)
     with naming_place(task.folder), EpisodeWriter(job.path, task.spec, job.network) as writer:
+        corrected: list[bool] = []
 
         def record(scene: SceneState, step: ControlStep) -> None:
             if is_teachable(scene, job.network):
-                writer.add(scene, step.weights if job.network == GATE else step.action, step.command)
+                answer = step.weights if job.network == GATE else step.action
+                if corrector is None:
+                    writer.add(scene, answer, step.command)
+                    return
+                corrected.append(corrector.drove)
+                tick = BlenderTick(corrector.skills, step.weights, step.command, 0, corrector.drove)
+                writer.add(scene, answer, step.command, tick, corrector.policy)
 
         result = run_episode(
             shared_world(task, controller.control_rate, markers=job.poses.shows_markers),
@@ -229,6 +263,8 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
         )
         if result.success and not writer.ticks:
             return replace(result, outcome=NOT_SEEN)
+        if result.success and corrector is not None and not any(corrected):
+            return replace(result, outcome=NOT_NEEDED)
         if result.success:
             writer.close(
                 EpisodeMeta(
@@ -237,7 +273,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     task_sha256=task.spec.digest,
                     start=job.start.name,
                     outcome=result.outcome,
-                    source=ORACLE,
+                    source=job.source,
                     **_noise(job.poses),
                     perturbation=job.perturbation,
                     disturbance=result.disturbance,

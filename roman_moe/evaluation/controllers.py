@@ -7,7 +7,7 @@ import numpy as np
 from roman_moe.control.alone import Alone
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller, ControlStep, Driver
-from roman_moe.control.identity import ORACLE, identify
+from roman_moe.control.identity import KEYBOARD, ORACLE, SCRIPTED, identify
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
@@ -17,6 +17,7 @@ from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.core.tasks import known_tasks
+from roman_moe.evaluation.key_operator import KeyOperator
 from roman_moe.sim.motions import leading_skill
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import SimTask
@@ -65,11 +66,11 @@ def identity_of(name: str) -> dict[str, str]:
     Raises:
         BundleError: if there is none.
     """
-    return {"controller": ORACLE} if name == ORACLE else identify(name).to_dict()
+    return {"controller": name} if name in SCRIPTED else identify(name).to_dict()
 
 
 def make_controller(name: str, task: SimTask, skill: str | None = None) -> Driver:
-    """The controller `name`: "oracle", a bundle's folder, shipped ones too, or the .onnx file of one network.
+    """The controller `name`: "oracle", "keyboard", a bundle's folder, shipped ones too, or one network's .onnx file.
 
     Args:
         task: that it is to do.
@@ -80,11 +81,15 @@ def make_controller(name: str, task: SimTask, skill: str | None = None) -> Drive
     """
     if name == ORACLE:
         return OracleController(task, skill)
+    if name == KEYBOARD:
+        return KeyOperator(task, skill)
     folder = find_shipped(name)
     if folder.suffix == ".onnx" and folder.is_file():
         return Controller(Alone.of(task.spec, Network(task.spec, folder.read_bytes(), name)))
     if not folder.is_dir():
-        raise BundleError(f"{name}: no such bundle folder: expected one, such as models/roman, or {ORACLE!r}")
+        raise BundleError(
+            f"{name}: no such bundle folder: expected one, such as models/roman, or {' or '.join(SCRIPTED)}"
+        )
     bundle = load_bundle(folder)
     if bundle.spec != task.spec:
         raise BundleError(
@@ -110,7 +115,7 @@ def task_of(name: str, task: str = "") -> SimTask:
         ConfigError: if nothing says the task, or it has no simulation.
     """
     if not task:
-        if name == ORACLE or find_shipped(name).is_file():
+        if name in SCRIPTED or find_shipped(name).is_file():
             raise ConfigError(f"{name}: does not say its task: name it with --task, such as --task {_example()}")
         task = load_manifest(name).task.name
         if task not in known_tasks():

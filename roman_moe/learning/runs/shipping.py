@@ -8,7 +8,7 @@ from typing import Any
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
-from roman_moe.control.identity import ORACLE
+from roman_moe.control.identity import SCRIPTED
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import GATE
 
@@ -49,8 +49,8 @@ def summary_of(report: Path) -> dict[str, Any]:
             kind: {name: {key: row[key] for key in _RESULTS} for name, row in content[kind].items()}
             for kind in ("scenarios", "skills")
         }
-        if content.get("controller") == ORACLE:
-            raise ConfigError(f"{report}: is of the oracle, not of a bundle")
+        if content.get("controller") in SCRIPTED:
+            raise ConfigError(f"{report}: is of a scripted controller, not of a bundle")
     except OSError as error:
         raise ConfigError(f"{report}: cannot be read: {error.strerror}") from None
     except ValueError as error:
