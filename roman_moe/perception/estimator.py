@@ -31,6 +31,10 @@ INPUTS = ("images", "rays", "positions")
 OUTPUTS = ("pixels", "pixel_sigmas", "heights", "height_sigmas", "confidences", "turns")
 ESTIMATOR_FORMAT = 1
 
+CPU = "cpu"
+PROVIDERS = {CPU: "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""What may run it: onnxruntime's names by ours."""
+
 SEEN = 0.5
 """Confidence from which on an object counts as seen by a camera."""
 LEAST_SIGMA = 0.3
@@ -91,23 +95,25 @@ class PoseEstimator:
         cameras: as they are calibrated, by name.
     """
 
-    def __init__(self, spec: TaskSpec, cameras: Mapping[str, Camera], path: Path) -> None:
+    def __init__(self, spec: TaskSpec, cameras: Mapping[str, Camera], path: Path, provider: str = CPU) -> None:
         """Load it.
 
         Args:
             spec: of the task.
             cameras: as they are calibrated, by name; their images may have another size than the network takes.
             path: of the .onnx file.
+            provider: what runs it, one of `PROVIDERS`.
 
         Raises:
             BundleError: with the reason, if the file must not run, or is for another task.
+            ConfigError: for a provider that this machine's onnxruntime does not have.
         """
         where = str(path)
         try:
             data = path.read_bytes()
         except OSError as error:
             raise BundleError(f"{where}: cannot be read: {error.strerror}") from None
-        self._session = _session(data, where)
+        self._session = _session(data, where, provider)
         self.metadata = EstimatorMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map, where)
         if self.metadata.task != spec.name or self.metadata.objects != spec.object_names:
             raise BundleError(
@@ -218,16 +224,19 @@ def run_session(data: bytes, given: Mapping[str, NDArray[Any]]) -> dict[str, NDA
     Raises:
         BundleError: if it must not run.
     """
-    return dict(zip(OUTPUTS, _session(data, "estimator").run(list(OUTPUTS), dict(given)), strict=True))
+    return dict(zip(OUTPUTS, _session(data, "estimator", CPU).run(list(OUTPUTS), dict(given)), strict=True))
 
 
-def _session(data: bytes, where: str) -> Any:
+def _session(data: bytes, where: str, provider: str) -> Any:
     check_file(data, where, REFUSED_OPERATORS - ALLOWED)
     ort = runtime()
+    if provider not in PROVIDERS:
+        raise ConfigError(f"provider {provider!r}: expected {' or '.join(PROVIDERS)}")
+    if PROVIDERS[provider] not in ort.get_available_providers():
+        raise ConfigError(f"provider {provider!r}: this onnxruntime has none: install roman-moe[gpu], or use {CPU!r}")
+    providers = list(dict.fromkeys([PROVIDERS[provider], PROVIDERS[CPU]]))  # the CPU takes what the first has not
     try:
-        session = ort.InferenceSession(
-            data, session_options(ort), providers=["CPUExecutionProvider"], enable_fallback=0
-        )
+        session = ort.InferenceSession(data, session_options(ort), providers=providers, enable_fallback=0)
         names = tuple(port.name for port in session.get_inputs()), tuple(port.name for port in session.get_outputs())
     except Exception as error:  # noqa: BLE001 (the runtime's exceptions share no base class)
         raise BundleError(f"{where}: onnxruntime refuses it: {first_line(error)}: export it again") from None

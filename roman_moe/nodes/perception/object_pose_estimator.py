@@ -29,6 +29,7 @@ from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, camera
 from roman_moe.nodes.perception.pictures import Pictures
 from roman_moe.perception.camera_file import read_camera
 from roman_moe.perception.detections import Detections
+from roman_moe.perception.estimator import CPU
 from roman_moe.perception.estimators import open_estimator
 from roman_moe.perception.feed import AHEAD, CameraFeed
 from roman_moe.perception.filter import SILENCE
@@ -51,6 +52,7 @@ class ObjectPoseEstimatorParameters(TaskParameters):
 
     poses: str = parameter("what finds objects: camera, the learned estimator, or markers", "camera")
     estimator: str = parameter("file of the learned estimator; the one shipped for the task if empty", "", shipped=True)
+    provider: str = parameter("what runs the learned estimator: cpu or cuda", CPU)
     calibration: str = parameter(
         "folder of the cameras' files, NAME.yaml, which say where they are; if empty, their topics `pose` do",
         *("",),
@@ -82,7 +84,7 @@ class ObjectPoseEstimator(RomanNode):
     def configure(self) -> None:
         """Load the estimator, and where the cameras are."""
         settings, self._spec = self._settings, self._settings.spec()
-        self._estimator = open_estimator(settings.poses, self._spec, settings.estimator)
+        self._estimator = open_estimator(settings.poses, self._spec, settings.estimator, settings.provider)
         self._feeds = {name: self._feed(name) for name in self._spec.cameras}
 
     def _feed(self, name: str) -> CameraFeed:

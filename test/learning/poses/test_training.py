@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from roman_moe.control.network import runtime
 from roman_moe.core.errors import BundleError, ConfigError, DemonstrationError
 from roman_moe.core.paths import find_shipped
 from roman_moe.evaluation import images
@@ -136,6 +137,14 @@ def test_another_tasks_estimator_is_refused(trained: PosesRun):
 def test_a_policy_is_no_estimator(trained: PosesRun):
     with pytest.raises(BundleError, match="expected an estimator"):
         PoseEstimator(TASK.spec, {"left": left_camera(trained)}, find_shipped("models/kitting/gate.onnx"))
+
+
+def test_a_provider_that_this_machine_lacks_is_refused(trained: PosesRun, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime(), "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ConfigError, match=r"provider 'cuda': this onnxruntime has none: install roman-moe\[gpu\]"):
+        PoseEstimator(TASK.spec, {"left": left_camera(trained)}, trained.folder / ESTIMATOR, "cuda")
+    with pytest.raises(ConfigError, match="provider 'tpu': expected cpu or cuda"):
+        PoseEstimator(TASK.spec, {"left": left_camera(trained)}, trained.folder / ESTIMATOR, "tpu")
 
 
 def test_what_is_there_is_not_trained_over(trained: PosesRun):
