@@ -41,7 +41,7 @@ def open_estimator(kind: str, spec: TaskSpec, file: str = "", provider: str = CP
 
     Raises:
         BundleError: if the learned estimator's file cannot be used for the task.
-        ConfigError: for an unknown kind or provider, and if the task lacks what it needs: cameras, an estimator, markers.
+        ConfigError: for an unknown kind or provider, or if the task lacks what it needs: cameras, a file, markers.
     """
     if kind not in ESTIMATORS:
         raise ConfigError(f"poses {kind!r}: expected {' or '.join(ESTIMATORS)}")
