@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from bundles import write_tiny_bundle
 
 pytest.importorskip("rclpy")
 
 if TYPE_CHECKING:
+    from camera_cell import Cell
     from ros_rig import Rig
 
 
@@ -45,3 +47,35 @@ def shared_rig(own_domain: int) -> Iterator[Rig]:
         rig = Rig(context)
         yield rig
         rig.close()
+
+
+@pytest.fixture(scope="session")
+def cell_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task with two cameras and markers."""
+    from camera_cell import TASK
+
+    folder = tmp_path_factory.mktemp("cell") / "cell"
+    folder.mkdir()
+    (folder / "task.yaml").write_text(TASK)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cell_images(cell_task: Path) -> dict[str, np.ndarray]:
+    """Grey images of it by camera."""
+    from camera_cell import drawn_cell
+
+    from roman_moe.core.spec import read_spec
+
+    return drawn_cell(read_spec(cell_task / "task.yaml"))
+
+
+@pytest.fixture
+def cell(rig: Rig, cell_task: Path, cell_images: dict[str, np.ndarray]) -> Cell:
+    """The cell, with an estimator by markers that runs."""
+    from camera_cell import Cell
+
+    cell = Cell(rig, cell_task, cell_images)
+    cell.place()
+    cell.calibrate()
+    return cell
