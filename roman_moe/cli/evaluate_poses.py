@@ -100,7 +100,9 @@ def errors_table(report: Mapping[str, Any]) -> Table:
     from roman_moe.sim.held_out import CONDITIONS
 
     title = f"{report['task']}: median and 95th percentile of the position errors \\[mm]"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
+    )
     table.add_column("object", no_wrap=True)
     for name in (*CONDITIONS, "missed", "claimed", "hidden\nvalid"):
         table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
