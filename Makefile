@@ -13,7 +13,7 @@ TEST_PROCESSES := --numprocesses 3 --dist worksteal
 ifdef ROS_DISTRO
 ROS        := ros-$(ROS_DISTRO)
 DEMO_EXTRA := no-ros
-ALL_EXTRAS := no-ros,train,dev
+ALL_EXTRAS := no-ros,convert,train,dev
 else
 ROS        := wheels
 DEMO_EXTRA := demo

@@ -39,11 +39,12 @@ EXTRAS = {
     "lab": ["glfw>=2.5", "gymnasium>=1.1", "mujoco>=3.3,<4.1"],
     "vision": ["opencv-python-headless>=4.13,<5"],  # OpenCV 5.0 has no hand-eye calibration
     "demos": ["mcap>=1.2.1", "rosbags>=0.10.7"],
+    "convert": ["h5py>=3.11", "pyarrow>=18"],  # demonstrations for robomimic and LeRobot, and back
     "bench": ["onnx>=1.16"],  # chaos and bench swap change networks; PyTorch is not needed for that
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
     "train": ["onnx>=1.16", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],
     # by this name `colcon test` finds that there are tests, and which runner they want
-    "test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
+    "test": ["hypothesis>=6.100", "lerobot-doctor>=0.2", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
     "dev": [
         "import-linter>=2.5",
         "mypy>=1.13",
@@ -63,7 +64,7 @@ def together(*names: str) -> list[str]:
 EXTRAS["no-ros"] = together("cpu", "lab", "vision", "demos", "report")
 EXTRAS["demo"] = together("ros", "no-ros")
 EXTRAS["dev"] = together("test", "dev")
-EXTRAS["all"] = together("demo", "train")
+EXTRAS["all"] = together("demo", "convert", "train")
 
 
 def version() -> str:

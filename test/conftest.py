@@ -47,6 +47,7 @@ NEEDS = {
     "cli": ("mujoco", "onnx", "onnxruntime", "rclpy", "rosbags"),
     "control": ("onnx", "onnxruntime"),
     "demos": ("mcap", "rosbags"),
+    "demos/convert": ("h5py", "mcap", "mujoco", "pyarrow", "rosbags"),
     "evaluation": ("mcap", "mujoco", "onnx", "onnxruntime", "rosbags"),
     "lab": ("gymnasium", "mujoco"),
     "learning": ("gymnasium", "mujoco", "onnx", "onnxruntime", "rosbags", "stable_baselines3", "torch"),

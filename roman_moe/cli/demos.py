@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from roman_moe.cli.demo import VIDEO_SIZE, spoken
+from roman_moe.cli.demos_convert import Export, Import
 from roman_moe.cli.options import SILENT, Flag, OptionalFile, Simulation, check_choice
 from roman_moe.cli.outputs import check_picture
 from roman_moe.core.errors import ConfigError, RomanError
@@ -357,7 +358,7 @@ class Demos:
     """Look at demonstrations, check, replay, edit and convert them."""
 
     PARTS: ClassVar[Mapping[str, type]] = {
-        part.__name__.lower(): part for part in (List, Info, Plot, Check, Replay, Edit)
+        part.__name__.lower(): part for part in (List, Info, Plot, Check, Replay, Edit, Export, Import)
     }
 
 

@@ -21,7 +21,7 @@ PARTS = {
     "train": ("all", "expert", "gate", "bc"),
     "bench": ("sim", "control", "graph", "learn", "swap", "endurance"),
     "tasks": ("list", "info", "check", "new"),
-    "demos": ("list", "info", "plot", "check", "replay", "edit"),
+    "demos": ("list", "info", "plot", "check", "replay", "edit", "export", "import"),
 }
 COMMANDS = [(verb, *part) for verb in entry.VERBS for part in ([(p,) for p in PARTS[verb]] if verb in PARTS else [()])]
 COMMANDS.append(("evaluate", "poses"))
@@ -58,6 +58,7 @@ def test_help_lists_every_verb_with_what_it_does(capsys: pytest.CaptureFixture[s
 def test_every_module_of_a_verb_is_registered():
     helpers = {
         "__init__",
+        "demos_convert",
         "episodes",
         "evaluate_poses",
         "main",

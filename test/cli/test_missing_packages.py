@@ -61,6 +61,8 @@ NEEDS = {
     "collect": ("mcap, mujoco, rosbags", "demos,lab"),
     "demos list demos": ("mcap, rosbags", "demos"),
     "demos plot demos": ("matplotlib, mcap, rosbags", "demos,report"),
+    "demos export demos --to lerobot out": ("mcap, pyarrow, rosbags", "convert,demos"),
+    "demos import demos --from robomimic out": ("h5py, mcap, rosbags", "convert,demos"),
     "demos replay demos": ("mcap, mujoco, rosbags", "demos,lab"),
     "record --task roman --skill gate --arm mock": ("mcap, rclpy, rosbags", "demos,ros"),
     "train all": (HYBRID, "cpu,demos,lab,report,train"),

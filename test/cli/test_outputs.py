@@ -16,12 +16,19 @@ from roman_moe.core.errors import ConfigError
 
 ARGUMENTS = {
     "evaluate": ["oracle"],
+    "export": ["models/roman"],
     "tasks info": ["roman"],
     "calibrate markers": ["roman"],
     "train expert": ["push"],
     **{f"demos {part}": ["demos"] for part in ("list", "info", "plot", "check", "replay", "edit")},
+    "demos export": ["demos", "--to", "lerobot"],
+    "demos import": ["demos", "--from", "lerobot"],
     "record": ["--task", "roman", "--skill", "push", "--arm", "mock"],
 }
+
+
+PLACED = ("export", "demos edit", "demos export", "demos import")
+"""Commands whose results go where their last argument says."""
 
 
 def commands() -> list[tuple[str, type]]:
@@ -59,13 +66,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(name, 
     monkeypatch.setattr(dict(commands())[name], "main", lambda self: pytest.fail("it ran"))
     (tmp_path / "file").write_text("", encoding="utf-8")
     place = tmp_path / "file" / "below"
-    given = (
-        ["models/roman", str(place)]
-        if name == "export"
-        else [str(place)]
-        if name == "demos edit"
-        else [f"--{option}", str(place)]
-    )
+    given = [str(place)] if name in PLACED else [f"--{option}", str(place)]
     assert main([*name.split(), *ARGUMENTS.get(name, []), *given]) == 2
     assert f"{place}: cannot be written: {tmp_path / 'file'}: Not a directory" in capsys.readouterr().err
 
@@ -102,7 +103,7 @@ def test_a_default_output_that_cannot_be_written_is_refused_before_anything_runs
 
 def test_every_command_with_a_folder_for_results_is_tried_with_its_default():
     with_folder = {name for name, option in with_output() if option == "out"}
-    assert with_folder - {"export", "demos edit", "demos replay"} == set(DEFAULTS)  # which have no default
+    assert with_folder - {"demos replay", *PLACED} == set(DEFAULTS)  # which have no default
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Demonstrations in other projects' formats, and back. Their libraries are imported in their own modules alone."""
