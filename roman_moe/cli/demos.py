@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -14,12 +15,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from roman_moe.cli.demo import VIDEO_SIZE, spoken
-from roman_moe.cli.demos_convert import Export, Import
-from roman_moe.cli.options import SILENT, Flag, OptionalFile, Simulation, check_choice
+from roman_moe.cli.demos_write import Edit, Export, Import
+from roman_moe.cli.options import Flag, OptionalFile, Simulation
 from roman_moe.cli.outputs import check_picture
+from roman_moe.cli.refusal import reason
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import write_json
-from roman_moe.report.palette import label
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from roman_moe.sim.task import SimTask
 
 BAGS = ("rosbags", "mcap")
-Name = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint=SILENT)]
-Names = Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)]
 Place = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
@@ -153,46 +152,38 @@ class Check:
         wrong, notes = list(found.damaged.values()), []
         for line in wrong:
             _say(console, line)
-        judge, unjudged = self._judge(found), 0
+        task, judged = self._simulated(found, console), 0
         for episode in found.episodes:
             lines = list(problems(episode, found.spec))
-            try:
-                verdict = judge(episode)
-                lines += [verdict] if verdict else []
-            except RomanError:  # there is no start from which it could be simulated again
-                unjudged += 1
-            wrong += [f"{episode.path}: {line}" for line in lines]
+            if task is not None:
+                from roman_moe.evaluation.replay import wrong_outcome
+
+                with contextlib.suppress(RomanError):  # no start is known from which it could be simulated again
+                    lines += [line for line in [wrong_outcome(episode, task)] if line]
+                    judged += 1
+            lines = [f"{episode.path}: {line}" for line in lines]
             idle = [f"{episode.path}: idle from {a:.1f} to {b:.1f} s" for a, b in idle_stretches(episode)]
-            notes += idle
-            for line in (*(f"{episode.path}: {line}" for line in lines), *(f"note: {line}" for line in idle)):
+            for line in (*lines, *(f"note: {line}" for line in idle)):
                 _say(console, line)
-        total = len(found.episodes) + len(found.damaged)
-        judged = 0 if self.quick else len(found.episodes) - unjudged
-        _say(
-            console, f"{total} episodes: {len(found.damaged)} damaged, {len(wrong)} problems, {judged} outcomes judged"
-        )
+            wrong += lines
+            notes += idle
+        total, damaged = len(found.episodes) + len(found.damaged), len(found.damaged)
+        _say(console, f"{total} episodes: {damaged} damaged, {len(wrong)} problems, {judged} outcomes judged")
         if self.json:
             write_json(self.json, {"episodes": total, "problems": wrong, "notes": notes, "outcomes_judged": judged})
         return 1 if wrong else 0
 
-    def _judge(self, found: Survey) -> Callable[[Episode], str | None]:
-        """What says of an episode whether its outcome is wrong."""
+    def _simulated(self, found: Survey, console: Console) -> SimTask | None:
+        """The task that judges outcomes; None, with a line that says why, if nothing can."""
         if self.quick:
-            return lambda episode: None
+            return None
         try:
-            task = _simulation(found, self.task)
+            return _simulation(found, self.task)
         except (RomanError, ImportError) as error:
             if self.task:
                 raise
-            reason = error
-
-            def refuse(episode: Episode) -> str | None:
-                raise RomanError(str(reason))
-
-            return refuse
-        from roman_moe.evaluation.replay import wrong_outcome
-
-        return lambda episode: wrong_outcome(episode, task)
+            _say(console, f"outcomes are not judged: {reason(error)}")
+            return None
 
 
 @dataclass(frozen=True)
@@ -300,70 +291,12 @@ class Replay:
         _say(console, f"{self.out}: {what}")
 
 
-@dataclass(frozen=True)
-class Edit:
-    """Delete, split and label episodes, into a new folder."""
-
-    needs = BAGS
-
-    demos: Place
-    """A dataset, the folder of a network in it, or an episode; it stays as it is."""
-
-    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """Folder to write, not there yet; damaged episodes are left out."""
-
-    delete: Names = ""
-    """Episodes to leave out, such as push/episode_003,push/episode_007."""
-
-    split: Names = ""
-    """Episodes to cut in two, and when since their first scene [s], such as push/episode_003=4.5."""
-
-    only: Names = ""
-    """Episodes that the labels are for; all if not given."""
-
-    outcome: Name = ""
-    """Label: how they ended, such as success or time_limit."""
-
-    network: Name = ""
-    """Label: the skill that they teach."""
-
-    notes: Name = ""
-    """Label: what is to be known of them."""
-
-    def main(self) -> int:
-        """0 when it is written."""
-        from roman_moe.demos import edit
-        from roman_moe.demos.survey import survey
-
-        found, console = survey(self.demos), Console()
-        split = {}
-        for item in _listed(self.split):
-            name, _, moment = item.partition("=")
-            try:
-                split[name] = float(moment)
-            except ValueError:
-                raise ConfigError(f"--split {item}: expected an episode and a time, such as {name}=4.5") from None
-        labels = {key: text for key in ("outcome", "network", "notes") if (text := getattr(self, key))}
-        if self.network:
-            check_choice("--network", self.network, {name: label(found.spec, name) for name in found.spec.networks})
-        wanted = edit.Edit(_listed(self.delete), split, labels, _listed(self.only))
-        count = edit.edit(found, self.out, wanted)
-        for error in found.damaged.values():
-            _say(console, f"left out: {error}")
-        _say(console, f"{self.out}: {count} episodes")
-        return 0
-
-
 class Demos:
     """Look at demonstrations, check, replay, edit and convert them."""
 
     PARTS: ClassVar[Mapping[str, type]] = {
         part.__name__.lower(): part for part in (List, Info, Plot, Check, Replay, Edit, Export, Import)
     }
-
-
-def _listed(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _say(console: Console, line: str) -> None:

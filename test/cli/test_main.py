@@ -58,7 +58,7 @@ def test_help_lists_every_verb_with_what_it_does(capsys: pytest.CaptureFixture[s
 def test_every_module_of_a_verb_is_registered():
     helpers = {
         "__init__",
-        "demos_convert",
+        "demos_write",
         "episodes",
         "evaluate_poses",
         "main",

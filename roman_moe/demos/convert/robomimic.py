@@ -37,6 +37,7 @@ GYM_TYPE = 2  # robomimic.envs.env_base.EnvType
 VALID_SHARE = 10
 """Every tenth episode validates, beginning with the last of ten."""
 OURS = "roman_moe"
+"""Dataset with what robomimic has no place for: an attribute has room for some 100 episodes."""
 
 
 def write_robomimic(found: Survey, out: Path) -> list[str]:
@@ -54,7 +55,7 @@ def write_robomimic(found: Survey, out: Path) -> list[str]:
         data.attrs["total"] = sum(len(episode.states) for episode in episodes)
         environment = f"{found.spec.name}/{episodes[0].meta.network}-v0"
         data.attrs["env_args"] = json.dumps({"env_name": environment, "env_type": GYM_TYPE, "env_kwargs": {}})
-        data.attrs[OURS] = describe(found, episodes)
+        file.create_dataset(OURS, data=describe(found, episodes))
         for number, episode in enumerate(episodes):
             name = f"demo_{number}"
             _write(data.create_group(name), episode, optional)
@@ -91,9 +92,9 @@ def read_robomimic(source: Path, out: Path) -> int:
     """
     try:
         with h5py.File(source, "r") as file:
-            if "data" not in file or OURS not in file["data"].attrs:
+            if OURS not in file:
                 raise DemonstrationError(f"{source}: not exported from here: only such HDF5 files can be imported")
-            spec, known = described(str(file["data"].attrs[OURS]), source)
+            spec, known = described(file[OURS][()].decode(), source)
 
             def converted() -> Iterator[Converted]:
                 for number, (name, meta) in enumerate(known):

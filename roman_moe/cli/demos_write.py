@@ -1,4 +1,4 @@
-"""`roman-moe demos export` and `import`: demonstrations in LeRobot's and robomimic's formats, and back."""
+"""`roman-moe demos edit`, `export` and `import`: what writes demonstrations, always to where nothing is yet."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from roman_moe.cli.options import OptionalFile
+from roman_moe.cli.options import SILENT, OptionalFile, check_choice
 from roman_moe.core.errors import ConfigError
+from roman_moe.report.palette import label
 
 LEROBOT = "lerobot"
 Format = Literal["lerobot", "robomimic"]
+Name = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint=SILENT)]
+EpisodeNames = Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)]
+Demonstrations = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 
 
@@ -21,10 +25,64 @@ def _needs(form: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """Delete, split and label episodes, into a new folder."""
+
+    needs = ("rosbags", "mcap")
+
+    demos: Demonstrations
+    """A dataset, the folder of a network in it, or an episode; it stays as it is."""
+
+    out: Out
+    """Folder to write, not there yet; damaged episodes are left out."""
+
+    delete: EpisodeNames = ""
+    """Episodes to leave out, such as push/episode_003,push/episode_007."""
+
+    split: EpisodeNames = ""
+    """Episodes to cut in two, and when since their first scene [s], such as push/episode_003=4.5."""
+
+    only: EpisodeNames = ""
+    """Episodes that the labels are for; all if not given."""
+
+    outcome: Name = ""
+    """Label: how they ended, such as success or time_limit."""
+
+    network: Name = ""
+    """Label: the skill that they teach."""
+
+    notes: Name = ""
+    """Label: what is to be known of them."""
+
+    def main(self) -> int:
+        """0 when it is written."""
+        from roman_moe.demos import edit
+        from roman_moe.demos.survey import survey
+
+        found = survey(self.demos)
+        split = {}
+        for item in _listed(self.split):
+            name, _, moment = item.partition("=")
+            try:
+                split[name] = float(moment)
+            except ValueError:
+                raise ConfigError(f"--split {item}: expected an episode and a time, such as {name}=4.5") from None
+        labels = {key: text for key in ("outcome", "network", "notes") if (text := getattr(self, key))}
+        if self.network:
+            check_choice("--network", self.network, {name: label(found.spec, name) for name in found.spec.networks})
+        wanted = edit.Edit(_listed(self.delete), split, labels, _listed(self.only))
+        count = edit.edit(found, self.out, wanted)
+        for error in found.damaged.values():
+            print(f"left out: {error}")
+        print(f"{self.out}: {count} episodes")
+        return 0
+
+
+@dataclass(frozen=True)
 class Export:
     """Write demonstrations as a LeRobot dataset or as robomimic's HDF5."""
 
-    demos: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    demos: Demonstrations
     """A dataset, the folder of a network in it, or an episode."""
 
     out: Out
@@ -101,3 +159,7 @@ class Import:
             count = read_lerobot(self.source, self.out)
         print(f"{self.out}: {count} episodes")
         return 0
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
