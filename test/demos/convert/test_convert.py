@@ -97,7 +97,7 @@ def test_weights_of_the_gate_are_a_set_of_their_own(tmp_path, form, capsys):
 def test_of_200_episodes_no_action_differs(tmp_path, form):
     write_spec(tmp_path / "demos", ROMAN)
     for number in range(200):
-        record(tmp_path / "demos" / "push" / f"episode_{number:03d}", "push", data_seed=number, ticks=100)
+        record(tmp_path / "demos" / "push" / f"episode_{number:03d}", "push", data_seed=number, ticks=25)
     assert main(["demos", "export", str(tmp_path / "demos"), "--to", form, str(tmp_path / "out")]) == 0
     assert main(["demos", "import", str(tmp_path / "out"), "--from", form, str(tmp_path / "back")]) == 0
     before, after = survey(tmp_path / "demos"), survey(tmp_path / "back")
