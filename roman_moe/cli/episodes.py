@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from roman_moe.report.live import LiveView
 
 RUNNING, SUCCESS = "running", "success"
-TELEOP = "teleop"
-"""Node that says who drives."""
+TELEOP, RECORDER = "teleop", "demo_recorder"
+"""Nodes that say who drives, and what is recorded."""
 SILENCE = 5.0  # [s] without a tick after which the screen says so
 
 
@@ -80,14 +80,14 @@ class Episodes:
 
 
 def note_of(monitor: Monitor, silence: float) -> str:
-    """What is to be seen besides who leads: a stop; who drives, where an operator may; that no tick came for so long
-    [s]; the first node not well.
+    """What is to be seen besides who leads: a stop; who drives and what is recorded, where an operator may; that no
+    tick came for so long [s]; the first node not well.
     """
     if monitor.stopped:
         return "stopped: R or roman-moe stop --rearm lets the arm move again"
     quiet = [f"no tick for {silence:.0f} s"] if silence > SILENCE else []
-    drives = [monitor.statuses[TELEOP].message] if TELEOP in monitor.statuses else []
-    return "; ".join([*drives, *quiet, *monitor.troubles()[:1]])
+    told = [monitor.statuses[node].message for node in (TELEOP, RECORDER) if node in monitor.statuses]
+    return "; ".join([*told, *quiet, *monitor.troubles()[:1]])
 
 
 def spoken_start(name: str) -> str:

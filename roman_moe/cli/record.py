@@ -1,8 +1,8 @@
-"""`roman-moe record`: demonstrations that an operator gives through the graph, without any simulation or bundle."""
+"""`roman-moe record`: demonstrations and corrections that an operator gives through the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -10,26 +10,46 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import tyro
 from rich.console import Console
 
-from roman_moe.cli.episodes import Episodes
+from roman_moe.cli.episodes import RECORDER, Episodes
 from roman_moe.cli.keys import HINT, REARM, Keys
-from roman_moe.cli.options import Folder, Number, OptionalFile, check_choice
+from roman_moe.cli.options import (
+    SILENT,
+    Flag,
+    Folder,
+    Number,
+    OptionalFile,
+    OptionalText,
+    Share,
+    Simulation,
+    Start,
+    check_choice,
+    show_controller,
+)
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.cli.run import ARMS, LAB, REDRAW, SERVO
+from roman_moe.cli.teleop import DEVICES, KEYBOARD, check_device, open_device
 from roman_moe.control.limits import load_limits
+from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.ranges import AT_LEAST_1
+from roman_moe.core.paths import find_shipped
+from roman_moe.core.ranges import AT_LEAST_1, SHARE
+from roman_moe.core.spec import GATE
 from roman_moe.core.tasks import load_spec
+from roman_moe.teleop.device import Act
+from roman_moe.teleop.keyboard import ACTS
 
 if TYPE_CHECKING:
+    from roman_moe.core.spec import TaskSpec
     from roman_moe.nodes.bringup.bringup import Graph
     from roman_moe.nodes.bringup.graph import NodeSpec
+    from roman_moe.nodes.teleop.demo_recorder import DemoRecorder
     from roman_moe.report.live import LiveView
 
-RECORDER = "demo_recorder"
-NEXT, AGAIN, QUIT = "n", "r", "q"
-KEYS_HINT = f"{NEXT} starts an episode, and keeps it; {AGAIN} discards it, to record it again; {QUIT} ends; {HINT}"
+NONE = "none"
+SOURCES: Mapping[str, str] = {**DEVICES, NONE: "a node of your own that answers operator/action"}
+KEYS_HINT = "n starts an episode, and keeps it; r discards it, to record it again; q ends"
 NO_KEYS_HINT = "services start, stop and discard of node demo_recorder record episodes"
 
 
@@ -37,23 +57,60 @@ NO_KEYS_HINT = "services start, stop and discard of node demo_recorder record ep
 class Record(Reach):
     """Record demonstrations that an operator gives through the graph."""
 
-    needs = ("rclpy", "rosbags", "mcap")
-    ranges: ClassVar = {"episodes": AT_LEAST_1}
+    ranges: ClassVar = {"episodes": AT_LEAST_1, "least_rate": SHARE}
 
-    task: Annotated[str, tyro.conf.arg(metavar="TASK")]
-    """The task: folder of its task.yaml, or name of one of `roman-moe tasks list`."""
+    skill: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=SILENT)] = ""
+    """The skill that is taught, or gate; with --intervene the one that led at the take-over, if not given."""
 
-    skill: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """The skill that is taught, or gate; its operator answers each scene (docs/your_task.md)."""
+    intervene: Flag = False
+    """The policy drives; where it errs, take over (t), correct it and hand back (h). Only that teaches."""
 
-    arm: Annotated[str, tyro.conf.arg(metavar="{mock,servo,none}")]
-    """What moves: mock, without physics; servo, a robot behind MoveIt Servo; or none: a graph of your own."""
+    controller: Folder = Path("models/roman")
+    """Bundle of the policy: with --intervene, or a device that gives the gate's weights."""
+
+    task: Simulation = ""
+    """The task: folder of its task.yaml, or name of one of `roman-moe tasks list`; the bundle's if not given."""
+
+    arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo,none}")] = LAB
+    """What moves: lab, simulated, whose judge ends episodes; mock, without physics; servo, a robot behind MoveIt
+    Servo; or none: a graph of your own."""
+
+    device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy,none}")] = KEYBOARD
+    """What the operator drives with (docs/teleop.md); none: a node of your own (docs/your_task.md)."""
+
+    device_file: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    """Its file, such as /dev/input/js1; of joy, a parameter file of teleop_twist_joy."""
 
     episodes: Number = 20
     """Episodes to keep."""
 
     out: Folder = Path("demos")
     """Folder of the demonstrations; those that are there stay, and new ones come beside them."""
+
+    name: OptionalText = ""
+    """Name of the episodes, for people."""
+
+    notes: OptionalText = ""
+    """What else is to be known of them."""
+
+    operator: OptionalText = ""
+    """Who drives."""
+
+    images: Flag = False
+    """With --arm lab or servo: record the compressed images of the task's cameras, too."""
+
+    least_rate: Share = 0.95
+    """Share of the task's rate below which an episode is refused."""
+
+    start: Start = ""
+    """With --arm lab: skill, or number of the scenario, that episodes start from; the skill that is taught, or the last
+    scenario."""
+
+    seed: Number = 0
+    """With --arm lab: seed of the first episode's start; later episodes count up."""
+
+    viewer: Flag = False
+    """With --arm lab: open MuJoCo's viewer; needs a display."""
 
     config: OptionalFile = None
     """With --arm servo: file that describes the robot, such as config/arms/franka.yaml (docs/arms.md)."""
@@ -64,25 +121,40 @@ class Record(Reach):
     topics: OptionalFile = None
     """File of other names for topics, such as {scene: /cell/scene} (docs/arms.md)."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        simulated = ("mujoco",) if self.arm == LAB else ()
+        return ("rclpy", "rosbags", "mcap", *simulated, *(("onnxruntime",) if self._policy else ()))
+
+    @property
+    def _policy(self) -> bool:
+        """Whether gate and experts run: an operator who gives weights needs experts."""
+        return self.intervene or (self.skill == GATE and self.device != NONE)
+
     def main(self) -> int:
         """0 when all episodes are kept; 1 if it was ended before."""
-        self._check()
+        spec = self._check()
         from roman_moe.nodes.bringup.graph import load_description, resolve
         from roman_moe.report.live import LiveView
 
         specs = resolve(load_description(), self._arguments())
-        spec = load_spec(self.task)
-        title = f"Recording {self.skill} of task {spec.name} on {ARMS[self.arm]}"
-        with LiveView(Console(), title, spec) as view:
-            kept = self._record(specs, view, Episodes(view, title))
+        console = Console()
+        if self._policy:
+            show_controller(console, self.controller)
+        what = f"corrections of {self.skill or 'the skill that leads'}" if self.intervene else self.skill
+        title = f"Recording {what} of task {spec.name} on {ARMS[self.arm]}"
+        with LiveView(console, title, spec) as view:
+            kept = self._record(specs, spec, view, Episodes(view, title))
             view.say(f"{kept} of {self.episodes} episodes kept in {self.out / self.skill}")
         return 0 if kept >= self.episodes else 1
 
-    def _check(self) -> None:
-        """Refuse what cannot be used, before anything starts."""
-        check_choice("--arm", self.arm, {name: what for name, what in ARMS.items() if name != LAB})
-        spec = load_spec(self.task)
-        if self.skill not in spec.networks:
+    def _check(self) -> TaskSpec:
+        """Refuse what cannot be used, before anything starts; the task."""
+        check_choice("--arm", self.arm, ARMS)
+        check_device(self.device, self.device_file, SOURCES)
+        spec = load_spec(self.task) if self.task else load_manifest(self.controller).task
+        if self.skill not in (*spec.networks, *([""] if self.intervene else [])):
             raise ConfigError(f"--skill: {unknown_word('skill', self.skill, spec.networks)}")
         if (self.arm == SERVO) != (self.config is not None):
             raise ConfigError("--arm servo and --config, a robot's description, belong together: give both or neither")
@@ -90,56 +162,107 @@ class Record(Reach):
             from roman_moe.arms.config import load_arm_config
 
             load_arm_config(self.config, spec)
+        if self.arm == LAB:
+            from roman_moe.sim.registry import load_sim_task
+
+            load_sim_task(self.task or spec.name).start(self._start)
+        for option in ("start", "seed", "viewer") if self.arm != LAB else ():
+            if getattr(self, option) != getattr(Record, option):
+                raise ConfigError(f"--{option} is for --arm lab: with --arm {self.arm} there is no laboratory")
+        if self.images and (self.arm not in (LAB, SERVO) or not spec.cameras):
+            raise ConfigError("--images: expected --arm lab or servo, and a task with cameras")
         if self.limits is not None:
             load_limits(self.limits)
         _ = self.ros_arguments
+        return spec
+
+    @property
+    def _start(self) -> str:
+        return self.start or ("" if self.intervene or self.skill == GATE else self.skill)
 
     def _arguments(self) -> dict[str, Any]:
-        """Of the graph's description: no bundle, and true poses where the mock gives them."""
+        """Of the graph's description: true poses where lab or mock gives them."""
         return {
-            "controller": "",
+            "controller": str(self.controller) if self._policy or not self.task else "",
             "task": self.task,
             "arm": self.arm,
             "arm_config": str(self.config or ""),
             "limits": str(self.limits or ""),
             "topics": str(self.topics or ""),
             "noise_bound": 0.0,
-            "policy": False,
-            "teach": self.skill,
-            "demos": str(self.out.resolve()),
+            "policy": self._policy,
+            "images": self.images,
+            "start": self._start,
+            "seed": self.seed,
+            "episodes": 0,
+            "viewer": self.viewer,
         }
 
-    def _record(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> int:
+    def _record(self, specs: Sequence[NodeSpec], spec: TaskSpec, view: LiveView, episodes: Episodes) -> int:
         """Run the graph until all episodes are kept or somebody ends it; how many were kept."""
         with Keys() as keys:
             from roman_moe.nodes.bringup.bringup import running_graph  # takes seconds: Ctrl-C is watched already
+            from roman_moe.nodes.teleop.demo_recorder import DemoRecorder
+            from roman_moe.nodes.teleop.teleop import Teleop
 
-            pressed: list[str] = []  # but for those that `obey` takes
+            device = None if self.device == NONE else open_device(keys, self.device, self.device_file, spec)
+            acts: list[Act] = []
+
+            def look(graph: Graph) -> None:
+                if self.device != KEYBOARD:  # which the node reads
+                    acts.extend(ACTS[key] for key in keys.obey(graph, REARM) if key in ACTS)
+
+            given = {
+                "controller": str(find_shipped(self.controller)) if self._policy or not self.task else "",
+                "task": self.task,
+            }
+            teleop = {"device": self.device, "drives": not self.intervene, "gate": self.skill == GATE}
             with running_graph(
-                specs,
-                private=False,
-                on_spin=lambda graph: pressed.extend(keys.obey(graph, REARM)),
-                ros_arguments=(*self.ros_arguments, *QUIET),
+                specs, private=False, on_spin=look, ros_arguments=(*self.ros_arguments, *QUIET)
             ) as graph:
-                view.say(KEYS_HINT if keys.there else NO_KEYS_HINT)
-                while (kept := int(_fact(graph, "kept_episodes") or 0)) < self.episodes and QUIT not in pressed:
-                    while pressed:
-                        _act(graph, pressed.pop(0))
-                    graph.spin_until(lambda: bool(pressed), REDRAW)
+                remaps = specs[0].remaps
+                recorder = graph.add(
+                    lambda context: DemoRecorder(
+                        context=context, parameters={**given, **self._recorder_parameters()}, remaps=remaps
+                    )
+                )
+                if device is not None:
+                    graph.add(
+                        lambda context: Teleop(
+                            device=device,
+                            on_act=acts.append,
+                            context=context,
+                            parameters={**given, **teleop},
+                            remaps=remaps,
+                        )
+                    )
+                    view.say(device.help)
+                view.say(f"{KEYS_HINT}; {HINT}" if keys.there or device is not None else NO_KEYS_HINT)
+                while recorder.kept < self.episodes and Act.QUIT not in acts:
+                    while acts:
+                        self._act(graph, recorder, acts.pop(0))
+                    graph.spin_until(lambda: bool(acts), REDRAW)
+                    while recorder.told:
+                        view.say(recorder.told.pop(0))
                     episodes.show(graph)
                 graph.spin_until(lambda: False, REDRAW)  # whoever stopped the last one gets an answer
-                return kept
+                return recorder.kept
 
+    def _recorder_parameters(self) -> dict[str, Any]:
+        return {
+            "teach": self.skill,
+            "demos": str(self.out.resolve()),
+            "source": "operator" if self.device == NONE else self.device,
+            "policy": self._policy,
+            "corrects": self.intervene,
+            **{name: getattr(self, name) for name in ("images", "least_rate", "name", "notes", "operator")},
+        }
 
-def _act(graph: Graph, key: str) -> None:
-    """What a key does to the open episode."""
-    if key == NEXT:
-        graph.trigger(RECORDER, "stop" if _fact(graph, "recording") else "start")
-    elif key == AGAIN:
-        graph.trigger(RECORDER, "discard")
-
-
-def _fact(graph: Graph, key: str) -> str:
-    """What the recorder last said of something; empty if nothing."""
-    status = graph.monitor.statuses.get(RECORDER)
-    return next((value.value for value in status.values if value.key == key), "") if status else ""
+    def _act(self, graph: Graph, recorder: DemoRecorder, act: Act) -> None:
+        """What the operator does to the open episode."""
+        if act is Act.NEXT and not recorder.recording and self.arm == LAB:
+            graph.trigger("lab", "restart")  # a recorder that is quicker begins again with it
+        if act is Act.NEXT:
+            graph.trigger(RECORDER, "stop" if recorder.recording else "start")
+        elif act is Act.AGAIN:
+            graph.trigger(RECORDER, "discard")

@@ -21,6 +21,7 @@ from roman_moe.teleop.device import Act, Device
 from roman_moe.teleop.keyboard import Keyboard
 
 if TYPE_CHECKING:
+    from roman_moe.core.spec import TaskSpec
     from roman_moe.nodes.bringup.graph import NodeSpec
 
 KEYBOARD = "keyboard"
@@ -50,9 +51,7 @@ class Teleop(Run):
 
     def main(self) -> int:
         """Runs until Ctrl-C, which is exit code 130, or until the operator quits, which is 0."""
-        check_choice("--device", self.device, DEVICES)
-        if self.device_file and self.device == KEYBOARD:
-            raise ConfigError("--device-file is for another --device: the keyboard is this terminal's")
+        check_device(self.device, self.device_file, DEVICES)
         if self.alone and self.join:
             raise ConfigError("--alone, --join: expected one of them: the graph that runs has its policy, or none")
         return super().main()
@@ -65,7 +64,7 @@ class Teleop(Run):
             from roman_moe.nodes.bringup.bringup import running_graph  # takes seconds: Ctrl-C is watched already
             from roman_moe.nodes.teleop.teleop import Teleop as TeleopNode
 
-            device = self._open(keys)
+            device = open_device(keys, self.device, self.device_file, load_manifest(self.controller).task)
             acts: list[Act] = []
             given = {"controller": str(find_shipped(self.controller)), "device": self.device, "drives": self.alone}
             with running_graph(
@@ -86,11 +85,29 @@ class Teleop(Run):
                     graph.spin_until(lambda: Act.QUIT in acts, REDRAW)
                     episodes.show(graph)
 
-    def _open(self, keys: Keys) -> Device:
-        if self.device == KEYBOARD:
-            if not keys.there:
-                raise ConfigError("--device keyboard: standard input is no terminal: expected one, or --device gamepad")
-            return Keyboard(keys.pressed)
-        from roman_moe.nodes.teleop.teleop import open_device
 
-        return open_device(self.device, self.device_file, load_manifest(self.controller).task)
+def check_device(device: str, file: str, devices: Mapping[str, str]) -> None:
+    """Refuse what --device and --device-file cannot give.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    check_choice("--device", device, devices)
+    if file and device not in DEVICES.keys() - {KEYBOARD}:
+        raise ConfigError("--device-file is for another --device: the keyboard is this terminal's")
+
+
+def open_device(keys: Keys, device: str, file: str, spec: TaskSpec) -> Device:
+    """The device of that name.
+
+    Raises:
+        ConfigError: if there is no keyboard.
+        DeviceError: if it cannot be used.
+    """
+    if device == KEYBOARD:
+        if not keys.there:
+            raise ConfigError("--device keyboard: standard input is no terminal: expected one, or --device gamepad")
+        return Keyboard(keys.pressed)
+    from roman_moe.nodes.teleop.teleop import open_device
+
+    return open_device(device, file, spec)

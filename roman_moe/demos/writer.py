@@ -7,6 +7,7 @@ the wall time at which the recording began plus episode time, so that a bag play
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -241,7 +242,8 @@ class EpisodeWriter:
 
     def discard(self) -> None:
         """Drop what was recorded; nothing to do once closed."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # of a full disk
+            self._file.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __enter__(self) -> EpisodeWriter:

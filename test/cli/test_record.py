@@ -1,13 +1,19 @@
-"""`roman-moe record`: what it cannot record is one line. test/learning/test_taught.py records."""
+"""`roman-moe record`: what it cannot record is one line; at a terminal an operator corrects a policy.
+
+test/learning/test_taught.py records what a node of one's own shows.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from specs import TURN_KEY
+from bundles import write_tiny_bundle
+from specs import ROMAN, SKILLS, TURN_KEY
+from terminal import terminal
 
 from roman_moe.cli import main as entry
+from roman_moe.demos.reader import episode_folders, read_episode
 
 pytest.importorskip("rclpy")
 
@@ -15,7 +21,13 @@ pytest.importorskip("rclpy")
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"--arm": "lab"}, "--arm lab: there is only mock"),
+        ({"--arm": "lap"}, "--arm lap: there is only lab"),
+        ({"--device": "mouse"}, "--device mouse: there is only keyboard"),
+        ({"--device": "none", "--device-file": "js0"}, "--device-file is for another --device"),
+        ({"--device": "gamepad", "--device-file": "js7"}, "js7: cannot be read: No such file or directory"),
+        ({}, "--device keyboard: standard input is no terminal"),
+        ({"--start": "turn"}, "--start is for --arm lab: with --arm mock there is no laboratory"),
+        ({"--least-rate": "2"}, "--least-rate 2.0: expected 0 to 1"),
         ({"--task": "nowhere"}, "unknown task 'nowhere'"),
         ({"--skill": "trun"}, "--skill: unknown skill 'trun': did you mean 'turn'?"),
         ({"--episodes": "0"}, "--episodes 0: expected 1 or more"),
@@ -43,9 +55,61 @@ def test_what_cannot_be_recorded_is_named(
     assert not (tmp_path / "demos").exists()
 
 
-@pytest.mark.parametrize("option", ["--task", "--skill", "--arm"])
-def test_what_there_is_no_default_for_has_to_be_given(option: str, capfd: pytest.CaptureFixture[str]) -> None:
-    options = {"--task": "roman", "--skill": "gate", "--arm": "mock"}
-    del options[option]
-    assert entry.main(["record", *(word for given in options.items() for word in given)]) == 2
-    assert option in capfd.readouterr().err
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ([], "--skill: unknown skill ''"),
+        (
+            ["--skill", "push", "--arm", "mock", "--images"],
+            "--images: expected --arm lab or servo, and a task with cameras",
+        ),
+        (["--intervene", "--controller", "nowhere"], "nowhere"),
+        (["--skill", "push", "--start", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_does_not_go_together_is_named(
+    options: list[str], complaint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert entry.main(["record", *options]) == 2
+    assert complaint in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("own_domain")
+def test_at_a_terminal_an_operator_corrects_a_policy(tmp_path: Path) -> None:
+    bundle, demos = write_tiny_bundle(tmp_path / "tiny"), tmp_path / "demos"
+    options = [
+        "--controller",
+        str(bundle),
+        "--arm",
+        "mock",
+        "--out",
+        str(demos),
+        "--episodes",
+        "1",
+        "--least-rate",
+        "0",
+    ]
+    with terminal("record", "--intervene", *options, "--operator", "Kim", "--notes", "slips") as operator:
+        operator.shows("the policy drives, speed 50 %; ready to record")
+        operator.type("n")
+        operator.shows(f"recording {demos}")
+        operator.type("r")
+        operator.shows("demo_recorder/discard: discarded")
+        operator.type("n")
+        operator.shows(f"recording {demos}")
+        operator.type("tw")
+        operator.shows(f"recording {demos}/")
+        operator.type("h")
+        operator.shows("the policy drives")
+        operator.type("n")
+        assert operator.ends() == 0
+    (folder,) = episode_folders(demos)
+    episode = read_episode(folder, ROMAN)
+    assert (episode.meta.source, episode.meta.operator, episode.meta.notes) == ("keyboard", "Kim", "slips")
+    assert folder.parent.name == episode.meta.network
+    assert episode.meta.network in SKILLS
+    assert episode.taught.any()
+    assert not episode.taught[0]
+    assert any(command.moves for command, taught in zip(episode.commands, episode.taught, strict=True) if taught)
+    assert episode.policy is not None
+    assert episode.policy.shape == episode.answers.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,27 @@ import pytest
 from episodes import make_ticks
 from specs import ROMAN, SKILLS, TURN_KEY
 
+from roman_moe.control.guard import GuardStatus
+from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_spec
 from roman_moe.demos.reader import read_episode, read_episodes
-from roman_moe.demos.recorder import PENDING, Recorder
+from roman_moe.demos.recorder import LEAD_IN, PENDING, Recorder
+from roman_moe.demos.writer import EpisodeWriter
+from roman_moe.wire.codec import BlenderTick
 
 SKILL = SKILLS[0]
 
 
-def recorder(folder: Path, network: str = SKILL) -> Recorder:
-    return Recorder(folder, ROMAN, network, 20.0, "operator")
+def recorder(folder: Path, network: str = SKILL, **options: object) -> Recorder:
+    return Recorder(folder, ROMAN, network, 20.0, "operator", **options)  # type: ignore[arg-type]
+
+
+def blended(command: Command, weights: np.ndarray | None = None, guard: int = GuardStatus.NO_WARNING) -> BlenderTick:
+    """What the blender says of a tick: the operator drove unless there are weights."""
+    used = np.zeros(len(SKILLS)) if weights is None else weights
+    return BlenderTick(SKILLS, used, command, guard, weights is None)
 
 
 def show(to: Recorder, tick: tuple, parts: str = "sac") -> None:
@@ -31,7 +42,21 @@ def show(to: Recorder, tick: tuple, parts: str = "sac") -> None:
         elif part == "a":
             to.answer(scene.stamp_ns, answer)
         else:
-            to.command(command)
+            to.tick(blended(command))
+
+
+def drive(to: Recorder, tick: tuple, leads: int) -> None:
+    """A tick in which the policy drives, and skill `leads` leads."""
+    scene, answer, command = tick
+    to.scene(scene)
+    to.policy(scene.stamp_ns, answer / 2)
+    to.tick(blended(command, np.eye(len(SKILLS))[leads]))
+
+
+def correct(to: Recorder, tick: tuple) -> None:
+    """A tick in which the operator drives in the policy's place."""
+    show(to, tick)
+    to.policy(tick[0].stamp_ns, tick[1] / 2)
 
 
 @pytest.mark.parametrize("network", [SKILL, GATE])
@@ -41,7 +66,7 @@ def test_what_is_recorded_is_what_was_said_in_whichever_order_it_came(tmp_path, 
     assert to.start() == to.path == tmp_path / network / "episode_000"
     for tick in ticks:
         show(to, tick, order)
-    assert to.stop() == f"{tmp_path / network / 'episode_000'}: 5 ticks, 0 scenes left out"
+    assert to.stop() == f"{tmp_path / network / 'episode_000'}: 5 ticks at 20.0 Hz, 0 gaps, 0 scenes left out"
     assert (to.path, to.kept) == (None, 1)
     (episode,) = read_episodes(tmp_path, dataset_spec(tmp_path), network)
     np.testing.assert_array_equal(episode.answers, [answer for _, answer, _ in ticks])
@@ -52,33 +77,33 @@ def test_what_is_recorded_is_what_was_said_in_whichever_order_it_came(tmp_path, 
 
 
 def test_incomplete_ticks_are_left_out_and_counted(tmp_path):
-    to, ticks = recorder(tmp_path), make_ticks(SKILL, 8)
+    to, ticks = recorder(tmp_path, least_rate=0.5), make_ticks(SKILL, 8)
     to.start()
     for tick, parts in zip(ticks, ("s", "sac", "sc", "sa", "sac", "ssac", "sac", "sa"), strict=True):
         show(to, tick, parts)
     scene, answer, _ = ticks[6]
     to.answer(scene.stamp_ns, answer + 1.0)  # a tick that is there does not change
-    assert "4 ticks, 2 scenes left out" in to.stop()
+    assert "4 ticks at 13.3 Hz, 1 gaps, the longest 0.15 s, 2 scenes left out" in to.stop()
     episode = read_episode(tmp_path / SKILL / "episode_000", ROMAN)
     np.testing.assert_array_equal(episode.answers, [ticks[index][1] for index in (1, 4, 5, 6)])
 
 
 def test_answers_that_are_none_are_left_out(tmp_path):
-    to, ticks = recorder(tmp_path), make_ticks(SKILL, 3)
+    to, ticks = recorder(tmp_path, least_rate=0.5), make_ticks(SKILL, 3)
     to.start()
     for (scene, answer, command), share in zip(ticks, (1.0, np.nan, 1.0), strict=True):
         show(to, (scene, answer * share, command))
-    assert "2 ticks, 1 scenes left out" in to.stop()
+    assert "2 ticks at 13.3 Hz, 1 gaps, the longest 0.10 s, 1 scenes left out" in to.stop()
 
 
 def test_a_long_pause_does_not_fill_the_memory(tmp_path):
-    to, ticks = recorder(tmp_path), make_ticks(SKILL, PENDING + 10)
+    to, ticks = recorder(tmp_path, least_rate=0.01), make_ticks(SKILL, PENDING + 10)
     to.start()
     show(to, ticks[0])
     for tick in ticks[1:-1]:
         show(to, tick, "sc")
     show(to, ticks[-1])
-    assert f"2 ticks, {PENDING + 8} scenes left out" in to.stop()
+    assert f"{PENDING + 8} scenes left out" in to.stop()
 
 
 def test_nothing_is_overwritten_and_discarded_episodes_leave_no_gap(tmp_path):
@@ -118,3 +143,123 @@ def test_what_cannot_be_meant_is_one_line(tmp_path):
     (tmp_path / "task.yaml").write_text(TURN_KEY)
     with pytest.raises(DemonstrationError, match="holds demonstrations of another task or version"):
         recorder(tmp_path)
+
+
+def test_an_episode_below_its_rate_is_refused_by_name_with_its_rate_and_gaps(tmp_path):
+    to, ticks = recorder(tmp_path), make_ticks(SKILL, 40)
+    to.start()
+    for index, tick in enumerate(ticks):
+        show(to, tick, "s" if index in (9, 20, 21) else "sac")
+    wrong = "episode_000: 37 ticks at 18.5 Hz, 2 gaps, the longest 0.15 s, 3 scenes left out: expected 19 Hz at least"
+    with pytest.raises(DemonstrationError, match=wrong):
+        to.stop()
+    assert (list((tmp_path / SKILL).iterdir()), to.kept) == ([], 0)
+
+
+def test_what_a_stop_held_up_is_no_gap(tmp_path):
+    to, ticks = recorder(tmp_path), make_ticks(SKILL, 20)
+    to.start()
+    for index, (scene, answer, command) in enumerate(ticks):
+        to.scene(scene)
+        to.answer(scene.stamp_ns, answer)
+        to.tick(blended(command, guard=GuardStatus.STOPPED if 5 <= index < 15 else GuardStatus.NO_WARNING))
+    assert "10 ticks at 20.0 Hz" in to.stop()
+
+
+def test_a_clock_that_goes_back_ends_the_episode_by_name(tmp_path):
+    to, ticks = recorder(tmp_path), make_ticks(SKILL)
+    to.start()
+    show(to, ticks[4])
+    with pytest.raises(DemonstrationError, match=r"episode_000: the clock went back by 0.050 s: discarded"):
+        show(to, ticks[3])
+    assert (to.path, list((tmp_path / SKILL).iterdir())) == (None, [])
+
+
+@pytest.mark.parametrize("where", ["add", "close"])
+def test_a_full_disk_ends_recording_in_one_line_and_keeps_what_was_whole(tmp_path, monkeypatch, where):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    to, ticks = recorder(tmp_path), make_ticks(SKILL)
+    for attempt in range(2):
+        to.start()
+        show(to, ticks[0])
+        if attempt:
+            monkeypatch.setattr(EpisodeWriter, where, full)
+            wrong = "cannot be written: No space left on device: recording has ended; all 1 episodes that were kept are"
+            with pytest.raises(DemonstrationError, match=wrong):
+                show(to, ticks[1]) if where == "add" else to.stop()
+        else:
+            to.stop()
+    assert to.path is None
+    assert [file.name for file in (tmp_path / SKILL).iterdir()] == ["episode_000"]
+
+
+def test_an_episode_that_another_recorder_has_kept_meanwhile_is_not_overwritten(tmp_path):
+    to, another, ticks = recorder(tmp_path), recorder(tmp_path), make_ticks(SKILL)
+    for each in (to, another):
+        assert each.start().name == "episode_000"
+    show(another, ticks[0])
+    another.stop()
+    show(to, ticks[1])
+    with pytest.raises(DemonstrationError, match="cannot be written"):
+        to.stop()
+    (episode,) = read_episodes(tmp_path, ROMAN, SKILL)
+    np.testing.assert_array_equal(episode.answers[0], ticks[0][1])
+
+
+def test_a_correction_of_one_second_is_kept_whole_for_the_skill_that_led(tmp_path):
+    to, ticks = recorder(tmp_path, "", policy=True, corrects=True), make_ticks(SKILL, 200)
+    to.start()
+    for index, tick in enumerate(ticks):
+        if 120 <= index < 140:
+            correct(to, tick)
+        else:
+            drive(to, tick, leads=3)
+    assert "at 20.0 Hz" in to.stop(outcome="time_limit", start="scenario_6")
+    (episode,) = read_episodes(tmp_path, ROMAN, SKILLS[3])
+    assert (episode.meta.outcome, episode.meta.start) == ("time_limit", "scenario_6")
+    lead_in = round(LEAD_IN * 20)
+    assert len(episode.states) == lead_in + 80
+    assert np.flatnonzero(episode.taught).tolist() == list(range(lead_in, lead_in + 20))
+    answers = np.array([answer for _, answer, _ in ticks])[20:]
+    np.testing.assert_array_equal(episode.answers[episode.taught], answers[lead_in : lead_in + 20])
+    np.testing.assert_array_equal(episode.policy, answers / 2)
+    np.testing.assert_array_equal(episode.answers[~episode.taught], answers[~episode.taught] / 2)
+
+
+def test_corrections_of_two_skills_in_a_row_are_two_episodes(tmp_path):
+    to, ticks = recorder(tmp_path, "", policy=True, corrects=True), make_ticks(SKILL, 60)
+    to.start()
+    for index, tick in enumerate(ticks):
+        if 10 <= index < 20 or 40 <= index < 50:
+            correct(to, tick)
+        else:
+            drive(to, tick, leads=1 if index < 30 else 4)
+    to.stop()
+    assert to.kept == 2
+    first, second = (read_episodes(tmp_path, ROMAN, SKILLS[skill])[0] for skill in (1, 4))
+    assert (len(first.states), len(second.states)) == (40, 20)
+    assert first.taught.sum() == second.taught.sum() == 10
+
+
+def test_the_operator_may_name_the_skill_that_is_corrected(tmp_path):
+    to, ticks = recorder(tmp_path, SKILLS[5], policy=True, corrects=True), make_ticks(SKILL, 3)
+    to.start()
+    drive(to, ticks[0], leads=1)
+    correct(to, ticks[1])
+    correct(to, ticks[2])
+    to.stop()
+    assert read_episodes(tmp_path, ROMAN, SKILLS[5])[0].taught.tolist() == [False, True, True]
+
+
+def test_an_attempt_without_a_correction_keeps_nothing(tmp_path):
+    to, ticks = recorder(tmp_path, "", policy=True, corrects=True), make_ticks(SKILL, 3)
+    to.start()
+    for tick in ticks:
+        drive(to, tick, leads=1)
+    with pytest.raises(DemonstrationError, match="nobody has corrected anything: nothing is kept"):
+        to.stop()
+    to.start()
+    to.discard()
+    assert [file.name for file in tmp_path.iterdir()] == ["task.yaml"]

@@ -9,7 +9,7 @@ from worlds import TASK
 
 from roman_moe.nodes.arms.lab_node import LabNode
 from roman_moe.nodes.base.topics import HAND_STATE, camera
-from roman_moe.perception.images import read_image, read_info
+from roman_moe.perception.images import read_compressed, read_image, read_info
 from roman_moe.sim.cameras import SceneCameras
 from roman_moe.sim.world import World
 from roman_moe.wire import topics as names
@@ -20,7 +20,8 @@ def test_in_its_own_time_the_lab_shows_states_that_it_has_told(rig: Rig) -> None
     """The first state waits for a command, so what is seen is the start: the image of a world without a graph."""
     lab = rig.join(lambda context: LabNode(context=context, parameters={"task": "roman", "cameras": True, "seed": 4}))
     topics = {part: camera("right", part, True) for part in (names.IMAGE, names.CAMERA_INFO, names.CAMERA_POSE)}
-    for topic in (HAND_STATE, *topics.values()):
+    jpeg = camera("right", names.COMPRESSED, True)
+    for topic in (HAND_STATE, jpeg, *topics.values()):
         rig.listen(topic)
     lab.start()
     message, info, pose = (rig.last(topic) for topic in topics.values())
@@ -34,6 +35,9 @@ def test_in_its_own_time_the_lab_shows_states_that_it_has_told(rig: Rig) -> None
         expected = drawn.images(lab._lab.physics_state())["right"]
         calibrated = drawn.cameras["right"]
     np.testing.assert_array_equal(read_image(message, grey=False), expected)
+    compressed = rig.last(jpeg)
+    assert compressed.header == message.header
+    assert np.abs(read_compressed(compressed).astype(int) - expected).mean() < 5.0
     known = read_info(info)
     assert (known.width, known.height) == (calibrated.width, calibrated.height)
     np.testing.assert_array_equal(known.focal, calibrated.focal)

@@ -200,6 +200,17 @@ def test_it_may_go_on_with_further_seeds(rig: Rig, monkeypatch: pytest.MonkeyPat
     assert seeds == ["4", "4", "5", "5"]
 
 
+def test_a_restart_leaves_the_episode_and_begins_the_next(rig: Rig) -> None:
+    rig.listen(OUTCOME)
+    harness = Harness(rig, episodes=0)
+    harness.reach(0)
+    harness.command(0)
+    last = harness.reach(1).stamp_ns
+    assert rig.trigger("lab/restart").message == "episode 1 begins"
+    rig.spin_until(lambda: outcomes(rig) == ["running", "running"])
+    assert harness.reach(0).stamp_ns > last
+
+
 def outcomes(rig: Rig) -> list[str]:
     return [message.message for message in rig.heard[OUTCOME.name]]
 

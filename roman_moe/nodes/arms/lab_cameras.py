@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import cv2
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from roman_moe.core.parts import CameraSpec
 from roman_moe.nodes.base.node import RomanNode
@@ -53,7 +54,7 @@ class LabCameras:
         self._publishers = {
             (name, part): node.advertise(camera(name, part))
             for name in sizes
-            for part in (names.IMAGE, names.CAMERA_INFO, names.CAMERA_POSE)
+            for part in (names.IMAGE, names.COMPRESSED, names.CAMERA_INFO, names.CAMERA_POSE)
         }
         for each in self._cameras.values():
             self._publish_pose(each)
@@ -97,7 +98,11 @@ class LabCameras:
             info, message, each = CameraInfo(), Image(), self._cameras[name]
             fill_info(info, (each.width, each.height), each.matrix)
             fill_image(message, image)
-            for part, content in ((names.CAMERA_INFO, info), (names.IMAGE, message)):
+            contents = {names.CAMERA_INFO: info, names.IMAGE: message}
+            if self._publishers[name, names.COMPRESSED].get_subscription_count():
+                jpeg = cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
+                contents[names.COMPRESSED] = CompressedImage(format="jpeg", data=jpeg)
+            for part, content in contents.items():
                 content.header.stamp, content.header.frame_id = CODEC.time(stamp_ns), optical_frame(name)
                 self._publishers[name, part].publish(content)
 

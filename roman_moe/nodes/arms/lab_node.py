@@ -102,6 +102,7 @@ class LabNode(RomanNode):
         super().__init__(name, **options)
         self._settings = declare(self, LabParameters)
         self._real_time = not self._settings.lockstep and self._settings.speed == 1.0
+        self.trigger_service("restart", self._restart)
 
     def configure(self) -> None:
         """Build the simulation, which steps at the controller's rate."""
@@ -179,6 +180,16 @@ class LabNode(RomanNode):
         if self._awaits_rearm and not stopped:
             self._awaits_rearm = False
             self._begin_episode()
+
+    def _restart(self) -> str:
+        """Leave the episode as it is, and begin the next one."""
+        if not self.active or self._stopped:
+            raise RomanError(
+                f"{self.get_name()} is {'stopped: re-arm' if self.active else 'not active: activate'} it first"
+            )
+        self._patience.cancel()
+        self._begin_episode()
+        return f"episode {self._episode} begins"
 
     def _begin_episode(self) -> None:
         self._episode += 1

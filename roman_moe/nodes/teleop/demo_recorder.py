@@ -1,46 +1,75 @@
 """Demo recorder: keeps what an operator shows through a running graph as demonstrations of one network.
 
-The operator is whoever answers each scene in a network's place, with its stamp: with a skill's action, which this node
-gives the whole weight; or, to teach the gate, with weights and the actions of the skills that have one. The blender
-makes guarded commands of it as of any network's answers. Episodes are started, kept and discarded by services.
+The operator drives through the blender, by `operator/action` or, to teach the gate, `operator/weights`. Episodes are
+started, kept and discarded by services; a lab's judge ends them as well. Where a policy runs, what it would have done
+is recorded, too; with corrections it drives, and only what the operator does in its place teaches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 
-from roman_moe.control.guard import GuardStatus
-from roman_moe.core.errors import RomanError
+from roman_moe.core.errors import DemonstrationError, RomanError
+from roman_moe.core.outcome import Outcome
 from roman_moe.core.spec import GATE
-from roman_moe.demos.recorder import Recorder
-from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
+from roman_moe.core.state import begins_anew
+from roman_moe.demos.recorder import LEAST_RATE, Recorder
+from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import GATE_WEIGHTS, SCENE, TICK, action_of, expert_action, weights_of
+from roman_moe.nodes.base.topics import (
+    GATE_WEIGHTS,
+    OPERATOR_ACTION,
+    OPERATOR_WEIGHTS,
+    OUTCOME,
+    SCENE,
+    TICK,
+    action_of,
+    camera,
+    expert_action,
+    weights_of,
+)
 from roman_moe.nodes.control.observation import Observation, observations
-from roman_moe.wire.codec import BlenderTick, decode_tick
+from roman_moe.nodes.control.pending import Pending
+from roman_moe.wire.codec import decode_tick, serialized_stamp
+from roman_moe.wire.topics import COMPRESSED
 
 KEPT, RECORDING = "kept_episodes", "recording"
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class DemoRecorderParameters(TaskParameters):
     """Parameters of the demo recorder."""
 
-    teach: str = parameter("skill that is taught, or gate", "")
+    teach: str = parameter("skill that is taught, or gate; with corrections, the skill that led if empty", "")
     demos: str = parameter("folder of the demonstrations", "demos")
-    source: str = parameter("who gives them", "operator")
+    source: str = parameter("what gives them, such as a device", "operator")
+    policy: bool = parameter("whether a policy runs, whose answers are recorded, too", False)
+    corrects: bool = parameter("whether the policy drives, and the operator corrects it", False)
+    images: bool = parameter("whether the compressed images of the task's cameras are recorded, too", False)
+    least_rate: float = parameter("share of the rate below which an episode is refused", LEAST_RATE, (0.0, 1.0))
+    name: str = parameter("of the episodes, for people", "")
+    notes: str = parameter("on the episodes", "")
+    operator: str = parameter("who drives", "")
 
 
 class DemoRecorder(RomanNode):
-    """Turns `scene`, the operator's answers and `blender/tick` into episodes."""
+    """Turns `scene`, the operator's answers, `blender/tick` and the policy's answers into episodes.
+
+    Attributes:
+        told: what became of episodes that no service has ended; whoever shows it takes it out.
+    """
 
     NAME = "demo_recorder"
     PARAMETERS = DemoRecorderParameters
@@ -50,53 +79,134 @@ class DemoRecorder(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, DemoRecorderParameters)
+        self.told: list[str] = []
         self.trigger_service("start", self._start)
         self.trigger_service("stop", self._stop)
         self.trigger_service("discard", self._discard)
 
     def configure(self) -> None:
         """Find the dataset, or begin it."""
-        settings, self._spec = self._settings, self._settings.spec()
-        rate = settings.rates().control_rate
-        self._recorder = Recorder(Path(settings.demos), self._spec, settings.teach, rate, settings.source)
+        settings, self._spec, self._rates = self._settings, self._settings.spec(), self._settings.rates()
+        self._recorder = Recorder(
+            Path(settings.demos),
+            self._spec,
+            settings.teach,
+            self._rates.control_rate,
+            settings.source,
+            policy=settings.policy,
+            corrects=settings.corrects,
+            least_rate=settings.least_rate,
+            about={key: getattr(settings, key) for key in ("name", "notes", "operator")},
+        )
 
     def clean_up(self) -> None:
         """Let go of it."""
         self._recorder = None
 
     def activate(self) -> None:
-        """Begin to listen; with a skill to teach, in the gate's place."""
-        spec, skill = self._spec, self._settings.teach
-        self.listen(TICK, decode_tick, self._on_tick)
-        if skill == GATE:
-            self.listen_numbers(GATE_WEIGHTS, weights_of(spec.skill_names), self._on_answer)
+        """Begin to listen."""
+        spec, settings = self._spec, self._settings
+        self._origin: dict[str, Any] = {}
+        self._since = 0  # stamp with which the lab's episode began
+        if settings.teach == GATE:
+            self.listen_numbers(OPERATOR_WEIGHTS, weights_of(spec.skill_names), self._on_answer)
         else:
-            self._weights = [float(name == skill) for name in spec.skill_names]
-            self._publish_weights = self.advertise_numbers(GATE_WEIGHTS, weights_of(spec.skill_names))
-            self.listen_numbers(expert_action(skill), action_of(spec), self._on_answer)
+            self.listen_numbers(OPERATOR_ACTION, action_of(spec), self._on_answer)
+        if settings.policy:
+            self._pending, self._told = Pending(self._rates, spec.action.size, len(spec.skills)), True
+            self.listen_numbers(GATE_WEIGHTS, weights_of(spec.skill_names), self._on_weights)
+            for i, skill in enumerate(spec.skill_names):
+                self.listen_numbers(expert_action(skill), action_of(spec), partial(self._on_action, i))
+        for name in spec.cameras if settings.images else ():
+            topic = camera(name, COMPRESSED)
+            self.listen(topic, lambda data: (serialized_stamp(data), data), partial(self._on_image, name), True)
+        self.listen(TICK, decode_tick, lambda tick: self._do(self._here.tick, tick))
+        self.listen(OUTCOME, lambda message: message, self._on_outcome)
         self.listen(SCENE, observations(spec), self._on_scene, serialized=True)
         self._tell()
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def deactivate(self) -> None:
         """Drop the open episode: it is cut off."""
-        if self._recorder is not None and self._recorder.path is not None:
-            self._recorder.discard()
+        if self.recording:
+            self._here.discard()
+
+    @property
+    def kept(self) -> int:
+        """How many episodes were kept."""
+        return self._recorder.kept if self._recorder else 0
+
+    @property
+    def recording(self) -> bool:
+        """Whether an episode is open."""
+        return self._recorder is not None and self._recorder.recording
 
     def _on_scene(self, seen: Observation) -> None:
-        if self._settings.teach != GATE:
-            self._publish_weights(seen.scene.stamp_ns, self._weights)
-        recorder = self._here
-        recorder.scene(seen.scene)
+        recorder, stamp = self._here, seen.scene.stamp_ns
+        if self._settings.policy:
+            self._await_policy(stamp)
+        self._do(recorder.scene, seen.scene)
         recording = f"recording {recorder.path}: {recorder.ticks} ticks"
         self.diagnostics.state(OK, recording if recorder.path else "ready to record")
 
-    def _on_answer(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        self._here.answer(*stamped)
+    def _on_answer(self, stamped: tuple[int, Array]) -> None:
+        self._do(self._here.answer, *stamped)
 
-    def _on_tick(self, tick: BlenderTick) -> None:
-        if tick.guard != GuardStatus.STOPPED:  # the operator has stopped the arm: nothing is shown
-            self._here.command(tick.command)
+    def _on_image(self, name: str, image: tuple[int, bytes]) -> None:
+        self._do(self._here.image, name, *image)
+
+    def _await_policy(self, stamp: int) -> None:
+        """A scene is there that the policy is to answer; whatever it has not answered before, it never will."""
+        if not self._told:
+            self._do(self._here.policy, self._pending.stamp, np.full(self._spec.action.size, np.nan))
+        if stamp < self._pending.stamp or begins_anew(stamp, self._pending.stamp):
+            self._pending.clear()
+        self._told = stamp == self._pending.stamp
+        self._pending.begin(stamp)
+        self._tell_policy()
+
+    def _on_weights(self, stamped: tuple[int, Array]) -> None:
+        self._pending.add_weights(*stamped)
+        self._tell_policy()
+
+    def _on_action(self, expert: int, stamped: tuple[int, Array]) -> None:
+        self._pending.add_action(stamped[0], expert, stamped[1])
+        self._tell_policy()
+
+    def _tell_policy(self) -> None:
+        """Record the blend of the experts by the gate's weights, once all of it is there."""
+        if self._told or self._pending.missing([True] * len(self._spec.skills)) != []:
+            return
+        weights = self._pending.present_weights()
+        if weights is not None:
+            self._told = True
+            actions = np.where(weights[:, None] == 0.0, 0.0, self._pending.present_actions())
+            self._do(self._here.policy, self._pending.stamp, weights @ actions)
+
+    def _on_outcome(self, message: DiagnosticStatus) -> None:
+        """The lab says that its episode begins, or how it ended."""
+        values = {value.key: value.value for value in message.values}
+        if message.message == Outcome.RUNNING.value:
+            self._origin = {"start": message.name, "seed": int(values.get("seed", 0))}
+            self._since = int(values.get("first_ns", 0))
+            if self.recording:  # what was recorded was the end of the one before
+                self._here.discard()
+                self._do(self._here.start, self._since)
+        elif self.recording and (message.message == Outcome.SUCCESS.value or self._settings.corrects):
+            self._do(lambda: self.told.append(f"{message.message}: kept {self._keep(outcome=message.message)}"))
+        elif self.recording:
+            self.told.append(f"{message.message}: discarded {self._here.discard()}")
+        self._tell()
+
+    def _do(self, act: Callable[..., object], *arguments: Any) -> None:
+        """Record something; what cannot be recorded is told."""
+        try:
+            act(*arguments)
+        except DemonstrationError as error:
+            self.told.append(str(error))
+            self.diagnostics.count("refused_episodes", str(error))
+            self.diagnostics.state(ERROR, str(error))
+            self._tell()
 
     @property
     def _here(self) -> Recorder:
@@ -104,16 +214,19 @@ class DemoRecorder(RomanNode):
             raise RomanError(f"{self.get_name()} is not active: activate it first")
         return self._recorder
 
+    def _keep(self, **origin: str) -> str:
+        return self._here.stop(**self._origin, **origin)
+
     def _start(self) -> str:
-        return self._told(lambda: f"recording {self._here.start()}")
+        return self._telling(lambda: f"recording {self._here.start(self._since)}")
 
     def _stop(self) -> str:
-        return self._told(lambda: f"kept {self._here.stop()}")
+        return self._telling(lambda: f"kept {self._keep()}")
 
     def _discard(self) -> str:
-        return self._told(lambda: f"discarded {self._here.discard()}")
+        return self._telling(lambda: f"discarded {self._here.discard()}")
 
-    def _told(self, act: Callable[[], str]) -> str:
+    def _telling(self, act: Callable[[], str]) -> str:
         """Do something with an episode, and report how many were kept, and which is open."""
         try:
             return act()
