@@ -227,11 +227,64 @@ class Endurance(Controlled):
         )
 
 
+@dataclass(frozen=True)
+class Record(Timed):
+    """What recording loses and costs."""
+
+    needs = ("rclpy", "rosbags", "mcap", "cv2")
+    ranges: ClassVar = {"seconds": MORE_THAN_0, "kills": AT_LEAST_1}
+
+    task: Text = "roman"
+    """The task, by its name or folder."""
+
+    kills: Number = 100
+    """How many recording processes to kill at random moments."""
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """Of the recorder alone, and in a graph."""
+        from roman_moe.bench import record
+
+        return {"task": self.task, **record.measure(self.task, self.seconds, self.kills)}
+
+
+@dataclass(frozen=True)
+class Teleop(Controlled):
+    """How soon an operator's keys reach the arm, and the steps at take-overs."""
+
+    needs = ("rclpy", "onnxruntime")
+    ranges: ClassVar = {"takeovers": AT_LEAST_1, "keys": AT_LEAST_1}
+
+    takeovers: Number = 200
+    """How often to take over and hand back."""
+
+    keys: Number = 100
+    """How many keys to press, and how often to stop."""
+
+    def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
+        """Of the graph with the mock arm, at a pseudo-terminal."""
+        from roman_moe.bench import teleop
+
+        announce(console, f"{self.takeovers} take-overs, {self.keys} keys", self.takeovers + 2.0 * self.keys)
+        return teleop.measure(identity.path, self.takeovers, self.keys)
+
+
 class Bench:
     """Measure simulation, controller, ROS graph or training."""
 
     PARTS: ClassVar[Mapping[str, type]] = {
-        part.__name__.lower(): part for part in (Sim, Control, Graph, Calibration, Markers, Learn, Swap, Endurance)
+        part.__name__.lower(): part
+        for part in (
+            Sim,
+            Control,
+            Graph,
+            Calibration,
+            Markers,
+            Learn,
+            Swap,
+            Endurance,
+            Record,
+            Teleop,
+        )
     }
 
 

@@ -255,6 +255,7 @@ class Record(Reach):
             "source": "operator" if self.device == NONE else self.device,
             "policy": self._policy,
             "corrects": self.intervene,
+            "reliable": self.arm == LAB,
             **{name: getattr(self, name) for name in ("images", "least_rate", "name", "notes", "operator")},
         }
 

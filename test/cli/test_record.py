@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from bundles import write_tiny_bundle
 from specs import ROMAN, SKILLS, TURN_KEY
-from terminal import terminal
 
 from roman_moe.cli import main as entry
 from roman_moe.demos.reader import episode_folders, read_episode
+from roman_moe.testing.terminal import terminal
 
 pytest.importorskip("rclpy")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from bundles import write_tiny_bundle
-from terminal import terminal
 
 from roman_moe.cli.teleop import Teleop
 from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.testing.terminal import terminal
 
 pytest.importorskip("rclpy")
 

@@ -201,7 +201,6 @@ def test_it_may_go_on_with_further_seeds(rig: Rig, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_restart_leaves_the_episode_and_begins_the_next(rig: Rig) -> None:
-    rig.listen(OUTCOME)
     harness = Harness(rig, episodes=0)
     harness.reach(0)
     harness.command(0)

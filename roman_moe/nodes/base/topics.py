@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -93,9 +93,16 @@ FAULT = "fault"
 
 def camera(name: str, part: str, reliable: bool = False) -> Topic:
     """One of a camera's topics; see `wire.topics.CAMERA_TYPES`. `reliable`: whether a lost message is sent again."""
-    qos = _LATCHED if part == names.CAMERA_POSE else _FRAMES
-    requested = SENSOR_DATA if qos is _FRAMES and not reliable else qos
+    qos = {names.CAMERA_POSE: _LATCHED, names.COMPRESSED: _STREAM}.get(part, _FRAMES)
+    requested = SENSOR_DATA if qos is not _LATCHED and not reliable else qos
     return Topic(names.camera(name, part), message_class(names.CAMERA_TYPES[part]), qos, requested_qos=requested)
+
+
+def deep(topic: Topic) -> Topic:
+    """A topic for whoever must lose nothing that has come, however long it is busy."""
+    qos = topic.requested_qos or topic.qos
+    deep_qos = QoSProfile(depth=300, reliability=qos.reliability, durability=qos.durability)
+    return replace(topic, requested_qos=deep_qos)
 
 
 def expert_action(skill: str) -> Topic:

@@ -35,6 +35,7 @@ from roman_moe.nodes.base.topics import (
     TICK,
     action_of,
     camera,
+    deep,
     expert_action,
     weights_of,
 )
@@ -58,6 +59,7 @@ class DemoRecorderParameters(TaskParameters):
     policy: bool = parameter("whether a policy runs, whose answers are recorded, too", False)
     corrects: bool = parameter("whether the policy drives, and the operator corrects it", False)
     images: bool = parameter("whether the compressed images of the task's cameras are recorded, too", False)
+    reliable: bool = parameter("whether lost images are sent again, which not all cameras do", False)
     least_rate: float = parameter("share of the rate below which an episode is refused", LEAST_RATE, (0.0, 1.0))
     name: str = parameter("of the episodes, for people", "")
     notes: str = parameter("on the episodes", "")
@@ -80,8 +82,8 @@ class DemoRecorder(RomanNode):
         super().__init__(name, **options)
         self._settings = declare(self, DemoRecorderParameters)
         self.told: list[str] = []
-        self.trigger_service("start", self._start)
-        self.trigger_service("stop", self._stop)
+        self.trigger_service("start", self.begin)
+        self.trigger_service("stop", self.end)
         self.trigger_service("discard", self._discard)
 
     def configure(self) -> None:
@@ -109,20 +111,20 @@ class DemoRecorder(RomanNode):
         self._origin: dict[str, Any] = {}
         self._since = 0  # stamp with which the lab's episode began
         if settings.teach == GATE:
-            self.listen_numbers(OPERATOR_WEIGHTS, weights_of(spec.skill_names), self._on_answer)
+            self.listen_numbers(deep(OPERATOR_WEIGHTS), weights_of(spec.skill_names), self._on_answer)
         else:
-            self.listen_numbers(OPERATOR_ACTION, action_of(spec), self._on_answer)
+            self.listen_numbers(deep(OPERATOR_ACTION), action_of(spec), self._on_answer)
         if settings.policy:
             self._pending, self._told = Pending(self._rates, spec.action.size, len(spec.skills)), True
             self.listen_numbers(GATE_WEIGHTS, weights_of(spec.skill_names), self._on_weights)
             for i, skill in enumerate(spec.skill_names):
-                self.listen_numbers(expert_action(skill), action_of(spec), partial(self._on_action, i))
+                self.listen_numbers(deep(expert_action(skill)), action_of(spec), partial(self._on_action, i))
         for name in spec.cameras if settings.images else ():
-            topic = camera(name, COMPRESSED)
-            self.listen(topic, lambda data: (serialized_stamp(data), data), partial(self._on_image, name), True)
+            topic = camera(name, COMPRESSED, settings.reliable)
+            self.listen(deep(topic), lambda data: (serialized_stamp(data), data), partial(self._on_image, name), True)
         self.listen(TICK, decode_tick, lambda tick: self._do(self._here.tick, tick))
         self.listen(OUTCOME, lambda message: message, self._on_outcome)
-        self.listen(SCENE, observations(spec), self._on_scene, serialized=True)
+        self.listen(deep(SCENE), observations(spec), self._on_scene, serialized=True)
         self._tell()
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
@@ -140,6 +142,11 @@ class DemoRecorder(RomanNode):
     def recording(self) -> bool:
         """Whether an episode is open."""
         return self._recorder is not None and self._recorder.recording
+
+    @property
+    def ticks(self) -> int:
+        """Of the open episode so far."""
+        return self._recorder.ticks if self._recorder else 0
 
     def _on_scene(self, seen: Observation) -> None:
         recorder, stamp = self._here, seen.scene.stamp_ns
@@ -217,10 +224,12 @@ class DemoRecorder(RomanNode):
     def _keep(self, **origin: str) -> str:
         return self._here.stop(**self._origin, **origin)
 
-    def _start(self) -> str:
+    def begin(self) -> str:
+        """Begin an episode; what is said of it. Raises as `Recorder.start`."""
         return self._telling(lambda: f"recording {self._here.start(self._since)}")
 
-    def _stop(self) -> str:
+    def end(self) -> str:
+        """Keep the open episode; what is said of it. Raises as `Recorder.stop`."""
         return self._telling(lambda: f"kept {self._keep()}")
 
     def _discard(self) -> str:

@@ -1,4 +1,4 @@
-"""A process at a pseudo-terminal, as a person at a keyboard has it."""
+"""A `roman-moe` command at a pseudo-terminal, as a person at a keyboard has it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ HANG = 600.0  # [s] of wall time, which only a hang reaches
 
 
 class Terminal:
-    """Our end of the terminal of a `roman-moe` process."""
+    """Our end of the terminal.
+
+    Attributes:
+        shown: on it, since somebody last waited for something.
+    """
 
     def __init__(self, *arguments: str) -> None:
         self._ours, theirs = pty.openpty()
+        self.shown = ""
 
         def in_terminal() -> None:
             os.setsid()
             fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
 
-        command = [sys.executable, "-m", "roman_moe.cli.main", *arguments]
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "roman_moe.cli.main", *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -36,34 +40,41 @@ class Terminal:
         )
         os.close(theirs)
         os.set_blocking(self._ours, False)
-        self._shown = ""
 
     def shows(self, text: str) -> None:
         """Wait until a text is shown; what comes next is new."""
         end = time.monotonic() + HANG
-        while text not in self._shown:
-            assert time.monotonic() < end, self._shown
-            assert self._process.poll() is None, self._shown
-            self._read()
+        while text not in self.shown:
+            assert time.monotonic() < end, self.shown
+            assert self.runs, self.shown
             time.sleep(0.02)
-        self._shown = ""
+            self.read()
+        self.shown = ""
 
     def type(self, keys: str) -> None:
+        """Press keys."""
         os.write(self._ours, keys.encode())
+
+    @property
+    def runs(self) -> bool:
+        """Whether the command has not ended."""
+        return self._process.poll() is None
 
     def ends(self) -> int:
         """Wait until it ends; its exit code."""
         end = time.monotonic() + HANG
-        while self._process.poll() is None:
-            assert time.monotonic() < end, self._shown
-            self._read()
-        return self._process.returncode
+        while self.runs:
+            assert time.monotonic() < end, self.shown
+            self.read()
+        return self._process.wait()
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Take what was shown meanwhile: a terminal that nobody reads holds the command up."""
         with contextlib.suppress(BlockingIOError, OSError):
-            self._shown += os.read(self._ours, 65536).decode(errors="ignore")
+            self.shown += os.read(self._ours, 65536).decode(errors="ignore")
 
     def close(self) -> None:
+        """End the command."""
         self._process.kill()
         self._process.wait()
         os.close(self._ours)
