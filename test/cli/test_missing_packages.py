@@ -64,7 +64,7 @@ NEEDS = {
     "demos export demos --to lerobot out": ("mcap, pyarrow, rosbags", "convert,demos"),
     "demos import demos --from robomimic out": ("h5py, mcap, rosbags", "convert,demos"),
     "demos replay demos": ("mcap, mujoco, rosbags", "demos,lab"),
-    "record --task roman --skill gate --arm mock": ("mcap, rclpy, rosbags", "demos,ros"),
+    "record --task roman --skill push --arm mock": ("mcap, rclpy, rosbags", "demos,ros"),
     "train all": (HYBRID, "cpu,demos,lab,report,train"),
     "train expert push": (HYBRID, "cpu,demos,lab,report,train"),
     "train gate": (HYBRID, "cpu,demos,lab,report,train"),

@@ -97,7 +97,7 @@ def test_at_a_terminal_an_operator_corrects_a_policy(tmp_path: Path) -> None:
         operator.shows("demo_recorder/discard: discarded")
         operator.type("n")
         operator.shows(f"recording {demos}")
-        operator.type("tw")
+        operator.type("t")
         operator.shows(f"recording {demos}/")
         operator.type("h")
         operator.shows("the policy drives")
@@ -110,6 +110,7 @@ def test_at_a_terminal_an_operator_corrects_a_policy(tmp_path: Path) -> None:
     assert episode.meta.network in SKILLS
     assert episode.taught.any()
     assert not episode.taught[0]
-    assert any(command.moves for command, taught in zip(episode.commands, episode.taught, strict=True) if taught)
+    assert not episode.answers[episode.taught, :3].any(), "an operator who holds no key rests"
     assert episode.policy is not None
+    assert episode.policy[episode.taught, :3].any()
     assert episode.policy.shape == episode.answers.shape
