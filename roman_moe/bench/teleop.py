@@ -134,7 +134,7 @@ def measure(bundle_path: str | Path, takeovers: int = 200, keys: int = 100, seed
         for key in itertools.islice(itertools.cycle(KEYS), keys):
             session.spin_until(lambda: session.last.drove and not session.last.command.moves)
             session.hold("", rng.uniform(0.0, 2.0 * period))
-            delays.append(session.delay(session.press(key), lambda tick: tick.command.moves))
+            delays.append(session.delay(session.press(key), lambda tick: tick.command.moves, key))
         stops = []
         for key in itertools.islice(itertools.cycle(KEYS), keys):
             session.spin_until(lambda: session.last.command.moves, key)

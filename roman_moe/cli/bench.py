@@ -249,7 +249,7 @@ class Record(Timed):
 
 @dataclass(frozen=True)
 class Teleop(Controlled):
-    """How soon an operator's keys reach the arm, and the steps at take-overs."""
+    """How soon an operator's keys act, and how smooth take-overs are."""
 
     needs = ("rclpy", "onnxruntime")
     ranges: ClassVar = {"takeovers": AT_LEAST_1, "keys": AT_LEAST_1}
