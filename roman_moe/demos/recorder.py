@@ -308,8 +308,8 @@ class Recorder:
             for stamp in [stamp for stamp in parts if stamp <= stamp_ns]:
                 del parts[stamp]
         self._last = stamp_ns
-        if self._corrects and not tick.drove:
-            answer = tick.weights if self._network == GATE else policy
+        if not tick.drove:  # an operator's answer that came too late has moved nothing
+            answer = None if not self._corrects else tick.weights if self._network == GATE else policy
         begins, self._drove = tick.drove and not self._drove, tick.drove
         if self._corrects and begins:
             self._begin_correction()

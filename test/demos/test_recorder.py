@@ -96,6 +96,16 @@ def test_answers_that_are_none_are_left_out(tmp_path):
     assert "2 ticks at 13.3 Hz, 1 gaps, the longest 0.10 s, 1 scenes left out" in to.stop()
 
 
+def test_an_answer_that_came_too_late_to_move_the_arm_is_left_out(tmp_path):
+    to, ticks = recorder(tmp_path, least_rate=0.5), make_ticks(SKILL, 3)
+    to.start()
+    for index, (scene, answer, command) in enumerate(ticks):
+        to.scene(scene)
+        to.answer(scene.stamp_ns, answer)
+        to.tick(BlenderTick(SKILLS, np.zeros(len(SKILLS)), command, GuardStatus.HALT_GATE_SILENT, drove=index != 1))
+    assert "1 scenes left out" in to.stop()
+
+
 def test_a_long_pause_does_not_fill_the_memory(tmp_path):
     to, ticks = recorder(tmp_path, least_rate=0.01), make_ticks(SKILL, PENDING + 10)
     to.start()
