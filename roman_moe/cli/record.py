@@ -62,11 +62,11 @@ class Record(Reach):
     skill: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=SILENT)] = ""
     """The skill that is taught, or gate; with --intervene the one that led at the take-over, if not given."""
 
-    intervene: Flag = False
-    """The policy drives; where it errs, take over (t), correct it and hand back (h). Only that teaches."""
+    intervene: Annotated[Path | None, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=SILENT)] = None
+    """Bundle whose policy drives; where it errs, take over (t), correct it and hand back (h). Only that teaches."""
 
     controller: Folder = Path("models/roman")
-    """Bundle of the policy: with --intervene, or a device that gives the gate's weights."""
+    """Bundle whose experts act on the weights that a device gives, with --skill gate."""
 
     task: Simulation = ""
     """The task: folder of its task.yaml, or name of one of `roman-moe tasks list`; the bundle's if not given."""
@@ -128,9 +128,13 @@ class Record(Reach):
         return ("rclpy", "rosbags", "mcap", *simulated, *(("onnxruntime",) if self._policy else ()))
 
     @property
+    def _bundle(self) -> Path:
+        return self.intervene or self.controller
+
+    @property
     def _policy(self) -> bool:
         """Whether gate and experts run: an operator who gives weights needs experts."""
-        return self.intervene or (self.skill == GATE and self.device != NONE)
+        return self.intervene is not None or (self.skill == GATE and self.device != NONE)
 
     def main(self) -> int:
         """0 when all episodes are kept; 1 if it was ended before."""
@@ -141,7 +145,7 @@ class Record(Reach):
         specs = resolve(load_description(), self._arguments())
         console = Console()
         if self._policy:
-            show_controller(console, self.controller)
+            show_controller(console, self._bundle)
         what = f"corrections of {self.skill or 'the skill that leads'}" if self.intervene else self.skill
         title = f"Recording {what} of task {spec.name} on {ARMS[self.arm]}"
         with LiveView(console, title, spec) as view:
@@ -153,7 +157,7 @@ class Record(Reach):
         """Refuse what cannot be used, before anything starts; the task."""
         check_choice("--arm", self.arm, ARMS)
         check_device(self.device, self.device_file, SOURCES)
-        spec = load_spec(self.task) if self.task else load_manifest(self.controller).task
+        spec = load_spec(self.task) if self.task else load_manifest(self._bundle).task
         if self.skill not in (*spec.networks, *([""] if self.intervene else [])):
             raise ConfigError(f"--skill: {unknown_word('skill', self.skill, spec.networks)}")
         if (self.arm == SERVO) != (self.config is not None):
@@ -183,7 +187,7 @@ class Record(Reach):
     def _arguments(self) -> dict[str, Any]:
         """Of the graph's description: true poses where lab or mock gives them."""
         return {
-            "controller": str(self.controller) if self._policy or not self.task else "",
+            "controller": str(self._bundle) if self._policy or not self.task else "",
             "task": self.task,
             "arm": self.arm,
             "arm_config": str(self.config or ""),
@@ -213,10 +217,10 @@ class Record(Reach):
                     acts.extend(ACTS[key] for key in keys.obey(graph, REARM) if key in ACTS)
 
             given = {
-                "controller": str(find_shipped(self.controller)) if self._policy or not self.task else "",
+                "controller": str(find_shipped(self._bundle)) if self._policy or not self.task else "",
                 "task": self.task,
             }
-            teleop = {"device": self.device, "drives": not self.intervene, "gate": self.skill == GATE}
+            teleop = {"device": self.device, "drives": self.intervene is None, "gate": self.skill == GATE}
             with running_graph(
                 specs, private=False, on_spin=look, ros_arguments=(*self.ros_arguments, *QUIET)
             ) as graph:
@@ -254,7 +258,7 @@ class Record(Reach):
             "demos": str(self.out.resolve()),
             "source": "operator" if self.device == NONE else self.device,
             "policy": self._policy,
-            "corrects": self.intervene,
+            "corrects": self.intervene is not None,
             "reliable": self.arm == LAB,
             **{name: getattr(self, name) for name in ("images", "least_rate", "name", "notes", "operator")},
         }

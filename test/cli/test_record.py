@@ -63,7 +63,7 @@ def test_what_cannot_be_recorded_is_named(
             ["--skill", "push", "--arm", "mock", "--images"],
             "--images: expected --arm lab or servo, and a task with cameras",
         ),
-        (["--intervene", "--controller", "nowhere"], "nowhere"),
+        (["--intervene", "nowhere"], "nowhere"),
         (["--skill", "push", "--start", "nowhere"], "nowhere"),
     ],
 )
@@ -89,7 +89,7 @@ def test_at_a_terminal_an_operator_corrects_a_policy(tmp_path: Path) -> None:
         "--least-rate",
         "0",
     ]
-    with terminal("record", "--intervene", *options, "--operator", "Kim", "--notes", "slips") as operator:
+    with terminal("record", "--intervene", str(bundle), *options, "--operator", "Kim", "--notes", "slips") as operator:
         operator.shows("the policy drives, speed 50 %; ready to record")
         operator.type("n")
         operator.shows(f"recording {demos}")
