@@ -7,98 +7,20 @@ presses the keys and receives the commands, so that its own reception counts as 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.context import Context
-from rclpy.node import Node
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.control.manifest import load_manifest
-from roman_moe.core.errors import RomanError
-from roman_moe.nodes.base.environment import ros_environment
-from roman_moe.nodes.base.process import make_executor, ros_context
-from roman_moe.nodes.base.topics import TICK, TWIST_COMMAND
-from roman_moe.testing.terminal import Terminal
-from roman_moe.wire.codec import BlenderTick, decode_tick, message_stamp
+from roman_moe.testing.keyboard_session import Session
+from roman_moe.wire.codec import BlenderTick
 
-REPEAT = 0.03  # [s] between two characters of a key that is held
 SHORT, LONG = 0.3, 0.6  # [s] for which either drives before the other takes over
 KEYS = "wsadec"  # there and back, so that the hand stays where it can move
-PATIENCE = 60.0  # [s]
-
-
-class Session:
-    """A person at the keyboard who sees every command.
-
-    Attributes:
-        ticks: of the blender, in order.
-    """
-
-    def __init__(self, controller: Path, stack: ExitStack) -> None:
-        stack.enter_context(ros_environment(separate=True, private=True))
-        context: Context = stack.enter_context(ros_context())
-        self._executor = make_executor(context)
-        stack.callback(self._executor.shutdown)
-        node = Node("bench", context=context)
-        stack.callback(node.destroy_node)
-        self._executor.add_node(node)
-        self.ticks: list[BlenderTick] = []
-        self._received: dict[int, float] = {}
-        node.create_subscription(TICK.kind, TICK.name, lambda m: self.ticks.append(decode_tick(m)), TICK.qos)
-        node.create_subscription(TWIST_COMMAND.kind, TWIST_COMMAND.name, self._on_twist, TWIST_COMMAND.qos)
-        self._terminal = Terminal("teleop", "--arm", "mock", "--controller", str(controller))
-        stack.callback(self._terminal.close)
-        self.spin_until(lambda: self.ticks and self.last.command.moves)
-
-    def _on_twist(self, message: Any) -> None:
-        self._received.setdefault(message_stamp(message), time.monotonic())
-
-    @property
-    def last(self) -> BlenderTick:
-        """The latest tick."""
-        return self.ticks[-1]
-
-    def press(self, keys: str) -> float:
-        """Press keys; when [s]."""
-        self._terminal.type(keys)
-        return time.monotonic()
-
-    def spin_until(self, condition: Callable[[], object], key: str = "", patience: float = PATIENCE) -> bool:
-        """Let time pass until something holds, while a key is held.
-
-        Raises:
-            RomanError: if it does not within `PATIENCE`; a shorter patience just ends.
-        """
-        began = pressed = time.monotonic()
-        while not condition():
-            now = time.monotonic()
-            if now - began > patience:
-                if patience == PATIENCE or not self._terminal.runs:
-                    raise RomanError(f"bench teleop: nothing within {patience:.0f} s: {self._terminal.shown[-300:]}")
-                return False
-            if key and now - pressed > REPEAT:
-                pressed = self.press(key)
-            self._executor.spin_once(0.002)
-            self._terminal.read()
-        return True
-
-    def hold(self, key: str, seconds: float) -> None:
-        """Hold a key for some time, or none."""
-        self.spin_until(lambda: False, key, seconds)
-
-    def delay(self, pressed: float, came: Callable[[BlenderTick], bool], key: str = "") -> float:
-        """From a key to the first command that shows it [ms]."""
-        first = len(self.ticks)
-        self.spin_until(lambda: any(map(came, self.ticks[first:])), key)
-        stamp = next(tick.command.stamp_ns for tick in self.ticks[first:] if came(tick))
-        self.spin_until(lambda: stamp in self._received)
-        return 1e3 * (self._received[stamp] - pressed)
 
 
 def measure(bundle_path: str | Path, takeovers: int = 200, keys: int = 100, seed: int = 0) -> dict[str, Any]:

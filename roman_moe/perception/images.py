@@ -113,6 +113,12 @@ def fill_image(message: Any, image: Image) -> None:
     message.data.frombytes(image.tobytes())  # a message's data is an array.array, empty in a new one
 
 
+def fill_compressed(message: Any, image: Image) -> None:
+    """Make a sensor_msgs/CompressedImage, a JPEG, of an RGB image, (height, width, 3)."""
+    message.format = "jpeg"
+    message.data.frombytes(cv2.imencode(".jpg", image[..., ::-1])[1].tobytes())
+
+
 def fill_info(message: Any, size: tuple[int, int], k: Array, distortion: Sequence[float] = ()) -> None:
     """Make a sensor_msgs/CameraInfo of a camera's intrinsic matrix, (3, 3)."""
     message.width, message.height = size

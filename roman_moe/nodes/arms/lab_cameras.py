@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from roman_moe.core.parts import CameraSpec
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.topics import CODEC, camera
 from roman_moe.perception.camera import Camera
-from roman_moe.perception.images import fill_image, fill_info
+from roman_moe.perception.images import fill_compressed, fill_image, fill_info
 from roman_moe.perception.looks import RATE, LookTimes
 from roman_moe.sim.cameras import SceneCameras
 from roman_moe.sim.world import World
@@ -100,8 +99,8 @@ class LabCameras:
             fill_image(message, image)
             contents = {names.CAMERA_INFO: info, names.IMAGE: message}
             if self._publishers[name, names.COMPRESSED].get_subscription_count():
-                jpeg = cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()
-                contents[names.COMPRESSED] = CompressedImage(format="jpeg", data=jpeg)
+                contents[names.COMPRESSED] = CompressedImage()
+                fill_compressed(contents[names.COMPRESSED], image)
             for part, content in contents.items():
                 content.header.stamp, content.header.frame_id = CODEC.time(stamp_ns), optical_frame(name)
                 self._publishers[name, part].publish(content)
