@@ -1,7 +1,7 @@
 """A LeRobot dataset of somebody else's, by a mapping of its columns to a task's scene and actions.
 
-What the mapping leaves out: velocities are those of the mapped positions, the hand points down, forces are zero, and an
-object that does not move is where task.yaml has it, any other not seen.
+What the mapping leaves out: velocities are those of the mapped positions, the hand is turned as at home, forces are
+zero, and an object that does not move is where task.yaml has it, any other not seen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from roman_moe.core.config import build, place_of, read_yaml, suggestion
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import TaskSpec
-from roman_moe.core.state import POINTING_DOWN
 from roman_moe.core.tasks import load_spec
 from roman_moe.demos.convert.columns import ACTION, UNKNOWN_AGE, Columns, Converted, names_of, write_dataset
 from roman_moe.demos.convert.lerobot import episodes_in, read_info, tasks_in
@@ -97,7 +96,10 @@ def read_foreign(source: Path, out: Path, mapping: Path) -> int:
 
     def converted() -> Iterator[Converted]:
         for number, columns in episodes_in(source):
-            network = wanted.networks.get(tasks[int(columns["task_index"][0])])
+            index = int(columns["task_index"][0])
+            if not 0 <= index < len(tasks):
+                raise DemonstrationError(f"{source}: task_index {index}: it has {len(tasks)} tasks")
+            network = wanted.networks.get(tasks[index])
             if network is not None:
                 meta = EpisodeMeta(
                     network=network,
@@ -159,7 +161,7 @@ def _columns(wanted: ColumnMap, spec: TaskSpec, given: Columns) -> Columns:
     length = len(mapped["hand_position"])
     columns = {name: np.zeros((length, len(numbers))) for name, numbers in names_of(spec, "").items()}
     columns = {name: values for name, values in columns.items() if name not in ("command", "weights", "policy_action")}
-    columns["hand_orientation"][:] = POINTING_DOWN
+    columns["hand_orientation"][:] = spec.home.orientation
     if length > 1:
         columns["hand_velocity"] = np.gradient(mapped["hand_position"], axis=0) * spec.control_rate
     columns["object_ages"][:] = UNKNOWN_AGE

@@ -99,16 +99,24 @@ def read_lerobot(source: Path, out: Path) -> int:
         )
     spec, known = described((source / OURS).read_text(encoding="utf-8"), source / OURS)
 
-    def converted() -> Iterator[Converted]:
-        widths = {name: len(names_of(spec, "")[name]) for name in SCENE}
-        ends = np.cumsum([*widths.values()])[:-1]
-        for (name, meta), (_, columns) in zip(known, episodes_in(source), strict=True):
-            state = dict(zip(widths, np.split(columns.pop(STATE), ends, axis=1), strict=True))
-            yield Converted(name, meta, {**columns, **state})
+    widths = {name: len(names_of(spec, "")[name]) for name in SCENE}
+    ends = np.cumsum([*widths.values()])
+    features = read_info(source)["features"]
+    for name in (STATE, ACTION, COMMAND, STAMP):
+        if name not in features:
+            raise DemonstrationError(f"{source}: no column {name!r}, though exported from here: it was changed")
+    if features[STATE].get("shape") != [ends[-1]]:
+        raise DemonstrationError(f"{source}: {STATE} has shape {features[STATE].get('shape')}: expected [{ends[-1]}]")
 
-    info = read_info(source)
-    if info["total_episodes"] != len(known):
-        raise DemonstrationError(f"{source}: {info['total_episodes']} episodes: its {OURS} says {len(known)}")
+    def converted() -> Iterator[Converted]:
+        count = 0
+        for (name, meta), (_, columns) in zip(known, episodes_in(source), strict=False):
+            state = dict(zip(widths, np.split(columns.pop(STATE), ends[:-1], axis=1), strict=True))
+            count += 1
+            yield Converted(name, meta, {**columns, **state})
+        if count != len(known):
+            raise DemonstrationError(f"{source}: {count} episodes in its data: expected {len(known)}")
+
     return write_dataset(out, spec, converted())
 
 
@@ -141,12 +149,16 @@ def episodes_in(source: Path) -> Iterator[tuple[int, Columns]]:
         DemonstrationError: if a file cannot be read, or episodes are not numbered from 0 on without gaps.
     """
     number, pieces = 0, list[pa.Table]()
+    said = read_info(source)["features"]
+    features = {name for name, feature in said.items() if feature.get("dtype") != "video"}
     for file in sorted(source.glob("data/chunk-*/file-*.parquet")):
         try:
             table = pq.read_table(file)
             indices = table["episode_index"].to_numpy()
         except (OSError, KeyError, pa.ArrowException) as error:
             raise DemonstrationError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
+        if lacking := sorted(name for name in features - {*table.column_names}):
+            raise DemonstrationError(f"{file}: no column {', '.join(lacking)}, though meta/info.json names it")
         begins = np.flatnonzero(np.diff(indices, prepend=-1)).tolist()
         for first, last in itertools.pairwise([*begins, len(indices)]):
             found = int(indices[first])
@@ -261,8 +273,8 @@ def _statistics(frames: Columns) -> dict[str, dict[str, list[Any]]]:
 
 
 def _of_one(values: NDArray[np.float64]) -> dict[str, list[Any]]:
-    if np.isnan(values).any():
-        values = np.where(np.isnan(values), np.nan_to_num(np.nanmean(values, axis=0)), values)
+    finite = values[np.isfinite(values).all(axis=1)]
+    values = finite if len(finite) else np.zeros((1, values.shape[1]))
     numbers = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
     numbers |= dict(zip(QUANTILES, np.quantile(values, [*QUANTILES.values()], axis=0), strict=True))
     return {**{key: row.tolist() for key, row in numbers.items()}, "count": [len(values)]}

@@ -17,6 +17,7 @@ from specs import ROMAN
 from worlds import TASK
 
 from roman_moe.cli.main import main
+from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.features import feature_layout
 from roman_moe.demos.convert import lerobot
 from roman_moe.demos.convert.columns import columns_of
@@ -153,6 +154,10 @@ def test_a_data_file_that_is_full_is_followed_by_another(dataset, tmp_path, monk
     lerobot.write_lerobot(survey(dataset), tmp_path / "out")
     assert len(list((tmp_path / "out" / "data" / "chunk-000").iterdir())) == 2
     assert [number for number, _ in lerobot.episodes_in(tmp_path / "out")] == [0, 1]
+    (tmp_path / "out" / "data" / "chunk-000" / "file-001.parquet").unlink()
+    with pytest.raises(DemonstrationError, match="1 episodes in its data: expected 2"):
+        lerobot.read_lerobot(tmp_path / "out", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_lerobot_doctor_finds_no_fault(exported):
