@@ -32,7 +32,7 @@ from roman_moe.cli.run import ARMS, LAB, REDRAW, SERVO
 from roman_moe.cli.teleop import DEVICES, KEYBOARD, check_device, open_device
 from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import load_manifest
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.ranges import AT_LEAST_1, SHARE
 from roman_moe.core.spec import GATE
@@ -249,6 +249,8 @@ class Record(Reach):
                     while recorder.told:
                         view.say(recorder.told.pop(0))
                     episodes.show(graph)
+                    if recorder.fault:
+                        raise DemonstrationError(recorder.fault)
                 graph.spin_until(lambda: False, REDRAW)  # whoever stopped the last one gets an answer
                 return recorder.kept
 

@@ -55,7 +55,8 @@ class _Open:
 
     Attributes:
         stamps: of its ticks [ns].
-        excused: stamps at which there was nothing to show: the arm was stopped, or the policy had no answer [ns].
+        excused: stamps at which there was nothing to learn: the arm was stopped, an object was not seen, or the policy
+            had no answer [ns].
         left_out: scenes between its ticks that lacked something, or could not be used.
     """
 
@@ -96,6 +97,7 @@ class Recorder:
 
     Attributes:
         kept: how many episodes were kept.
+        fault: why nothing can be written; empty if it can.
 
     Raises:
         DemonstrationError: if there is no such network, or the dataset is of another task or version of it.
@@ -140,6 +142,7 @@ class Recorder:
             self._parts["policy"] = {}
         self.recording = False
         self.kept = 0
+        self.fault = ""
         self._leads = ""  # skill of the policy's largest weight, when it last drove
         self._episodes: list[_Open] = []  # the last of them is being written
         self._forget()
@@ -204,7 +207,8 @@ class Recorder:
         if not self._episodes:
             raise DemonstrationError("nobody has corrected anything: nothing is kept")
         kept, refused = [], []
-        for episode in self._episodes:
+        while self._episodes:
+            episode = self._episodes.pop(0)
             try:
                 kept.append(self._close(episode, {"start": episode.network, **origin}))
                 self.kept += 1
@@ -239,8 +243,8 @@ class Recorder:
         return path
 
     def _drop(self) -> None:
-        for episode in self._episodes:
-            episode.writer.discard()
+        while self._episodes:
+            self._episodes.pop().writer.discard()
         self.recording = False
 
     def _check_open(self) -> None:
@@ -353,6 +357,7 @@ class Recorder:
                 episode.stamps.append(scene.stamp_ns)
             except DemonstrationError:  # an object that is not seen, or an answer that is none
                 episode.left_out += 1
+                episode.excused.append(scene.stamp_ns)
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
@@ -361,7 +366,8 @@ class Recorder:
             yield
         except OSError as error:
             self._drop()
-            raise DemonstrationError(
+            self.fault = (
                 f"{self._folder}: cannot be written: {error.strerror}: recording has ended; all {self.kept} episodes "
                 "that were kept are whole"
-            ) from error
+            )
+            raise DemonstrationError(self.fault) from error

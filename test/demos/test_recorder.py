@@ -93,7 +93,7 @@ def test_answers_that_are_none_are_left_out(tmp_path):
     to.start()
     for (scene, answer, command), share in zip(ticks, (1.0, np.nan, 1.0), strict=True):
         show(to, (scene, answer * share, command))
-    assert "2 ticks at 13.3 Hz, 1 gaps, the longest 0.10 s, 1 scenes left out" in to.stop()
+    assert "2 ticks at 20.0 Hz, 1 gaps, the longest 0.10 s, 1 scenes left out" in to.stop()
 
 
 def test_an_answer_that_came_too_late_to_move_the_arm_is_left_out(tmp_path):
@@ -202,6 +202,7 @@ def test_a_full_disk_ends_recording_in_one_line_and_keeps_what_was_whole(tmp_pat
         else:
             to.stop()
     assert to.path is None
+    assert "recording has ended" in to.fault
     assert [file.name for file in (tmp_path / SKILL).iterdir()] == ["episode_000"]
 
 
@@ -251,6 +252,20 @@ def test_corrections_of_two_skills_in_a_row_are_two_episodes(tmp_path):
     first, second = (read_episodes(tmp_path, ROMAN, SKILLS[skill])[0] for skill in (1, 4))
     assert (len(first.states), len(second.states)) == (40, 20)
     assert first.taught.sum() == second.taught.sum() == 10
+
+
+def test_a_disk_that_fills_up_while_two_corrections_are_kept_is_one_line(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    to = recorder(tmp_path, "", policy=True, corrects=True)
+    to.start()
+    for index, tick in enumerate(make_ticks(SKILL, 8)):
+        correct(to, tick) if index % 4 > 1 else drive(to, tick, leads=index // 4)
+    monkeypatch.setattr(EpisodeWriter, "close", full)
+    with pytest.raises(DemonstrationError, match="No space left on device: recording has ended; all 0 episodes"):
+        to.stop()
+    assert [list(folder.iterdir()) for folder in tmp_path.iterdir() if folder.is_dir()] == [[], []]
 
 
 def test_the_operator_may_name_the_skill_that_is_corrected(tmp_path):

@@ -139,6 +139,11 @@ class DemoRecorder(RomanNode):
         return self._recorder.kept if self._recorder else 0
 
     @property
+    def fault(self) -> str:
+        """Why nothing can be written; empty if it can."""
+        return self._recorder.fault if self._recorder else ""
+
+    @property
     def recording(self) -> bool:
         """Whether an episode is open."""
         return self._recorder is not None and self._recorder.recording
