@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.options import (
+    EstimatorFile,
     Folder,
     Minutes,
     Number,
@@ -161,6 +162,32 @@ class Markers(Part):
 
 
 @dataclass(frozen=True)
+class Estimator(Part):
+    """How long the learned estimator of object poses takes for a look."""
+
+    needs = ("cv2", "mujoco", "onnxruntime")
+    ranges: ClassVar = {"looks": AT_LEAST_1}
+
+    task: Text = "roman"
+    """The task, by its name or folder."""
+
+    estimator: EstimatorFile = ""
+    """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
+
+    looks: Number = 200
+    """How many looks to time."""
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """At a start of the task, in simulation."""
+        from roman_moe.bench import estimator
+        from roman_moe.evaluation.poses import usable_estimator
+        from roman_moe.sim.registry import load_sim_task
+
+        file = usable_estimator(load_sim_task(self.task), self.estimator)
+        return {"task": self.task, "estimator": str(file), **estimator.measure(self.task, file, self.looks)}
+
+
+@dataclass(frozen=True)
 class Learn(Timed):
     """How fast hybrid learning is, and how much of it is physics."""
 
@@ -279,6 +306,7 @@ class Bench:
             Graph,
             Calibration,
             Markers,
+            Estimator,
             Learn,
             Swap,
             Endurance,

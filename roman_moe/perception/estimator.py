@@ -136,7 +136,7 @@ class PoseEstimator:
             ConfigError: if an image does not have its camera's size.
         """
         pictures, cameras = zip(*(self._taken(name, image) for name, image in images.items()), strict=True)
-        answers = self._ask(np.stack(pictures), cameras)
+        answers = self.ask(np.stack(pictures), cameras)
         views = Views(
             seen=answers["confidences"] > SEEN,
             pixels=answers["pixels"],
@@ -180,7 +180,8 @@ class PoseEstimator:
             image, camera = np.asarray(resized, dtype=np.uint8), camera.resized(*size)
         return image, camera
 
-    def _ask(self, pictures: Image, cameras: tuple[Camera, ...]) -> dict[str, Array]:
+    def ask(self, pictures: Image, cameras: tuple[Camera, ...]) -> dict[str, Array]:
+        """The network's answers alone, by output, to c RGB pictures of its size, (c, height, width, 3)."""
         given = {
             "images": pictures,
             "rays": np.stack([camera.pixel_rays for camera in cameras]).astype(np.float32),
