@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -52,6 +52,9 @@ class Ablate:
 
     scenarios: Numbers = "6"
     """Scenarios to evaluate, such as 6 or 0-6."""
+
+    source: Literal["oracle", "keyboard"] = "oracle"
+    """Who demonstrates the skills: the oracle, or the scripted operator at the keys (`roman-moe collect`)."""
 
     budget: Share = 1.0
     """Share of the recipe's environment steps that every method gets."""
@@ -104,6 +107,7 @@ class Ablate:
             time_limit=self.time_limit,
             budget=self.budget,
             workers=self.workers,
+            source=self.source,
         )
         console = Console()
         console.print(f"task: {spec.name}", highlight=False)

@@ -43,6 +43,7 @@ VERBS = (
     "demos",
     "data",
     "train",
+    "teach",
     "ablate",
     "export",
     "calibrate",

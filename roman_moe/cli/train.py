@@ -7,14 +7,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from roman_moe.cli.options import Flag, Folder, Names, Number, OptionalFile, OptionalFolder, Share, Simulation
+from roman_moe.cli.options import SILENT, Flag, Names, Number, OptionalFile, OptionalFolder, Share, Simulation
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import RunProgress
 from roman_moe.cli.ranges import ALL, parse_names
@@ -35,8 +35,12 @@ class Training:
 
     ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "workers": AT_LEAST_1}
 
-    demos: Folder = Path("demos")
-    """Demonstrations, as `roman-moe collect` makes them."""
+    demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...")] = "demos"
+    """Demonstrations, as `collect` and `record` make them.
+
+    Several datasets, each with its share of what is shown: demos,fixes=0.5. The folder of one skill, demos/push, is
+    used whole; of a dataset `train expert` takes as many episodes as the recipe says.
+    """
 
     seed: Number = 0
     """Seed of everything random."""
@@ -64,7 +68,7 @@ class Hybrid(Training):
         "matplotlib",
     )
 
-    ranges: ClassVar = {**Training.ranges, "budget": Range(0, 1, above=True)}
+    ranges: ClassVar = {**Training.ranges, "budget": Range(0, 1)}
 
     out: OptionalFolder = None
     """Folder of the run; runs/NAME for a recipe NAME.yaml if not given."""
@@ -76,7 +80,7 @@ class Hybrid(Training):
     """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
 
     budget: Share = 1.0
-    """Share of the recipe's environment steps that every network gets."""
+    """Share of the recipe's environment steps that every network gets; 0 for cloning alone."""
 
     resume: Flag = False
     """Take up a run that was cut off; the result equals that of an uninterrupted run."""
@@ -94,21 +98,26 @@ class Hybrid(Training):
         """Folder of the bundle in it."""
         return self.folder / "bundle"
 
-    def practise(self, networks: Sequence[str] = ()) -> int:
-        """Train these networks, or all; 0 when they are written."""
-        from roman_moe.demos.dataset import dataset_spec
+    def practise(self, networks: Sequence[str] = (), base: Path | None = None) -> int:
+        """Train these networks, or all, from the weights of a bundle if given; 0 when they are written."""
+        from roman_moe.control.manifest import load_manifest
         from roman_moe.evaluation.controllers import simulation_of
-        from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
+        from roman_moe.learning.recipes.hybrid import bundles_recipe, load_hybrid_recipe
         from roman_moe.learning.runs.run import Run, curves, train_run
+        from roman_moe.learning.sets import parse_sources, sources_spec
         from roman_moe.report.plots import plot_curves
 
-        spec = dataset_spec(self.demos)
+        sources = parse_sources(self.demos, networks[0] if len(networks) == 1 else "", "--demos")
+        spec = sources_spec(sources)
         networks = networks or spec.networks
         for name in networks:
             if name not in spec.networks:
                 raise ConfigError(unknown_word("skill", name, spec.skill_names))
-        folder, recipe = self.folder, load_hybrid_recipe(self._recipe(), spec).with_budget(self.budget)
-        run = Run(simulation_of(spec, self.task), folder, recipe, self.demos, self.seed, self.workers)
+        folder, recipe = self.folder, load_hybrid_recipe(self._recipe(), spec)
+        if base is not None and self.recipe is None:
+            recipe = bundles_recipe(load_manifest(base), recipe)
+        recipe, task = recipe.with_budget(self.budget), simulation_of(spec, self.task)
+        run = Run(task, folder, recipe, sources, self.seed, self.workers, base)
         console = Console()
         began = time.monotonic()
         rows_now = partial(read_rows, folder, networks)
@@ -146,9 +155,12 @@ class Expert(Hybrid):
     skill: tyro.conf.Positional[str]
     """The expert's skill; `roman-moe tasks info TASK` lists them."""
 
+    base: Annotated[Path | None, tyro.conf.arg(name="from", metavar="BUNDLE", help_behavior_hint=SILENT)] = None
+    """Start from this bundle's expert, by the bundle's own recipe; the run's bundle has its other networks."""
+
     def main(self) -> int:
         """0 when it is trained."""
-        return self.practise((self.skill,))
+        return self.practise((self.skill,), self.base)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,12 +201,13 @@ class Bc(Training):
     def main(self) -> int:
         """0 when the bundle is written."""
         from roman_moe.control.bundle_writer import check_replaceable
-        from roman_moe.demos.dataset import dataset_spec
         from roman_moe.learning.recipes.cloning import load_recipe
         from roman_moe.learning.runs.clone import clone_bundle
+        from roman_moe.learning.sets import parse_sources, sources_spec
 
         check_replaceable(self.new_bundle, self.force)  # before anything is read
-        spec = dataset_spec(self.demos)
+        sources = parse_sources(self.demos, self.networks, "--demos")
+        spec = sources_spec(sources)
         names = parse_names(self.networks, spec.networks, "--networks")
         out, recipe = self.new_bundle, load_recipe(self._recipe(), spec)
         console = Console()
@@ -224,7 +237,7 @@ class Bc(Training):
                 )
                 progress.advance(bar)
 
-            clone_bundle(self.demos, out, recipe, self.seed, self.workers, names, done, self.force)
+            clone_bundle(sources, out, recipe, self.seed, self.workers, names, done, self.force)
         identity = identify(out.absolute())
         console.print(f"{identity}: written after {time.monotonic() - began:.0f} s", highlight=False, soft_wrap=True)
         if self.json:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 
+from roman_moe.control.manifest import load_manifest
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import feature_layout
-from roman_moe.core.spec import GATE
+from roman_moe.core.paths import find_shipped
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.policies.mlp import GATE_GAIN, NORMALISED_LIMIT, MLPPolicy
 from roman_moe.learning.policies.onnx_graph import PolicyParameters, policy_model
 
@@ -67,6 +73,48 @@ def parity(policy: MLPPolicy, data: bytes, observations: NDArray[np.float32]) ->
         vector[indices] = observation
         largest = max(largest, float(np.abs(network(vector) - answer).max()))
     return largest
+
+
+def expert_of(bundle: Path, spec: TaskSpec, name: str, near_scales: Sequence[float]) -> MLPPolicy:
+    """The torch policy of a bundle's network. Raises as `policy_of`, or if the bundle is for another task."""
+    manifest = load_manifest(bundle)
+    if manifest.task != spec:
+        raise BundleError(f"{bundle}: is for another task, or version of it, than the demonstrations")
+    file = {GATE: manifest.gate, **manifest.experts}[name]
+    return policy_of(spec, name, file.read(find_shipped(bundle)), near_scales, str(bundle))
+
+
+def policy_of(spec: TaskSpec, name: str, data: bytes, near_scales: Sequence[float], where: str) -> MLPPolicy:
+    """The torch policy of a .onnx file that `export_policy` made; `where` is named in errors.
+
+    Args:
+        near_scales: of the network's recipe [m].
+
+    Raises:
+        BundleError: if the file is of another kind of network.
+    """
+    found = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load_from_string(data).graph.initializer
+    }
+    count = sum(key.startswith("bias_") for key in found) - 1
+    names = [*map(str, range(count)), "head"]
+    try:
+        policy = MLPPolicy(spec, name, [len(found[f"bias_{i}"]) for i in range(count)], near_scales)
+        size = len(policy.observation.mean)
+        state = {"mean": found["centre"][:size], "std": found["scale"][:size]}
+        numbers = {f"observation.{key}": value for key, value in state.items()}
+        for layer, key in zip([*(f"body.{i}" for i in range(count)), "head"], names, strict=True):
+            numbers |= {f"{layer}.weight": found[f"weight_{key}"].T, f"{layer}.bias": found[f"bias_{key}"]}
+        numbers["observation.relative"] = policy.observation.relative.numpy()
+        policy.load_state_dict({key: torch.tensor(value) for key, value in numbers.items()})
+        difference = parity(policy, data, _probes(policy, np.zeros((1, len(policy.features)), np.float32)))
+    except (KeyError, RuntimeError, ValueError):
+        difference = math.inf
+    if not difference <= PARITY_TOLERANCE:
+        raise BundleError(
+            f"{where}: its {name} is no network that `roman-moe train` made by this recipe: train it anew"
+        )
+    return policy
 
 
 def _parameters(policy: MLPPolicy) -> PolicyParameters:

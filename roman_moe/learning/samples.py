@@ -55,6 +55,8 @@ class Samples:
 def samples_of(spec: TaskSpec, network: str, episodes: Sequence[Episode], rates: Rates) -> Samples:
     """Samples of one network of a task from its demonstrations; of the gate's only those ticks at which the gate runs.
 
+    Of an episode in which an operator corrected a policy, only what the operator did teaches (`Episode.taught`).
+
     Raises:
         DemonstrationError: if there is none, or one teaches another network or was recorded at another rate.
     """
@@ -68,8 +70,8 @@ def samples_of(spec: TaskSpec, network: str, episodes: Sequence[Episode], rates:
             raise DemonstrationError(
                 f"{episode.path}: recorded at {episode.meta.rate} Hz: the recipe's control_rate is {rates.control_rate}"
             )
-        for state, answer in zip(episode.states, episode.answers, strict=True):
-            if network != GATE or rates.gate_due(state.stamp_ns):
+        for state, answer, teaches in zip(episode.states, episode.answers, episode.taught, strict=True):
+            if teaches and (network != GATE or rates.gate_due(state.stamp_ns)):
                 observations.append(layout.vector(state)[indices])
                 answers.append(answer)
                 numbers.append(number)

@@ -48,8 +48,11 @@ class Trained:
     errors: dict[str, float]
 
 
-def train(samples: Samples, recipe: NetworkRecipe, seed: int) -> Trained:
+def train(samples: Samples, recipe: NetworkRecipe, seed: int, initial: MLPPolicy | None = None) -> Trained:
     """Clone one network.
+
+    Args:
+        initial: policy to start from, which stays as it is; random weights if None.
 
     Raises:
         ConfigError: if the loss is no longer finite.
@@ -60,9 +63,12 @@ def train(samples: Samples, recipe: NetworkRecipe, seed: int) -> Trained:
     training, validation = samples.split(recipe.validation_share, rng)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**63)))
-        policy = MLPPolicy(samples.spec, samples.network, recipe.hidden, recipe.near_scales)
         observations = torch.from_numpy(training.observations)
-        policy.observation.fit(observations)
+        if initial is None:
+            policy = MLPPolicy(samples.spec, samples.network, recipe.hidden, recipe.near_scales)
+            policy.observation.fit(observations)
+        else:
+            policy = copy.deepcopy(initial)
         averaged = _optimise(policy, observations, torch.from_numpy(training.answers), recipe)
     return Trained(averaged, _errors("train", averaged, training) | _errors("validation", averaged, validation))
 

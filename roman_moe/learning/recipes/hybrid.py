@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from roman_moe.control.manifest import Manifest
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.ranges import MOST_NUMBERS, SHARE, Range, check_ranges
@@ -378,6 +379,17 @@ def load_hybrid_recipe(path: Path, spec: TaskSpec) -> HybridRecipe:
             last = len(spec.scenarios) - 1
             raise ConfigError(f"{path}: networks.{name}: practice.scenarios has {unknown[0]}: expected 0 to {last}")
     return recipe
+
+
+def bundles_recipe(manifest: Manifest, usual: HybridRecipe) -> HybridRecipe:
+    """The recipe by which a bundle's networks were trained, as its provenance says; `usual` for those it does not.
+
+    Raises:
+        ConfigError: if it is none that this version reads.
+    """
+    said = {name: entry.get("recipe", {}) for name, entry in manifest.provenance.get("networks", {}).items()}
+    plain = usual.to_dict()["networks"] | {name: recipe for name, recipe in said.items() if "ppo" in recipe}
+    return recipe_of(tuple(usual.networks), manifest.rates, {}, plain, "the bundle's provenance")
 
 
 def recipe_of(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roman_moe.control.identity import ORACLE
 from roman_moe.core.config import merged
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
@@ -47,6 +48,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "bc_5_demos": {"demonstrations": 5, "ppo": {"steps": 0}},
     "bc_ppo_5_demos": {"demonstrations": 5, "gail": {"strength": 0.0}},
     "hybrid_5_demos": {"demonstrations": 5},
+    "bc_ppo_10_demos": {"demonstrations": 10, "gail": {"strength": 0.0}},
     "bc_10_demos": {"demonstrations": 10, "ppo": {"steps": 0}},
     "hybrid_handed_over_5_demos": {"demonstrations": 5, "practice": _HANDED_OVER, "validation": _HANDED_OVER},
     "hybrid_10_demos": {"demonstrations": 10},
@@ -78,6 +80,7 @@ class Study:
         time_limit: after which an episode of the evaluation counts as lost [s].
         budget: share of the recipe's environment steps, and of the annealing, that every method gets.
         workers: processes.
+        source: who demonstrates the skills: "oracle" or "keyboard"; the gate's demonstrations are the oracle's.
     """
 
     task: SimTask
@@ -92,6 +95,7 @@ class Study:
     time_limit: float = 240.0
     budget: float = 1.0
     workers: int = 1
+    source: str = ORACLE
 
     @property
     def spec(self) -> TaskSpec:
@@ -125,6 +129,7 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
         "lost_share": study.link.lost_share,
         "time_limit_s": study.time_limit,
         "budget": study.budget,
+        "source": study.source,
         "git_commit": git_commit(),
     }
 
@@ -163,22 +168,27 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
     elif (more := recipe.networks[skill].demonstrations) > networks[skill].demonstrations:
         networks, name = recipe.networks, f"demos_{more}"
     out = study.folder / name
-    if not out.exists():  # it is whole or not there at all
-        collect(
-            Collection(
-                task=study.task,
-                out=out,
-                episodes=networks[skill].demonstrations,
-                gate_episodes=networks[GATE].demonstrations,
-                poses=TruthPoses(0.005),
-                perturbation=0.5,
-                disturbed_share=1.0,
-                poor_link_share=0.5,
-                seed=0,
-                monolithic=monolithic,
-                workers=study.workers,
-            )
-        )
+    plan = Collection(
+        task=study.task,
+        out=out,
+        episodes=networks[skill].demonstrations,
+        gate_episodes=networks[GATE].demonstrations,
+        poses=TruthPoses(0.005),
+        perturbation=0.5,
+        disturbed_share=1.0,
+        poor_link_share=0.5,
+        seed=0,
+        monolithic=monolithic,
+        workers=study.workers,
+    )
+    keys = dataclasses.replace(
+        plan, gate_episodes=0, perturbation=0.0, disturbed_share=0.0, poor_link_share=0.0, source=study.source
+    )
+    parts = [plan] if study.source == ORACLE else [keys, dataclasses.replace(plan, episodes=0)]
+    for part in parts:
+        first = out if part is plan else out / (skill if part.episodes else GATE)
+        if not first.exists():  # each is whole or not there at all
+            collect(part)
     return out
 
 

@@ -7,6 +7,7 @@ proven; an interruption leaves an older bundle as it was.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,10 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.errors import BundleError
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.demos.dataset import dataset_hash, dataset_spec
 from roman_moe.demos.reader import read_episodes
 from roman_moe.learning.recipes.cloning import NetworkRecipe, Recipe
 from roman_moe.evaluation.pool import run_jobs
+from roman_moe.learning.sets import Demonstrations, Source, mixed, sources_of, sources_provenance, sources_spec
 
 if TYPE_CHECKING:
     from roman_moe.learning.samples import Samples
@@ -48,7 +49,7 @@ class ClonedNetwork:
 class _Reading:
     spec: TaskSpec
     network: str
-    demonstrations: Path
+    sources: Sequence[Source]
     rates: Rates
 
 
@@ -59,10 +60,11 @@ class _Job:
     recipe: NetworkRecipe
     rates: Rates
     seed: int
+    initial: bytes | None
 
 
 def clone_bundle(
-    demonstrations: Path,
+    demonstrations: Demonstrations,
     out: Path,
     recipe: Recipe,
     seed: int,
@@ -70,17 +72,21 @@ def clone_bundle(
     networks: Sequence[str] = (),
     on_cloned: Callable[[ClonedNetwork], None] | None = None,
     force: bool = False,
+    base: Path | None = None,
+    anew: bool = True,
 ) -> None:
     """Clone networks from a dataset folder and write them as a bundle.
 
     Args:
-        demonstrations: dataset: task.yaml, and one folder of episodes a network.
+        demonstrations: dataset: task.yaml, and one folder of episodes a network; or sets with weights.
         out: folder of the bundle; networks that are not cloned stay as they are there.
         seed: of initial weights, batches, noise and the split into training and validation.
         workers: how many networks train at a time, one process and one core each.
         networks: which ones to clone; all of the task's, if none.
         on_cloned: called as each network is done.
         force: whether a bundle that is there already may be replaced.
+        base: bundle from which networks that are not cloned come; what is in `out` if None.
+        anew: whether networks are cloned from random weights, not from those in `base`.
 
     Raises:
         DemonstrationError: if a network's demonstrations cannot be used.
@@ -88,14 +94,19 @@ def clone_bundle(
         ConfigError: if training diverges.
     """
     check_replaceable(out, force)  # before minutes of training
-    spec = dataset_spec(demonstrations)
+    sources = sources_of(demonstrations)
+    spec = sources_spec(sources)
     networks = networks or spec.networks
-    data, provenance = _kept(out, spec, [name for name in spec.networks if name not in networks], recipe.rates)
+    kept = [name for name in spec.networks if name not in networks or not anew]
+    data, provenance = networks_of_bundle(base or out.absolute(), spec, recipe.rates, kept) if kept else ({}, {})
     # The largest first, so that no worker is left with it at the end.
     order = sorted(networks, key=lambda name: -recipe.networks[name].steps * sum(recipe.networks[name].hidden))
-    readings = [_Reading(spec, name, demonstrations, recipe.rates) for name in order]
+    readings = [_Reading(spec, name, sources, recipe.rates) for name in order]
     read = dict(run_jobs(_read, readings, workers))  # a damaged demonstration is found before minutes of training
-    jobs = [_Job(*read[index], recipe.networks[name], recipe.rates, seed) for index, name in enumerate(order)]
+    jobs = [
+        _Job(*read[index], recipe.networks[name], recipe.rates, seed, None if anew else data[name])
+        for index, name in enumerate(order)
+    ]
     for _, cloned in run_jobs(_clone, jobs, workers):
         data[cloned.network] = cloned.data
         provenance[cloned.network] = cloned.provenance
@@ -113,10 +124,14 @@ def _read(job: _Reading) -> tuple[Samples, dict[str, Any]]:
     """Samples of a network's demonstrations, and their provenance; what a worker does first."""
     from roman_moe.learning.samples import samples_of
 
-    episodes = read_episodes(job.demonstrations, job.spec, job.network)
-    samples = samples_of(job.spec, job.network, episodes, job.rates)
+    sets = [read_episodes(source.dataset, job.spec, job.network) for source in job.sources]
+    episodes = [episode for found in sets for episode in found]
+    samples = mixed(
+        [samples_of(job.spec, job.network, found, job.rates) for found in sets],
+        [source.weight for source in job.sources],
+    )
     provenance: dict[str, Any] = {
-        "sha256": dataset_hash(job.demonstrations, job.spec, job.network),
+        **sources_provenance(job.sources, job.spec, job.network),
         "episodes": len(set(samples.episodes.tolist())),
         "samples": len(samples.observations),
     }
@@ -127,9 +142,12 @@ def _read(job: _Reading) -> tuple[Samples, dict[str, Any]]:
 def _clone(job: _Job) -> ClonedNetwork:
     """What a worker does then."""
     from roman_moe.learning.algorithms import bc  # torch: only where it trains
-    from roman_moe.learning.export import export_policy
+    from roman_moe.learning.export import export_policy, policy_of
 
-    trained = bc.train(job.samples, job.recipe, job.seed)
+    samples, initial = job.samples, None
+    if job.initial is not None:
+        initial = policy_of(samples.spec, samples.network, job.initial, job.recipe.near_scales, "the bundle")
+    trained = bc.train(samples, job.recipe, job.seed, initial)
     data = export_policy(trained.policy, job.samples.observations, job.rates)
     recipe = {
         key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(job.recipe).items()
@@ -141,21 +159,27 @@ def _clone(job: _Job) -> ClonedNetwork:
             "seed": job.seed,
             "demonstrations": job.demonstrations,
             "recipe": recipe,
+            **({} if job.initial is None else {"initial_sha256": hashlib.sha256(job.initial).hexdigest()}),
             "errors": {name: round(value, 5) for name, value in trained.errors.items()},
         },
     )
 
 
-def _kept(out: Path, spec: TaskSpec, names: Sequence[str], rates: Rates) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Content and provenance of the networks of an existing bundle that stay as they are."""
-    if not names:
-        return {}, {}
-    bundle = load_bundle(out.absolute())  # never the shipped one in place of one that is not there
+def networks_of_bundle(
+    path: Path, spec: TaskSpec, rates: Rates, names: Sequence[str] = ()
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Content and provenance of networks of a bundle; of all, if none are named.
+
+    Raises:
+        BundleError: if it lacks one, or is for another task or other rates.
+    """
+    bundle = load_bundle(path)
     if (bundle.rates, bundle.spec) != (rates, spec):
-        raise BundleError(f"{out}: has other rates than the recipe, or another task: train all networks")
+        raise BundleError(f"{path}: has other rates than the recipe, or another task: train all networks")
     files = {GATE: bundle.manifest.gate, **bundle.manifest.experts}
+    names = names or spec.networks
     missing = [name for name in names if name not in files]
     if missing:
-        raise BundleError(f"{out}: has no network {missing[0]!r} to keep: train it as well")
+        raise BundleError(f"{path}: has no network {missing[0]!r} to keep: train it as well")
     provenance = bundle.manifest.provenance.get("networks", {})
-    return {name: files[name].read(out) for name in names}, {name: provenance.get(name, {}) for name in names}
+    return {name: files[name].read(bundle.path) for name in names}, {name: provenance.get(name, {}) for name in names}

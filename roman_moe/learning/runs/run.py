@@ -20,11 +20,11 @@ import torch
 import yaml
 
 from roman_moe.control.bundle_writer import write_bundle
+from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, TASK_FILE, TaskSpec, read_spec
-from roman_moe.demos.dataset import dataset_hash
 from roman_moe.learning.export import export_policy
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
 from roman_moe.learning.runs.trainer import (
@@ -36,7 +36,9 @@ from roman_moe.learning.runs.trainer import (
     load_checkpoint,
 )
 from roman_moe.learning.runs.trainer import train_network as _train_network
+from roman_moe.learning.runs.clone import networks_of_bundle
 from roman_moe.learning.runs.shipping import summary_of
+from roman_moe.learning.sets import Demonstrations, sources_of, sources_provenance
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.sim.task import SimTask
 
@@ -54,17 +56,20 @@ class Run:
         task: in simulation.
         folder: of the run.
         recipe: of all networks.
-        demonstrations: dataset folder.
+        demonstrations: dataset folder, or sets with weights.
         seed: of everything random.
         workers: processes, or threads for the gate.
+        base: bundle whose networks the training starts from, and which the run's bundle keeps the others of; None for
+            random weights.
     """
 
     task: SimTask
     folder: Path
     recipe: HybridRecipe
-    demonstrations: Path
+    demonstrations: Demonstrations
     seed: int
     workers: int = 1
+    base: Path | None = None
 
     @property
     def spec(self) -> TaskSpec:
@@ -76,7 +81,7 @@ class Run:
         workers = self.workers if network == GATE else 1
         return TrainingJob(
             self.task, self.folder, network, self.recipe.networks[network], self.recipe.rates, self.demonstrations,
-            self.seed, workers,
+            self.seed, workers, base=self.base,
         )  # fmt: skip
 
 
@@ -108,8 +113,8 @@ def train_run(run: Run, networks: Sequence[str], resume: bool = False) -> dict[s
         rows[-1]["steps"] + rows[-1]["validation_steps"] for rows in curves(run.folder).values()
     )
     write_json(run.folder / RECORD, record)
-    if all((run.folder / name / CHECKPOINT).exists() for name in run.spec.networks):
-        bundle_of(run.folder, run.folder / BUNDLE)
+    if run.base is not None or all((run.folder / name / CHECKPOINT).exists() for name in run.spec.networks):
+        bundle_of(run.folder, run.folder / BUNDLE, base=run.base)
     return record
 
 
@@ -117,7 +122,10 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
     """Check everything that can be checked before anything is trained, and write the run's record."""
     folder, recipe = run.folder, run.recipe
     path = folder / RECORD
-    hashes = {name: dataset_hash(run.demonstrations, run.spec, name) for name in networks}
+    sources = sources_of(run.demonstrations)
+    said = {name: sources_provenance(sources, run.spec, name) for name in networks}
+    hashes = {name: content["sha256"] for name, content in said.items()}
+    base = {} if run.base is None else identify(run.base).to_dict()
     for name in networks:
         demonstrated(run.job(name))
         if not resume and (folder / name / CHECKPOINT).exists():
@@ -136,6 +144,8 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
             raise ConfigError(f"{folder}: holds a run with another recipe: choose another --out")
         if record["seed"] != run.seed:
             raise ConfigError(f"{folder}: holds a run with seed {record['seed']}: choose another --out")
+        if record.get("base", {}) != base:
+            raise ConfigError(f"{folder}: was begun from another bundle's weights, or none: choose another --out")
         for name, digest in hashes.items():
             if record["demonstrations"].get(name, digest) != digest:
                 raise ConfigError(f"{folder}: was begun with other demonstrations of {name}: choose another --out")
@@ -152,6 +162,10 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
         if cut_off:
             raise ConfigError(f"{folder}: training of {', '.join(cut_off)} was cut off: --resume it before the gate")
     record["demonstrations"] |= hashes
+    if base:
+        record["base"] = base
+    if len(sources) > 1:
+        record["sets"] = record.get("sets", {}) | {name: content["sets"] for name, content in said.items()}
     write_json(path, record)
     return record
 
@@ -207,8 +221,11 @@ def curves(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {name: checkpoint["rows"] for name, checkpoint in checkpoints.items() if checkpoint}
 
 
-def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
+def bundle_of(folder: Path, out: Path, evaluation: Path | None = None, base: Path | None = None) -> None:
     """Write the best networks of a run as a bundle; with a report of `evaluate` in its provenance.
+
+    Args:
+        base: bundle that networks which the run has not trained are from.
 
     Raises:
         ConfigError: if a network is missing, or the report is none.
@@ -216,15 +233,21 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
     """
     record, spec = read_record(folder), read_task(folder)
     recipe = load_hybrid_recipe(folder / RECIPE, spec)
-    data, networks = {}, {}
+    data, networks = ({}, {}) if base is None else networks_of_bundle(base, spec, recipe.rates)
     torch.set_num_threads(1)
     for name in spec.networks:
+        if base is not None and not (folder / name / CHECKPOINT).exists():
+            continue
         policy = load_best(spec, folder / name)
         rows = (load_checkpoint(folder / name) or {})["rows"]
         best = max(row["success"] for row in rows)
         data[name] = export_policy(policy, np.zeros((1, len(policy.features)), np.float32), recipe.rates)
         networks[name] = {
-            "demonstrations": {"sha256": record["demonstrations"][name]},
+            "demonstrations": {
+                "sha256": record["demonstrations"][name],
+                **({"sets": record["sets"][name]} if name in record.get("sets", {}) else {}),
+            },
+            **({"base": record["base"]} if "base" in record else {}),
             "environment_steps": rows[-1]["steps"],
             "validation_success": best,
             "recipe": recipe.to_dict()["networks"][name],

@@ -33,12 +33,13 @@ from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.reader import Episode, read_episodes
 from roman_moe.learning.algorithms import bc
 from roman_moe.evaluation.evaluate import EpisodeJob, run_job
-from roman_moe.learning.export import policy_content
+from roman_moe.learning.export import expert_of, policy_content
 from roman_moe.learning.algorithms.ppo import HybridPPO
 from roman_moe.learning.algorithms.practice import ExpertPractice, GatePractice, Practice
 from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.samples import Samples, samples_of
+from roman_moe.learning.sets import Demonstrations, Source, mixed, sources_of
 from roman_moe.evaluation.statistics import summarize
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.sim.env import TaskEnv
@@ -62,10 +63,11 @@ class TrainingJob:
         network: skill, or "gate".
         recipe: of the network.
         rates: of gate and experts.
-        demonstrations: dataset folder.
+        demonstrations: dataset folder, or sets with weights.
         seed: of the run.
         workers: cores that it may use.
         steps_limit: stop, unfinished, at the first checkpoint after so many environment steps; for tests.
+        base: bundle whose network the training starts from; random weights if None.
     """
 
     task: SimTask
@@ -73,10 +75,11 @@ class TrainingJob:
     network: str
     recipe: HybridNetworkRecipe
     rates: Rates
-    demonstrations: Path
+    demonstrations: Demonstrations
     seed: int
     workers: int = 1
     steps_limit: float = math.inf
+    base: Path | None = None
 
     @property
     def spec(self) -> TaskSpec:
@@ -150,7 +153,11 @@ def demonstrated(job: TrainingJob) -> Samples:
         DemonstrationError: if there are fewer.
         ConfigError: if they are too few for the cloning term.
     """
-    samples = samples_of(job.spec, job.network, _episodes(job), job.rates)
+    sources = sources_of(job.demonstrations)
+    samples = mixed(
+        [samples_of(job.spec, job.network, _episodes(job, source), job.rates) for source in sources],
+        [source.weight for source in sources],
+    )
     cloning, count = job.recipe.cloning, len(samples.observations)
     shown = cloning.epochs * count
     if job.recipe.ppo.steps and cloning.strength and cloning.epochs and not round(shown / cloning.batch_size):
@@ -161,9 +168,9 @@ def demonstrated(job: TrainingJob) -> Samples:
     return samples
 
 
-def _episodes(job: TrainingJob) -> list[Episode]:
-    episodes = read_episodes(job.demonstrations, job.spec, job.network)
-    if job.network == MONOLITHIC:  # collected for it alone
+def _episodes(job: TrainingJob, source: Source) -> list[Episode]:
+    episodes = read_episodes(source.dataset, job.spec, job.network)
+    if source.whole or job.network == MONOLITHIC:  # the latter are collected for it alone
         return list(episodes)
     wanted = job.recipe.demonstrations
     by_start: dict[str, list[Episode]] = {}
@@ -173,7 +180,7 @@ def _episodes(job: TrainingJob) -> list[Episode]:
         found = by_start.get(start, [])
         if len(found) < wanted:
             raise DemonstrationError(
-                f"{job.demonstrations / job.network}: {len(found)} demonstrations of {start}: the recipe wants {wanted}"
+                f"{source.dataset / job.network}: {len(found)} demonstrations of {start}: the recipe wants {wanted}"
             )
     return [episode for found in by_start.values() for episode in found[:wanted]]
 
@@ -302,7 +309,8 @@ class _Trainer:
     def _new_policy(self, cloned: bool) -> MLPPolicy:
         job, recipe = self._job, self._job.recipe
         if cloned:
-            return bc.train(self._samples, recipe.clone, job.seed).policy.train().requires_grad_(True)
+            initial = None if job.base is None else expert_of(job.base, job.spec, job.network, recipe.clone.near_scales)
+            return bc.train(self._samples, recipe.clone, job.seed, initial).policy.train().requires_grad_(True)
         torch.manual_seed(job.stream(0))
         policy = MLPPolicy(job.spec, job.network, recipe.clone.hidden, recipe.clone.near_scales)
         policy.observation.fit(torch.from_numpy(self._samples.observations))

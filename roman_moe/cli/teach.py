@@ -1,0 +1,169 @@
+"""`roman-moe teach`: from demonstrations of a skill to its new expert in the running graph, if it is no worse."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import tyro
+from rich.console import Console
+from rich.prompt import Confirm
+
+from roman_moe.cli.evaluate import report_table
+from roman_moe.cli.options import Flag, Metres, Number, OptionalFile, OptionalFolder, Simulation
+from roman_moe.cli.parsing import unknown_word
+from roman_moe.cli.reach import Reach
+from roman_moe.cli.swap import Swap
+from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.core.files import write_json
+from roman_moe.core.paths import config_path
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
+
+if TYPE_CHECKING:
+    from roman_moe.core.spec import TaskSpec
+    from roman_moe.learning.sets import Source
+    from roman_moe.sim.task import SimTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teach(Reach):
+    """Teach a skill: check demonstrations, train, compare, swap."""
+
+    needs = ("torch", "onnx", "onnxruntime", "mujoco", "rosbags", "mcap")
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "episodes": AT_LEAST_1,
+        "workers": AT_LEAST_1,
+        "seed": AT_LEAST_0,
+    }
+
+    skill: tyro.conf.Positional[str]
+    """The skill; `roman-moe tasks info TASK` lists them."""
+
+    demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...")] = "demos"
+    """Its demonstrations and corrections, each set with its share of what is shown, such as fixes,demos=1."""
+
+    bundle: Annotated[Path, tyro.conf.arg(metavar="BUNDLE")] = Path("models/roman")
+    """The bundle whose expert is taught, and by whose recipe."""
+
+    anew: Flag = False
+    """Start from random weights, not from those of the old expert."""
+
+    out: OptionalFolder = None
+    """Folder of the new bundle; runs/teach_SKILL if not given."""
+
+    task: Simulation = ""
+    """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
+
+    episodes: Number = 200
+    """Episodes by which the old and the new expert are compared, alone, from the same starts."""
+
+    noise_bound: Metres = 0.005
+    """Clip bound of the noise on object positions in them; sigma is a third of it."""
+
+    swap: Literal["ask", "yes", "no"] = "ask"
+    """Whether the new expert changes over in the running graph, if it is no worse."""
+
+    seed: Number = 0
+    """Seed of everything random."""
+
+    workers: Number = 2
+    """Processes; the result does not depend on it."""
+
+    json: OptionalFile = None
+    """Write what came of it to this file."""
+
+    @property
+    def new_bundle(self) -> Path:
+        """Folder of the new bundle."""
+        return self.out or Path("runs") / f"teach_{self.skill}"
+
+    def main(self) -> int:
+        """0 when the new expert is no worse, whether it changed over or not; 1 if it is worse."""
+        from roman_moe.control.bundle_writer import check_replaceable
+        from roman_moe.evaluation.controllers import simulation_of
+        from roman_moe.learning.sets import parse_sources, sources_spec
+
+        check_replaceable(self.new_bundle, force=False)
+        sources = parse_sources(self.demos, self.skill, "--demos")
+        spec = sources_spec(sources)
+        if self.skill not in spec.skills:
+            raise ConfigError(unknown_word("skill", self.skill, spec.skill_names))
+        task, console, began = simulation_of(spec, self.task), Console(), time.monotonic()
+        for source in sources:
+            say(console, checked(source.dataset / self.skill, source.weight))
+        self._train(spec, sources)
+        trained = time.monotonic() - began
+        say(console, f"{self.new_bundle}: trained after {trained:.0f} s")
+        old, new = (self._evaluate(console, task, bundle) for bundle in (self.bundle, self.new_bundle))
+        seconds = time.monotonic() - began
+        if self.json:
+            write_json(self.json, {"old": old, "new": new, "trained_s": trained, "seconds": seconds})
+        if is_worse(old["skills"][self.skill], new["skills"][self.skill]):
+            say(
+                console,
+                f"the new expert is worse: it is not offered, and stays in {self.new_bundle}",
+            )
+            return 1
+        return self._offer(console, self.new_bundle / f"{self.skill}.onnx")
+
+    def _train(self, spec: TaskSpec, sources: Sequence[Source]) -> None:
+        from roman_moe.control.manifest import load_manifest
+        from roman_moe.learning.recipes.cloning import Recipe
+        from roman_moe.learning.recipes.hybrid import bundles_recipe, load_hybrid_recipe
+        from roman_moe.learning.runs.clone import clone_bundle
+
+        manifest = load_manifest(self.bundle)
+        hybrid = bundles_recipe(manifest, load_hybrid_recipe(config_path("training/fast.yaml"), spec))
+        recipe = Recipe(manifest.rates, {name: network.clone for name, network in hybrid.networks.items()})
+        networks = (self.skill,)
+        clone_bundle(sources, self.new_bundle, recipe, self.seed, 1, networks, base=self.bundle, anew=self.anew)
+
+    def _evaluate(self, console: Console, task: SimTask, bundle: Path) -> dict[str, Any]:
+        from roman_moe.evaluation.evaluate import Evaluation, evaluate
+        from roman_moe.sim.pose_source import TruthPoses
+
+        poses = TruthPoses(self.noise_bound)
+        evaluation = Evaluation(str(bundle), task, (), (self.skill,), self.episodes, poses, self.seed, self.workers)
+        report = evaluate(evaluation)
+        console.print(report_table(f"{bundle}, noise of {100 * self.noise_bound:g} cm, seed {self.seed}", report))
+        return report
+
+    def _offer(self, console: Console, model: Path) -> int:
+        """Change over in the running graph, if that is wanted."""
+        asks = self.swap == "ask" and sys.stdin.isatty()
+        if self.swap != "yes" and not (asks and Confirm.ask(f"swap {self.skill} in the running graph?")):
+            say(console, f"roman-moe swap {self.skill} {model} lets the running graph change over")
+            return 0
+        return Swap(namespace=self.namespace, ros_args=self.ros_args, network=self.skill, model=model).main()
+
+
+def checked(folder: Path, weight: float) -> str:
+    """Check the demonstrations in a folder, and say what they are.
+
+    Raises:
+        DemonstrationError: with the first thing that is wrong, and how much more there is.
+    """
+    from roman_moe.demos.survey import problems, survey
+
+    found = survey(folder)
+    wrong = [*found.damaged.values()]
+    wrong += [f"{episode.path}: {line}" for episode in found.episodes for line in problems(episode, found.spec)]
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise DemonstrationError(f"{wrong[0]}{more}: `roman-moe demos check {folder}` lists them, `demos edit` mends")
+    ticks = sum(int(episode.taught.sum()) for episode in found.episodes)
+    return f"{folder}: {len(found.episodes)} episodes, {ticks} ticks that teach, weight {weight:g}"
+
+
+def is_worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a new expert solves fewer of the same episodes than the old one: then it is not offered."""
+    return bool(new["successes"] < old["successes"])
+
+
+def say(console: Console, line: str) -> None:
+    """A line, as it is."""
+    console.print(line, highlight=False, soft_wrap=True)
