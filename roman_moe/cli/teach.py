@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 class Teach(Reach):
     """Teach a skill: check demonstrations, train, compare, swap."""
 
-    needs = ("torch", "onnx", "onnxruntime", "mujoco", "rosbags", "mcap")
     ranges: ClassVar[Mapping[str, Range]] = {
         "episodes": AT_LEAST_1,
         "workers": AT_LEAST_1,
@@ -75,6 +74,12 @@ class Teach(Reach):
 
     json: OptionalFile = None
     """Write what came of it to this file."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        trained = ("torch", "onnx", "onnxruntime", "mujoco", "rosbags", "mcap")
+        return (*trained, "rclpy") if self.swap == "yes" else trained
 
     @property
     def new_bundle(self) -> Path:

@@ -98,6 +98,7 @@ def clone_bundle(
     spec = sources_spec(sources)
     networks = networks or spec.networks
     kept = [name for name in spec.networks if name not in networks or not anew]
+    # Of `out`, an absolute path: never the shipped bundle in place of one that is not there.
     data, provenance = networks_of_bundle(base or out.absolute(), spec, recipe.rates, kept) if kept else ({}, {})
     # The largest first, so that no worker is left with it at the end.
     order = sorted(networks, key=lambda name: -recipe.networks[name].steps * sum(recipe.networks[name].hidden))

@@ -114,7 +114,7 @@ def train_run(run: Run, networks: Sequence[str], resume: bool = False) -> dict[s
     )
     write_json(run.folder / RECORD, record)
     if run.base is not None or all((run.folder / name / CHECKPOINT).exists() for name in run.spec.networks):
-        bundle_of(run.folder, run.folder / BUNDLE, base=run.base)
+        bundle_of(run.folder, run.folder / BUNDLE)
     return record
 
 
@@ -221,11 +221,10 @@ def curves(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {name: checkpoint["rows"] for name, checkpoint in checkpoints.items() if checkpoint}
 
 
-def bundle_of(folder: Path, out: Path, evaluation: Path | None = None, base: Path | None = None) -> None:
+def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
     """Write the best networks of a run as a bundle; with a report of `evaluate` in its provenance.
 
-    Args:
-        base: bundle that networks which the run has not trained are from.
+    Networks that the run has not trained are those of the bundle that it started from, if it did.
 
     Raises:
         ConfigError: if a network is missing, or the report is none.
@@ -233,10 +232,13 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None, base: Pat
     """
     record, spec = read_record(folder), read_task(folder)
     recipe = load_hybrid_recipe(folder / RECIPE, spec)
-    data, networks = ({}, {}) if base is None else networks_of_bundle(base, spec, recipe.rates)
+    base = record.get("base")
+    if base and identify(base["controller"]).to_dict() != base:
+        raise ConfigError(f"{base['controller']}: is no longer the bundle that {folder} started from")
+    data, networks = networks_of_bundle(Path(base["controller"]), spec, recipe.rates) if base else ({}, {})
     torch.set_num_threads(1)
     for name in spec.networks:
-        if base is not None and not (folder / name / CHECKPOINT).exists():
+        if base and not (folder / name / CHECKPOINT).exists():
             continue
         policy = load_best(spec, folder / name)
         rows = (load_checkpoint(folder / name) or {})["rows"]
@@ -247,7 +249,7 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None, base: Pat
                 "sha256": record["demonstrations"][name],
                 **({"sets": record["sets"][name]} if name in record.get("sets", {}) else {}),
             },
-            **({"base": record["base"]} if "base" in record else {}),
+            **({"base": base} if base else {}),
             "environment_steps": rows[-1]["steps"],
             "validation_success": best,
             "recipe": recipe.to_dict()["networks"][name],

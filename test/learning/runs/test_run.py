@@ -22,6 +22,7 @@ from roman_moe.evaluation.collect import Collection, collect
 from roman_moe.learning.recipes.hybrid import HybridRecipe
 from roman_moe.learning.runs.run import Run, bundle_of, curves, new_record, train_run, write_description
 from roman_moe.learning.runs.trainer import train_network
+from roman_moe.learning.sets import Source
 from roman_moe.sim.pose_source import TruthPoses
 
 
@@ -157,3 +158,17 @@ def test_a_run_with_a_network_missing_makes_no_bundle(whole_dataset, tmp_path):
     assert not (tmp_path / "run" / "bundle").exists()
     with pytest.raises(ConfigError, match="pull: no checkpoint yet: train this network first"):
         bundle_of(tmp_path / "run", tmp_path / "bundle")
+
+
+def test_one_expert_is_trained_from_a_bundles_weights_and_the_bundle_keeps_the_others(run, whole_dataset, tmp_path):
+    base = run.folder / "bundle"
+    sources = (Source(whole_dataset, whole=True), Source(whole_dataset, 0.5, whole=True))
+    other = Run(TASK, tmp_path / "run", quick_recipe(ppo={"steps": 0}), sources, seed=3, base=base)
+    train_run(other, ("button",))
+    new, old = (load_bundle(folder / "bundle").manifest for folder in (other.folder, run.folder))
+    assert [name for name in SKILLS if new.experts[name].sha256 != old.experts[name].sha256] == ["button"]
+    said = new.provenance["networks"]["button"]
+    assert said["base"]["controller_sha256"] == old.digest()
+    assert [entry["weight"] for entry in said["demonstrations"]["sets"]] == [1.0, 0.5]
+    with pytest.raises(ConfigError, match="begun from another bundle's weights"):
+        train_run(dataclasses.replace(other, base=None), ("button",), resume=True)
