@@ -88,7 +88,7 @@ def test_a_budget_is_a_share_of_the_steps(arguments, tmp_path, capsys):
     assert main(["train", "expert", "button", *arguments, "--budget", "0.5", "--json", str(report)]) == 0
     assert json.loads(report.read_text())["curves"]["button"][-1]["steps"] == SMALL["ppo"]["steps"] // 2
     capsys.readouterr()
-    for refused in (["all", "--budget", "0"], ["all", "--budget", "nan"], ["bc", "--budget", "0.5"]):
+    for refused in (["all", "--budget", "-0.1"], ["all", "--budget", "nan"], ["bc", "--budget", "0.5"]):
         assert main(["train", *refused]) == 2
         assert "--budget" in capsys.readouterr().err
 

@@ -19,6 +19,7 @@ from roman_moe.cli.ablate import ablation_table
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.demos.reader import read_episodes
+from roman_moe.evaluation.collect import Collection
 from roman_moe.learning.runs import ablate
 from roman_moe.learning.runs.ablate import Study
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
@@ -125,6 +126,17 @@ def test_the_table_of_all_scenarios_fits_a_terminal():
 
 
 @pytest.mark.slow
+def test_the_operator_demonstrates_the_skills_and_the_oracle_the_gate(tmp_path, monkeypatch):
+    parts: list[Collection] = []
+    monkeypatch.setattr(ablate, "collect", parts.append)
+    study = study_of(tmp_path, source="keyboard")
+    ablate._demonstrations(study, study.recipe)
+    assert [(part.source, part.episodes, part.gate_episodes > 0) for part in parts] == [
+        ("keyboard", 20, False),
+        ("oracle", 0, True),
+    ]
+
+
 def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was_cut_off(tmp_path):
     tiny = small_recipe(demonstrations=1, clone={"steps": 5}, ppo={"steps": 64}, validation={"episodes": 1})
     study = study_of(tmp_path, tiny, methods=["bc", "hybrid", "bc_5_demos", "monolithic"], workers=2)
