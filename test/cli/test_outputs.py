@@ -20,6 +20,7 @@ ARGUMENTS = {
     "tasks info": ["roman"],
     "calibrate markers": ["roman"],
     "train expert": ["push"],
+    "teach": ["push"],
     **{f"demos {part}": ["demos"] for part in ("list", "info", "plot", "check", "replay", "edit")},
     "demos export": ["demos", "--to", "lerobot"],
     "demos import": ["demos", "--from", "lerobot"],
@@ -86,7 +87,7 @@ def test_trying_leaves_nothing(tmp_path):
 
 
 DEFAULTS = (
-    *("demo", "collect", "record", "train all", "train expert", "train gate", "train bc", "ablate"),
+    *("demo", "collect", "record", "train all", "train expert", "train gate", "train bc", "teach", "ablate"),
     *("calibrate board", "calibrate markers", "data images", "train poses"),
 )
 
