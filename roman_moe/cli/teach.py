@@ -17,7 +17,9 @@ from roman_moe.cli.evaluate import report_table
 from roman_moe.cli.options import Flag, Metres, Number, OptionalFile, OptionalFolder, Simulation
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.reach import Reach
+from roman_moe.cli.record import Record
 from roman_moe.cli.swap import Swap
+from roman_moe.cli.teleop import KEYBOARD
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
@@ -31,11 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Teach(Reach):
-    """Teach a skill: check demonstrations, train, compare, swap."""
+    """Teach a skill: record or take demonstrations, train, compare, swap."""
 
     ranges: ClassVar[Mapping[str, Range]] = {
         "episodes": AT_LEAST_1,
         "workers": AT_LEAST_1,
+        "record": AT_LEAST_0,
         "seed": AT_LEAST_0,
     }
 
@@ -44,6 +47,15 @@ class Teach(Reach):
 
     demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...")] = "demos"
     """Its demonstrations and corrections, each set with its share of what is shown, such as fixes,demos=1."""
+
+    record: Number = 0
+    """Record so many episodes first, as `roman-moe record` does, in the laboratory, into the first set, a dataset."""
+
+    intervene: Flag = False
+    """With --record: record corrections of the bundle's policy, as `record --intervene` does."""
+
+    device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy}")] = KEYBOARD
+    """With --record: what the operator drives with (docs/teleop.md)."""
 
     bundle: Annotated[Path, tyro.conf.arg(metavar="BUNDLE")] = Path("models/roman")
     """The bundle whose expert is taught, and by whose recipe."""
@@ -79,7 +91,7 @@ class Teach(Reach):
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
         trained = ("torch", "onnx", "onnxruntime", "mujoco", "rosbags", "mcap")
-        return (*trained, "rclpy") if self.swap == "yes" else trained
+        return (*trained, "rclpy") if self.record or self.swap == "yes" else trained
 
     @property
     def new_bundle(self) -> Path:
@@ -93,6 +105,8 @@ class Teach(Reach):
         from roman_moe.learning.sets import parse_sources, sources_spec
 
         check_replaceable(self.new_bundle, force=False)
+        if self.record and self._record(Path(self.demos.split(",")[0].partition("=")[0])):
+            return 1  # it was ended before
         sources = parse_sources(self.demos, self.skill, "--demos")
         spec = sources_spec(sources)
         if self.skill not in spec.skills:
@@ -114,6 +128,21 @@ class Teach(Reach):
             )
             return 1
         return self._offer(console, self.new_bundle / f"{self.skill}.onnx")
+
+    def _record(self, dataset: Path) -> int:
+        """0 when all episodes are kept."""
+        return Record(
+            namespace=self.namespace,
+            ros_args=self.ros_args,
+            skill=self.skill,
+            intervene=self.intervene,
+            controller=self.bundle,
+            task=self.task,
+            device=self.device,
+            episodes=self.record,
+            out=dataset,
+            start=self.skill,
+        ).main()
 
     def _train(self, spec: TaskSpec, sources: Sequence[Source]) -> None:
         from roman_moe.control.manifest import load_manifest

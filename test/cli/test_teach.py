@@ -10,6 +10,7 @@ import pytest
 from specs import ROMAN
 
 from roman_moe.cli.main import main
+from roman_moe.cli.record import Record
 from roman_moe.cli.swap import Swap
 from roman_moe.cli.teach import Teach, is_worse
 from roman_moe.core.action import hold
@@ -77,6 +78,20 @@ def test_demonstrations_that_cannot_be_right_are_named_before_anything_is_traine
     assert "`roman-moe demos check" in capsys.readouterr().err
     assert main(["teach", "fly", "--demos", str(demos), "--out", str(tmp_path / "new")]) == 2
     assert "unknown skill 'fly'" in capsys.readouterr().err
+
+
+def test_recording_comes_first_and_one_that_is_ended_trains_nothing(demos, swapped, monkeypatch, tmp_path, capsys):
+    asked: list[Record] = []
+    results = iter((0, 1))
+    monkeypatch.setattr(Record, "main", lambda self: asked.append(self) or next(results))
+    solve(monkeypatch, 1, 2)
+    arguments = ["--record", "3", "--intervene", "--demos", f"{demos}=2", "--out", str(tmp_path / "new")]
+    assert main(["teach", "push", *arguments]) == 0
+    (record,) = asked
+    assert (record.skill, record.episodes, record.intervene, record.out) == ("push", 3, True, demos)
+    assert "weight 2" in capsys.readouterr().out
+    monkeypatch.setattr(Teach, "_train", lambda *_: pytest.fail("it trained"))
+    assert main(["teach", "push", *arguments]) == 1
 
 
 def test_as_many_of_the_same_episodes_are_not_worse():
