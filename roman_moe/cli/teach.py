@@ -135,7 +135,7 @@ class Teach(Reach):
             namespace=self.namespace,
             ros_args=self.ros_args,
             skill=self.skill,
-            intervene=self.intervene,
+            intervene=self.bundle if self.intervene else None,
             controller=self.bundle,
             task=self.task,
             device=self.device,

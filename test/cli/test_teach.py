@@ -88,7 +88,7 @@ def test_recording_comes_first_and_one_that_is_ended_trains_nothing(demos, swapp
     arguments = ["--record", "3", "--intervene", "--demos", f"{demos}=2", "--out", str(tmp_path / "new")]
     assert main(["teach", "push", *arguments]) == 0
     (record,) = asked
-    assert (record.skill, record.episodes, record.intervene, record.out) == ("push", 3, True, demos)
+    assert (record.skill, record.episodes, record.intervene, record.out) == ("push", 3, Path("models/roman"), demos)
     assert "weight 2" in capsys.readouterr().out
     monkeypatch.setattr(Teach, "_train", lambda *_: pytest.fail("it trained"))
     assert main(["teach", "push", *arguments]) == 1

@@ -196,7 +196,7 @@ def test_the_command_trains_reports_and_exports_with_the_evaluation(
     demonstrations: Path, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     trained, shipped = tmp_path / "trained", tmp_path / "shipped"
-    train = Bc(demos=demonstrations, out=trained, recipe=recipe, workers=1, json=tmp_path / "train.json")
+    train = Bc(demos=str(demonstrations), out=trained, recipe=recipe, workers=1, json=tmp_path / "train.json")
     assert train.main() == 0
     assert "train velocity rms" in capsys.readouterr().out
     assert set(json.loads((tmp_path / "train.json").read_text())["networks"]) == set(NETWORKS)
