@@ -246,4 +246,4 @@ def test_the_manifest_is_plain_yaml(demonstrations: Path, recipe: Path, tmp_path
 @pytest.mark.parametrize("change", [{"workers": 0}, {"seed": -1}, {"networks": "push,pusher"}])
 def test_arguments_out_of_range_are_refused(change: dict[str, object], demonstrations: Path):
     with pytest.raises(ConfigError, match="--"):
-        run_verb(Bc(demos=demonstrations, **change))
+        run_verb(Bc(demos=str(demonstrations), **change))
