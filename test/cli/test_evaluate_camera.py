@@ -54,7 +54,7 @@ def test_a_bundle_solves_its_task_through_an_estimator_that_is_right(
             "turns": np.stack([np.cos(angles), np.sin(angles)], -1),
         }
 
-    monkeypatch.setattr(estimator, "_ask", right)
+    monkeypatch.setattr(estimator, "ask", right)
     options = ["--scenarios", "0", "--episodes", "1", "--workers", "1", "--json", str(tmp_path / "report.json")]
     assert main(["evaluate", "models/kitting", "--poses", "camera", "--estimator", str(tiny), *options]) == 0
     report = json.loads((tmp_path / "report.json").read_text())

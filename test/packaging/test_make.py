@@ -53,7 +53,7 @@ def test_demo_installs_no_torch_and_runs_the_long_task(checkout: Path):
 
 def test_a_sourced_ros_takes_the_place_of_its_wheels(checkout: Path):
     assert "--editable '.[no-ros]'" in dry_run(checkout, "demo", ROS_DISTRO="jazzy")
-    assert "--editable '.[no-ros,train,dev]'" in dry_run(checkout, "test", ROS_DISTRO="jazzy")
+    assert "--editable '.[no-ros,convert,train,dev]'" in dry_run(checkout, "test", ROS_DISTRO="jazzy")
     assert "sh tools/make_venv.sh .venv ros-jazzy" in dry_run(checkout, "test", ROS_DISTRO="jazzy")
 
 
