@@ -122,10 +122,7 @@ class Teach(Reach):
         if self.json:
             write_json(self.json, {"old": old, "new": new, "trained_s": trained, "seconds": seconds})
         if is_worse(old["skills"][self.skill], new["skills"][self.skill]):
-            say(
-                console,
-                f"the new expert is worse: it is not offered, and stays in {self.new_bundle}",
-            )
+            say(console, f"the new expert is worse: it is not offered, and stays in {self.new_bundle}")
             return 1
         return self._offer(console, self.new_bundle / f"{self.skill}.onnx")
 
@@ -194,8 +191,11 @@ def checked(folder: Path, weight: float) -> str:
 
 
 def is_worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a new expert solves fewer of the same episodes than the old one: then it is not offered."""
-    return bool(new["successes"] < old["successes"])
+    """Whether a new expert solves a smaller share than the old one's 95 % interval allows: then it is not offered.
+
+    One failure more or less of 200 would be chance.
+    """
+    return bool(new["rate"] < old["ci95"][0])
 
 
 def say(console: Console, line: str) -> None:

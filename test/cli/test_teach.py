@@ -17,6 +17,7 @@ from roman_moe.core.action import hold
 from roman_moe.demos.dataset import write_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
+from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.testing.scenes import random_scene
 
 
@@ -49,10 +50,14 @@ def swapped(monkeypatch):
 
 def solve(monkeypatch, old: int, new: int) -> None:
     counts = iter((old, new))
-    monkeypatch.setattr(Teach, "_evaluate", lambda *_: {"skills": {"push": {"successes": next(counts)}}})
+    monkeypatch.setattr(Teach, "_evaluate", lambda *_: {"skills": {"push": solved(next(counts))}})
 
 
-@pytest.mark.parametrize(("old", "new", "offered"), ((190, 189, False), (190, 190, True), (120, 195, True)))
+def solved(successes: int) -> dict[str, object]:
+    return {"successes": successes, "rate": successes / 200, "ci95": wilson_interval(successes, 200)}
+
+
+@pytest.mark.parametrize(("old", "new", "offered"), ((190, 180, False), (190, 184, True), (120, 195, True)))
 def test_what_is_worse_is_not_offered(old, new, offered, demos, swapped, monkeypatch, tmp_path, capsys):
     solve(monkeypatch, old, new)
     out = tmp_path / "new"
@@ -94,5 +99,7 @@ def test_recording_comes_first_and_one_that_is_ended_trains_nothing(demos, swapp
     assert main(["teach", "push", *arguments]) == 1
 
 
-def test_as_many_of_the_same_episodes_are_not_worse():
-    assert not is_worse({"successes": 3}, {"successes": 3})
+def test_a_few_failures_more_are_chance_and_many_are_not():
+    assert not is_worse(solved(200), solved(197))
+    assert is_worse(solved(200), solved(195))
+    assert not is_worse(solved(120), solved(120))
