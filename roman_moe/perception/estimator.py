@@ -37,8 +37,8 @@ PROVIDERS = {CPU: "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 SEEN = 0.5
 """Confidence from which on an object counts as seen by a camera."""
-LEAST_SIGMA = 0.3
-"""Of a pixel: no calibration is better than that [pixels]."""
+LEAST_SIGMA = 1.0
+"""Of a pixel: no calibration is better than that [pixels]; half a degree shifts all pixels by 2.5."""
 YAW_SIGMA = 0.05
 """Of a yaw that a camera sees [rad]."""
 ALLOWED = frozenset({"Resize", "Range", "Expand", "ConstantOfShape"})
