@@ -85,7 +85,7 @@ poses_draw = poses.draw_scene
 @pytest.fixture
 def truth(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Truth:
     stand_in = Truth()
-    monkeypatch.setattr(open_estimator(TASK, tiny), "_ask", stand_in.ask)
+    monkeypatch.setattr(open_estimator(TASK, tiny), "ask", stand_in.ask)
     monkeypatch.setattr(poses, "draw_scene", stand_in.draw)
     return stand_in
 

@@ -28,7 +28,7 @@ def monitor(rig: Rig) -> Monitor:
 
 
 def tick_message(tick: int, weights: np.ndarray, guard: GuardStatus = GuardStatus.NO_WARNING) -> Any:
-    return CODEC.tick(tick * TICK_NS, SKILLS, np.array([*weights, *np.zeros(6), GRIPPER_OPEN, guard]))
+    return CODEC.tick(tick * TICK_NS, SKILLS, np.array([*weights, *np.zeros(6), GRIPPER_OPEN, guard, 0.0]))
 
 
 def tick(rig: Rig, number: int, leading: int) -> None:

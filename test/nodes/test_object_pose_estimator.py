@@ -49,7 +49,7 @@ def test_images_become_poses_at_every_state_of_the_hand(
     colours = np.frombuffer(picture.data, np.uint8).reshape(480, 640, 3)
     assert (colours.max(axis=2) - colours.min(axis=2) > 80).sum() > 50  # the cell itself is grey
     rig.spin_until(lambda: rig.fact(NAME, "looks_hz") not in ("", "0"))
-    assert "peg " in rig.fact(NAME, "sigma_mm")
+    rig.spin_until(lambda: "peg " in rig.fact(NAME, "sigma_mm"))
     assert rig.fact(NAME, "latency_ms") == "0"  # images and state have one stamp here
 
 
