@@ -10,12 +10,25 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.evaluate import link_title
-from roman_moe.cli.options import Folder, Metres, Names, Number, Numbers, OptionalFile, Seconds, Share, Text, announce
+from roman_moe.cli.options import (
+    Folder,
+    Metres,
+    Names,
+    Number,
+    Numbers,
+    OptionalFile,
+    OptionalNames,
+    Seconds,
+    Share,
+    Text,
+    announce,
+)
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.cli.train import Hybrid
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0, SHARE, Range
+from roman_moe.core.spec import MONOLITHIC
 
 if TYPE_CHECKING:
     from roman_moe.learning.runs.ablate import Study
@@ -45,13 +58,16 @@ class Ablate:
     """All, or some such as bc,hybrid,monolithic."""
 
     episodes: Number = 200
-    """Episodes of each scenario, for each seed."""
+    """Episodes of each scenario or skill, for each seed."""
 
     seeds: Number = 3
     """How many trainings of each method."""
 
     scenarios: Numbers = "6"
     """Scenarios to evaluate, such as 6 or 0-6."""
+
+    skills: OptionalNames = ""
+    """Skills whose experts are trained and judged, each alone, not the mixture on --scenarios; some, or all."""
 
     source: Literal["oracle", "keyboard"] = "oracle"
     """Who demonstrates the skills: the oracle, or the scripted operator at the keys (`roman-moe collect`)."""
@@ -94,15 +110,18 @@ class Ablate:
 
         task = load_sim_task(self.task)
         spec = task.spec
+        skills = parse_names(self.skills, spec.skill_names, "--skills") if self.skills else ()
+        methods = [method for method in METHODS if not skills or method != MONOLITHIC]  # which has no skill of its own
         study = Study(
             task=task,
             folder=self.out,
             recipe=load_hybrid_recipe(self.recipe or config_path("training/fast.yaml"), spec),
-            methods=parse_names(self.methods, tuple(METHODS), "--methods"),
+            methods=parse_names(self.methods, methods, "--methods"),
             seeds=self.seeds,
             episodes=self.episodes,
             scenarios=parse_numbers(self.scenarios, tuple(range(len(spec.scenarios))), "--scenarios"),
             poses=TruthPoses(self.noise_bound),
+            skills=skills,
             link=LinkQuality(self.delay, self.lost_share),
             time_limit=self.time_limit,
             budget=self.budget,
@@ -114,7 +133,7 @@ class Ablate:
         announce(console, *estimate(study))
 
         def done(method: str, seed: int, report: dict[str, Any]) -> None:
-            rates = ", ".join(f"scenario {number} {row['rate']:.1%}" for number, row in report["scenarios"].items())
+            rates = ", ".join(f"{start} {row['rate']:.1%}" for start, row in rows_of(report))
             console.print(f"{method}, seed {seed}: {rates}", highlight=False, soft_wrap=True)
 
         report = ablate(study, done)
@@ -131,22 +150,29 @@ def estimate(study: Study) -> tuple[str, float]:
 
     cloned = sum(METHODS[method].get("ppo") == {"steps": 0} for method in study.methods)
     trainings = cloned * CLONING + (len(study.methods) - cloned) * TRAINING
-    episodes = len(study.methods) * len(study.scenarios) * study.episodes
+    trainings *= len(study.trained) / len(study.spec.networks)
+    episodes = len(study.methods) * len(study.skills or study.scenarios) * study.episodes
     what = f"{len(study.methods)} methods, {study.seeds} trainings and {study.seeds * study.episodes} episodes of each"
     return what, study.seeds * (study.budget * trainings + episodes * EPISODE) * 2.0 / study.workers
 
 
 def ablation_table(report: dict[str, Any]) -> Table:
-    """One row a method and scenario, with rate and interval."""
+    """One row a method and scenario or skill, with rate and interval."""
     title = f"{report['seeds']} seeds of {report['episodes']} episodes" + link_title(report)
     table = Table(title=title, title_justify="left")
     table.add_column("method", no_wrap=True)
-    for column in ("scenario", "solved", "95 % interval"):
+    for column in ("start", "solved", "95 % interval"):
         table.add_column(column, justify="right", no_wrap=True)
     for method, found in report["methods"].items():
-        for number, row in found["scenarios"].items():
+        for start, row in rows_of(found):
             low, high = row["ci95"]
-            table.add_row(method, number, f"{row['rate']:.1%}", f"{100 * low:.1f} to {100 * high:.1f} %")
-        if len(found["scenarios"]) > 1:
+            table.add_row(method, start, f"{row['rate']:.1%}", f"{100 * low:.1f} to {100 * high:.1f} %")
+        if len(rows_of(found)) > 1:
             table.add_section()
     return table
+
+
+def rows_of(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Each start's name, for people, and its row."""
+    scenarios = [(f"scenario {number}", row) for number, row in report["scenarios"].items()]
+    return [*scenarios, *report["skills"].items()]

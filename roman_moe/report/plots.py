@@ -204,17 +204,18 @@ def _save_panels(figure: Figure, path: Path) -> None:
 
 
 def plot_rates(methods: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Write a PNG: for each scenario a bar a method, its success rate with the 95 % interval.
+    """Write a PNG: for each scenario or skill a bar a method, its success rate with the 95 % interval.
 
     Args:
-        methods: by name; each with "scenarios", whose rows have "rate" and "ci95".
+        methods: by name; each with "scenarios" and "skills", whose rows have "rate" and "ci95".
     """
-    numbers = list(next(iter(methods.values()))["scenarios"])
+    first = next(iter(methods.values()))
+    starts = [(kind, name) for kind in ("scenarios", "skills") for name in first[kind]]
     names = list(methods)
-    figure = Figure(figsize=(8.0, 0.8 + len(numbers) * (0.5 + 0.3 * len(names))), dpi=150, facecolor="white")
+    figure = Figure(figsize=(8.0, 0.8 + len(starts) * (0.5 + 0.3 * len(names))), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
-    for axes, number in zip(figure.subplots(len(numbers), 1, squeeze=False)[:, 0], numbers, strict=True):
-        rows = [methods[name]["scenarios"][number] for name in names]
+    for axes, (kind, start) in zip(figure.subplots(len(starts), 1, squeeze=False)[:, 0], starts, strict=True):
+        rows = [methods[name][kind][start] for name in names]
         rates = np.array([row["rate"] for row in rows])
         bounds = np.array([row["ci95"] for row in rows])
         places = np.arange(len(names))
@@ -228,7 +229,8 @@ def plot_rates(methods: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         axes.set_xlim(0.0, 1.0)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=9)
-        axes.set_title(f"Scenario {number}: episodes solved", loc="left", fontsize=11, fontweight="bold", color=INK)
+        title = f"Scenario {start}" if kind == "scenarios" else f"{start} alone"
+        axes.set_title(f"{title}: episodes solved", loc="left", fontsize=11, fontweight="bold", color=INK)
         for side in axes.spines.values():
             side.set_visible(False)
     figure.tight_layout()

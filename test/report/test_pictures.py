@@ -108,7 +108,8 @@ def test_what_happened_from_outside_is_marked_when_it_happened(tmp_path):
 
 def test_a_methods_bar_is_as_long_as_its_rate(tmp_path):
     row = {"rate": 0.5, "ci95": [0.4, 0.6]}
-    methods = {"bc": {"scenarios": {"6": row}}, "hybrid": {"scenarios": {"6": {"rate": 1.0, "ci95": [0.9, 1.0]}}}}
+    best = {"rate": 1.0, "ci95": [0.9, 1.0]}
+    methods = {name: {"scenarios": {"6": found}, "skills": {}} for name, found in (("bc", row), ("hybrid", best))}
     plot_rates(methods, tmp_path / "rates.png")
     image = np.asarray(Image.open(tmp_path / "rates.png"))
     assert share(image, "pick_and_place") == pytest.approx(2.0 * share(image, "pick_and_drop"), rel=0.1)

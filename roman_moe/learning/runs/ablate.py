@@ -2,7 +2,7 @@
 
 Every method is trained anew for every seed and then evaluated on scenarios. What is done is kept in the folder, method
 by method and seed by seed, so that a study that was cut off goes on where it was; other episodes, scenarios or links
-than before are evaluated without training again.
+than before are evaluated without training again. A study of skills trains their experts only, and judges each alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.control.identity import ORACLE
+from roman_moe.control.rates import Rates
 from roman_moe.core.config import merged
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
@@ -73,8 +74,9 @@ class Study:
         recipe: that is changed.
         methods: keys of `METHODS`.
         seeds: how many; 0, 1, 2, ...
-        episodes: of each scenario, for each seed.
+        episodes: of each scenario or skill, for each seed.
         scenarios: to evaluate.
+        skills: whose experts are trained and evaluated, each alone, instead of the mixture on scenarios; none for that.
         poses: what gives the object poses of the evaluation.
         link: of the evaluation: how well commands get through to the arm.
         time_limit: after which an episode of the evaluation counts as lost [s].
@@ -91,6 +93,7 @@ class Study:
     episodes: int
     scenarios: Sequence[int]
     poses: TruthPoses
+    skills: Sequence[str] = ()
     link: LinkQuality = GOOD_LINK
     time_limit: float = 240.0
     budget: float = 1.0
@@ -101,6 +104,11 @@ class Study:
     def spec(self) -> TaskSpec:
         """Of the task."""
         return self.task.spec
+
+    @property
+    def trained(self) -> Sequence[str]:
+        """Networks that every method trains."""
+        return self.skills or self.spec.networks
 
 
 def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) -> dict[str, Any]:
@@ -136,19 +144,20 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
 
 def _pooled(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One method's results over all seeds."""
-    scenarios = {}
-    for number in reports[0]["scenarios"]:
-        rows = [report["scenarios"][number] for report in reports]
+
+    def pooled(kind: str, start: str) -> dict[str, Any]:
+        rows = [report[kind][start] for report in reports]
         episodes, successes = sum(row["episodes"] for row in rows), sum(row["successes"] for row in rows)
-        scenarios[number] = {
+        return {
             "episodes": episodes,
             "successes": successes,
             "rate": successes / episodes,
             "ci95": list(wilson_interval(successes, episodes)),
             "by_seed": [row["rate"] for row in rows],
         }
+
     return {
-        "scenarios": scenarios,
+        **{kind: {start: pooled(kind, start) for start in reports[0][kind]} for kind in ("scenarios", "skills")},
         "environment_steps": [report["environment_steps"] for report in reports],
         "controllers": [{key: report.get(key) for key in ("controller", "controller_sha256")} for report in reports],
     }
@@ -162,7 +171,7 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
     action as the answer throughout.
     """
     networks, name = study.recipe.networks, "demos"
-    skill = study.spec.skill_names[0]
+    skill = study.trained[0]
     if monolithic:
         name = f"demos_{MONOLITHIC}"
     elif (more := recipe.networks[skill].demonstrations) > networks[skill].demonstrations:
@@ -172,7 +181,7 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
         task=study.task,
         out=out,
         episodes=networks[skill].demonstrations,
-        gate_episodes=networks[GATE].demonstrations,
+        gate_episodes=networks[GATE].demonstrations if GATE in study.trained else 0,
         poses=TruthPoses(0.005),
         perturbation=0.5,
         disturbed_share=1.0,
@@ -180,12 +189,13 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
         seed=0,
         monolithic=monolithic,
         workers=study.workers,
+        skills=study.skills,
     )
     keys = dataclasses.replace(
         plan, gate_episodes=0, perturbation=0.0, disturbed_share=0.0, poor_link_share=0.0, source=study.source
     )
     parts = [plan] if study.source == ORACLE else [keys, dataclasses.replace(plan, episodes=0)]
-    for part in parts:
+    for part in parts if GATE in study.trained else parts[:1]:
         first = out if part is plan else out / (skill if part.episodes else GATE)
         if not first.exists():  # each is whole or not there at all
             collect(part)
@@ -212,7 +222,8 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
 def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
     folder = study.folder / method / f"seed_{seed}"
     link = study.link
-    asked = [list(study.scenarios), study.episodes, study.poses.noise_bound, link.delay, link.lost_share, study.time_limit]
+    starts = list(study.skills or study.scenarios)
+    asked = [starts, study.episodes, study.poses.noise_bound, link.delay, link.lost_share, study.time_limit]
     recipe = _recipe(study, method)
     if method == MONOLITHIC:
         recipe = _monolithic(recipe)
@@ -227,7 +238,7 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
         controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
     else:
         run = Run(study.task, folder / "run", recipe, _demonstrations(study, recipe), seed, study.workers)
-        record = train_run(run, study.spec.networks, resume=(folder / "run").exists())
+        record = train_run(run, study.trained, resume=(folder / "run").exists())
         controller, steps = run.folder / BUNDLE, record["environment_steps"]
     evaluation = Evaluation(
         controller=str(controller),
@@ -241,9 +252,28 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
         time_limit=study.time_limit,
         link=link,
     )
-    report = {**evaluate(evaluation), "environment_steps": steps, "asked": asked}
+    report = _evaluated_alone(evaluation, run, study.skills) if study.skills else evaluate(evaluation)
+    report |= {"environment_steps": steps, "asked": asked}
     write_json(done, report)
     return report
+
+
+def _evaluated_alone(evaluation: Evaluation, run: Run, skills: Sequence[str]) -> dict[str, Any]:
+    """The report on a run's experts, each from its own file and in its own skill."""
+    rows: dict[str, Any] = {}
+    for skill in skills:
+        file = _exported(run.spec, run.folder / skill, run.recipe.rates)
+        alone = dataclasses.replace(evaluation, controller=str(file), scenarios=(), skills=(skill,))
+        rows |= evaluate(alone)["skills"]
+    return {"controller": str(run.folder), "scenarios": {}, "skills": rows}
+
+
+def _exported(spec: TaskSpec, folder: Path, rates: Rates) -> Path:
+    """The .onnx file, beside its folder, of the best policy of a training."""
+    file = folder.with_suffix(".onnx")
+    with atomic_path(file) as temporary:
+        temporary.write_bytes(policy_content(load_best(spec, folder), rates))
+    return file
 
 
 def _evaluation_file(folder: Path, asked: list[Any]) -> Path:
@@ -288,8 +318,4 @@ def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: in
         study.task, folder, MONOLITHIC, recipe.networks[GATE], recipe.rates, demonstrations, seed, study.workers
     )
     row = train_network(job)
-    policy = load_best(study.spec, job.folder)
-    file = folder / f"{MONOLITHIC}.onnx"
-    with atomic_path(file) as temporary:
-        temporary.write_bytes(policy_content(policy, recipe.rates))
-    return file, row["steps"] + row["validation_steps"]
+    return _exported(study.spec, job.folder, recipe.rates), row["steps"] + row["validation_steps"]

@@ -86,7 +86,7 @@ def test_another_budget_or_recipe_is_another_study(tmp_path):
         file.parent.mkdir(parents=True)
         file.write_text(yaml.safe_dump(kept.to_dict()))
         done = {"asked": [[0], 1, 0.005, 0, 0.0, whole.time_limit], "scenarios": {"0": {"episodes": 1, "successes": 1}}}
-        done |= {"environment_steps": 7}
+        done |= {"environment_steps": 7, "skills": {}}
         done["scenarios"]["0"]["rate"] = 1.0
         (tmp_path / method / "seed_0" / "evaluation.json").write_text(json.dumps(done))
     assert ablate.ablate(whole, lambda *_: None)["methods"]["monolithic"]["environment_steps"] == [7]
@@ -100,11 +100,12 @@ def test_another_budget_or_recipe_is_another_study(tmp_path):
 
 def test_seeds_are_pooled_with_the_interval_of_all_their_episodes():
     reports = [
-        {"scenarios": {"6": {"episodes": 200, "successes": found, "rate": found / 200}}, "environment_steps": found}
+        {"scenarios": {}, "skills": {"push": {"episodes": 200, "successes": found, "rate": found / 200}}}
+        | {"environment_steps": found}
         for found in (4, 16)
     ]
     pooled = ablate._pooled(reports)
-    row = pooled["scenarios"]["6"]
+    row = pooled["skills"]["push"]
     assert (row["episodes"], row["successes"], row["rate"], row["by_seed"]) == (400, 20, 0.05, [0.02, 0.08])
     assert row["ci95"] == pytest.approx([0.0326, 0.0759], abs=1e-4)
     assert pooled["environment_steps"] == [4, 16]
@@ -114,14 +115,16 @@ def test_the_table_of_all_scenarios_fits_a_terminal():
     row = {"episodes": 100, "successes": 31, "rate": 0.31, "ci95": [0.228, 0.406]}
     scenarios = {str(number): row for number in range(7)}
     report = {"seeds": 1, "episodes": 100, "noise_bound_m": 0.005, "delay_ticks": 0, "lost_share": 0.0}
-    report["methods"] = {name: {"scenarios": scenarios} for name in ("hybrid_handed_over_5_demos", "monolithic")}
+    report["methods"] = {
+        name: {"scenarios": scenarios, "skills": {}} for name in ("hybrid_handed_over_5_demos", "monolithic")
+    }
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(ablation_table(report))
     lines = console.export_text().splitlines()
     for name in report["methods"]:
         found = [line.split("│")[1:-1] for line in lines if name in line]
         assert [[cell.strip() for cell in cells] for cells in found] == [
-            [name, str(number), "31.0%", "22.8 to 40.6 %"] for number in range(7)
+            [name, f"scenario {number}", "31.0%", "22.8 to 40.6 %"] for number in range(7)
         ]
 
 
@@ -136,7 +139,22 @@ def test_the_operator_demonstrates_the_skills_and_the_oracle_the_gate(tmp_path, 
     ]
 
 
+def test_a_study_of_skills_trains_their_experts_alone_and_judges_each_alone(tmp_path):
+    tiny = small_recipe(demonstrations=1, clone={"steps": 5}, validation={"episodes": 1})
+    study = study_of(
+        tmp_path, tiny, methods=["bc"], scenarios=[], skills=["push", "button"], source="keyboard", time_limit=1
+    )
+    found = ablate.ablate(study, lambda *_: None)["methods"]["bc"]
+    assert {skill: row["episodes"] for skill, row in found["skills"].items()} == {"push": 1, "button": 1}
+    assert not found["scenarios"]
+    assert {path.name for path in (tmp_path / "demos").iterdir()} == {"push", "button", "task.yaml"}
+    run = tmp_path / "bc" / "seed_0" / "run"
+    assert {path.name for path in run.glob("*.onnx")} == {"push.onnx", "button.onnx"}
+    assert not (run / "gate").exists()
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(7200)  # trains four methods
 def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was_cut_off(tmp_path):
     tiny = small_recipe(demonstrations=1, clone={"steps": 5}, ppo={"steps": 64}, validation={"episodes": 1})
     study = study_of(tmp_path, tiny, methods=["bc", "hybrid", "bc_5_demos", "monolithic"], workers=2)
