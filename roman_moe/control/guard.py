@@ -81,6 +81,7 @@ class Guard:
         self._gripper = gripper
         self._slow_down = max(limits.slow_down, limits.speed * period)  # or one period would carry it past a face
         self._stopped = False
+        self._early = False  # whether the last halt came before its period
         self._linear = _Motion(limits.speed, limits.acceleration, limits.jerk, period)
         self._angular = _Motion(limits.angular_speed, limits.angular_acceleration, limits.angular_jerk, period)
         self.reset()
@@ -112,7 +113,7 @@ class Guard:
     def rearm(self) -> None:
         """Let commands through again, from rest."""
         if self._stopped:
-            self._stopped = False
+            self._stopped = self._early = False
             self._rest()
 
     def allow(
@@ -164,16 +165,20 @@ class Guard:
             return GuardStatus.RAMPING_IN
         return limited
 
-    def halt(self, stamp_ns: int, status: GuardStatus) -> Command:
+    def halt(self, stamp_ns: int, status: GuardStatus, early: bool = False) -> Command:
         """The command that brings the arm to rest, as fast as the limit on acceleration allows.
 
         Args:
             stamp_ns: of the scene that should have been answered [ns].
             status: why.
+            early: whether this period has had its command already: the next halt, less than a period later, then
+                brakes no further.
         """
-        self._linear.brake()
-        self._angular.brake()
-        self._halted += self._period
+        if not self._early:
+            self._linear.brake()
+            self._angular.brake()
+            self._halted += self._period
+        self._early = early
         self.status = GuardStatus.STOPPED if self._stopped else status
         return self._command(stamp_ns)
 

@@ -16,10 +16,9 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from roman_moe.core.spec import TaskSpec
@@ -141,20 +140,18 @@ class LiveView:
     def _picture(
         self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int, note: str
     ) -> RenderableType:
-        lead = int(weights.argmax())
-        bars = Table.grid(padding=(0, 1))
+        # one text, and no table: a keyboard that is read in this thread must not wait 10 ms for a picture
+        lead, picture = int(weights.argmax()), Text()
         for index, skill in enumerate(skills):
             filled = round(float(np.clip(weights[index], 0.0, 1.0)) * BAR)
-            bar = Text("█" * filled, style=self._color(skill)) + Text("·" * (BAR - filled), style="grey42")
-            style = "bold" if index == lead else "grey62"
-            mark = Text("leads", style=self._color(skill)) if index == lead else Text("")
-            bars.add_row(Text(self._label(skill), style=style), bar, Text(f"{weights[index]:.2f}", style=style), mark)
+            style, own = "bold" if index == lead else "grey62", self._color(skill)
+            picture.append(f"{self._label(skill):<{self._width}} ", style).append("█" * filled, own)
+            picture.append("·" * (BAR - filled), "grey42").append(f" {weights[index]:.2f} ", style)
+            picture.append("leads\n" if index == lead else "\n", own)
         wall = max(self._clock() - self._began, 1e-9)
         clock = f"simulated {time_s:6.1f} s   wall {wall:6.1f} s   {time_s / wall:4.1f}x   missed ticks {missed_ticks}"
         path = Text(" › ").join(
             Text(f"{self._label(skill)} {since:.0f} s", style=self._color(skill)) for skill, since in self._leads
         )
-        notes = [Text(note, style="bold yellow")] if note else []
-        return Panel(
-            Group(bars, Text(), Text(clock), path, *notes), title=self._title, title_align="left", expand=False
-        )
+        picture.append(f"\n{clock}\n").append_text(path).append(f"\n{note}" if note else "", "bold yellow")
+        return Panel(picture, title=self._title, title_align="left", expand=False)

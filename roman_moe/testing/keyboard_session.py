@@ -8,15 +8,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.node import Node
 
+from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.base.environment import ros_environment
 from roman_moe.nodes.base.process import make_executor, ros_context
 from roman_moe.nodes.base.topics import TICK, TWIST_COMMAND
 from roman_moe.testing.terminal import Terminal
-from roman_moe.wire.codec import BlenderTick, decode_tick, message_stamp
+from roman_moe.wire.codec import BlenderTick, decode_tick, decode_twist, message_stamp
 
 REPEAT = 0.03  # [s] between two characters of a key that is held
 PATIENCE = 60.0  # [s]
@@ -38,15 +41,15 @@ class Session:
         stack.callback(node.destroy_node)
         self._executor.add_node(node)
         self.ticks: list[BlenderTick] = []
-        self._received: dict[int, float] = {}
+        self._received: list[tuple[float, TwistStamped]] = []
         node.create_subscription(TICK.kind, TICK.name, lambda m: self.ticks.append(decode_tick(m)), TICK.qos)
         node.create_subscription(TWIST_COMMAND.kind, TWIST_COMMAND.name, self._on_twist, TWIST_COMMAND.qos)
         self._terminal = Terminal("teleop", "--arm", "mock", "--controller", str(controller))
         stack.callback(self._terminal.close)
         self.spin_until(lambda: self.ticks and self.last.command.moves)
 
-    def _on_twist(self, message: Any) -> None:
-        self._received.setdefault(message_stamp(message), time.monotonic())
+    def _on_twist(self, message: TwistStamped) -> None:
+        self._received.append((time.monotonic(), message))
 
     @property
     def last(self) -> BlenderTick:
@@ -82,9 +85,18 @@ class Session:
         self.spin_until(lambda: False, key, seconds)
 
     def delay(self, pressed: float, came: Callable[[BlenderTick], bool], key: str = "") -> float:
-        """From a key to the first command that shows it [ms]."""
+        """From a key to the first command that shows it [ms]; a scene may be answered again, by another command."""
         first = len(self.ticks)
         self.spin_until(lambda: any(map(came, self.ticks[first:])), key)
-        stamp = next(tick.command.stamp_ns for tick in self.ticks[first:] if came(tick))
-        self.spin_until(lambda: stamp in self._received)
-        return 1e3 * (self._received[stamp] - pressed)
+        command = next(tick.command for tick in self.ticks[first:] if came(tick))
+
+        def times() -> list[float]:
+            return [when for when, message in self._received if when >= pressed and _is(message, command)]
+
+        self.spin_until(times)
+        return 1e3 * (times()[0] - pressed)
+
+
+def _is(message: TwistStamped, command: Command) -> bool:
+    same = message_stamp(message) == command.stamp_ns
+    return same and bool(np.array_equal(decode_twist(message), command.twist))

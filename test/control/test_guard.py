@@ -324,6 +324,24 @@ def test_a_halt_brakes_straight_to_rest_within_the_limit_and_stays_there(acceler
         assert guard.status is GuardStatus.HALT_OBJECTS_STALE
 
 
+def test_a_halt_before_its_period_brakes_once_in_that_period():
+    acceleration, period = 1.0, 1.0 / RATE
+    guard = moving([0.2, 0.0, 0.0], replace(AMPLE, acceleration=acceleration))
+
+    def stopped() -> list[float]:
+        guard.stop()
+        halts = [guard.halt(0, GuardStatus.STOPPED, early=tick == 0) for tick in range(4)]
+        return [halt.linear_velocity[0] for halt in halts]
+
+    steps = [1, 1, 2, 3]
+    assert stopped() == pytest.approx([0.2 - n * acceleration * period for n in steps])
+    guard.rearm()
+    speed = 0.0
+    while speed < 0.2 - ROUNDING:
+        speed = guard.allow(command([0.2, 0.0, 0.0]), MIDDLE).linear_velocity[0]
+    assert stopped() == pytest.approx([speed - n * acceleration * period for n in steps])
+
+
 @pytest.mark.parametrize("rate", [20.0, 100.0])
 def test_told_to_rest_after_a_halt_the_arm_stays_at_rest(rate: float):
     """Held to the jerk, the end of braking would take it through rest and back."""

@@ -118,6 +118,35 @@ def test_a_stop_holds_until_it_is_rearmed_and_then_the_arm_ramps_in(rig: Rig, bu
     assert "was not stopped" in rig.trigger("blender/rearm").message
 
 
+def test_a_stop_waits_for_no_tick(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle)
+    assert harness.run() > 0.0
+    before = harness.commands
+    assert rig.trigger("blender/stop").success
+    assert harness.speed(before + 1) == 0.0, "without another scene"
+    assert message_stamp(rig.last(TWIST_COMMAND)) == harness.tick * TICK_NS
+    harness.says(GuardStatus.STOPPED, ERROR)
+    assert rig.trigger("blender/stop").success  # it was at rest: nothing more is to be said
+    assert harness.step() == 0.0
+    assert harness.commands == before + 2
+
+
+def test_a_stop_answers_a_scene_that_waits_for_its_experts(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle)
+    assert harness.run() > 0.0
+    before = harness.commands
+    harness.scene(harness.tick + 1)
+    harness.gate()
+    rig.spin_until(lambda: harness.node._open)
+    assert rig.trigger("blender/stop").success
+    assert harness.speed(before + 1) == 0.0
+    assert message_stamp(rig.last(TWIST_COMMAND)) == harness.tick * TICK_NS
+    harness.answer()  # comes too late
+    assert harness.step() == 0.0
+    assert harness.commands == before + 2
+    assert rig.reported("blender", MISSED_TICKS) == 0
+
+
 def test_the_first_motion_of_all_ramps_in(rig: Rig, bundle: Path) -> None:
     harness = Harness(rig, bundle)
     speeds = [harness.step(np.array([1.0, 0.0, 0.0, 0.0])) for _ in range(3)]

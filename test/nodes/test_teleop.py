@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from blender_bench import ACTIVE, TICK_NS, Harness
+from rclpy.node import Node
 from ros_rig import Rig
 from sensor_msgs.msg import Joy
 from specs import ACTION_LAYOUT, GRIPPER_CLOSED, GRIPPER_OPEN, SKILLS
+from std_srvs.srv import Trigger
 
 from roman_moe.nodes.base.node import NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, JOY, OPERATOR_ACTION, OPERATOR_WEIGHTS, TICK
@@ -123,6 +125,23 @@ def test_a_stop_goes_to_the_blender_at_once_and_holds_until_it_is_re_armed(drive
     driven.act(Act.REARM)
     driven.rig.spin_until(lambda: driven.rig.fact("blender", "stopped") == "False")
     assert driven.driven_tick(30).moves
+
+
+def test_a_stop_reaches_all_that_command_the_arm_however_late_they_are_found(rig: Rig, bundle: Path) -> None:
+    hands, given = Hands(), {"controller": str(bundle)}
+    rig.join(lambda context: Teleop(device=hands, context=context, parameters=given)).start()
+    hands.acts = [Act.STOP]
+    rig.spin_until(lambda: not hands.acts)
+    asked: list[str] = []
+
+    def answer(node: str, response: Trigger.Response) -> Trigger.Response:
+        asked.append(node)
+        return response
+
+    for name in ("arm_bridge", "blender"):
+        node = rig.join(lambda context, name=name: Node(name, context=context))
+        node.create_service(Trigger, "~/stop", lambda _, response, name=name: answer(name, response))
+    rig.spin_until(lambda: set(asked) == {"arm_bridge", "blender"})
 
 
 def test_acts_of_a_recording_go_to_whoever_records(driven: Driven) -> None:

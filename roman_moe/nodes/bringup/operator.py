@@ -127,7 +127,7 @@ class Operator:
         Raises:
             RomanError: if none of them is there, or why one refuses or does not answer.
         """
-        calls = _Calls({node: self._client(Trigger, f"{node}/{service}") for node in COMMANDERS})
+        calls = Calls({node: self._client(Trigger, f"{node}/{service}") for node in COMMANDERS})
         if not self.spin_until(lambda: bool(calls.made()), FIND_PATIENCE):
             raise RomanError(self.absent(BLENDER))
         self.spin_until(
@@ -185,7 +185,7 @@ class Operator:
         return True
 
 
-class _Calls:
+class Calls:
     """Calls of a Trigger service at several nodes: of each as soon as it is found, and again until it answers."""
 
     def __init__(self, clients: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.control.operator import Operator
 from roman_moe.control.swap import Mask
-from roman_moe.core.action import ACTION_BOUND, Command, hold
+from roman_moe.core.action import ACTION_BOUND, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
@@ -182,10 +182,21 @@ class Blender(RomanNode):
         return texts_of(self.get_parameter(TAKEN_OUT).value) or ()
 
     def _stop(self) -> str:
+        was = self._stopped
         self._set_stopped(True)
-        if self._sent is not None:  # a scene that comes again must not get the motion again
-            self._sent = hold(self._sent.stamp_ns, self._sent.gripper_opening)
+        if self._sent is not None and not was:
+            self._halt_at_once()
         return "stopped until rearm; this is software, and no safety-rated emergency stop"
+
+    def _halt_at_once(self) -> None:
+        """Answer the present scene, or answer it again: a stop waits for no tick."""
+        stamp = self._pending.stamp
+        self._sent = self._commander.guard.halt(stamp, GuardStatus.STOPPED, early=not self._open)
+        self._open = False
+        self._deadline.cancel()
+        self._publish(self._sent)
+        self._tell_tick(self._sent, driven=self._operator.drives_at(stamp))
+        self._tell(GuardStatus.STOPPED)
 
     def _rearm(self) -> str:
         was = self._stopped

@@ -1,7 +1,8 @@
 """Teleop: an operator's device drives the arm, through the blender as any answer does.
 
 While the operator drives, the node answers each scene: with an action or, where the operator teaches the gate, with
-weights. Handing back is one answer of NaN. Stop and re-arm go to the blender's services at once.
+weights. Handing back is one answer of NaN. Stop and re-arm go at once to the services of all that command the arm. A
+service answers, so a stop is asked for again until it was received.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rclpy.client import Client
 from std_srvs.srv import Trigger
 
 from roman_moe.core.errors import ConfigError
@@ -22,6 +22,7 @@ from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import JOY, OPERATOR_ACTION, OPERATOR_WEIGHTS, SCENE, TICK, action_of, weights_of
+from roman_moe.nodes.bringup.operator import ASK_AGAIN, BLENDER, COMMANDERS, Calls
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.teleop.device import Act, Device, Wish
 from roman_moe.teleop.gamepad import Gamepad
@@ -35,7 +36,7 @@ FIRST_GAMEPAD = "/dev/input/js0"
 DRIVES = "drives"
 """Fact: whether the operator drives."""
 ASKED = {Act.STOP: "stop", Act.REARM: "rearm"}
-"""What the blender is asked to do."""
+"""What those that command the arm are asked to do."""
 
 
 def open_device(name: str, file: str, spec: TaskSpec) -> Device:
@@ -92,9 +93,12 @@ class Teleop(RomanNode):
         super().__init__(name, **options)
         self._settings = declare(self, TeleopParameters)
         self._given, self._on_act = device, on_act
-        self._blender: dict[Act, Client[Any, Any]] = {
-            act: self.create_client(Trigger, f"blender/{service}") for act, service in ASKED.items()
+        self._triggers = {
+            act: {node: self.create_client(Trigger, f"{node}/{service}") for node in COMMANDERS}
+            for act, service in ASKED.items()
         }
+        self._stopping: Calls | None = None  # that has not been answered yet
+        self._stopped_at = 0.0  # [s]
 
     def configure(self) -> None:
         """Open the device."""
@@ -143,16 +147,32 @@ class Teleop(RomanNode):
         self._steering.take(wish.acts, wish.skills, self._opening)
         for act in wish.acts:
             if act in ASKED:
-                self._blender[act].call_async(Trigger.Request())
+                self._ask(act)
             else:
                 self._on_act(act)
         drives = self._steering.drives
         self.diagnostics.fact({DRIVES: str(drives)})
-        if device.fault:
-            self.diagnostics.state(ERROR, device.fault)
+        fault = self._unanswered() or device.fault
+        if fault:
+            self.diagnostics.state(ERROR, fault)
         else:
             speed = f"speed {100 * self._steering.speed:.0f} %"
             self.diagnostics.state(OK, f"{'the operator' if drives else 'the policy'} drives, {speed}")
+
+    def _ask(self, act: Act) -> None:
+        calls = Calls(self._triggers[act])
+        calls.made()
+        self._stopping, self._stopped_at = calls if act is Act.STOP else None, time.monotonic()
+
+    def _unanswered(self) -> str:
+        """Ask again for a stop that somebody has not answered; who, once that takes long."""
+        if self._stopping is None:
+            return ""
+        silent = [node for node in sorted({BLENDER, *self._stopping.made()}) if self._stopping.answer(node) is None]
+        if not silent:
+            self._stopping = None
+        late = silent and time.monotonic() - self._stopped_at > ASK_AGAIN
+        return f"stop: no answer from {', '.join(silent)}: use the arm's own stop" if late else ""
 
     def _on_tick(self, tick: BlenderTick) -> None:
         self._opening = tick.command.gripper_opening
