@@ -20,6 +20,7 @@ from roman_moe.testing.keyboard_session import Session
 from roman_moe.wire.codec import BlenderTick
 
 SHORT, LONG = 0.3, 0.6  # [s] for which either drives before the other takes over
+JERKY = {status for status in GuardStatus if status.halts} | {GuardStatus.SLOWED_AT_WORKSPACE_EDGE}
 KEYS = "wsadec"  # there and back, so that the hand stays where it can move
 
 
@@ -29,8 +30,8 @@ def measure(bundle_path: str | Path, takeovers: int = 200, keys: int = 100, seed
     Returns:
         {"key_to_command_ms": {"p50", "p99"}, "stop_to_halt_ms": {the same}, "takeover_step_ratio", "takeovers",
         "in_motion", "keys"}: from a key to the first command that moves, and from the stop key to the first that is
-        halted; the largest step between two commands, linear or angular, over what the guard's limit on acceleration
-        allows; the share of take-overs and hand-backs at which the arm moved.
+        halted; the commands' largest speed, acceleration or jerk, linear or angular, over the guard's limit on it; the
+        share of take-overs and hand-backs at which the arm moved.
 
     Raises:
         RomanError: if the graph does not run or a key has no effect.
@@ -52,7 +53,7 @@ def measure(bundle_path: str | Path, takeovers: int = 200, keys: int = 100, seed
             session.press("h")
             session.spin_until(lambda: not session.last.drove)
         session.hold("", LONG)
-        ratio = _largest_step(session.ticks, limits, period)
+        ratio = _largest_ratio(session.ticks, limits, period)
         session.press("t")
         delays = []
         for key in itertools.islice(itertools.cycle(KEYS), keys):
@@ -80,11 +81,21 @@ def _stopped(tick: BlenderTick) -> bool:
     return tick.guard == GuardStatus.STOPPED
 
 
-def _largest_step(ticks: list[BlenderTick], limits: Limits, period: float) -> float:
-    """Of one command to the next, over the guard's limit on it."""
-    twists = np.array([tick.command.twist for tick in ticks])
-    steps = np.linalg.norm(np.diff(twists, axis=0).reshape(-1, 2, 3), axis=2)
-    return float((steps / (period * np.array([limits.acceleration, limits.angular_acceleration]))).max())
+def _largest_ratio(ticks: list[BlenderTick], limits: Limits, period: float) -> float:
+    """Of the commands' speed, acceleration and jerk, linear and angular, to the guard's limit on it.
+
+    The guard lets a halt and the workspace's edge win over the jerk: there, the jerk does not count.
+    """
+    twists = np.array([tick.command.twist for tick in ticks]).reshape(-1, 2, 3)
+    smooth = np.array([tick.guard not in JERKY for tick in ticks])
+    accelerations = np.diff(twists, axis=0) / period
+    jerks = (np.diff(accelerations, axis=0) / period)[smooth[1:-1] & smooth[2:]]
+    ratios = (
+        np.linalg.norm(twists, axis=2) / [limits.speed, limits.angular_speed],
+        np.linalg.norm(accelerations, axis=2) / [limits.acceleration, limits.angular_acceleration],
+        np.linalg.norm(jerks, axis=2) / [limits.jerk, limits.angular_jerk],
+    )
+    return float(np.concatenate(ratios).max())
 
 
 def _percentiles(times: list[float]) -> dict[str, float]:

@@ -8,16 +8,34 @@ from bundles import write_tiny_bundle
 from specs import SKILLS
 
 from roman_moe.bench import teleop
+from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.core.action import Command
 from roman_moe.wire.codec import BlenderTick
 
 
-def test_the_largest_step_is_in_units_of_what_the_guard_allows() -> None:
-    limits = load_limits()
-    speeds = [0.0, 0.1, 0.1 + 0.05 * limits.acceleration, 0.1]
-    ticks = [BlenderTick(SKILLS, np.zeros(7), Command(0, np.array([v, 0.0, 0.0]), 0.08), 0) for v in speeds]
-    assert teleop._largest_step(ticks, limits, 0.05) == pytest.approx(1.0)
+LIMITS, PERIOD = load_limits(), 0.05
+ACCELERATING = PERIOD * LIMITS.acceleration  # [m/s] in one period
+
+
+@pytest.mark.parametrize(
+    ("speeds", "turns", "guard", "ratio"),
+    [
+        ([0.3] * 4, 0.0, 0, 0.3 / LIMITS.speed),
+        ([-0.3, 0.1, 0.1, 0.1], 0.0, GuardStatus.STOPPED, 0.4 / ACCELERATING),
+        ([0.0, 0.1, 0.0, 0.0], 0.0, 0, 0.2 / PERIOD**2 / LIMITS.jerk),
+        ([0.0, 0.1, 0.0, 0.0], 0.0, GuardStatus.STOPPED, 0.1 / LIMITS.speed),
+        ([0.0] * 4, 0.5, 0, 1.0 / PERIOD**2 / LIMITS.angular_jerk),
+    ],
+    ids=["speed", "acceleration", "jerk", "jerk of a halt", "turning"],
+)
+def test_the_ratio_is_of_what_is_largest_over_its_limit(
+    speeds: list[float], turns: float, guard: int, ratio: float
+) -> None:
+    angular = np.array([turns, 0.0, 0.0])
+    commands = [Command(0, np.array([speed, 0.0, 0.0]), 0.08, i % 2 * angular) for i, speed in enumerate(speeds)]
+    ticks = [BlenderTick(SKILLS, np.zeros(7), command, guard) for command in commands]
+    assert teleop._largest_ratio(ticks, LIMITS, PERIOD) == pytest.approx(ratio)
 
 
 @pytest.mark.slow
