@@ -13,7 +13,6 @@ from roman_moe.control.limits import load_limits
 from roman_moe.core.action import Command
 from roman_moe.wire.codec import BlenderTick
 
-
 LIMITS, PERIOD = load_limits(), 0.05
 ACCELERATING = PERIOD * LIMITS.acceleration  # [m/s] in one period
 
