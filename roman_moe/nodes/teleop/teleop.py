@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rclpy.client import Client
 from std_srvs.srv import Trigger
 
 from roman_moe.core.errors import ConfigError
@@ -93,7 +94,7 @@ class Teleop(RomanNode):
         super().__init__(name, **options)
         self._settings = declare(self, TeleopParameters)
         self._given, self._on_act = device, on_act
-        self._triggers = {
+        self._triggers: dict[Act, dict[str, Client[Any, Any]]] = {
             act: {node: self.create_client(Trigger, f"{node}/{service}") for node in COMMANDERS}
             for act, service in ASKED.items()
         }
