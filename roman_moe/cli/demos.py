@@ -147,9 +147,10 @@ class Check:
     def main(self) -> int:
         """0 if nothing is wrong; 1 if something is: one line each."""
         from roman_moe.demos.survey import idle_stretches, problems, survey
+        from roman_moe.demos.unfinished import unfinished
 
         found, console = survey(self.demos), Console()
-        wrong, notes = list(found.damaged.values()), []
+        wrong, notes = list(found.damaged.values()), unfinished(self.demos.resolve())
         for line in wrong:
             _say(console, line)
         task, judged = self._simulated(found, console), 0
@@ -162,11 +163,12 @@ class Check:
                     lines += [line for line in [wrong_outcome(episode, task)] if line]
                     judged += 1
             lines = [f"{episode.path}: {line}" for line in lines]
-            idle = [f"{episode.path}: idle from {a:.1f} to {b:.1f} s" for a, b in idle_stretches(episode)]
-            for line in (*lines, *(f"note: {line}" for line in idle)):
+            for line in lines:
                 _say(console, line)
             wrong += lines
-            notes += idle
+            notes += [f"{episode.path}: idle from {a:.1f} to {b:.1f} s" for a, b in idle_stretches(episode)]
+        for line in notes:
+            _say(console, f"note: {line}")
         total, damaged = len(found.episodes) + len(found.damaged), len(found.damaged)
         _say(console, f"{total} episodes: {damaged} damaged, {len(wrong)} problems, {judged} outcomes judged")
         if self.json:

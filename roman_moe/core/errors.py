@@ -30,5 +30,9 @@ class DemonstrationError(RomanError):
     """A demonstration that cannot be read or does not fit its use."""
 
 
+class EpisodeTakenError(DemonstrationError):
+    """An episode that is there already, or that somebody else writes."""
+
+
 class MissingDependencyError(RomanError):
     """An optional package or system library that this command needs."""

@@ -10,10 +10,11 @@ is corrected, with what came a few seconds before it and all that follows.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.guard import GuardStatus
-from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.errors import DemonstrationError, EpisodeTakenError
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, TASK_FILE, TaskSpec
 from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
+from roman_moe.demos.unfinished import clean_up
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.wire.codec import BlenderTick
 
@@ -125,6 +127,7 @@ class Recorder:
                 f"{dataset}: holds demonstrations of another task or version, as its {TASK_FILE} says: record into "
                 "another folder"
             )
+        clean_up(dataset)
         self._folder, self._spec, self._network, self._rate = dataset, spec, network, rate
         self._corrects, self._least = corrects, least_rate
         self._meta = EpisodeMeta(
@@ -184,13 +187,15 @@ class Recorder:
         return self.path or self._folder
 
     def _open(self, network: str) -> None:
+        """The next episode of a network that no other recorder has."""
         folder = self._folder / network
-        names = [*(file.name for file in folder.glob("*")), *(e.path.name for e in self._episodes)]
-        there = [int(found[1]) for name in names if (found := _NAME.fullmatch(name))]
-        path = folder / f"episode_{max(there, default=-1) + 1:03d}"
-        with self._disk():
-            writer = EpisodeWriter(path, self._spec, network, clock=lambda: 0)  # stamps are the wall clock's
-        self._episodes.append(_Open(writer, path, network))
+        there = [int(found[1]) for file in folder.glob("*") if (found := _NAME.fullmatch(file.name))]
+        for number in itertools.count(max(there, default=-1) + 1):
+            path = folder / f"episode_{number:03d}"
+            with suppress(EpisodeTakenError), self._disk():
+                writer = EpisodeWriter(path, self._spec, network, clock=lambda: 0)  # stamps are the wall clock's
+                self._episodes.append(_Open(writer, path, network))
+                return
 
     def stop(self, **origin: Any) -> str:
         """Keep the open episode, and say what it is.

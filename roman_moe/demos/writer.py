@@ -1,16 +1,15 @@
 """EpisodeWriter: records one demonstration as a rosbag2 folder with MCAP storage.
 
-The folder appears under its name complete, or not at all: it is written beside its place and renamed when closed. Every
-checksum that MCAP knows is written. Message headers carry episode time, which begins at 0; log and publish times are
-the wall time at which the recording began plus episode time, so that a bag plays at the episode's own rate.
+The folder appears under its name complete, or not at all: it is written beside its place (`demos/unfinished.py`) and
+renamed when closed. Every checksum that MCAP knows is written. Message headers carry episode time, which begins at 0;
+log and publish times are the wall time at which the recording began plus episode time, so that a bag plays at the
+episode's own rate.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from mcap.writer import Writer
 from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
-from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.errors import DemonstrationError, EpisodeTakenError
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import (
@@ -38,6 +37,7 @@ from roman_moe.demos.bag import (
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.teachable import is_teachable
+from roman_moe.demos.unfinished import hidden_folder, release, reserve
 from roman_moe.wire.bag_types import codec, typestore
 from roman_moe.wire.codec import BlenderTick
 from roman_moe.wire.topics import (
@@ -76,14 +76,16 @@ class EpisodeWriter:
         clock: wall time [ns].
 
     Raises:
-        DemonstrationError: if the folder exists or there is no such network.
+        EpisodeTakenError: if the folder exists, or somebody writes it.
+        DemonstrationError: if there is no such network.
     """
 
     def __init__(self, path: Path, spec: TaskSpec, network: str, clock: Callable[[], int] = time.time_ns) -> None:
         if network not in (*spec.networks, MONOLITHIC):
             raise DemonstrationError(f"{path}: network {network!r}: expected one of {', '.join(spec.networks)}")
-        if path.exists():
-            raise DemonstrationError(f"{path}: exists already: remove it or record into another folder")
+        lock = reserve(path)
+        if lock is None:
+            raise EpisodeTakenError(f"{path}: exists already, or is being recorded: record into another folder")
         self._path = path
         self._spec = spec
         self._network = network
@@ -92,11 +94,10 @@ class EpisodeWriter:
         self._stamps: list[int] = []
         self._counts: Counter[str] = Counter()
         self._extent: tuple[int, int] | None = None  # first and last stamp
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        folder = self._temporary / path.name  # within a temporary one: mkdtemp makes it private, a bag is not
-        folder.mkdir()
-        self._file = (folder / f"{path.name}{MCAP_SUFFIX}").open("wb")
+        self._lock = lock
+        self._folder = hidden_folder(path) / path.name
+        self._folder.mkdir()
+        self._file = (self._folder / f"{path.name}{MCAP_SUFFIX}").open("wb")
         self._mcap = Writer(self._file, enable_data_crcs=True)
         self._mcap.start(profile="ros2")
         self._schemas: dict[str, int] = {}
@@ -198,10 +199,11 @@ class EpisodeWriter:
         self._mcap.add_metadata("rosbag2", {"serialized_metadata": _yaml(information)})
         self._mcap.finish()
         self._file.close()
-        folder = self._temporary / self._path.name
-        (folder / METADATA_FILE).write_text(_yaml({"rosbag2_bagfile_information": information}), encoding="utf-8")
-        folder.rename(self._path)
-        self._temporary.rmdir()
+        temporary = self._folder / f".{METADATA_FILE}"
+        temporary.write_text(_yaml({"rosbag2_bagfile_information": information}), encoding="utf-8")
+        temporary.rename(self._folder / METADATA_FILE)  # with it the episode is whole
+        self._folder.rename(self._path)
+        self.discard()
 
     def _information(self, meta: EpisodeMeta) -> dict[str, Any]:
         """Content of rosbag2's metadata.yaml, version 9 (Jazzy)."""
@@ -244,7 +246,8 @@ class EpisodeWriter:
         """Drop what was recorded; nothing to do once closed."""
         with contextlib.suppress(OSError):  # of a full disk
             self._file.close()
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        if not self._lock.closed:
+            release(self._folder.parent, self._lock)
 
     def __enter__(self) -> EpisodeWriter:
         return self

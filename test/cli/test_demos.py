@@ -112,6 +112,20 @@ def test_check_finds_nothing_wrong_with_real_demonstrations(dataset, tmp_path):
     assert (found["episodes"], found["problems"], found["outcomes_judged"]) == (2, [], 2)
 
 
+def test_check_names_what_is_unfinished_and_counts_nothing_of_it_as_wrong(dataset, tmp_path, capsys):
+    demos = tmp_path / "demos"
+    shutil.copytree(dataset, demos)
+    (demos / "pull" / ".episode_002" / "episode_002").mkdir(parents=True)
+    with EpisodeWriter(demos / "pull" / "episode_003", ROMAN, "pull"):
+        assert main(["demos", "check", str(demos), "--quick", "--json", str(tmp_path / "check.json")]) == 0
+    lines = [f"{demos}/pull/.episode_002: left by a recorder that was killed: the next recording into this dataset"]
+    lines += [f"{demos}/pull/.episode_003: is being recorded"]
+    text, found = capsys.readouterr().out, json.loads((tmp_path / "check.json").read_text())
+    for line, note in zip(lines, found["notes"], strict=True):
+        assert f"note: {line}" in text
+        assert note.startswith(line)
+
+
 def test_check_names_damage_and_an_outcome_that_the_judge_does_not_share(damaged, tmp_path, capsys):
     edited = tmp_path / "edited"
     assert main(["demos", "edit", str(damaged), str(edited), "--split", "pull/episode_000=3"]) == 0

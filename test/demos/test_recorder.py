@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from episodes import make_ticks
+from episodes import make_ticks, record
 from specs import ROMAN, SKILLS, TURN_KEY
 
 from roman_moe.control.guard import GuardStatus
@@ -15,8 +18,9 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_spec
-from roman_moe.demos.reader import read_episode, read_episodes
+from roman_moe.demos.reader import episode_folders, read_episode, read_episodes
 from roman_moe.demos.recorder import LEAD_IN, PENDING, Recorder
+from roman_moe.demos.unfinished import unfinished
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.wire.codec import BlenderTick
 
@@ -206,17 +210,80 @@ def test_a_full_disk_ends_recording_in_one_line_and_keeps_what_was_whole(tmp_pat
     assert [file.name for file in (tmp_path / SKILL).iterdir()] == ["episode_000"]
 
 
-def test_an_episode_that_another_recorder_has_kept_meanwhile_is_not_overwritten(tmp_path):
-    to, another, ticks = recorder(tmp_path), recorder(tmp_path), make_ticks(SKILL)
-    for each in (to, another):
-        assert each.start().name == "episode_000"
-    show(another, ticks[0])
-    another.stop()
-    show(to, ticks[1])
-    with pytest.raises(DemonstrationError, match="cannot be written"):
-        to.stop()
-    (episode,) = read_episodes(tmp_path, ROMAN, SKILL)
-    np.testing.assert_array_equal(episode.answers[0], ticks[0][1])
+ANOTHER = """
+import sys
+from pathlib import Path
+import numpy as np
+from roman_moe.core.tasks import load_spec
+from roman_moe.demos.recorder import Recorder
+from roman_moe.testing.scenes import driven_tick
+
+spec = load_spec("roman")
+recorder = Recorder(Path(sys.argv[1]), spec, sys.argv[2], 20.0, "operator")
+for word in sys.stdin:
+    if word == "start\\n":
+        print(recorder.start().name, flush=True)
+        scene, action, tick = driven_tick(spec, 0, np.random.default_rng(0))
+        recorder.scene(scene)
+        recorder.answer(0, action)
+        recorder.tick(tick)
+    else:
+        print(recorder.stop().partition(": ")[0], flush=True)
+"""
+
+
+@pytest.fixture
+def others(tmp_path):
+    """Two processes that record into one folder, and do what they are told."""
+    command = [sys.executable, "-c", ANOTHER, str(tmp_path), SKILL]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first, subprocess.Popen(command, **pipes) as second:
+        yield first, second
+        first.kill()
+        second.kill()
+
+
+def ask(word, *processes):
+    """Tell processes a word, all at once; what each answers."""
+    for process in processes:
+        process.stdin.write(f"{word}\n")
+        process.stdin.flush()
+    return [Path(process.stdout.readline().strip()).name for process in processes]
+
+
+def test_processes_that_record_at_once_lose_nothing_and_what_a_killed_one_leaves_is_removed(tmp_path, others):
+    first, second = others
+    assert sorted(ask("start", first, second)) == ["episode_000", "episode_001"]
+    assert sorted(ask("stop", first, second)) == ["episode_000", "episode_001"]
+    assert len(read_episodes(tmp_path, ROMAN, SKILL)) == 2
+
+    assert ask("start", first) + ask("start", second) == ["episode_002", "episode_003"]
+    first.kill()
+    first.wait()
+    told = unfinished(tmp_path)
+    assert [Path(line.partition(":")[0]).name for line in told] == [".episode_002", ".episode_003"]
+    assert "removes it" in told[0]
+    assert "is being recorded" in told[1]
+    recorder(tmp_path)
+    assert len(unfinished(tmp_path)) == 1, "what a recorder holds stays"
+    assert ask("stop", second) == ["episode_003"]
+    assert (unfinished(tmp_path), len(read_episodes(tmp_path, ROMAN, SKILL))) == ([], 3)
+
+
+def test_what_a_killed_recorder_has_left_whole_gets_its_name_and_only_if_that_is_free(tmp_path):
+    record(tmp_path / SKILL / "episode_000", SKILL)
+    for name in (".episode_007", ".episode_008", ".episode_009-ab12cd34", ".episode_notes"):
+        shutil.copytree(tmp_path / SKILL / "episode_000", tmp_path / SKILL / name / "episode_000")
+    (tmp_path / SKILL / "episode_008").mkdir()
+    (tmp_path / SKILL / "episode_008" / "mine").touch()
+    assert "names it" in unfinished(tmp_path / SKILL)[0]
+    recorder(tmp_path)
+    names = {path.name for path in (tmp_path / SKILL).iterdir()}
+    whole = {"episode_000", "episode_007", "episode_009-ab12cd34"}
+    assert names == {*whole, "episode_008", ".episode_008", ".episode_notes"}
+    assert {path.name for path in episode_folders(tmp_path)} == whole
+    assert len(read_episode(tmp_path / SKILL / "episode_007", ROMAN).states) == 5
+    assert recorder(tmp_path).start().name == "episode_009"
 
 
 def test_a_correction_of_one_second_is_kept_whole_for_the_skill_that_led(tmp_path):
