@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from roman_moe.demos.bag import METADATA_FILE
 
-LOCK = "lock"
+LOCK = ".lock"
 _HIDDEN = re.compile(r"\.episode_\d{3,}(-[a-z0-9_]{8})?")
 
 
