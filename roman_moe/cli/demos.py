@@ -235,7 +235,7 @@ class Replay:
     def _replay(self, console: Console, found: Survey, task: SimTask) -> int:
         from roman_moe.evaluation.replay import replay
 
-        rows = []
+        rows, same = [], True
         for episode in found.episodes:
             try:
                 again = replay(episode, task)
@@ -253,17 +253,17 @@ class Replay:
                     "ticks": len(again.errors),
                 }
             )
+            same &= not again.judged or again.outcome.value == episode.meta.outcome
+            outcome = spoken(again.outcome.value) if again.judged else "ended by the operator"
             _say(
                 console,
                 f"{found.name(episode)}: commands in open loop: hand {mean:.2f} mm off on average, {most:.2f} mm at "
-                f"most, over {len(again.errors)} ticks; {spoken(again.outcome.value)}, recorded was "
-                f"{spoken(episode.meta.outcome)}",
+                f"most, over {len(again.errors)} ticks; {outcome}, recorded was {spoken(episode.meta.outcome)}",
             )
             if self.out:
                 self._draw(console, found, episode, again.physics_states, task, "commands in open loop")
         if self.json:
             write_json(self.json, {"episodes": rows})
-        same = all(row["outcome"] == row["recorded"] for row in rows)
         return 0 if same and len(rows) == len(found.episodes) and not found.damaged else 1
 
     def _draw(

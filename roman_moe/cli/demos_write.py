@@ -103,7 +103,7 @@ class Export:
 
     def main(self) -> int:
         """0 when it is written; what is left out is said."""
-        from roman_moe.demos.edit import images
+        from roman_moe.demos.extras import images
         from roman_moe.demos.survey import survey
 
         found = survey(self.demos)

@@ -6,28 +6,24 @@ Episodes that nothing is changed of are copied byte for byte.
 from __future__ import annotations
 
 import dataclasses
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from rosbags.rosbag2 import Reader
 
 from roman_moe.core.config import suggestion
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import atomic_folder
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.demos.dataset import write_spec
+from roman_moe.demos.extras import images, lab_ticks
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.reader import Episode, read_ticks
 from roman_moe.demos.survey import Survey, times
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.wire.bag_types import typestore
-from roman_moe.wire.codec import decode_tick, serialized_stamp
-from roman_moe.wire.topics import COMPRESSED, TICK, camera
-
-_IMAGES = re.compile(camera("([a-z][a-z0-9_]*)", COMPRESSED) + "$")
+from roman_moe.wire.codec import decode_tick
+from roman_moe.wire.topics import TICK
 
 
 @dataclass(frozen=True)
@@ -117,13 +113,7 @@ def rewrite(episode: Episode, spec: TaskSpec, path: Path, meta: EpisodeMeta, row
         for name, stamp, data in images(episode):
             if (rows[0] == 0 or stamp > episode.states[rows[0] - 1].stamp_ns) and (last is None or stamp <= last):
                 writer.add_image(name, stamp, data)
+        for each in lab_ticks(episode):  # all of the ticks before, too: a replay begins with the first
+            if last is None or each.command.stamp_ns <= last:
+                writer.add_lab_tick(each)
         writer.close(meta)
-
-
-def images(episode: Episode) -> list[tuple[str, int, bytes]]:
-    """Camera, stamp [ns] and serialized CompressedImage of each image of an episode."""
-    with Reader(episode.path) as bag:
-        cameras = {each.topic: match[1] for each in bag.connections if (match := _IMAGES.search(each.topic))}
-        wanted = [each for each in bag.connections if each.topic in cameras]
-        found = [(cameras[each.topic], bytes(data)) for each, _, data in (bag.messages(wanted) if wanted else ())]
-    return [(name, serialized_stamp(data), data) for name, data in found]

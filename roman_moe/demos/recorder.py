@@ -32,7 +32,7 @@ from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.unfinished import clean_up
 from roman_moe.demos.writer import EpisodeWriter
-from roman_moe.wire.codec import BlenderTick
+from roman_moe.wire.codec import BlenderTick, LabTick
 
 PENDING = 64
 """Incomplete ticks that are kept: a tick's messages come within a few ticks, whatever the machine does."""
@@ -146,6 +146,7 @@ class Recorder:
         self.recording = False
         self.kept = 0
         self.fault = ""
+        self._lab: tuple[list[LabTick], list[LabTick]] = [], []  # of a lab's episode before the last, and of the last
         self._leads = ""  # skill of the policy's largest weight, when it last drove
         self._episodes: list[_Open] = []  # the last of them is being written
         self._forget()
@@ -233,8 +234,14 @@ class Recorder:
                 "this machine does, and record it again"
             )
         with self._disk():
+            for tick in self._lab_ticks():
+                episode.writer.add_lab_tick(tick)
             episode.writer.close(replace(self._meta, network=episode.network, **origin))
         return f"{episode.path}: {text}"
+
+    def _lab_ticks(self) -> list[LabTick]:
+        """Of the lab's episode that was recorded: of the last that began before the last tick."""
+        return next((run for run in reversed(self._lab) if run and run[0].command.stamp_ns <= self._last), [])
 
     def discard(self) -> Path:
         """Drop the open episode, and say its folder.
@@ -286,6 +293,12 @@ class Recorder:
         if tick.weights.any() and not tick.drove:
             self._leads = tick.skills[int(np.argmax(tick.weights))]
         self._take("tick", tick.command.stamp_ns, tick)
+
+    def lab_tick(self, tick: LabTick) -> None:
+        """What a lab's arm followed; kept from the beginning of the lab's episode on, so that it can be replayed."""
+        if tick.number == 0:
+            self._lab = self._lab[1], []
+        self._lab[1].append(tick)
 
     def image(self, camera: str, stamp_ns: int, data: bytes) -> None:
         """An image of a camera, a serialized CompressedImage. Raises as `tick`."""

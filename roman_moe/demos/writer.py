@@ -29,7 +29,6 @@ from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import (
     MCAP_SUFFIX,
     METADATA_FILE,
-    OPTIONAL_TYPES,
     TICKS,
     answer_topic,
     episode_types,
@@ -39,11 +38,13 @@ from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.teachable import is_teachable
 from roman_moe.demos.unfinished import hidden_folder, release, reserve
 from roman_moe.wire.bag_types import codec, typestore
-from roman_moe.wire.codec import BlenderTick
+from roman_moe.wire.codec import BlenderTick, LabTick
 from roman_moe.wire.topics import (
     CAMERA_TYPES,
     COMPRESSED,
     GRIPPER_COMMAND,
+    LAB_TICK,
+    MESSAGE_TYPES,
     POLICY_ACTION,
     SCENE,
     TICK,
@@ -182,6 +183,10 @@ class EpisodeWriter:
             self._register(topic, CAMERA_TYPES[COMPRESSED])
         self._put(topic, stamp_ns, data)
 
+    def add_lab_tick(self, tick: LabTick) -> None:
+        """Add what a lab's arm followed; its stamp is its own."""
+        self._write(LAB_TICK, tick.command.stamp_ns, codec().lab_tick(tick))
+
     def close(self, meta: EpisodeMeta) -> None:
         """Complete the episode and give it its name.
 
@@ -259,7 +264,7 @@ class EpisodeWriter:
 
     def _write(self, topic: str, stamp_ns: int, message: object) -> None:
         if topic not in self._channels:
-            self._register(topic, OPTIONAL_TYPES[topic])
+            self._register(topic, MESSAGE_TYPES[topic])
         self._put(topic, stamp_ns, bytes(typestore().serialize_cdr(message, self._types[topic])))
 
     def _put(self, topic: str, stamp_ns: int, data: bytes) -> None:

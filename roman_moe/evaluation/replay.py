@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections import deque
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.rotation import inverse, product, rotate, rotation_vector
 from roman_moe.core.state import SceneState
+from roman_moe.demos.extras import lab_ticks
 from roman_moe.demos.reader import Episode
 from roman_moe.demos.survey import gaps
 from roman_moe.evaluation.evaluate import shared_world
@@ -22,6 +24,7 @@ from roman_moe.sim.placement import joint_of
 from roman_moe.sim.streams import Streams
 from roman_moe.sim.task import SimTask
 from roman_moe.sim.world import XYZW, World
+from roman_moe.wire.codec import LabTick
 
 SAME_START = 1e-3
 """Distance of the hand [m] up to which a start is that of the recording: starts differ by centimetres."""
@@ -38,24 +41,32 @@ class Replay:
         outcome: that the judge gives at the end.
         errors: distance of the hand from where it was recorded at each tick until the outcome, (n,) [m].
         physics_states: at these ticks, (n, any).
+        from_lab: whether a lab said what its arm followed.
     """
 
     outcome: Outcome
     errors: NDArray[np.float64]
     physics_states: NDArray[np.float64]
+    from_lab: bool
+
+    @property
+    def judged(self) -> bool:
+        """Whether the judge gives an outcome: an operator may end a lab's episode before."""
+        return self.outcome is not Outcome.RUNNING or not self.from_lab
 
 
 def replay(episode: Episode, task: SimTask) -> Replay:
     """Send the recorded commands again, from the start that the recorded seed draws.
 
-    A simulation's own recording comes back exactly: disturbances and what got lost are drawn from the seed, too.
+    A simulation's own recording comes back exactly: disturbances and what got lost are drawn from the seed, too. So
+    does a lab's, by what the lab says that its arm has followed since the start.
 
     Raises:
-        DemonstrationError: if the seed draws another start, as of recordings that know none, or scenes are missing.
+        DemonstrationError: if the seed draws another start, as of recordings that know none, or something is missing.
     """
-    meta = episode.meta
-    if gaps(episode):
-        raise DemonstrationError(f"{episode.path}: cannot be replayed: {gaps(episode)[0][1]} scenes are missing")
+    meta, lab = episode.meta, lab_ticks(episode)
+    _check_complete(episode, lab)
+    ticks = deque(lab or [LabTick(number, command) for number, command in enumerate(episode.commands)])
     again = sim_episode.Episode(
         shared_world(task, meta.rate),
         task.start(meta.start),
@@ -63,31 +74,51 @@ def replay(episode: Episode, task: SimTask) -> Replay:
         disturbed=bool(meta.disturbance),
         link=LinkQuality(meta.delay, meta.lost_share),
     )
-    errors, physics = [], []
-    for scene, command in zip(episode.states, episode.commands, strict=True):
+
+    def follow_until(stamp_ns: float) -> None:
+        while again.outcome is Outcome.RUNNING and ticks and ticks[0].command.stamp_ns < stamp_ns:
+            tick = ticks.popleft()
+            again.step(replace(tick.command, stamp_ns=again.world.stamp_ns), paused=tick.paused)
+
+    errors, physics = list[float](), list[NDArray[np.float64]]()
+    for scene in episode.states:
+        follow_until(scene.stamp_ns)
+        if errors and again.outcome is not Outcome.RUNNING:
+            break
         errors.append(float(np.linalg.norm(again.state.hand_position - scene.hand_position)))
-        if len(errors) == 1 and errors[0] > SAME_START:
+        physics.append(again.world.physics_state())
+        if not lab and errors[0] > SAME_START:
             raise DemonstrationError(
                 f"{episode.path}: cannot be replayed: from start {meta.start}, seed {meta.seed} the hand begins "
                 f"{100 * errors[0]:.1f} cm from where it was recorded; its scenes can be shown (--states)"
             )
-        physics.append(again.world.physics_state())
-        now = Command(again.world.stamp_ns, command.linear_velocity, command.gripper_opening, command.angular_velocity)
-        if again.step(now) is not Outcome.RUNNING:
-            break
-    return Replay(again.outcome, np.array(errors), np.array(physics))
+    follow_until(math.inf)
+    return Replay(again.outcome, np.array(errors), np.array(physics), bool(lab))
+
+
+def _check_complete(episode: Episode, lab: list[LabTick]) -> None:
+    """Refuse to replay from commands some of which are missing."""
+    missing = ""
+    if lab and [tick.number for tick in lab] != [*range(len(lab))]:
+        missing = f"of {lab[-1].number + 1} ticks of the lab {len(lab)} are there"
+    elif not lab and gaps(episode):
+        missing = f"{gaps(episode)[0][1]} scenes are missing"
+    if missing:
+        raise DemonstrationError(f"{episode.path}: cannot be replayed: {missing}; its scenes can be shown (--states)")
 
 
 def wrong_outcome(episode: Episode, task: SimTask) -> str | None:
     """What is wrong with the recorded outcome; None if the judge, who sees the commands again, says the same.
 
     Raises:
-        RomanError: if it cannot be replayed.
+        RomanError: if it cannot be replayed, or the operator ended it before the judge did.
     """
-    said, judged = episode.meta.outcome, replay(episode, task).outcome
-    if (said == Outcome.SUCCESS.value) == (judged is Outcome.SUCCESS):
+    said, again = episode.meta.outcome, replay(episode, task)
+    if not again.judged:
+        raise DemonstrationError(f"{episode.path}: ended by the operator, before the judge did")
+    if (said == Outcome.SUCCESS.value) == (again.outcome is Outcome.SUCCESS):
         return None
-    return f"outcome {said}: replayed, the task's judge says {judged.value}"
+    return f"outcome {said}: replayed, the task's judge says {again.outcome.value}"
 
 
 def recorded_states(episode: Episode, task: SimTask) -> NDArray[np.float64]:

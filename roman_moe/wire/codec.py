@@ -26,6 +26,7 @@ from roman_moe.wire.topics import (
     GATE_WEIGHTS,
     GRIPPER_COMMAND,
     JOINT_STATE,
+    LAB_TICK,
     MULTI_DOF,
     SCENE,
     TICK,
@@ -39,7 +40,10 @@ BASE_FRAME = "base"
 GRIPPER_JOINT = "gripper"
 
 _WEIGHT = "weight/"
-_OF_COMMAND = (*(f"{part}/{axis}" for part in ("linear", "angular") for axis in "xyz"), "gripper", "guard", "operator")
+_COMMAND = (*(f"{part}/{axis}" for part in ("linear", "angular") for axis in "xyz"), "gripper")
+_OF_COMMAND = (*_COMMAND, "guard", "operator")
+LAB_TICK_NAMES = ("number", *_COMMAND, "paused")
+"""Names of the numbers of a `lab/tick` message."""
 
 STAMP_END = 12
 """Where the stamp of a serialized message ends: 4 bytes of encapsulation, seconds (int32), nanoseconds (uint32)."""
@@ -121,6 +125,12 @@ class MessageCodec:
     def tick(self, stamp_ns: int, skills: Sequence[str], numbers: NDArray[np.float64]) -> Any:
         """The `blender/tick` message (JointState) of the numbers of `tick_names`, (len(skills) + 9,)."""
         return self._vector_message(stamp_ns, BASE_FRAME, tick_names(skills), position=numbers)
+
+    def lab_tick(self, tick: LabTick) -> Any:
+        """The `lab/tick` message (JointState) of what a lab's arm followed."""
+        command = tick.command
+        numbers = np.array([tick.number, *command.twist, command.gripper_opening, tick.paused])
+        return self._vector_message(command.stamp_ns, BASE_FRAME, LAB_TICK_NAMES, position=numbers)
 
     def gripper(self, command: Command) -> Any:
         """The `gripper_cmd` message (JointState) of a command."""
@@ -290,6 +300,32 @@ def decode_tick(message: Any) -> BlenderTick:
     count = len(skills)
     command = command_of(message_stamp(message), numbers[count : count + 6], float(numbers[count + 6]))
     return BlenderTick(skills, numbers[:count], command, int(numbers[count + 7]), bool(numbers[count + 8]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabTick:
+    """What a lab's arm followed in one tick.
+
+    Attributes:
+        number: of the tick in its episode, from 0 on.
+        command: that it followed, with the stamp of the tick's state.
+        paused: whether the episode was paused, and not judged.
+    """
+
+    number: int
+    command: Command
+    paused: bool = False
+
+
+def decode_lab_tick(message: Any) -> LabTick:
+    """What a `lab/tick` message says.
+
+    Raises:
+        MessageError: if it names anything else.
+    """
+    numbers = _decode_vector(LAB_TICK, message.name, LAB_TICK_NAMES, "position", message.position)
+    command = command_of(message_stamp(message), numbers[1:7], float(numbers[7]))
+    return LabTick(int(numbers[0]), command, bool(numbers[8]))
 
 
 def check_turns(spec: TaskSpec, twist: NDArray[np.float64]) -> None:

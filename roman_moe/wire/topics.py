@@ -25,6 +25,7 @@ GRIPPER_COMMAND = "gripper_cmd"  # likewise
 TICK = "blender/tick"  # blender -> bring-up, recorder, console: what each tick used
 POLICY_ACTION = "policy/action"  # in recordings alone: what the policy would have done, as an expert's action
 STOPPED = "blender/stopped"  # blender -> lab, mock: its software stop
+LAB_TICK = "lab/tick"  # lab -> recorder: what its arm followed in each tick
 OUTCOME = "lab/outcome"  # lab -> whoever asks how it went
 DIAGNOSTICS = "/diagnostics"  # all nodes, 1 Hz and on change
 ENDED = "supervisor/ended"  # bring-up -> arms: ids of killed processes
@@ -48,6 +49,7 @@ MESSAGE_TYPES = {
     TICK: JOINT_STATE,
     POLICY_ACTION: JOINT_STATE,
     STOPPED: "std_msgs/msg/Bool",
+    LAB_TICK: JOINT_STATE,
     OUTCOME: "diagnostic_msgs/msg/DiagnosticStatus",
     DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",
     ENDED: "std_msgs/msg/String",

@@ -7,12 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
-from episodes import make_meta
+from episodes import make_meta, make_ticks
 from specs import ROMAN
 from worlds import TASK
 
 from roman_moe.cli.main import main
 from roman_moe.demos.dataset import dataset_hash, write_spec
+from roman_moe.demos.extras import lab_ticks
 from roman_moe.demos.reader import read_episode
 from roman_moe.demos.survey import survey
 from roman_moe.demos.writer import EpisodeWriter
@@ -20,6 +21,7 @@ from roman_moe.evaluation.collect import Collection, Group, demonstrate
 from roman_moe.evaluation.replay import recorded_states
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.world import World
+from roman_moe.wire.codec import LabTick
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,25 @@ def test_commands_in_open_loop_come_back_exactly_with_disturbances_and_a_poor_li
     assert "commands in open loop: hand 0.00 mm off on average" in capsys.readouterr().out
     for row in json.loads((tmp_path / "replay.json").read_text())["episodes"]:
         assert (row["largest_error_mm"], row["outcome"]) == (0.0, "success")
+
+
+def test_a_labs_recording_of_which_ticks_are_missing_is_not_replayed_and_a_split_keeps_what_is_there(tmp_path, capsys):
+    write_spec(tmp_path / "demos", ROMAN)
+    with EpisodeWriter(tmp_path / "demos" / "pull" / "episode_000", ROMAN, "pull") as writer:
+        for number, (scene, answer, command) in enumerate(make_ticks("pull")):
+            writer.add(scene, answer, command)
+            if number != 1:
+                writer.add_lab_tick(LabTick(number, command))
+        writer.close(make_meta("pull"))
+    assert main(["demos", "replay", str(tmp_path / "demos")]) == 1
+    assert "cannot be replayed: of 5 ticks of the lab 4 are there; its scenes can be shown" in capsys.readouterr().out
+    assert (
+        main(["demos", "edit", str(tmp_path / "demos"), str(tmp_path / "two"), "--split", "pull/episode_000=0.1"]) == 0
+    )
+    assert [[tick.number for tick in lab_ticks(half)] for half in survey(tmp_path / "two").episodes] == [
+        [0],
+        [0, 2, 3, 4],
+    ]
 
 
 def test_recorded_scenes_are_shown_as_they_were(dataset):

@@ -18,11 +18,12 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.spec import GATE
 from roman_moe.demos.dataset import dataset_spec
+from roman_moe.demos.extras import lab_ticks
 from roman_moe.demos.reader import episode_folders, read_episode, read_episodes
 from roman_moe.demos.recorder import LEAD_IN, PENDING, Recorder
 from roman_moe.demos.unfinished import unfinished
 from roman_moe.demos.writer import EpisodeWriter
-from roman_moe.wire.codec import BlenderTick
+from roman_moe.wire.codec import BlenderTick, LabTick
 
 SKILL = SKILLS[0]
 
@@ -284,6 +285,25 @@ def test_what_a_killed_recorder_has_left_whole_gets_its_name_and_only_if_that_is
     assert {path.name for path in episode_folders(tmp_path)} == whole
     assert len(read_episode(tmp_path / SKILL / "episode_007", ROMAN).states) == 5
     assert recorder(tmp_path).start().name == "episode_009"
+
+
+def test_what_the_labs_arm_followed_is_kept_from_the_labs_start_and_of_the_recorded_episode_alone(tmp_path):
+    to, ticks = recorder(tmp_path), make_ticks(SKILL, 5)
+    followed = [LabTick(n % 2, command, paused=n == 2) for n, (_, _, command) in enumerate(ticks)]  # three episodes
+    for tick in followed[:3]:
+        to.lab_tick(tick)
+    to.start()
+    for tick in ticks[2:4]:
+        show(to, tick)
+    to.lab_tick(followed[3])
+    to.lab_tick(followed[4])  # the next one has begun before the recorded one is kept
+    to.stop()
+    kept = lab_ticks(read_episode(tmp_path / SKILL / "episode_000", ROMAN))
+    assert [(tick.number, tick.paused, tick.command.stamp_ns) for tick in kept] == [
+        (0, True, 100_000_000),
+        (1, False, 150_000_000),
+    ]
+    np.testing.assert_array_equal(kept[1].command.twist, ticks[3][2].twist)
 
 
 def test_a_correction_of_one_second_is_kept_whole_for_the_skill_that_led(tmp_path):

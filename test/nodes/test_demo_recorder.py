@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,27 @@ from blender_bench import ACTIONS, TICK_NS, WEIGHTS, Harness
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from ros_rig import Rig
 from specs import ACTION_LAYOUT, ROMAN, SKILLS
+from std_msgs.msg import Bool
+from worlds import TASK, roman_world
 
+from roman_moe.cli.main import main
+from roman_moe.core.action import Command, hold
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.demos.reader import read_episodes
-from roman_moe.nodes.base.topics import CODEC, OPERATOR_ACTION, OUTCOME
+from roman_moe.evaluation.replay import replay
+from roman_moe.nodes.arms.lab_node import LabNode
+from roman_moe.nodes.base.topics import (
+    CODEC,
+    GRIPPER_COMMAND,
+    OPERATOR_ACTION,
+    OUTCOME,
+    SCENE,
+    STOPPED,
+    TICK,
+    TWIST_COMMAND,
+)
 from roman_moe.nodes.teleop.demo_recorder import DemoRecorder
+from roman_moe.wire.codec import BlenderTick
 
 ANSWER = np.array([0.5, 0.0, -0.25, 1.0])
 
@@ -115,6 +132,39 @@ def test_a_clock_that_goes_back_is_told_and_the_next_episode_is_recorded(
     assert rig.trigger("demo_recorder/start").success
     graph.driven_tick(11)
     graph.has(1)
+
+
+def test_a_labs_recording_is_replayed_exactly_by_what_its_arm_has_followed(
+    rig: Rig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = rig.add(DemoRecorder, task="roman", teach=SKILLS[1], demos=str(tmp_path))
+    lab = rig.add(LabNode, task="roman", start=SKILLS[1], seed=3, lockstep=True)
+    rig.spin_until(lambda: recorder._origin)
+    assert rig.trigger("demo_recorder/start").success
+    world = roman_world()
+    state = world.reset(TASK.start(SKILLS[1]), np.random.default_rng([3, 0]))
+    for tick in range(8):
+        rig.spin_until(lambda state=state: lab._state.stamp_ns == state.stamp_ns and lab._shown)
+        stopped = tick == 4
+        rig.send(STOPPED, Bool(data=stopped))
+        rig.spin_until(lambda stopped=stopped: lab._stopped == stopped)
+        command = Command(lab._stamp, np.array([0.05, 0.0, -0.05]), ROMAN.gripper.open)
+        rig.send(OPERATOR_ACTION, CODEC.action(lab._stamp, ACTION_LAYOUT, ANSWER))
+        rig.send(TICK, CODEC.tick(lab._stamp, SKILLS, BlenderTick(SKILLS, 0 * WEIGHTS, command, 0, True).numbers))
+        rig.send(SCENE, CODEC.scene(replace(state, stamp_ns=lab._stamp)))
+        rig.spin_until(lambda tick=tick: recorder.ticks == tick + 1)
+        rig.send(GRIPPER_COMMAND, CODEC.gripper(command))
+        rig.send(TWIST_COMMAND, CODEC.twist(command))
+        state = world.step(hold(0, ROMAN.gripper.open) if stopped else command)
+    rig.spin_until(lambda: len(recorder._here._lab[1]) == 8)
+    assert rig.trigger("demo_recorder/stop").success
+    (episode,) = read_episodes(tmp_path, ROMAN, SKILLS[1])
+    again = replay(episode, TASK)
+    np.testing.assert_array_equal(again.errors, np.zeros(8))
+    assert (again.from_lab, again.judged) == (True, False)
+    assert np.linalg.norm(episode.states[-1].hand_position - episode.states[0].hand_position) > 0.005
+    assert main(["demos", "replay", str(tmp_path)]) == 0
+    assert "0.00 mm at most, over 8 ticks; ended by the operator, recorded was" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("teach", ["", "dance"])

@@ -42,6 +42,7 @@ from roman_moe.nodes.base.topics import (
     GRIPPER_COMMAND,
     HELD_TICKS,
     JOINT_STATES,
+    LAB_TICK,
     OBJECT_POSES,
     OUTCOME,
     ROBOT_DESCRIPTION,
@@ -58,7 +59,7 @@ from roman_moe.sim.streams import Streams
 from roman_moe.sim.urdf import arm_urdf, joint_names
 from roman_moe.sim.viewer import Viewer
 from roman_moe.sim.world import World
-from roman_moe.wire.codec import command_of, decode_weights, message_stamp
+from roman_moe.wire.codec import LabTick, command_of, decode_weights, message_stamp
 
 if TYPE_CHECKING:
     from roman_moe.nodes.arms.lab_cameras import LabCameras
@@ -134,6 +135,7 @@ class LabNode(RomanNode):
         self.advertise(ROBOT_DESCRIPTION).publish(String(data=self._description))
         self._clock_publisher = self.advertise(CLOCK)
         self._outcome = self.advertise(OUTCOME)
+        self._ticks = self.advertise(LAB_TICK)
         self.listen_twist(self._spec, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.listen(
@@ -303,6 +305,8 @@ class LabNode(RomanNode):
             command = hold(command.stamp_ns, self._target)
         self._answered, self._twist, self._opening = True, None, None
         self._target = command.gripper_opening
+        number = round(self._state.stamp_ns / self._period_ns)
+        self._ticks.publish(CODEC.lab_tick(LabTick(number, command, self._stopped)))
         if not self._stopped:
             self._recorder.add_tick(self._current.time_ns, command, self._lab.physics_state())
         try:

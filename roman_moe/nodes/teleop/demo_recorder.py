@@ -28,6 +28,7 @@ from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import (
     GATE_WEIGHTS,
+    LAB_TICK,
     OPERATOR_ACTION,
     OPERATOR_WEIGHTS,
     OUTCOME,
@@ -41,7 +42,7 @@ from roman_moe.nodes.base.topics import (
 )
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.nodes.control.pending import Pending
-from roman_moe.wire.codec import decode_tick, serialized_stamp
+from roman_moe.wire.codec import decode_lab_tick, decode_tick, serialized_stamp
 from roman_moe.wire.topics import COMPRESSED
 
 KEPT, RECORDING = "kept_episodes", "recording"
@@ -123,6 +124,7 @@ class DemoRecorder(RomanNode):
             topic = camera(name, COMPRESSED, settings.reliable)
             self.listen(deep(topic), lambda data: (serialized_stamp(data), data), partial(self._on_image, name), True)
         self.listen(TICK, decode_tick, lambda tick: self._do(self._here.tick, tick))
+        self.listen(LAB_TICK, decode_lab_tick, lambda tick: self._here.lab_tick(tick))
         self.listen(OUTCOME, lambda message: message, self._on_outcome)
         self.listen(deep(SCENE), observations(spec), self._on_scene, serialized=True)
         self._tell()
