@@ -18,6 +18,7 @@ from roman_moe.cli.options import SILENT, Flag, Names, Number, OptionalFile, Opt
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import RunProgress
 from roman_moe.cli.ranges import ALL, parse_names
+from roman_moe.cli.train_gridworld import Gridworld
 from roman_moe.cli.train_poses import Poses
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
@@ -141,7 +142,7 @@ class Hybrid(Training):
 
 @dataclass(frozen=True, kw_only=True)
 class All(Hybrid):
-    """Train every network, experts first, then the gate; write the bundle."""
+    """Train all networks, experts first, then the gate; write the bundle."""
 
     def main(self) -> int:
         """0 when the bundle is written."""
@@ -246,9 +247,16 @@ class Bc(Training):
 
 
 class Train:
-    """Train networks from demonstrations, or a pose estimator."""
+    """Train networks, a pose estimator, or other mixtures."""
 
-    PARTS: ClassVar[Mapping[str, type]] = {"all": All, "expert": Expert, "gate": Gate, "bc": Bc, "poses": Poses}
+    PARTS: ClassVar[Mapping[str, type]] = {
+        "all": All,
+        "expert": Expert,
+        "gate": Gate,
+        "bc": Bc,
+        "poses": Poses,
+        "gridworld": Gridworld,
+    }
 
 
 def read_rows(folder: Path, networks: Sequence[str]) -> dict[str, dict[str, Any] | None]:

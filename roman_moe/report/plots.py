@@ -236,3 +236,60 @@ def plot_rates(methods: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
+
+
+def plot_bands(curves: Mapping[str, NDArray[np.float64]], path: Path, over: str, what: str) -> None:
+    """Write a PNG: each method's mean over seeds, with its 95 % interval shaded.
+
+    Args:
+        curves: (3, points) of each method: mean, low and high.
+        over, what: the axes' labels.
+    """
+    figure = Figure(figsize=(8.0, 4.5), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name, (mean, low, high) in curves.items():
+        places = np.arange(1, len(mean) + 1)
+        (line,) = axes.plot(places, mean, label=name.replace("_", " "), lw=1.6)
+        axes.fill_between(places, low, high, color=line.get_color(), alpha=0.2, lw=0)
+    axes.set_xlabel(over, color=INK)
+    axes.set_ylabel(what, color=INK)
+    axes.set_title("mean over seeds, 95 % intervals shaded", loc="left", fontsize=11, color=INK)
+    axes.tick_params(colors=FAINT, labelcolor=INK)
+    axes.grid(color="#e5e7eb", linewidth=0.8)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def plot_moves(
+    cells: NDArray[np.int64], moves: Sequence[tuple[int, int]], policies: Mapping[str, NDArray[np.float64]], path: Path
+) -> None:
+    """Write a PNG: in each cell of a grid world an arrow for each move, as long as it is likely.
+
+    Args:
+        cells: (n, 2) row and column of each.
+        moves: row and column of each action.
+        policies: (n, actions) probabilities, by what stands above the map.
+    """
+    figure = Figure(figsize=(4.2 * len(policies), 4.2), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    rows, columns = cells.T
+    panels = figure.subplots(1, len(policies), squeeze=False)[0]
+    for axes, (title, shares) in zip(panels, policies.items(), strict=True):
+        for row, column in cells:
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="#f3f4f6", edgecolor="white"))
+        for (down, right), share in zip(moves, shares.T, strict=True):
+            lengths = (0.5 * right * share, 0.5 * down * share)
+            axes.quiver(columns, rows, *lengths, angles="xy", scale_units="xy", scale=1, color=OTHERS, width=0.008)
+        axes.set_title(title, loc="left", fontsize=11, color=INK)
+        axes.set_xlim(columns.min() - 0.6, columns.max() + 0.6)
+        axes.set_ylim(rows.max() + 0.6, rows.min() - 0.6)
+        axes.set_aspect("equal")
+        axes.set_axis_off()
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)

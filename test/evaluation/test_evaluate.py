@@ -19,7 +19,7 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.evaluation.controllers import OracleController, make_controller, simulation_of, task_of
 from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
-from roman_moe.evaluation.statistics import summarize, wilson_interval
+from roman_moe.evaluation.statistics import mean_interval, summarize, t_quantile_95, wilson_interval
 from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import TRUTH, TruthPoses
@@ -67,6 +67,21 @@ def test_the_interval_is_exact_at_the_ends():
     assert wilson_interval(7, 7)[1] == 1.0
     with pytest.raises(ValueError, match="8 successes of 7"):
         wilson_interval(8, 7)
+
+
+@pytest.mark.parametrize(("degrees", "expected"), [(1, 12.7062), (2, 4.3027), (5, 2.5706), (9, 2.2622), (30, 2.0423)])
+def test_students_quantiles_are_those_of_the_tables(degrees, expected):
+    assert t_quantile_95(degrees) == pytest.approx(expected, abs=5e-5)
+
+
+def test_a_means_interval_widens_with_the_spread_and_is_given_for_each_column():
+    mean, low, high = mean_interval([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]])
+    assert mean.tolist() == [2.0, 5.0]
+    assert high[0] - 2.0 == pytest.approx(4.3027 / 3**0.5, abs=1e-4)
+    assert (low + high).tolist() == pytest.approx([4.0, 10.0])
+    assert high[1] == 5.0
+    with pytest.raises(ValueError, match="expected 2 or more"):
+        mean_interval([1.0])
 
 
 def test_times_are_of_successes_and_failures_are_counted_by_cause():

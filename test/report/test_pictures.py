@@ -10,7 +10,7 @@ from specs import ROMAN, SKILLS, TURN_KEY
 
 from roman_moe.core.tasks import load_spec
 from roman_moe.report.palette import color, label, rgb
-from roman_moe.report.plots import plot_curves, plot_errors, plot_gate_weights, plot_rates
+from roman_moe.report.plots import plot_bands, plot_curves, plot_errors, plot_gate_weights, plot_moves, plot_rates
 from roman_moe.report.trace import Trace
 from roman_moe.report.video import Playback, affordable_frames, write_video
 
@@ -113,6 +113,27 @@ def test_a_methods_bar_is_as_long_as_its_rate(tmp_path):
     plot_rates(methods, tmp_path / "rates.png")
     image = np.asarray(Image.open(tmp_path / "rates.png"))
     assert share(image, "pick_and_place") == pytest.approx(2.0 * share(image, "pick_and_drop"), rel=0.1)
+
+
+def test_a_wide_interval_is_shaded_twice_as_wide(tmp_path):
+    columns = []
+    for half in (0.0, 0.5, 1.0):
+        frame, band = (np.array([np.zeros(20), np.full(20, -wide), np.full(20, wide)]) for wide in (2.0, half))
+        plot_bands({"frame": frame, "band": band}, tmp_path / "bands.png", "x", "y")  # the frame keeps the axes alike
+        image = np.asarray(Image.open(tmp_path / "bands.png"))
+        columns.append(image[:, image.shape[1] // 2])
+    narrow, wide = (int((column != columns[0]).any(axis=1).sum()) for column in columns[1:])
+    assert wide == pytest.approx(2 * narrow, rel=0.05)
+
+
+def test_a_likelier_move_has_a_longer_arrow(tmp_path):
+    cells = np.array([[0, 0], [0, 1]])
+    drawn = []
+    for share in (0.2, 0.8):
+        plot_moves(cells, [(0, 0), (0, 1)], {"all": np.full((2, 2), share)}, tmp_path / "moves.png")
+        image = np.asarray(Image.open(tmp_path / "moves.png")).astype(int)
+        drawn.append((image[..., 2] - image[..., 0] > 80).sum())
+    assert drawn[1] > 1.5 * drawn[0]
 
 
 def test_few_ticks_are_all_drawn_and_many_at_even_steps():
