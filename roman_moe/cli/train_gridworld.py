@@ -88,7 +88,7 @@ class Gridworld:
                 returns[name], learned = recipe.learn(self.seeds, progress.advance)
                 if recipe is ours:
                     prior = learned
-        report = {name: summary(found) for name, found in returns.items()}
+        report: dict[str, Any] = {name: summary(found) for name, found in returns.items()}
         cells, directions = np.arange(len(world.cells)), {move: ACTIONS.index(move) for move in ("left", "right")}
         after = {move: prior[:, state_of(cells, action, False)] for move, action in directions.items()}
         keeps = {
@@ -105,8 +105,8 @@ class Gridworld:
         console.print(f"in the corridor the prior keeps its direction: {kept}", highlight=False, soft_wrap=True)
         console.print(f"{self.out}: returns.png, prior.png, {time.monotonic() - began:.0f} s", highlight=False)
         if self.json:
-            recipe = dataclasses.asdict(ours)
-            write_json(self.json, {**report, "keeps_direction": keeps, "seeds": self.seeds, "recipe": recipe})
+            report |= {"keeps_direction": keeps, "seeds": self.seeds, "recipe": dataclasses.asdict(ours)}
+            write_json(self.json, report)
         return 0
 
 

@@ -100,7 +100,7 @@ class TabularDistral:
         chances: Floats,
     ) -> Floats:
         """One rollout of each task of each seed, from `cells`; updates `q` and `counts`; answers the mean returns."""
-        seed, task = np.indices(goals.shape)
+        seed, task = np.meshgrid(*map(np.arange, goals.shape), indexing="ij")
         state, active = state_of(cells, 0, False), np.ones(goals.shape, bool)
         returns = np.zeros(goals.shape)
         for step in range(self.length):
