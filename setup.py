@@ -39,7 +39,8 @@ EXTRAS = {
     "lab": ["glfw>=2.5", "gymnasium>=1.1", "mujoco>=3.3,<4.1"],
     "vision": ["opencv-python-headless>=4.13,<5"],  # OpenCV 5.0 has no hand-eye calibration
     "demos": ["mcap>=1.2.1", "rosbags>=0.10.7"],
-    "convert": ["h5py>=3.11", "pyarrow>=18"],  # demonstrations for robomimic and LeRobot, and back
+    # demonstrations for robomimic and LeRobot, and back
+    "convert": ["h5py>=3.11", "imageio-ffmpeg>=0.5", "opencv-python-headless>=4.13,<5", "pyarrow>=18"],
     "bench": ["onnx>=1.16"],  # chaos and bench swap change networks; PyTorch is not needed for that
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
     "train": ["onnx>=1.16", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from specs import FLAGS, OBJECTS, ROMAN, SKILLS
 
@@ -70,6 +71,16 @@ def record(path: Path, network: str, data_seed: int = 0, began: int = BEGAN, tic
 IMAGE_KIND = "sensor_msgs/msg/CompressedImage"
 
 
+def add_images(writer, count, width=48):
+    """Images 33 ms apart, 32 rows high, each of one grey and lighter than the last; of no width, what is no image."""
+    for index in range(count):
+        stamp, pixels = index * 33_000_000, np.full((32, max(width, 1), 3), 20 * index, dtype=np.uint8)
+        data = cv2.imencode(".png", pixels)[1].ravel()[: None if width else 9]
+        header = codec().weights(stamp, (), np.empty(0)).header
+        message = typestore().types[IMAGE_KIND](header, "png", data)
+        writer.add_image("front", stamp, bytes(typestore().serialize_cdr(message, IMAGE_KIND)))
+
+
 def corrected(path, skip_tick=-1, images=0, **changes):
     """An episode in whose middle an operator drove; what was written."""
     ticks = []
@@ -81,11 +92,6 @@ def corrected(path, skip_tick=-1, images=0, **changes):
             tick = BlenderTick(SKILLS, weights, command, 3, drove)
             writer.add(scene, answer, command, None if index == skip_tick else tick, policy)
             ticks.append((tick, policy))
-        for index in range(images):
-            message = typestore().types[IMAGE_KIND]
-            stamp = index * 33_000_000
-            header = codec().weights(stamp, (), np.empty(0)).header
-            data = typestore().serialize_cdr(message(header, "jpeg", np.arange(9, dtype=np.uint8)), IMAGE_KIND)
-            writer.add_image("front", stamp, bytes(data))
+        add_images(writer, images)
         writer.close(make_meta("push", **changes))
     return ticks

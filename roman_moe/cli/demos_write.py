@@ -21,7 +21,7 @@ Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 
 
 def _needs(form: str) -> tuple[str, ...]:
-    return ("rosbags", "mcap", "pyarrow" if form == LEROBOT else "h5py")
+    return ("rosbags", "mcap", *(("pyarrow", "cv2", "imageio_ffmpeg") if form == LEROBOT else ("h5py",)))
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,6 @@ class Export:
 
     def main(self) -> int:
         """0 when it is written; what is left out is said."""
-        from roman_moe.demos.extras import images
         from roman_moe.demos.survey import survey
 
         found = survey(self.demos)
@@ -111,10 +110,7 @@ class Export:
             from roman_moe.demos.convert.lerobot import write_lerobot as write
         else:
             from roman_moe.demos.convert.robomimic import write_robomimic as write
-        notes = write(found, self.out)
-        seen = sum(bool(images(episode)) for episode in found.episodes)
-        notes += [f"images of {seen} episodes: they are not converted"] if seen else []
-        for note in notes:
+        for note in write(found, self.out):
             print(f"left out: {note}")
         print(f"{self.out}: written for {self.to}")
         return 0

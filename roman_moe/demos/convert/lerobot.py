@@ -1,7 +1,7 @@
 """LeRobotDataset v3.0, written and read by pyarrow alone.
 
 A set is there complete, or not at all. Its layout is that of LeRobot's own writer: many episodes a data file, one row
-group an episode, indices from 0 without gaps, `timestamp = frame_index / fps`. Images are not converted.
+group an episode, indices from 0 without gaps, `timestamp = frame_index / fps`. Cameras' images become videos.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import atomic_folder, write_json
@@ -35,19 +34,18 @@ from roman_moe.demos.convert.columns import (
     names_of,
     write_dataset,
 )
+from roman_moe.demos.convert.statistics import of_columns
+from roman_moe.demos.convert.videos import CHUNK, VIDEO, VIDEO_MB, Videos, camera_sizes
 from roman_moe.demos.survey import Survey
 
 VERSION = "v3.0"
 STATE = "observation.state"
-CHUNK = 1000  # files a folder
-DATA_MB, VIDEO_MB = 100, 200
+DATA_MB = 100
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-VIDEO = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 OURS = "meta/roman_moe.json"
 """What LeRobot has no place for."""
 
-QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 INDEX = {"timestamp": "float32", **dict.fromkeys(("frame_index", "episode_index", "index", "task_index"), "int64")}
 
 
@@ -64,27 +62,30 @@ def write_lerobot(found: Survey, out: Path) -> list[str]:
     if rate != int(rate):
         raise DemonstrationError(f"{episodes[0].path}: recorded at {rate} Hz: LeRobot takes whole numbers")
     features = _features(found.spec, network, optional)
+    sizes, unseen = camera_sizes(episodes)
     tasks = list(dict.fromkeys(episode.meta.network for episode in episodes))
     rows, everything, total = [], [], 0
     with atomic_folder(out) as new:
-        with _DataFiles(new) as files:
+        with _DataFiles(new) as files, Videos(new, sizes, int(rate)) as videos:
             for number, episode in enumerate(episodes):
                 task = tasks.index(episode.meta.network)
                 frames = _frames(columns_of(episode), features, number, total, task, rate)
                 place = files.add(_table(frames, features))
                 length = len(episode.states)
                 spoken = [_spoken(episode.meta.network)]
-                rows.append(_episode_row(number, spoken, total, length, place, _statistics(frames)))
+                row = _episode_row(number, spoken, total, length, place, of_columns(frames))
+                rows.append(row | videos.add(episode))
                 everything.append(frames)
                 total += length
         whole = {name: np.concatenate([frames[name] for frames in everything]) for name in features}
-        write_json(new / "meta" / "stats.json", _statistics(whole))
+        write_json(new / "meta" / "stats.json", of_columns(whole) | videos.statistics)
         _write_tasks(new / "meta" / "tasks.parquet", [_spoken(task) for task in tasks])
         (new / EPISODES).parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(rows), new / EPISODES)
-        write_json(new / "meta" / "info.json", _info(features, len(rows), total, len(tasks), int(rate)))
+        info = _info(features | videos.features, len(rows), total, len(tasks), int(rate))
+        write_json(new / "meta" / "info.json", info)
         (new / OURS).write_text(describe(found, episodes), encoding="utf-8")
-    return notes
+    return notes + unseen
 
 
 def read_lerobot(source: Path, out: Path) -> int:
@@ -267,19 +268,6 @@ class _DataFiles:
         return divmod(self._number, CHUNK)
 
 
-def _statistics(frames: Columns) -> dict[str, dict[str, list[Any]]]:
-    """What LeRobot keeps of each feature; NaN, where a policy had no answer, is left out."""
-    return {name: _of_one(np.asarray(values, np.float64).reshape(len(values), -1)) for name, values in frames.items()}
-
-
-def _of_one(values: NDArray[np.float64]) -> dict[str, list[Any]]:
-    finite = values[np.isfinite(values).all(axis=1)]
-    values = finite if len(finite) else np.zeros((1, values.shape[1]))
-    numbers = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
-    numbers |= dict(zip(QUANTILES, np.quantile(values, [*QUANTILES.values()], axis=0), strict=True))
-    return {**{key: row.tolist() for key, row in numbers.items()}, "count": [len(values)]}
-
-
 def _episode_row(
     number: int, tasks: list[str], begin: int, length: int, place: tuple[int, int], statistics: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -333,6 +321,6 @@ def _info(features: Mapping[str, Any], episodes: int, frames: int, tasks: int, r
         "fps": rate,
         "splits": {"train": f"0:{episodes}"},
         "data_path": DATA,
-        "video_path": None,
+        "video_path": VIDEO if any(feature["dtype"] == "video" for feature in features.values()) else None,
         "features": features,
     }

@@ -30,6 +30,7 @@ from roman_moe.demos.convert.columns import (
     exported,
     write_dataset,
 )
+from roman_moe.demos.extras import images
 from roman_moe.demos.reader import Episode
 from roman_moe.demos.survey import Survey
 
@@ -49,6 +50,8 @@ def write_robomimic(found: Survey, out: Path) -> list[str]:
     if out.exists():
         raise DemonstrationError(f"{out}: exists already: name a file that is not there")
     episodes, optional, notes = exported(found)
+    seen = sum(bool(images(episode)) for episode in episodes)
+    notes += [f"images of {seen} episodes: --to lerobot converts them"] if seen else []
     masks: dict[str, list[str]] = {"train": [], "valid": []}
     with atomic_path(out) as temporary, h5py.File(temporary, "w") as file:
         data = file.create_group("data")

@@ -6,20 +6,21 @@ import json
 import subprocess
 import sys
 
+import cv2
 import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from episodes import corrected, make_meta, make_ticks, record
+from episodes import add_images, corrected, make_meta, make_ticks, record
 from specs import ROMAN
 from worlds import TASK
 
 from roman_moe.cli.main import main
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.features import feature_layout
-from roman_moe.demos.convert import lerobot
+from roman_moe.demos.convert import lerobot, videos
 from roman_moe.demos.convert.columns import columns_of
 from roman_moe.demos.dataset import write_spec
 from roman_moe.demos.survey import survey
@@ -74,7 +75,7 @@ def test_corrections_come_back_with_who_drove_and_what_the_policy_would_have_don
     write_spec(tmp_path / "demos", ROMAN)
     corrected(tmp_path / "demos" / "push" / "episode_000", images=2, name="the first", notes="late")
     assert main(["demos", "export", str(tmp_path / "demos"), "--to", form, str(tmp_path / "out")]) == 0
-    assert "left out: images of 1 episodes" in capsys.readouterr().out
+    assert ("left out: images of 1 episodes" in capsys.readouterr().out) == (form == "robomimic")
     assert main(["demos", "import", str(tmp_path / "out"), "--from", form, str(tmp_path / "back")]) == 0
     after = survey(tmp_path / "back")
     assert_same(survey(tmp_path / "demos"), after, FORMATS[form])
@@ -160,12 +161,85 @@ def test_a_data_file_that_is_full_is_followed_by_another(dataset, tmp_path, monk
     assert not (tmp_path / "back").exists()
 
 
-def test_lerobot_doctor_finds_no_fault(exported):
+def check_by_doctor(root):
     pytest.importorskip("lerobot_doctor")
     script = "import sys; from lerobot_doctor.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", script, "check", str(exported / "lerobot"), "--fail-on", "fail", "--ci"]
+    command = [sys.executable, "-c", script, "check", str(root), "--fail-on", "fail", "--ci"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_lerobot_doctor_finds_no_fault(exported):
+    check_by_doctor(exported / "lerobot")
+
+
+def film(dataset, *images):
+    """An episode for each count and width of images."""
+    write_spec(dataset, ROMAN)
+    for number, (count, width) in enumerate(images):
+        with EpisodeWriter(dataset / "push" / f"episode_00{number}", ROMAN, "push") as writer:
+            for tick in make_ticks("push"):
+                writer.add(*tick)
+            add_images(writer, count, width)
+            writer.close(make_meta("push"))
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory):
+    """Two episodes of five ticks, 50 ms apart, with four images, 33 ms apart and each lighter, and the set of them."""
+    folder = tmp_path_factory.mktemp("filmed")
+    film(folder / "demos", (4, 48), (4, 48))
+    assert lerobot.write_lerobot(survey(folder / "demos"), folder / "set") == []
+    return folder / "set"
+
+
+def test_images_are_videos_with_the_newest_image_of_each_tick(filmed):
+    info = json.loads((filmed / "meta" / "info.json").read_text())
+    key = "observation.images.front"
+    feature = info["features"][key]
+    assert (feature["dtype"], feature["shape"], feature["info"]["video.fps"]) == ("video", [32, 48, 3], 20)
+    video = cv2.VideoCapture(str(filmed / info["video_path"].format(video_key=key, chunk_index=0, file_index=0)))
+    frames = []
+    while (read := video.read())[0]:
+        frames.append(read[1])
+    assert (video.get(cv2.CAP_PROP_FPS), frames[0].shape) == (20.0, (32, 48, 3))
+    np.testing.assert_allclose([frame.mean() for frame in frames], [0, 20, 60, 60, 60] * 2, atol=3.0)
+    rows = pq.read_table(filmed / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
+    said = [[row[f"videos/{key}/{name}"] for name in ("file_index", "from_timestamp", "to_timestamp")] for row in rows]
+    assert said == [[0, 0.0, 0.25], [0, 0.25, 0.5]]
+    mean = json.loads((filmed / "meta" / "stats.json").read_text())[key]["mean"]
+    np.testing.assert_allclose(mean, np.full((3, 1, 1), 40 / 255), atol=1e-9)
+    assert key not in pq.read_table(filmed / "data/chunk-000/file-000.parquet").column_names
+
+
+def test_lerobot_doctor_finds_no_fault_with_videos(filmed):
+    assert "All video files present" in check_by_doctor(filmed)
+
+
+def test_a_video_file_that_is_full_is_followed_by_another(filmed, tmp_path, monkeypatch):
+    monkeypatch.setattr(videos, "VIDEO_MB", 0)
+    lerobot.write_lerobot(survey(filmed.parent / "demos"), tmp_path / "out")
+    rows = pq.read_table(tmp_path / "out/meta/episodes/chunk-000/file-000.parquet").to_pylist()
+    names = [f"videos/observation.images.front/{name}" for name in ("file_index", "from_timestamp", "to_timestamp")]
+    assert [[row[name] for name in names] for row in rows] == [[0, 0.0, 0.25], [1, 0.0, 0.25]]
+    assert len(list((tmp_path / "out/videos/observation.images.front/chunk-000").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("images", "line"),
+    [
+        ((0, 48), "left out: images of camera front: only 1 of 2 episodes have them"),
+        ((2, 50), "camera front: images of 48 x 32 and 50 x 32 pixels: expected one size"),
+        ((2, 0), "camera front: 9 bytes of format 'png' are no image: expected JPEG or PNG"),
+    ],
+)
+def test_images_that_make_no_video_are_named(tmp_path, capsys, images, line):
+    film(tmp_path / "demos", (2, 48), images)
+    done = main(["demos", "export", str(tmp_path / "demos"), "--to", "lerobot", str(tmp_path / "out")])
+    said = capsys.readouterr()
+    assert line in (said.err if done else said.out)
+    assert (tmp_path / "out").exists() == (done == 0) == (images[0] == 0)
 
 
 def test_robomimics_layout_is_the_documented_one(dataset, exported):
