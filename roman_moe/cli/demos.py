@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from roman_moe.cli.demo import VIDEO_SIZE, spoken
-from roman_moe.cli.demos_write import Edit, Export, Import
+from roman_moe.cli.demos_write import Edit, Export, Import, OnDemos
 from roman_moe.cli.options import Flag, OptionalFile, Simulation
 from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.refusal import reason
@@ -30,26 +30,20 @@ if TYPE_CHECKING:
     from roman_moe.sim.task import SimTask
 
 BAGS = ("rosbags", "mcap")
-Place = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 
 
 @dataclass(frozen=True)
-class List:
+class List(OnDemos):
     """List the episodes: outcome, source, length, rate, corrections."""
 
     needs = BAGS
-
-    demos: Place
-    """A dataset, the folder of a network in it, or an episode."""
 
     json: OptionalFile = None
     """Write the list to this file."""
 
     def main(self) -> int:
         """0 when it is shown; a damaged episode is shown with the reason."""
-        from roman_moe.demos.survey import survey
-
-        found, console = survey(self.demos), Console()
+        found, console = self.survey(), Console()
         rows = [_row(found, episode) for episode in found.episodes]
         table = Table(Column("episode", overflow="fold"), "outcome", "source", "ticks", "seconds", "Hz", "corrected")
         for row in rows:
@@ -65,22 +59,17 @@ class List:
 
 
 @dataclass(frozen=True)
-class Info:
+class Info(OnDemos):
     """Show what an episode or a set is: metadata, gaps and hashes."""
 
     needs = BAGS
-
-    demos: Place
-    """A dataset, the folder of a network in it, or an episode."""
 
     json: OptionalFile = None
     """Write it to this file."""
 
     def main(self) -> int:
         """0 when it is shown."""
-        from roman_moe.demos.survey import survey
-
-        found = survey(self.demos)
+        found = self.survey()
         facts = _facts_of_one(found) if self._is_one(found) else _facts_of_set(found)
         for key, value in facts.items():
             print(f"{key}: {value}")
@@ -95,13 +84,10 @@ class Info:
 
 
 @dataclass(frozen=True)
-class Plot:
+class Plot(OnDemos):
     """Draw an episode over time, or where the hand goes in a set."""
 
     needs = (*BAGS, "matplotlib")
-
-    demos: Place
-    """A dataset, the folder of a network in it, or an episode."""
 
     plot: Annotated[Path, tyro.conf.arg(metavar="FILE")] = Path("demos.png")
     """Picture to write: .png, .pdf or .svg."""
@@ -109,10 +95,9 @@ class Plot:
     def main(self) -> int:
         """0 when it is drawn."""
         check_picture(self.plot)
-        from roman_moe.demos.survey import survey
         from roman_moe.report.demo_plots import plot_episode, plot_set
 
-        found, console = survey(self.demos), Console()
+        found, console = self.survey(), Console()
         for error in found.damaged.values():
             _say(console, error)
         if not found.episodes:
@@ -127,13 +112,10 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(OnDemos):
     """Name what is damaged or cannot be right, episode by episode."""
 
     needs = BAGS
-
-    demos: Place
-    """A dataset, the folder of a network in it, or an episode."""
 
     task: Simulation = ""
     """Name or folder of the task to judge outcomes in; that of the demonstrations, if installed, if not given."""
@@ -146,10 +128,10 @@ class Check:
 
     def main(self) -> int:
         """0 if nothing is wrong; 1 if something is: one line each."""
-        from roman_moe.demos.survey import idle_stretches, problems, survey
+        from roman_moe.demos.survey import idle_stretches, problems
         from roman_moe.demos.unfinished import unfinished
 
-        found, console = survey(self.demos), Console()
+        found, console = self.survey(), Console()
         wrong, notes = list(found.damaged.values()), unfinished(self.demos.resolve())
         for line in wrong:
             _say(console, line)
@@ -189,11 +171,8 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Replay:
+class Replay(OnDemos):
     """Replay commands in open loop in simulation, or show the scenes."""
-
-    demos: Place
-    """An episode, or a folder of them."""
 
     states: Flag = False
     """Show the recorded scenes, without physics, as a video of one episode; else commands are replayed in open loop."""
@@ -214,11 +193,9 @@ class Replay:
 
     def main(self) -> int:
         """0 if every outcome is that of the recording; 1 if one is not."""
-        from roman_moe.demos.survey import survey
-
         if self.states and self.out is None:
             raise ConfigError("--states shows the scenes as a video: name it, as in --out replay.mp4")
-        found, console = survey(self.demos), Console()
+        found, console = self.survey(), Console()
         for error in found.damaged.values():
             _say(console, error)
         if self.out and len(found.episodes) != 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -12,11 +12,13 @@ from roman_moe.cli.options import SILENT, OptionalFile, check_choice
 from roman_moe.core.errors import ConfigError
 from roman_moe.report.palette import label
 
+if TYPE_CHECKING:
+    from roman_moe.demos.survey import Survey
+
 LEROBOT = "lerobot"
 Format = Literal["lerobot", "robomimic"]
 Name = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint=SILENT)]
 EpisodeNames = Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)]
-Demonstrations = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 
 
@@ -25,16 +27,27 @@ def _needs(form: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Edit:
+class OnDemos:
+    """A verb on demonstrations that are there."""
+
+    demos: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """A dataset, the folder of a network in it, or an episode."""
+
+    def survey(self) -> Survey:
+        """What is there. Raises as `demos.survey.survey`."""
+        from roman_moe.demos.survey import survey
+
+        return survey(self.demos)
+
+
+@dataclass(frozen=True)
+class Edit(OnDemos):
     """Delete, split and label episodes, into a new folder."""
 
     needs = ("rosbags", "mcap")
 
-    demos: Demonstrations
-    """A dataset, the folder of a network in it, or an episode; it stays as it is."""
-
     out: Out
-    """Folder to write, not there yet; damaged episodes are left out."""
+    """Folder to write, not there yet; damaged episodes are left out. DIR stays as it is."""
 
     delete: EpisodeNames = ""
     """Episodes to leave out, such as push/episode_003,push/episode_007."""
@@ -57,9 +70,8 @@ class Edit:
     def main(self) -> int:
         """0 when it is written."""
         from roman_moe.demos import edit
-        from roman_moe.demos.survey import survey
 
-        found = survey(self.demos)
+        found = self.survey()
         split = {}
         for item in _listed(self.split):
             name, _, moment = item.partition("=")
@@ -79,11 +91,8 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Export:
+class Export(OnDemos):
     """Write demonstrations as a LeRobot dataset or as robomimic's HDF5."""
-
-    demos: Demonstrations
-    """A dataset, the folder of a network in it, or an episode."""
 
     out: Out
     """Folder (lerobot) or file (robomimic) to write, not there yet."""
@@ -103,14 +112,11 @@ class Export:
 
     def main(self) -> int:
         """0 when it is written; what is left out is said."""
-        from roman_moe.demos.survey import survey
-
-        found = survey(self.demos)
         if self.to == LEROBOT:
             from roman_moe.demos.convert.lerobot import write_lerobot as write
         else:
             from roman_moe.demos.convert.robomimic import write_robomimic as write
-        for note in write(found, self.out):
+        for note in write(self.survey(), self.out):
             print(f"left out: {note}")
         print(f"{self.out}: written for {self.to}")
         return 0
