@@ -33,9 +33,10 @@ def reserve(path: Path) -> BinaryIO | None:
     lock = _lock(hidden)
     if lock is None:
         return None
-    _settle(hidden)
     if not path.exists():
-        return lock
+        _settle(hidden)
+        if not path.exists():
+            return lock
     release(hidden, lock)
     return None
 
