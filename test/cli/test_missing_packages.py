@@ -61,7 +61,10 @@ NEEDS = {
     "collect": ("mcap, mujoco, rosbags", "demos,lab"),
     "demos list demos": ("mcap, rosbags", "demos"),
     "demos plot demos": ("matplotlib, mcap, rosbags", "demos,report"),
-    "demos export demos --to lerobot out": ("mcap, pyarrow, rosbags", "convert,demos"),
+    "demos export demos --to lerobot out": (
+        "cv2, imageio_ffmpeg, mcap, pyarrow, rosbags",
+        "convert,demos,report,vision",
+    ),
     "demos import demos --from robomimic out": ("h5py, mcap, rosbags", "convert,demos"),
     "demos replay demos": ("mcap, mujoco, rosbags", "demos,lab"),
     "record --task roman --skill push --arm mock": ("mcap, rclpy, rosbags", "demos,ros"),
