@@ -1,4 +1,4 @@
-"""LeRobotDataset v3.0, written and read by pyarrow alone.
+"""LeRobotDataset v3.0, written and read by pyarrow; its videos are written by ffmpeg.
 
 A set is there complete, or not at all. Its layout is that of LeRobot's own writer: many episodes a data file, one row
 group an episode, indices from 0 without gaps, `timestamp = frame_index / fps`. Cameras' images become videos.

@@ -138,7 +138,8 @@ class _Camera:
         }
 
     def add(self, episode: Episode) -> dict[str, Any]:
-        if self._encoder is None or self._path.stat().st_size > VIDEO_MB * 1_000_000:
+        written = self._path.stat().st_size if self._path.is_file() else 0  # ffmpeg may not have begun yet
+        if self._encoder is None or written > VIDEO_MB * 1_000_000:
             self._open()
         begin, looks, every = self._frames, [], -(-len(episode.states) // LOOKS)
         for row, image in enumerate(_frames(episode, self._name, self._size)):

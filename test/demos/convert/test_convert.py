@@ -218,7 +218,7 @@ def test_lerobot_doctor_finds_no_fault_with_videos(filmed):
 
 
 def test_a_video_file_that_is_full_is_followed_by_another(filmed, tmp_path, monkeypatch):
-    monkeypatch.setattr(videos, "VIDEO_MB", 0)
+    monkeypatch.setattr(videos, "VIDEO_MB", -1)
     lerobot.write_lerobot(survey(filmed.parent / "demos"), tmp_path / "out")
     rows = pq.read_table(tmp_path / "out/meta/episodes/chunk-000/file-000.parquet").to_pylist()
     names = [f"videos/observation.images.front/{name}" for name in ("file_index", "from_timestamp", "to_timestamp")]
