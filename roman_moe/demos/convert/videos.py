@@ -128,7 +128,7 @@ class _Camera:
 
     @property
     def feature(self) -> dict[str, Any]:
-        info = {"height": self._height, "width": self._width, "channels": 3, "fps": self._rate}
+        info: dict[str, Any] = {"height": self._height, "width": self._width, "channels": 3, "fps": self._rate}
         info |= {"codec": "h264", "pix_fmt": "yuv420p", "is_depth_map": False}
         return {
             "dtype": "video",
@@ -150,7 +150,7 @@ class _Camera:
                 looks.append(frame[:: -(-self._height // SIDE), :: -(-self._width // SIDE)])
         self.looks += looks
         chunk, file = divmod(self._number, CHUNK)
-        place = {"chunk_index": chunk, "file_index": file}
+        place: dict[str, Any] = {"chunk_index": chunk, "file_index": file}
         place |= {"from_timestamp": begin / self._rate, "to_timestamp": self._frames / self._rate}
         return {
             **{f"videos/{self.key}/{key}": value for key, value in place.items()},
