@@ -121,6 +121,9 @@ class Record(Reach):
     topics: OptionalFile = None
     """File of other names for topics, such as {scene: /cell/scene} (docs/arms.md)."""
 
+    private: tyro.conf.Suppress[bool] = False
+    """Keep apart from a graph that runs meanwhile."""
+
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
@@ -222,7 +225,7 @@ class Record(Reach):
             }
             teleop = {"device": self.device, "drives": self.intervene is None, "gate": self.skill == GATE}
             with running_graph(
-                specs, private=False, on_spin=look, ros_arguments=(*self.ros_arguments, *QUIET)
+                specs, private=self.private, on_spin=look, ros_arguments=(*self.ros_arguments, *QUIET)
             ) as graph:
                 remaps = specs[0].remaps
                 recorder = graph.add(

@@ -17,6 +17,7 @@ from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import GATE
 
 if TYPE_CHECKING:
+    from roman_moe.control.identity import Identity
     from roman_moe.control.manifest import Manifest
     from roman_moe.nodes.bringup.operator import Operator
 
@@ -121,6 +122,27 @@ def running_manifest(person: Operator) -> Manifest:
     from roman_moe.nodes.bringup.operator import BLENDER
 
     return load_manifest(str(person.get(BLENDER, "controller")))
+
+
+def running_expert(person: Operator, skill: str) -> Identity:
+    """The network that a skill's expert runs.
+
+    Raises:
+        RomanError: if no graph runs, or none that has this skill.
+    """
+    from roman_moe.control.identity import identify
+    from roman_moe.nodes.bringup.operator import BLENDER, node_of
+
+    model, controller = person.get(node_of(skill), "model"), person.get(BLENDER, "controller")
+    return identify(model) if model else expert_of(controller, skill)
+
+
+def expert_of(bundle: str | Path, skill: str) -> Identity:
+    """A skill's expert in a bundle. Raises as `load_manifest`."""
+    from roman_moe.control.identity import identify
+    from roman_moe.control.manifest import load_manifest
+
+    return identify(find_shipped(bundle) / load_manifest(bundle).experts[skill].file)
 
 
 def _set_back(person: Operator, node: str, model: str) -> bool:

@@ -18,9 +18,9 @@ from roman_moe.cli.options import Flag, Metres, Number, OptionalFile, OptionalFo
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.record import Record
-from roman_moe.cli.swap import Swap
+from roman_moe.cli.swap import Swap, expert_of, running_expert
 from roman_moe.cli.teleop import KEYBOARD
-from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.core.errors import ConfigError, DemonstrationError, RomanError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
@@ -49,7 +49,8 @@ class Teach(Reach):
     """Its demonstrations and corrections, each set with its share of what is shown, such as fixes,demos=1."""
 
     record: Number = 0
-    """Record so many episodes first, as `roman-moe record` does, in the laboratory, into the first set, a dataset."""
+    """Record so many episodes first, as `roman-moe record` does, into the first set, a dataset; in a laboratory of its
+    own, so that a graph that runs goes on."""
 
     intervene: Flag = False
     """With --record: record corrections of the bundle's policy, as `record --intervene` does."""
@@ -105,26 +106,46 @@ class Teach(Reach):
         from roman_moe.learning.sets import parse_sources, sources_spec
 
         check_replaceable(self.new_bundle, force=False)
+        if self.swap == "yes":
+            self._check_running()
+        times = Stopwatch()
         if self.record and self._record(Path(self.demos.split(",")[0].partition("=")[0])):
             return 1  # it was ended before
+        times.lap("record")
         sources = parse_sources(self.demos, self.skill, "--demos")
         spec = sources_spec(sources)
         if self.skill not in spec.skills:
             raise ConfigError(unknown_word("skill", self.skill, spec.skill_names))
-        task, console, began = simulation_of(spec, self.task), Console(), time.monotonic()
+        task, console = simulation_of(spec, self.task), Console()
         for source in sources:
             say(console, checked(source.dataset / self.skill, source.weight))
         self._train(spec, sources)
-        trained = time.monotonic() - began
-        say(console, f"{self.new_bundle}: trained after {trained:.0f} s")
+        times.lap("train")
+        say(console, f"{self.new_bundle}: trained; the old and the new expert do {self.episodes} episodes each")
         old, new = (self._evaluate(console, task, bundle) for bundle in (self.bundle, self.new_bundle))
-        seconds = time.monotonic() - began
-        if self.json:
-            write_json(self.json, {"old": old, "new": new, "trained_s": trained, "seconds": seconds})
-        if is_worse(old["skills"][self.skill], new["skills"][self.skill]):
-            say(console, f"the new expert is worse: it is not offered, and stays in {self.new_bundle}")
-            return 1
-        return self._offer(console, self.new_bundle / f"{self.skill}.onnx")
+        times.lap("compare")
+        try:
+            if is_worse(old["skills"][self.skill], new["skills"][self.skill]):
+                say(console, f"the new expert is worse: it is not offered, and stays in {self.new_bundle}")
+                return 1
+            return self._offer(console, self.new_bundle / f"{self.skill}.onnx")
+        finally:
+            times.lap("swap")
+            if self.json:
+                write_json(self.json, {"old": old, "new": new, "seconds": times.seconds})
+            say(console, str(times))
+
+    def _check_running(self) -> None:
+        """Refuse, before minutes of work, what could not change over in the end."""
+        from roman_moe.nodes.bringup.operator import operator
+
+        with operator(self.ros_arguments) as person:
+            running = running_expert(person, self.skill)
+        if running.sha256 != expert_of(self.bundle, self.skill).sha256:
+            raise ConfigError(
+                f"--swap yes: {self.skill} runs {running}: expected the expert of --bundle {self.bundle}, with which "
+                "the new one is compared: give the bundle whose expert runs"
+            )
 
     def _record(self, dataset: Path) -> int:
         """0 when all episodes are kept."""
@@ -139,6 +160,7 @@ class Teach(Reach):
             episodes=self.record,
             out=dataset,
             start=self.skill,
+            private=self.device != "joy",  # which is another node
         ).main()
 
     def _train(self, spec: TaskSpec, sources: Sequence[Source]) -> None:
@@ -166,10 +188,38 @@ class Teach(Reach):
     def _offer(self, console: Console, model: Path) -> int:
         """Change over in the running graph, if that is wanted."""
         asks = self.swap == "ask" and sys.stdin.isatty()
+        reach = f" --namespace {self.namespace}" if self.namespace else ""
+        later = f"roman-moe swap {self.skill} {model}{reach} lets the running graph change over"
         if self.swap != "yes" and not (asks and Confirm.ask(f"swap {self.skill} in the running graph?")):
-            say(console, f"roman-moe swap {self.skill} {model} lets the running graph change over")
+            say(console, later)
             return 0
-        return Swap(namespace=self.namespace, ros_args=self.ros_args, network=self.skill, model=model).main()
+        try:
+            return Swap(namespace=self.namespace, ros_args=self.ros_args, network=self.skill, model=model).main()
+        except RomanError:
+            say(console, later)
+            raise
+
+
+class Stopwatch:
+    """Wall time of the steps of a whole.
+
+    Attributes:
+        seconds: of each step by its name, and "total" [s].
+    """
+
+    def __init__(self) -> None:
+        self._began = self._lap = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, step: str) -> None:
+        """A step is over."""
+        now = time.monotonic()
+        self.seconds.pop("total", None)  # it comes last
+        self.seconds |= {step: round(now - self._lap, 1), "total": round(now - self._began, 1)}
+        self._lap = now
+
+    def __str__(self) -> str:
+        return ", ".join(f"{step} {seconds:.0f} s" for step, seconds in self.seconds.items())
 
 
 def checked(folder: Path, weight: float) -> str:

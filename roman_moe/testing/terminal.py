@@ -41,15 +41,18 @@ class Terminal:
         os.close(theirs)
         os.set_blocking(self._ours, False)
 
-    def shows(self, text: str) -> None:
-        """Wait until a text is shown; what comes next is new."""
+    def shows(self, *texts: str, key: str = "") -> str:
+        """Wait until one of these texts is shown, while a key is held; which. What comes next is new."""
         end = time.monotonic() + HANG
-        while text not in self.shown:
+        while not any(text in self.shown for text in texts):
+            self.type(key)
             assert time.monotonic() < end, self.shown
             assert self.runs, self.shown
             time.sleep(0.02)
             self.read()
+        found = next(text for text in texts if text in self.shown)
         self.shown = ""
+        return found
 
     def type(self, keys: str) -> None:
         """Press keys."""
@@ -66,6 +69,7 @@ class Terminal:
         while self.runs:
             assert time.monotonic() < end, self.shown
             self.read()
+        self.read()  # its last words
         return self._process.wait()
 
     def read(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bundles import write_tiny_bundle
 from specs import ROMAN, SKILLS, TURN_KEY
@@ -113,3 +114,5 @@ def test_at_a_terminal_an_operator_corrects_a_policy(tmp_path: Path) -> None:
     assert episode.policy is not None
     assert episode.policy[episode.taught, :3].any()
     assert episode.policy.shape == episode.answers.shape
+    policys = ~episode.taught
+    np.testing.assert_array_equal(episode.answers[policys], episode.policy[policys], "it drove the rest")

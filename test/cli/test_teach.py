@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import write_tiny_bundle
+from small_recipe import small_recipe
 from specs import ROMAN
 
 from roman_moe.cli.main import main
 from roman_moe.cli.record import Record
 from roman_moe.cli.swap import Swap
 from roman_moe.cli.teach import Teach, is_worse
+from roman_moe.control.manifest import MANIFEST_NAME, load_manifest
 from roman_moe.core.action import hold
+from roman_moe.core.errors import ConfigError
 from roman_moe.demos.dataset import write_spec
 from roman_moe.demos.metadata import EpisodeMeta
+from roman_moe.demos.reader import episode_folders, read_episode
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.testing.scenes import random_scene
+from roman_moe.testing.terminal import Terminal, terminal
 
 
 @pytest.fixture
@@ -45,6 +58,7 @@ def swapped(monkeypatch):
     asked: list[tuple[str, Path | None]] = []
     monkeypatch.setattr(Swap, "main", lambda self: asked.append((self.network, self.model)) or 0)
     monkeypatch.setattr(Teach, "_train", lambda *_: None)
+    monkeypatch.setattr(Teach, "_check_running", lambda _: None)
     return asked
 
 
@@ -67,7 +81,10 @@ def test_what_is_worse_is_not_offered(old, new, offered, demos, swapped, monkeyp
     said = capsys.readouterr().out
     assert "1 episodes, 4 ticks that teach" in said
     assert ("is worse: it is not offered" in said) is not offered
-    assert json.loads((tmp_path / "r.json").read_text())["new"]["skills"]["push"]["successes"] == new
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["new"]["skills"]["push"]["successes"] == new
+    assert list(report["seconds"]) == ["record", "train", "compare", "swap", "total"]
+    assert all(f"{step} {seconds:.0f} s" in said.splitlines()[-1] for step, seconds in report["seconds"].items())
 
 
 def test_without_a_terminal_nothing_changes_over_but_the_command_is_said(demos, swapped, monkeypatch, tmp_path, capsys):
@@ -103,3 +120,91 @@ def test_a_few_failures_more_are_chance_and_many_are_not():
     assert not is_worse(solved(200), solved(197))
     assert is_worse(solved(200), solved(195))
     assert not is_worse(solved(120), solved(120))
+
+
+class Running:
+    """As much of a running graph as it is asked for."""
+
+    def __init__(self, bundle: Path, model: Path | None) -> None:
+        self._bundle, self._model = bundle, model
+
+    def get(self, _: str, parameter: str) -> str:
+        return str(self._bundle if parameter == "controller" else self._model or "")
+
+
+def test_a_swap_needs_a_graph_that_runs_what_the_new_expert_is_compared_with(tmp_path, monkeypatch, own_domain, capsys):
+    operator = pytest.importorskip("roman_moe.nodes.bringup.operator")
+    monkeypatch.setattr(Teach, "_record", lambda *_: pytest.fail("it recorded"))
+    arguments = ["teach", "push", "--record", "1", "--swap", "yes", "--out", str(tmp_path / "new")]
+    monkeypatch.setattr(operator, "FIND_PATIENCE", 0.0)
+    assert main(arguments) == 2
+    assert "expert_push is not running in /" in capsys.readouterr().err
+    old, other = write_tiny_bundle(tmp_path / "old"), write_tiny_bundle(tmp_path / "other", seed=1)
+    teach = Teach(skill="push", bundle=old)
+    for running in (Running(old, None), Running(other, old / "push.onnx")):
+        monkeypatch.setattr(operator, "operator", lambda _, running=running: contextlib.nullcontext(running))
+        teach._check_running()
+    for running in (Running(other, None), Running(old, other / "push.onnx")):
+        monkeypatch.setattr(operator, "operator", lambda _, running=running: contextlib.nullcontext(running))
+        with pytest.raises(ConfigError, match="push runs .*other/push.onnx .* give the bundle whose expert runs"):
+            teach._check_running()
+
+
+@pytest.fixture
+def running(own_domain: int, tmp_path: Path) -> Iterator[Path]:
+    """Bundle of a graph that runs; its recipe trains in a second."""
+    bundle = write_tiny_bundle(tmp_path / "tiny", hidden=(16,))
+    recipe = small_recipe().to_dict()["networks"]["push"]
+    manifest = replace(load_manifest(bundle), provenance={"networks": {"push": {"recipe": recipe}}})
+    (bundle / MANIFEST_NAME).write_text(manifest.to_yaml())
+    command = [sys.executable, "-m", "roman_moe", "run", "--arm", "mock", "--controller", str(bundle)]
+    # no one reads what it shows: a pipe that is full would hold up the graph
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            while main(["status", "--seconds", "1"]) == 2:  # it has only just begun to start
+                assert process.poll() is None
+            yield bundle
+        finally:
+            process.kill()
+
+
+def show_an_episode(operator: Terminal, intervene: bool) -> None:
+    """As a person does: again, if the machine was too busy to record every tick."""
+    kept = ""
+    while kept != ": kept ":
+        operator.shows("ready to record")
+        operator.type("n")
+        operator.shows("recording ")
+        if intervene:
+            operator.type("t")
+        operator.shows(*(f"episode_000: {ticks} ticks" for ticks in range(4, 400)), key="d")
+        if intervene:
+            operator.type("h")
+            operator.shows("the policy drives")
+        operator.type("n")
+        kept = operator.shows(": kept ", ": not kept")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("intervene", (False, True), ids=("demonstrations", "corrections"))
+def test_an_operator_at_a_terminal_teaches_a_graph_that_goes_on_running(intervene, running, tmp_path):
+    pytest.importorskip("torch")
+    new, file = tmp_path / "new", tmp_path / "status.json"
+    options = ["--demos", str(tmp_path / "demos"), "--bundle", str(running), "--out", str(new), "--episodes", "1"]
+    options += ["--intervene"] if intervene else []
+    with terminal("teach", "push", "--record", "1", "--swap", "yes", *options) as operator:
+        show_an_episode(operator, intervene)
+        assert operator.ends() == 0, operator.shown
+        *_, swapped, times = operator.shown.splitlines()
+        assert f"push runs {new}/push.onnx" in swapped
+        assert re.match(r"record \d+ s, train \d+ s, compare \d+ s, swap \d+ s, total \d+ s", times)
+    (folder,) = episode_folders(tmp_path / "demos" / "push")
+    episode = read_episode(folder, ROMAN)
+    assert episode.taught.any()
+    assert episode.answers[episode.taught, 1].min() < 0.0, "the operator held d, which moves to the right"
+    taught = hashlib.sha256((new / "push.onnx").read_bytes()).hexdigest()
+    assert taught != hashlib.sha256((running / "push.onnx").read_bytes()).hexdigest()
+    runs = ""
+    while runs != taught:  # it reports once a second
+        assert main(["status", "--seconds", "1", "--json", str(file)]) < 2
+        runs = json.loads(file.read_text())["nodes"]["expert_push"]["sha256"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import math
 import signal
 import tempfile
 import time
@@ -125,16 +126,16 @@ class Graph:
         self._asked.append((name, self._triggers[name].call_async(Trigger.Request()), time.monotonic()))
 
     def _hear_answers(self) -> None:
-        """Keep what was answered to `trigger`; an answer that does not come is told as well."""
-        for asked in list(self._asked):
-            name, future, when = asked
+        """Keep what was answered to `trigger`; of one that is late first that it is, then the answer."""
+        awaited, self._asked = self._asked, []
+        for name, future, when in awaited:
             if future.done():
                 self.said.append(f"{name}: {future.result().message}")
-            elif time.monotonic() - when > ANSWER_PATIENCE:
-                self.said.append(f"{name}: no answer")
-            else:
                 continue
-            self._asked.remove(asked)
+            late = time.monotonic() - when > ANSWER_PATIENCE
+            if late:
+                self.said.append(f"{name}: no answer yet")
+            self._asked.append((name, future, math.inf if late else when))
 
     def pass_time(self) -> None:
         """Let the nodes of this process work for a moment, and do nothing else."""
