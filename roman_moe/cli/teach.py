@@ -102,9 +102,13 @@ class Teach(Reach):
     def main(self) -> int:
         """0 when the new expert is no worse, whether it changed over or not; 1 if it is worse."""
         from roman_moe.control.bundle_writer import check_replaceable
+        from roman_moe.control.manifest import load_manifest
         from roman_moe.evaluation.controllers import simulation_of
         from roman_moe.learning.sets import parse_sources, sources_spec
 
+        skills = load_manifest(self.bundle).skills
+        if self.skill not in skills:
+            raise ConfigError(unknown_word("skill", self.skill, skills))
         check_replaceable(self.new_bundle, force=False)
         if self.swap == "yes":
             self._check_running()
@@ -114,8 +118,6 @@ class Teach(Reach):
         times.lap("record")
         sources = parse_sources(self.demos, self.skill, "--demos")
         spec = sources_spec(sources)
-        if self.skill not in spec.skills:
-            raise ConfigError(unknown_word("skill", self.skill, spec.skill_names))
         task, console = simulation_of(spec, self.task), Console()
         for source in sources:
             say(console, checked(source.dataset / self.skill, source.weight))

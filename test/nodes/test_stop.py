@@ -147,6 +147,16 @@ def test_a_stop_answers_a_scene_that_waits_for_its_experts(rig: Rig, bundle: Pat
     assert rig.reported("blender", MISSED_TICKS) == 0
 
 
+def test_a_stop_at_an_episodes_first_scene_drops_nothing(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle)
+    harness.run(3)
+    harness.scene(0, finger_opening=GRIPPER_CLOSED)
+    rig.spin_until(lambda: harness.node._open)
+    assert rig.trigger("blender/stop").success
+    assert harness.speed(4) == 0.0
+    assert harness.gripper == GRIPPER_CLOSED
+
+
 def test_the_first_motion_of_all_ramps_in(rig: Rig, bundle: Path) -> None:
     harness = Harness(rig, bundle)
     speeds = [harness.step(np.array([1.0, 0.0, 0.0, 0.0])) for _ in range(3)]

@@ -191,6 +191,7 @@ class Blender(RomanNode):
     def _halt_at_once(self) -> None:
         """Answer the present scene, or answer it again: a stop waits for no tick."""
         stamp = self._pending.stamp
+        self._commander.begin(self._scene)  # an episode's first scene: what the arm holds must not drop
         self._sent = self._commander.guard.halt(stamp, GuardStatus.STOPPED, early=not self._open)
         self._open = False
         self._deadline.cancel()
