@@ -45,6 +45,7 @@ VERBS = (
     "train",
     "teach",
     "ablate",
+    "compare",
     "export",
     "calibrate",
     "bench",

@@ -19,6 +19,7 @@ from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import RunProgress
 from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.cli.train_gridworld import Gridworld
+from roman_moe.cli.train_multitask import Multitask
 from roman_moe.cli.train_poses import Poses
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
@@ -255,6 +256,7 @@ class Train:
         "gate": Gate,
         "bc": Bc,
         "poses": Poses,
+        "multitask": Multitask,
         "gridworld": Gridworld,
     }
 

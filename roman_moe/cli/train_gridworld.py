@@ -97,7 +97,7 @@ class Gridworld:
         }
         self.out.mkdir(parents=True, exist_ok=True)
         bands = {name: mean_interval(found) for name, found in returns.items()}
-        plot_bands(bands, self.out / "returns.png", "iteration", "return of a rollout")
+        plot_bands(bands, range(1, self.iterations + 1), self.out / "returns.png", "iteration", "return of a rollout")
         drawn = {f"prior after a move to the {move}": shares.mean(axis=0) for move, shares in after.items()}
         plot_moves(world.cells, MOVES, drawn, self.out / "prior.png")
         console.print(table(report, self.seeds))

@@ -238,18 +238,20 @@ def plot_rates(methods: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         figure.savefig(temporary)
 
 
-def plot_bands(curves: Mapping[str, NDArray[np.float64]], path: Path, over: str, what: str) -> None:
+def plot_bands(
+    curves: Mapping[str, NDArray[np.float64]], places: Sequence[float], path: Path, over: str, what: str
+) -> None:
     """Write a PNG: each method's mean over seeds, with its 95 % interval shaded.
 
     Args:
         curves: (3, points) of each method: mean, low and high.
+        places: of the points.
         over, what: the axes' labels.
     """
     figure = Figure(figsize=(8.0, 4.5), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for name, (mean, low, high) in curves.items():
-        places = np.arange(1, len(mean) + 1)
         (line,) = axes.plot(places, mean, label=name.replace("_", " "), lw=1.6)
         axes.fill_between(places, low, high, color=line.get_color(), alpha=0.2, lw=0)
     axes.set_xlabel(over, color=INK)

@@ -18,7 +18,7 @@ from roman_moe.core.errors import BundleError
 
 ROOT = Path(__file__).parents[2]
 PARTS = {
-    "train": ("all", "expert", "gate", "bc", "poses", "gridworld"),
+    "train": ("all", "expert", "gate", "bc", "poses", "multitask", "gridworld"),
     "bench": ("sim", "control", "graph", "learn", "swap", "endurance"),
     "tasks": ("list", "info", "check", "new"),
     "demos": ("list", "info", "plot", "check", "replay", "edit", "export", "import"),
@@ -73,6 +73,7 @@ def test_every_module_of_a_verb_is_registered():
         "refusal",
         "ros_args",
         "train_gridworld",
+        "train_multitask",
         "train_poses",
     }
     modules = {path.stem for path in Path(entry.__file__).parent.glob("*.py")} - helpers

@@ -88,7 +88,7 @@ def test_trying_leaves_nothing(tmp_path):
 
 DEFAULTS = (
     *("demo", "collect", "record", "train all", "train expert", "train gate", "train bc", "teach", "ablate"),
-    *("calibrate board", "calibrate markers", "data images", "train poses", "train gridworld"),
+    *("calibrate board", "calibrate markers", "data images", "train poses", "train gridworld", "compare"),
 )
 
 

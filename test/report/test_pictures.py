@@ -119,7 +119,8 @@ def test_a_wide_interval_is_shaded_twice_as_wide(tmp_path):
     columns = []
     for half in (0.0, 0.5, 1.0):
         frame, band = (np.array([np.zeros(20), np.full(20, -wide), np.full(20, wide)]) for wide in (2.0, half))
-        plot_bands({"frame": frame, "band": band}, tmp_path / "bands.png", "x", "y")  # the frame keeps the axes alike
+        curves = {"frame": frame, "band": band}  # the frame keeps the axes alike
+        plot_bands(curves, range(20), tmp_path / "bands.png", "x", "y")
         image = np.asarray(Image.open(tmp_path / "bands.png"))
         columns.append(image[:, image.shape[1] // 2])
     narrow, wide = (int((column != columns[0]).any(axis=1).sum()) for column in columns[1:])

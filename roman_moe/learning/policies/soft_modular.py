@@ -64,8 +64,11 @@ class ModuleLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(modules, 1, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        side_by_side = x.expand(-1, len(self.weight), -1).transpose(0, 1)
-        return torch.baddbmm(self.bias, side_by_side, self.weight).transpose(0, 1)
+        return self.each(x.expand(-1, len(self.weight), -1).transpose(0, 1)).transpose(0, 1)
+
+    def each(self, x: Tensor) -> Tensor:
+        """(n, B, inputs), rows of its own for each module, to (n, B, outputs)."""
+        return torch.baddbmm(self.bias, x, self.weight)
 
 
 class SoftModular(nn.Module):

@@ -1,0 +1,94 @@
+"""`roman-moe compare`: methods of multi-task learning on one suite, several seeds each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import Console
+from rich.table import Table
+
+from roman_moe.cli.options import Folder, Names, Number, OptionalFile, Text
+from roman_moe.cli.parsing import unknown_word
+from roman_moe.cli.progress import CountProgress
+from roman_moe.cli.ranges import ALL, parse_names
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_1, Range
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare methods of multi-task learning on a suite."""
+
+    needs = ("torch", "matplotlib")
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "seeds": Range(2, 1000),
+        "steps": Range(1000, 100_000_000),
+        "workers": AT_LEAST_1,
+    }
+
+    suite: Text = "conflict"
+    """The suite of tasks: conflict."""
+
+    methods: Names = ALL
+    """All, or some such as sac,mt_sac,soft_modular (docs/mixtures.md)."""
+
+    seeds: Number = 5
+    """Trainings of each method; 0, 1, 2, ..."""
+
+    steps: Number = 40_000
+    """Environment steps of each task in each training."""
+
+    workers: Number = 2
+    """Processes; the results do not depend on it."""
+
+    out: Folder = Path("runs/compare")
+    """Folder for trainings and plot; a comparison that was cut off goes on with the trainings that are missing."""
+
+    json: OptionalFile = None
+    """Write the report to this file."""
+
+    def main(self) -> int:
+        """0 when all are trained."""
+        from roman_moe.evaluation.statistics import mean_interval
+        from roman_moe.learning.runs.multitask import METHODS, SUITES, MultitaskRun, compare, curves_of, summary
+        from roman_moe.report.plots import plot_bands
+
+        if self.suite not in SUITES:
+            raise ConfigError(unknown_word("suite", self.suite, tuple(SUITES)))
+        methods = parse_names(self.methods, tuple(METHODS), "--methods")
+        seeds = range(self.seeds)  # seed by seed: what is cut off has compared all methods at least once
+        runs = [MultitaskRun(self.suite, method, seed, self.steps) for seed in seeds for method in methods]
+        console, results = Console(), dict[str, list[dict[str, Any]]]()
+        with CountProgress(console, self.suite, len(runs), "trainings") as progress:
+            for found in compare(runs, self.out, self.workers):
+                results.setdefault(found["method"], []).append(found)
+                progress.advance()
+        report = {method: summary(results[method]) for method in methods}
+        bands = {method: mean_interval(curves_of(results[method])) for method in methods}
+        picture = self.out / f"{self.suite}.png"
+        places = [row["steps"] / 1000 for row in results[methods[0]][0]["rows"]]
+        plot_bands(bands, places, picture, "thousand steps of each task", "episodes solved")
+        console.print(comparison_table(report, f"{self.suite}: {self.seeds} seeds of {self.steps} steps a task"))
+        console.print(f"{picture}: learning curves", highlight=False, soft_wrap=True)
+        if self.json:
+            write_json(self.json, {"suite": self.suite, "steps": self.steps, "methods": report})
+        return 0
+
+
+def comparison_table(report: Mapping[str, Any], title: str) -> Table:
+    """One row a method, with intervals of 95 %."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("method", no_wrap=True)
+    for column in ("area", "solved at the end", "parameters", "updates/s"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for method, found in report.items():
+        shares = [
+            f"{found[key]['mean']:.2f} ({found[key]['ci95'][0]:.2f} to {found[key]['ci95'][1]:.2f})"
+            for key in ("area", "success")
+        ]
+        table.add_row(method, *shares, str(found["parameters"]), f"{found['updates_per_s']:.0f}")
+    return table

@@ -1,0 +1,60 @@
+"""`roman-moe train multitask`: one method of multi-task reinforcement learning on a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from rich.console import Console
+
+from roman_moe.cli.options import Number, OptionalFile, Text
+from roman_moe.cli.parsing import unknown_word
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_0, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multitask:
+    """Train one method of multi-task learning on a suite."""
+
+    needs = ("torch",)
+    ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "steps": Range(1000, 100_000_000)}
+
+    method: Text = "soft_modular"
+    """sac (each task by itself), mt_sac, mt_mh_sac, mix_expert, soft_modular or soft_modular_unbalanced."""
+
+    suite: Text = "conflict"
+    """The suite of tasks: conflict."""
+
+    steps: Number = 40_000
+    """Environment steps of each task."""
+
+    seed: Number = 0
+    """Seed of everything random."""
+
+    json: OptionalFile = None
+    """Write all evaluations to this file."""
+
+    def main(self) -> int:
+        """0 when it is trained."""
+        from roman_moe.learning.runs.multitask import METHODS, SUITES, MultitaskRun
+
+        for what, given, known in (("suite", self.suite, SUITES), ("method", self.method, METHODS)):
+            if given not in known:
+                raise ConfigError(unknown_word(what, given, tuple(known)))
+        console = Console()
+
+        def told(row: Mapping[str, Any]) -> None:
+            tasks = ", ".join(f"{task} {share:.0%}" for task, share in row["success"].items())
+            mean = np.mean([*row["success"].values()])
+            console.print(f"{row['steps']} steps: solved {mean:.1%} ({tasks})", highlight=False, soft_wrap=True)
+
+        found = MultitaskRun(self.suite, self.method, self.seed, self.steps).train(told)
+        speed = f"{found['parameters']} parameters, {found['updates_per_s']:.0f} updates a second"
+        console.print(f"{self.method}: {speed}", highlight=False)
+        if self.json:
+            write_json(self.json, {"suite": self.suite, **found})
+        return 0

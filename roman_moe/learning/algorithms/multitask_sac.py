@@ -1,0 +1,171 @@
+"""Soft actor-critic of many tasks at once (Haarnoja et al. 2018), with one temperature a task.
+
+Losses of the tasks can be weighed by their temperatures, as Soft Modularization does (Yang et al. 2020, equation 10):
+a task that is still uncertain, whose temperature is high, counts less. The paper has w = softmax(-alpha), its released
+code w = softmax(-log alpha); the weights of all tasks sum to 1.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from roman_moe.learning.policies.multitask import NETWORKS, Sizes
+
+Balance = Literal["none", "paper", "official"]
+
+LOG_STD = (-20.0, 2.0)
+"""Bounds of the actor's log standard deviation."""
+
+
+@dataclass(frozen=True, slots=True)
+class SACRecipe:
+    """How to learn.
+
+    Attributes:
+        network: key of `NETWORKS`, for actor and critics.
+        sizes: of them.
+        balance: how the tasks' losses are weighed.
+        batch: rows of each task in an update.
+        gamma: discount of a step.
+        learning_rate: of actor, critics and temperatures, by Adam.
+        tau: share of the critics that their targets take over in an update.
+        max_gradient: largest norm of a gradient of actor or critics.
+    """
+
+    network: str = "shared"
+    sizes: Sizes = field(default_factory=Sizes)
+    balance: Balance = "none"
+    batch: int = 32
+    gamma: float = 0.98
+    learning_rate: float = 1e-3
+    tau: float = 0.005
+    max_gradient: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transitions:
+    """(T, B, ...) steps of T tasks; an episode ends by time alone, so there is always a next value."""
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    following: Tensor
+
+
+class MultitaskSAC:
+    """Actor, two critics, their targets and the temperatures.
+
+    Attributes:
+        actor: (T, B, n) to (T, B, 2a): mean and log standard deviation before tanh.
+        critics: (T, B, n + a) to (T, B, 1), two.
+        log_alpha: (T,) logarithm of the temperatures.
+    """
+
+    def __init__(self, recipe: SACRecipe, observation: int, action: int, tasks: int) -> None:
+        build = NETWORKS[recipe.network]
+        self.recipe, self.tasks = recipe, tasks
+        self.actor = build(observation, tasks, 2 * action, recipe.sizes)
+        self.critics = nn.ModuleList(build(observation + action, tasks, 1, recipe.sizes) for _ in range(2))
+        self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        self.log_alpha = torch.zeros(tasks, requires_grad=True)
+        self._target_entropy = -float(action)
+        rate = recipe.learning_rate
+        self._actor_step = torch.optim.Adam(self.actor.parameters(), rate, fused=True)
+        self._critic_step = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
+        self._alpha_step = torch.optim.Adam([self.log_alpha], rate)
+
+    @property
+    def parameters(self) -> int:
+        """Of actor and critics."""
+        return sum(p.numel() for net in (self.actor, self.critics) for p in net.parameters())
+
+    def act(self, observations: Tensor, greedy: bool = False) -> NDArray[np.float32]:
+        """(T, B, a) actions for (T, B, n) observations."""
+        with torch.no_grad():
+            if greedy:
+                mean, _ = self.actor(observations).chunk(2, dim=2)
+                return np.asarray(mean.tanh())
+            return np.asarray(self._sample(observations)[0])
+
+    def update(self, batch: Transitions) -> None:
+        """One step of critics, actor and temperatures."""
+        alpha = self.log_alpha.detach().exp()
+        weights = self.loss_weights(alpha)
+        with torch.no_grad():
+            following, log_chance = self._sample(batch.following)
+            value = self._least(self.targets, batch.following, following) - alpha[:, None] * log_chance
+            target = batch.rewards + self.recipe.gamma * value
+        inputs = torch.cat([batch.observations, batch.actions], dim=2)
+        errors = sum((critic(inputs)[..., 0] - target).square().mean(dim=1) for critic in self.critics)
+        self._step(self._critic_step, (weights * errors).sum())
+
+        actions, log_chance = self._sample(batch.observations)
+        self.critics.requires_grad_(False)
+        losses = (alpha[:, None] * log_chance - self._least(self.critics, batch.observations, actions)).mean(dim=1)
+        self._step(self._actor_step, (weights * losses).sum())
+        self.critics.requires_grad_(True)
+
+        surplus = log_chance.detach().mean(dim=1) + self._target_entropy
+        self._step(self._alpha_step, -(self.log_alpha * surplus).mean())
+        with torch.no_grad():
+            for target_values, values in zip(self.targets.parameters(), self.critics.parameters(), strict=True):
+                target_values.lerp_(values, self.recipe.tau)
+
+    def loss_weights(self, alpha: Tensor) -> Tensor:
+        """(T,) shares of the tasks' losses, for (T,) temperatures."""
+        if self.recipe.balance == "none":
+            return torch.full_like(alpha, 1.0 / self.tasks)
+        return torch.softmax(-alpha if self.recipe.balance == "paper" else -alpha.log(), dim=0)
+
+    def _sample(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions, (T, B, a), and the logarithm of their probability density, (T, B)."""
+        mean, log_std = self.actor(observations).chunk(2, dim=2)
+        log_std = log_std.clamp(*LOG_STD)
+        normal = torch.randn_like(mean)
+        raw = mean + log_std.exp() * normal
+        # log(1 - tanh(x)^2) = 2 (log 2 - x - softplus(-2x)), which does not lose its digits for large x
+        squash = 2.0 * (math.log(2.0) - raw - nn.functional.softplus(-2.0 * raw))
+        log_chance = (-0.5 * normal.square() - log_std - 0.5 * math.log(2.0 * math.pi) - squash).sum(dim=2)
+        return raw.tanh(), log_chance
+
+    def _least(self, critics: nn.ModuleList, observations: Tensor, actions: Tensor) -> Tensor:
+        inputs = torch.cat([observations, actions], dim=2)
+        return torch.minimum(*(critic(inputs)[..., 0] for critic in critics))
+
+    def _step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], self.recipe.max_gradient)
+        optimizer.step()
+
+
+class Replay:
+    """The last steps of every task, (T, capacity, ...)."""
+
+    def __init__(self, tasks: int, capacity: int, observation: int, action: int) -> None:
+        self._data = [torch.zeros(tasks, capacity, size) for size in (observation, action, 1, observation)]
+        self._at = self.size = 0
+
+    def add(self, observations: Tensor, actions: Tensor, rewards: Tensor, following: Tensor) -> None:
+        """(T, B, ...) of one step; B divides the capacity."""
+        count, capacity = observations.shape[1], self._data[0].shape[1]
+        for store, values in zip(self._data, (observations, actions, rewards[..., None], following), strict=True):
+            store[:, self._at : self._at + count] = values
+        self._at = (self._at + count) % capacity
+        self.size = min(self.size + count, capacity)
+
+    def sample(self, count: int) -> Transitions:
+        """(T, count, ...) steps of each task."""
+        chosen = torch.randint(self.size, (len(self._data[0]), count))
+        rows = torch.arange(len(chosen))[:, None]
+        observations, actions, rewards, following = (store[rows, chosen] for store in self._data)
+        return Transitions(observations, actions, rewards[..., 0], following)

@@ -1,0 +1,143 @@
+"""Networks for many tasks at once: (T, B, n) numbers of T tasks, B rows each, to (T, B, outputs).
+
+What the observation does not say, which task it is, a network knows from a row's place, as a one-hot code or by parts
+of its own for each task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from roman_moe.learning.policies.soft_modular import Mode, ModuleLayer, SoftModular, SoftModularShape
+
+EXPERTS = 4
+"""Of the mixture of experts, as Yang et al. 2020 have it."""
+ROUTED_LAYERS, ROUTED_MODULES = 4, 4
+"""Of hard routing, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What all networks of a study share.
+
+    Attributes:
+        hidden: of the layers of every plain network.
+        layers, modules, width: of the modular ones.
+    """
+
+    hidden: Sequence[int] = (128, 128, 128)
+    layers: int = 2
+    modules: int = 2
+    width: int = 64
+
+
+class Separate(nn.Module):
+    """A plain network for each task, none of which shares anything."""
+
+    def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> None:
+        super().__init__()
+        widths = (inputs, *sizes.hidden, outputs)
+        self.layers = nn.ModuleList(ModuleLayer(tasks, a, b) for a, b in pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = layer.each(x).relu()
+        answer: Tensor = self.layers[-1].each(x)
+        return answer
+
+
+class Shared(nn.Module):
+    """One plain network, which sees the task's code."""
+
+    def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> None:
+        super().__init__()
+        self.body = plain((inputs + tasks, *sizes.hidden, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.body(with_code(x))
+        return answer
+
+
+class MultiHead(nn.Module):
+    """One plain network, which sees the task's code, with a head for each task."""
+
+    def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> None:
+        super().__init__()
+        self.trunk = plain((inputs + tasks, *sizes.hidden))
+        self.heads = ModuleLayer(tasks, sizes.hidden[-1], outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.heads.each(self.trunk(with_code(x)).relu())
+        return answer
+
+
+class MixedExperts(nn.Module):
+    """Four plain networks and a gate, all of which see the task's code."""
+
+    def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> None:
+        super().__init__()
+        self.gate = nn.Linear(inputs + tasks, EXPERTS)
+        widths = (inputs + tasks, *sizes.hidden, outputs)
+        self.experts = nn.ModuleList(ModuleLayer(EXPERTS, a, b) for a, b in pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = with_code(x).flatten(0, 1)
+        weights, y = self.gate(rows).softmax(dim=1), rows[:, None]
+        for layer in self.experts[:-1]:
+            y = layer(y).relu()
+        return (weights[:, None] @ self.experts[-1](y))[:, 0].unflatten(0, x.shape[:2])
+
+
+class Modular(nn.Module):
+    """Soft Modularization; the task's code goes to the routing alone."""
+
+    def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes, mode: Mode = "official") -> None:
+        super().__init__()
+        first = sizes.hidden[0]
+        self.body = SoftModular(
+            SoftModularShape(inputs, tasks, outputs, sizes.layers, sizes.modules, sizes.width, first, first, mode)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.body(x.flatten(0, 1), codes(x).flatten(0, 1)).unflatten(0, x.shape[:2])
+        return answer
+
+
+class Build(Protocol):
+    """Makes a network."""
+
+    def __call__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> nn.Module:
+        """Of these sizes."""
+
+
+NETWORKS: Mapping[str, Build] = {
+    "separate": Separate,
+    "shared": Shared,
+    "multi_head": MultiHead,
+    "mixed_experts": MixedExperts,
+    "soft_modular": Modular,
+}
+
+
+def plain(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers with ReLU between them."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise(widths):
+        layers += [nn.Linear(a, b), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def codes(x: Tensor) -> Tensor:
+    """(T, B, T) one-hot code of each row's task."""
+    return torch.eye(len(x), dtype=x.dtype)[:, None].expand(-1, x.shape[1], -1)
+
+
+def with_code(x: Tensor) -> Tensor:
+    """(T, B, n + T): each row with its task's code."""
+    return torch.cat([x, codes(x)], dim=2)

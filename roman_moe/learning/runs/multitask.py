@@ -1,0 +1,173 @@
+"""Multi-task reinforcement learning on a suite, and methods compared: several seeds each, on the same terms.
+
+A task counts as solved in an episode if it was at any step of it, as the papers of this field count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.core.provenance import git_commit
+from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.statistics import mean_interval
+from roman_moe.learning.algorithms.multitask_sac import Balance, MultitaskSAC, Replay, SACRecipe
+from roman_moe.suites.conflict import CONFLICT
+from roman_moe.suites.suite import Suite
+
+SUITES: Mapping[str, Suite] = {CONFLICT.name: CONFLICT}
+
+METHODS: Mapping[str, tuple[str, Balance]] = {
+    "sac": ("separate", "none"),
+    "mt_sac": ("shared", "none"),
+    "mt_mh_sac": ("multi_head", "none"),
+    "mix_expert": ("mixed_experts", "none"),
+    "soft_modular": ("soft_modular", "official"),
+    "soft_modular_unbalanced": ("soft_modular", "none"),
+}
+"""Network and balance of the losses of each method; `sac` learns each task by itself."""
+
+EVALUATION_SEED = 1000
+"""Added to a training's seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultitaskRun:
+    """One training.
+
+    Attributes:
+        suite: key of `SUITES`.
+        method: key of `METHODS`.
+        seed: of everything random.
+        steps: of each task, over all its episodes.
+        beside: episodes of each task side by side; there is one update for each of their steps.
+        warm_up: first steps of each task, by random actions and without updates.
+        capacity: last steps of each task that are kept.
+        evaluate_every: steps of each task between two evaluations.
+        episodes: of each task in an evaluation.
+        sac: all else; its network and balance are the method's.
+    """
+
+    suite: str
+    method: str
+    seed: int
+    steps: int = 40_000
+    beside: int = 4
+    warm_up: int = 800
+    capacity: int = 40_000
+    evaluate_every: int = 2_000
+    episodes: int = 20
+    sac: SACRecipe = field(default_factory=SACRecipe)
+
+    def train(self, on_row: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
+        """Train and evaluate; answers the method, its parameters, updates a second and a row for each evaluation."""
+        suite, (network, balance) = SUITES[self.suite], METHODS[self.method]
+        torch.manual_seed(self.seed)
+        rng, count = np.random.default_rng(self.seed), len(suite.tasks)
+        recipe = dataclasses.replace(self.sac, network=network, balance=balance)
+        sac = MultitaskSAC(recipe, suite.observation, suite.action, count)
+        replay = Replay(count, self.capacity - self.capacity % self.beside, suite.observation, suite.action)
+        episodes = suite.episodes(np.repeat(np.arange(count), self.beside))
+        rows: list[dict[str, Any]] = []
+        updates, busy, seen = 0, 0.0, grouped(episodes.reset(rng), count)
+        for step in range(1, self.steps // self.beside + 1):
+            warm = step * self.beside <= self.warm_up
+            shape = (count, self.beside, suite.action)
+            actions = rng.uniform(-1.0, 1.0, shape).astype(np.float32) if warm else sac.act(seen)
+            outcome = episodes.step(actions.reshape(-1, suite.action).astype(np.float64))
+            following, rewards = grouped(outcome.observations, count), grouped(outcome.rewards, count)
+            replay.add(seen, torch.as_tensor(actions), rewards, following)
+            seen = following if step % suite.horizon else grouped(episodes.reset(rng), count)
+            if not warm:
+                began = time.process_time()
+                sac.update(replay.sample(recipe.batch))
+                updates, busy = updates + 1, busy + time.process_time() - began
+            if step * self.beside % self.evaluate_every < self.beside:
+                success = self._success(sac, suite, len(rows))
+                rows.append({"steps": step * self.beside, "success": dict(zip(suite.tasks, success, strict=True))})
+                on_row(rows[-1])
+        return {
+            "method": self.method,
+            "seed": self.seed,
+            "parameters": sac.parameters,
+            "updates_per_s": updates / busy if busy else 0.0,
+            "rows": rows,
+        }
+
+    def _success(self, sac: MultitaskSAC, suite: Suite, number: int) -> list[float]:
+        """Share of solved episodes of each task."""
+        count = len(suite.tasks)
+        episodes = suite.episodes(np.repeat(np.arange(count), self.episodes))
+        seen = episodes.reset(np.random.default_rng([self.seed + EVALUATION_SEED, number]))
+        solved = np.zeros(len(seen), bool)
+        for _ in range(suite.horizon):
+            actions = sac.act(grouped(seen, count), greedy=True)
+            outcome = episodes.step(actions.reshape(-1, suite.action).astype(np.float64))
+            seen, solved = outcome.observations, solved | outcome.solved
+        return [float(share) for share in solved.reshape(count, -1).mean(axis=1)]
+
+
+def grouped(values: NDArray[np.float64], tasks: int) -> Tensor:
+    """(N, ...) numbers as (T, N / T, ...)."""
+    return torch.as_tensor(values, dtype=torch.float32).unflatten(0, (tasks, -1))
+
+
+def train(run: MultitaskRun) -> dict[str, Any]:
+    """As a job of a pool."""
+    return run.train()
+
+
+def compare(runs: Sequence[MultitaskRun], folder: Path, workers: int) -> Iterator[dict[str, Any]]:
+    """Train all that is not in the folder yet; yields each training's result, those that are there first.
+
+    Raises:
+        ConfigError: if the folder holds a training of other numbers.
+    """
+    missing = []
+    for run in runs:
+        file = _file(run, folder)
+        if not file.exists():
+            missing.append(run)
+            continue
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if kept["run"] != json.loads(json.dumps(dataclasses.asdict(run))):
+            raise ConfigError(f"{file}: was trained with other numbers: choose another --out")
+        yield kept
+    for index, found in run_jobs(train, missing, workers):
+        found |= {"run": dataclasses.asdict(missing[index]), "git_commit": git_commit()}
+        write_json(_file(missing[index], folder), found)
+        yield found
+
+
+def _file(run: MultitaskRun, folder: Path) -> Path:
+    return folder / run.suite / run.method / f"seed_{run.seed}.json"
+
+
+def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a method reached over its seeds: mean success over the whole training (area), and at its end."""
+    curves = curves_of(results)
+    area, success = (mean_interval(values).tolist() for values in (curves.mean(axis=1), curves[:, -1]))
+    return {
+        "seeds": len(results),
+        "area": {"mean": area[0], "ci95": area[1:]},
+        "success": {"mean": success[0], "ci95": success[1:]},
+        "parameters": results[0]["parameters"],
+        "updates_per_s": float(np.median([result["updates_per_s"] for result in results])),
+    }
+
+
+def curves_of(results: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """(seeds, evaluations) share of solved episodes over all tasks."""
+    return np.array([[np.mean([*row["success"].values()]) for row in result["rows"]] for result in results])
