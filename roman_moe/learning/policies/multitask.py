@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from roman_moe.learning.policies.soft_modular import Mode, ModuleLayer, SoftModular, SoftModularShape
+from roman_moe.learning.policies.soft_modular import Mode, ModuleLayer, SoftModular, SoftModularShape, weighed
 
 EXPERTS = 4
 """Of the mixture of experts, as Yang et al. 2020 have it."""
@@ -47,8 +47,8 @@ class Separate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
-            x = layer.each(x).relu()
-        answer: Tensor = self.layers[-1].each(x)
+            x = layer(x).relu()
+        answer: Tensor = self.layers[-1](x)
         return answer
 
 
@@ -73,7 +73,7 @@ class MultiHead(nn.Module):
         self.heads = ModuleLayer(tasks, sizes.hidden[-1], outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.heads.each(self.trunk(with_code(x)).relu())
+        answer: Tensor = self.heads(self.trunk(with_code(x)).relu())
         return answer
 
 
@@ -88,10 +88,10 @@ class MixedExperts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = with_code(x).flatten(0, 1)
-        weights, y = self.gate(rows).softmax(dim=1), rows[:, None]
+        weights, y = self.gate(rows).softmax(dim=1), rows.expand(EXPERTS, -1, -1)
         for layer in self.experts[:-1]:
             y = layer(y).relu()
-        return (weights[:, None] @ self.experts[-1](y))[:, 0].unflatten(0, x.shape[:2])
+        return weighed(weights[:, None], self.experts[-1](y))[0].unflatten(0, x.shape[:2])
 
 
 class Modular(nn.Module):

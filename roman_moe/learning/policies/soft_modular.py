@@ -55,7 +55,7 @@ class SoftModularShape:
 
 
 class ModuleLayer(nn.Module):
-    """n linear modules side by side: (B, n, inputs) or (B, 1, inputs) to (B, n, outputs), as one batched product."""
+    """n linear modules side by side: (n, B, inputs), rows for each, to (n, B, outputs), as one batched product."""
 
     def __init__(self, modules: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -64,10 +64,6 @@ class ModuleLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(modules, 1, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.each(x.expand(-1, len(self.weight), -1).transpose(0, 1)).transpose(0, 1)
-
-    def each(self, x: Tensor) -> Tensor:
-        """(n, B, inputs), rows of its own for each module, to (n, B, outputs)."""
         return torch.baddbmm(self.bias, x, self.weight)
 
 
@@ -106,16 +102,16 @@ class SoftModular(nn.Module):
     def forward(self, observation: Tensor, task: Tensor) -> Tensor:
         seen = self.base(observation)
         weights, last = self._routing(seen, task)
-        x = seen[:, None]
+        x = seen.expand(self.shape.modules, -1, -1)
         if last is None:
             for layer, weight in zip(self.layers, weights, strict=False):
-                x = weight @ layer(x).relu()
-            total: Tensor = self.layers[-1](x).sum(dim=1)
+                x = weighed(weight, layer(x).relu())
+            total: Tensor = self.layers[-1](x).sum(dim=0)
             return total
         x = x.relu()
         for layer, weight in zip(self.layers, weights, strict=False):
-            x = (weight @ layer(x)).relu()
-        answer: Tensor = self.head((last[:, None] @ self.layers[-1](x))[:, 0].relu())
+            x = weighed(weight, layer(x)).relu()
+        answer: Tensor = self.head(weighed(last[:, None], self.layers[-1](x))[0].relu())
         return answer
 
     def routing(self, observation: Tensor, task: Tensor) -> Tensor:
@@ -137,3 +133,8 @@ class SoftModular(nn.Module):
         if official:
             last = self.last_route((self.last_condition(torch.cat(flat, dim=1)) * both).relu()).softmax(dim=1)
         return [weights.view(square) for weights in flat], last
+
+
+def weighed(weights: Tensor, x: Tensor) -> Tensor:
+    """Sums over n modules, (n, B, d), by weights (B, k, n) that each row has of its own: (k, B, d)."""
+    return (weights @ x.transpose(0, 1)).transpose(0, 1)
