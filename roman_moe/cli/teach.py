@@ -16,6 +16,7 @@ from rich.prompt import Confirm
 from roman_moe.cli.evaluate import report_table
 from roman_moe.cli.options import Flag, Metres, Number, OptionalFile, OptionalFolder, Simulation
 from roman_moe.cli.parsing import unknown_word
+from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.record import Record
 from roman_moe.cli.swap import Swap, expert_of, running_expert
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from roman_moe.core.spec import TaskSpec
     from roman_moe.learning.sets import Source
     from roman_moe.sim.task import SimTask
+
+
+CORRECTIONS_ALONE = (
+    "these are corrections alone: an expert that is shown nothing else forgets what it could; give the old "
+    "demonstrations with them, such as --demos fixes,demos=2"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +126,11 @@ class Teach(Reach):
         sources = parse_sources(self.demos, self.skill, "--demos")
         spec = sources_spec(sources)
         task, console = simulation_of(spec, self.task), Console()
-        for source in sources:
-            say(console, checked(source.dataset / self.skill, source.weight))
+        found = [checked(source.dataset / self.skill, source.weight) for source in sources]
+        for line, _ in found:
+            say(console, line)
+        if all(corrects for _, corrects in found):
+            say(console, CORRECTIONS_ALONE)
         self._train(spec, sources)
         times.lap("train")
         say(console, f"{self.new_bundle}: trained; the old and the new expert do {self.episodes} episodes each")
@@ -183,7 +193,8 @@ class Teach(Reach):
 
         poses = TruthPoses(self.noise_bound)
         evaluation = Evaluation(str(bundle), task, (), (self.skill,), self.episodes, poses, self.seed, self.workers)
-        report = evaluate(evaluation)
+        with CountProgress(console, str(bundle), self.episodes, "episodes", solved=True) as progress:
+            report = evaluate(evaluation, lambda result: progress.advance(solved=result.success))
         console.print(report_table(f"{bundle}, noise of {100 * self.noise_bound:g} cm, seed {self.seed}", report))
         return report
 
@@ -224,8 +235,8 @@ class Stopwatch:
         return ", ".join(f"{step} {seconds:.0f} s" for step, seconds in self.seconds.items())
 
 
-def checked(folder: Path, weight: float) -> str:
-    """Check the demonstrations in a folder, and say what they are.
+def checked(folder: Path, weight: float) -> tuple[str, bool]:
+    """Check the demonstrations in a folder, and say what they are, and whether they are corrections alone.
 
     Raises:
         DemonstrationError: with the first thing that is wrong, and how much more there is.
@@ -239,7 +250,8 @@ def checked(folder: Path, weight: float) -> str:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise DemonstrationError(f"{wrong[0]}{more}: `roman-moe demos check {folder}` lists them, `demos edit` mends")
     ticks = sum(int(episode.taught.sum()) for episode in found.episodes)
-    return f"{folder}: {len(found.episodes)} episodes, {ticks} ticks that teach, weight {weight:g}"
+    line = f"{folder}: {len(found.episodes)} episodes, {ticks} ticks that teach, weight {weight:g}"
+    return line, all(episode.policy is not None for episode in found.episodes)
 
 
 def is_worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

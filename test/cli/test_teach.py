@@ -18,6 +18,7 @@ from bundles import write_tiny_bundle
 from small_recipe import small_recipe
 from specs import ROMAN
 
+from roman_moe.cli import teach
 from roman_moe.cli.main import main
 from roman_moe.cli.record import Record
 from roman_moe.cli.swap import Swap
@@ -114,6 +115,16 @@ def test_recording_comes_first_and_one_that_is_ended_trains_nothing(demos, swapp
     assert "weight 2" in capsys.readouterr().out
     monkeypatch.setattr(Teach, "_train", lambda *_: pytest.fail("it trained"))
     assert main(["teach", "push", *arguments]) == 1
+
+
+def test_corrections_alone_are_told_to_make_an_expert_forget(demos, swapped, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(teach, "checked", lambda folder, _: (str(folder), "fixes" in str(folder)))
+    (tmp_path / "fixes").symlink_to(demos)
+    for sets, told in (("fixes", True), ("fixes,demos", False)):
+        solve(monkeypatch, 1, 2)
+        given = ",".join(str(tmp_path / name) for name in sets.split(","))
+        assert main(["teach", "push", "--demos", given, "--out", str(tmp_path / "new")]) == 0
+        assert ("these are corrections alone" in capsys.readouterr().out) is told
 
 
 def test_a_few_failures_more_are_chance_and_many_are_not():
