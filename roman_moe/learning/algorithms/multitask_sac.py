@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from roman_moe.learning.policies.multitask import NETWORKS, Sizes
+from roman_moe.learning.policies.multitask import NETWORKS, HardRouted, Sizes
 
 Balance = Literal["none", "paper", "official"]
 
@@ -74,7 +75,7 @@ class MultitaskSAC:
         self.recipe, self.tasks = recipe, tasks
         self.actor = build(observation, tasks, 2 * action, recipe.sizes)
         self.critics = nn.ModuleList(build(observation + action, tasks, 1, recipe.sizes) for _ in range(2))
-        self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        self.targets = copy.deepcopy(self.critics).requires_grad_(False).eval()
         self.log_alpha = torch.zeros(tasks, requires_grad=True)
         self._target_entropy = -float(action)
         rate = recipe.learning_rate
@@ -104,19 +105,22 @@ class MultitaskSAC:
             value = self._least(self.targets, batch.following, following) - alpha[:, None] * log_chance
             target = batch.rewards + self.recipe.gamma * value
         inputs = torch.cat([batch.observations, batch.actions], dim=2)
-        errors = sum((critic(inputs)[..., 0] - target).square().mean(dim=1) for critic in self.critics)
-        self._step(self._critic_step, (weights * errors).sum())
+        errors = [(critic(inputs)[..., 0] - target).square().mean(dim=1) for critic in self.critics]
+        self._step(self._critic_step, (weights * sum(errors)).sum())
+        for critic, error in zip(self.critics, errors, strict=True):
+            reinforce(critic, error)
 
         actions, log_chance = self._sample(batch.observations)
         self.critics.requires_grad_(False)
         losses = (alpha[:, None] * log_chance - self._least(self.critics, batch.observations, actions)).mean(dim=1)
         self._step(self._actor_step, (weights * losses).sum())
         self.critics.requires_grad_(True)
+        reinforce(self.actor, losses)
 
         surplus = log_chance.detach().mean(dim=1) + self._target_entropy
         self._step(self._alpha_step, -(self.log_alpha * surplus).mean())
         with torch.no_grad():
-            for target_values, values in zip(self.targets.parameters(), self.critics.parameters(), strict=True):
+            for target_values, values in zip(_values(self.targets), _values(self.critics), strict=True):
                 target_values.lerp_(values, self.recipe.tau)
 
     def loss_weights(self, alpha: Tensor) -> Tensor:
@@ -146,6 +150,18 @@ class MultitaskSAC:
         for group in optimizer.param_groups:
             nn.utils.clip_grad_norm_(group["params"], self.recipe.max_gradient)
         optimizer.step()
+
+
+def reinforce(network: nn.Module, losses: Tensor) -> None:
+    """Teach a network's router, if it has one that no gradient reaches, by the (T,) losses of its last call."""
+    if isinstance(network, HardRouted):
+        network.reinforce(losses.detach())
+
+
+def _values(network: nn.Module) -> Iterator[Tensor]:
+    """All that a copy of a network has to follow."""
+    yield from network.parameters()
+    yield from network.buffers()
 
 
 class Replay:

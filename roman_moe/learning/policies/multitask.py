@@ -94,6 +94,46 @@ class MixedExperts(nn.Module):
         return weighed(weights[:, None], self.experts[-1](y))[0].unflatten(0, x.shape[:2])
 
 
+class HardRouted(nn.Module):
+    """Four layers of four modules, of which each task goes through one a layer: a table says how likely through which.
+
+    The routes are drawn in training mode, and the likeliest otherwise. `reinforce` learns the table by REINFORCE, from
+    what the loss of each task is above or below its running mean. Yang et al. 2020 take this baseline from Rosenbaum et
+    al. 2018, without the router's numbers: these are ours.
+    """
+
+    RATE, MEMORY = 0.05, 0.99
+
+    def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> None:
+        super().__init__()
+        widths = (inputs, *[sizes.hidden[0]] * (ROUTED_LAYERS - 1), outputs)
+        self.layers = nn.ModuleList(ModuleLayer(ROUTED_MODULES, a, b) for a, b in pairwise(widths))
+        self.table: Tensor
+        self.register_buffer("table", torch.zeros(tasks, ROUTED_LAYERS, ROUTED_MODULES))
+        self.routes = torch.zeros(tasks, ROUTED_LAYERS, dtype=torch.long)
+        self._mean: Tensor | None = None
+        self._spread = torch.ones(tasks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        chances = self.table.softmax(dim=2)
+        drawn = torch.multinomial(chances.flatten(0, 1), 1).view(chances.shape[:2])
+        self.routes = drawn if self.training else chances.argmax(dim=2)
+        for number, layer in enumerate(self.layers):
+            route = self.routes[:, number]
+            x = torch.baddbmm(layer.bias[route], x.relu() if number else x, layer.weight[route])
+        return x
+
+    def reinforce(self, losses: Tensor) -> None:
+        """Make the routes of the last call likelier for tasks, (T,), whose loss was below its mean, and others less."""
+        if self._mean is None:
+            self._mean = losses.clone()
+        better = (self._mean - losses) / (self._spread + 1e-6)
+        chosen = nn.functional.one_hot(self.routes, ROUTED_MODULES)
+        self.table += self.RATE * better.clamp(-1.0, 1.0)[:, None, None] * (chosen - self.table.softmax(dim=2))
+        self._spread.lerp_((losses - self._mean).abs(), 1.0 - self.MEMORY)
+        self._mean.lerp_(losses, 1.0 - self.MEMORY)
+
+
 class Modular(nn.Module):
     """Soft Modularization; the task's code goes to the routing alone."""
 
@@ -121,6 +161,7 @@ NETWORKS: Mapping[str, Build] = {
     "shared": Shared,
     "multi_head": MultiHead,
     "mixed_experts": MixedExperts,
+    "hard_routed": HardRouted,
     "soft_modular": Modular,
 }
 

@@ -34,6 +34,7 @@ METHODS: Mapping[str, tuple[str, Balance]] = {
     "mt_sac": ("shared", "none"),
     "mt_mh_sac": ("multi_head", "none"),
     "mix_expert": ("mixed_experts", "none"),
+    "hard_routing": ("hard_routed", "none"),
     "soft_modular": ("soft_modular", "official"),
     "soft_modular_unbalanced": ("soft_modular", "none"),
 }

@@ -9,6 +9,7 @@ from torch import Tensor
 from roman_moe.learning.policies.multitask import (
     EXPERTS,
     NETWORKS,
+    HardRouted,
     MixedExperts,
     Modular,
     MultiHead,
@@ -29,7 +30,7 @@ def rows() -> Tensor:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_each_answers_every_row_by_itself(name):
     torch.manual_seed(0)
-    network, x = NETWORKS[name](INPUTS, TASKS, OUTPUTS, SIZES), rows()
+    network, x = NETWORKS[name](INPUTS, TASKS, OUTPUTS, SIZES).eval(), rows()
     answers = network(x)
     assert answers.shape == (TASKS, ROWS, OUTPUTS)
     torch.testing.assert_close(network(x[:, 1:2]), answers[:, 1:2])
@@ -38,8 +39,8 @@ def test_each_answers_every_row_by_itself(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_from_one_observation_tasks_get_different_answers(name):
     torch.manual_seed(0)
-    network = NETWORKS[name](INPUTS, TASKS, OUTPUTS, SIZES)
-    for values in network.parameters():  # a modular network's routes begin nearly even
+    network = NETWORKS[name](INPUTS, TASKS, OUTPUTS, SIZES).eval()
+    for values in (*network.parameters(), *network.buffers()):  # a modular network's routes begin nearly even
         values.data = torch.randn_like(values)
     answers = network(rows()[:1].expand(TASKS, -1, -1))
     assert (answers[0] - answers[1]).abs().max() > 1e-4
@@ -86,3 +87,28 @@ def test_a_modular_network_gets_the_tasks_code():
     code = torch.zeros(ROWS, TASKS)
     code[:, 1] = 1.0
     torch.testing.assert_close(network(x)[1], network.body(x[1], code))
+
+
+def test_a_hard_routed_task_goes_through_one_module_a_layer():
+    network, x = HardRouted(INPUTS, TASKS, OUTPUTS, SIZES), rows()
+    answers, expected = network(x), []
+    for task in range(TASKS):
+        y = x[task]
+        for number, layer in enumerate(network.layers):
+            route = network.routes[task, number]
+            y = (y.clamp(min=0) if number else y) @ layer.weight[route] + layer.bias[route]
+        expected.append(y)
+    torch.testing.assert_close(answers, torch.stack(expected))
+    assert (network(x) != answers).any()  # routes are drawn anew
+    assert (network.eval()(x) == network(x)).all()
+
+
+def test_a_route_that_does_better_is_taken_more_often_and_by_its_task_alone():
+    torch.manual_seed(0)
+    network, x = HardRouted(INPUTS, TASKS, OUTPUTS, SIZES), rows()
+    for _ in range(600):
+        network(x)
+        network.reinforce((network.routes[:, 0] != torch.tensor([2, 0, 1])).float())
+    chances = network.table.softmax(dim=2)
+    assert chances[:, 0].argmax(dim=1).tolist() == [2, 0, 1]
+    assert chances[:, 0].max(dim=1).values.min() > 0.8
