@@ -119,8 +119,7 @@ class HardRouted(nn.Module):
         drawn = torch.multinomial(chances.flatten(0, 1), 1).view(chances.shape[:2])
         self.routes = drawn if self.training else chances.argmax(dim=2)
         for number, layer in enumerate(self.layers):
-            route = self.routes[:, number]
-            x = torch.baddbmm(layer.bias[route], x.relu() if number else x, layer.weight[route])
+            x = layer(x.relu() if number else x, self.routes[:, number])
         return x
 
     def reinforce(self, losses: Tensor) -> None:

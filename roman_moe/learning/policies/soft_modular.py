@@ -55,7 +55,10 @@ class SoftModularShape:
 
 
 class ModuleLayer(nn.Module):
-    """n linear modules side by side: (n, B, inputs), rows for each, to (n, B, outputs), as one batched product."""
+    """n linear modules side by side: (n, B, inputs), rows for each, to (n, B, outputs), as one batched product.
+
+    With `which`, (k,), module which[i] takes the i-th of k groups of rows.
+    """
 
     def __init__(self, modules: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -63,8 +66,10 @@ class ModuleLayer(nn.Module):
         self.weight = nn.Parameter(torch.empty(modules, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(modules, 1, outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
+    def forward(self, x: Tensor, which: Tensor | None = None) -> Tensor:
+        if which is None:
+            return torch.baddbmm(self.bias, x, self.weight)
+        return torch.baddbmm(self.bias[which], x, self.weight[which])
 
 
 class SoftModular(nn.Module):
