@@ -13,7 +13,7 @@ from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.core.spec import GATE
 
 
-def weaken_expert(bundle: str | Path, skill: str, out: Path, deviation: float, seed: int = 0) -> None:
+def weaken_expert(bundle: str | Path, skill: str, out: str | Path, deviation: float, seed: int = 0) -> None:
     """Write a bundle whose expert of a skill has noise on its weights; all else is as in `bundle`.
 
     Args:
@@ -33,4 +33,4 @@ def weaken_expert(bundle: str | Path, skill: str, out: Path, deviation: float, s
     networks[skill] = model.SerializeToString(deterministic=True)
     said = {"weakened": {"skill": skill, "deviation": deviation, "seed": seed}}
     networks_said = manifest.provenance.get("networks", {})
-    write_bundle(out, manifest.task, networks, manifest.rates, {**said, "networks": networks_said})
+    write_bundle(Path(out), manifest.task, networks, manifest.rates, {**said, "networks": networks_said})

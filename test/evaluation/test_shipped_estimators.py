@@ -14,7 +14,7 @@ from roman_moe.sim.episode import run_episode
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.world import World
 
-TASKS = ["roman"]
+TASKS = ["roman", "kitting"]
 
 
 @pytest.mark.parametrize("name", TASKS)
