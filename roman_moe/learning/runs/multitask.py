@@ -75,6 +75,7 @@ class MultitaskRun:
     def train(self, on_row: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
         """Train and evaluate; answers the method, its parameters, updates a second and a row for each evaluation."""
         suite, (network, balance) = SUITES[self.suite], METHODS[self.method]
+        torch.set_num_threads(1)  # these networks are too small to share
         torch.manual_seed(self.seed)
         rng, count = np.random.default_rng(self.seed), len(suite.tasks)
         recipe = dataclasses.replace(self.sac, network=network, balance=balance)
