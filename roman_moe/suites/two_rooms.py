@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.suites.suite import Floats, Integers
+
 MAP = """
 ##########
 #  ####  #
@@ -27,9 +29,6 @@ MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 """Rows and columns of the actions: stay, up, down, left, right."""
 ACTIONS = ("stay", "up", "down", "left", "right")
 STEP_REWARD, WALL_REWARD, GOAL_REWARD = -0.1, -0.5, 1.0
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.suites.suite import Floats, Integers
 from roman_moe.suites.two_rooms import ACTIONS, STEP_REWARD, TwoRooms
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from roman_moe.learning.algorithms.tabular_distral import (
-    Floats,
     TabularDistral,
     normalized,
     soft_policy,
     soft_value,
 )
+from roman_moe.suites.suite import Floats
 from roman_moe.suites.two_rooms import ACTIONS, TwoRooms
 
 WORLD = TwoRooms.build()
@@ -139,7 +139,7 @@ def test_distilling_learns_faster_from_the_same_draws():
     recipe = TabularDistral(iterations=30, rollouts=5)
     returns, prior = recipe.learn(3)
     separate, _ = dataclasses.replace(recipe, distilled=False).learn(3)
-    np.testing.assert_allclose(returns[:, 0], separate[:, 0], atol=1.5)  # one prior for both at first
+    np.testing.assert_array_equal(returns[:, 0], separate[:, 0])  # at first both have the uniform prior
     assert (returns.mean(axis=1) > separate.mean(axis=1)).all()
     np.testing.assert_allclose(prior.sum(axis=-1), 1.0)
 
