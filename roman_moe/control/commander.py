@@ -151,8 +151,13 @@ class Commander:
             return self._halt(scene, status, fault)
         return self._halt(scene, GuardStatus.HALT_OBJECTS_STALE, f"{fault} (objects are invalid or too old)")
 
+    def halt(self, scene: SceneState, status: GuardStatus, early: bool = False) -> Command:
+        """Bring the arm to rest in answer to a scene, and keep what it holds; see `Guard.halt`."""
+        self.begin(scene)
+        return self.guard.halt(scene.stamp_ns, status, early)
+
     def _halt(self, scene: SceneState, status: GuardStatus, fault: str) -> Decision:
-        return Decision(np.zeros(self._spec.action.size), self.guard.halt(scene.stamp_ns, status), fault=fault)
+        return Decision(np.zeros(self._spec.action.size), self.halt(scene, status), fault=fault)
 
 
 def _mixture(

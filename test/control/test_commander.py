@@ -101,6 +101,12 @@ def test_a_first_scene_of_no_use_keeps_what_it_shows_the_gripper_to_hold(command
     assert decision.command.gripper_opening == GRIPPER_CLOSED
 
 
+def test_a_halt_that_answers_the_first_scene_keeps_what_it_shows_the_gripper_to_hold(commander: Commander):
+    command = commander.halt(scene(opening=0.03, force=2.0), GuardStatus.HALT_OBSERVER_SILENT)
+    assert command.gripper_opening == GRIPPER_CLOSED
+    assert not command.moves
+
+
 def test_only_the_first_scene_tells_the_gripper(commander: Commander):
     """Later it is the policy's: fingers still on their way say nothing about what they were told."""
     commander.decide(scene(0), WEIGHTS, ACTIONS)

@@ -29,6 +29,7 @@ from roman_moe.wire.codec import decode_gripper, message_stamp
 TICK_NS = 50_000_000
 LIMITS = load_limits()
 FORWARD = np.array([0.5, 0.0, 0.0, 0.0])  # slow enough for the workspace's edge, the gripper as it is
+HOLDING = {"finger_opening": 0.6 * GRIPPER_OPEN, "finger_forces": np.array([3.0, 3.0])}
 PATIENT = LIMITS.max_command_age / 60.0
 """As `speed`: the blender takes a minute without a scene for silence, and a test that is not about that has time."""
 
@@ -312,6 +313,9 @@ def test_between_two_nodes_that_say_the_same_the_arm_rests(rig: Rig, bundle: Pat
     rig.spin_until(lambda: harness.node._twice == [f"{topic.name} by forgotten, probe"])
     assert [harness.step() for _ in range(6)][-1] == 0.0
     rig.spin_until(lambda: rig.said("blender", f"HALT_TWO_COMMANDERS: {topic.name} by forgotten, probe"))
+    harness.tick += 40  # an episode begins
+    harness.step(**HOLDING)
+    assert harness.gripper == GRIPPER_CLOSED
     rig.remove(other)
     rig.spin_until(lambda: not harness.node._twice)
     assert harness.step() > 0.0
@@ -319,15 +323,14 @@ def test_between_two_nodes_that_say_the_same_the_arm_rests(rig: Rig, bundle: Pat
 
 def test_a_blender_that_is_started_again_keeps_the_gripper_closed_on_what_it_holds(rig: Rig, bundle: Path) -> None:
     harness = Harness(rig, bundle)
-    holding = {"finger_opening": 0.6 * GRIPPER_OPEN, "finger_forces": np.array([3.0, 3.0])}
-    harness.step(np.array([0.0, 0.0, 0.0, -1.0]), **holding)
+    harness.step(np.array([0.0, 0.0, 0.0, -1.0]), **HOLDING)
     assert harness.gripper == GRIPPER_CLOSED
     rig.remove(harness.node)
     harness.node = rig.join(lambda context: Blender(context=context, parameters=harness.parameters))
     rig.spin_until(lambda: not harness.node.publishers_of(TWIST_COMMAND))
     harness.node.start()
     harness.tick = 40
-    harness.step(**holding)  # its action says nothing about the gripper
+    harness.step(**HOLDING)  # its action says nothing about the gripper
     assert harness.gripper == GRIPPER_CLOSED
 
 

@@ -190,14 +190,17 @@ class Blender(RomanNode):
 
     def _halt_at_once(self) -> None:
         """Answer the present scene, or answer it again: a stop waits for no tick."""
-        stamp = self._pending.stamp
-        self._commander.begin(self._scene)  # an episode's first scene: what the arm holds must not drop
-        self._sent = self._commander.guard.halt(stamp, GuardStatus.STOPPED, early=not self._open)
+        self._halt(GuardStatus.STOPPED, early=not self._open)
         self._open = False
         self._deadline.cancel()
-        self._publish(self._sent)
-        self._tell_tick(self._sent, driven=self._operator.drives_at(stamp))
         self._tell(GuardStatus.STOPPED)
+
+    def _halt(self, status: GuardStatus, early: bool = False) -> Command:
+        """Answer the present scene by a halt."""
+        command = self._sent = self._commander.halt(self._scene, status, early)
+        self._publish(command)
+        self._tell_tick(command, driven=self._operator.drives_at(command.stamp_ns))
+        return command
 
     def _rearm(self) -> str:
         was = self._stopped
@@ -315,9 +318,7 @@ class Blender(RomanNode):
             self.diagnostics.count(MISSED_TICKS, f"at {stamp} ns: no time was left to answer: held the arm")
             self._open = False
         if self._sent is not None:
-            command = self._sent = self._commander.guard.halt(stamp, GuardStatus.HALT_OBSERVER_SILENT)
-            self._publish(command)
-            self._tell_tick(command)
+            command = self._halt(GuardStatus.HALT_OBSERVER_SILENT)
             if command.moves:  # limits that do not let it stop at once: again, until it rests
                 self._braking.reset()
             else:
@@ -342,9 +343,7 @@ class Blender(RomanNode):
         ]
 
     def _rest_between_two(self) -> None:
-        self._sent = self._commander.guard.halt(self._pending.stamp, GuardStatus.HALT_TWO_COMMANDERS)
-        self._publish(self._sent)
-        self._tell_tick(self._sent)
+        self._halt(GuardStatus.HALT_TWO_COMMANDERS)
         status = self._commander.guard.status
         self._tell(status)
         if status is not GuardStatus.STOPPED:
