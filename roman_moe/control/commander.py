@@ -53,6 +53,7 @@ class Commander:
 
     Attributes:
         guard: that every command went through.
+        answered: whether any tick of the episode was decided without a halt.
     """
 
     def __init__(self, spec: TaskSpec, limits: Limits, control_rate: float) -> None:
@@ -68,7 +69,7 @@ class Commander:
 
     def reset(self) -> None:
         """The next scene is the first of an episode, or the first that this process sees of one."""
-        self._begun = False
+        self._begun = self.answered = False
         self.guard.reset()
 
     def begin(self, scene: SceneState) -> None:
@@ -118,6 +119,7 @@ class Commander:
             if missing:
                 return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
             return self._halt_without_answer(scene, GuardStatus.HALT_EXPERTS_SILENT, str(error))
+        self.answered = True
         return Decision(action, self.guard.allow(command, scene.hand_position, status), used)
 
     def drive(self, scene: SceneState, action: NDArray[np.float64] | None) -> Decision:
@@ -134,6 +136,7 @@ class Commander:
         if action is None:
             return self._halt(scene, GuardStatus.HALT_EXPERTS_SILENT, "no answer from the operator")
         command = to_command(self._spec, scene.stamp_ns, action, self.guard.gripper_opening)
+        self.answered = True
         return Decision(action, self.guard.allow(command, scene.hand_position))
 
     def _halt_without_weights(self, scene: SceneState, weights: NDArray[np.float64]) -> Decision:

@@ -16,7 +16,7 @@ from roman_moe.control.guard import GuardStatus
 from roman_moe.nodes.base.diagnostics import STALE, STATUS
 from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TWIST_COMMAND
-from roman_moe.nodes.control.blender import Blender
+from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
 from roman_moe.nodes.control.expert import ExpertNode
 from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
 from roman_moe.nodes.control.observer import Observer
@@ -39,11 +39,11 @@ class Harness:
         rig.add(Blender, controller=str(bundle), lockstep=True)
 
     def show(self, unusable: str = "", position: float = 0.0, valid: bool = True, age: float = 0.0) -> None:
-        """Hand and poses of the next tick; one object is as it is said."""
+        """Hand and poses of the next tick; one object, or "all" of them, are as it is said."""
         stamp = self.ticks * TICK_NS
         positions, are_valid, ages = POSITIONS.copy(), np.ones(len(OBJECTS), dtype=bool), np.zeros(len(OBJECTS))
         if unusable:
-            row = OBJECTS.index(unusable)
+            row = slice(None) if unusable == "all" else OBJECTS.index(unusable)
             positions[row], are_valid[row], ages[row] = position, valid, age
         self.ticks += 1
         self.rig.send(OBJECT_POSES, poses_message(CODEC, poses_at(stamp, positions, valid=are_valid, ages=ages)))
@@ -71,6 +71,19 @@ def test_an_invalid_object_that_the_gate_observes_rests_the_arm(rig: Rig, bundle
     rig.spin_until(lambda: rig.reported("manipulation_network", STALE) >= 1)
     assert rig.reported("observer", NOT_FINITE) == 0
     assert max(harness.step() for _ in range(3)) > 0.0
+
+
+def test_to_wait_for_the_first_poses_of_an_episode_is_no_fault_but_to_lose_them_is(rig: Rig, bundle: Path) -> None:
+    harness = Harness(rig, bundle)
+    unseen = {"unusable": "all", "valid": False, "age": float("inf")}
+    assert harness.step(**unseen) == 0.0
+    harness.status(GuardStatus.HALT_OBJECTS_STALE)
+    assert harness.step() > 0.0
+    nodes = ["blender", "manipulation_network", *(f"expert_{skill}" for skill in SKILLS)]
+    assert [rig.reported(node, kind) for node in nodes for kind in (STALE, MISSED_TICKS)] == 2 * len(nodes) * [0]
+    assert [harness.step(**unseen) for _ in range(3)][-1] == 0.0
+    rig.spin_until(lambda: rig.reported("blender", MISSED_TICKS) >= 1)
+    assert "objects are invalid or too old" in rig.fact("blender", "last_fault")
 
 
 def test_an_object_that_is_too_old_rests_the_arm_and_the_gate_answers_again_at_once(rig: Rig, bundle: Path) -> None:

@@ -371,7 +371,7 @@ class Blender(RomanNode):
         out = self._out(weights)
         why = f"{', '.join(out)} is taken out" if out else decision.fault
         fault = f"held the arm: {why}" if decision.fault else "blended the others" if missing else ""
-        if fault:
+        if fault and not self._waits_for_poses():
             absent = f"no answer from {', '.join(missing)}: " if missing else ""
             self.diagnostics.count(MISSED_TICKS, f"at {self._pending.stamp} ns: {absent}{fault}")
         self._open = False
@@ -380,6 +380,10 @@ class Blender(RomanNode):
         self._publish(decision.command)
         self._tell_tick(decision.command, decision.weights, driven)
         self._tell(self._commander.guard.status, why if decision.fault and out else "")
+
+    def _waits_for_poses(self) -> bool:
+        """Whether the episode's objects have not all been seen yet: nothing is wrong, and `STATUS` says it."""
+        return self._commander.guard.status is GuardStatus.HALT_OBJECTS_STALE and not self._commander.answered
 
     def _out(self, weights: NDArray[np.float64] | None) -> list[str]:
         """Skills that are taken out, if it is they whom the arm rests for."""

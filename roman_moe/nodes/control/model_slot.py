@@ -80,7 +80,7 @@ class ModelSlot:
             count = self._node.diagnostics.count
             if running.network.sees(usable):
                 count(NOT_FINITE, f"the network's answer for {stamp_ns} ns: it is not finite, or failed")
-            else:
+            elif any(usable):  # else nobody knows where anything is, which the blender says
                 count(STALE, f"no answer for {stamp_ns} ns: an object is invalid or too old")
         return result
 
