@@ -26,9 +26,9 @@ def tiny_metadata(name: str, rates: Rates | None = None, spec: TaskSpec = ROMAN)
 
 
 def tiny_network(
-    name: str, seed: int = 0, hidden: Sequence[int] = (8,), metadata: NetworkMetadata | None = None
+    name: str, seed: int = 0, hidden: Sequence[int] = (8,), metadata: NetworkMetadata | None = None, k: int = 0
 ) -> bytes:
-    """Content of an .onnx file with random weights for a skill or "gate"."""
+    """Content of an .onnx file with random weights for a skill or "gate"; `k` experts of a sparse gate."""
     metadata = metadata or tiny_metadata(name)
     rng = np.random.default_rng([seed, *name.encode()])
     extra = relative_matrix(metadata.features).shape[1] + 2 * len(relative_turns(metadata.features, metadata.units))
@@ -39,14 +39,19 @@ def tiny_network(
         for a, b in pairwise(sizes)
     ]
     mean, std = np.zeros(joined, np.float32), np.full(joined, 0.3, np.float32)
-    return policy_model(PolicyParameters(mean, std, 5.0, (0.05, 0.01), layers, 10.0), metadata)
+    return policy_model(PolicyParameters(mean, std, 5.0, (0.05, 0.01), layers, 10.0, k), metadata)
 
 
 def write_tiny_bundle(
-    folder: Path, seed: int = 0, hidden: Sequence[int] = (8,), rates: Rates | None = None, spec: TaskSpec = ROMAN
+    folder: Path,
+    seed: int = 0,
+    hidden: Sequence[int] = (8,),
+    rates: Rates | None = None,
+    spec: TaskSpec = ROMAN,
+    k: int = 0,
 ) -> Path:
     """Write a bundle with random weights into `folder`; the same seed gives the same bundle."""
-    networks = {name: tiny_network(name, seed, hidden, tiny_metadata(name, rates, spec)) for name in spec.networks}
+    networks = {name: tiny_network(name, seed, hidden, tiny_metadata(name, rates, spec), k) for name in spec.networks}
     return write_networks(folder, networks, rates, spec)
 
 

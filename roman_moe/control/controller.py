@@ -31,7 +31,7 @@ class ControlStep:
     Attributes:
         action: of the mixture, (a,); zeros when held.
         weights: of the experts, (n,).
-        expert_actions: answers of all experts, (n, a); zeros when held.
+        expert_actions: answers of the experts, (n, a); zeros of one whose weight is 0, which is not run, and when held.
         command: what goes to the arm.
         fault: why the arm was held; empty if it was not.
     """
@@ -99,8 +99,8 @@ class Networks(Protocol):
 class Controller:
     """Gate, experts and commander of one task: a `Driver`.
 
-    All experts answer at every tick: a softmax gate gives none of them exactly nothing, and their answers are recorded.
-    Its only memory is the gate's last weights and the commander's.
+    An expert runs at every tick at which its weight is not exactly 0. A softmax gate gives none of them a weight of 0,
+    a sparse gate most of them. Its only memory is the gate's last weights and the commander's.
 
     Attributes:
         networks: that answer.
@@ -157,9 +157,9 @@ class Controller:
         )
 
     def _answers(self, state: SceneState) -> NDArray[np.float64]:
-        """Of all experts, (n, a); the gate gives its weights when it is due."""
+        """Of the experts, (n, a), see `network.answers`; the gate gives its weights when it is due."""
         networks = self.networks
         features, usable = self._features.vector(state), state.usable(self.guard.limits.max_pose_age)
         if self._weights is None or networks.rates.gate_due(state.stamp_ns):
             self._weights = networks.gate.answer(features, usable)
-        return answers(networks.experts, features, usable)
+        return answers(networks.experts, features, usable, self._weights)

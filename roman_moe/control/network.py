@@ -66,6 +66,7 @@ class Network:
         features: names of what it observes, in order.
         output: for what it was fed last, (k,); the next one overwrites it.
         no_answer: NaN, (k,).
+        idle: zeros, (k,): in the place of an answer that nobody asks for.
     """
 
     def __init__(self, spec: TaskSpec, data: bytes, where: str) -> None:
@@ -96,6 +97,7 @@ class Network:
         self.metadata = NetworkMetadata.from_properties(spec, properties, where)
         self.features = self.metadata.features
         self.no_answer = np.full(len(self.metadata.outputs), np.nan)
+        self.idle = np.zeros(len(self.metadata.outputs))
         layout = feature_layout(spec)
         self._indices = layout.indices(self.features)
         self._objects = layout.objects_of(self.features).tolist()
@@ -170,19 +172,30 @@ class Network:
                 raise BundleError(f"{where}: answers {self.output.tolist()} when all features are {value}: not finite")
 
 
-def answers(networks: Sequence[Network], features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
-    """Those of all experts, (n, a), as `Network.answer` gives them.
+def answers(
+    networks: Sequence[Network],
+    features: NDArray[np.float64],
+    usable: Sequence[bool],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Those of all experts, (n, a), as `Network.answer` gives them; zeros of one whose weight is 0, which is not run.
 
     All are fed before the first one runs: the runtime is faster with nothing else between its calls.
     """
     everything = all(usable)
-    seeing = [everything or network.sees(usable) for network in networks]
-    asked = [network for network, sees in zip(networks, seeing, strict=True) if sees]
+    asked, rows = [], []
+    for network, weight in zip(networks, weights.tolist(), strict=True):
+        if weight == 0.0:
+            rows.append(network.idle)
+        elif everything or network.sees(usable):
+            asked.append(network)
+            rows.append(network.output)
+        else:
+            rows.append(network.no_answer)
     for network in asked:
         network.feed(features)
     for network in asked:
         network.attempt()
-    rows = [network.output if sees else network.no_answer for network, sees in zip(networks, seeing, strict=True)]
     return np.array(rows, dtype=np.float64)
 
 

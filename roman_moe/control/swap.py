@@ -55,13 +55,17 @@ class Ease:
         self._seam_ns = stamp_ns
         self._difference = difference if np.isfinite(difference).all() and difference.any() else None
 
+    def end(self) -> None:
+        """Nothing is left to take away."""
+        self._difference = None
+
     def __call__(self, stamp_ns: int, answer: NDArray[np.float64], bound: Bound) -> NDArray[np.float64]:
         """An answer to a scene [ns], eased; itself once the ramp is over."""
         if self._difference is None:
             return answer
         done = (stamp_ns - self._seam_ns) / self._ramp_ns
         if not 0.0 <= done < 1.0:  # over, or another episode
-            self._difference = None
+            self.end()
             return answer
         return bound(answer + (1.0 - done) * self._difference)
 
@@ -115,6 +119,15 @@ class Slot(Generic[N]):
         self.swaps += 1
         self._ease.begin(stamp_ns, before - after)
         return self._eased(stamp_ns, after)
+
+    def rest(self, stamp_ns: int) -> None:
+        """A scene [ns] without an answer: a network that waits takes over, and there is nothing to ease."""
+        repeated, self._stamp_ns = stamp_ns == self._stamp_ns, stamp_ns
+        self._ease.end()
+        new = None if repeated else self._take_next()
+        if new is not None:
+            self.running = new
+            self.swaps += 1
 
     def _take_next(self) -> Loaded[N] | None:
         with self._lock:

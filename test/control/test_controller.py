@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +67,31 @@ def test_the_gate_answers_every_second_tick_and_its_weights_hold_in_between(bund
     np.testing.assert_array_equal(weights[1], weights[0])
     np.testing.assert_array_equal(weights[3], weights[2])
     assert not np.array_equal(weights[2], weights[0])
+
+
+def test_an_expert_whose_weight_is_0_is_not_run(loose: Limits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    sparse = load_bundle(write_tiny_bundle(tmp_path, k=2))
+    controller, ran = Controller(sparse, loose), np.zeros(len(sparse.skills), dtype=int)
+    for i, expert in enumerate(sparse.experts):
+        monkeypatch.setattr(expert, "run", partial(count_run, ran, i, expert.run))
+    chosen = set()
+    for tick in range(20):
+        before, state = ran.copy(), scene(tick)
+        step = controller.step(state)
+        running = step.weights > 0.0
+        assert running.sum() == 2
+        np.testing.assert_array_equal(ran - before, running)
+        np.testing.assert_array_equal(step.expert_actions[~running], 0.0)
+        every = np.array([expert(LAYOUT.vector(state)) for expert in sparse.experts])
+        np.testing.assert_array_equal(step.action, blend(step.weights, every))
+        chosen.add(tuple(running))
+        ran[:] = before + running
+    assert len(chosen) > 2  # experts that had idled took over
+
+
+def count_run(ran: np.ndarray, expert: int, run: Callable[[], None]) -> None:
+    ran[expert] += 1
+    run()
 
 
 def test_starting_between_gate_ticks_the_gate_answers_at_once(bundle: Bundle):

@@ -25,6 +25,7 @@ from roman_moe.control.controller import Controller
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import share_folder
+from roman_moe.core.spec import GATE
 from roman_moe.nodes.arms.lab_node import LabNode
 from roman_moe.nodes.base.environment import DISCOVERY, DOMAIN, PROFILES
 from roman_moe.nodes.base.node import RomanNode
@@ -33,6 +34,7 @@ from roman_moe.nodes.bringup.bringup import Tick, node_class, run_episode, runni
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.record import EpisodeRecord
 from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
+from roman_moe.nodes.control.model_slot import ModelSlot
 from roman_moe.sim.episode import run_episode as run_in_process
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.registry import load_sim_task
@@ -109,6 +111,34 @@ def test_lockstep_gives_the_in_process_trajectory_to_the_last_bit(
     assert record.missed_ticks == 0
     assert [tick.stamp_ns for tick in ticks] == record.stamps_ns.tolist()
     assert tuple(tick.leading for tick in ticks) == record.leading
+
+
+def test_under_a_sparse_gate_the_experts_of_weight_0_idle_and_the_trajectory_is_the_in_process_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who had a weight until a gate tick may answer it before its weights are there."""
+    limit_time(monkeypatch, 2.0)
+    bundle, answer = write_tiny_bundle(tmp_path / "sparse", seed=5, k=2), ModelSlot.answer  # changes over five times
+    answered: dict[str, set[int]] = {name: set() for name in (*SKILLS, GATE)}
+
+    def counted(slot: ModelSlot, stamp_ns: int, *arguments: Any) -> np.ndarray:
+        answered[slot._name].add(stamp_ns)
+        return answer(slot, stamp_ns, *arguments)
+
+    monkeypatch.setattr(ModelSlot, "answer", counted)
+    record = run_episode(bundle, "6", seed=11, noise_bound=NOISE, lockstep=True)
+    expected = InProcess.of(bundle, "6", 11)
+    np.testing.assert_array_equal(record.physics_states, expected.physics_states)
+    np.testing.assert_array_equal(record.weights, expected.weights)
+    assert record.missed_ticks == 0
+    needed = record.weights > 0.0
+    assert (needed.sum(axis=1) == 2).all()
+    assert (needed[1:] > needed[:-1]).any()  # one that had idled took over
+    stamps = (record.stamps_ns + min(answered[GATE])).tolist()
+    ran = np.array([[stamp in answered[skill] for skill in SKILLS] for stamp in stamps])
+    assert ran[needed].all()
+    assert not ran[1:][~(needed[1:] | needed[:-1])].any()
+    assert not ran[1::2][~needed[1::2]].any()  # between the gate's ticks the weights are there
 
 
 def test_a_whole_scenario_through_the_graph_is_the_in_process_one_disturbed_as_it_is() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import tiny_network, write_tiny_bundle
-from mixtures import RAMP_TICKS, Mixture, action_of, state_at, weights_of
+from mixtures import RAMP_TICKS, TICK_NS, Mixture, action_of, state_at, weights_of
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
@@ -23,13 +23,13 @@ from roman_moe.core.paths import share_folder
 from roman_moe.core.spec import GATE
 from roman_moe.nodes.base.managed import CALLBACK_FAULTS
 from roman_moe.nodes.base.node import RomanNode
-from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, SCENE, expert_action
+from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, OPERATOR_WEIGHTS, SCENE, Topic, expert_action
 from roman_moe.nodes.control import model_slot
 from roman_moe.nodes.control.blender import CONFLICTS, MISSED_TICKS
-from roman_moe.nodes.control.expert import ExpertNode
+from roman_moe.nodes.control.expert import IDLE, ExpertNode
 from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
 from roman_moe.nodes.control.model_slot import MODEL, REFUSED, SHA256, SWAPS
-from roman_moe.wire.codec import decode_action, decode_weights
+from roman_moe.wire.codec import decode_action, decode_weights, message_stamp
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +109,32 @@ def test_a_swap_takes_over_at_the_next_scene_without_a_jump(rig: Rig, bundle: Pa
     np.testing.assert_array_equal(answers[-1], new)
     stream.runs(other / "push.onnx", swaps=1)
     assert rig.reported("expert_push", REFUSED) == 0
+
+
+@pytest.mark.parametrize("topic", [GATE_WEIGHTS, OPERATOR_WEIGHTS])
+def test_an_idle_expert_swaps_and_its_new_network_answers_the_scene_it_is_asked_for(
+    rig: Rig, bundle: Path, other: Path, topic: Topic
+) -> None:
+    stream, place = Stream.of_expert(rig, bundle), SKILLS.index("push")
+    others, alone = np.eye(7)[place - 1], np.eye(7)[place]
+    stream.next()
+    rig.send(GATE_WEIGHTS, CODEC.weights(0, SKILLS, others))
+    rig.spin_until(lambda: stream.node._weights[GATE_WEIGHTS.name] == 0.0)
+    for tick in (1, 2):
+        rig.send(SCENE, CODEC.scene(state_at(tick)))
+        rig.spin_until(lambda tick=tick: stream.node._kept and stream.node._kept.scene.stamp_ns == tick * TICK_NS)
+        if tick == 1:
+            assert stream.set(other / "push.onnx").successful
+    stream.runs(other / "push.onnx", swaps=1)
+    rig.spin_until(lambda: rig.said("expert_push", IDLE))
+    rig.send(topic, CODEC.weights(0, SKILLS, alone))  # of an earlier scene
+    rig.send(topic, CODEC.weights(2 * TICK_NS, SKILLS, alone))
+    message = rig.last(stream.topic, 2)
+    assert message_stamp(message) == 2 * TICK_NS
+    np.testing.assert_array_equal(stream.decode(message), action_of(other, "push"))
+    stream.tick = 2
+    np.testing.assert_array_equal(stream.next(), action_of(other, "push"))  # the next scene it answers at once
+    assert len(rig.heard[stream.topic.name]) == 3
 
 
 def test_a_policy_of_stable_baselines3_takes_over_as_well(rig: Rig, bundle: Path, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class PolicyParameters:
         near_scales: of the squashed relative positions [m] and turns.
         layers: weight (inputs, outputs) and bias of the hidden layers, then of the head.
         gain: of the gate's softmax; not read for an expert.
+        k: experts that the gate gives a weight, those of its largest outputs; 0 for all.
     """
 
     mean: NDArray[np.float32]
@@ -43,6 +44,7 @@ class PolicyParameters:
     near_scales: tuple[float, ...]
     layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
     gain: float
+    k: int = 0
 
 
 class Graph:
@@ -74,17 +76,24 @@ def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> byt
     raw = graph.add("Gemm", [x, graph.constant("weight_head", head[0]), graph.constant("bias_head", head[1])], "raw")
     if metadata.name == GATE:
         output = "weights"
-        clipped = graph.add("Clip", [raw, graph.constant("zero", 0.0), graph.constant("one", 1.0)], "clipped")
-        graph.add(
-            "Softmax",
-            [graph.add("Mul", [clipped, graph.constant("gain", parameters.gain)], "amplified")],
-            output,
-            axis=1,
-        )
+        highest = _highest(graph, raw, parameters.k) if parameters.k else raw
+        clipped = graph.add("Clip", [highest, graph.constant("zero", 0.0), graph.constant("one", 1.0)], "clipped")
+        amplified = graph.add("Mul", [clipped, graph.constant("gain", parameters.gain)], "amplified")
+        weights = graph.add("Softmax", [amplified], "kept" if parameters.k else output, axis=1)
+        if parameters.k:
+            nothing = graph.add("Sub", [raw, raw], "nothing")
+            graph.add("ScatterElements", [nothing, "chosen", weights], output, axis=1)
     else:
         output = graph.add("Clip", [raw, graph.constant("least", -1.0), graph.constant("most", 1.0)], "action")
 
     return finished_model(graph, metadata, output)
+
+
+def _highest(graph: Graph, raw: str, k: int) -> str:
+    """The k largest of each row; `chosen` says which."""
+    graph.constants.append(numpy_helper.from_array(np.array([k], dtype=np.int64), "k"))
+    graph.nodes.append(helper.make_node("TopK", [raw, "k"], ["highest", "chosen"], name="highest", axis=1))
+    return "highest"
 
 
 def finished_model(graph: Graph, metadata: NetworkMetadata, output: str) -> bytes:

@@ -1,9 +1,19 @@
-"""One expert's node: answers every scene with its skill's action, or with NaN for "no answer"."""
+"""One expert's node: answers a scene with its skill's action, or with NaN for "no answer".
+
+While its weight is exactly 0 it idles: its network does not run, and it sends nothing. A scene may come before its
+weights, the gate's or an operator's. An expert that idles keeps such a scene, and answers it as soon as the weights ask
+for it; one that does not idle answers at once.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from roman_moe.control.limits import load_limits
 from roman_moe.control.swap import as_action
@@ -11,9 +21,18 @@ from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import SCENE, action_of, expert_action
+from roman_moe.nodes.base.topics import (
+    GATE_WEIGHTS,
+    OPERATOR_WEIGHTS,
+    SCENE,
+    action_of,
+    expert_action,
+    weights_of,
+)
 from roman_moe.nodes.control.model_slot import ModelSlot
 from roman_moe.nodes.control.observation import Observation, observations
+
+IDLE = "idle: its weight is 0"
 
 
 @dataclass(frozen=True)
@@ -28,7 +47,7 @@ class ExpertParameters:
 
 
 class ExpertNode(RomanNode):
-    """Turns `scene` into `expert/<skill>/action`."""
+    """Turns `scene` into `expert/<skill>/action`, unless `gate/weights` say that nothing comes of it."""
 
     NAME = "expert"
     PARAMETERS = ExpertParameters
@@ -49,12 +68,37 @@ class ExpertNode(RomanNode):
 
     def activate(self) -> None:
         """Begin to answer."""
-        spec = self._slot.manifest.task
+        spec, skills = self._slot.manifest.task, self._slot.manifest.skills
+        self._place = skills.index(self._settings.skill)
+        self._weights = {GATE_WEIGHTS.name: math.nan, OPERATOR_WEIGHTS.name: math.nan}  # its own, latest of each
+        self._kept: Observation | None = None  # last scene, while it is not answered
         self._publish = self.advertise_numbers(expert_action(self._settings.skill), action_of(spec))
         self.listen(SCENE, observations(spec), self._on_scene, serialized=True)
+        for topic in (GATE_WEIGHTS, OPERATOR_WEIGHTS):
+            self.listen_numbers(topic, weights_of(skills), partial(self._on_weights, topic.name))
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def _on_scene(self, seen: Observation) -> None:
+        if self._weights[GATE_WEIGHTS.name] == 0.0 and not self._weights[OPERATOR_WEIGHTS.name] > 0.0:
+            self._kept = seen
+            self._slot.rest(seen.scene.stamp_ns)
+            self.diagnostics.state(OK, IDLE)
+        else:
+            self._answer(seen)
+
+    def _on_weights(self, topic: str, stamped: tuple[int, NDArray[np.float64]]) -> None:
+        stamp, weights = stamped
+        weight = self._weights[topic] = float(weights[self._place])
+        if self._kept is not None and weight > 0.0 and self._holds(stamp, self._kept.scene.stamp_ns):
+            self._answer(self._kept)
+
+    def _holds(self, weighed_at: int, stamp: int) -> bool:
+        """Whether weights are of a scene's gate tick, or since: not of an earlier or another episode's scene."""
+        rates = self._slot.manifest.rates
+        return rates.gate_tick(stamp) <= rates.tick(weighed_at) <= rates.tick(stamp)
+
+    def _answer(self, seen: Observation) -> None:
+        self._kept = None
         stamp, features = seen.scene.stamp_ns, seen.features
         if features is None:
             self.diagnostics.count(NOT_FINITE, f"scene at {stamp} ns")

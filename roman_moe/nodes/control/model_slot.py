@@ -73,16 +73,20 @@ class ModelSlot:
         """Answer to one scene, see `Slot.answer` and `Network.answer`; one that is not finite is counted."""
         assert self._slot is not None, "answers are asked for between load and unload"
         result = self._slot.answer(stamp_ns, lambda network: network.answer(features, usable))
-        running = self._slot.running
-        if running.sha256 != self._told or self._slot.swaps != self._swaps:
-            self._tell()
+        self._tell_swap()
         if not np.isfinite(result).all():
             count = self._node.diagnostics.count
-            if running.network.sees(usable):
+            if self._slot.running.network.sees(usable):
                 count(NOT_FINITE, f"the network's answer for {stamp_ns} ns: it is not finite, or failed")
             elif any(usable):  # else nobody knows where anything is, which the blender says
                 count(STALE, f"no answer for {stamp_ns} ns: an object is invalid or too old")
         return result
+
+    def rest(self, stamp_ns: int) -> None:
+        """A scene without an answer, see `Slot.rest`."""
+        assert self._slot is not None, "scenes come between load and unload"
+        self._slot.rest(stamp_ns)
+        self._tell_swap()
 
     def _load(self, model: str) -> Loaded[Network]:
         if not model:
@@ -92,6 +96,11 @@ class ModelSlot:
                 raise RomanError(f"{self._controller}: has no expert for {self._name!r}: its skills are {skills}")
             model = entry.file
         return load_model(str(Path(self._controller, model)), self._name, self.manifest)
+
+    def _tell_swap(self) -> None:
+        assert self._slot is not None
+        if (self._slot.running.sha256, self._slot.swaps) != (self._told, self._swaps):
+            self._tell()
 
     def _tell(self) -> None:
         assert self._slot is not None
