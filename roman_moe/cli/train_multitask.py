@@ -24,7 +24,9 @@ class Multitask:
     ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "steps": Range(1000, 100_000_000)}
 
     method: Text = "soft_modular"
-    """sac (each task by itself), mt_sac, mt_mh_sac, mix_expert, hard_routing, soft_modular, soft_modular_unbalanced."""
+    """sac (each task by itself), mt_sac, mt_mh_sac, mix_expert, hard_routing, soft_modular, soft_modular_unbalanced;
+    by actor-critic distral_kl_1col, distral_kl_ent_1col, distral_kl_2col, distral_kl_ent_2col, ac_separate,
+    ac_multitask, ac_2col (docs/mixtures.md)."""
 
     suite: Text = "conflict"
     """The suite of tasks: conflict."""

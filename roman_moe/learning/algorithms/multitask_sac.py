@@ -171,10 +171,11 @@ class Replay:
         self._data = [torch.zeros(tasks, capacity, size) for size in (observation, action, 1, observation)]
         self._at = self.size = 0
 
-    def add(self, observations: Tensor, actions: Tensor, rewards: Tensor, following: Tensor) -> None:
+    def add(self, step: Transitions) -> None:
         """(T, B, ...) of one step; B divides the capacity."""
-        count, capacity = observations.shape[1], self._data[0].shape[1]
-        for store, values in zip(self._data, (observations, actions, rewards[..., None], following), strict=True):
+        count, capacity = step.rewards.shape[1], self._data[0].shape[1]
+        rows = (step.observations, step.actions, step.rewards[..., None], step.following)
+        for store, values in zip(self._data, rows, strict=True):
             store[:, self._at : self._at + count] = values
         self._at = (self._at + count) % capacity
         self.size = min(self.size + count, capacity)

@@ -107,7 +107,7 @@ def test_the_replay_keeps_the_last_steps_of_each_task_together():
     replay = Replay(2, 6, 1, 1)
     for step in range(5):
         value = torch.full((2, 2, 1), float(step)) + 100.0 * torch.arange(2)[:, None, None]
-        replay.add(value, value + 0.1, value[..., 0] + 0.2, value + 0.3)
+        replay.add(Transitions(value, value + 0.1, value[..., 0] + 0.2, value + 0.3))
     assert replay.size == 6
     found = replay.sample(200)
     seen = found.observations[..., 0]

@@ -1,0 +1,149 @@
+"""Distral on continuous actions, and its baselines, by a synchronous advantage actor-critic (A2C).
+
+A2C stands for the paper's asynchronous one (A3C): all episodes of all tasks go on side by side, and after every few
+steps there is one update by all of them (`distral` has the equations). As in A3C, steps count alike: without the
+discount gamma^t from the episode's start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributions import Independent
+
+from roman_moe.learning.algorithms.distral import advantages, gaussian, loss, product, regularisation
+from roman_moe.learning.algorithms.multitask_sac import Transitions
+from roman_moe.learning.policies.multitask import Separate, Sizes, plain
+
+LOG_STD = (-3.0, 1.0)
+"""Bounds of a column's log standard deviation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Of the family of Table 1.
+
+    Attributes:
+        alpha: of the objective; 0 has no KL, 1 no entropy.
+        columns: what a task's policy is made of: the prior alone, the task's own column, or both.
+    """
+
+    alpha: float
+    columns: Literal["prior", "own", "both"]
+
+
+FAMILY: Mapping[str, Member] = {
+    "distral_kl_1col": Member(1.0, "own"),
+    "distral_kl_ent_1col": Member(0.5, "own"),
+    "distral_kl_2col": Member(1.0, "both"),
+    "distral_kl_ent_2col": Member(0.5, "both"),
+    "ac_separate": Member(0.0, "own"),
+    "ac_multitask": Member(0.0, "prior"),
+    "ac_2col": Member(0.0, "both"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class A2CRecipe:
+    """How to learn.
+
+    Attributes:
+        sizes: of the networks.
+        temperature: 1 / beta, what a nat of regularisation costs.
+        gamma: discount of a step.
+        trace: lambda of the advantages; 1 is A3C's.
+        rollout: steps of each episode between two updates, unless it ends before.
+        learning_rate: by Adam.
+        max_gradient: largest norm of a gradient of actor or critic.
+    """
+
+    sizes: Sizes = field(default_factory=Sizes)
+    temperature: float = 0.01
+    gamma: float = 0.98
+    trace: float = 0.95
+    rollout: int = 10
+    learning_rate: float = 1e-3
+    max_gradient: float = 1.0
+
+
+class MultitaskA2C:
+    """Columns of the policies, and a critic for each task.
+
+    Attributes:
+        columns: "prior", (T, B, n) to (T, B, 2a), which does not see the task; and "own", likewise, one for each task.
+            Mean and log standard deviation of actions before they are clipped. What the method does not need, is not
+            there.
+        critic: (T, B, n) to (T, B, 1), regularised value.
+    """
+
+    def __init__(self, recipe: A2CRecipe, member: Member, observation: int, action: int, tasks: int) -> None:
+        self.recipe, self.member = recipe, member
+        self.columns = nn.ModuleDict()
+        if member.alpha or member.columns != "own":
+            self.columns["prior"] = plain((observation, *recipe.sizes.hidden, 2 * action))
+        if member.columns != "prior":
+            self.columns["own"] = Separate(observation, tasks, 2 * action, recipe.sizes)
+        self.critic = Separate(observation, tasks, 1, recipe.sizes)
+        groups = [{"params": [*network.parameters()]} for network in (self.columns, self.critic)]
+        self._optimizer = torch.optim.Adam(groups, recipe.learning_rate, fused=True)
+        self._steps: list[Transitions] = []
+
+    @property
+    def parameters(self) -> int:
+        """Of columns and critic."""
+        return sum(p.numel() for group in self._optimizer.param_groups for p in group["params"])
+
+    def policies(self, observations: Tensor) -> tuple[Independent, Independent]:
+        """Of the tasks, and the prior; without one, the policy stands for it."""
+        found = {name: _gaussian(column(observations)) for name, column in self.columns.items()}
+        policy = found.get(self.member.columns)
+        if policy is None:  # the baseline has no alpha, but its prior counts
+            policy = product(found["prior"], found["own"], self.member.alpha or 1.0)
+        return policy, found.get("prior", policy)
+
+    def act(self, observations: Tensor, greedy: bool = False) -> NDArray[np.float32]:
+        """(T, B, a) actions, not clipped, for (T, B, n) observations."""
+        with torch.no_grad():
+            policy, _ = self.policies(observations)
+            return np.asarray(policy.mean if greedy else policy.sample())
+
+    def learn(self, step: Transitions, ends: bool) -> bool:
+        """From one step of all episodes; answers whether there was an update, as when episodes end."""
+        self._steps.append(step)
+        if len(self._steps) < self.recipe.rollout and not ends:
+            return False
+        fields = ("observations", "actions", "rewards", "following")
+        self.update(Transitions(*(torch.stack([getattr(s, name) for s in self._steps], dim=2) for name in fields)))
+        self._steps = []
+        return True
+
+    def update(self, rollout: Transitions) -> None:
+        """One step of all columns and critics by a rollout, (T, B, L, ...)."""
+        recipe, alpha, shape = self.recipe, self.member.alpha, rollout.rewards.shape
+        observations, actions = rollout.observations.flatten(1, 2), rollout.actions.flatten(1, 2)
+        policy, prior = self.policies(observations)
+        cost = regularisation(policy, prior, alpha, 1.0 / recipe.temperature)
+        values = self.critic(observations)[..., 0]
+        with torch.no_grad():
+            following = self.critic(rollout.following.flatten(1, 2))[..., 0].view(shape)
+            rewards = rollout.rewards - cost.view(shape)
+            advantage = advantages(rewards, values.view(shape), following, recipe.gamma, recipe.trace).flatten(1, 2)
+            target = values + advantage
+        total = loss(policy, actions, advantage, cost).mean() + (values - target).square().mean()
+        self._optimizer.zero_grad()
+        total.backward()
+        for group in self._optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], recipe.max_gradient)
+        self._optimizer.step()
+
+
+def _gaussian(outputs: Tensor) -> Independent:
+    """Of mean and log standard deviation, (..., 2a)."""
+    mean, log_std = outputs.chunk(2, dim=-1)
+    return gaussian(mean, (2.0 * log_std.clamp(*LOG_STD)).exp())
