@@ -45,7 +45,7 @@ def product(prior: Policy, own: Policy, weight: float) -> Policy:
 
     by comparing the coefficients of a^2 and of a: a Gaussian again, whose precision is the weighted sum.
     """
-    if isinstance(prior, Categorical):
+    if isinstance(prior, Categorical) and isinstance(own, Categorical):
         return Categorical(logits=weight * prior.logits + own.logits, validate_args=False)
     trust, other = weight / prior.variance, 1.0 / own.variance
     variance = 1.0 / (trust + other)
@@ -60,20 +60,19 @@ def regularisation(policy: Policy, prior: Policy, alpha: float, beta: float) -> 
     return cost / beta
 
 
-def advantages(rewards: Tensor, values: Tensor, following: Tensor, gamma: float, trace: float) -> Tensor:
-    """(..., L) of L consecutive steps: generalised advantage estimates; with trace 1, n-step returns less values.
+def advantages(rewards: Tensor, values: Tensor, following: Tensor, gamma: float) -> Tensor:
+    """(..., L) of L consecutive steps: their discounted rewards and the value after the last, less each state's value.
 
     Args:
         rewards: regularised, R - D.
-        values, following: of the state before each step and after it.
+        values: of the state before each step.
+        following: (...,) of the state after the last step.
         gamma: discount of a step.
-        trace: lambda.
     """
-    total, result = torch.zeros_like(rewards[..., 0]), torch.empty_like(rewards)
-    surprise = rewards + gamma * following - values
+    total, result = following, torch.empty_like(rewards)
     for step in reversed(range(rewards.shape[-1])):
-        total = surprise[..., step] + gamma * trace * total
-        result[..., step] = total
+        total = rewards[..., step] + gamma * total
+        result[..., step] = total - values[..., step]
     return result
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from roman_moe.learning.algorithms.distral import advantages, gaussian, loss, product, regularisation
+from roman_moe.learning.algorithms.distral import Policy, advantages, gaussian, loss, product, regularisation
 from roman_moe.learning.algorithms.multitask_sac import Transitions
 from roman_moe.learning.policies.multitask import Separate, Sizes, plain
 
@@ -57,23 +57,24 @@ class A2CRecipe:
         sizes: of the networks.
         temperature: 1 / beta, what a nat of regularisation costs.
         gamma: discount of a step.
-        trace: lambda of the advantages; 1 is A3C's.
         rollout: steps of each episode between two updates, unless it ends before.
-        learning_rate: by Adam.
+        learning_rate: by Adam, at first; it falls to a sixth of it, as the paper's.
         max_gradient: largest norm of a gradient of actor or critic.
     """
 
     sizes: Sizes = field(default_factory=Sizes)
     temperature: float = 0.01
     gamma: float = 0.98
-    trace: float = 0.95
-    rollout: int = 10
+    rollout: int = 5
     learning_rate: float = 1e-3
     max_gradient: float = 1.0
 
 
 class MultitaskA2C:
     """Columns of the policies, and a critic for each task.
+
+    Args:
+        updates: over which the learning rate falls.
 
     Attributes:
         columns: "prior", (T, B, n) to (T, B, 2a), which does not see the task; and "own", likewise, one for each task.
@@ -82,7 +83,9 @@ class MultitaskA2C:
         critic: (T, B, n) to (T, B, 1), regularised value.
     """
 
-    def __init__(self, recipe: A2CRecipe, member: Member, observation: int, action: int, tasks: int) -> None:
+    def __init__(
+        self, recipe: A2CRecipe, member: Member, observation: int, action: int, tasks: int, updates: int
+    ) -> None:
         self.recipe, self.member = recipe, member
         self.columns = nn.ModuleDict()
         if member.alpha or member.columns != "own":
@@ -92,6 +95,7 @@ class MultitaskA2C:
         self.critic = Separate(observation, tasks, 1, recipe.sizes)
         groups = [{"params": [*network.parameters()]} for network in (self.columns, self.critic)]
         self._optimizer = torch.optim.Adam(groups, recipe.learning_rate, fused=True)
+        self._schedule = torch.optim.lr_scheduler.LinearLR(self._optimizer, 1.0, 1.0 / 6.0, updates)
         self._steps: list[Transitions] = []
 
     @property
@@ -99,12 +103,12 @@ class MultitaskA2C:
         """Of columns and critic."""
         return sum(p.numel() for group in self._optimizer.param_groups for p in group["params"])
 
-    def policies(self, observations: Tensor) -> tuple[Independent, Independent]:
+    def policies(self, observations: Tensor) -> tuple[Policy, Policy]:
         """Of the tasks, and the prior; without one, the policy stands for it."""
-        found = {name: _gaussian(column(observations)) for name, column in self.columns.items()}
-        policy = found.get(self.member.columns)
-        if policy is None:  # the baseline has no alpha, but its prior counts
-            policy = product(found["prior"], found["own"], self.member.alpha or 1.0)
+        found: dict[str, Policy] = {name: _gaussian(column(observations)) for name, column in self.columns.items()}
+        if self.member.columns == "both":  # the baseline has no alpha, but its prior counts
+            found["both"] = product(found["prior"], found["own"], self.member.alpha or 1.0)
+        policy = found[self.member.columns]
         return policy, found.get("prior", policy)
 
     def act(self, observations: Tensor, greedy: bool = False) -> NDArray[np.float32]:
@@ -131,9 +135,9 @@ class MultitaskA2C:
         cost = regularisation(policy, prior, alpha, 1.0 / recipe.temperature)
         values = self.critic(observations)[..., 0]
         with torch.no_grad():
-            following = self.critic(rollout.following.flatten(1, 2))[..., 0].view(shape)
+            following = self.critic(rollout.following[:, :, -1])[..., 0]
             rewards = rollout.rewards - cost.view(shape)
-            advantage = advantages(rewards, values.view(shape), following, recipe.gamma, recipe.trace).flatten(1, 2)
+            advantage = advantages(rewards, values.view(shape), following, recipe.gamma).flatten(1, 2)
             target = values + advantage
         total = loss(policy, actions, advantage, cost).mean() + (values - target).square().mean()
         self._optimizer.zero_grad()
@@ -141,6 +145,7 @@ class MultitaskA2C:
         for group in self._optimizer.param_groups:
             nn.utils.clip_grad_norm_(group["params"], recipe.max_gradient)
         self._optimizer.step()
+        self._schedule.step()
 
 
 def _gaussian(outputs: Tensor) -> Independent:

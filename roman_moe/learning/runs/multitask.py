@@ -120,7 +120,7 @@ class MultitaskRun:
     def _learner(self, suite: Suite) -> MultitaskSAC | MultitaskA2C:
         method, sizes = METHODS[self.method], (suite.observation, suite.action, len(suite.tasks))
         if isinstance(method, Member):
-            return MultitaskA2C(self.a2c, method, *sizes)
+            return MultitaskA2C(self.a2c, method, *sizes, self.steps // self.beside // self.a2c.rollout)
         network, balance = method
         return MultitaskSAC(dataclasses.replace(self.sac, network=network, balance=balance), *sizes)
 

@@ -79,9 +79,8 @@ def learned(h: Tensor, f: Tensor, columns: str, alpha: float) -> Tensor:
         policy, prior = policy_of(h, f[task], columns, alpha)
         cost = regularisation(policy, prior, alpha, BETA)
         values = torch.tensor([0.7, -0.4], dtype=torch.float64)[STATES]
-        following = torch.cat([values[:, 1:], torch.zeros(len(values), 1)], dim=1)
         rewards = REWARDS[task, STATES, ACTIONS] - cost.detach()
-        advantage = advantages(rewards, values, following, GAMMA, 1.0)
+        advantage = advantages(rewards, values, torch.zeros(len(values)), GAMMA)
         total = total + chances(policy).detach() @ (loss(policy, ACTIONS, advantage, cost) @ DISCOUNTS)
     return total
 
@@ -97,8 +96,9 @@ def test_the_losses_have_the_gradients_of_the_objective(columns, alpha):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_equations_9_and_10_as_they_are_written(columns, alpha=0.5):
+def test_equations_9_and_10_as_they_are_written(columns):
     """The prior's first term is summed over the tasks, and vanishes with one column."""
+    alpha = 0.5
     h, f = parameters()
     first, second = torch.zeros_like(h), torch.zeros_like(h)
     wanted = finite_differences(columns, alpha)
@@ -113,8 +113,8 @@ def test_equations_9_and_10_as_they_are_written(columns, alpha=0.5):
         first += by_h
         visits = chances(policy)[:, None] * DISCOUNTS
         for state in (0, 1):
-            difference = (policy.probs - prior.probs)[STATES == state]
-            second[state] += alpha / BETA * (visits[STATES == state, None] * difference).sum(dim=0)
+            difference = (policy.probs - prior.probs)[state == STATES]
+            second[state] += alpha / BETA * (visits[state == STATES, None] * difference).sum(dim=0)
     torch.testing.assert_close(first + second, wanted[0], atol=1e-8, rtol=1e-6)
     assert (first.abs().max() > 1e-3) == (columns == "2col")
 
@@ -126,7 +126,7 @@ def test_a_prior_that_is_the_visited_mean_of_the_policies_stays():
     visits = torch.zeros(TASKS, 2, dtype=torch.float64)
     for task, policy in enumerate(policies):
         reached = chances(Categorical(logits=policy.logits[STATES]))[:, None] * DISCOUNTS
-        visits[task] = torch.stack([reached[STATES == state].sum() for state in (0, 1)])
+        visits[task] = torch.stack([reached[state == STATES].sum() for state in (0, 1)])
     mean = sum(visits[task, :, None] * policy.probs for task, policy in enumerate(policies)) / visits.sum(0)[:, None]
 
     def second_term(probabilities: Tensor) -> Tensor:
@@ -174,8 +174,9 @@ def test_the_gaussian_of_two_columns_is_their_product_normalised(weight):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_gaussian_policies_follow_the_gradient_of_the_objective(columns, alpha=0.5):
+def test_gaussian_policies_follow_the_gradient_of_the_objective(columns):
     """One step with a reward that is no polynomial, its mean taken on a grid."""
+    alpha = 0.5
     reward = torch.sin(2.0 * GRID[:, 0])
 
     def policies(values: Tensor) -> tuple[Policy, Policy]:
@@ -192,9 +193,11 @@ def test_gaussian_policies_follow_the_gradient_of_the_objective(columns, alpha=0
     torch.testing.assert_close(values.grad, wanted, atol=1e-9, rtol=1e-7)
 
 
-def test_advantages_are_sums_of_what_is_left_and_lambda_weighs_their_lengths():
-    rewards, values, following = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0)).double()
-    found = advantages(rewards, values, following, GAMMA, 0.7)
-    surprise = rewards + GAMMA * following - values
-    wanted = [sum((GAMMA * 0.7) ** (u - t) * surprise[:, u] for u in range(t, 4)) for t in range(4)]
-    torch.testing.assert_close(found, torch.stack(wanted, dim=1))
+def test_advantages_are_discounted_rewards_with_the_value_after_them_less_the_value_before():
+    rewards, values = torch.randn(2, 2, 4, generator=torch.Generator().manual_seed(0)).double()
+    following = torch.tensor([0.3, -0.8], dtype=torch.float64)
+    wanted = [
+        sum(GAMMA ** (u - t) * rewards[:, u] for u in range(t, 4)) + GAMMA ** (4 - t) * following - values[:, t]
+        for t in range(4)
+    ]
+    torch.testing.assert_close(advantages(rewards, values, following, GAMMA), torch.stack(wanted, dim=1))

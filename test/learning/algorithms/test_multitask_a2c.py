@@ -19,7 +19,7 @@ RECIPE = A2CRecipe(Sizes((8, 8)), temperature=0.2, max_gradient=1e9, rollout=STE
 
 def learner(method: str, recipe: A2CRecipe = RECIPE) -> MultitaskA2C:
     torch.manual_seed(0)
-    return MultitaskA2C(recipe, FAMILY[method], SEEN, ACTION, TASKS)
+    return MultitaskA2C(recipe, FAMILY[method], SEEN, ACTION, TASKS, 100)
 
 
 def rollout() -> Transitions:
@@ -33,7 +33,7 @@ def wanted_loss(a2c: MultitaskA2C, member: Member, data: Transitions) -> Tensor:
     total = torch.zeros(())
     for task in range(TASKS):
         for row in range(ROWS):
-            ahead = torch.zeros(())
+            ahead = answer(a2c.critic, data.following[task, row, -1], task)[0].detach()
             for step in reversed(range(STEPS)):
                 x, action = data.observations[task, row, step], data.actions[task, row, step]
                 columns = {name: answer(net, x, task) for name, net in a2c.columns.items()}
@@ -45,13 +45,10 @@ def wanted_loss(a2c: MultitaskA2C, member: Member, data: Transitions) -> Tensor:
                     divergence = (std0 / std).log() + (std**2 + (mean - mean0) ** 2) / (2.0 * std0**2) - 0.5
                     cost = cost + member.alpha * divergence.sum()
                 cost = a2c.recipe.temperature * cost
-                reward = data.rewards[task, row, step] - cost
+                ahead = (data.rewards[task, row, step] - cost + 0.98 * ahead).detach()
                 value = answer(a2c.critic, x, task)[0]
-                surprise = reward + 0.98 * answer(a2c.critic, data.following[task, row, step], task)[0] - value
-                ahead = (surprise + 0.98 * 0.95 * ahead).detach()
                 chance = (-0.5 * ((action - mean) / std) ** 2 - std.log() - 0.5 * math.log(2.0 * math.pi)).sum()
-                error = value - (value.detach() + ahead)
-                total = total + cost - chance * ahead + error**2
+                total = total + cost - chance * (ahead - value).detach() + (value - ahead) ** 2
     return total / (TASKS * ROWS * STEPS)
 
 
@@ -120,3 +117,11 @@ def test_tasks_that_want_opposite_actions_are_learned(method):
         a2c.learn(Transitions(seen, actions, -(actions - goals).square().sum(dim=2), seen), ends=True)
     assert (torch.as_tensor(a2c.act(seen, greedy=True)) - goals).abs().max() < 0.25
     assert (a2c.act(seen) != a2c.act(seen)).any()
+
+
+def test_the_learning_rate_falls_to_a_sixth():
+    a2c, data = learner("ac_separate"), rollout()
+    for _ in range(101):
+        a2c.update(data)
+    rates = [group["lr"] for group in a2c._optimizer.param_groups]
+    assert rates == pytest.approx([RECIPE.learning_rate / 6.0] * 2)
