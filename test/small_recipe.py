@@ -21,7 +21,7 @@ SMALL = {
         "time_limit": 9.0,
         "scenarios": [0],
     },
-    "validation": {"updates": 3, "episodes": 2, "time_limit": 9.0},
+    "validation": {"updates": 3, "episodes": 2, "time_limit": 3.0},
 }
 
 
