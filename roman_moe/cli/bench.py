@@ -16,6 +16,7 @@ from roman_moe.cli.options import (
     Minutes,
     Number,
     OptionalFile,
+    OptionalFolder,
     Seconds,
     Text,
     announce,
@@ -102,11 +103,18 @@ class Control(Controlled):
 
     needs = ("onnxruntime",)
 
+    beside: OptionalFolder = None
+    """Another bundle for the same task, timed in turn on the same scenes."""
+
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the controller in process."""
         from roman_moe.bench import control
 
-        return control.measure(identity.path)
+        other = show_controller(console, self.beside) if self.beside is not None else None
+        figures = control.measure(identity.path, beside=other.path if other is not None else None)
+        if other is not None:
+            figures["beside"] = other.to_dict() | figures["beside"]
+        return figures
 
 
 @dataclass(frozen=True)

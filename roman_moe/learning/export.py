@@ -25,6 +25,7 @@ from roman_moe.learning.policies.onnx_graph import PolicyParameters, policy_mode
 
 PARITY_TOLERANCE = 1e-5
 PARITY_SAMPLES = 256
+TIE = 1e-4  # between two outputs of a sparse gate
 
 
 def policy_content(policy: MLPPolicy, rates: Rates) -> bytes:
@@ -62,7 +63,14 @@ def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates:
 
 
 def parity(policy: MLPPolicy, data: bytes, observations: NDArray[np.float32]) -> float:
-    """Largest difference between a torch policy and its .onnx content as the controller runs it, on (N, n)."""
+    """Largest difference between a torch policy and its .onnx content as the controller runs it, on (N, n).
+
+    Of a sparse gate, observations at which an expert is chosen by less than `TIE` are left out.
+    """
+    if 0 < policy.k < len(policy.outputs):  # float32 may not tell which of two almost equal outputs is among the k
+        with torch.no_grad():
+            highest = policy.raw(torch.from_numpy(observations)).topk(policy.k + 1, dim=1).values.numpy()
+        observations = observations[highest[:, -2] - highest[:, -1] > TIE]
     network = Network(policy.spec, data, policy.name)
     layout = feature_layout(policy.spec)
     vector, indices = np.zeros(len(layout)), layout.indices(policy.features)
@@ -99,13 +107,16 @@ def policy_of(spec: TaskSpec, name: str, data: bytes, near_scales: Sequence[floa
     count = sum(key.startswith("bias_") for key in found) - 1
     names = [*map(str, range(count)), "head"]
     try:
-        policy = MLPPolicy(spec, name, [len(found[f"bias_{i}"]) for i in range(count)], near_scales)
+        k = int(found["k"][0]) if "k" in found else 0
+        policy = MLPPolicy(spec, name, [len(found[f"bias_{i}"]) for i in range(count)], near_scales, k=k)
         size = len(policy.observation.mean)
         state = {"mean": found["centre"][:size], "std": found["scale"][:size]}
         numbers = {f"observation.{key}": value for key, value in state.items()}
         for layer, key in zip([*(f"body.{i}" for i in range(count)), "head"], names, strict=True):
             numbers |= {f"{layer}.weight": found[f"weight_{key}"].T, f"{layer}.bias": found[f"bias_{key}"]}
         numbers["observation.relative"] = policy.observation.relative.numpy()
+        if k:
+            numbers["noise.weight"] = policy.noise.weight.detach().numpy()  # of training alone: it begins anew
         policy.load_state_dict({key: torch.tensor(value) for key, value in numbers.items()})
         difference = parity(policy, data, _probes(policy, np.zeros((1, len(policy.features)), np.float32)))
     except (KeyError, RuntimeError, ValueError):
@@ -131,6 +142,7 @@ def _parameters(policy: MLPPolicy) -> PolicyParameters:
         observation.near_scales,
         layers,
         GATE_GAIN,
+        policy.k,
     )
 
 

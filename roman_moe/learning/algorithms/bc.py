@@ -22,9 +22,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.spec import GATE
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.algorithms.noise import ObservationNoise
 from roman_moe.learning.policies.mlp import GATE_GAIN, MLPPolicy
+from roman_moe.learning.policies.sparse_moe import balance_loss
 from roman_moe.learning.recipes.cloning import NetworkRecipe
 from roman_moe.learning.samples import Samples
 
@@ -65,7 +66,7 @@ def train(samples: Samples, recipe: NetworkRecipe, seed: int, initial: MLPPolicy
         torch.manual_seed(int(rng.integers(2**63)))
         observations = torch.from_numpy(training.observations)
         if initial is None:
-            policy = MLPPolicy(samples.spec, samples.network, recipe.hidden, recipe.near_scales)
+            policy = new_policy(samples.spec, samples.network, recipe)
             policy.observation.fit(observations)
         else:
             policy = copy.deepcopy(initial)
@@ -79,20 +80,35 @@ def least_weight(skills: int) -> float:
     return least / (1.0 + (skills - 1) * least)
 
 
-def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, gripper_weight: float) -> Tensor:
-    """The cloning loss of a batch, a scalar."""
-    raw = policy.raw(observations)
+def new_policy(spec: TaskSpec, network: str, recipe: NetworkRecipe) -> MLPPolicy:
+    """A policy with random weights."""
+    return MLPPolicy(spec, network, recipe.hidden, recipe.near_scales, k=recipe.gate.chosen_of(network))
+
+
+def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, recipe: NetworkRecipe) -> Tensor:
+    """The cloning loss of a batch, a scalar.
+
+    A sparse gate's cross-entropy is that of its noisy logits before all but k are dropped: an expert that is not chosen
+    has no gradient after that. Its balance losses come on top.
+    """
+    if policy.k:
+        gating = policy.gating(observations)
+        raw, logits = gating.clean / GATE_GAIN, gating.noisy
+    else:
+        raw = policy.raw(observations)
+        logits = GATE_GAIN * raw
     if policy.name == GATE:
         # A target of exactly 1 is out of the gate's range and would drive its outputs away for ever. The clip gives no
         # gradient outside [0, 1], so it is left out here and a penalty keeps the outputs where it does nothing.
         wanted = answers.clamp(min=least_weight(len(policy.outputs)))
         wanted = wanted / wanted.sum(dim=1, keepdim=True)
-        cross_entropy = -(wanted * functional.log_softmax(GATE_GAIN * raw, dim=1)).sum(dim=1).mean()
-        return cross_entropy + (raw - raw.clamp(0.0, 1.0)).square().sum(dim=1).mean()
+        cross_entropy = -(wanted * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
+        loss = cross_entropy + (raw - raw.clamp(0.0, 1.0)).square().sum(dim=1).mean()
+        return loss + balance_loss(gating, recipe.gate.importance, recipe.gate.load) if policy.k else loss
     velocity, gripper = raw[:, :-1], raw[:, -1]
     opening = functional.binary_cross_entropy_with_logits(GRIPPER_GAIN * gripper, 0.5 * (1.0 + answers[:, -1]))
     outside = (gripper - gripper.clamp(-1.0, 1.0)).square().mean()
-    return functional.mse_loss(velocity, answers[:, :-1]) + gripper_weight * (opening + outside)
+    return functional.mse_loss(velocity, answers[:, :-1]) + recipe.gripper_weight * (opening + outside)
 
 
 def _optimise(policy: MLPPolicy, observations: Tensor, answers: Tensor, recipe: NetworkRecipe) -> MLPPolicy:
@@ -106,7 +122,7 @@ def _optimise(policy: MLPPolicy, observations: Tensor, answers: Tensor, recipe: 
         batch = observations[rows]
         if recipe.noise_bound > 0.0:
             noise.add(batch, recipe.noise_bound / 3.0, recipe.noise_bound)
-        loss = loss_of(policy, batch, answers[rows], recipe.gripper_weight)
+        loss = loss_of(policy, batch, answers[rows], recipe)
         if not torch.isfinite(loss):
             raise ConfigError(f"{policy.name}: loss is {loss.item()} at step {step}: lower the recipe's learning_rate")
         optimiser.zero_grad(set_to_none=True)

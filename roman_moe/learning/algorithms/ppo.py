@@ -250,7 +250,7 @@ class HybridPPO:
         losses = []
         for rows in _batches(len(self._observations), recipe.batch_size, recipe.epochs):
             observations = self._noised(self._observations[rows])
-            loss = bc.loss_of(self.policy, observations, self._answers[rows], self.recipe.clone.gripper_weight)
+            loss = bc.loss_of(self.policy, observations, self._answers[rows], self.recipe.clone)
             self._cloning_optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.policy.parameters(), bc.GRADIENT_LIMIT)

@@ -110,15 +110,22 @@ class GatePractice(Practice):
     """The whole task; an action is the gate's raw output, (k,), held for some ticks of its frozen experts."""
 
     def __init__(
-        self, spec: TaskSpec, envs: Sequence[TaskEnv], threads: int, experts: Sequence[MLPPolicy], rates: Rates
+        self,
+        spec: TaskSpec,
+        envs: Sequence[TaskEnv],
+        threads: int,
+        experts: Sequence[MLPPolicy],
+        rates: Rates,
+        k: int = 0,
     ) -> None:
+        """`k`: experts that a sparse gate gives a weight; 0 for all."""
         layout, raw = feature_layout(spec), gymnasium.spaces.Box(0.0, 1.0, (len(spec.skills),), np.float32)
         super().__init__(envs, threads, layout.observations[GATE], raw)
         self._experts = [(expert, torch.from_numpy(layout.indices(expert.features))) for expert in experts]
-        self._divider = rates.gate_divider
+        self._divider, self._k = rates.gate_divider, k
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
-        weights = gate_weights(torch.from_numpy(self._actions)).numpy()
+        weights = gate_weights(torch.from_numpy(self._actions), self._k).numpy()
         rewards, done = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
         ends: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for _ in range(self._divider):

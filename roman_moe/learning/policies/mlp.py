@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.policies.geometry import relative_matrix, relative_turns
+from roman_moe.learning.policies.sparse_moe import Gating, noisy_top_k
 
 NORMALISED_LIMIT = 5.0
 """Normalised observations are clipped to +- this (ml-agents `normalize: true`)."""
@@ -81,6 +82,7 @@ class MLPPolicy(nn.Module):
         units: of each.
         outputs: names of what it answers, in order.
         hidden: sizes of the hidden layers.
+        k: experts that a sparse gate gives a weight; 0 for all, and for an expert.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class MLPPolicy(nn.Module):
         hidden: Sequence[int] = (256, 256, 256),
         near_scales: Sequence[float] = (0.05, 0.01),
         features: Sequence[str] | None = None,
+        k: int = 0,
     ) -> None:
         super().__init__()
         self.spec, self.name = spec, name
@@ -101,14 +104,31 @@ class MLPPolicy(nn.Module):
         sizes = (self.observation.size, *hidden)
         self.body = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.head = nn.Linear(sizes[-1], len(self.outputs))
+        self.k = k
+        if k:
+            self.noise = nn.Linear(sizes[-1], len(self.outputs), bias=False)
+            for parameter in (self.head.weight, self.head.bias, self.noise.weight):
+                nn.init.zeros_(parameter)  # all experts are chosen equally often
 
     def raw(self, observation: Tensor) -> Tensor:
         """Output of the head before it is limited, (B, k)."""
-        x = self.observation(observation)
+        result: Tensor = self.head(self._hidden(observation))
+        return result
+
+    def gating(self, observation: Tensor) -> Gating:
+        """What a sparse gate decides for (B, n), with noise in training mode alone.
+
+        The logits are 10 raw, without the clip of `gate_weights`, which has no gradient outside [0, 1].
+        """
+        x = self._hidden(observation)
+        clean = GATE_GAIN * self.head(x)
+        return noisy_top_k(clean, self.noise(x), self.k, torch.randn_like(clean) if self.training else None)
+
+    def _hidden(self, observation: Tensor) -> Tensor:
+        x: Tensor = self.observation(observation)
         for layer in self.body:
             x = nn.functional.silu(layer(x))
-        result: Tensor = self.head(x)
-        return result
+        return x
 
     def limit(self, raw: Tensor) -> Tensor:
         """What the controller reads: an action, or weights, (B, k).
@@ -116,12 +136,18 @@ class MLPPolicy(nn.Module):
         An action is clipped, as ml-agents does it, not squashed by tanh: a cloned gripper's raw output went to 9 there,
         where tanh has no slope for PPO.
         """
-        return gate_weights(raw) if self.name == GATE else raw.clamp(-1.0, 1.0)
+        return gate_weights(raw, self.k) if self.name == GATE else raw.clamp(-1.0, 1.0)
 
     def forward(self, observation: Tensor) -> Tensor:
         return self.limit(self.raw(observation))
 
 
-def gate_weights(raw: Tensor) -> Tensor:
-    """ROMAN's weights of a gate's raw outputs, (B, n): softmax(10 clip(raw, 0, 1))."""
-    return torch.softmax(GATE_GAIN * raw.clamp(0.0, 1.0), dim=1)
+def gate_weights(raw: Tensor, k: int = 0) -> Tensor:
+    """ROMAN's weights of a gate's raw outputs, (B, n): softmax(10 clip(raw, 0, 1)).
+
+    Of a sparse gate, over its k largest outputs, and exactly 0 for the others.
+    """
+    if not k:
+        return torch.softmax(GATE_GAIN * raw.clamp(0.0, 1.0), dim=1)
+    highest, chosen = raw.topk(k, dim=1)
+    return torch.zeros_like(raw).scatter(1, chosen, gate_weights(highest))

@@ -86,11 +86,10 @@ class NoisyTopKGate(nn.Module):
             x: (B, inputs).
             normal: (B, n) draws of the standard normal distribution; drawn here, in training mode, if None.
         """
-        clean, deviation = self.logits(x), nn.functional.softplus(self.noise(x))
+        clean = self.logits(x)
         if normal is None and self.training:
             normal = torch.randn_like(clean)
-        noisy = clean if normal is None else clean + normal * deviation
-        return Gating(top_k_weights(noisy, self.k), clean, noisy, deviation, self.k)
+        return noisy_top_k(clean, self.noise(x), self.k, normal)
 
 
 class SparseMoE(nn.Module):
@@ -118,6 +117,13 @@ class SparseMoE(nn.Module):
         for rows, part in parts:
             total = total.index_add(0, rows, part)
         return total, gating
+
+
+def noisy_top_k(clean: Tensor, noise: Tensor, k: int, normal: Tensor | None) -> Gating:
+    """Decide for a batch by logits and the raw scale of their noise, (B, n) each; without noise if `normal` is None."""
+    deviation = nn.functional.softplus(noise)
+    noisy = clean if normal is None else clean + normal * deviation
+    return Gating(top_k_weights(noisy, k), clean, noisy, deviation, k)
 
 
 def top_k_weights(logits: Tensor, k: int) -> Tensor:

@@ -11,7 +11,7 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.config import build, merged, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.ranges import SHARE, Range, check_ranges
-from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec import GATE, TaskSpec
 
 T = TypeVar("T")
 
@@ -21,6 +21,33 @@ BATCH = Range(1, 1 << 20)
 LAYER = Range(1, 4096)
 RATE = Range(0, 1, above=True)
 STRENGTH = Range(0, 1000)
+GATES = ("softmax", "top_k")
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecipe:
+    """How the gate's outputs become weights; no expert reads it.
+
+    Attributes:
+        kind: "softmax", as ROMAN's, or "top_k", the sparse gate of Shazeer et al. 2017.
+        k: experts that a sparse gate gives a weight.
+        importance: of a sparse gate, weight of the loss that evens out what its experts weigh.
+        load: weight of the loss that evens out how often they are chosen.
+    """
+
+    kind: str = "softmax"
+    k: int = 2
+    importance: float = 0.1
+    load: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_ranges(self, {"k": Range(2, LAYER.most), "importance": STRENGTH, "load": STRENGTH})
+        if self.kind not in GATES:
+            raise ValueError(f"kind is {self.kind!r}: expected {' or '.join(GATES)}")
+
+    def chosen_of(self, network: str) -> int:
+        """Experts that a network gives a weight: k for a sparse gate, else 0."""
+        return self.k if network == GATE and self.kind == "top_k" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +67,7 @@ class NetworkRecipe:
             +-L, sigma = L / 3 [m]. It comes on top of noise in the demonstrations.
         gripper_weight: of the gripper's loss relative to the velocity's.
         validation_share: of the episodes that are kept from training, to report the error on them.
+        gate: of the gate, what makes its weights.
     """
 
     hidden: tuple[int, ...] = (256, 256, 256)
@@ -52,6 +80,7 @@ class NetworkRecipe:
     noise_bound: float = 0.005
     gripper_weight: float = 0.1
     validation_share: float = 0.1
+    gate: GateRecipe = field(default_factory=GateRecipe)
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -99,7 +128,15 @@ def load_recipe(path: Path, spec: TaskSpec) -> Recipe:
     Raises:
         ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
     """
-    return Recipe(*load_networks(path, spec.networks, NetworkRecipe))
+    recipe = Recipe(*load_networks(path, spec.networks, NetworkRecipe))
+    check_gate(recipe.networks[GATE].gate, spec, path)
+    return recipe
+
+
+def check_gate(gate: GateRecipe, spec: TaskSpec, path: Path) -> None:
+    """Raises a ConfigError if a sparse gate is to choose more experts than there are."""
+    if gate.chosen_of(GATE) > len(spec.skills):
+        raise ConfigError(f"{path}: networks.gate: gate: k is {gate.k}: expected 2 to {len(spec.skills)}, the skills")
 
 
 def load_networks(path: Path, names: Sequence[str], kind: type[T]) -> tuple[Rates, dict[str, T]]:

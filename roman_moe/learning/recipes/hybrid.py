@@ -13,7 +13,7 @@ from roman_moe.control.manifest import Manifest
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.ranges import MOST_NUMBERS, SHARE, Range, check_ranges
-from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.recipes.cloning import (
     BATCH,
     COUNT,
@@ -22,6 +22,7 @@ from roman_moe.learning.recipes.cloning import (
     STEPS,
     STRENGTH,
     NetworkRecipe,
+    check_gate,
     load_networks,
     networks_of,
 )
@@ -373,6 +374,7 @@ def load_hybrid_recipe(path: Path, spec: TaskSpec) -> HybridRecipe:
         ConfigError: naming the file and the key that is unknown, missing or of the wrong type or range.
     """
     recipe = HybridRecipe(*load_networks(path, spec.networks, HybridNetworkRecipe))
+    check_gate(recipe.networks[GATE].clone.gate, spec, path)
     for name, network in recipe.networks.items():
         unknown = [number for number in network.practice.scenarios if number >= len(spec.scenarios)]
         if unknown:

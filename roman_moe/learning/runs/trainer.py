@@ -133,7 +133,7 @@ def load_best(spec: TaskSpec, folder: Path) -> MLPPolicy:
     checkpoint = load_checkpoint(folder)
     if checkpoint is None:
         raise ConfigError(f"{folder}: no checkpoint yet: train this network first")
-    policy = MLPPolicy(spec, folder.name, checkpoint["hidden"], checkpoint["near_scales"])
+    policy = MLPPolicy(spec, folder.name, checkpoint["hidden"], checkpoint["near_scales"], k=checkpoint.get("k", 0))
     policy.load_state_dict(checkpoint["best"])
     return policy.eval().requires_grad_(False)
 
@@ -281,6 +281,7 @@ class _Trainer:
             "best": self._best,
             "hidden": list(network.hidden),
             "near_scales": list(network.near_scales),
+            "k": learner.policy.k,
         }
         buffer = io.BytesIO()  # to a full disk, torch's own file raises something that says nothing
         torch.save(content, buffer)
@@ -312,7 +313,7 @@ class _Trainer:
             initial = None if job.base is None else expert_of(job.base, job.spec, job.network, recipe.clone.near_scales)
             return bc.train(self._samples, recipe.clone, job.seed, initial).policy.train().requires_grad_(True)
         torch.manual_seed(job.stream(0))
-        policy = MLPPolicy(job.spec, job.network, recipe.clone.hidden, recipe.clone.near_scales)
+        policy = bc.new_policy(job.spec, job.network, recipe.clone)
         policy.observation.fit(torch.from_numpy(self._samples.observations))
         return policy
 
@@ -336,7 +337,8 @@ class _Trainer:
         layout = feature_layout(job.spec)
         if job.network == GATE:
             envs = [env(start, layout.names) for start in starts]
-            return GatePractice(job.spec, envs, job.workers, self._experts, job.rates)
+            k = recipe.clone.gate.chosen_of(GATE)
+            return GatePractice(job.spec, envs, job.workers, self._experts, job.rates, k)
         return ExpertPractice([env(start, layout.observations[job.network]) for start in starts], job.workers)
 
     def _validate(self, policy: MLPPolicy) -> tuple[list[EpisodeResult], int]:

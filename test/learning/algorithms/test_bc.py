@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from specs import FLAGS, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, ROMAN, feature_indices, feature_vector
+from specs import FLAGS, LAYOUT, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, ROMAN, feature_indices, feature_vector
 
+from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.paths import config_path
@@ -18,8 +19,9 @@ from roman_moe.core.state import SceneState
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.reader import Episode
 from roman_moe.learning.algorithms import bc
+from roman_moe.learning.export import export_policy, policy_of
 from roman_moe.learning.policies.mlp import MLPPolicy
-from roman_moe.learning.recipes.cloning import NetworkRecipe, load_recipe
+from roman_moe.learning.recipes.cloning import GateRecipe, NetworkRecipe, load_recipe
 from roman_moe.learning.samples import Samples, samples_of
 
 QUICK = NetworkRecipe(hidden=(32, 32), steps=300, batch_size=64, learning_rate=3e-3, ema_decay=0.98)
@@ -128,6 +130,26 @@ def test_the_gate_learns_whom_to_choose_and_gives_it_all_the_weight():
     assert float(weights.max(dim=1).values.median()) > 0.99
 
 
+def test_a_sparse_gate_learns_whom_to_choose_runs_k_and_exports_to_the_same_weights():
+    shown, recipe = samples(GATE), replace(QUICK, gate=GateRecipe("top_k", k=2))
+    trained = bc.train(shown, recipe, seed=0)
+    assert trained.errors["train_wrong_skill"] < 0.05
+    policy, seen = trained.policy, torch.from_numpy(shown.observations)
+    weights = policy(seen)
+    assert ((weights > 0.0).sum(dim=1) == 2).all()
+    assert torch.equal(policy.gating(seen).noisy, policy.gating(seen).clean)
+    assert not torch.equal(policy.train().gating(seen).noisy, policy.gating(seen).clean)
+    data = export_policy(policy.eval(), shown.observations, Rates())
+    network = Network(ROMAN, data, "the export")
+    scene, columns, answers = np.zeros(len(LAYOUT)), feature_indices(policy.features), []
+    for row in shown.observations:
+        scene[columns] = row
+        answers.append(network(scene))
+    assert ((np.array(answers) > 0.0).sum(axis=1) == 2).all()
+    np.testing.assert_allclose(answers, weights.numpy(), atol=1e-5)
+    assert policy_of(ROMAN, GATE, data, recipe.near_scales, "the export").k == 2
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_one_does_not():
     recipe = replace(QUICK, steps=20)
     torch.manual_seed(1)
@@ -172,13 +194,13 @@ def test_an_unsure_gripper_answers_in_between_and_a_sure_one_at_the_end():
     """Half of each asks for z = 0, one kind alone for a z near 1."""
     policy = MLPPolicy(ROMAN, "button", hidden=(4,))
     observation = torch.zeros(2, len(OBSERVATIONS["button"]))
-    half = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, -1]])
+    half, recipe = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, -1]]), NetworkRecipe(gripper_weight=1.0)
     for parameter in policy.parameters():
         torch.nn.init.zeros_(parameter)
-    bc.loss_of(policy, observation, half, 1.0).backward()
+    bc.loss_of(policy, observation, half, recipe).backward()
     assert float(policy.head.bias.grad[3]) == pytest.approx(0.0, abs=1e-7)
     policy.zero_grad()
-    bc.loss_of(policy, observation, half.abs(), 1.0).backward()
+    bc.loss_of(policy, observation, half.abs(), recipe).backward()
     assert float(policy.head.bias.grad[3]) < -0.5
 
 
@@ -210,6 +232,9 @@ def test_the_shipped_recipe_is_whole():
     [
         ("  steps:", "  stops:", "defaults: unknown key 'stops': did you mean 'steps'?"),
         ("gate: {hidden:", "gate: {hiden:", "networks.gate: unknown key 'hiden'"),
+        ("gate: {", "gate: {gate: {kind: topk}, ", "gate: kind is 'topk': expected softmax or top_k"),
+        ("gate: {", "gate: {gate: {k: 1}, ", "gate: k is 1: expected 2 to"),
+        ("gate: {", "gate: {gate: {kind: top_k, k: 8}, ", "networks.gate: gate: k is 8: expected 2 to 7, the skills"),
         ("gate: {", "gait: {", "networks: unknown network 'gait'"),
         ("batch_size: 128", "batch_size: many", "defaults: batch_size is 'many': expected a whole number"),
         ("batch_size: 128", "batch_size: 0", "defaults: batch_size is 0: expected 1 to 1048576"),

@@ -21,6 +21,7 @@ from roman_moe.learning.algorithms.bc import loss_of
 from roman_moe.learning.export import PARITY_TOLERANCE, export_policy, parity
 from roman_moe.learning.policies.geometry import object_columns, observed_objects, relative_matrix
 from roman_moe.learning.policies.mlp import MLPPolicy, gate_weights
+from roman_moe.learning.recipes.cloning import NetworkRecipe
 
 NETWORKS = (*SKILLS, "gate")
 
@@ -83,6 +84,15 @@ def test_gate_weights_are_those_of_the_reference(raw: list[float], leader: float
     assert float(weights.sum()) == pytest.approx(1.0, abs=1e-6)
 
 
+def test_a_sparse_gate_weighs_its_k_largest_outputs_and_with_k_of_all_it_is_the_reference():
+    raw = 2.0 * torch.randn(50, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = gate_weights(raw, 2)
+    assert ((weights > 0.0).sum(dim=1) == 2).all()
+    assert (weights[raw >= raw.topk(2, dim=1).values[:, 1:]] > 0.0).all()
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(50, dtype=torch.float64))
+    torch.testing.assert_close(gate_weights(raw, 7), gate_weights(raw), rtol=0.0, atol=1e-12)
+
+
 def test_a_gate_output_clipped_on_the_wrong_side_still_learns():
     """The clip of the gate's outputs has no gradient outside [0, 1]; the cloning loss must have one."""
     network = policy("gate")
@@ -90,7 +100,7 @@ def test_a_gate_output_clipped_on_the_wrong_side_still_learns():
         network.head.bias.fill_(-3.0)
     answers = torch.zeros(1, 7)
     answers[0, 2] = 1.0
-    loss_of(network, torch.from_numpy(observations("gate", 1)), answers, 0.1).backward()
+    loss_of(network, torch.from_numpy(observations("gate", 1)), answers, NetworkRecipe()).backward()
     assert network.head.bias.grad is not None
     assert network.head.bias.grad[2] < 0.0
 
