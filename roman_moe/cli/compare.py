@@ -11,10 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.options import Folder, Names, Number, OptionalFile, Text
-from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names
-from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_1, Range
 
@@ -31,7 +29,7 @@ class Compare:
     }
 
     suite: Text = "conflict"
-    """The suite of tasks: conflict."""
+    """The suite: conflict; lab, the laboratory's skills; or a task whose skills it is."""
 
     methods: Names = ALL
     """All, or some such as sac,mt_sac,soft_modular (docs/mixtures.md)."""
@@ -54,33 +52,39 @@ class Compare:
     def main(self) -> int:
         """0 when all are trained."""
         from roman_moe.evaluation.statistics import mean_interval
-        from roman_moe.learning.runs.multitask import METHODS, SUITES, MultitaskRun, compare, curves_of, summary
+        from roman_moe.learning.runs.comparison import compare, curves_of, summary
+        from roman_moe.learning.runs.multitask import METHODS, MultitaskRun, evaluation_interval
         from roman_moe.report.plots import plot_bands
+        from roman_moe.suites.catalogue import find_suite
 
-        if self.suite not in SUITES:
-            raise ConfigError(unknown_word("suite", self.suite, tuple(SUITES)))
+        suite = find_suite(self.suite)
         methods = parse_names(self.methods, tuple(METHODS), "--methods")
         seeds = range(self.seeds)  # seed by seed: what is cut off has compared all methods at least once
-        runs = [MultitaskRun(self.suite, method, seed, self.steps) for seed in seeds for method in methods]
+        apart = evaluation_interval(self.steps)
+        runs = [
+            MultitaskRun(self.suite, method, seed, self.steps, evaluate_every=apart)
+            for seed in seeds
+            for method in methods
+        ]
         console, results = Console(), dict[str, list[dict[str, Any]]]()
-        with CountProgress(console, self.suite, len(runs), "trainings") as progress:
+        with CountProgress(console, suite.name, len(runs), "trainings") as progress:
             for found in compare(runs, self.out, self.workers):
                 results.setdefault(found["method"], []).append(found)
                 progress.advance()
         report = {method: summary(results[method]) for method in methods}
         bands = {method: mean_interval(curves_of(results[method])) for method in methods}
-        picture = self.out / f"{self.suite}.png"
+        picture = self.out / f"{suite.name}.png"
         places = [row["steps"] / 1000 for row in results[methods[0]][0]["rows"]]
         plot_bands(bands, places, picture, "thousand steps of each task", "episodes solved")
-        console.print(comparison_table(report, f"{self.suite}: {self.seeds} seeds of {self.steps} steps a task"))
+        console.print(comparison_table(report, f"{suite.name}: {self.seeds} seeds of {self.steps} steps a task"))
         console.print(f"{picture}: learning curves", highlight=False, soft_wrap=True)
         if self.json:
-            write_json(self.json, {"suite": self.suite, "steps": self.steps, "methods": report})
+            write_json(self.json, {"suite": suite.name, "steps": self.steps, "methods": report})
         return 0
 
 
 def comparison_table(report: Mapping[str, Any], title: str) -> Table:
-    """One row a method, with intervals of 95 %."""
+    """One row a method, with evaluation_interval of 95 %."""
     table = Table(title=title, title_justify="left")
     table.add_column("method", no_wrap=True)
     for column in ("area", "solved at the end", "parameters", "updates/s"):

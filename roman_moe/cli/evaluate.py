@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.evaluate_multitask import Multitask
 from roman_moe.cli.evaluate_poses import Poses
 from roman_moe.cli.options import (
     SILENT,
@@ -43,10 +44,11 @@ FIRST_TASK = "roman"
 class Evaluate:
     """Run many random episodes; report how many are solved, how fast.
 
-    `evaluate poses` judges an estimator of object poses instead; a bundle folder of that name is given as ./poses.
+    `evaluate poses` judges an estimator of object poses, and `evaluate multitask` a policy of `train multitask`; a
+    bundle folder of such a name is given as ./poses.
     """
 
-    PARTS: ClassVar[Mapping[str, type]] = {"poses": Poses}
+    PARTS: ClassVar[Mapping[str, type]] = {"poses": Poses, "multitask": Multitask}
 
     ranges: ClassVar = {
         "episodes": AT_LEAST_1,

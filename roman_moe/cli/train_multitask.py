@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from rich.console import Console
 
-from roman_moe.cli.options import Number, OptionalFile, Text
+from roman_moe.cli.options import Number, OptionalFile, OptionalFolder, Text
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -29,7 +30,7 @@ class Multitask:
     ac_multitask, ac_2col (docs/mixtures.md)."""
 
     suite: Text = "conflict"
-    """The suite of tasks: conflict."""
+    """The suite: conflict; lab, the laboratory's skills; or a task whose skills it is."""
 
     steps: Number = 40_000
     """Environment steps of each task."""
@@ -37,16 +38,23 @@ class Multitask:
     seed: Number = 0
     """Seed of everything random."""
 
+    out: OptionalFolder = None
+    """Folder for the policy; runs/multitask/SUITE/METHOD/seed_N if not given. What was cut off goes on there."""
+
     json: OptionalFile = None
     """Write all evaluations to this file."""
 
+    @property
+    def folder(self) -> Path:
+        """Where the policy goes."""
+        return self.out or Path("runs/multitask") / Path(self.suite).name / self.method / f"seed_{self.seed}"
+
     def main(self) -> int:
         """0 when it is trained."""
-        from roman_moe.learning.runs.multitask import METHODS, SUITES, MultitaskRun
+        from roman_moe.learning.runs.multitask import METHODS, MultitaskRun, evaluation_interval
 
-        for what, given, known in (("suite", self.suite, SUITES), ("method", self.method, METHODS)):
-            if given not in known:
-                raise ConfigError(unknown_word(what, given, tuple(known)))
+        if self.method not in METHODS:
+            raise ConfigError(unknown_word("method", self.method, tuple(METHODS)))
         console = Console()
 
         def told(row: Mapping[str, Any]) -> None:
@@ -54,9 +62,12 @@ class Multitask:
             mean = np.mean([*row["success"].values()])
             console.print(f"{row['steps']} steps: solved {mean:.1%} ({tasks})", highlight=False, soft_wrap=True)
 
-        found = MultitaskRun(self.suite, self.method, self.seed, self.steps).train(told)
-        speed = f"{found['parameters']} parameters, {found['updates_per_s']:.0f} updates a second"
-        console.print(f"{self.method}: {speed}", highlight=False)
+        run = MultitaskRun(
+            self.suite, self.method, self.seed, self.steps, evaluate_every=evaluation_interval(self.steps)
+        )
+        found = run.train(self.folder, told)
+        speed = f"{found['updates_per_s']:.0f} updates and {found['steps_per_s']:.0f} environment steps a second"
+        console.print(f"{self.folder}: {found['parameters']} parameters, {speed}", highlight=False, soft_wrap=True)
         if self.json:
-            write_json(self.json, {"suite": self.suite, **found})
+            write_json(self.json, found)
         return 0

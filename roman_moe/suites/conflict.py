@@ -39,6 +39,7 @@ class ConflictArms:
         joints: (N, 3) angles [rad], each from the link before.
         puck: (N, 2) its place [m].
         clings: (N,) whether the puck is at the fingertip.
+        steps: since all of them began.
     """
 
     def __init__(self, tasks: Integers) -> None:
@@ -46,10 +47,11 @@ class ConflictArms:
         self._carries, self._goals = tasks >= len(GOALS), GOALS[tasks % len(GOALS)]
         self.joints, self.puck = np.zeros((len(tasks), 3)), np.zeros((len(tasks), 2))
         self.clings = np.zeros(len(tasks), bool)
+        self.steps = 0
 
     def reset(self, rng: np.random.Generator) -> Floats:
         """Begin all episodes; answers the observations."""
-        count = len(self.tasks)
+        self._rng, self.steps, count = rng, 0, len(self.tasks)
         self.joints = rng.uniform(-np.pi, np.pi, (count, 3)) * [1.0, 0.6, 0.6]
         angle, radius = rng.uniform(-np.pi, np.pi, count), 0.4 * np.sqrt(rng.uniform(0.1, 1.0, count))
         self.puck = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
@@ -57,7 +59,7 @@ class ConflictArms:
         return self.observations()
 
     def step(self, actions: Floats) -> Outcome:
-        """Turn the joints, and take the puck along.
+        """Turn the joints, and take the puck along; all episodes end together.
 
         Args:
             actions: (N, 3) in [-1, 1]: shares of the largest turn of each joint.
@@ -72,7 +74,10 @@ class ConflictArms:
         far = np.linalg.norm(np.where(self._carries[:, None], self.puck, tip) - self._goals, axis=1)
         solved = far < CLOSE
         rewards = -far + solved - self._carries * np.linalg.norm(tip - self.puck, axis=1)
-        return Outcome(self.observations(), rewards, solved)
+        self.steps += 1
+        over, reached = self.steps == HORIZON, self.observations()
+        observations = self.reset(self._rng) if over else reached
+        return Outcome(observations, rewards, solved, reached, np.full(len(far), over), np.zeros(len(far), bool))
 
     def tip(self) -> Floats:
         """(N, 2) place of the fingertip [m]."""

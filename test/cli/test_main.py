@@ -24,7 +24,7 @@ PARTS = {
     "demos": ("list", "info", "plot", "check", "replay", "edit", "export", "import"),
 }
 COMMANDS = [(verb, *part) for verb in entry.VERBS for part in ([(p,) for p in PARTS[verb]] if verb in PARTS else [()])]
-COMMANDS.append(("evaluate", "poses"))
+COMMANDS += [("evaluate", "poses"), ("evaluate", "multitask")]
 HEAVY = ("mujoco", "torch", "rclpy", "onnxruntime", "matplotlib", "tyro", "rich", "numpy")
 
 
@@ -73,6 +73,7 @@ def test_every_module_of_a_verb_is_registered():
         "refusal",
         "ros_args",
         "train_gridworld",
+        "evaluate_multitask",
         "train_multitask",
         "train_poses",
     }

@@ -16,6 +16,7 @@ from roman_moe.core.errors import ConfigError
 
 ARGUMENTS = {
     "evaluate": ["oracle"],
+    "evaluate multitask": ["policy"],
     "export": ["models/roman"],
     "tasks info": ["roman"],
     "calibrate markers": ["roman"],

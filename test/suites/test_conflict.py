@@ -73,11 +73,15 @@ def test_every_task_can_be_solved_in_time_and_by_chance_hardly():
         scene, rng = arms(20), np.random.default_rng(0)
         scene.reset(rng)
         solved = np.zeros(len(scene.tasks), bool)
-        for _ in range(HORIZON):
+        for step in range(HORIZON):
             goes = (scene.tasks < len(GOALS)) | scene.clings
             targets = np.where(goes[:, None], GOALS[scene.tasks % len(GOALS)], scene.puck)
             actions = towards(scene, targets) if scripted else rng.uniform(-1, 1, scene.joints.shape)
-            solved |= scene.step(actions).solved
+            outcome = scene.step(actions)
+            solved |= outcome.solved
+            assert outcome.ended.all() == (step == HORIZON - 1)
+            assert not outcome.terminated.any()
+        assert (outcome.reached != outcome.observations).any(axis=1).all()  # the next episodes have begun
         shares = solved.reshape(len(TASKS), -1).mean(axis=1)
         assert least <= shares.min()
         assert shares.max() <= most

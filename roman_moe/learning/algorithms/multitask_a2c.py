@@ -8,8 +8,8 @@ discount gamma^t from the episode's start.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.distributions import Independent
 
 from roman_moe.learning.algorithms.distral import Policy, advantages, gaussian, loss, product, regularisation
-from roman_moe.learning.algorithms.multitask_sac import Transitions
+from roman_moe.learning.algorithms.multitask_sac import Transitions, seen_through
+from roman_moe.learning.policies.mlp import ObservationLayer
 from roman_moe.learning.policies.multitask import Separate, Sizes, plain
 
 LOG_STD = (-3.0, 1.0)
@@ -77,6 +78,7 @@ class MultitaskA2C:
         updates: over which the learning rate falls.
 
     Attributes:
+        layer: what the networks see of an observation; None for all of it as it is.
         columns: "prior", (T, B, n) to (T, B, 2a), which does not see the task; and "own", likewise, one for each task.
             Mean and log standard deviation of actions before they are clipped. What the method does not need, is not
             there.
@@ -84,9 +86,17 @@ class MultitaskA2C:
     """
 
     def __init__(
-        self, recipe: A2CRecipe, member: Member, observation: int, action: int, tasks: int, updates: int
+        self,
+        recipe: A2CRecipe,
+        member: Member,
+        observation: int,
+        action: int,
+        tasks: int,
+        updates: int,
+        layer: ObservationLayer | None = None,
     ) -> None:
-        self.recipe, self.member = recipe, member
+        self.recipe, self.member, self.layer = recipe, member, layer
+        observation = observation if layer is None else layer.size
         self.columns = nn.ModuleDict()
         if member.alpha or member.columns != "own":
             self.columns["prior"] = plain((observation, *recipe.sizes.hidden, 2 * action))
@@ -103,6 +113,24 @@ class MultitaskA2C:
         """Of columns and critic."""
         return sum(p.numel() for group in self._optimizer.param_groups for p in group["params"])
 
+    @property
+    def policy(self) -> dict[str, nn.Module]:
+        """What acts, without what learns."""
+        return {"columns": self.columns, **({} if self.layer is None else {"layer": self.layer})}
+
+    def state(self) -> dict[str, Any]:
+        """All that it goes on from."""
+        return {name: part.state_dict() for name, part in self._parts.items()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {**self.policy, "critic": self.critic, "optimizer": self._optimizer, "schedule": self._schedule}
+
     def policies(self, observations: Tensor) -> tuple[Policy, Policy]:
         """Of the tasks, and the prior; without one, the policy stands for it."""
         found: dict[str, Policy] = {name: _gaussian(column(observations)) for name, column in self.columns.items()}
@@ -114,16 +142,16 @@ class MultitaskA2C:
     def act(self, observations: Tensor, greedy: bool = False) -> NDArray[np.float32]:
         """(T, B, a) actions, not clipped, for (T, B, n) observations."""
         with torch.no_grad():
-            policy, _ = self.policies(observations)
+            policy, _ = self.policies(seen_through(self.layer, observations))
             return np.asarray(policy.mean if greedy else policy.sample())
 
     def learn(self, step: Transitions, ends: bool) -> bool:
-        """From one step of all episodes; answers whether there was an update, as when episodes end."""
+        """From one step of all episodes; answers whether there was an update, as when any of them ends."""
         self._steps.append(step)
         if len(self._steps) < self.recipe.rollout and not ends:
             return False
-        fields = ("observations", "actions", "rewards", "following")
-        self.update(Transitions(*(torch.stack([getattr(s, name) for s in self._steps], dim=2) for name in fields)))
+        names = [each.name for each in fields(Transitions)]
+        self.update(Transitions(*(torch.stack([getattr(s, name) for s in self._steps], dim=2) for name in names)))
         self._steps = []
         return True
 
@@ -131,11 +159,13 @@ class MultitaskA2C:
         """One step of all columns and critics by a rollout, (T, B, L, ...)."""
         recipe, alpha, shape = self.recipe, self.member.alpha, rollout.rewards.shape
         observations, actions = rollout.observations.flatten(1, 2), rollout.actions.flatten(1, 2)
+        observations = seen_through(self.layer, observations)
         policy, prior = self.policies(observations)
         cost = regularisation(policy, prior, alpha, 1.0 / recipe.temperature)
         values = self.critic(observations)[..., 0]
         with torch.no_grad():
-            following = self.critic(rollout.following[:, :, -1])[..., 0]
+            following = self.critic(seen_through(self.layer, rollout.following[:, :, -1]))[..., 0]
+            following = following * (1.0 - rollout.terminated[:, :, -1])
             rewards = rollout.rewards - cost.view(shape)
             advantage = advantages(rewards, values.view(shape), following, recipe.gamma).flatten(1, 2)
             target = values + advantage

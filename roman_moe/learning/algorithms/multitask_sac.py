@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from roman_moe.learning.policies.mlp import ObservationLayer
 from roman_moe.learning.policies.multitask import NETWORKS, HardRouted, Sizes
 
 Balance = Literal["none", "paper", "official"]
@@ -53,26 +54,31 @@ class SACRecipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transitions:
-    """(T, B, ...) steps of T tasks; an episode ends by time alone, so there is always a next value."""
+    """(T, B, ...) steps of T tasks; `terminated`, (T, B), is 1 where no value comes after, and else 0."""
 
     observations: Tensor
     actions: Tensor
     rewards: Tensor
     following: Tensor
+    terminated: Tensor
 
 
 class MultitaskSAC:
     """Actor, two critics, their targets and the temperatures.
 
     Attributes:
+        layer: what the networks see of an observation; None for all of it as it is.
         actor: (T, B, n) to (T, B, 2a): mean and log standard deviation before tanh.
         critics: (T, B, n + a) to (T, B, 1), two.
         log_alpha: (T,) logarithm of the temperatures.
     """
 
-    def __init__(self, recipe: SACRecipe, observation: int, action: int, tasks: int) -> None:
+    def __init__(
+        self, recipe: SACRecipe, observation: int, action: int, tasks: int, layer: ObservationLayer | None = None
+    ) -> None:
         build = NETWORKS[recipe.network]
-        self.recipe, self.tasks = recipe, tasks
+        self.recipe, self.tasks, self.layer = recipe, tasks, layer
+        observation = observation if layer is None else layer.size
         self.actor = build(observation, tasks, 2 * action, recipe.sizes)
         self.critics = nn.ModuleList(build(observation + action, tasks, 1, recipe.sizes) for _ in range(2))
         self.targets = copy.deepcopy(self.critics).requires_grad_(False).eval()
@@ -91,28 +97,30 @@ class MultitaskSAC:
     def act(self, observations: Tensor, greedy: bool = False) -> NDArray[np.float32]:
         """(T, B, a) actions for (T, B, n) observations."""
         with torch.no_grad():
+            seen = seen_through(self.layer, observations)
             if greedy:
-                mean, _ = self.actor(observations).chunk(2, dim=2)
+                mean, _ = self.actor(seen).chunk(2, dim=2)
                 return np.asarray(mean.tanh())
-            return np.asarray(self._sample(observations)[0])
+            return np.asarray(self._sample(seen)[0])
 
     def update(self, batch: Transitions) -> None:
         """One step of critics, actor and temperatures."""
         alpha = self.log_alpha.detach().exp()
         weights = self.loss_weights(alpha)
         with torch.no_grad():
-            following, log_chance = self._sample(batch.following)
-            value = self._least(self.targets, batch.following, following) - alpha[:, None] * log_chance
-            target = batch.rewards + self.recipe.gamma * value
-        inputs = torch.cat([batch.observations, batch.actions], dim=2)
+            observations, reached = (seen_through(self.layer, x) for x in (batch.observations, batch.following))
+            following, log_chance = self._sample(reached)
+            value = self._least(self.targets, reached, following) - alpha[:, None] * log_chance
+            target = batch.rewards + self.recipe.gamma * (1.0 - batch.terminated) * value
+        inputs = torch.cat([observations, batch.actions], dim=2)
         errors = [(critic(inputs)[..., 0] - target).square().mean(dim=1) for critic in self.critics]
         self._step(self._critic_step, (weights * sum(errors)).sum())
         for critic, error in zip(self.critics, errors, strict=True):
             reinforce(critic, error)
 
-        actions, log_chance = self._sample(batch.observations)
+        actions, log_chance = self._sample(observations)
         self.critics.requires_grad_(False)
-        losses = (alpha[:, None] * log_chance - self._least(self.critics, batch.observations, actions)).mean(dim=1)
+        losses = (alpha[:, None] * log_chance - self._least(self.critics, observations, actions)).mean(dim=1)
         self._step(self._actor_step, (weights * losses).sum())
         self.critics.requires_grad_(True)
         reinforce(self.actor, losses)
@@ -122,6 +130,27 @@ class MultitaskSAC:
         with torch.no_grad():
             for target_values, values in zip(_values(self.targets), _values(self.critics), strict=True):
                 target_values.lerp_(values, self.recipe.tau)
+
+    @property
+    def policy(self) -> dict[str, nn.Module]:
+        """What acts, without what learns."""
+        return {"actor": self.actor, **({} if self.layer is None else {"layer": self.layer})}
+
+    def state(self) -> dict[str, Any]:
+        """All that it goes on from."""
+        parts: dict[str, Any] = {name: getattr(self, name).state_dict() for name in self._parts}
+        return {**parts, "log_alpha": self.log_alpha.detach().clone()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        for name in self._parts:
+            getattr(self, name).load_state_dict(state[name])
+        self.log_alpha.data.copy_(state["log_alpha"])
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        steps = ("_actor_step", "_critic_step", "_alpha_step")
+        return ("actor", "critics", "targets", *steps, *(() if self.layer is None else ("layer",)))
 
     def loss_weights(self, alpha: Tensor) -> Tensor:
         """(T,) shares of the tasks' losses, for (T,) temperatures."""
@@ -152,6 +181,14 @@ class MultitaskSAC:
         optimizer.step()
 
 
+def seen_through(layer: ObservationLayer | None, observations: Tensor) -> Tensor:
+    """What networks see of observations, (T, B, n), behind a layer."""
+    if layer is None:
+        return observations
+    seen: Tensor = layer(observations.flatten(0, 1)).unflatten(0, observations.shape[:2])
+    return seen
+
+
 def reinforce(network: nn.Module, losses: Tensor) -> None:
     """Teach a network's router, if it has one that no gradient reaches, by the (T,) losses of its last call."""
     if isinstance(network, HardRouted):
@@ -168,14 +205,14 @@ class Replay:
     """The last steps of every task, (T, capacity, ...)."""
 
     def __init__(self, tasks: int, capacity: int, observation: int, action: int) -> None:
-        self._data = [torch.zeros(tasks, capacity, size) for size in (observation, action, 1, observation)]
+        self._data = [torch.zeros(tasks, capacity, size) for size in (observation, action, 1, observation, 1)]
         self._at = self.size = 0
 
-    def add(self, step: Transitions) -> None:
-        """(T, B, ...) of one step; B divides the capacity."""
-        count, capacity = step.rewards.shape[1], self._data[0].shape[1]
-        rows = (step.observations, step.actions, step.rewards[..., None], step.following)
-        for store, values in zip(self._data, rows, strict=True):
+    def add(self, steps: Transitions) -> None:
+        """(T, B, ...) of one step of the episodes; B divides the capacity."""
+        count, capacity = steps.observations.shape[1], self._data[0].shape[1]
+        of_one = (steps.rewards[..., None], steps.following, steps.terminated[..., None])
+        for store, values in zip(self._data, (steps.observations, steps.actions, *of_one), strict=True):
             store[:, self._at : self._at + count] = values
         self._at = (self._at + count) % capacity
         self.size = min(self.size + count, capacity)
@@ -184,5 +221,15 @@ class Replay:
         """(T, count, ...) steps of each task."""
         chosen = torch.randint(self.size, (len(self._data[0]), count))
         rows = torch.arange(len(chosen))[:, None]
-        observations, actions, rewards, following = (store[rows, chosen] for store in self._data)
-        return Transitions(observations, actions, rewards[..., 0], following)
+        observations, actions, rewards, following, terminated = (store[rows, chosen] for store in self._data)
+        return Transitions(observations, actions, rewards[..., 0], following, terminated[..., 0])
+
+    def state(self) -> dict[str, Any]:
+        """All that is in it."""
+        return {"at": self._at, "data": [store[:, : self.size].clone() for store in self._data]}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take what was in one of the same capacity."""
+        self._at, self.size = state["at"], state["data"][0].shape[1]
+        for store, values in zip(self._data, state["data"], strict=True):
+            store[:, : self.size] = values

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -121,6 +121,13 @@ class HardRouted(nn.Module):
         for number, layer in enumerate(self.layers):
             x = layer(x.relu() if number else x, self.routes[:, number])
         return x
+
+    def get_extra_state(self) -> dict[str, Tensor | None]:
+        """What the table is learned by, which belongs to a checkpoint too."""
+        return {"mean": self._mean, "spread": self._spread}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self._mean, self._spread = state["mean"], state["spread"]
 
     def reinforce(self, losses: Tensor) -> None:
         """Make the routes of the last call likelier for tasks, (T,), whose loss was below its mean, and others less."""

@@ -1,15 +1,18 @@
-"""Multi-task reinforcement learning on a suite, and methods compared: several seeds each, on the same terms.
+"""Multi-task reinforcement learning on a suite, and what a trained policy solves.
 
-A task counts as solved in an episode if it was at any step of it, as the papers of this field count.
+At every evaluation all episodes end and new ones begin from a seed of their own. So a training that is taken up there
+is the same, number for number, as one that was never cut off.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import write_json
+from roman_moe.core.features import feature_layout
+from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
-from roman_moe.evaluation.pool import run_jobs
-from roman_moe.evaluation.statistics import mean_interval
+from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.learning.algorithms.multitask_a2c import FAMILY, A2CRecipe, Member, MultitaskA2C
 from roman_moe.learning.algorithms.multitask_sac import Balance, MultitaskSAC, Replay, SACRecipe, Transitions
-from roman_moe.suites.conflict import CONFLICT
-from roman_moe.suites.suite import Suite
+from roman_moe.learning.policies.mlp import ObservationLayer
+from roman_moe.learning.policies.multitask import Sizes
+from roman_moe.suites.catalogue import find_suite
+from roman_moe.suites.suite import Episodes, Suite, solved_episodes
 
-SUITES: Mapping[str, Suite] = {CONFLICT.name: CONFLICT}
+RESULT, POLICY, CHECKPOINT = "multitask.json", "policy.pt", "checkpoint.pt"
+"""Files of a training's folder; the last one is there until it is done."""
+
+NEAR_SCALES = (0.05, 0.01)
+"""Of the squashed relative positions [m], as the experts have them."""
 
 METHODS: Mapping[str, tuple[str, Balance] | Member] = {
     "sac": ("separate", "none"),
@@ -42,8 +51,10 @@ METHODS: Mapping[str, tuple[str, Balance] | Member] = {
 }
 """Of SAC: network and balance of the losses, `sac` learns each task by itself; and Distral's family."""
 
-EVALUATION_SEED = 1000
-"""Added to a training's seed."""
+Learner = MultitaskSAC | MultitaskA2C
+
+EVALUATED, JUDGED = 1, 2
+"""Of the seeds of episodes in which a policy is evaluated while it trains, and judged afterwards: none is both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +62,14 @@ class MultitaskRun:
     """One training.
 
     Attributes:
-        suite: key of `SUITES`.
+        suite: name of the suite (`suites.catalogue`).
         method: key of `METHODS`.
         seed: of everything random.
-        steps: of each task, over all its episodes.
-        beside: episodes of each task side by side; SAC has one update for each of their steps.
+        steps: of each task, over all its episodes, some of which run side by side (`Suite.beside`). SAC has one update
+            for each of their steps.
         warm_up: first steps of each task, by random actions and without updates; SAC's alone.
         capacity: last steps of each task that SAC keeps.
-        evaluate_every: steps of each task between two evaluations.
+        evaluate_every: steps of each task between two evaluations; all episodes begin anew after one.
         episodes: of each task in an evaluation.
         sac: all else; its network and balance are the method's.
         a2c: likewise, of Distral's family.
@@ -68,72 +79,276 @@ class MultitaskRun:
     method: str
     seed: int
     steps: int = 40_000
-    beside: int = 4
     warm_up: int = 800
-    capacity: int = 40_000
+    capacity: int = 100_000
     evaluate_every: int = 2_000
     episodes: int = 20
     sac: SACRecipe = field(default_factory=SACRecipe)
     a2c: A2CRecipe = field(default_factory=A2CRecipe)
 
-    def train(self, on_row: Callable[[dict[str, Any]], None] = lambda row: None) -> dict[str, Any]:
-        """Train and evaluate; answers the method, its parameters, updates a second and a row for each evaluation."""
-        suite = SUITES[self.suite]
+    def train(
+        self, folder: Path | None = None, on_row: Callable[[dict[str, Any]], None] = lambda row: None
+    ) -> dict[str, Any]:
+        """Train and evaluate, from the last evaluation on if the folder holds this run; what comes out is the same.
+
+        Returns:
+            The method, its parameters, updates and environment steps a second of processor time, and a row for each
+            evaluation. The folder keeps this as RESULT, and the policy as POLICY.
+
+        Raises:
+            ConfigError: if the folder holds another run, or what cannot be read.
+        """
+        kept = _kept(self, folder) if folder is not None else None
+        if folder is not None and kept is not None and not (folder / CHECKPOINT).exists():
+            return kept
+        training = _Training(self)
+        if folder is not None and kept is not None:
+            training.load(folder)
+        for number in range(len(training.rows), max(1, self.steps // self.evaluate_every)):
+            training.stretch(number)
+            if folder is not None:
+                training.save(folder)
+            on_row(training.rows[-1])
+        if folder is not None:
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        return training.result()
+
+
+class _Training:
+    def __init__(self, run: MultitaskRun) -> None:
+        self.run, self.suite = run, find_suite(run.suite)
         torch.set_num_threads(1)  # these networks are too small to share
-        torch.manual_seed(self.seed)
-        rng, count = np.random.default_rng(self.seed), len(suite.tasks)
-        learner = self._learner(suite)
-        replay = Replay(count, self.capacity - self.capacity % self.beside, suite.observation, suite.action)
-        episodes = suite.episodes(np.repeat(np.arange(count), self.beside))
-        rows: list[dict[str, Any]] = []
-        updates, busy, seen = 0, 0.0, grouped(episodes.reset(rng), count)
-        for step in range(1, self.steps // self.beside + 1):
-            warm = isinstance(learner, MultitaskSAC) and step * self.beside <= self.warm_up
-            shape = (count, self.beside, suite.action)
-            actions = rng.uniform(-1.0, 1.0, shape).astype(np.float32) if warm else learner.act(seen)
-            outcome = episodes.step(clipped(actions))
-            following, rewards = grouped(outcome.observations, count), grouped(outcome.rewards, count)
-            done, ends = Transitions(seen, torch.as_tensor(actions), rewards, following), step % suite.horizon == 0
-            seen = grouped(episodes.reset(rng), count) if ends else following
+        self.learner = _learner(run, self.suite)
+        capacity = run.capacity - run.capacity % self.suite.beside
+        self.replay = Replay(len(self.suite.tasks), capacity, self.suite.observation, self.suite.action)
+        self.rows: list[dict[str, Any]] = []
+        self.updates, self.updating, self.steps, self.stepping = 0, 0.0, 0, 0.0
+
+    @cached_property
+    def episodes(self) -> Episodes:
+        """Of all tasks, those of one beside each other."""
+        return _all_beside(self.suite)
+
+    def stretch(self, number: int) -> None:
+        """From one evaluation to the next: all that is random in it follows from the seed and its number."""
+        run, beside = self.run, self.suite.beside
+        rng = np.random.default_rng([run.seed, number])
+        torch.manual_seed(int(rng.integers(2**62)))
+        if number == 0 and self.learner.layer is not None:
+            self._fit(self.learner.layer, rng)
+        seen, last = self._grouped(self.episodes.reset(rng)), run.evaluate_every // beside - 1
+        for step in range(last + 1):
+            warm = isinstance(self.learner, MultitaskSAC) and number * run.evaluate_every + step * beside < run.warm_up
+            shape = (len(self.suite.tasks), beside, self.suite.action)
+            actions = rng.uniform(-1.0, 1.0, shape).astype(np.float32) if warm else self.learner.act(seen)
             began = time.process_time()
-            if isinstance(learner, MultitaskSAC):
-                replay.add(done)
-                updated = not warm
-                if updated:
-                    learner.update(replay.sample(learner.recipe.batch))
-            else:
-                updated = learner.learn(done, ends)
-            if updated:
-                updates, busy = updates + 1, busy + time.process_time() - began
-            if step * self.beside % self.evaluate_every < self.beside:
-                success = self._success(learner, suite, len(rows))
-                rows.append({"steps": step * self.beside, "success": dict(zip(suite.tasks, success, strict=True))})
-                on_row(rows[-1])
+            outcome = self.episodes.step(clipped(actions))
+            self.stepping += time.process_time() - began
+            self.steps += len(outcome.ended)
+            values = (outcome.rewards, outcome.reached, outcome.terminated)
+            done = Transitions(seen, torch.as_tensor(actions), *map(self._grouped, values))
+            seen = self._grouped(outcome.observations)
+            began = time.process_time()
+            if self._learn(done, warm, bool(outcome.ended.any()) or step == last):
+                self.updates, self.updating = self.updates + 1, self.updating + time.process_time() - began
+        rng = np.random.default_rng([run.seed, number, EVALUATED])
+        success = solved_by(self.learner, self.suite, self.episodes, run.episodes, rng)
+        shares = dict(zip(self.suite.tasks, success.mean(axis=1).tolist(), strict=True))
+        self.rows.append({"steps": (number + 1) * run.evaluate_every, "success": shares})
+
+    def _learn(self, done: Transitions, warm: bool, ends: bool) -> bool:
+        """From one step of all episodes; answers whether there was an update."""
+        if not isinstance(self.learner, MultitaskSAC):
+            return self.learner.learn(done, ends)
+        self.replay.add(done)
+        if not warm:
+            self.learner.update(self.replay.sample(self.learner.recipe.batch))
+        return not warm
+
+    def result(self) -> dict[str, Any]:
         return {
-            "method": self.method,
-            "seed": self.seed,
-            "parameters": learner.parameters,
-            "updates_per_s": updates / busy if busy else 0.0,
-            "rows": rows,
+            "suite": self.suite.name,
+            "method": self.run.method,
+            "seed": self.run.seed,
+            "parameters": self.learner.parameters,
+            "updates_per_s": self.updates / self.updating if self.updating else 0.0,
+            "steps_per_s": self.steps / self.stepping if self.stepping else 0.0,
+            "rows": self.rows,
+            "run": dataclasses.asdict(self.run),
+            "task_sha256": _task_sha256(self.suite),
+            "git_commit": git_commit(),
         }
 
-    def _learner(self, suite: Suite) -> MultitaskSAC | MultitaskA2C:
-        method, sizes = METHODS[self.method], (suite.observation, suite.action, len(suite.tasks))
-        if isinstance(method, Member):
-            return MultitaskA2C(self.a2c, method, *sizes, self.steps // self.beside // self.a2c.rollout)
-        network, balance = method
-        return MultitaskSAC(dataclasses.replace(self.sac, network=network, balance=balance), *sizes)
+    def save(self, folder: Path) -> None:
+        """Policy, checkpoint and result; the result last, so that it never says more than the others hold."""
+        policy = {name: part.state_dict() for name, part in self.learner.policy.items()}
+        times = [self.updates, self.updating, self.steps, self.stepping]
+        content = {"learner": self.learner.state(), "replay": self.replay.state(), "rows": self.rows, "times": times}
+        for name, what in ((POLICY, policy), (CHECKPOINT, content)):
+            with atomic_path(folder / name) as path:
+                torch.save(what, path)
+        write_json(folder / RESULT, self.result())
 
-    def _success(self, learner: MultitaskSAC | MultitaskA2C, suite: Suite, number: int) -> list[float]:
-        """Share of solved episodes of each task."""
-        count = len(suite.tasks)
-        episodes = suite.episodes(np.repeat(np.arange(count), self.episodes))
-        seen = episodes.reset(np.random.default_rng([self.seed + EVALUATION_SEED, number]))
-        solved = np.zeros(len(seen), bool)
-        for _ in range(suite.horizon):
-            outcome = episodes.step(clipped(learner.act(grouped(seen, count), greedy=True)))
-            seen, solved = outcome.observations, solved | outcome.solved
-        return [float(share) for share in solved.reshape(count, -1).mean(axis=1)]
+    def load(self, folder: Path) -> None:
+        """Go on from the folder's checkpoint."""
+        content = _load(folder / CHECKPOINT)
+        self.learner.load_state(content["learner"])
+        self.replay.load_state(content["replay"])
+        self.rows = content["rows"]
+        self.updates, self.updating, self.steps, self.stepping = content["times"]
+
+    def _fit(self, layer: ObservationLayer, rng: np.random.Generator) -> None:
+        """Normalise by what an episode of random actions shows."""
+        seen = [self.episodes.reset(rng)]
+        for _ in range(self.suite.horizon):
+            seen.append(self.episodes.step(rng.uniform(-1.0, 1.0, (len(seen[0]), self.suite.action))).reached)
+        layer.fit(torch.as_tensor(np.concatenate(seen), dtype=torch.float32))
+
+    def _grouped(self, values: NDArray[Any]) -> Tensor:
+        return grouped(values, len(self.suite.tasks))
+
+
+def _learner(run: MultitaskRun, suite: Suite) -> Learner:
+    """A run's networks before training."""
+    method, layer = METHODS[run.method], None
+    if suite.spec is not None:
+        names = feature_layout(suite.spec).names
+        layer = ObservationLayer(names, [feature_layout(suite.spec).units[name] for name in names], NEAR_SCALES)
+    torch.manual_seed(run.seed)
+    sizes = (suite.observation, suite.action, len(suite.tasks))
+    if isinstance(method, Member):
+        return MultitaskA2C(run.a2c, method, *sizes, run.steps // suite.beside // run.a2c.rollout, layer)
+    network, balance = method
+    return MultitaskSAC(dataclasses.replace(run.sac, network=network, balance=balance), *sizes, layer)
+
+
+def _all_beside(suite: Suite) -> Episodes:
+    return suite.episodes(np.repeat(np.arange(len(suite.tasks)), suite.beside))
+
+
+def _task_sha256(suite: Suite) -> str:
+    return "" if suite.spec is None else suite.spec.digest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedPolicy:
+    """What a training has left.
+
+    Attributes:
+        run: the training.
+        suite: that it learned.
+        learner: whose policy it is.
+        result: what the training says of itself.
+    """
+
+    run: MultitaskRun
+    suite: Suite
+    learner: Learner
+    result: dict[str, Any]
+
+
+def load_policy(folder: Path) -> TrainedPolicy:
+    """The policy in a folder that a training has left.
+
+    Raises:
+        ConfigError: if there is none, or it cannot be read.
+    """
+    result = _read_result(folder)
+    parts = _load(folder / POLICY)
+    try:
+        said = result["run"]
+        sac, a2c = ({**said[key], "sizes": Sizes(**said[key]["sizes"])} for key in ("sac", "a2c"))
+        run = MultitaskRun(**{**said, "sac": SACRecipe(**sac), "a2c": A2CRecipe(**a2c)})
+        suite = find_suite(run.suite)
+        learner = _learner(run, suite)
+        if result["task_sha256"] != _task_sha256(suite):
+            raise ConfigError(f"{folder}: was trained on another version of task {suite.name!r}: train it again")
+        for name, part in learner.policy.items():
+            part.load_state_dict(parts[name])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"{folder}: its {POLICY} is of another version or suite: train it again") from error
+    return TrainedPolicy(run, suite, learner, result)
+
+
+def judge(folder: Path, count: int, seed: int) -> dict[str, Any]:
+    """What the policy of a folder solves of each task, in `count` episodes or some more: the report.
+
+    Raises:
+        ConfigError: if there is no policy.
+    """
+    torch.set_num_threads(1)
+    policy = load_policy(folder)
+    suite = policy.suite
+    solved = solved_by(policy.learner, suite, _all_beside(suite), count, np.random.default_rng([seed, 0, JUDGED]))
+    tasks = {}
+    for name, row in zip(suite.tasks, solved, strict=True):
+        successes = int(row.sum())
+        tasks[name] = {
+            "episodes": len(row),
+            "successes": successes,
+            "rate": successes / len(row),
+            "ci95": list(wilson_interval(successes, len(row))),
+        }
+    return {
+        "policy": str(folder),
+        "policy_sha256": hashlib.sha256((folder / POLICY).read_bytes()).hexdigest(),
+        **{key: policy.result[key] for key in ("suite", "method")},
+        "steps": policy.result["rows"][-1]["steps"],
+        "training_seed": policy.run.seed,
+        "seed": seed,
+        "solved": "at any step of an episode",
+        "mean": float(np.mean([row["rate"] for row in tasks.values()])),
+        "tasks": tasks,
+    }
+
+
+def solved_by(
+    learner: Learner, suite: Suite, episodes: Episodes, count: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which of `count` episodes of each task, or some more, the greedy policy solves at any step: (T, count)."""
+
+    def act(seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        return clipped(learner.act(grouped(seen, len(suite.tasks)), greedy=True))
+
+    for part in learner.policy.values():
+        part.eval()
+    solved = solved_episodes(episodes, act, -(-count // suite.beside), rng)
+    for part in learner.policy.values():
+        part.train()
+    return solved.reshape(len(suite.tasks), -1)
+
+
+def _kept(run: MultitaskRun, folder: Path) -> dict[str, Any] | None:
+    """What a folder says of this run; None if it says nothing yet. Raises as `MultitaskRun.train`."""
+    if not (folder / RESULT).exists():
+        return None
+    kept = _read_result(folder)
+    if kept.get("run") != json.loads(json.dumps(dataclasses.asdict(run))):
+        raise ConfigError(f"{folder}: was trained with other numbers: choose another --out")
+    return kept
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{folder}: has no {RESULT} that can be read: expected a folder that `roman-moe train multitask` left"
+        ) from error
+    return content
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True)
+    except Exception as error:  # torch raises anything on damaged bytes
+        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}: train it again") from error
+    return content
+
+
+def evaluation_interval(steps: int) -> int:
+    """Steps between evaluations of a training of this many: twenty of them in all, if they are not too close."""
+    return max(2_000, steps // 20)
 
 
 def grouped(values: NDArray[np.float64], tasks: int) -> Tensor:
@@ -144,52 +359,3 @@ def grouped(values: NDArray[np.float64], tasks: int) -> Tensor:
 def clipped(actions: NDArray[np.float32]) -> NDArray[np.float64]:
     """(T, B, a) actions of a learner, which may go beyond it, as (T * B, a) in [-1, 1]."""
     return np.clip(actions.reshape(-1, actions.shape[2]), -1.0, 1.0).astype(np.float64)
-
-
-def train(run: MultitaskRun) -> dict[str, Any]:
-    """As a job of a pool."""
-    return run.train()
-
-
-def compare(runs: Sequence[MultitaskRun], folder: Path, workers: int) -> Iterator[dict[str, Any]]:
-    """Train all that is not in the folder yet; yields each training's result, those that are there first.
-
-    Raises:
-        ConfigError: if the folder holds a training of other numbers.
-    """
-    missing = []
-    for run in runs:
-        file = _file(run, folder)
-        if not file.exists():
-            missing.append(run)
-            continue
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if kept["run"] != json.loads(json.dumps(dataclasses.asdict(run))):
-            raise ConfigError(f"{file}: was trained with other numbers: choose another --out")
-        yield kept
-    for index, found in run_jobs(train, missing, workers):
-        found |= {"run": dataclasses.asdict(missing[index]), "git_commit": git_commit()}
-        write_json(_file(missing[index], folder), found)
-        yield found
-
-
-def _file(run: MultitaskRun, folder: Path) -> Path:
-    return folder / run.suite / run.method / f"seed_{run.seed}.json"
-
-
-def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a method reached over its seeds: mean success over the whole training (area), and at its end."""
-    curves = curves_of(results)
-    area, success = (mean_interval(values).tolist() for values in (curves.mean(axis=1), curves[:, -1]))
-    return {
-        "seeds": len(results),
-        "area": {"mean": area[0], "ci95": area[1:]},
-        "success": {"mean": success[0], "ci95": success[1:]},
-        "parameters": results[0]["parameters"],
-        "updates_per_s": float(np.median([result["updates_per_s"] for result in results])),
-    }
-
-
-def curves_of(results: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    """(seeds, evaluations) share of solved episodes over all tasks."""
-    return np.array([[np.mean([*row["success"].values()]) for row in result["rows"]] for result in results])

@@ -25,7 +25,7 @@ def learner(method: str, recipe: A2CRecipe = RECIPE) -> MultitaskA2C:
 def rollout() -> Transitions:
     generator = torch.Generator().manual_seed(1)
     draw = lambda *shape: torch.randn((TASKS, ROWS, STEPS, *shape), generator=generator)  # noqa: E731
-    return Transitions(draw(SEEN), draw(ACTION), draw(), draw(SEEN))
+    return Transitions(draw(SEEN), draw(ACTION), draw(), draw(SEEN), (draw() > 0.5).float())
 
 
 def wanted_loss(a2c: MultitaskA2C, member: Member, data: Transitions) -> Tensor:
@@ -34,6 +34,7 @@ def wanted_loss(a2c: MultitaskA2C, member: Member, data: Transitions) -> Tensor:
     for task in range(TASKS):
         for row in range(ROWS):
             ahead = answer(a2c.critic, data.following[task, row, -1], task)[0].detach()
+            ahead = 0.0 if data.terminated[task, row, -1] else ahead
             for step in reversed(range(STEPS)):
                 x, action = data.observations[task, row, step], data.actions[task, row, step]
                 columns = {name: answer(net, x, task) for name, net in a2c.columns.items()}
@@ -99,7 +100,7 @@ def test_a_rollout_ends_with_the_episode_at_the_latest_and_keeps_the_order_of_it
     a2c, data = learner("ac_separate"), rollout()
     rollouts: list[Transitions] = []
     a2c.update = rollouts.append
-    fields = ("observations", "actions", "rewards", "following")
+    fields = ("observations", "actions", "rewards", "following", "terminated")
     steps = [Transitions(*(getattr(data, name)[:, :, step] for name in fields)) for step in range(STEPS)]
     assert [a2c.learn(step, ends=False) for step in steps] == [False] * (STEPS - 1) + [True]
     for name in fields:
@@ -114,7 +115,8 @@ def test_tasks_that_want_opposite_actions_are_learned(method):
     a2c = learner(method, A2CRecipe(Sizes((16,)), gamma=0.0, learning_rate=0.02))
     for _ in range(100):
         actions = torch.as_tensor(a2c.act(seen))
-        a2c.learn(Transitions(seen, actions, -(actions - goals).square().sum(dim=2), seen), ends=True)
+        rewards = -(actions - goals).square().sum(dim=2)
+        a2c.learn(Transitions(seen, actions, rewards, seen, torch.zeros(TASKS, 32)), ends=True)
     assert (torch.as_tensor(a2c.act(seen, greedy=True)) - goals).abs().max() < 0.25
     assert (a2c.act(seen) != a2c.act(seen)).any()
 

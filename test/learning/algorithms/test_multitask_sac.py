@@ -28,7 +28,7 @@ def learner(**changes: object) -> MultitaskSAC:
 def batch() -> Transitions:
     generator = torch.Generator().manual_seed(1)
     draw = lambda *shape: torch.randn((TASKS, ROWS, *shape), generator=generator)  # noqa: E731
-    return Transitions(draw(SEEN), draw(ACTION).tanh(), draw(), draw(SEEN))
+    return Transitions(draw(SEEN), draw(ACTION).tanh(), draw(), draw(SEEN), (draw() > 0.5).float())
 
 
 def distribution(sac: MultitaskSAC, observations: Tensor) -> TransformedDistribution:
@@ -58,7 +58,8 @@ def test_an_update_follows_the_gradients_of_its_formulas(balance):
 
     torch.manual_seed(5)
     following, log_chance = before._sample(data.following)
-    target = data.rewards + 0.98 * (least(before.targets, data.following, following) - alpha[:, None] * log_chance)
+    value = least(before.targets, data.following, following) - alpha[:, None] * log_chance
+    target = torch.where(data.terminated > 0, data.rewards, data.rewards + 0.98 * value)
     inputs = torch.cat([data.observations, data.actions], dim=2)
     weights = before.loss_weights(alpha)
     loss = torch.zeros(())
@@ -107,7 +108,8 @@ def test_the_replay_keeps_the_last_steps_of_each_task_together():
     replay = Replay(2, 6, 1, 1)
     for step in range(5):
         value = torch.full((2, 2, 1), float(step)) + 100.0 * torch.arange(2)[:, None, None]
-        replay.add(Transitions(value, value + 0.1, value[..., 0] + 0.2, value + 0.3))
+        ended = torch.full((2, 2), float(step == 3))
+        replay.add(Transitions(value, value + 0.1, value[..., 0] + 0.2, value + 0.3, ended))
     assert replay.size == 6
     found = replay.sample(200)
     seen = found.observations[..., 0]
@@ -116,3 +118,4 @@ def test_the_replay_keeps_the_last_steps_of_each_task_together():
     torch.testing.assert_close(found.actions[..., 0], seen + 0.1)
     torch.testing.assert_close(found.rewards, seen + 0.2)
     torch.testing.assert_close(found.following[..., 0], seen + 0.3)
+    assert ((found.terminated > 0) == (seen % 100.0 == 3.0)).all()

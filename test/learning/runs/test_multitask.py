@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+import torch
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.learning.algorithms.multitask_a2c import A2CRecipe
 from roman_moe.learning.algorithms.multitask_sac import SACRecipe
 from roman_moe.learning.policies.multitask import Sizes
-from roman_moe.learning.runs.multitask import METHODS, MultitaskRun, compare, curves_of, summary
+from roman_moe.learning.runs.comparison import compare, curves_of, summary
+from roman_moe.learning.runs.multitask import (
+    CHECKPOINT,
+    EVALUATED,
+    JUDGED,
+    METHODS,
+    POLICY,
+    RESULT,
+    MultitaskRun,
+    judge,
+    load_policy,
+    solved_by,
+)
 
 TINY = MultitaskRun(
-    "conflict", "mt_sac", 0, steps=80, beside=2, warm_up=20, evaluate_every=40, episodes=2,
+    "conflict", "mt_sac", 0, steps=80, warm_up=20, evaluate_every=40, episodes=4,
     sac=SACRecipe(sizes=Sizes((8, 8), width=8), batch=4), a2c=A2CRecipe(sizes=Sizes((8, 8))),
 )  # fmt: skip
 
@@ -26,6 +40,64 @@ def test_a_training_follows_from_its_seed(method):
     assert one["rows"] == again["rows"]
     assert [row["steps"] for row in one["rows"]] == [40, 80]
     assert one["parameters"] == other["parameters"]
+
+
+def killed_after(evaluations):
+    """What kills a training there."""
+    rows = []
+
+    def on_row(row):
+        rows.append(row)
+        if len(rows) == evaluations:
+            raise KeyboardInterrupt
+
+    return on_row
+
+
+@pytest.mark.parametrize("method", ("hard_routing", "distral_kl_2col"))
+def test_a_training_that_is_taken_up_is_the_same_as_one_that_was_never_cut_off(tmp_path, method):
+    run = dataclasses.replace(TINY, method=method, steps=120)
+    whole = run.train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run.train(tmp_path / "cut", killed_after(1))
+    assert (tmp_path / "cut" / CHECKPOINT).exists()
+    taken_up = run.train(tmp_path / "cut")
+    assert taken_up["rows"] == whole["rows"]
+    policies = [torch.load(tmp_path / name / POLICY, weights_only=True) for name in ("whole", "cut")]
+    (part,) = policies[0]
+    for name, values in policies[0][part].items():
+        if name != "_extra_state":
+            assert torch.equal(values, policies[1][part][name]), name
+    assert not (tmp_path / "cut" / CHECKPOINT).exists()
+    assert run.train(tmp_path / "cut", killed_after(0))["rows"] == whole["rows"]  # done: nothing is trained
+    with pytest.raises(ConfigError, match="was trained with other numbers: choose another --out"):
+        dataclasses.replace(run, seed=1).train(tmp_path / "cut")
+
+
+def test_a_policy_that_was_kept_solves_what_it_solved(tmp_path):
+    found = TINY.train(tmp_path)
+    kept = load_policy(tmp_path)
+    episodes = kept.suite.episodes(np.repeat(np.arange(8), kept.suite.beside))
+    solved = solved_by(kept.learner, kept.suite, episodes, TINY.episodes, np.random.default_rng([0, 1, EVALUATED]))
+    assert [*found["rows"][-1]["success"].values()] == solved.mean(axis=1).tolist()
+
+    report = judge(tmp_path, TINY.episodes - 1, 7)
+    solved = solved_by(kept.learner, kept.suite, episodes, TINY.episodes, np.random.default_rng([7, 0, JUDGED]))
+    assert [row["rate"] for row in report["tasks"].values()] == solved.mean(axis=1).tolist()
+    assert {row["episodes"] for row in report["tasks"].values()} == {TINY.episodes}
+    assert all(row["ci95"][0] <= row["rate"] <= row["ci95"][1] for row in report["tasks"].values())
+    assert report["mean"] == pytest.approx(solved.mean())
+
+
+def test_a_folder_without_a_policy_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ConfigError, match=f"has no {RESULT} that can be read"):
+        load_policy(tmp_path)
+    TINY.train(tmp_path)
+    content = json.loads((tmp_path / RESULT).read_text())
+    content["run"]["method"] = "soft_modular"
+    (tmp_path / RESULT).write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="is of another version or suite: train it again"):
+        load_policy(tmp_path)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,0 +1,68 @@
+"""`roman-moe evaluate multitask`: what a policy that `train multitask` has left solves of each task of its suite."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from roman_moe.cli.options import Number, OptionalFile
+from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
+
+
+@dataclass(frozen=True)
+class Multitask:
+    """Judge a policy of `roman-moe train multitask`, task by task."""
+
+    needs = ("torch",)
+    ranges: ClassVar[Mapping[str, Range]] = {"episodes": AT_LEAST_1, "seed": AT_LEAST_0}
+
+    policy: tyro.conf.Positional[Path]
+    """Folder that the training has left."""
+
+    episodes: Number = 100
+    """Episodes of each task; rounded up to a multiple of those that run side by side."""
+
+    seed: Number = 0
+    """Seed of the episodes; none gives those of the training."""
+
+    json: OptionalFile = None
+    """Write the report to this file."""
+
+    def main(self) -> int:
+        """0 when all episodes are over, whatever the rates."""
+        from roman_moe.learning.runs.multitask import judge
+
+        console, began = Console(), time.monotonic()
+        report = judge(self.policy, self.episodes, self.seed)
+        console.print(success_table(report))
+        spent = (
+            f"{sum(row['episodes'] for row in report['tasks'].values())} episodes in {time.monotonic() - began:.0f} s"
+        )
+        console.print(f"{spent}; solved means: {report['solved']}", highlight=False, soft_wrap=True)
+        if self.json:
+            write_json(self.json, report)
+        return 0
+
+
+def success_table(report: Mapping[str, Any]) -> Table:
+    """A row a task, and their mean."""
+    title = f"{report['suite']}, {report['method']}: {report['steps']} steps a task, seed {report['seed']}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("task", no_wrap=True)
+    for name in ("solved", "rate", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, row in report["tasks"].items():
+        low, high = row["ci95"]
+        interval = f"{100 * low:.1f} to {100 * high:.1f} %"
+        table.add_row(name, f"{row['successes']}/{row['episodes']}", f"{row['rate']:.1%}", interval)
+    table.add_row("mean of the tasks", "", f"{report['mean']:.1%}", "")
+    return table

@@ -1,0 +1,67 @@
+"""Methods of multi-task learning compared: several seeds each, on the same terms."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.statistics import mean_interval
+from roman_moe.learning.runs.multitask import MultitaskRun
+from roman_moe.suites.catalogue import find_suite
+
+
+def train(run: MultitaskRun) -> dict[str, Any]:
+    """As a job of a pool."""
+    return run.train()
+
+
+def compare(runs: Sequence[MultitaskRun], folder: Path, workers: int) -> Iterator[dict[str, Any]]:
+    """Train all that is not in the folder yet; yields each training's result, those that are there first.
+
+    Raises:
+        ConfigError: if the folder holds a training of other numbers.
+    """
+    missing = []
+    for run in runs:
+        file = _file(run, folder)
+        if not file.exists():
+            missing.append(run)
+            continue
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if kept["run"] != json.loads(json.dumps(dataclasses.asdict(run))):
+            raise ConfigError(f"{file}: was trained with other numbers: choose another --out")
+        yield kept
+    for index, found in run_jobs(train, missing, workers):
+        write_json(_file(missing[index], folder), found)
+        yield found
+
+
+def _file(run: MultitaskRun, folder: Path) -> Path:
+    return folder / find_suite(run.suite).name / run.method / f"seed_{run.seed}.json"
+
+
+def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a method reached over its seeds: mean success over the whole training (area), and at its end."""
+    curves = curves_of(results)
+    area, success = (mean_interval(values).tolist() for values in (curves.mean(axis=1), curves[:, -1]))
+    return {
+        "seeds": len(results),
+        "area": {"mean": area[0], "ci95": area[1:]},
+        "success": {"mean": success[0], "ci95": success[1:]},
+        "parameters": results[0]["parameters"],
+        "updates_per_s": float(np.median([result["updates_per_s"] for result in results])),
+    }
+
+
+def curves_of(results: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """(seeds, evaluations) share of solved episodes over all tasks."""
+    return np.array([[np.mean([*row["success"].values()]) for row in result["rows"]] for result in results])
