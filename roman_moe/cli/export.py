@@ -25,7 +25,7 @@ class Export:
     source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SOURCE", help_behavior_hint=SILENT)] = (
         None
     )
-    """Folder of a run, as `roman-moe train all` leaves it, or of a bundle."""
+    """Folder of a run, as `roman-moe train all` or `train multitask` leaves it, or of a bundle."""
 
     out: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="OUT", help_behavior_hint=SILENT)] = None
     """Folder to write; with --force it may hold a bundle already, or be the source itself."""
@@ -35,6 +35,9 @@ class Export:
 
     force: Flag = False
     """Replace the bundle that is in OUT already, or what --to names."""
+
+    gate: Annotated[str, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=SILENT)] = ""
+    """With a run of `train multitask`: bundle whose gate weighs its experts; the task's shipped one if not given."""
 
     from_: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FILE", help_behavior_hint=SILENT)] = None
     """A network trained elsewhere: a .onnx file, or a .zip of Stable-Baselines3 (PPO, A2C or SAC with an MlpPolicy)."""
@@ -69,6 +72,8 @@ class Export:
             return ("onnxruntime",)
         if _is_run(self.source):
             return RUN_NEEDS
+        if _is_multitask(self.source):
+            return ("torch", "onnx", "onnxruntime", "mujoco", "gymnasium")
         return ("onnx", "onnxruntime") if _is_old(self.source) else ("onnxruntime",)
 
     @property
@@ -84,6 +89,10 @@ class Export:
             raise ConfigError("export: expected SOURCE and OUT, or --from FILE --skill SKILL")
         if self.skill or self.to or self.features or self.rate or self.top_speed or self.task or self.normalization:
             raise ConfigError("--skill, --to, --features, --rate, --top-speed, --task and --normalization: for --from")
+        if _is_multitask(self.source):
+            return self._write_multitask(self.source, self.out)
+        if self.gate:
+            raise ConfigError("--gate: expected it with a folder that `roman-moe train multitask` left alone")
         return self._ship(self.source, self.out)
 
     def _ship(self, source: Path, out: Path) -> int:
@@ -105,6 +114,17 @@ class Export:
         else:
             print(f"source: {identify(source)}")
             ship_bundle(source, out, self.evaluation)
+        print(f"{identify(out.absolute())}: written")
+        return 0
+
+    def _write_multitask(self, source: Path, out: Path) -> int:
+        from roman_moe.control.bundle_writer import check_replaceable
+        from roman_moe.learning.runs.multitask_bundle import write_multitask_bundle
+
+        if self.evaluation is not None:
+            raise ConfigError("--evaluation: expected it with a bundle: evaluate OUT, then export it with its report")
+        check_replaceable(out, self.force)
+        write_multitask_bundle(source, out, self.gate)
         print(f"{identify(out.absolute())}: written")
         return 0
 
@@ -155,6 +175,10 @@ def _is_old(folder: Path) -> bool:
     from roman_moe.learning.runs.migration import is_old_bundle
 
     return is_old_bundle(find_shipped(folder))
+
+
+def _is_multitask(folder: Path) -> bool:
+    return (folder / "multitask.json").is_file()
 
 
 def _is_run(folder: Path) -> bool:

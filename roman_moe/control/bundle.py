@@ -131,7 +131,7 @@ def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Netwo
 
 def _open(spec: TaskSpec, data: bytes, where: str, name: str, outputs: tuple[str, ...], rate: float) -> Network:
     """One network, whose metadata must say what the manifest says."""
-    network = Network(spec, data, where)
+    network = Network(spec, data, where, name)
     for what, found, expected in (
         ("skill", network.metadata.name, name),
         ("outputs", network.metadata.outputs, outputs),

@@ -33,6 +33,7 @@ class NetworkMetadata:
         rate: at which it was trained to run [Hz].
         top_speed: hand speed of an action of 1 that an expert was trained with [m/s]; 0 for a gate.
         top_angular_speed: likewise of its angular actions [rad/s]; 0 for one that has none.
+        skills: that share the network, in the order of the one-hot code which is its second input; none for others.
     """
 
     task: str
@@ -43,6 +44,7 @@ class NetworkMetadata:
     rate: float
     top_speed: float = 0.0
     top_angular_speed: float = 0.0
+    skills: tuple[str, ...] = ()
 
     @classmethod
     def of_expert(
@@ -78,6 +80,7 @@ class NetworkMetadata:
             "rate_hz": repr(self.rate),
             "top_speed": repr(self.top_speed),
             "top_angular_speed": repr(self.top_angular_speed),
+            **({"skills": ",".join(self.skills)} if self.skills else {}),
         }
 
     @classmethod
@@ -118,11 +121,14 @@ class NetworkMetadata:
             number("rate_hz"),
             number("top_speed"),
             number("top_angular_speed"),
+            names("skills") if "skills" in properties else (),
         )
         found._check_offered(spec, where)
         return found
 
     def _check_offered(self, spec: TaskSpec, where: str) -> None:
+        if self.skills and (self.name not in self.skills or len(set(self.skills)) != len(self.skills)):
+            raise BundleError(f"{where}: is shared by {', '.join(self.skills)}: expected {self.name} among them, once")
         if self.task != spec.name:
             raise BundleError(f"{where}: is for task {self.task!r}: this one is {spec.name!r}")
         layout = feature_layout(spec)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,13 +70,14 @@ class Network:
         idle: zeros, (k,): in the place of an answer that nobody asks for.
     """
 
-    def __init__(self, spec: TaskSpec, data: bytes, where: str) -> None:
+    def __init__(self, spec: TaskSpec, data: bytes, where: str, name: str = "") -> None:
         """Open a network from the bytes of its file.
 
         Args:
             spec: of the task that it is for.
             data: content of the .onnx file.
             where: its name in messages.
+            name: skill that it is to do, if it is one that several share; the first one's if not given.
 
         Raises:
             BundleError: with the reason, if it must not run.
@@ -95,6 +97,8 @@ class Network:
         except Exception as error:  # noqa: BLE001 (the runtime's exceptions share no base class)
             raise BundleError(f"{where}: onnxruntime refuses it: {first_line(error)}: export it again") from None
         self.metadata = NetworkMetadata.from_properties(spec, properties, where)
+        if name in self.metadata.skills:
+            self.metadata = replace(self.metadata, name=name)
         self.features = self.metadata.features
         self.no_answer = np.full(len(self.metadata.outputs), np.nan)
         self.idle = np.zeros(len(self.metadata.outputs))
@@ -140,12 +144,15 @@ class Network:
 
     def _bind(self, inputs: list[_Port], outputs: list[_Port], where: str) -> None:
         """Check inputs and outputs, and tie them to buffers of our own: no allocation per tick."""
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise BundleError(f"{where}: has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each")
+        skills = self.metadata.skills
+        if len(inputs) != (2 if skills else 1) or len(outputs) != 1:
+            expected = "two inputs and one output, as several skills share it" if skills else "one of each"
+            raise BundleError(f"{where}: has {len(inputs)} inputs and {len(outputs)} outputs: expected {expected}")
         buffers = []
         for kind, (name, type_, shape), names in (
             ("input", inputs[0], self.features),
             ("output", outputs[0], self.metadata.outputs),
+            *([("input", inputs[1], skills)] if skills else []),
         ):
             batch, *rest = shape
             if type_ != "tensor(float)" or rest != [len(names)] or not (batch in (1, None) or isinstance(batch, str)):
@@ -155,9 +162,13 @@ class Network:
                 )
             buffers.append(np.zeros((1, len(names)), dtype=np.float32))
         self._observation, self.output = buffers[0][0], buffers[1][0]
-        self._binding = self._session.io_binding()
-        binds = (self._binding.bind_input, self._binding.bind_output)
-        for bind, (name, _, _), buffer in zip(binds, (*inputs, *outputs), buffers, strict=True):
+        self._codes = buffers[2:]  # kept, since the runtime reads it at each call
+        for code in self._codes:
+            code[0, skills.index(self.metadata.name)] = 1.0
+        self._binding = binding = self._session.io_binding()
+        ports = [(binding.bind_input, inputs[0]), (binding.bind_output, outputs[0])]
+        ports += [(binding.bind_input, port) for port in inputs[1:]]
+        for (bind, (name, _, _)), buffer in zip(ports, buffers, strict=True):
             bind(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
 
     def _warm_up(self, count: int, where: str) -> None:

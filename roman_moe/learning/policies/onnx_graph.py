@@ -22,6 +22,8 @@ from roman_moe.learning.policies.geometry import Turn, relative_matrix, relative
 OPSET = 17
 IR_VERSION = 8  # what onnxruntime reads since 1.10
 PRODUCER = "roman_moe"
+CODE = "code"
+"""Name of the input for the skill's one-hot code, where several experts share a network."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +60,10 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=np.float32), name))
         return name
 
+    def integers(self, name: str, values: Sequence[int]) -> str:
+        self.constants.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
+        return name
+
     def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
@@ -66,7 +72,7 @@ class Graph:
 def policy_model(parameters: PolicyParameters, metadata: NetworkMetadata) -> bytes:
     """Content of the .onnx file of a policy: `observation` [batch, n] to `action` or `weights` [batch, k]."""
     graph = Graph()
-    x = _observation_layer(graph, parameters, metadata)
+    x = observation_layer(graph, parameters, metadata)
     *hidden, head = parameters.layers
     for i, (weight, bias) in enumerate(hidden):
         x = graph.add(
@@ -97,12 +103,16 @@ def _highest(graph: Graph, raw: str, k: int) -> str:
 
 
 def finished_model(graph: Graph, metadata: NetworkMetadata, output: str) -> bytes:
-    """Content of the .onnx file of a graph from `observation` [batch, n] to `output` [batch, k], with its metadata."""
+    """Content of the .onnx file of a graph from `observation` [batch, n] to `output` [batch, k], with its metadata.
+
+    If several experts share it, it has the input CODE [batch, skills], too.
+    """
+    sizes = {"observation": len(metadata.features), **({CODE: len(metadata.skills)} if metadata.skills else {})}
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             metadata.name,
-            [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["batch", len(metadata.features)])],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in sizes.items()],
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", len(metadata.outputs)])],
             graph.constants,
         ),
@@ -116,7 +126,7 @@ def finished_model(graph: Graph, metadata: NetworkMetadata, output: str) -> byte
     return data
 
 
-def _observation_layer(graph: Graph, parameters: PolicyParameters, metadata: NetworkMetadata) -> str:
+def observation_layer(graph: Graph, parameters: PolicyParameters, metadata: NetworkMetadata) -> str:
     """The same as `mlp.ObservationLayer`, in few operators: at this size each one costs as much as its arithmetic.
 
     One projection gives features, relative positions and turns, and these once more for each near scale. Its entries
@@ -139,9 +149,8 @@ def _observation_layer(graph: Graph, parameters: PolicyParameters, metadata: Net
     limits = [graph.constant("lower", -parameters.clip), graph.constant("upper", parameters.clip)]
     if not near:
         return graph.add("Clip", [x, *limits], "inputs")
-    sizes = numpy_helper.from_array(np.array([len(parameters.mean), near], dtype=np.int64), "sizes")
-    graph.constants.append(sizes)
-    graph.nodes.append(helper.make_node("Split", [x, "sizes"], ["far", "near"], name="split", axis=1))
+    sizes = graph.integers("sizes", [len(parameters.mean), near])
+    graph.nodes.append(helper.make_node("Split", [x, sizes], ["far", "near"], name="split", axis=1))
     parts = [graph.add("Clip", ["far", *limits], "far_limited"), graph.add("Tanh", ["near"], "near_squashed")]
     return graph.add("Concat", parts, "inputs", axis=1)
 
@@ -153,10 +162,9 @@ def _with_turns(graph: Graph, turns: Sequence[Turn], count: int) -> str:
         for part, column in enumerate((turn.end, turn.end + 1, turn.origin, turn.origin + 1)):
             chosen[column, part * len(turns) + k] = 1.0
     picked = graph.add("MatMul", ["observation", graph.constant("turning", chosen)], "picked")
-    sizes = numpy_helper.from_array(np.full(4, len(turns), dtype=np.int64), "turn_sizes")
-    graph.constants.append(sizes)
+    sizes = graph.integers("turn_sizes", [len(turns)] * 4)
     names = ["end_sine", "end_cosine", "sine", "cosine"]
-    graph.nodes.append(helper.make_node("Split", [picked, "turn_sizes"], names, name="turn_split", axis=1))
+    graph.nodes.append(helper.make_node("Split", [picked, sizes], names, name="turn_split", axis=1))
     sine, cosine = "sine", "cosine"
     for step in range(max(turn.doublings for turn in turns)):
         sine, cosine = _doubled(graph, sine, cosine, [float(turn.doublings > step) for turn in turns], step)

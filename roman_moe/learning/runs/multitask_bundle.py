@@ -1,0 +1,80 @@
+"""A bundle of a policy that `train multitask` has left: all experts share its file, and a bundle's gate weighs them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from roman_moe.control.bundle_writer import write_bundle
+from roman_moe.control.manifest import load_manifest
+from roman_moe.control.metadata import NetworkMetadata
+from roman_moe.control.network import Network
+from roman_moe.control.rates import Rates
+from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.features import feature_layout
+from roman_moe.core.paths import find_shipped
+from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.learning.export import PARITY_TOLERANCE
+from roman_moe.learning.policies.modular_graph import modular_model
+from roman_moe.learning.policies.multitask import Modular
+from roman_moe.learning.runs.multitask import TrainedPolicy, load_policy
+
+
+def write_multitask_bundle(folder: Path, out: Path, gate: str) -> None:
+    """Write the policy of `folder` as a bundle, under the gate of another one.
+
+    Args:
+        gate: folder of that bundle, shipped ones too; models/TASK if empty.
+
+    Raises:
+        ConfigError: if there is no policy, or it is none of Soft Modularization for a task's skills.
+        BundleError: if the gate is for another task, or the bundle would not load.
+    """
+    policy = load_policy(folder)
+    spec = policy.suite.spec
+    if spec is None or not isinstance(policy.sac.actor, Modular):
+        raise ConfigError(
+            f"{folder}: is {policy.run.method} on suite {policy.suite.name}: expected soft_modular on a task's skills"
+        )
+    source = find_shipped(gate or f"models/{spec.name}")
+    manifest = load_manifest(source)
+    if manifest.task != spec or manifest.skills != spec.skill_names:
+        raise BundleError(f"{source}: its gate is for task {manifest.task.name!r}: expected one for {spec.name!r}")
+    content = expert_content(policy, spec, manifest.rates)
+    networks = {**dict.fromkeys(spec.skill_names, content), GATE: manifest.gate.read(source)}
+    about = {key: policy.result[key] for key in ("method", "seed", "git_commit")}
+    about["steps"] = policy.result["rows"][-1]["steps"]
+    said = manifest.provenance.get("networks", {}).get(GATE, {})
+    provenance = {"networks": {**dict.fromkeys(spec.skill_names, {"multitask": about}), GATE: said}}
+    write_bundle(out, spec, networks, manifest.rates, provenance)
+
+
+def expert_content(policy: TrainedPolicy, spec: TaskSpec, rates: Rates) -> bytes:
+    """Content of the file that all experts share, compared with torch for each of them; `rates` are the bundle's.
+
+    Raises:
+        BundleError: if an action differs by more than 1e-5.
+    """
+    layout, sac = feature_layout(spec), policy.sac
+    assert sac.layer is not None
+    assert isinstance(sac.actor, Modular)
+    skills = spec.skill_names
+    metadata = NetworkMetadata.of_expert(spec, skills[0], rates.control_rate, layout.names)
+    metadata = replace(metadata, skills=skills)
+    content = modular_model(sac.layer, sac.actor.body, metadata)
+    rng, count = np.random.default_rng(0), len(layout)
+    mean, std = sac.layer.mean[:count].numpy(), sac.layer.std[:count].numpy()
+    rows = (mean + 2.0 * std * rng.standard_normal((64, count))).astype(np.float32)
+    expected = sac.act(torch.from_numpy(rows).expand(len(skills), -1, -1), greedy=True)
+    for number, skill in enumerate(skills):
+        network = Network(spec, content, str(policy.run.suite), skill)
+        found = np.array([network(row.astype(np.float64)) for row in rows])
+        difference = float(np.abs(found - expected[number]).max())
+        if not difference <= PARITY_TOLERANCE:
+            raise BundleError(
+                f"{skill}: torch and ONNX differ by {difference:.1e}: expected {PARITY_TOLERANCE:.0e} or less"
+            )
+    return content
