@@ -89,7 +89,15 @@ def test_trying_leaves_nothing(tmp_path):
 
 DEFAULTS = (
     *("demo", "collect", "record", "train all", "train expert", "train gate", "train bc", "teach", "ablate"),
-    *("calibrate board", "calibrate markers", "data images", "train poses", "train gridworld", "compare"),
+    *(
+        "calibrate board",
+        "calibrate markers",
+        "data images",
+        "train poses",
+        "train gridworld",
+        "train multitask",
+        "compare",
+    ),
 )
 
 

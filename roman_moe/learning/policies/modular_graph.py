@@ -51,7 +51,7 @@ def _routing(graph: Graph, seen: str, body: SoftModular) -> tuple[list[str], str
     both = _linear(graph, _relu(graph, both), narrow[1], "narrow_0")
     both = _linear(graph, _relu(graph, both), narrow[3], "narrow_1")
     square, flat = graph.integers("square", [0, n, n]), graph.integers("flat", [0, n * n])
-    weights, rows, x = [], [], both
+    weights, rows, x = list[str](), list[str](), both
     for number, route in enumerate(body.routes):
         if number:
             earlier = _joined(graph, rows, number)
