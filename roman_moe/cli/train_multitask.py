@@ -30,7 +30,7 @@ class Multitask:
     ac_multitask, ac_2col (docs/mixtures.md)."""
 
     suite: Text = "conflict"
-    """The suite: conflict; lab, the laboratory's skills; or a task whose skills it is."""
+    """The suite: conflict, lab, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
 
     steps: Number = 40_000
     """Environment steps of each task."""

@@ -18,6 +18,7 @@ from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.export import PARITY_TOLERANCE
+from roman_moe.learning.policies.mlp import ObservationLayer
 from roman_moe.learning.policies.modular_graph import modular_model
 from roman_moe.learning.policies.multitask import Modular
 from roman_moe.learning.runs.multitask import TrainedPolicy, load_policy
@@ -35,7 +36,7 @@ def write_multitask_bundle(folder: Path, out: Path, gate: str) -> None:
     """
     policy = load_policy(folder)
     spec = policy.suite.spec
-    if spec is None or not isinstance(policy.sac.actor, Modular):
+    if spec is None or not isinstance(policy.learner.policy.get("actor"), Modular):
         raise ConfigError(
             f"{folder}: is {policy.run.method} on suite {policy.suite.name}: expected soft_modular on a task's skills"
         )
@@ -58,17 +59,18 @@ def expert_content(policy: TrainedPolicy, spec: TaskSpec, rates: Rates) -> bytes
     Raises:
         BundleError: if an action differs by more than 1e-5.
     """
-    layout, sac = feature_layout(spec), policy.sac
-    assert sac.layer is not None
-    assert isinstance(sac.actor, Modular)
+    layout, parts = feature_layout(spec), policy.learner.policy
+    actor, layer = parts["actor"], parts["layer"]
+    assert isinstance(actor, Modular)
+    assert isinstance(layer, ObservationLayer)
     skills = spec.skill_names
     metadata = NetworkMetadata.of_expert(spec, skills[0], rates.control_rate, layout.names)
     metadata = replace(metadata, skills=skills)
-    content = modular_model(sac.layer, sac.actor.body, metadata)
+    content = modular_model(layer, actor.body, metadata)
     rng, count = np.random.default_rng(0), len(layout)
-    mean, std = sac.layer.mean[:count].numpy(), sac.layer.std[:count].numpy()
+    mean, std = layer.mean[:count].numpy(), layer.std[:count].numpy()
     rows = (mean + 2.0 * std * rng.standard_normal((64, count))).astype(np.float32)
-    expected = sac.act(torch.from_numpy(rows).expand(len(skills), -1, -1), greedy=True)
+    expected = policy.learner.act(torch.from_numpy(rows).expand(len(skills), -1, -1), greedy=True)
     for number, skill in enumerate(skills):
         network = Network(spec, content, str(policy.run.suite), skill)
         found = np.array([network(row.astype(np.float64)) for row in rows])

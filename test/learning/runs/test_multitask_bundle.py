@@ -16,7 +16,7 @@ from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.learning.algorithms.multitask_sac import SACRecipe
 from roman_moe.learning.policies.multitask import Sizes
-from roman_moe.learning.runs.multitask import POLICY, RESULT, MultitaskRun, _policy, _Training, load_policy
+from roman_moe.learning.runs.multitask import POLICY, RESULT, MultitaskRun, _Training, load_policy
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,11 +27,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("policy")
     sizes = Sizes((24, 24), layers=4, modules=3, width=16)
     training = _Training(MultitaskRun("lab", "soft_modular", 0, sac=SACRecipe(sizes=sizes)))
-    for part in _policy(training.sac).values():
+    policy = training.learner.policy
+    for part in policy.values():
         for values in part.parameters():
             torch.nn.init.normal_(values, std=values.shape[-1] ** -0.5)
-    training.sac.layer.fit(torch.randn(100, len(LAYOUT)))
-    torch.save({name: part.state_dict() for name, part in _policy(training.sac).items()}, folder / POLICY)
+    training.learner.layer.fit(torch.randn(100, len(LAYOUT)))
+    torch.save({name: part.state_dict() for name, part in policy.items()}, folder / POLICY)
     training.rows = [{"steps": 0, "success": dict.fromkeys(SKILLS, 0.0)}]
     write_json(folder / RESULT, training.result())
     return folder
@@ -54,7 +55,7 @@ def test_all_experts_share_one_file_under_the_gate_of_the_shipped_bundle(bundle)
 
 def test_each_expert_answers_as_the_policy_does_for_its_skill(trained, bundle):
     policy, rows = load_policy(trained), np.random.default_rng(1).normal(size=(20, len(LAYOUT))).astype(np.float32)
-    expected = policy.sac.act(torch.from_numpy(rows).expand(len(SKILLS), -1, -1), greedy=True)
+    expected = policy.learner.act(torch.from_numpy(rows).expand(len(SKILLS), -1, -1), greedy=True)
     experts = load_bundle(bundle).experts
     found = np.array([[expert(row.astype(np.float64)) for row in rows] for expert in experts])
     np.testing.assert_allclose(found, expected, atol=1e-5)
