@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from roman_moe.core.errors import BundleError
 from roman_moe.core.files import atomic_folder
 from roman_moe.core.spec import GATE, TaskSpec
 
-SHARED = "experts"
-"""Name of the file that several experts share."""
+SHARED = "experts.onnx"
+"""Name of the file that all experts share."""
 
 
 def write_bundle(
@@ -29,18 +28,17 @@ def write_bundle(
 
     Args:
         spec: of the task.
-        networks: content of the .onnx files by skill, and of the gate by "gate"; experts of the same content share one.
+        networks: content of the .onnx files by skill, and of the gate by "gate"; if all experts have the same,
+            they share one file.
         provenance: what to say about where it came from; plain YAML types.
 
     Raises:
         BundleError: if the bundle would not load, or `folder` holds something that is no bundle.
     """
     skills = tuple(skill for skill in spec.skills if skill in networks)
-    shared = Counter(networks[skill] for skill in skills)
-    files = {
-        name: NetworkFile.of(f"{SHARED if shared[networks[name]] > 1 else name}.onnx", networks[name])
-        for name in (GATE, *skills)
-    }
+    files = {name: NetworkFile.of(f"{name}.onnx", networks[name]) for name in (GATE, *skills)}
+    if len(skills) > 1 == len({networks[skill] for skill in skills}):
+        files |= dict.fromkeys(skills, NetworkFile.of(SHARED, networks[skills[0]]))
     experts = {skill: files[skill] for skill in skills}
     manifest = Manifest(BUNDLE_FORMAT, KIND, spec, spec.digest, skills, files[GATE], experts, rates, provenance)
     check_replaceable(folder, force=True)
