@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.rates import Rates
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.policies.geometry import relative_matrix, relative_turns
-from roman_moe.learning.policies.onnx_graph import PolicyParameters, policy_model
+from roman_moe.learning.policies.onnx_graph import CODE, Graph, PolicyParameters, finished_model, policy_model
 
 
 def tiny_metadata(name: str, rates: Rates | None = None, spec: TaskSpec = ROMAN) -> NetworkMetadata:
@@ -53,6 +54,17 @@ def write_tiny_bundle(
     """Write a bundle with random weights into `folder`; the same seed gives the same bundle."""
     networks = {name: tiny_network(name, seed, hidden, tiny_metadata(name, rates, spec), k) for name in spec.networks}
     return write_networks(folder, networks, rates, spec)
+
+
+def shared_network(seed: int = 0, spec: TaskSpec = ROMAN) -> bytes:
+    """Content of an .onnx file with random weights for all skills at once."""
+    metadata = replace(tiny_metadata(spec.skill_names[0], spec=spec), skills=spec.skill_names)
+    rng, graph, parts = np.random.default_rng(seed), Graph(), []
+    for name, count in (("observation", len(metadata.features)), (CODE, len(spec.skill_names))):
+        weight = graph.constant(f"weight_{name}", rng.normal(size=(count, len(metadata.outputs))))
+        parts.append(graph.add("MatMul", [name, weight], f"linear_{name}"))
+    output = graph.add("Tanh", [graph.add("Add", parts, "sum")], "action")
+    return finished_model(graph, metadata, output)
 
 
 def write_networks(

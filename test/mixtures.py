@@ -36,7 +36,8 @@ def state_at(tick: int) -> SceneState:
 def action_of(bundle: Path, skill: str) -> np.ndarray:
     """What a bundle's expert does in that scene."""
     state = state_at(0)
-    expert = load_model(bundle / f"{skill}.onnx", skill, load_manifest(bundle)).network
+    manifest = load_manifest(bundle)
+    expert = load_model(bundle / manifest.experts[skill].file, skill, manifest).network
     return np.asarray(expert.answer(LAYOUT.vector(state), state.usable(1.0)))
 
 

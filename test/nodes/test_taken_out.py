@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import shared_network, tiny_network
 from mixtures import RAMP_TICKS, Mixture
 from rclpy.parameter import Parameter
 from ros_rig import Rig
-from specs import SKILLS
+from specs import ROMAN, SKILLS
 
+from roman_moe.control.bundle_writer import write_bundle
+from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError
 from roman_moe.nodes.control.blender import MISSED_TICKS, TAKEN_OUT, Blender
 from roman_moe.nodes.control.expert import ExpertNode
@@ -32,6 +35,18 @@ def test_an_expert_is_taken_out_gently_and_put_back(rig: Rig, bundle: Path) -> N
         last = mixture.next()
     np.testing.assert_array_equal(last, before)
     assert mixture.blender.diagnostics.counts[MISSED_TICKS] == 0
+
+
+def test_experts_that_share_a_file_do_their_own_skills_and_one_of_them_is_taken_out(rig: Rig, tmp_path: Path) -> None:
+    networks = {**dict.fromkeys(SKILLS, shared_network()), "gate": tiny_network("gate")}
+    write_bundle(tmp_path / "shared", ROMAN, networks, Rates(), {})
+    mixture = Mixture(rig, tmp_path / "shared")
+    assert len({tuple(action) for action in mixture.actions}) == len(SKILLS)
+    np.testing.assert_allclose(mixture.next(), mixture.without(), atol=1e-7)  # weights are float32
+    assert mixture.take_out(mixture.weakest).successful
+    for _ in range(RAMP_TICKS + 2):
+        last = mixture.next()
+    np.testing.assert_allclose(last, mixture.without(mixture.weakest), atol=1e-7)
 
 
 def test_without_the_leading_experts_the_arm_rests(rig: Rig, bundle: Path) -> None:
