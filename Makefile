@@ -39,7 +39,7 @@ install: $(STAMPS)/all ## install everything: every command of roman-moe, traini
 	@echo "ready: $(BIN)/roman-moe --help"
 
 demo: $(DEMO) ## run the long task through the ROS 2 graph; leaves out/demo/
-	$(BIN)/roman-moe demo --scenario 6 $(ARGS)
+	$(BIN)/roman-moe demo --poses camera $(ARGS)
 
 test: $(STAMPS)/all ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest -m "not slow" $(TEST_PROCESSES) $(ARGS)

@@ -77,6 +77,7 @@ def test_to_wait_for_the_first_poses_of_an_episode_is_no_fault_but_to_lose_them_
     harness = Harness(rig, bundle)
     unseen = {"unusable": "all", "valid": False, "age": float("inf")}
     assert harness.step(**unseen) == 0.0
+    assert harness.step("rack", valid=False) == 0.0
     harness.status(GuardStatus.HALT_OBJECTS_STALE)
     assert harness.step() > 0.0
     nodes = ["blender", "manipulation_network", *(f"expert_{skill}" for skill in SKILLS)]

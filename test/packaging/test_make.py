@@ -48,7 +48,7 @@ def test_demo_installs_no_torch_and_runs_the_long_task(checkout: Path):
     assert "sh tools/make_venv.sh .venv wheels" in commands
     assert "--editable '.[demo]'" in commands
     assert "[all" not in commands
-    assert commands.rstrip().endswith(".venv/bin/roman-moe demo --scenario 6")
+    assert commands.rstrip().endswith(".venv/bin/roman-moe demo --poses camera")
 
 
 def test_a_sourced_ros_takes_the_place_of_its_wheels(checkout: Path):

@@ -123,11 +123,11 @@ class Diagnostics:
     def count(self, kind: str, detail: str) -> None:
         """Count one case of trouble; a node that has no error warns until a second has passed without any."""
         detail = readable(detail)
+        self._trouble = self._last_fault = f"{kind}: {detail}"  # first: another thread's report has the count with it
         self.counts[kind] += 1
         number = self.counts[kind]
         if number == 10 ** (len(str(number)) - 1):  # the 1st, 10th, 100th: a log is no place for each of them
             self._node.get_logger().warning(f"{kind} ({number}): {detail}")
-        self._trouble = self._last_fault = f"{kind}: {detail}"
         self._publish()
 
     def incompatible(self, topic: str, other: str, event: Any) -> None:
@@ -138,8 +138,10 @@ class Diagnostics:
         self.count(INCOMPATIBLE_QOS, f"{topic}: a {other}'s {policy} does not match this node's")
 
     def _on_period(self) -> None:
+        told = self._trouble
         self._publish(at_once=True)
-        self._trouble = ""
+        if self._trouble is told:  # else another thread's is still to be told
+            self._trouble = ""
 
     def _publish(self, at_once: bool = False) -> None:
         now = time.monotonic()

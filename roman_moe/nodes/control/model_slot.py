@@ -18,6 +18,7 @@ from roman_moe.control.network import Network
 from roman_moe.control.swap import Bound, Loaded, Slot
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import GATE
+from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base.diagnostics import STALE
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 
@@ -48,6 +49,7 @@ class ModelSlot:
         self._node = node
         self._controller, self._name, self._ramp, self._bound = controller, name, ramp, bound
         self._slot: Slot[Network] | None = None
+        self._stamp, self._answered = -1, False  # last scene, and whether any of its episode's was answered
         self._told = ""  # sha256 of the model last reported
         self._wish: tuple[str, Loaded[Network]] | None = None  # checked; the next one when the parameter has that value
         self._lock = threading.Lock()  # none is set unchecked while the first one is being loaded
@@ -74,11 +76,14 @@ class ModelSlot:
         assert self._slot is not None, "answers are asked for between load and unload"
         result = self._slot.answer(stamp_ns, lambda network: network.answer(features, usable))
         self._tell_swap()
-        if not np.isfinite(result).all():
+        self._see(stamp_ns)
+        if np.isfinite(result).all():
+            self._answered = True
+        else:
             count = self._node.diagnostics.count
             if self._slot.running.network.sees(usable):
                 count(NOT_FINITE, f"the network's answer for {stamp_ns} ns: it is not finite, or failed")
-            elif any(usable):  # else nobody knows where anything is, which the blender says
+            elif self._answered:  # until then not all has been seen, which the blender says
                 count(STALE, f"no answer for {stamp_ns} ns: an object is invalid or too old")
         return result
 
@@ -86,7 +91,13 @@ class ModelSlot:
         """A scene without an answer, see `Slot.rest`."""
         assert self._slot is not None, "scenes come between load and unload"
         self._slot.rest(stamp_ns)
+        self._see(stamp_ns)
         self._tell_swap()
+
+    def _see(self, stamp_ns: int) -> None:
+        if begins_anew(stamp_ns, self._stamp):
+            self._answered = False
+        self._stamp = stamp_ns
 
     def _load(self, model: str) -> Loaded[Network]:
         if not model:
