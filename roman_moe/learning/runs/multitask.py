@@ -347,8 +347,8 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def evaluation_interval(steps: int) -> int:
-    """Steps between evaluations of a training of this many: twenty of them in all, if they are not too close."""
-    return max(2_000, steps // 20)
+    """Steps between evaluations of a training of this many: twenty of them in all, or fewer, at least 2000 apart."""
+    return steps // min(max(steps // 2_000, 1), 20)
 
 
 def grouped(values: NDArray[np.float64], tasks: int) -> Tensor:

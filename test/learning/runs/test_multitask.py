@@ -22,6 +22,7 @@ from roman_moe.learning.runs.multitask import (
     POLICY,
     RESULT,
     MultitaskRun,
+    evaluation_interval,
     judge,
     load_policy,
     solved_by,
@@ -118,6 +119,11 @@ def test_a_comparison_goes_on_with_what_is_missing_and_refuses_other_numbers(tmp
     assert again[0]["rows"] == first[0]["rows"]
     with pytest.raises(ConfigError, match="was trained with other numbers: choose another --out"):
         list(compare([dataclasses.replace(runs[0], steps=40)], tmp_path, 1))
+
+
+@pytest.mark.parametrize(("steps", "every"), [(40_000, 2_000), (400_000, 20_000), (30_000, 2_000), (1_000, 1_000)])
+def test_a_training_has_twenty_evaluations_unless_it_is_short(steps, every):
+    assert evaluation_interval(steps) == every
 
 
 def test_the_area_is_the_mean_over_the_training_and_the_end_its_last_evaluation():
