@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 JAZZY  := .venv-jazzy
+META   := .venv-metaworld
 PYTHON ?=# a Python 3.11 to 3.13; found by itself if not given
 ARGS   ?=# more arguments for the command of demo, test and test-slow
 # a test of a graph waits for timers and other processes half of its time: three of these keep two cores busy
@@ -30,7 +31,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint
 DEMO := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-jazzy lint bench format clean
+.PHONY: help install demo test test-slow test-jazzy metaworld lint bench format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -49,6 +50,9 @@ test-slow: $(STAMPS)/all ## run the slow tests
 
 test-jazzy: $(JAZZY)/.stamps/jazzy ## run the graph's tests on ROS 2 Jazzy's wheels, in .venv-jazzy/
 	$(JAZZY)/bin/python -m pytest -m "not slow" $(TEST_PROCESSES) test/nodes $(ARGS)
+
+metaworld: $(META)/.stamps/metaworld ## install Meta-World and what trains on it, in .venv-metaworld/
+	@echo "ready: $(META)/bin/roman-moe train multitask --suite mt3"
 
 lint: $(STAMPS)/all ## check style, types and who imports whom
 	$(BIN)/ruff check .
@@ -92,4 +96,12 @@ $(JAZZY)/.stamps/jazzy: tools/make_venv.sh setup.py constraints.txt constraints-
 	@{ grep -v '^ros-' constraints.txt; cat constraints-jazzy.txt; } > $(JAZZY)/constraints.txt
 	@$(JAZZY)/bin/python -m pip install -qq --disable-pip-version-check --constraint $(JAZZY)/constraints.txt --editable '.[all,dev]'
 	@sh tools/install_gl.sh $(JAZZY)/bin/python
+	@touch $@
+
+$(META)/.stamps/metaworld: tools/make_venv.sh setup.py constraints.txt constraints-metaworld.txt
+	@PYTHON="$(PYTHON)" sh tools/make_venv.sh $(META) wheels
+	@echo "installing Meta-World into $(META)/ (some minutes: PyTorch is large)"
+	@{ grep -v '^mujoco' constraints.txt; cat constraints-metaworld.txt; } > $(META)/constraints.txt
+	@$(META)/bin/python -m pip install -qq --disable-pip-version-check --constraint $(META)/constraints.txt \
+		--editable '.[report,test]' metaworld packaging torch
 	@touch $@

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout in which nothing is installed yet."""
-    for name in ("Makefile", "setup.py", "constraints.txt", "constraints-jazzy.txt"):
+    for name in ("Makefile", "setup.py", "constraints.txt", "constraints-jazzy.txt", "constraints-metaworld.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     return tmp_path
@@ -81,6 +81,14 @@ def test_jazzy_runs_the_graph_with_wheels_and_versions_of_its_own(checkout: Path
     assert "--constraint .venv-jazzy/constraints.txt" in commands
     command = '.venv-jazzy/bin/python -m pytest -m "not slow" --numprocesses 3 --dist worksteal test/nodes'
     assert commands.rstrip().endswith(command)
+
+
+def test_metaworld_has_its_own_mujoco(checkout: Path):
+    commands = dry_run(checkout, "metaworld")
+    assert "sh tools/make_venv.sh .venv-metaworld wheels" in commands
+    assert "grep -v '^mujoco' constraints.txt; cat constraints-metaworld.txt" in commands
+    assert "--editable '.[report,test]' metaworld packaging torch" in commands
+    assert "mujoco==3.3.0 " in (checkout / "constraints-metaworld.txt").read_text()
 
 
 def test_jazzy_has_a_version_for_every_ros_package():
