@@ -46,7 +46,7 @@ def draw_view(view: CameraView, names: Sequence[str], width: int, unit: float = 
     A name for which there is no room beside its circle is left out.
 
     Args:
-        names: of the objects, as the poses have them.
+        names: of the objects, as the poses have them; empty for one that is not to be named.
         unit: pixels for one of a frame of 720 lines.
     """
     scale = SMOOTH * width / view.camera.width
@@ -65,7 +65,7 @@ def draw_view(view: CameraView, names: Sequence[str], width: int, unit: float = 
         name, gap = names[row].replace("_", " "), radius + line
         for place, anchor in (((x + gap, y), "lm"), ((x - gap, y), "rm"), ((x, y - gap), "mb"), ((x, y + gap), "mt")):
             box = pen.textbbox(place, name, letters, anchor, stroke_width=line)
-            if box[0] >= 0 and box[2] <= size[0] and not any(_overlap(box, other) for other in drawn):
+            if name and box[0] >= 0 and box[2] <= size[0] and not any(_overlap(box, other) for other in drawn):
                 pen.text(place, name, colour, letters, anchor, stroke_width=line, stroke_fill=INK)
                 drawn.append(box)
                 break

@@ -90,15 +90,19 @@ def write_video(
         title: of the panel.
         note: stands large on the last frame: how it ended.
         on_frame: called when one is drawn, the last one's repetitions left out.
-        views: what cameras saw at a tick, for a corner of its frame.
+        views: what cameras saw at a tick, for a corner of its frame; what the leading expert observes is named there.
     """
     ticks = list(range(0, len(trace.times), playback.stride))
 
     def drawn(tick: int, note: str = "") -> NDArray[np.uint8]:
         frame = overlay.draw(source.frame(trace.physics_states[tick]), tick, note)
-        return np.ascontiguousarray(draw_corner(frame, seen, names) if (seen := views(tick)) else frame)
+        return np.ascontiguousarray(draw_corner(frame, seen, named(tick)) if (seen := views(tick)) else frame)
 
-    names = trace.spec.object_names
+    def named(tick: int) -> list[str]:
+        """Of the objects, those that the leading expert observes: all names would hide the image."""
+        leading = trace.spec.skills[trace.skills[int(trace.weights[tick].argmax())]]
+        return [name if name in leading.observes else "" for name in trace.spec.object_names]
+
     overlay = Overlay(trace, title, size[0], size[1], playback.speed)
     with atomic_path(path) as temporary:
         encoder = imageio_ffmpeg.write_frames(

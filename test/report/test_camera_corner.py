@@ -8,6 +8,7 @@ from specs import ROMAN, SKILLS
 
 from roman_moe.core.state import ObjectPoses, upright
 from roman_moe.perception.camera import Camera
+from roman_moe.report import video
 from roman_moe.report.camera_corner import FRAME, HIDDEN, RADIUS, VALID, CameraView, draw_corner, draw_view
 from roman_moe.report.trace import Trace
 from roman_moe.report.video import Playback, write_video
@@ -100,3 +101,13 @@ def test_the_video_has_in_its_corner_what_was_seen_at_each_tick(tmp_path):
     first, second = (np.frombuffer(next(frames), np.uint8).reshape(720, 1280, 3)[500:640, 1020:1240] for _ in range(2))
     assert first.mean() < 20
     assert abs(second.mean() - 90) < 20
+
+
+def test_what_the_leading_expert_observes_is_named_and_nothing_else(tmp_path, monkeypatch):
+    named = []
+    monkeypatch.setattr(video, "draw_corner", lambda frame, seen, names: named.append([n for n in names if n]) or frame)
+    leads = np.eye(len(SKILLS))[[SKILLS.index("push"), SKILLS.index("button")]]
+    trace = Trace(ROMAN, SKILLS, np.arange(2) * 0.05, leads, np.zeros((2, 1)), 0.1)
+    one = [view([(0.0, 0.0, 1.0)], [True])]
+    write_video(trace, Dark(), tmp_path / "video.mp4", (1280, 720), "", "", Playback(25, 1, 1.0), views=lambda _: one)
+    assert named[:2] == [["rack", "conveyor_end"], ["button"]]
