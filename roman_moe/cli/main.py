@@ -5,7 +5,8 @@ a dataclass in a module of its own name (`demo.Demo`): its fields with their doc
 the exit code. One that does several things has a dataclass for each in `PARTS` (`train.Train`); a verb that has both
 is its own dataclass unless the first argument names a part (`evaluate.Evaluate`).
 
-Exit codes: the verb's own (0 done, 1 ran but did not reach its goal), 2 for input that cannot be used, 130 for Ctrl-C.
+Exit codes: the verb's own (0 done, 1 ran but did not reach its goal), 2 for input that cannot be used, 130 for Ctrl-C,
+141 once nobody reads its output any more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ast
 import dataclasses
 import importlib
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,6 +57,8 @@ VERBS = (
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
+"""As the shell says of a program that wrote to a pipe which nobody read any more."""
 
 TRACEBACK_VARIABLE = "ROMAN_MOE_TRACEBACK"
 """Environment variable that, when set, lets exceptions through: for those who work on the code."""
@@ -64,10 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `roman-moe` with these arguments, by default the process's; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return _dispatch(list(arguments))
+        code = _dispatch(list(arguments))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return EXIT_UNREAD
         if interrupted(error):
             return EXIT_INTERRUPTED
         line = reason(error)
@@ -75,6 +83,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise  # a mistake of ours: the traceback is what helps
         print(f"{PROGRAM}: {line}", file=sys.stderr)
         return EXIT_REFUSED
+
+
+def _nobody_reads() -> bool:
+    """Whether who read the standard output has gone, as `head` does; then nothing more is written there."""
+    output, found = sys.stdout.fileno(), select.poll()
+    found.register(output, 0)
+    if not any(event & select.POLLERR for _, event in found.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # for what is still in the buffer
+    return True
 
 
 def interrupted(error: BaseException) -> bool:

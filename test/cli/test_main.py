@@ -304,3 +304,14 @@ def test_missing_simulator_is_refused_by_a_real_verb(tmp_path: Path):
     assert done.returncode == 2
     assert "mujoco is not installed" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", (["--help"], ["tasks", "list"]))
+def test_a_reader_that_has_gone_ends_a_command_without_a_traceback(arguments: list[str]):
+    """As `roman-moe --help | head` does once `head` has what it wants."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as unread:
+        command = [sys.executable, "-m", "roman_moe", *arguments]
+        done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (entry.EXIT_UNREAD, b"")
