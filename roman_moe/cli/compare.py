@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -84,14 +85,14 @@ class Compare:
 
 
 def comparison_table(report: Mapping[str, Any], title: str) -> Table:
-    """One row a method, with evaluation_interval of 95 %."""
-    table = Table(title=title, title_justify="left")
+    """One row a method: means over the seeds, with half of their 95 % intervals, which are symmetric."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("method", no_wrap=True)
-    for column in ("area", "solved at the end", "parameters", "updates/s"):
+    for column in ("area", "at the end", "parameters", "updates/s"):
         table.add_column(column, justify="right", no_wrap=True)
     for method, found in report.items():
         shares = [
-            f"{found[key]['mean']:.2f} ({found[key]['ci95'][0]:.2f} to {found[key]['ci95'][1]:.2f})"
+            f"{found[key]['mean']:.2f} \u00b1 {found[key]['ci95'][1] - found[key]['mean']:.2f}"
             for key in ("area", "success")
         ]
         table.add_row(method, *shares, str(found["parameters"]), f"{found['updates_per_s']:.0f}")
