@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich import box
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -86,7 +86,7 @@ class Compare:
 
 def comparison_table(report: Mapping[str, Any], title: str) -> Table:
     """One row a method: means over the seeds, with half of their 95 % intervals, which are symmetric."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     table.add_column("method", no_wrap=True)
     for column in ("area", "at the end", "parameters", "updates/s"):
         table.add_column(column, justify="right", no_wrap=True)
