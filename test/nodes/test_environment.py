@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -133,30 +134,33 @@ def test_with_the_users_own_transports_discovery_alone_is_chosen(monkeypatch: py
         assert os.environ[name] == "mine.xml"
 
 
-def test_a_private_graph_takes_no_domain_that_somebody_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "HIGHEST_DOMAIN", 2)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
-        try:
-            first.bind(("", 7400 + 250 * 1 + 10))
-        except OSError:
-            pytest.skip("somebody else is in domain 1")
+@pytest.fixture
+def two_domains(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Domains 1 and 2 alone, which nobody else's graph can be in: ports beyond those of two domains' participants."""
+    with reserved_domain() as first, reserved_domain() as second:
+        monkeypatch.setattr(environment, "HIGHEST_DOMAIN", 2)
+        monkeypatch.setattr(environment, "_port", lambda domain, number: port((first, second)[domain - 1], 60 + number))
+        yield
+
+
+@pytest.mark.usefixtures("two_domains")
+@pytest.mark.parametrize("participant", [0, 1, 5])
+def test_a_domain_that_somebody_is_in_is_not_taken(participant: int) -> None:
+    """Children of a killed process hold a later port than the one that it reserved."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as somebody:
+        somebody.bind(("127.0.0.1", environment._port(1, participant)))
         for _ in range(10):
+            with reserved_domain() as domain:
+                assert domain == 2
             with ros_environment(separate=True, private=True):
                 assert os.environ[DOMAIN] == "2"
 
 
-@pytest.mark.parametrize("participant", [0, 1, 5])
-def test_a_domain_with_somebody_left_over_is_not_reserved(monkeypatch: pytest.MonkeyPatch, participant: int) -> None:
-    """Children of a killed process hold a later port than the one that it reserved."""
-    with reserved_domain() as free, reserved_domain() as other:
-        pass
-    monkeypatch.setattr(environment, "HIGHEST_DOMAIN", 2)
-    monkeypatch.setattr(environment, "_port", lambda domain, number: port((free, other)[domain - 1], number))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as left_over:
-        left_over.bind(("127.0.0.1", port(free, participant)))
-        for _ in range(10):
-            with reserved_domain() as domain:
-                assert domain == 2
+@pytest.mark.usefixtures("two_domains")
+def test_where_somebody_is_in_every_domain_one_is_shared() -> None:
+    with reserved_domain() as first, reserved_domain() as second, reserved_domain() as third:
+        assert {first, second} == {1, 2}
+        assert third in (1, 2)
 
 
 def test_what_the_user_set_stays_for_a_graph_that_others_may_see(monkeypatch: pytest.MonkeyPatch) -> None:
