@@ -13,6 +13,8 @@ from roman_moe.perception.markers import IMAGE, MarkerEstimator
 from roman_moe.sim.cameras import SceneCameras
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.world import World
+from roman_moe.tasks.roman.pick_and_insert import HOLE
+from roman_moe.tasks.roman.vial import put_vial
 
 TASKS = ("roman", "kitting")
 
@@ -70,6 +72,24 @@ def test_poses_are_within_3_mm_of_the_truth(name, starts):
     assert figures["p95_mm"] < 10.0
     assert figures["inside"] > 0.85
     assert sum(each["seen"] > 0.0 for each in figures["objects"].values()) >= len(figures["objects"]) - 3
+
+
+def test_markers_of_the_rack_and_of_the_vial_in_it_do_not_hide_each_other():
+    """In the hole that is filled: with the hand above it, one flag of the vial is all that is seen of it."""
+    world = World(load_sim_task("roman"), markers=True)
+    world.reset(world.task.start("push"), np.random.default_rng(0))
+    rack, hole = world.site("rack"), world.site("hole_6")
+    np.testing.assert_allclose((hole - rack)[:2], HOLE, atol=1e-3)
+    put_vial(world, "hole_6")
+    try:
+        cameras = SceneCameras(world, dict.fromkeys(world.task.spec.cameras, IMAGE))
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    with cameras:
+        finder = MarkerEstimator(world.task.spec, cameras.cameras)
+        views = [view for name, image in cameras.images().items() for view in finder.views(name, image)]
+    seen = {(view.camera.name, view.marker) for view in views}
+    assert {("left", 26), ("right", 26), ("left", 15), ("right", 15)} <= seen
 
 
 def placed(points, position, orientation):
