@@ -20,7 +20,7 @@ from roman_moe.cli.keys import Keys
 from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, Poses, Simulation, check_poses, show_controller
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ros_args import QUIET
-from roman_moe.control.manifest import load_manifest
+from roman_moe.control.manifest import load_manifest, task_of_bundle
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import move, scratch_folder, write_json
 from roman_moe.core.paths import find_shipped
@@ -121,7 +121,7 @@ class Demo:
 
     @cached_property
     def _spec(self) -> TaskSpec:
-        return load_manifest(self.controller).task
+        return task_of_bundle(self.controller, self.task)
 
     @property
     def _task(self) -> str:

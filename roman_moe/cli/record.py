@@ -31,7 +31,7 @@ from roman_moe.cli.ros_args import QUIET
 from roman_moe.cli.run import ARMS, LAB, REDRAW, SERVO
 from roman_moe.cli.teleop import DEVICES, KEYBOARD, check_device, open_device
 from roman_moe.control.limits import load_limits
-from roman_moe.control.manifest import load_manifest
+from roman_moe.control.manifest import task_of_bundle
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.ranges import AT_LEAST_1, SHARE
@@ -160,7 +160,7 @@ class Record(Reach):
         """Refuse what cannot be used, before anything starts; the task."""
         check_choice("--arm", self.arm, ARMS)
         check_device(self.device, self.device_file, SOURCES)
-        spec = load_spec(self.task) if self.task else load_manifest(self._bundle).task
+        spec = load_spec(self.task) if self.task else task_of_bundle(self._bundle)
         if self.skill not in (*spec.networks, *([""] if self.intervene else [])):
             raise ConfigError(f"--skill: {unknown_word('skill', self.skill, spec.networks)}")
         if (self.arm == SERVO) != (self.config is not None):

@@ -30,7 +30,7 @@ from roman_moe.cli.options import (
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.limits import load_limits
-from roman_moe.control.manifest import load_manifest
+from roman_moe.control.manifest import load_manifest, task_of_bundle
 from roman_moe.core.errors import ConfigError
 from roman_moe.report.live import LiveView
 
@@ -120,13 +120,13 @@ class Run(Reach):
         check_choice("--arm", self.arm, ARMS)
         self._check_arm()
         given = self.noise_bound != Run.noise_bound
-        check_poses(self.poses, self.estimator, given, load_manifest(self.controller).task)
+        check_poses(self.poses, self.estimator, given, task_of_bundle(self.controller, self.task))
         _ = self.ros_arguments  # says what is wrong with them before anything starts
         if self.limits is not None:
             load_limits(self.limits)
         from roman_moe.nodes.bringup.graph import load_description, resolve
 
-        spec = load_manifest(self.controller).task
+        spec = task_of_bundle(self.controller, self.task)
         specs = resolve(load_description(), self._arguments())
         console = Console()
         silent = ", read only" if self.read_only else ""
@@ -189,7 +189,7 @@ class Run(Reach):
                 raise ConfigError("--arm servo needs --config: a robot's description, such as config/arms/franka.yaml")
             from roman_moe.arms.config import load_arm_config
 
-            load_arm_config(self.config, load_manifest(self.controller).task)
+            load_arm_config(self.config, task_of_bundle(self.controller))
         else:
             of_robot = ("config", "read_only", "servo_unchecked", "calibration")
             self._refuse(of_robot, "is for --arm servo: with --arm {} there is no robot")

@@ -13,7 +13,7 @@ from roman_moe.cli.keys import Keys
 from roman_moe.cli.options import SILENT, Flag, check_choice
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.cli.run import REDRAW, Run
-from roman_moe.control.manifest import load_manifest
+from roman_moe.control.manifest import task_of_bundle
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.report.live import LiveView
@@ -64,7 +64,7 @@ class Teleop(Run):
             from roman_moe.nodes.bringup.bringup import running_graph  # takes seconds: Ctrl-C is watched already
             from roman_moe.nodes.teleop.teleop import Teleop as TeleopNode
 
-            device = open_device(keys, self.device, self.device_file, load_manifest(self.controller).task)
+            device = open_device(keys, self.device, self.device_file, task_of_bundle(self.controller, self.task))
             acts: list[Act] = []
             given = {"controller": str(find_shipped(self.controller)), "device": self.device, "drives": self.alone}
             with running_graph(

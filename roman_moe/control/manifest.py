@@ -20,9 +20,10 @@ import yaml
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.config import build, read_yaml
-from roman_moe.core.errors import BundleError
+from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import TaskSpec
+from roman_moe.core.tasks import known_tasks, load_spec
 
 MANIFEST_NAME = "controller.yaml"
 BUNDLE_FORMAT = 2
@@ -176,6 +177,31 @@ def load_manifest(path: str | Path) -> Manifest:
             f"{file}: format_version {content['format_version']}: this program reads {BUNDLE_FORMAT}{advice}"
         )
     return build(Manifest, content, str(file), BundleError)
+
+
+def task_of_bundle(path: str | Path, task: str = "") -> TaskSpec:
+    """The task of the bundle in folder `path`, as its task.yaml describes it now.
+
+    Markers, cameras, memories and all else that no network depends on may have changed since the bundle was written.
+
+    Args:
+        task: name or folder of the task; the installed one of the bundle's task's name if not given, and the bundle's
+            own where there is none, or one with other features or actions.
+
+    Raises:
+        BundleError: as `load_manifest`.
+        ConfigError: if the task that is given is not the bundle's, or a task.yaml cannot be read.
+    """
+    own = load_manifest(path).task
+    if not task and own.name not in known_tasks():
+        return own
+    found = load_spec(task or own.name)
+    if task and found != own:
+        raise ConfigError(
+            f"{path}: is for task {own.name!r} ({own.digest[:8]}): expected task {task} ({found.digest[:8]}): "
+            "give the bundle of that task, or train one"
+        )
+    return found if found == own else own
 
 
 def _manifest_once(folder: Path) -> Manifest:

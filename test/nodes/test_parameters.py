@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 from ros_rig import Rig
 
+from roman_moe.control.manifest import MANIFEST_NAME, load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TASK_FILE
 from roman_moe.core.tasks import load_spec, task_folder
 from roman_moe.nodes.arms.pose_source import PoseSource
+from roman_moe.nodes.base.parameters import TaskParameters
 from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class
+from roman_moe.nodes.control.expert import ExpertNode
+from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
 from roman_moe.nodes.control.observer import Observer
 
 
@@ -87,3 +91,23 @@ def test_a_bundle_of_another_task_is_refused(rig: Rig, bundle: Path, tmp_path: P
     assert load_spec(tmp_path).control_rate == 25.0
     with pytest.raises(ConfigError, match=f"{bundle}: is for task 'roman' .*: expected task {tmp_path} "):
         rig.add(Observer, "other", controller=str(bundle), task=str(tmp_path))
+
+
+@pytest.mark.parametrize("by_folder", [False, True])
+def test_the_task_of_a_bundle_is_as_its_task_yaml_has_it_now(
+    rig: Rig, bundle: Path, tmp_path: Path, by_folder: bool
+) -> None:
+    """Somebody moves a marker after training: every node has it where it is, or its poses would be wrong."""
+    text = (task_folder("roman") / TASK_FILE).read_text()
+    moved = text.replace("position: [-0.066, -0.022, 0.0115]", "position: [-0.066, -0.03, 0.0115]")
+    (tmp_path / TASK_FILE).write_text(moved.replace("memory: 4.0", "memory: 5.0"))
+    manifest = (bundle / MANIFEST_NAME).read_text()
+    (bundle / MANIFEST_NAME).write_text(manifest.replace("memory: 4.0", "memory: 3.0"))
+    assert load_manifest(bundle).task.objects["button"].memory == 3.0
+    task = str(tmp_path) if by_folder else ""
+    spec = TaskParameters(str(bundle), task).spec()
+    assert spec.objects["rack"].markers[0].position[1] == (-0.03 if by_folder else -0.022)
+    gate = rig.add(ManipulationNetwork, controller=str(bundle), task=task)
+    expert = rig.add(ExpertNode, controller=str(bundle), task=task, skill="push")
+    memories = [each.objects["button"].memory for each in (spec, gate._spec, expert._spec)]
+    assert memories == [5.0 if by_folder else 4.0] * 3

@@ -19,7 +19,7 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from roman_moe.control.manifest import load_manifest
+from roman_moe.control.manifest import load_manifest, task_of_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
@@ -81,13 +81,7 @@ class TaskParameters:
             RomanError: if neither bundle nor task is given, one cannot be read, or the bundle is another task's.
         """
         if self.controller:
-            found = load_manifest(self.controller).task
-            if self.task and load_spec(self.task) != found:
-                raise ConfigError(
-                    f"{self.controller}: is for task {found.name!r} ({found.digest[:8]}): expected task {self.task}"
-                    f" ({load_spec(self.task).digest[:8]}): give the bundle of that task, or train one"
-                )
-            return found
+            return task_of_bundle(self.controller, self.task)
         if self.task:
             return load_spec(self.task)
         raise ConfigError("parameters controller and task: expected one of them: a bundle's folder, or a task's name")

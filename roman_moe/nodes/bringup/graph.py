@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roman_moe.control.manifest import load_manifest
+from roman_moe.control.manifest import load_manifest, task_of_bundle
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path, find_shipped
@@ -144,8 +144,7 @@ def _parts(controller: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...]
     if not controller and task:
         spec = load_spec(task)
         return spec.skill_names, tuple(spec.cameras)
-    manifest = load_manifest(controller)
-    return manifest.skills, tuple(manifest.task.cameras)
+    return load_manifest(controller).skills, tuple(task_of_bundle(controller, task).cameras)
 
 
 def _topic_map(path: str, skills: tuple[str, ...], cameras: tuple[str, ...]) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.limits import load_limits
+from roman_moe.control.manifest import task_of_bundle
 from roman_moe.control.swap import as_action
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
@@ -41,6 +42,7 @@ class ExpertParameters:
 
     controller: str = parameter("folder of the controller bundle", shipped=True)
     skill: str = parameter("skill of the bundle whose expert this is")
+    task: str = parameter("name or folder of a task; the bundle's if empty", "")
     model: str = parameter("file (.onnx) of the network, from the bundle's folder; its own if empty", "", fixed=False)
     ramp: float = parameter("from the old network's answers to the new one's [s]", 0.5, (0.0, 10.0))
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
@@ -60,6 +62,7 @@ class ExpertNode(RomanNode):
     def configure(self) -> None:
         """Load the network."""
         self._limits = load_limits(self._settings.limits)
+        self._spec = task_of_bundle(self._settings.controller, self._settings.task)
         self._slot.load()
 
     def clean_up(self) -> None:
@@ -68,7 +71,7 @@ class ExpertNode(RomanNode):
 
     def activate(self) -> None:
         """Begin to answer."""
-        spec, skills = self._slot.manifest.task, self._slot.manifest.skills
+        spec, skills = self._spec, self._slot.manifest.skills
         self._place = skills.index(self._settings.skill)
         self._weights = {GATE_WEIGHTS.name: math.nan, OPERATOR_WEIGHTS.name: math.nan}  # its own, latest of each
         self._kept: Observation | None = None  # last scene, while it is not answered

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roman_moe.control.limits import load_limits
+from roman_moe.control.manifest import task_of_bundle
 from roman_moe.control.swap import as_weights
 from roman_moe.core.spec import GATE
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
@@ -27,6 +28,7 @@ class ManipulationNetworkParameters:
     """Parameters of the gate's node."""
 
     controller: str = parameter("folder of the controller bundle", shipped=True)
+    task: str = parameter("name or folder of a task; the bundle's if empty", "")
     model: str = parameter("file (.onnx) of the network, from the bundle's folder; its own if empty", "", fixed=False)
     ramp: float = parameter("from the old network's weights to the new one's [s]", 0.5, (0.0, 10.0))
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
@@ -46,6 +48,7 @@ class ManipulationNetwork(RomanNode):
     def configure(self) -> None:
         """Load the network."""
         self._max_age = load_limits(self._settings.limits).max_pose_age
+        self._spec = task_of_bundle(self._settings.controller, self._settings.task)
         self._slot.load()
 
     def clean_up(self) -> None:
@@ -58,7 +61,7 @@ class ManipulationNetwork(RomanNode):
         self._stamp = -1  # of the last scene
         self._weighed: tuple[int, list[float]] | None = None  # last weights sent, with their stamp
         self._publish = self.advertise_numbers(GATE_WEIGHTS, weights_of(self._slot.manifest.skills))
-        self.listen(SCENE, observations(self._slot.manifest.task), self._on_scene, serialized=True)
+        self.listen(SCENE, observations(self._spec), self._on_scene, serialized=True)
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def _on_scene(self, seen: Observation) -> None:
