@@ -213,6 +213,19 @@ class Learn(Timed):
 
 
 @dataclass(frozen=True)
+class Mixtures(Timed):
+    """What batching the modules of Soft Modularization saves."""
+
+    needs = ("torch",)
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """Of SAC updates, beside a plain loop over modules."""
+        from roman_moe.bench import mixtures
+
+        return mixtures.measure(seconds=self.seconds)
+
+
+@dataclass(frozen=True)
 class Swap(Controlled):
     """What replacing networks costs while the arm moves."""
 
@@ -316,6 +329,7 @@ class Bench:
             Markers,
             Estimator,
             Learn,
+            Mixtures,
             Swap,
             Endurance,
             Record,

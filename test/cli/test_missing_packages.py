@@ -80,6 +80,7 @@ NEEDS = {
     "bench control": ("onnxruntime", "cpu"),
     "bench graph": ("onnxruntime, rclpy", "cpu,ros"),
     "bench learn": ("gymnasium, mujoco, rosbags, stable_baselines3, tensorboard, torch", "demos,lab,train"),
+    "bench mixtures": ("torch", "train"),
     "bench swap": ("mujoco, onnx, onnxruntime, rclpy", "bench,cpu,lab,ros"),
     "bench endurance": (GRAPH, "cpu,lab,ros"),
     "chaos": ("mujoco, onnx, onnxruntime, rclpy", "bench,cpu,lab,ros"),

@@ -106,7 +106,7 @@ class SoftModular(nn.Module):
 
     def forward(self, observation: Tensor, task: Tensor) -> Tensor:
         seen = self.base(observation)
-        weights, last = self._routing(seen, task)
+        weights, last = self.routing_weights(seen, task)
         x = seen.expand(self.shape.modules, -1, -1)
         if last is None:
             for layer, weight in zip(self.layers, weights, strict=False):
@@ -121,11 +121,11 @@ class SoftModular(nn.Module):
 
     def routing(self, observation: Tensor, task: Tensor) -> Tensor:
         """All routing weights of a batch, (B, R), for pictures."""
-        weights, last = self._routing(self.base(observation), task)
+        weights, last = self.routing_weights(self.base(observation), task)
         flat = [weight.flatten(1) for weight in weights]
         return torch.cat(flat if last is None else [*flat, last], dim=1)
 
-    def _routing(self, seen: Tensor, task: Tensor) -> tuple[list[Tensor], Tensor | None]:
+    def routing_weights(self, seen: Tensor, task: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """(B, n, n) weights of each layer's modules for each of the next; and (B, n) of the last, in `official`."""
         official, square = self.shape.mode == "official", (-1, self.shape.modules, self.shape.modules)
         both = self.narrow(seen * self.task(task))
