@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.options import Number, OptionalFile
+from roman_moe.cli.outputs import check_picture
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
@@ -22,7 +23,6 @@ from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 class Multitask:
     """Judge a policy of `roman-moe train multitask`, task by task."""
 
-    needs = ("torch",)
     ranges: ClassVar[Mapping[str, Range]] = {"episodes": AT_LEAST_1, "seed": AT_LEAST_0}
 
     policy: tyro.conf.Positional[Path]
@@ -37,11 +37,24 @@ class Multitask:
     json: OptionalFile = None
     """Write the report to this file."""
 
+    routing: OptionalFile = None
+    """Draw which modules a Soft-Modular policy uses for which task, by t-SNE: .png, .pdf or .svg; numbers beside it
+    as .npz."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("torch", "matplotlib", "sklearn") if self.routing else ("torch",)
+
     def main(self) -> int:
         """0 when all episodes are over, whatever the rates."""
         from roman_moe.learning.runs.multitask import judge
 
-        console, began = Console(), time.monotonic()
+        check_picture(self.routing, "--routing")
+        console = Console()
+        if self.routing:
+            self._draw(self.routing, console)
+        began = time.monotonic()
         report = judge(self.policy, self.episodes, self.seed)
         console.print(success_table(report))
         spent = (
@@ -51,6 +64,17 @@ class Multitask:
         if self.json:
             write_json(self.json, report)
         return 0
+
+    def _draw(self, picture: Path, console: Console) -> None:
+        from roman_moe.learning.runs.routing import routing_of
+        from roman_moe.report.plots import plot_map
+
+        routing, numbers = routing_of(self.policy, self.seed), picture.with_suffix(".npz")
+        places = routing.map(self.seed)
+        routing.save(numbers, places)
+        title = f"{routing.method} on {routing.suite}: routing weights of {places.shape[1]} states a task, by t-SNE"
+        plot_map(dict(zip(routing.tasks, places, strict=True)), picture, title)
+        console.print(f"{picture}, {numbers}: routing weights", highlight=False, soft_wrap=True)
 
 
 def success_table(report: Mapping[str, Any]) -> Table:

@@ -15,14 +15,14 @@ PICTURES = (".png", ".pdf", ".svg")
 def check_outputs(command: Any) -> None:
     """Try where a verb writes; nothing is left there, and no folder is made.
 
-    These are the files `json`, `plot` and `sheet`, the folder `folder`, or else `out`, and the folder `new_bundle`,
-    which is replaced as a whole. A verb whose default depends on other options has a property of that name. None is not
-    written.
+    These are the files `json`, `plot`, `routing` and `sheet`, the folder `folder`, or else `out`, and the folder
+    `new_bundle`, which is replaced as a whole. A verb whose default depends on other options has a property of that
+    name. None is not written.
 
     Raises:
         ConfigError: naming the path, and why it cannot be written.
     """
-    for name in ("json", "plot", "sheet"):
+    for name in ("json", "plot", "routing", "sheet"):
         if (file := getattr(command, name, None)) is not None:
             check_file(file)
     bundle = getattr(command, "new_bundle", None)
@@ -32,14 +32,14 @@ def check_outputs(command: Any) -> None:
         check_bundle(bundle)
 
 
-def check_picture(path: Path | None) -> None:
+def check_picture(path: Path | None, option: str = "--plot") -> None:
     """Refuse a name of a plot by which nobody knows its format.
 
     Raises:
         ConfigError: naming the formats.
     """
     if path is not None and path.suffix not in PICTURES:
-        raise ConfigError(f"--plot {path}: expected a name that ends with {', '.join(PICTURES)}")
+        raise ConfigError(f"{option} {path}: expected a name that ends with {', '.join(PICTURES)}")
 
 
 def check_file(path: Path) -> None:

@@ -26,6 +26,7 @@ EXTRAS: Mapping[str, str] = {
     "onnxruntime": "cpu",
     "pyarrow": "convert",
     "rosbags": "demos",
+    "sklearn": "train",
     "stable_baselines3": "train",
     "tensorboard": "train",
     "torch": "train",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -24,6 +25,8 @@ from roman_moe.report.trace import Trace, leading_segments
 FAINT = "#6b7280"
 OUR_METHOD, OURS, OTHERS = "hybrid", "#3aa655", "#3d78e6"
 """The method that the others are compared with, and the bars' colours."""
+MARKS = "os^Dv"
+"""Of points: not all see every colour apart."""
 
 
 def plot_gate_weights(trace: Trace, path: Path, title: str, events: Sequence[tuple[float, str]] = ()) -> None:
@@ -262,6 +265,29 @@ def plot_bands(
     for side in axes.spines.values():
         side.set_visible(False)
     axes.legend(frameon=False)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def plot_map(places: Mapping[str, NDArray[np.float32]], path: Path, title: str) -> None:
+    """Draw points of a plane whose axes mean nothing, (n, 2) of each name, in a colour and with a mark of its own."""
+    figure = Figure(figsize=(8.0, 5.0), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    shades = colormaps["tab10" if len(places) <= 10 else "turbo"]
+    for number, (name, points) in enumerate(places.items()):
+        shade = shades(number if len(places) <= 10 else number / (len(places) - 1))
+        mark = MARKS[number % len(MARKS)]
+        axes.scatter(
+            points[:, 0], points[:, 1], s=12, marker=mark, color=shade, alpha=0.8, lw=0, label=name.replace("_", " ")
+        )
+    axes.set_title(title, loc="left", fontsize=11, color=INK)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_color("#e5e7eb")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=2.0)
     figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary)

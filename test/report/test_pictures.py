@@ -10,7 +10,15 @@ from specs import ROMAN, SKILLS, TURN_KEY
 
 from roman_moe.core.tasks import load_spec
 from roman_moe.report.palette import color, label, rgb
-from roman_moe.report.plots import plot_bands, plot_curves, plot_errors, plot_gate_weights, plot_moves, plot_rates
+from roman_moe.report.plots import (
+    plot_bands,
+    plot_curves,
+    plot_errors,
+    plot_gate_weights,
+    plot_map,
+    plot_moves,
+    plot_rates,
+)
 from roman_moe.report.trace import Trace
 from roman_moe.report.video import Playback, affordable_frames, write_video
 
@@ -135,6 +143,17 @@ def test_a_likelier_move_has_a_longer_arrow(tmp_path):
         image = np.asarray(Image.open(tmp_path / "moves.png")).astype(int)
         drawn.append((image[..., 2] - image[..., 0] > 80).sum())
     assert drawn[1] > 1.5 * drawn[0]
+
+
+def test_each_name_of_a_map_has_a_colour_of_its_own(tmp_path):
+    rng = np.random.default_rng(0)
+    for count in (3, 12):
+        places = {str(number): rng.normal(size=(50, 2)).astype(np.float32) for number in range(count)}
+        plot_map(places, tmp_path / "map.png", "places")
+        image = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"))[:, :900]
+        shades, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
+        coloured = (np.ptp(shades.astype(int), axis=1) > 60) & (counts > 500)  # not edges, nor what overlaps
+        assert coloured.sum() >= count - 1  # tab10's grey is none of the first ones
 
 
 def test_few_ticks_are_all_drawn_and_many_at_even_steps():

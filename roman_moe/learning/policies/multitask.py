@@ -154,6 +154,10 @@ class Modular(nn.Module):
         answer: Tensor = self.body(x.flatten(0, 1), codes(x).flatten(0, 1)).unflatten(0, x.shape[:2])
         return answer
 
+    def routing(self, x: Tensor) -> Tensor:
+        """(T, B, R) routing weights."""
+        return self.body.routing(x.flatten(0, 1), codes(x).flatten(0, 1)).unflatten(0, x.shape[:2])
+
 
 class Build(Protocol):
     """Makes a network."""

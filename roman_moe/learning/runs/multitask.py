@@ -127,7 +127,7 @@ class _Training:
     @cached_property
     def episodes(self) -> Episodes:
         """Of all tasks, those of one beside each other."""
-        return _all_beside(self.suite)
+        return all_beside(self.suite)
 
     def stretch(self, number: int) -> None:
         """From one evaluation to the next: all that is random in it follows from the seed and its number."""
@@ -222,7 +222,8 @@ def _learner(run: MultitaskRun, suite: Suite) -> Learner:
     return MultitaskSAC(dataclasses.replace(run.sac, network=network, balance=balance), *sizes, layer)
 
 
-def _all_beside(suite: Suite) -> Episodes:
+def all_beside(suite: Suite) -> Episodes:
+    """Of all tasks, as many of each as are side by side in a training."""
     return suite.episodes(np.repeat(np.arange(len(suite.tasks)), suite.beside))
 
 
@@ -279,7 +280,7 @@ def judge(folder: Path, count: int, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     policy = load_policy(folder)
     suite = policy.suite
-    solved = solved_by(policy.learner, suite, _all_beside(suite), count, np.random.default_rng([seed, 0, JUDGED]))
+    solved = solved_by(policy.learner, suite, all_beside(suite), count, np.random.default_rng([seed, 0, JUDGED]))
     tasks = {}
     for name, row in zip(suite.tasks, solved, strict=True):
         successes = int(row.sum())
