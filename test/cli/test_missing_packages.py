@@ -68,6 +68,7 @@ NEEDS = {
     "demos import demos --from robomimic out": ("h5py, mcap, rosbags", "convert,demos"),
     "demos replay demos": ("mcap, mujoco, rosbags", "demos,lab"),
     "record --task roman --skill push --arm mock": ("mcap, rclpy, rosbags", "demos,ros"),
+    "evaluate multitask seed_0 --routing a.png": ("matplotlib, sklearn, torch", "report,train"),
     "train all": (HYBRID, "cpu,demos,lab,report,train"),
     "train expert push": (HYBRID, "cpu,demos,lab,report,train"),
     "train gate": (HYBRID, "cpu,demos,lab,report,train"),

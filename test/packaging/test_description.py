@@ -21,7 +21,13 @@ from roman_moe.nodes.bringup.graph import module_of
 
 ROOT = Path(__file__).parents[2]
 
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "rclpy": "ros-rclpy", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "rclpy": "ros-rclpy",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 """Names on the package index of modules that are called otherwise."""
 
 
