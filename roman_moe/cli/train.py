@@ -101,10 +101,11 @@ class Hybrid(Training):
         return self.folder / "bundle"
 
     def practise(self, networks: Sequence[str] = (), base: Path | None = None) -> int:
-        """Train these networks, or all, from the weights of a bundle if given; 0 when they are written."""
+        """Train these networks, or all, from the folder `base` if given; 0 when they are written."""
         from roman_moe.control.manifest import load_manifest
         from roman_moe.evaluation.controllers import simulation_of
         from roman_moe.learning.recipes.hybrid import bundles_recipe, load_hybrid_recipe
+        from roman_moe.learning.runs.multitask import RESULT
         from roman_moe.learning.runs.run import Run, curves, train_run
         from roman_moe.learning.sets import parse_sources, sources_spec
         from roman_moe.report.plots import plot_curves
@@ -116,10 +117,13 @@ class Hybrid(Training):
             if name not in spec.networks:
                 raise ConfigError(unknown_word("skill", name, spec.skill_names))
         folder, recipe = self.folder, load_hybrid_recipe(self._recipe(), spec)
+        prior = None
+        if base is not None and (base / RESULT).exists():
+            base, prior = None, base
         if base is not None and self.recipe is None:
             recipe = bundles_recipe(load_manifest(base), recipe)
         recipe, task = recipe.with_budget(self.budget), simulation_of(spec, self.task)
-        run = Run(task, folder, recipe, sources, self.seed, self.workers, base)
+        run = Run(task, folder, recipe, sources, self.seed, self.workers, base, prior)
         console = Console()
         began = time.monotonic()
         rows_now = partial(read_rows, folder, networks)
@@ -157,8 +161,9 @@ class Expert(Hybrid):
     skill: tyro.conf.Positional[str]
     """The expert's skill; `roman-moe tasks info TASK` lists them."""
 
-    base: Annotated[Path | None, tyro.conf.arg(name="from", metavar="BUNDLE", help_behavior_hint=SILENT)] = None
-    """Start from this bundle's expert, by the bundle's own recipe; the run's bundle has its other networks."""
+    base: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER", help_behavior_hint=SILENT)] = None
+    """Start from this bundle's expert, by the bundle's own recipe; the run's bundle has its other networks. Or from
+    the prior that `train multitask --method distral_...` has left in this folder."""
 
     def main(self) -> int:
         """0 when it is trained."""

@@ -69,7 +69,7 @@ def train(samples: Samples, recipe: NetworkRecipe, seed: int, initial: MLPPolicy
             policy = new_policy(samples.spec, samples.network, recipe)
             policy.observation.fit(observations)
         else:
-            policy = copy.deepcopy(initial)
+            policy = copy.deepcopy(initial).requires_grad_(True)
         averaged = _optimise(policy, observations, torch.from_numpy(training.answers), recipe)
     return Trained(averaged, _errors("train", averaged, training) | _errors("validation", averaged, validation))
 

@@ -139,6 +139,10 @@ class MultitaskA2C:
         policy = found[self.member.columns]
         return policy, found.get("prior", policy)
 
+    def prior(self, observations: Tensor) -> Policy:
+        """The prior alone, of methods that have one; without a look at the task."""
+        return _gaussian(self.columns["prior"](observations))
+
     def act(self, observations: Tensor, greedy: bool = False) -> NDArray[np.float32]:
         """(T, B, a) actions, not clipped, for (T, B, n) observations."""
         with torch.no_grad():

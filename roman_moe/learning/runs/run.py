@@ -27,6 +27,7 @@ from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, TASK_FILE, TaskSpec, read_spec
 from roman_moe.learning.export import export_policy
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
+from roman_moe.learning.runs.distillation import identity_of, load_prior
 from roman_moe.learning.runs.trainer import (
     CHECKPOINT,
     TrainingJob,
@@ -60,7 +61,8 @@ class Run:
         seed: of everything random.
         workers: processes, or threads for the gate.
         base: bundle whose networks the training starts from, and which the run's bundle keeps the others of; None for
-            random weights.
+            other weights.
+        prior: folder of a Distral policy whose prior the training starts from; None for random weights.
     """
 
     task: SimTask
@@ -70,6 +72,7 @@ class Run:
     seed: int
     workers: int = 1
     base: Path | None = None
+    prior: Path | None = None
 
     @property
     def spec(self) -> TaskSpec:
@@ -81,7 +84,7 @@ class Run:
         workers = self.workers if network == GATE else 1
         return TrainingJob(
             self.task, self.folder, network, self.recipe.networks[network], self.recipe.rates, self.demonstrations,
-            self.seed, workers, base=self.base,
+            self.seed, workers, base=self.base, prior=self.prior,
         )  # fmt: skip
 
 
@@ -126,6 +129,10 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
     said = {name: sources_provenance(sources, run.spec, name) for name in networks}
     hashes = {name: content["sha256"] for name, content in said.items()}
     base = {} if run.base is None else identify(run.base).to_dict()
+    prior = {}
+    if run.prior is not None:
+        load_prior(run.prior, run.spec)
+        prior = identity_of(run.prior)
     for name in networks:
         demonstrated(run.job(name))
         if not resume and (folder / name / CHECKPOINT).exists():
@@ -146,6 +153,8 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
             raise ConfigError(f"{folder}: holds a run with seed {record['seed']}: choose another --out")
         if record.get("base", {}) != base:
             raise ConfigError(f"{folder}: was begun from another bundle's weights, or none: choose another --out")
+        if record.get("prior", {}) != prior:
+            raise ConfigError(f"{folder}: was begun from another prior's weights, or none: choose another --out")
         for name, digest in hashes.items():
             if record["demonstrations"].get(name, digest) != digest:
                 raise ConfigError(f"{folder}: was begun with other demonstrations of {name}: choose another --out")
@@ -164,6 +173,8 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
     record["demonstrations"] |= hashes
     if base:
         record["base"] = base
+    if prior:
+        record["prior"] = prior
     if len(sources) > 1:
         record["sets"] = record.get("sets", {}) | {name: content["sets"] for name, content in said.items()}
     write_json(path, record)
@@ -249,7 +260,7 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
                 "sha256": record["demonstrations"][name],
                 **({"sets": record["sets"][name]} if name in record.get("sets", {}) else {}),
             },
-            **({"base": base} if base else {}),
+            **{key: record[key] for key in ("base", "prior") if key in record},
             "environment_steps": rows[-1]["steps"],
             "validation_success": best,
             "recipe": recipe.to_dict()["networks"][name],

@@ -33,6 +33,7 @@ from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.reader import Episode, read_episodes
 from roman_moe.learning.algorithms import bc
 from roman_moe.evaluation.evaluate import EpisodeJob, run_job
+from roman_moe.learning.runs.distillation import distilled, load_prior
 from roman_moe.learning.export import expert_of, policy_content
 from roman_moe.learning.algorithms.ppo import HybridPPO
 from roman_moe.learning.algorithms.practice import ExpertPractice, GatePractice, Practice
@@ -67,7 +68,8 @@ class TrainingJob:
         seed: of the run.
         workers: cores that it may use.
         steps_limit: stop, unfinished, at the first checkpoint after so many environment steps; for tests.
-        base: bundle whose network the training starts from; random weights if None.
+        base: bundle whose network the training starts from; None for other weights.
+        prior: folder of a Distral policy whose prior it starts from; random weights if both are None.
     """
 
     task: SimTask
@@ -80,6 +82,7 @@ class TrainingJob:
     workers: int = 1
     steps_limit: float = math.inf
     base: Path | None = None
+    prior: Path | None = None
 
     @property
     def spec(self) -> TaskSpec:
@@ -211,7 +214,7 @@ class _Trainer:
         job, recipe = self._job, self._job.recipe
         began = time.monotonic()
         checkpoint = load_checkpoint(job.folder)
-        policy = self._new_policy(cloned=checkpoint is None and recipe.warm_start)
+        policy = self._new_policy(begins=checkpoint is None)
         self._practice = self._make_practice()
         learner = HybridPPO(policy, self._practice, recipe, self._samples, job.stream(1))
         if checkpoint is not None:
@@ -307,15 +310,25 @@ class _Trainer:
             },
         )
 
-    def _new_policy(self, cloned: bool) -> MLPPolicy:
+    def _new_policy(self, begins: bool) -> MLPPolicy:
         job, recipe = self._job, self._job.recipe
-        if cloned:
-            initial = None if job.base is None else expert_of(job.base, job.spec, job.network, recipe.clone.near_scales)
-            return bc.train(self._samples, recipe.clone, job.seed, initial).policy.train().requires_grad_(True)
+        initial = self._initial() if begins else None
+        if begins and recipe.warm_start:
+            initial = bc.train(self._samples, recipe.clone, job.seed, initial).policy
+        if initial is not None:
+            return initial.train().requires_grad_(True)
         torch.manual_seed(job.stream(0))
         policy = bc.new_policy(job.spec, job.network, recipe.clone)
         policy.observation.fit(torch.from_numpy(self._samples.observations))
         return policy
+
+    def _initial(self) -> MLPPolicy | None:
+        job, clone = self._job, self._job.recipe.clone
+        if job.base is not None:
+            return expert_of(job.base, job.spec, job.network, clone.near_scales)
+        if job.prior is not None:
+            return distilled(load_prior(job.prior, job.spec), job.network, clone, job.stream(3))
+        return None
 
     def _make_practice(self) -> Practice:
         job, recipe = self._job, self._job.recipe
