@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,42 +9,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import write_json
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.evaluation.statistics import mean_interval
-from roman_moe.learning.runs.multitask import MultitaskRun
+from roman_moe.learning.runs.multitask import CHECKPOINT, MultitaskRun, kept
 from roman_moe.suites.catalogue import find_suite
 
 
-def train(run: MultitaskRun) -> dict[str, Any]:
-    """As a job of a pool."""
-    return run.train()
+def train(job: tuple[MultitaskRun, Path]) -> dict[str, Any]:
+    """As a job of a pool: a run, into its folder."""
+    run, folder = job
+    return run.train(folder)
 
 
 def compare(runs: Sequence[MultitaskRun], folder: Path, workers: int) -> Iterator[dict[str, Any]]:
     """Train all that is not in the folder yet; yields each training's result, those that are there first.
+
+    Each training has a folder of its own, as `train multitask` leaves it, and goes on there if it was cut off.
 
     Raises:
         ConfigError: if the folder holds a training of other numbers.
     """
     missing = []
     for run in runs:
-        file = _file(run, folder)
-        if not file.exists():
-            missing.append(run)
-            continue
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if kept["run"] != json.loads(json.dumps(dataclasses.asdict(run))):
-            raise ConfigError(f"{file}: was trained with other numbers: choose another --out")
-        yield kept
-    for index, found in run_jobs(train, missing, workers):
-        write_json(_file(missing[index], folder), found)
+        own = folder / find_suite(run.suite).name / run.method / f"seed_{run.seed}"
+        found = kept(run, own)
+        if found is None or (own / CHECKPOINT).exists():
+            missing.append((run, own))
+        else:
+            yield found
+    for _, found in run_jobs(train, missing, workers):
         yield found
-
-
-def _file(run: MultitaskRun, folder: Path) -> Path:
-    return folder / find_suite(run.suite).name / run.method / f"seed_{run.seed}.json"
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

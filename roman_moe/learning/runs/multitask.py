@@ -98,11 +98,11 @@ class MultitaskRun:
         Raises:
             ConfigError: if the folder holds another run, or what cannot be read.
         """
-        kept = _kept(self, folder) if folder is not None else None
-        if folder is not None and kept is not None and not (folder / CHECKPOINT).exists():
-            return kept
+        found = kept(self, folder) if folder is not None else None
+        if folder is not None and found is not None and not (folder / CHECKPOINT).exists():
+            return found
         training = _Training(self)
-        if folder is not None and kept is not None:
+        if folder is not None and found is not None:
             training.load(folder)
         for number in range(len(training.rows), max(1, self.steps // self.evaluate_every)):
             training.stretch(number)
@@ -319,14 +319,14 @@ def solved_by(
     return solved.reshape(len(suite.tasks), -1)
 
 
-def _kept(run: MultitaskRun, folder: Path) -> dict[str, Any] | None:
+def kept(run: MultitaskRun, folder: Path) -> dict[str, Any] | None:
     """What a folder says of this run; None if it says nothing yet. Raises as `MultitaskRun.train`."""
     if not (folder / RESULT).exists():
         return None
-    kept = _read_result(folder)
-    if kept.get("run") != json.loads(json.dumps(dataclasses.asdict(run))):
+    found = _read_result(folder)
+    if found.get("run") != json.loads(json.dumps(dataclasses.asdict(run))):
         raise ConfigError(f"{folder}: was trained with other numbers: choose another --out")
-    return kept
+    return found
 
 
 def _read_result(folder: Path) -> dict[str, Any]:

@@ -111,12 +111,15 @@ def test_every_method_trains(method):
 def test_a_comparison_goes_on_with_what_is_missing_and_refuses_other_numbers(tmp_path):
     runs = [dataclasses.replace(TINY, seed=seed) for seed in (0, 1)]
     first = list(compare(runs[:1], tmp_path, 1))
-    file = tmp_path / "conflict" / "mt_sac" / "seed_0.json"
+    own = tmp_path / "conflict" / "mt_sac" / "seed_0"
+    file = own / RESULT
     before = file.stat().st_mtime_ns
     again = list(compare(runs, tmp_path, 1))
     assert file.stat().st_mtime_ns == before
     assert [found["seed"] for found in again] == [0, 1]
     assert again[0]["rows"] == first[0]["rows"]
+    assert not (own / CHECKPOINT).exists()
+    assert judge(own, 4, 0)["training_seed"] == 0  # its policy is there
     with pytest.raises(ConfigError, match="was trained with other numbers: choose another --out"):
         list(compare([dataclasses.replace(runs[0], steps=40)], tmp_path, 1))
 
