@@ -79,7 +79,8 @@ class Multitask:
 
 def success_table(report: Mapping[str, Any]) -> Table:
     """A row a task, and their mean."""
-    title = f"{report['suite']}, {report['method']}: {report['steps']} steps a task, seed {report['seed']}"
+    trained = "cloned" if report["cloned"] else f"{report['steps']} steps a task"
+    title = f"{report['suite']}, {report['method']}: {trained}, seed {report['seed']}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("task", no_wrap=True)
     for name in ("solved", "rate", "95 % interval"):

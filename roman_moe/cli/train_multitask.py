@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import tyro
 from rich.console import Console
 
-from roman_moe.cli.options import Number, OptionalFile, OptionalFolder, Text
+from roman_moe.cli.options import SILENT, Number, OptionalFile, OptionalFolder, Text
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -21,7 +22,6 @@ from roman_moe.core.ranges import AT_LEAST_0, Range
 class Multitask:
     """Train one method of multi-task learning on a suite."""
 
-    needs = ("torch",)
     ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "steps": Range(1000, 100_000_000)}
 
     method: Text = "soft_modular"
@@ -32,8 +32,12 @@ class Multitask:
     suite: Text = "conflict"
     """The suite: conflict, lab, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
 
-    steps: Number = 40_000
-    """Environment steps of each task."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = None
+    """Environment steps of each task; 40000 if not given. With --demos there are none."""
+
+    demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...", help_behavior_hint=SILENT)] = ""
+    """Clone the network from these demonstrations, which `collect` makes, by the
+    suite lab, or a task, in place of reinforcement learning."""
 
     seed: Number = 0
     """Seed of everything random."""
@@ -45,29 +49,56 @@ class Multitask:
     """Write all evaluations to this file."""
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("torch", "mujoco", "gymnasium", "rosbags") if self.demos else ("torch",)
+
+    @property
     def folder(self) -> Path:
         """Where the policy goes."""
         return self.out or Path("runs/multitask") / Path(self.suite).name / self.method / f"seed_{self.seed}"
 
     def main(self) -> int:
         """0 when it is trained."""
-        from roman_moe.learning.runs.multitask import METHODS, MultitaskRun, evaluation_interval
+        from roman_moe.learning.runs.multitask import METHODS
 
         if self.method not in METHODS:
             raise ConfigError(unknown_word("method", self.method, tuple(METHODS)))
+        if self.demos and self.steps is not None:
+            raise ConfigError("--steps: expected it without --demos, which are cloned without environment steps")
         console = Console()
 
-        def told(row: Mapping[str, Any]) -> None:
-            tasks = ", ".join(f"{task} {share:.0%}" for task, share in row["success"].items())
-            mean = np.mean([*row["success"].values()])
-            console.print(f"{row['steps']} steps: solved {mean:.1%} ({tasks})", highlight=False, soft_wrap=True)
+        def told(what: str) -> None:
+            console.print(what, highlight=False, soft_wrap=True)
 
-        run = MultitaskRun(
-            self.suite, self.method, self.seed, self.steps, evaluate_every=evaluation_interval(self.steps)
-        )
-        found = run.train(self.folder, told)
-        speed = f"{found['updates_per_s']:.0f} updates and {found['steps_per_s']:.0f} environment steps a second"
-        console.print(f"{self.folder}: {found['parameters']} parameters, {speed}", highlight=False, soft_wrap=True)
+        found = self._clone(told) if self.demos else self._train(told)
         if self.json:
             write_json(self.json, found)
         return 0
+
+    def _train(self, told: Callable[[str], None]) -> dict[str, Any]:
+        from roman_moe.learning.runs.multitask import MultitaskRun, evaluation_interval
+
+        steps = 40_000 if self.steps is None else self.steps
+        run = MultitaskRun(self.suite, self.method, self.seed, steps, evaluate_every=evaluation_interval(steps))
+        found = run.train(self.folder, lambda row: told(f"{row['steps']} steps: {_solved(row)}"))
+        speed = f"{found['updates_per_s']:.0f} updates and {found['steps_per_s']:.0f} environment steps a second"
+        told(f"{self.folder}: {found['parameters']} parameters, {speed}")
+        return found
+
+    def _clone(self, told: Callable[[str], None]) -> dict[str, Any]:
+        from roman_moe.learning.runs.multitask_clone import clone_multitask, cloning_run
+        from roman_moe.learning.sets import parse_sources
+
+        sources = parse_sources(self.demos, "", "--demos")
+        found = clone_multitask(cloning_run(self.suite, self.method, self.seed), sources, folder=self.folder)
+        for skill, errors in found["errors"].items():
+            told(f"{skill:16} " + ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in errors.items()))
+        told(f"{self.folder}: cloned, {found['parameters']} parameters, {_solved(found['rows'][-1])}")
+        return found
+
+
+def _solved(row: Mapping[str, Any]) -> str:
+    """What an evaluation has found."""
+    tasks = ", ".join(f"{task} {share:.0%}" for task, share in row["success"].items())
+    return f"solved {np.mean([*row['success'].values()]):.1%} ({tasks})"

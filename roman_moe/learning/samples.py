@@ -52,16 +52,21 @@ class Samples:
         )
 
 
-def samples_of(spec: TaskSpec, network: str, episodes: Sequence[Episode], rates: Rates) -> Samples:
+def samples_of(
+    spec: TaskSpec, network: str, episodes: Sequence[Episode], rates: Rates, features: Sequence[str] = ()
+) -> Samples:
     """Samples of one network of a task from its demonstrations; of the gate's only those ticks at which the gate runs.
 
     Of an episode in which an operator corrected a policy, only what the operator did teaches (`Episode.taught`).
+
+    Args:
+        features: names of those that are observed, in order; the network's own if none.
 
     Raises:
         DemonstrationError: if there is none, or one teaches another network or was recorded at another rate.
     """
     layout = feature_layout(spec)
-    indices = layout.indices(layout.observations[network])
+    indices = layout.indices(features or layout.observations[network])
     observations, answers, numbers = [], [], []
     for number, episode in enumerate(episodes):
         if episode.meta.network != network:

@@ -14,11 +14,14 @@ from __future__ import annotations
 import copy
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional
 
 from roman_moe.core.errors import ConfigError
@@ -26,7 +29,7 @@ from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.algorithms.noise import ObservationNoise
 from roman_moe.learning.policies.mlp import GATE_GAIN, MLPPolicy
 from roman_moe.learning.policies.sparse_moe import balance_loss
-from roman_moe.learning.recipes.cloning import NetworkRecipe
+from roman_moe.learning.recipes.cloning import FitRecipe, NetworkRecipe
 from roman_moe.learning.samples import Samples
 
 WARMUP_SHARE = 0.02
@@ -34,6 +37,8 @@ GRADIENT_LIMIT = 1.0
 """Largest norm of a step's gradient; ordinary ones stay below, and a rare large one does no harm."""
 GRIPPER_GAIN = 2.0 * math.log(3.0)
 """Three demonstrated answers to one reach the gripper's threshold, z = 0.5."""
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,26 +118,49 @@ def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, recipe: Ne
 
 def _optimise(policy: MLPPolicy, observations: Tensor, answers: Tensor, recipe: NetworkRecipe) -> MLPPolicy:
     """Train `policy` in place; answer a copy with the exponential moving average of its weights."""
-    averaged = copy.deepcopy(policy).eval().requires_grad_(False)
-    optimiser = torch.optim.AdamW(policy.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _learning_rate(step, recipe.steps))
     noise = ObservationNoise(policy.features, policy.units)
+
+    def loss() -> Tensor:
+        batch, wanted = drawn(observations, answers, recipe, noise)
+        return loss_of(policy, batch, wanted, recipe)
+
+    return fit(policy, loss, recipe, policy.name)
+
+
+def drawn(observations: Tensor, answers: Tensor, recipe: FitRecipe, noise: ObservationNoise) -> tuple[Tensor, Tensor]:
+    """A batch of observations, with the recipe's noise, and of answers."""
+    rows = torch.randint(len(observations), (recipe.batch_size,))
+    batch = observations[rows]
+    if recipe.noise_bound > 0.0:
+        noise.add(batch, recipe.noise_bound / 3.0, recipe.noise_bound)
+    return batch, answers[rows]
+
+
+def fit(network: Network, loss_of_batch: Callable[[], Tensor], recipe: FitRecipe, name: str) -> Network:
+    """Train `network` in place; answer a copy with the exponential moving average of its weights.
+
+    Args:
+        loss_of_batch: loss of the network on a new batch, a scalar.
+        name: what an error names.
+
+    Raises:
+        ConfigError: if the loss is no longer finite.
+    """
+    averaged = copy.deepcopy(network).eval().requires_grad_(False)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _learning_rate(step, recipe.steps))
     for step in range(1, recipe.steps + 1):
-        rows = torch.randint(len(observations), (recipe.batch_size,))
-        batch = observations[rows]
-        if recipe.noise_bound > 0.0:
-            noise.add(batch, recipe.noise_bound / 3.0, recipe.noise_bound)
-        loss = loss_of(policy, batch, answers[rows], recipe)
+        loss = loss_of_batch()
         if not torch.isfinite(loss):
-            raise ConfigError(f"{policy.name}: loss is {loss.item()} at step {step}: lower the recipe's learning_rate")
+            raise ConfigError(f"{name}: loss is {loss.item()} at step {step}: lower the recipe's learning_rate")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), GRADIENT_LIMIT)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_LIMIT)
         optimiser.step()
         schedule.step()
         decay = min(recipe.ema_decay, step / (step + 10.0))  # the random start is soon forgotten
         with torch.no_grad():
-            torch._foreach_lerp_(list(averaged.parameters()), list(policy.parameters()), 1.0 - decay)
+            torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1.0 - decay)
     return averaged
 
 
@@ -151,8 +179,13 @@ def _errors(prefix: str, policy: MLPPolicy, samples: Samples) -> dict[str, float
     if policy.name == GATE:
         agree = answered.argmax(axis=1) == samples.answers.argmax(axis=1)
         return {f"{prefix}_wrong_skill": float(1.0 - agree.mean())}
-    difference = answered - samples.answers
+    return {f"{prefix}_{name}": value for name, value in action_errors(answered, samples.answers).items()}
+
+
+def action_errors(answered: NDArray[np.float32], wanted: NDArray[np.float32]) -> dict[str, float]:
+    """How far an expert's actions, (N, a), are from those wanted."""
+    difference = answered - wanted
     return {
-        f"{prefix}_velocity_rms": float(np.sqrt((difference[:, :-1] ** 2).mean())),
-        f"{prefix}_gripper_wrong": float((np.abs(difference[:, -1]) > 0.5).mean()),
+        "velocity_rms": float(np.sqrt((difference[:, :-1] ** 2).mean())),
+        "gripper_wrong": float((np.abs(difference[:, -1]) > 0.5).mean()),
     }

@@ -50,13 +50,11 @@ class GateRecipe:
         return self.k if network == GATE and self.kind == "top_k" else 0
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkRecipe:
-    """How one network is cloned.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRecipe:
+    """How weights are fitted to demonstrations, whatever the network.
 
     Attributes:
-        hidden: sizes of the hidden layers.
-        near_scales: scales of the squashed relative positions [m].
         steps: gradient steps.
         batch_size: samples a step, drawn with replacement.
         learning_rate: of AdamW at its highest; rises linearly over the first 2 % of the steps, then falls to 0 as a
@@ -67,11 +65,8 @@ class NetworkRecipe:
             +-L, sigma = L / 3 [m]. It comes on top of noise in the demonstrations.
         gripper_weight: of the gripper's loss relative to the velocity's.
         validation_share: of the episodes that are kept from training, to report the error on them.
-        gate: of the gate, what makes its weights.
     """
 
-    hidden: tuple[int, ...] = (256, 256, 256)
-    near_scales: tuple[float, ...] = (0.05, 0.01)
     steps: int = 4000
     batch_size: int = 128
     learning_rate: float = 3e-3
@@ -80,14 +75,11 @@ class NetworkRecipe:
     noise_bound: float = 0.005
     gripper_weight: float = 0.1
     validation_share: float = 0.1
-    gate: GateRecipe = field(default_factory=GateRecipe)
 
     def __post_init__(self) -> None:
         check_ranges(
             self,
             {
-                "hidden": LAYER,
-                "near_scales": Range(0, 10, above=True),
                 "steps": STEPS,
                 "batch_size": BATCH,
                 "learning_rate": RATE,
@@ -98,6 +90,25 @@ class NetworkRecipe:
                 "validation_share": Range(0, 1, below=True),
             },
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRecipe(FitRecipe):
+    """How one network is cloned: its sizes, and how its weights are fitted.
+
+    Attributes:
+        hidden: sizes of the hidden layers.
+        near_scales: scales of the squashed relative positions [m].
+        gate: of the gate, what makes its weights.
+    """
+
+    hidden: tuple[int, ...] = (256, 256, 256)
+    near_scales: tuple[float, ...] = (0.05, 0.01)
+    gate: GateRecipe = field(default_factory=GateRecipe)
+
+    def __post_init__(self) -> None:
+        FitRecipe.__post_init__(self)  # super() does not find its class among dataclasses with slots
+        check_ranges(self, {"hidden": LAYER, "near_scales": Range(0, 10, above=True)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class _Training:
     def __init__(self, run: MultitaskRun) -> None:
         self.run, self.suite = run, find_suite(run.suite)
         torch.set_num_threads(1)  # these networks are too small to share
-        self.learner = _learner(run, self.suite)
+        self.learner = new_learner(run, self.suite)
         capacity = run.capacity - run.capacity % self.suite.beside
         self.replay = Replay(len(self.suite.tasks), capacity, self.suite.observation, self.suite.action)
         self.rows: list[dict[str, Any]] = []
@@ -151,10 +151,8 @@ class _Training:
             began = time.process_time()
             if self._learn(done, warm, bool(outcome.ended.any()) or step == last):
                 self.updates, self.updating = self.updates + 1, self.updating + time.process_time() - began
-        rng = np.random.default_rng([run.seed, number, EVALUATED])
-        success = solved_by(self.learner, self.suite, self.episodes, run.episodes, rng)
-        shares = dict(zip(self.suite.tasks, success.mean(axis=1).tolist(), strict=True))
-        self.rows.append({"steps": (number + 1) * run.evaluate_every, "success": shares})
+        steps = (number + 1) * run.evaluate_every
+        self.rows.append(evaluation_row(run, self.suite, self.learner, self.episodes, number, steps))
 
     def _learn(self, done: Transitions, warm: bool, ends: bool) -> bool:
         """From one step of all episodes; answers whether there was an update."""
@@ -175,18 +173,17 @@ class _Training:
             "steps_per_s": self.steps / self.stepping if self.stepping else 0.0,
             "rows": self.rows,
             "run": dataclasses.asdict(self.run),
-            "task_sha256": _task_sha256(self.suite),
+            "task_sha256": task_sha256(self.suite),
             "git_commit": git_commit(),
         }
 
     def save(self, folder: Path) -> None:
         """Policy, checkpoint and result; the result last, so that it never says more than the others hold."""
-        policy = {name: part.state_dict() for name, part in self.learner.policy.items()}
         times = [self.updates, self.updating, self.steps, self.stepping]
         content = {"learner": self.learner.state(), "replay": self.replay.state(), "rows": self.rows, "times": times}
-        for name, what in ((POLICY, policy), (CHECKPOINT, content)):
-            with atomic_path(folder / name) as path:
-                torch.save(what, path)
+        save_policy(folder, self.learner)
+        with atomic_path(folder / CHECKPOINT) as path:
+            torch.save(content, path)
         write_json(folder / RESULT, self.result())
 
     def load(self, folder: Path) -> None:
@@ -208,7 +205,7 @@ class _Training:
         return grouped(values, len(self.suite.tasks))
 
 
-def _learner(run: MultitaskRun, suite: Suite) -> Learner:
+def new_learner(run: MultitaskRun, suite: Suite) -> Learner:
     """A run's networks before training."""
     method, layer = METHODS[run.method], None
     if suite.spec is not None:
@@ -227,7 +224,8 @@ def all_beside(suite: Suite) -> Episodes:
     return suite.episodes(np.repeat(np.arange(len(suite.tasks)), suite.beside))
 
 
-def _task_sha256(suite: Suite) -> str:
+def task_sha256(suite: Suite) -> str:
+    """Of the task whose skills the suite has; empty if it has none."""
     return "" if suite.spec is None else suite.spec.digest
 
 
@@ -261,8 +259,8 @@ def load_policy(folder: Path) -> TrainedPolicy:
         sac, a2c = ({**said[key], "sizes": Sizes(**said[key]["sizes"])} for key in ("sac", "a2c"))
         run = MultitaskRun(**{**said, "sac": SACRecipe(**sac), "a2c": A2CRecipe(**a2c)})
         suite = find_suite(run.suite)
-        learner = _learner(run, suite)
-        if result["task_sha256"] != _task_sha256(suite):
+        learner = new_learner(run, suite)
+        if result["task_sha256"] != task_sha256(suite):
             raise ConfigError(f"{folder}: was trained on another version of task {suite.name!r}: train it again")
         for name, part in learner.policy.items():
             part.load_state_dict(parts[name])
@@ -295,12 +293,27 @@ def judge(folder: Path, count: int, seed: int) -> dict[str, Any]:
         "policy_sha256": hashlib.sha256((folder / POLICY).read_bytes()).hexdigest(),
         **{key: policy.result[key] for key in ("suite", "method")},
         "steps": policy.result["rows"][-1]["steps"],
+        "cloned": "clone" in policy.result,
         "training_seed": policy.run.seed,
         "seed": seed,
         "solved": "at any step of an episode",
         "mean": float(np.mean([row["rate"] for row in tasks.values()])),
         "tasks": tasks,
     }
+
+
+def save_policy(folder: Path, learner: Learner) -> None:
+    """Write what acts as the folder's POLICY."""
+    with atomic_path(folder / POLICY) as path:
+        torch.save({name: part.state_dict() for name, part in learner.policy.items()}, path)
+
+
+def evaluation_row(
+    run: MultitaskRun, suite: Suite, learner: Learner, episodes: Episodes, number: int, steps: int
+) -> dict[str, Any]:
+    """What the greedy policy solves of each task, in the evaluation of this number, after these steps of each task."""
+    success = solved_by(learner, suite, episodes, run.episodes, np.random.default_rng([run.seed, number, EVALUATED]))
+    return {"steps": steps, "success": dict(zip(suite.tasks, success.mean(axis=1).tolist(), strict=True))}
 
 
 def solved_by(
@@ -321,10 +334,19 @@ def solved_by(
 
 def kept(run: MultitaskRun, folder: Path) -> dict[str, Any] | None:
     """What a folder says of this run; None if it says nothing yet. Raises as `MultitaskRun.train`."""
+    return kept_result(folder, {"run": dataclasses.asdict(run)})
+
+
+def kept_result(folder: Path, expected: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a folder says of the run that `expected` describes; None if it says nothing yet.
+
+    Raises:
+        ConfigError: if it holds another run, or what cannot be read.
+    """
     if not (folder / RESULT).exists():
         return None
     found = _read_result(folder)
-    if found.get("run") != json.loads(json.dumps(dataclasses.asdict(run))):
+    if {key: found.get(key) for key in expected} != json.loads(json.dumps(expected)):
         raise ConfigError(f"{folder}: was trained with other numbers: choose another --out")
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,8 @@ def write_multitask_bundle(folder: Path, out: Path, gate: str) -> None:
         raise BundleError(f"{source}: its gate is for task {manifest.task.name!r}: expected one for {spec.name!r}")
     content = expert_content(policy, spec, manifest.rates)
     networks = {**dict.fromkeys(spec.skill_names, content), GATE: manifest.gate.read(source)}
-    about = {key: policy.result[key] for key in ("method", "seed", "git_commit")}
+    kept = ("method", "seed", "git_commit", "clone")
+    about: dict[str, Any] = {key: policy.result[key] for key in kept if key in policy.result}
     about["steps"] = policy.result["rows"][-1]["steps"]
     said = manifest.provenance.get("networks", {}).get(GATE, {})
     provenance = {"networks": {**dict.fromkeys(spec.skill_names, {"multitask": about}), GATE: said}}
