@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from rich.console import Console
 
-from roman_moe.cli.options import Folder, Number, Text
+from roman_moe.cli.options import Folder, Number, Share, Text
 from roman_moe.cli.progress import CountProgress
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE, Range
 
 SHEET = "sheet.jpg"
 
@@ -21,7 +21,12 @@ class Images:
     """Draw images of a task's scenes in random looks, with the truth."""
 
     needs = ("mujoco", "cv2")
-    ranges: ClassVar[Mapping[str, Range]] = {"count": AT_LEAST_1, "workers": AT_LEAST_1, "seed": AT_LEAST_0}
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "count": AT_LEAST_1,
+        "workers": AT_LEAST_1,
+        "seed": AT_LEAST_0,
+        "moving_share": SHARE,
+    }
 
     out: Folder = Path("images")
     """Folder for the images."""
@@ -35,6 +40,9 @@ class Images:
     seed: Number = 0
     """Seed of the scenes and their looks."""
 
+    moving_share: Share = 0.0
+    """Least share of the scenes in which a thing moves, as in the hand."""
+
     workers: Number = 2
     """Processes; the images do not depend on it."""
 
@@ -46,7 +54,8 @@ class Images:
         from roman_moe.sim.randomisation import Ranges
         from roman_moe.sim.registry import load_sim_task
 
-        request = ImageRequest(load_sim_task(self.task), self.out, self.count, self.seed, self.workers, Ranges())
+        task = load_sim_task(self.task)
+        request = ImageRequest(task, self.out, self.count, self.seed, self.workers, Ranges(), self.moving_share)
         console = Console()
         with CountProgress(console, str(self.out), request.scenes, "scenes") as progress:
             draw_images(request, progress.advance)

@@ -42,6 +42,7 @@ SCATTERED_SHARE = 0.35
 """Of the scenes in which loose things may be anywhere."""
 SCATTER = np.array([[0.28, -0.33, -0.11], [0.66, 0.36, 0.22]])
 """Where they may then be [m], lowest and highest."""
+MOVED = 1e-4  # by a thing that moves, between two ticks at the least [m]
 BEND = 0.12
 """Standard deviation of the angles by which the arm is then bent [rad]."""
 
@@ -57,6 +58,7 @@ class ImageRequest:
         seed: of everything random.
         workers: processes; the images do not depend on it.
         ranges: of the looks.
+        moving_share: least share of an episode's scenes in which a thing moves.
     """
 
     task: SimTask
@@ -65,6 +67,7 @@ class ImageRequest:
     seed: int
     workers: int
     ranges: Ranges
+    moving_share: float = 0.0
 
     @property
     def scenes(self) -> int:
@@ -112,6 +115,7 @@ def draw_images(request: ImageRequest, on_part: Callable[[int], None] = lambda s
         scenes=request.scenes,
         seed=request.seed,
         ranges=asdict(request.ranges),
+        moving_share=request.moving_share,
         git_commit=git_commit(),
     )
     write_description(request.out, description)
@@ -130,7 +134,7 @@ def draw_part(part: _Part) -> None:
     rng = np.random.default_rng([request.seed, part.number])
     scene = RandomScene(request.task, request.ranges)
     try:
-        moments = draw_moments(World(request.task), part.scenes, EPISODE_SCENES, rng)
+        moments = draw_moments(World(request.task), part.scenes, EPISODE_SCENES, rng, request.moving_share)
         drawn = [draw_scene(scene, request.task, moment, rng) for moment in moments]
     finally:
         scene.close()
@@ -139,8 +143,14 @@ def draw_part(part: _Part) -> None:
     write_part(part.folder, tuple(request.task.spec.cameras), images, Scenes.joined(scenes))
 
 
-def draw_moments(world: World, count: int, of_episode: int, rng: np.random.Generator) -> list[NDArray[np.float64]]:
-    """Physics states of moments of the demonstrator's episodes, so many of each episode."""
+def draw_moments(
+    world: World, count: int, of_episode: int, rng: np.random.Generator, moving_share: float = 0.0
+) -> list[NDArray[np.float64]]:
+    """Physics states of moments of the demonstrator's episodes, so many of each episode.
+
+    Args:
+        moving_share: least share of an episode's moments in which a thing moves, where there are any.
+    """
     task = world.task
     starts = [*map(task.start, range(len(task.spec.scenarios))), *map(task.start, task.spec.skills)]
     controller = OracleController(task)
@@ -150,13 +160,24 @@ def draw_moments(world: World, count: int, of_episode: int, rng: np.random.Gener
         start = starts[rng.integers(len(starts))]
         episode = Episode(world, start, streams, disturbed=bool(rng.random() < DISTURBED_SHARE))
         controller.reset()
-        states = []
+        states, positions = [], []
         while episode.outcome is Outcome.RUNNING:
             states.append(world.physics_state())
+            positions.append(episode.state.object_positions)
             episode.step(controller.step(episode.state).command)
-        chosen = rng.choice(len(states), size=min(of_episode, len(states)), replace=False)
+        chances = _chances(np.array(positions), moving_share)
+        chosen = rng.choice(len(states), size=min(of_episode, len(states)), replace=False, p=chances)
         moments += [states[i] for i in chosen]
     return moments[:count]
+
+
+def _chances(positions: NDArray[np.float64], moving_share: float) -> NDArray[np.float64] | None:
+    """Of each of an episode's t moments to be chosen, by where its n objects are, (t, n, 3) [m]; None: all alike."""
+    steps = np.linalg.norm(np.diff(positions, axis=0, prepend=positions[:1]), axis=2)
+    moving = (steps > MOVED).any(axis=1)
+    if not 0.0 < moving.mean() < moving_share:
+        return None
+    return np.where(moving, moving_share / moving.sum(), (1.0 - moving_share) / max(1, (~moving).sum()))
 
 
 def draw_scene(
@@ -180,7 +201,6 @@ def draw_scene(
         positions=scene.data.site_xpos[None, sites],
         orientations=orientations[None, :, XYZW],
         pixels=np.array([[view.pixels for view in views]]),
-        hands=scene.data.site_xpos[None, scene.hand],
         focal=np.array([[camera.focal for camera in cameras]]),
         centres=np.array([[camera.centre for camera in cameras]]),
         camera_positions=np.array([[camera.position for camera in cameras]]),

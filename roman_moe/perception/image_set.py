@@ -46,6 +46,7 @@ class ImageSetDescription:
         scenes: in all parts; each with an image a camera.
         seed: of everything random.
         ranges: how far looks differ from the scene's own.
+        moving_share: least share of an episode's scenes in which a thing moves.
         git_commit: of the code that made it.
         format_version: of this layout.
     """
@@ -59,6 +60,7 @@ class ImageSetDescription:
     scenes: int
     seed: int
     ranges: Mapping[str, float]
+    moving_share: float = 0.0
     git_commit: str = ""
     format_version: int = FORMAT
 
@@ -71,7 +73,6 @@ class Scenes:
         positions: of the objects, (s, n, 3) [m].
         orientations: quaternions x, y, z, w, (s, n, 4).
         pixels: by which each camera sees each object, (s, c, n).
-        hands: positions of the hand, (s, 3) [m].
         focal: focal lengths, (s, c, 2) [pixels].
         centres: principal points, (s, c, 2) [pixels].
         camera_positions: in the base frame, (s, c, 3) [m].
@@ -81,7 +82,6 @@ class Scenes:
     positions: NDArray[np.float64]
     orientations: NDArray[np.float64]
     pixels: NDArray[np.int64]
-    hands: NDArray[np.float64]
     focal: NDArray[np.float64]
     centres: NDArray[np.float64]
     camera_positions: NDArray[np.float64]

@@ -79,7 +79,6 @@ class RandomScene:
         model: of the scene and its arm, with everything that may be added; joints are those of `World`'s.
         data: where things are.
         object_geoms: by which each of the task's objects is seen.
-        hand: site of the hand.
         arm_joints: where the arm's joints are in `qpos`.
         loose: where the free joints of loose things begin in `qpos`.
     """
@@ -99,7 +98,6 @@ class RandomScene:
         self._ranges = ranges
         self.model = model = compose(scene, arm, str(task.folder / task.scene))
         self.object_geoms = [geoms_of(model, name) for name in task.spec.objects]
-        self.hand = model.site(arm.site).id
         self.arm_joints = [int(model.joint(name).qposadr[0]) for name in arm.joints]
         free = [i for i in range(model.njnt) if model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE]
         self.loose = [int(model.jnt_qposadr[i]) for i in free]

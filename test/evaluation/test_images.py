@@ -18,6 +18,7 @@ from roman_moe.perception.image_set import ImageSet, camera_at, read_scenes
 from roman_moe.sim.randomisation import Ranges
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import SimTask
+from roman_moe.sim.world import World
 
 PLAIN = Ranges(plain_share=1.0, shadow_share=0.0)
 
@@ -82,6 +83,21 @@ def test_a_cut_off_run_goes_on_to_the_same_images(drawn: Path, tmp_path: Path, s
     draw_images(request(again, ranges=PLAIN), told.append)
     assert sum(told) == 4
     assert digests(again) == digests(drawn)
+
+
+def test_a_share_of_the_moments_shows_a_thing_that_moves():
+    world = World(load_sim_task("kitting"))
+    rest = np.array([spec.position[2] for spec in world.task.spec.objects.values()])
+
+    def lifted(moving_share: float) -> float:
+        moments = images.draw_moments(world, 60, 30, np.random.default_rng(5), moving_share)
+        heights = []
+        for moment in moments:
+            world.set_physics_state(moment)
+            heights.append([world.site(name)[2] for name in world.task.spec.objects])
+        return float((np.array(heights) > rest + 0.03).any(axis=1).mean())
+
+    assert lifted(0.9) > max(2.0 * lifted(0.0), 0.5)
 
 
 def test_other_images_are_not_mixed_in(drawn: Path, small_parts: None):
