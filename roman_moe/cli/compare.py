@@ -44,6 +44,9 @@ class Compare:
     workers: Number = 2
     """Processes; the results do not depend on it."""
 
+    device: Text = "cpu"
+    """Where SAC learns: cpu, or cuda for a GPU that all processes share."""
+
     out: Folder = Path("runs/compare")
     """Folder for trainings and plot; a comparison that was cut off goes on with the trainings that are missing."""
 
@@ -63,7 +66,7 @@ class Compare:
         seeds = range(self.seeds)  # seed by seed: what is cut off has compared all methods at least once
         apart = evaluation_interval(self.steps)
         runs = [
-            MultitaskRun(self.suite, method, seed, self.steps, evaluate_every=apart)
+            MultitaskRun(self.suite, method, seed, self.steps, evaluate_every=apart, device=self.device)
             for seed in seeds
             for method in methods
         ]

@@ -42,6 +42,9 @@ class Multitask:
     seed: Number = 0
     """Seed of everything random."""
 
+    device: Text = "cpu"
+    """Where SAC learns: cpu, or cuda for a GPU."""
+
     out: OptionalFolder = None
     """Folder for the policy; runs/multitask/SUITE/METHOD/seed_N if not given. What was cut off goes on there."""
 
@@ -64,6 +67,8 @@ class Multitask:
 
         if self.method not in METHODS:
             raise ConfigError(unknown_word("method", self.method, tuple(METHODS)))
+        if self.demos and self.device != "cpu":
+            raise ConfigError(f"--device {self.device}: expected it without --demos, which are cloned on the CPU")
         if self.demos and self.steps is not None:
             raise ConfigError("--steps: expected it without --demos, which are cloned without environment steps")
         console = Console()
@@ -80,7 +85,9 @@ class Multitask:
         from roman_moe.learning.runs.multitask import MultitaskRun, evaluation_interval
 
         steps = 40_000 if self.steps is None else self.steps
-        run = MultitaskRun(self.suite, self.method, self.seed, steps, evaluate_every=evaluation_interval(steps))
+        run = MultitaskRun(
+            self.suite, self.method, self.seed, steps, evaluate_every=evaluation_interval(steps), device=self.device
+        )
         found = run.train(self.folder, lambda row: told(f"{row['steps']} steps: {_solved(row)}"))
         speed = f"{found['updates_per_s']:.0f} updates and {found['steps_per_s']:.0f} environment steps a second"
         told(f"{self.folder}: {found['parameters']} parameters, {speed}")

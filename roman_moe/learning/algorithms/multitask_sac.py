@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from roman_moe.learning.algorithms.recorded import Recorded
 from roman_moe.learning.policies.mlp import ObservationLayer
 from roman_moe.learning.policies.multitask import NETWORKS, HardRouted, Sizes
 
@@ -68,26 +69,39 @@ class MultitaskSAC:
 
     Attributes:
         layer: what the networks see of an observation; None for all of it as it is.
+        device: where the networks are.
         actor: (T, B, n) to (T, B, 2a): mean and log standard deviation before tanh.
         critics: (T, B, n + a) to (T, B, 1), two.
         log_alpha: (T,) logarithm of the temperatures.
     """
 
     def __init__(
-        self, recipe: SACRecipe, observation: int, action: int, tasks: int, layer: ObservationLayer | None = None
+        self,
+        recipe: SACRecipe,
+        observation: int,
+        action: int,
+        tasks: int,
+        layer: ObservationLayer | None = None,
+        device: str = "cpu",
     ) -> None:
-        build = NETWORKS[recipe.network]
-        self.recipe, self.tasks, self.layer = recipe, tasks, layer
+        build, on_gpu = NETWORKS[recipe.network], device != "cpu"
+        self.recipe, self.tasks, self.device = recipe, tasks, torch.device(device)
+        self.layer = layer if layer is None else layer.to(self.device)
         observation = observation if layer is None else layer.size
-        self.actor = build(observation, tasks, 2 * action, recipe.sizes)
-        self.critics = nn.ModuleList(build(observation + action, tasks, 1, recipe.sizes) for _ in range(2))
+        self.actor = build(observation, tasks, 2 * action, recipe.sizes).to(self.device)
+        critics = (build(observation + action, tasks, 1, recipe.sizes) for _ in range(2))
+        self.critics = nn.ModuleList(critics).to(self.device)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False).eval()
-        self.log_alpha = torch.zeros(tasks, requires_grad=True)
+        self.log_alpha = torch.zeros(tasks, device=self.device, requires_grad=True)
         self._target_entropy = -float(action)
         rate = recipe.learning_rate
-        self._actor_step = torch.optim.Adam(self.actor.parameters(), rate, fused=True)
-        self._critic_step = torch.optim.Adam(self.critics.parameters(), rate, fused=True)
-        self._alpha_step = torch.optim.Adam([self.log_alpha], rate)
+        self._actor_step = torch.optim.Adam(self.actor.parameters(), rate, fused=True, capturable=on_gpu)
+        self._critic_step = torch.optim.Adam(self.critics.parameters(), rate, fused=True, capturable=on_gpu)
+        self._alpha_step = torch.optim.Adam([self.log_alpha], rate, capturable=on_gpu)
+        works: list[Callable[..., Any]] = [self._update, self._sampled, self._greedy]
+        if on_gpu:
+            works = [Recorded(work) for work in works]
+        self._updated, self._any_action, self._best_action = works
 
     @property
     def parameters(self) -> int:
@@ -96,23 +110,30 @@ class MultitaskSAC:
 
     def act(self, observations: Tensor, greedy: bool = False) -> NDArray[np.float32]:
         """(T, B, a) actions for (T, B, n) observations."""
+        act = self._best_action if greedy else self._any_action
         with torch.no_grad():
-            seen = seen_through(self.layer, observations)
-            if greedy:
-                mean, _ = self.actor(seen).chunk(2, dim=2)
-                return np.asarray(mean.tanh())
-            return np.asarray(self._sample(seen)[0])
+            return np.asarray(act(observations.to(self.device)).cpu())
 
     def update(self, batch: Transitions) -> None:
-        """One step of critics, actor and temperatures."""
+        """One step of critics, actor and temperatures, from transitions on the device."""
+        self._updated(batch.observations, batch.actions, batch.rewards, batch.following, batch.terminated)
+
+    def _greedy(self, observations: Tensor) -> Tensor:
+        mean, _ = self.actor(seen_through(self.layer, observations)).chunk(2, dim=2)
+        return mean.tanh()
+
+    def _sampled(self, observations: Tensor) -> Tensor:
+        return self._sample(seen_through(self.layer, observations))[0]
+
+    def _update(self, given: Tensor, taken: Tensor, rewards: Tensor, led_to: Tensor, terminated: Tensor) -> None:
         alpha = self.log_alpha.detach().exp()
         weights = self.loss_weights(alpha)
         with torch.no_grad():
-            observations, reached = (seen_through(self.layer, x) for x in (batch.observations, batch.following))
+            observations, reached = (seen_through(self.layer, x) for x in (given, led_to))
             following, log_chance = self._sample(reached)
             value = self._least(self.targets, reached, following) - alpha[:, None] * log_chance
-            target = batch.rewards + self.recipe.gamma * (1.0 - batch.terminated) * value
-        inputs = torch.cat([observations, batch.actions], dim=2)
+            target = rewards + self.recipe.gamma * (1.0 - terminated) * value
+        inputs = torch.cat([observations, taken], dim=2)
         errors = [(critic(inputs)[..., 0] - target).square().mean(dim=1) for critic in self.critics]
         self._step(self._critic_step, (weights * sum(errors)).sum())
         for critic, error in zip(self.critics, errors, strict=True):
@@ -202,10 +223,11 @@ def _values(network: nn.Module) -> Iterator[Tensor]:
 
 
 class Replay:
-    """The last steps of every task, (T, capacity, ...)."""
+    """The last steps of every task, (T, capacity, ...), on a device."""
 
-    def __init__(self, tasks: int, capacity: int, observation: int, action: int) -> None:
-        self._data = [torch.zeros(tasks, capacity, size) for size in (observation, action, 1, observation, 1)]
+    def __init__(self, tasks: int, capacity: int, observation: int, action: int, device: str = "cpu") -> None:
+        sizes = observation, action, 1, observation, 1
+        self._data = [torch.zeros(tasks, capacity, size, device=device) for size in sizes]
         self._at = self.size = 0
 
     def add(self, steps: Transitions) -> None:
@@ -219,8 +241,8 @@ class Replay:
 
     def sample(self, count: int) -> Transitions:
         """(T, count, ...) steps of each task."""
-        chosen = torch.randint(self.size, (len(self._data[0]), count))
-        rows = torch.arange(len(chosen))[:, None]
+        chosen = torch.randint(self.size, (len(self._data[0]), count), device=self._data[0].device)
+        rows = torch.arange(len(chosen), device=chosen.device)[:, None]
         observations, actions, rewards, following, terminated = (store[rows, chosen] for store in self._data)
         return Transitions(observations, actions, rewards[..., 0], following, terminated[..., 0])
 

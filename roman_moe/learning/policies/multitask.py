@@ -116,8 +116,9 @@ class HardRouted(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         chances = self.table.softmax(dim=2)
-        drawn = torch.multinomial(chances.flatten(0, 1), 1).view(chances.shape[:2])
-        self.routes = drawn if self.training else chances.argmax(dim=2)
+        if self.training:  # as torch.multinomial draws, which on a GPU would wait for what the table holds
+            chances = chances / torch.empty_like(chances).exponential_()
+        self.routes = chances.argmax(dim=2)
         for number, layer in enumerate(self.layers):
             x = layer(x.relu() if number else x, self.routes[:, number])
         return x
@@ -127,12 +128,14 @@ class HardRouted(nn.Module):
         return {"mean": self._mean, "spread": self._spread}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self._mean, self._spread = state["mean"], state["spread"]
+        mean, spread = state["mean"], state["spread"]
+        self._mean = mean if mean is None else mean.to(self.table.device)
+        self._spread = spread.to(self.table.device)
 
     def reinforce(self, losses: Tensor) -> None:
         """Make the routes of the last call likelier for tasks, (T,), whose loss was below its mean, and others less."""
         if self._mean is None:
-            self._mean = losses.clone()
+            self._mean, self._spread = losses.clone(), self._spread.to(losses.device)
         better = (self._mean - losses) / (self._spread + 1e-6)
         chosen = nn.functional.one_hot(self.routes, ROUTED_MODULES)
         self.table += self.RATE * better.clamp(-1.0, 1.0)[:, None, None] * (chosen - self.table.softmax(dim=2))
@@ -186,7 +189,7 @@ def plain(widths: Sequence[int]) -> nn.Sequential:
 
 def codes(x: Tensor) -> Tensor:
     """(T, B, T) one-hot code of each row's task."""
-    return torch.eye(len(x), dtype=x.dtype)[:, None].expand(-1, x.shape[1], -1)
+    return torch.eye(len(x), dtype=x.dtype, device=x.device)[:, None].expand(-1, x.shape[1], -1)
 
 
 def with_code(x: Tensor) -> Tensor:

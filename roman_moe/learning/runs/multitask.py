@@ -71,6 +71,7 @@ class MultitaskRun:
         capacity: last steps of each task that SAC keeps.
         evaluate_every: steps of each task between two evaluations; all episodes begin anew after one.
         episodes: of each task in an evaluation.
+        device: where SAC learns, cpu or cuda. On a GPU no training comes out twice the same.
         sac: all else; its network and balance are the method's.
         a2c: likewise, of Distral's family.
     """
@@ -83,6 +84,7 @@ class MultitaskRun:
     capacity: int = 100_000
     evaluate_every: int = 2_000
     episodes: int = 20
+    device: str = "cpu"
     sac: SACRecipe = field(default_factory=SACRecipe)
     a2c: A2CRecipe = field(default_factory=A2CRecipe)
 
@@ -92,11 +94,11 @@ class MultitaskRun:
         """Train and evaluate, from the last evaluation on if the folder holds this run; what comes out is the same.
 
         Returns:
-            The method, its parameters, updates and environment steps a second of processor time, and a row for each
-            evaluation. The folder keeps this as RESULT, and the policy as POLICY.
+            The method, its parameters, updates and environment steps a second, of processor time or, on a GPU, of the
+            clock's, and a row for each evaluation. The folder keeps this as RESULT, and the policy as POLICY.
 
         Raises:
-            ConfigError: if the folder holds another run, or what cannot be read.
+            ConfigError: if the folder holds another run, or what cannot be read; or for a device that is not there.
         """
         found = kept(self, folder) if folder is not None else None
         if folder is not None and found is not None and not (folder / CHECKPOINT).exists():
@@ -120,7 +122,8 @@ class _Training:
         torch.set_num_threads(1)  # these networks are too small to share
         self.learner = new_learner(run, self.suite)
         capacity = run.capacity - run.capacity % self.suite.beside
-        self.replay = Replay(len(self.suite.tasks), capacity, self.suite.observation, self.suite.action)
+        sizes = len(self.suite.tasks), capacity, self.suite.observation, self.suite.action
+        self.replay = Replay(*sizes, run.device)
         self.rows: list[dict[str, Any]] = []
         self.updates, self.updating, self.steps, self.stepping = 0, 0.0, 0, 0.0
 
@@ -141,18 +144,25 @@ class _Training:
             warm = isinstance(self.learner, MultitaskSAC) and number * run.evaluate_every + step * beside < run.warm_up
             shape = (len(self.suite.tasks), beside, self.suite.action)
             actions = rng.uniform(-1.0, 1.0, shape).astype(np.float32) if warm else self.learner.act(seen)
-            began = time.process_time()
+            began = self._now()
             outcome = self.episodes.step(clipped(actions))
-            self.stepping += time.process_time() - began
+            self.stepping += self._now() - began
             self.steps += len(outcome.ended)
             values = (outcome.rewards, outcome.reached, outcome.terminated)
             done = Transitions(seen, torch.as_tensor(actions), *map(self._grouped, values))
             seen = self._grouped(outcome.observations)
-            began = time.process_time()
+            began = self._now()
             if self._learn(done, warm, bool(outcome.ended.any()) or step == last):
-                self.updates, self.updating = self.updates + 1, self.updating + time.process_time() - began
+                self.updates, self.updating = self.updates + 1, self.updating + self._now() - began
         steps = (number + 1) * run.evaluate_every
         self.rows.append(evaluation_row(run, self.suite, self.learner, self.episodes, number, steps))
+
+    def _now(self) -> float:
+        """Processor time, or the time when a GPU has done what it was given [s]."""
+        if self.run.device == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
 
     def _learn(self, done: Transitions, warm: bool, ends: bool) -> bool:
         """From one step of all episodes; answers whether there was an update."""
@@ -199,7 +209,7 @@ class _Training:
         seen = [self.episodes.reset(rng)]
         for _ in range(self.suite.horizon):
             seen.append(self.episodes.step(rng.uniform(-1.0, 1.0, (len(seen[0]), self.suite.action))).reached)
-        layer.fit(torch.as_tensor(np.concatenate(seen), dtype=torch.float32))
+        layer.fit(torch.as_tensor(np.concatenate(seen), dtype=torch.float32, device=self.run.device))
 
     def _grouped(self, values: NDArray[Any]) -> Tensor:
         return grouped(values, len(self.suite.tasks))
@@ -208,6 +218,12 @@ class _Training:
 def new_learner(run: MultitaskRun, suite: Suite) -> Learner:
     """A run's networks before training."""
     method, layer = METHODS[run.method], None
+    if run.device != "cpu" and isinstance(method, Member):
+        raise ConfigError(f"device {run.device}: {run.method} learns on the CPU alone: leave it out")
+    if run.device not in ("cpu", "cuda"):
+        raise ConfigError(f"device {run.device!r}: expected cpu or cuda")
+    if run.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: this PyTorch finds no GPU: use cpu")
     if suite.spec is not None:
         names = feature_layout(suite.spec).names
         layer = ObservationLayer(names, [feature_layout(suite.spec).units[name] for name in names], NEAR_SCALES)
@@ -216,7 +232,8 @@ def new_learner(run: MultitaskRun, suite: Suite) -> Learner:
     if isinstance(method, Member):
         return MultitaskA2C(run.a2c, method, *sizes, run.steps // suite.beside // run.a2c.rollout, layer)
     network, balance = method
-    return MultitaskSAC(dataclasses.replace(run.sac, network=network, balance=balance), *sizes, layer)
+    recipe = dataclasses.replace(run.sac, network=network, balance=balance)
+    return MultitaskSAC(recipe, *sizes, layer, run.device)
 
 
 def all_beside(suite: Suite) -> Episodes:
@@ -259,7 +276,7 @@ def load_policy(folder: Path) -> TrainedPolicy:
         sac, a2c = ({**said[key], "sizes": Sizes(**said[key]["sizes"])} for key in ("sac", "a2c"))
         run = MultitaskRun(**{**said, "sac": SACRecipe(**sac), "a2c": A2CRecipe(**a2c)})
         suite = find_suite(run.suite)
-        learner = new_learner(run, suite)
+        learner = new_learner(dataclasses.replace(run, device="cpu"), suite)
         if result["task_sha256"] != task_sha256(suite):
             raise ConfigError(f"{folder}: was trained on another version of task {suite.name!r}: train it again")
         for name, part in learner.policy.items():
@@ -363,7 +380,7 @@ def _read_result(folder: Path) -> dict[str, Any]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = torch.load(path, weights_only=True)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything on damaged bytes
         raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}: train it again") from error
     return content

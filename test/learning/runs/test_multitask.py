@@ -124,6 +124,38 @@ def test_a_comparison_goes_on_with_what_is_missing_and_refuses_other_numbers(tmp
         list(compare([dataclasses.replace(runs[0], steps=40)], tmp_path, 1))
 
 
+GPU = torch.cuda.is_available()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"device": "gpu"}, "device 'gpu': expected cpu or cuda"),
+        ({"device": "cuda", "method": "ac_2col"}, "device cuda: ac_2col learns on the CPU alone: leave it out"),
+    ],
+)
+def test_a_device_that_nothing_learns_on_is_refused(changes, said):
+    with pytest.raises(ConfigError, match=said):
+        dataclasses.replace(TINY, **changes).train()
+
+
+@pytest.mark.skipif(GPU, reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match="device cuda: this PyTorch finds no GPU: use cpu"):
+        dataclasses.replace(TINY, device="cuda").train()
+
+
+@pytest.mark.skipif(not GPU, reason="no GPU")
+@pytest.mark.parametrize("method", [method for method, made in METHODS.items() if isinstance(made, tuple)])
+def test_every_method_of_sac_trains_on_a_gpu_and_goes_on_there(tmp_path, method):
+    run = dataclasses.replace(TINY, method=method, device="cuda", steps=120)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(tmp_path, killed_after(2))
+    found = run.train(tmp_path)
+    assert [row["steps"] for row in found["rows"]] == [40, 80, 120]
+    assert judge(tmp_path, 4, 0)["method"] == method  # on the CPU
+
+
 @pytest.mark.parametrize(("steps", "every"), [(40_000, 2_000), (400_000, 20_000), (30_000, 2_000), (1_000, 1_000)])
 def test_a_training_has_twenty_evaluations_unless_it_is_short(steps, every):
     assert evaluation_interval(steps) == every
