@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.evaluation.statistics import mean_interval
-from roman_moe.learning.runs.multitask import CHECKPOINT, MultitaskRun, kept
+from roman_moe.learning.runs.multitask import MultitaskRun, kept
 from roman_moe.suites.catalogue import find_suite
 
 
@@ -33,10 +33,10 @@ def compare(runs: Sequence[MultitaskRun], folder: Path, workers: int) -> Iterato
     for run in runs:
         own = folder / find_suite(run.suite).name / run.method / f"seed_{run.seed}"
         found = kept(run, own)
-        if found is None or (own / CHECKPOINT).exists():
-            missing.append((run, own))
-        else:
+        if found is not None and run.is_whole(found):
             yield found
+        else:
+            missing.append((run, own))
     for _, found in run_jobs(train, missing, workers):
         yield found
 

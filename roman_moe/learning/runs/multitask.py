@@ -88,6 +88,15 @@ class MultitaskRun:
     sac: SACRecipe = field(default_factory=SACRecipe)
     a2c: A2CRecipe = field(default_factory=A2CRecipe)
 
+    @property
+    def evaluations(self) -> int:
+        """Of the whole training."""
+        return max(1, self.steps // self.evaluate_every)
+
+    def is_whole(self, result: Mapping[str, Any]) -> bool:
+        """Whether the training that has this result is at its end."""
+        return len(result["rows"]) == self.evaluations
+
     def train(
         self, folder: Path | None = None, on_row: Callable[[dict[str, Any]], None] = lambda row: None
     ) -> dict[str, Any]:
@@ -101,12 +110,12 @@ class MultitaskRun:
             ConfigError: if the folder holds another run, or what cannot be read; or for a device that is not there.
         """
         found = kept(self, folder) if folder is not None else None
-        if folder is not None and found is not None and not (folder / CHECKPOINT).exists():
+        if found is not None and self.is_whole(found):
             return found
         training = _Training(self)
         if folder is not None and found is not None:
             training.load(folder)
-        for number in range(len(training.rows), max(1, self.steps // self.evaluate_every)):
+        for number in range(len(training.rows), self.evaluations):
             training.stretch(number)
             if folder is not None:
                 training.save(folder)

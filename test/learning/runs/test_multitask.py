@@ -156,6 +156,15 @@ def test_every_method_of_sac_trains_on_a_gpu_and_goes_on_there(tmp_path, method)
     assert judge(tmp_path, 4, 0)["method"] == method  # on the CPU
 
 
+def test_a_result_without_its_checkpoint_is_not_taken_for_a_whole_training(tmp_path):
+    own = tmp_path / "conflict" / "mt_sac" / "seed_0"
+    with pytest.raises(KeyboardInterrupt):
+        TINY.train(own, killed_after(1))
+    (own / CHECKPOINT).unlink()
+    with pytest.raises(ConfigError, match=f"{CHECKPOINT}: cannot be read"):
+        list(compare([TINY], tmp_path, 1))
+
+
 @pytest.mark.parametrize(("steps", "every"), [(40_000, 2_000), (400_000, 20_000), (30_000, 2_000), (1_000, 1_000)])
 def test_a_training_has_twenty_evaluations_unless_it_is_short(steps, every):
     assert evaluation_interval(steps) == every
