@@ -31,7 +31,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint
 DEMO := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-jazzy metaworld lint bench format clean
+.PHONY: help install demo test test-slow test-cluster test-jazzy metaworld lint bench format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -47,6 +47,9 @@ test: $(STAMPS)/all ## run the tests, but for the slow ones
 
 test-slow: $(STAMPS)/all ## run the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-cluster: $(STAMPS)/cluster ## run the tests of clusters, on two nodes that they start here
+	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 test-jazzy: $(JAZZY)/.stamps/jazzy ## run the graph's tests on ROS 2 Jazzy's wheels, in .venv-jazzy/
 	$(JAZZY)/bin/python -m pytest -m "not slow" $(TEST_PROCESSES) test/nodes $(ARGS)
@@ -88,6 +91,11 @@ $(STAMPS)/all: $(STAMPS)/venv-$(ROS) setup.py constraints.txt
 	@echo "installing everything into $(VENV)/ (some minutes: PyTorch is large)"
 	@$(PIP) --editable '.[$(ALL_EXTRAS)]'
 	@sh tools/install_gl.sh $(BIN)/python
+	@touch $@
+
+$(STAMPS)/cluster: $(STAMPS)/all
+	@echo "installing Ray into $(VENV)/"
+	@$(PIP) --editable '.[$(ALL_EXTRAS),cluster]'
 	@touch $@
 
 $(JAZZY)/.stamps/jazzy: tools/make_venv.sh setup.py constraints.txt constraints-jazzy.txt

@@ -44,6 +44,8 @@ EXTRAS = {
     "bench": ["onnx>=1.16"],  # chaos and bench swap change networks; PyTorch is not needed for that
     "report": ["imageio-ffmpeg>=0.5", "matplotlib>=3.8", "pillow>=10"],
     "train": ["onnx>=1.16", "scikit-learn>=1.5", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],
+    # jobs on several machines: the core alone, no dashboard
+    "cluster": ["ray>=2.54"],
     # by this name `colcon test` finds that there are tests, and which runner they want
     "test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
     "dev": [

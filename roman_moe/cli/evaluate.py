@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.evaluate_multitask import Multitask
 from roman_moe.cli.evaluate_poses import Poses
 from roman_moe.cli.options import (
@@ -119,6 +120,9 @@ class Evaluate:
     workers: Number = 2
     """Processes; the results do not depend on it."""
 
+    cluster: ClusterAddress = ""
+    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+
     json: OptionalFile = None
     """Write the report to this file."""
 
@@ -131,11 +135,11 @@ class Evaluate:
         networks = self.controller not in ("oracle", "keyboard") or self.poses == "camera"
         run = ("mujoco", "onnxruntime") if networks else ("mujoco",)
         seen = ("cv2",) if self.poses != "truth" else ()
-        return (*run, *seen, "matplotlib") if self.plot else (*run, *seen)
+        return (*run, *seen, *cluster_needs(self.cluster), *(("matplotlib",) if self.plot else ()))
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
-        from roman_moe.control.identity import SCRIPTED
+        from roman_moe.control.identity import SCRIPTED, identify
         from roman_moe.evaluation.controllers import make_controller, task_of
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.arm_spec import load_arm
@@ -159,7 +163,6 @@ class Evaluate:
             poses=poses,
             disturbed=self.disturb,
             seed=self.seed,
-            workers=self.workers,
             link=LinkQuality(self.delay, self.lost_share),
             arm=self.sim_arm,
             variants=variants,
@@ -177,9 +180,12 @@ class Evaluate:
         if self.controller not in SCRIPTED:
             show_controller(console, self.controller)
         console.print(f"task: {task.spec.name}", highlight=False)
-        began = time.monotonic()
-        with CountProgress(console, self.controller, len(evaluation.jobs()), "episodes", solved=True) as progress:
-            report = evaluate(evaluation, lambda result: progress.advance(solved=result.success))
+        networks = [] if self.controller in SCRIPTED else [identify(self.controller).path]
+        with workers_of(console, self.cluster, self.workers, [task.folder, *networks]) as workers:
+            evaluation = replace(evaluation, workers=workers)
+            began = time.monotonic()
+            with CountProgress(console, self.controller, len(evaluation.jobs()), "episodes", solved=True) as progress:
+                report = evaluate(evaluation, lambda result: progress.advance(solved=result.success))
         for table in report_tables(report):
             console.print(table)
         console.print(f"{len(evaluation.jobs())} episodes in {time.monotonic() - began:.0f} s")

@@ -25,6 +25,7 @@ EXTRAS: Mapping[str, str] = {
     "onnx": "bench",
     "onnxruntime": "cpu",
     "pyarrow": "convert",
+    "ray": "cluster",
     "rosbags": "demos",
     "sklearn": "train",
     "stable_baselines3": "train",

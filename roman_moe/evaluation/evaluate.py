@@ -16,7 +16,7 @@ from typing import Any
 from roman_moe.control.controller import Driver
 from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import identity_of, make_controller
-from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.evaluation.statistics import summarize
 from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.link import GOOD_LINK, LinkQuality
@@ -65,7 +65,7 @@ class Evaluation:
         episodes: per scenario and skill.
         poses: what gives the object poses of its scenes, for the usual keys of the report.
         seed: of the evaluation.
-        workers: processes.
+        workers: how many processes, or a cluster.
         disturbed: whether all starts are tried again with one disturbance per episode.
         time_limit: after which an episode ends as lost [s], if that is sooner than the task's own.
         link: how well the commands get through to the arm, in all episodes.
@@ -81,7 +81,7 @@ class Evaluation:
     episodes: int
     poses: PoseSource
     seed: int
-    workers: int = 1
+    workers: Workers = 1
     disturbed: bool = False
     time_limit: float = math.inf
     link: LinkQuality = GOOD_LINK

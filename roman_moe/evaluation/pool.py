@@ -1,4 +1,7 @@
-"""A pool of worker processes for episodes. Nothing outlives the caller: not after an error, Ctrl-C or a kill."""
+"""Jobs and who runs them: worker processes of this one, or a cluster's (`evaluation.cluster`).
+
+Of processes nothing outlives the caller: not after an error, Ctrl-C or a kill.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from roman_moe.core.errors import RomanError
 
@@ -20,15 +25,37 @@ Result = TypeVar("Result")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Result]]:
+@dataclass(frozen=True)
+class Cluster(ABC):
+    """Workers that are not processes of this one. It may be part of a job, whose own jobs then run there, too.
+
+    Attributes:
+        lines: what is to be said of it, to people.
+    """
+
+    lines: tuple[str, ...]
+
+    @abstractmethod
+    def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """As `run_jobs`."""
+
+
+Workers = int | Cluster
+"""How many processes, or the cluster."""
+
+
+def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: Workers) -> Iterator[tuple[int, Result]]:
     """Yield (index of the job, result) as jobs finish; in this process if `workers` is 1.
 
     Args:
         function: a module-level function; workers are spawned, so that they share no lock or GL context with us.
 
     Raises:
-        RomanError: if a worker dies; whatever `function` raises, as it comes.
+        RomanError: if a worker dies, of a cluster several times; whatever `function` raises, as it comes.
     """
+    if isinstance(workers, Cluster):
+        yield from workers.run(function, jobs)
+        return
     if workers <= 1 or len(jobs) <= 1:
         for index, job in enumerate(jobs):
             yield index, function(job)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from roman_moe.control.controller import ControlStep, Driver
 from roman_moe.core.action import Command
@@ -49,6 +50,17 @@ class EpisodeResult:
     @property
     def success(self) -> bool:
         return self.outcome == Outcome.SUCCESS.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """In plain types."""
+        plain = {name: getattr(self, name) for name in ("start", "seed", "outcome", "time_s", "disturbance")}
+        return {**plain, "tally": None if self.tally is None else self.tally.to_dict()}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> EpisodeResult:
+        """From plain types."""
+        tally = content["tally"]
+        return cls(**{**content, "tally": None if tally is None else PoseTally.from_dict(tally)})
 
 
 class Episode:

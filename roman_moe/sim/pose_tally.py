@@ -30,6 +30,23 @@ class PoseTally:
         self.looks = 0
         self._seen_ns = np.full(len(self.names), -1)
 
+    def to_dict(self) -> dict[str, Any]:
+        """What was counted, in plain types."""
+        return {
+            "names": list(self.names),
+            "errors": self.errors,
+            "hidden_valid": self.hidden_valid.tolist(),
+            "looks": self.looks,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> PoseTally:
+        """That of an episode that is over."""
+        tally = cls(content["names"])
+        tally.errors, tally.looks = content["errors"], content["looks"]
+        tally.hidden_valid = np.array(content["hidden_valid"], dtype=int)
+        return tally
+
     def add(self, truth: SceneState, poses: ObjectPoses, hidden: NDArray[np.bool_], held: str) -> None:
         """Count one look.
 

@@ -66,6 +66,7 @@ def test_every_module_of_a_verb_is_registered():
         "options",
         "outputs",
         "parsing",
+        "cluster",
         "progress",
         "quick",
         "ranges",

@@ -1,0 +1,47 @@
+"""The option --cluster of verbs that have many jobs: which machines run them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from rich.console import Console
+
+from roman_moe.cli.options import SILENT
+
+if TYPE_CHECKING:
+    from roman_moe.evaluation.pool import Workers
+
+ClusterAddress = Annotated[str, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint=SILENT)]
+
+
+def cluster_needs(address: str) -> tuple[str, ...]:
+    """Packages that a cluster's address needs."""
+    return ("ray",) if address else ()
+
+
+@contextlib.contextmanager
+def workers_of(
+    console: Console, address: str, processes: int, files: Sequence[Path], folders: Sequence[Path] = ()
+) -> Iterator[Workers]:
+    """Who runs the jobs, as long as the block lasts: so many processes, or a cluster if an address is given.
+
+    Args:
+        files: files and folders that jobs read.
+        folders: that jobs write to.
+
+    Raises:
+        ConfigError: if there is no such cluster, or it cannot be used.
+    """
+    if not address:
+        yield processes
+        return
+    from roman_moe.evaluation.cluster.choice import open_cluster
+
+    with open_cluster(address, files, folders) as cluster:
+        for line in cluster.lines:
+            console.print(line, highlight=False, soft_wrap=True)
+        yield cluster

@@ -1,0 +1,111 @@
+"""A Ray cluster of one-core nodes on this machine's loopback, whose nodes can be killed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HOST = "127.0.0.2"  # Ray takes 127.0.0.1 for the machine's address in its network
+
+
+class RayNodes:
+    """A head and, by `start`, more nodes; this process gets their token.
+
+    Attributes:
+        address: of the head.
+        environment: in which processes may use the cluster.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: it holds sockets
+        token = self._folder / "token"
+        token.write_text(secrets.token_hex(32), encoding="utf-8")
+        with socket.create_server((HOST, 0)) as server:
+            port = server.getsockname()[1]
+        self.address = f"{HOST}:{port}"
+        self.environment = {
+            **os.environ,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        self.head = self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}")
+        self._nodes = [self.head]
+        self.wait(lambda: self._answers(port))
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """One more node; it joins in some seconds."""
+        node = self._start(f"--address={self.address}")
+        self._nodes.append(node)
+        return node
+
+    def close(self) -> None:
+        """End all nodes."""
+        for node in self._nodes:
+            kill(node)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1"]
+        command += [f"--node-ip-address={HOST}", "--object-store-memory=100000000", *options]
+        # A folder that is no checkout: what a job's relative paths begin from comes with the job.
+        return subprocess.Popen(
+            command,
+            cwd=self._folder,
+            env=self.environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _answers(self, port: int) -> bool:
+        assert self.head.poll() is None, "the head has ended"
+        try:
+            socket.create_connection((HOST, port), 1.0).close()
+        except OSError:
+            return False
+        return True
+
+    @staticmethod
+    def wait(condition: Callable[[], bool]) -> None:
+        """Until a condition holds."""
+        while not condition():  # pytest's timeout ends it
+            time.sleep(0.1)
+
+
+def kill(node: subprocess.Popen[bytes]) -> None:
+    """As a machine that loses its power: all processes of a node at once."""
+    for group in {node.pid, *groups_of(node.pid)}:
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    node.wait()
+
+
+def groups_of(pid: int) -> set[int]:
+    """Process groups of all processes that a process has started."""
+    children: dict[int, list[int]] = {}
+    groups: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+        groups[int(entry.parent.name)] = int(fields[2])
+    found, todo = set(), [pid]
+    while todo:
+        for child in children.get(todo.pop(), ()):
+            found.add(groups[child])
+            todo.append(child)
+    return found
