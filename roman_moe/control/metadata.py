@@ -34,6 +34,7 @@ class NetworkMetadata:
         top_speed: hand speed of an action of 1 that an expert was trained with [m/s]; 0 for a gate.
         top_angular_speed: likewise of its angular actions [rad/s]; 0 for one that has none.
         skills: that share the network, in the order of the one-hot code which is its second input; none for others.
+        observed: features that each of them goes by; all, if there is none. The others may be anything, NaN included.
     """
 
     task: str
@@ -45,6 +46,12 @@ class NetworkMetadata:
     top_speed: float = 0.0
     top_angular_speed: float = 0.0
     skills: tuple[str, ...] = ()
+    observed: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Features that its answers depend on."""
+        return self.observed[self.skills.index(self.name)] if self.observed else self.features
 
     @classmethod
     def of_expert(
@@ -81,6 +88,7 @@ class NetworkMetadata:
             "top_speed": repr(self.top_speed),
             "top_angular_speed": repr(self.top_angular_speed),
             **({"skills": ",".join(self.skills)} if self.skills else {}),
+            **({"observed": ";".join(map(",".join, self.observed))} if self.observed else {}),
         }
 
     @classmethod
@@ -122,6 +130,7 @@ class NetworkMetadata:
             number("top_speed"),
             number("top_angular_speed"),
             names("skills") if "skills" in properties else (),
+            tuple(tuple(own.split(",")) for own in text("observed").split(";")) if "observed" in properties else (),
         )
         found._check_offered(spec, where)
         return found
@@ -129,6 +138,11 @@ class NetworkMetadata:
     def _check_offered(self, spec: TaskSpec, where: str) -> None:
         if self.skills and (self.name not in self.skills or len(set(self.skills)) != len(self.skills)):
             raise BundleError(f"{where}: is shared by {', '.join(self.skills)}: expected {self.name} among them, once")
+        if self.observed and len(self.observed) != len(self.skills):
+            raise BundleError(f"{where}: says what {len(self.observed)} skills observe: {len(self.skills)} share it")
+        for name in sum(self.observed, ()):
+            if name not in self.features:
+                raise BundleError(f"{where}: a skill observes {name!r}, which is none of its features")
         if self.task != spec.name:
             raise BundleError(f"{where}: is for task {self.task!r}: this one is {spec.name!r}")
         layout = feature_layout(spec)

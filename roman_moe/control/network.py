@@ -104,9 +104,9 @@ class Network:
         self.idle = np.zeros(len(self.metadata.outputs))
         layout = feature_layout(spec)
         self._indices = layout.indices(self.features)
-        self._objects = layout.objects_of(self.features).tolist()
+        self._objects = layout.objects_of(self.metadata.own).tolist()
         self._bind(ports[0], ports[1], where)
-        self._warm_up(len(layout), where)
+        self._warm_up(len(layout), layout.indices(self.metadata.own), where)
 
     def __call__(self, feature_vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """Outputs, (k,), for all features of a scene (`FeatureLayout.vector`), (F,); see `attempt`."""
@@ -171,16 +171,23 @@ class Network:
         for (bind, (name, _, _)), buffer in zip(ports, buffers, strict=True):
             bind(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
 
-    def _warm_up(self, count: int, where: str) -> None:
-        """Run once at the origin and once far away: memory is planned before the first tick, and all is finite."""
+    def _warm_up(self, count: int, own: NDArray[np.intp], where: str) -> None:
+        """Run once at the origin and once far away: memory is planned before the first tick, and all is finite.
+
+        Features that it does not go by are NaN there, as those of an object that was never seen may be.
+        """
         for value in (0.0, 10.0):
-            self.feed(np.full(count, value))
+            features = np.full(count, np.nan)
+            features[own] = value
+            self.feed(features)
             try:
                 self.run()
             except Exception as error:  # noqa: BLE001 (likewise)
                 raise BundleError(f"{where}: does not run: {first_line(error)}: export it again") from None
             if not np.isfinite(self.output).all():
-                raise BundleError(f"{where}: answers {self.output.tolist()} when all features are {value}: not finite")
+                raise BundleError(
+                    f"{where}: answers {self.output.tolist()} when all that it observes is {value}: not finite"
+                )
 
 
 def answers(

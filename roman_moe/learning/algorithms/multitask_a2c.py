@@ -19,8 +19,7 @@ from torch.distributions import Independent
 
 from roman_moe.learning.algorithms.distral import Policy, advantages, gaussian, loss, product, regularisation
 from roman_moe.learning.algorithms.multitask_sac import Transitions, seen_through
-from roman_moe.learning.policies.mlp import ObservationLayer
-from roman_moe.learning.policies.multitask import Separate, Sizes, plain
+from roman_moe.learning.policies.multitask import Separate, Sizes, SkillObservation, plain
 
 LOG_STD = (-1.5, 1.0)
 """Bounds of a column's log standard deviation. The gradient grows with its inverse square: narrow policies unlearn."""
@@ -93,7 +92,7 @@ class MultitaskA2C:
         action: int,
         tasks: int,
         updates: int,
-        layer: ObservationLayer | None = None,
+        layer: SkillObservation | None = None,
     ) -> None:
         self.recipe, self.member, self.layer = recipe, member, layer
         observation = observation if layer is None else layer.size

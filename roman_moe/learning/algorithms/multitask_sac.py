@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from roman_moe.learning.algorithms.recorded import Recorded
-from roman_moe.learning.policies.mlp import ObservationLayer
-from roman_moe.learning.policies.multitask import NETWORKS, HardRouted, Sizes
+from roman_moe.learning.policies.multitask import NETWORKS, HardRouted, Sizes, SkillObservation
 
 Balance = Literal["none", "paper", "official"]
 
@@ -81,7 +80,7 @@ class MultitaskSAC:
         observation: int,
         action: int,
         tasks: int,
-        layer: ObservationLayer | None = None,
+        layer: SkillObservation | None = None,
         device: str = "cpu",
     ) -> None:
         build, on_gpu = NETWORKS[recipe.network], device != "cpu"
@@ -202,11 +201,9 @@ class MultitaskSAC:
         optimizer.step()
 
 
-def seen_through(layer: ObservationLayer | None, observations: Tensor) -> Tensor:
+def seen_through(layer: SkillObservation | None, observations: Tensor) -> Tensor:
     """What networks see of observations, (T, B, n), behind a layer."""
-    if layer is None:
-        return observations
-    seen: Tensor = layer(observations.flatten(0, 1)).unflatten(0, observations.shape[:2])
+    seen: Tensor = observations if layer is None else layer(observations)
     return seen
 
 

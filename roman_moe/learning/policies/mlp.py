@@ -54,6 +54,13 @@ class ObservationLayer(nn.Module):
         self.mean.copy_(values.mean(dim=0))
         self.std.copy_(values.std(dim=0, unbiased=False).clamp(min=MIN_STD))
 
+    def depends_on(self, features: Tensor) -> Tensor:
+        """Which of the numbers that the MLP sees, (size,), any of these features, (n,) bool, has a part in."""
+        turns = [features[[turn.end, turn.end + 1, turn.origin, turn.origin + 1]].any() for turn in self._turns]
+        positions = features.float() @ self.relative.abs() > 0.0
+        relative = torch.cat([positions, *(turn.expand(2) for turn in turns)])
+        return torch.cat([features, relative, *[relative] * len(self.near_scales)])
+
     def _relative(self, observation: Tensor) -> Tensor:
         parts = [observation @ self.relative]
         for turn in self._turns:

@@ -14,6 +14,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from roman_moe.core.features import feature_layout
+from roman_moe.core.spec import TaskSpec
+from roman_moe.learning.policies.mlp import ObservationLayer
 from roman_moe.learning.policies.soft_modular import Mode, ModuleLayer, SoftModular, SoftModularShape, weighed
 
 EXPERTS = 4
@@ -35,6 +38,43 @@ class Sizes:
     layers: int = 2
     modules: int = 2
     width: int = 64
+
+
+class SkillObservation(nn.Module):
+    """From all features of scenes, (T, B, n), of which each row is for one of a task's T skills, to (T, B, size).
+
+    A skill sees the features that its own expert observes. All that comes of the others, whatever they hold, is 0 as of
+    a mean that is normalised: a skill's demonstrations show the rest of the scene in few of its states.
+
+    Attributes:
+        layer: makes what a network sees.
+        size: of that.
+        hidden: (T, 1, n) which features a skill does not see.
+        shown: (T, 1, size) 0 for what any of these has a part in, and else 1.
+    """
+
+    def __init__(self, spec: TaskSpec, near_scales: Sequence[float]) -> None:
+        super().__init__()
+        layout = feature_layout(spec)
+        self.layer = ObservationLayer(layout.names, [layout.units[name] for name in layout.names], near_scales)
+        self.size = self.layer.size
+        hidden = torch.ones(len(spec.skill_names), 1, len(layout), dtype=torch.bool)
+        for row, skill in zip(hidden, spec.skill_names, strict=True):
+            row[:, layout.indices(layout.observations[skill])] = False
+        self.hidden: Tensor
+        self.shown: Tensor
+        self.register_buffer("hidden", hidden)
+        concealed = torch.stack([self.layer.depends_on(rows[0]) for rows in hidden])[:, None]
+        self.register_buffer("shown", 1.0 - concealed.float())
+
+    def fit(self, observations: Tensor) -> None:
+        """Take mean and standard deviation from all features of some scenes, (N, n)."""
+        self.layer.fit(observations)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        own = observations.masked_fill(self.hidden, 0.0)  # a product would keep NaN
+        seen: Tensor = self.layer(own.flatten(0, 1)).unflatten(0, own.shape[:2])
+        return self.shown * seen
 
 
 class Separate(nn.Module):

@@ -126,7 +126,9 @@ def finished_model(graph: Graph, metadata: NetworkMetadata, output: str) -> byte
     return data
 
 
-def observation_layer(graph: Graph, parameters: PolicyParameters, metadata: NetworkMetadata) -> str:
+def observation_layer(
+    graph: Graph, parameters: PolicyParameters, metadata: NetworkMetadata, observation: str = "observation"
+) -> str:
     """The same as `mlp.ObservationLayer`, in few operators: at this size each one costs as much as its arithmetic.
 
     One projection gives features, relative positions and turns, and these once more for each near scale. Its entries
@@ -140,7 +142,7 @@ def observation_layer(graph: Graph, parameters: PolicyParameters, metadata: Netw
     matrix[count:, positions.shape[1] :] = np.eye(turning)
     near = matrix.shape[1] * len(scales)
     projection = np.hstack([np.eye(count + turning, count), matrix, *[matrix] * len(scales)])
-    observed = _with_turns(graph, turns, count) if turns else "observation"
+    observed = _with_turns(graph, turns, count, observation) if turns else observation
     centre = np.concatenate([parameters.mean, np.zeros(near)])
     scale = np.concatenate([parameters.std, np.repeat(scales, matrix.shape[1])])
     x = graph.add("MatMul", [observed, graph.constant("projection", projection)], "projected")
@@ -155,13 +157,13 @@ def observation_layer(graph: Graph, parameters: PolicyParameters, metadata: Netw
     return graph.add("Concat", parts, "inputs", axis=1)
 
 
-def _with_turns(graph: Graph, turns: Sequence[Turn], count: int) -> str:
+def _with_turns(graph: Graph, turns: Sequence[Turn], count: int, observation: str) -> str:
     """The observation, and behind it sine and cosine of each turn."""
     chosen = np.zeros((count, 4 * len(turns)))
     for k, turn in enumerate(turns):
         for part, column in enumerate((turn.end, turn.end + 1, turn.origin, turn.origin + 1)):
             chosen[column, part * len(turns) + k] = 1.0
-    picked = graph.add("MatMul", ["observation", graph.constant("turning", chosen)], "picked")
+    picked = graph.add("MatMul", [observation, graph.constant("turning", chosen)], "picked")
     sizes = graph.integers("turn_sizes", [len(turns)] * 4)
     names = ["end_sine", "end_cosine", "sine", "cosine"]
     graph.nodes.append(helper.make_node("Split", [picked, sizes], names, name="turn_split", axis=1))
@@ -178,7 +180,7 @@ def _with_turns(graph: Graph, turns: Sequence[Turn], count: int) -> str:
         order[k, 2 * k] = order[len(turns) + k, 2 * k + 1] = 1.0
     apart = graph.add("Concat", [across, along], "turns_apart", axis=1)
     turned = graph.add("MatMul", [apart, graph.constant("turn_order", order)], "turns")
-    return graph.add("Concat", ["observation", turned], "observed", axis=1)
+    return graph.add("Concat", [observation, turned], "observed", axis=1)
 
 
 def _doubled(graph: Graph, sine: str, cosine: str, which: Sequence[float], step: int) -> tuple[str, str]:

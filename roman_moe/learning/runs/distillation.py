@@ -1,7 +1,6 @@
 """The prior of a Distral policy becomes the beginning of an expert: it is cloned where it leads by itself.
 
-Its weights cannot be copied. The prior sees all features of the scene, the expert those of its skill, and their
-layers differ. What the prior does by features that the expert does not see is averaged away.
+Its weights cannot be copied, although the prior sees the same features as the expert: their layers differ.
 """
 
 from __future__ import annotations
@@ -57,13 +56,14 @@ def prior_samples(policy: TrainedPolicy, skill: str, seed: int) -> Samples:
     assert isinstance(learner, MultitaskA2C)
     assert suite.spec is not None
     rng = np.random.default_rng(seed)
-    episodes = suite.episodes(np.full(EPISODES, suite.tasks.index(skill)))
+    number = suite.tasks.index(skill)
+    episodes = suite.episodes(np.full(EPISODES, number))
     seen, observations, answers = episodes.reset(rng), [], []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**62)))
         for _ in range(STEPS):
-            rows = torch.as_tensor(seen, dtype=torch.float32)[None]
-            prior = learner.prior(seen_through(learner.layer, rows))
+            rows = torch.as_tensor(seen, dtype=torch.float32).expand(len(suite.tasks), -1, -1)
+            prior = learner.prior(seen_through(learner.layer, rows)[[number]])
             observations.append(seen)
             answers.append(clipped(prior.mean.numpy()))
             seen = episodes.step(clipped(prior.sample().numpy())).observations
@@ -76,7 +76,7 @@ def prior_samples(policy: TrainedPolicy, skill: str, seed: int) -> Samples:
 
 
 def distilled(policy: TrainedPolicy, skill: str, recipe: NetworkRecipe, seed: int) -> MLPPolicy:
-    """An expert that does what the prior does from the skill's starts, as far as its own features tell.
+    """An expert that does what the prior does from the skill's starts.
 
     The prior's gripper is as smooth as its velocities, unlike a demonstrator's, and is fitted at the same weight.
     """

@@ -28,8 +28,7 @@ from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.learning.algorithms.multitask_a2c import FAMILY, A2CRecipe, Member, MultitaskA2C
 from roman_moe.learning.algorithms.multitask_sac import Balance, MultitaskSAC, Replay, SACRecipe, Transitions
-from roman_moe.learning.policies.mlp import ObservationLayer
-from roman_moe.learning.policies.multitask import Sizes
+from roman_moe.learning.policies.multitask import Sizes, SkillObservation
 from roman_moe.suites.catalogue import find_suite
 from roman_moe.suites.suite import Episodes, Suite, solved_episodes
 
@@ -192,7 +191,7 @@ class _Training:
             "steps_per_s": self.steps / self.stepping if self.stepping else 0.0,
             "rows": self.rows,
             "run": dataclasses.asdict(self.run),
-            "task_sha256": task_sha256(self.suite),
+            **about_task(self.suite),
             "git_commit": git_commit(),
         }
 
@@ -213,7 +212,7 @@ class _Training:
         self.rows = content["rows"]
         self.updates, self.updating, self.steps, self.stepping = content["times"]
 
-    def _fit(self, layer: ObservationLayer, rng: np.random.Generator) -> None:
+    def _fit(self, layer: SkillObservation, rng: np.random.Generator) -> None:
         """Normalise by what an episode of random actions shows."""
         seen = [self.episodes.reset(rng)]
         for _ in range(self.suite.horizon):
@@ -234,8 +233,7 @@ def new_learner(run: MultitaskRun, suite: Suite) -> Learner:
     if run.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda: this PyTorch finds no GPU: use cpu")
     if suite.spec is not None:
-        names = feature_layout(suite.spec).names
-        layer = ObservationLayer(names, [feature_layout(suite.spec).units[name] for name in names], NEAR_SCALES)
+        layer = SkillObservation(suite.spec, NEAR_SCALES)
     torch.manual_seed(run.seed)
     sizes = (suite.observation, suite.action, len(suite.tasks))
     if isinstance(method, Member):
@@ -250,9 +248,13 @@ def all_beside(suite: Suite) -> Episodes:
     return suite.episodes(np.repeat(np.arange(len(suite.tasks)), suite.beside))
 
 
-def task_sha256(suite: Suite) -> str:
-    """Of the task whose skills the suite has; empty if it has none."""
-    return "" if suite.spec is None else suite.spec.digest
+def about_task(suite: Suite) -> dict[str, Any]:
+    """What a result says of the task whose skills the suite has: its digest, and what each skill sees."""
+    if suite.spec is None:
+        return {"task_sha256": ""}
+    observations = feature_layout(suite.spec).observations
+    observed = {skill: list(observations[skill]) for skill in suite.tasks}
+    return {"task_sha256": suite.spec.digest, "observed": observed}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -286,7 +288,7 @@ def load_policy(folder: Path) -> TrainedPolicy:
         run = MultitaskRun(**{**said, "sac": SACRecipe(**sac), "a2c": A2CRecipe(**a2c)})
         suite = find_suite(run.suite)
         learner = new_learner(dataclasses.replace(run, device="cpu"), suite)
-        if result["task_sha256"] != task_sha256(suite):
+        if result["task_sha256"] != about_task(suite)["task_sha256"]:
             raise ConfigError(f"{folder}: was trained on another version of task {suite.name!r}: train it again")
         for name, part in learner.policy.items():
             part.load_state_dict(parts[name])
@@ -384,6 +386,8 @@ def _read_result(folder: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{folder}: has no {RESULT} that can be read: expected a folder that `roman-moe train multitask` left"
         ) from error
+    if content.get("task_sha256") and "observed" not in content:
+        raise ConfigError(f"{folder}: is of a version in which each skill saw all features: train it again elsewhere")
     return content
 
 

@@ -19,9 +19,8 @@ from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.export import PARITY_TOLERANCE
-from roman_moe.learning.policies.mlp import ObservationLayer
-from roman_moe.learning.policies.modular_graph import modular_model
-from roman_moe.learning.policies.multitask import Modular
+from roman_moe.learning.policies.multitask import Modular, Shared, SkillObservation
+from roman_moe.learning.policies.multitask_graph import multitask_model
 from roman_moe.learning.runs.multitask import TrainedPolicy, load_policy
 
 
@@ -32,14 +31,15 @@ def write_multitask_bundle(folder: Path, out: Path, gate: str) -> None:
         gate: folder of that bundle, shipped ones too; models/TASK if empty.
 
     Raises:
-        ConfigError: if there is no policy, or it is none of Soft Modularization for a task's skills.
+        ConfigError: if there is no policy, or it is by another method, or not for a task's skills.
         BundleError: if the gate is for another task, or the bundle would not load.
     """
     policy = load_policy(folder)
     spec = policy.suite.spec
-    if spec is None or not isinstance(policy.learner.policy.get("actor"), Modular):
+    if spec is None or not isinstance(policy.learner.policy.get("actor"), Modular | Shared):
         raise ConfigError(
-            f"{folder}: is {policy.run.method} on suite {policy.suite.name}: expected soft_modular on a task's skills"
+            f"{folder}: is {policy.run.method} on suite {policy.suite.name}: expected soft_modular or mt_sac on a "
+            "task's skills"
         )
     source = find_shipped(gate or f"models/{spec.name}")
     manifest = load_manifest(source)
@@ -63,14 +63,14 @@ def expert_content(policy: TrainedPolicy, spec: TaskSpec, rates: Rates) -> bytes
     """
     layout, parts = feature_layout(spec), policy.learner.policy
     actor, layer = parts["actor"], parts["layer"]
-    assert isinstance(actor, Modular)
-    assert isinstance(layer, ObservationLayer)
+    assert isinstance(actor, Modular | Shared)
+    assert isinstance(layer, SkillObservation)
     skills = spec.skill_names
     metadata = NetworkMetadata.of_expert(spec, skills[0], rates.control_rate, layout.names)
-    metadata = replace(metadata, skills=skills)
-    content = modular_model(layer, actor.body, metadata)
+    observed = tuple(layout.observations[skill] for skill in skills)
+    content = multitask_model(layer, actor, replace(metadata, skills=skills, observed=observed))
     rng, count = np.random.default_rng(0), len(layout)
-    mean, std = layer.mean[:count].numpy(), layer.std[:count].numpy()
+    mean, std = layer.layer.mean[:count].numpy(), layer.layer.std[:count].numpy()
     rows = (mean + 2.0 * std * rng.standard_normal((64, count))).astype(np.float32)
     expected = policy.learner.act(torch.from_numpy(rows).expand(len(skills), -1, -1), greedy=True)
     for number, skill in enumerate(skills):

@@ -26,12 +26,12 @@ from roman_moe.learning.recipes.cloning import FitRecipe
 from roman_moe.learning.runs.multitask import (
     RESULT,
     MultitaskRun,
+    about_task,
     all_beside,
     evaluation_row,
     kept_result,
     new_learner,
     save_policy,
-    task_sha256,
 )
 from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.learning.sets import Source, mixed, sources_provenance, sources_spec
@@ -91,7 +91,7 @@ def clone_multitask(
         "rows": [evaluation_row(run, suite, learner, all_beside(suite), 0, 0)],
         "errors": dict(zip(suite.tasks, errors, strict=True)),
         **said,
-        "task_sha256": task_sha256(suite),
+        **about_task(suite),
         "git_commit": git_commit(),
     }
     if folder is not None:

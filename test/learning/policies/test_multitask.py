@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from specs import LAYOUT, ROMAN, SKILLS
 from torch import Tensor
 
 from roman_moe.learning.policies.multitask import (
@@ -16,6 +17,7 @@ from roman_moe.learning.policies.multitask import (
     Separate,
     Shared,
     Sizes,
+    SkillObservation,
     codes,
 )
 
@@ -44,6 +46,24 @@ def test_from_one_observation_tasks_get_different_answers(name):
         values.data = torch.randn_like(values)
     answers = network(rows()[:1].expand(TASKS, -1, -1))
     assert (answers[0] - answers[1]).abs().max() > 1e-4
+
+
+def test_of_all_features_each_skill_sees_those_of_its_own_expert_whatever_the_others_hold():
+    layer, seen = SkillObservation(ROMAN, (0.05,)), torch.randn(50, len(LAYOUT))
+    layer.fit(seen)
+    rows = seen[:2].expand(len(SKILLS), -1, -1)
+    known = layer(rows)
+    assert known.shape == (len(SKILLS), 2, layer.size)
+    for number, name in enumerate(LAYOUT.names):
+        for value in (9.0, torch.nan):
+            changed = rows.clone()
+            changed[..., number] = value
+            matters = [not torch.equal(found, before) for found, before in zip(layer(changed), known, strict=True)]
+            assert matters == [name in LAYOUT.observations[skill] for skill in SKILLS], name
+    push, hidden = known[SKILLS.index("push"), 0], layer.hidden[SKILLS.index("push"), 0]
+    assert not push[: len(LAYOUT)][hidden].any()
+    relative = (push != 0.0)[len(LAYOUT) :].unflatten(0, (2, -1, 3)).all(dim=2)  # normalised, then squashed
+    assert relative.sum(dim=1).tolist() == [3, 3]  # of hand, rack and conveyor's end
 
 
 def test_separate_networks_share_nothing():

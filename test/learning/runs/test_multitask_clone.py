@@ -15,6 +15,7 @@ from worlds import TASK
 from roman_moe.cli.main import main
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError, DemonstrationError, RomanError
+from roman_moe.core.files import write_json
 from roman_moe.demos.dataset import dataset_hash, write_spec
 from roman_moe.evaluation.collect import Collection, Group, demonstrate
 from roman_moe.learning.policies.multitask import Sizes
@@ -90,6 +91,18 @@ def test_it_is_judged_and_exported_as_any_policy_of_a_suite(policy, cloned, tmp_
     assert main(["export", str(policy), str(tmp_path / "bundle")]) == 0
     said = load_manifest(tmp_path / "bundle").provenance["networks"]["push"]["multitask"]
     assert said["clone"]["demonstrations"] == cloned["clone"]["demonstrations"]
+
+
+def test_a_policy_whose_skills_saw_all_features_is_refused_in_one_line(policy, shown, cloned, tmp_path, capsys):
+    old = tmp_path / "old"
+    shutil.copytree(policy, old)
+    write_json(old / RESULT, {key: value for key, value in cloned.items() if key != "observed"})
+    said = "old: is of a version in which each skill saw all features: train it again elsewhere"
+    assert main(["evaluate", "multitask", str(old), "--episodes", "1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    with pytest.raises(ConfigError, match=said):
+        clone_multitask(RUN, (Source(shown),), QUICK, old)
 
 
 def test_demonstrations_of_another_task_or_with_a_skill_missing_are_refused(shown, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The ONNX graph of a Soft-Modular policy of a task's skills, which takes the code of the skill as a second input."""
+"""The ONNX graph of a policy of all skills of a task, which takes the code of the skill as a second input."""
 
 from __future__ import annotations
 
@@ -6,27 +6,56 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 from torch import Tensor, nn
 
 from roman_moe.control.metadata import NetworkMetadata
-from roman_moe.learning.policies.mlp import NORMALISED_LIMIT, ObservationLayer
+from roman_moe.learning.policies.mlp import NORMALISED_LIMIT
+from roman_moe.learning.policies.multitask import Modular, Shared, SkillObservation
 from roman_moe.learning.policies.onnx_graph import CODE, Graph, PolicyParameters, finished_model, observation_layer
 from roman_moe.learning.policies.soft_modular import ModuleLayer, SoftModular
 
 Numbers = NDArray[np.float32]
 
 
-def modular_model(layer: ObservationLayer, body: SoftModular, metadata: NetworkMetadata) -> bytes:
+def multitask_model(layer: SkillObservation, actor: Modular | Shared, metadata: NetworkMetadata) -> bytes:
     """Content of the .onnx file: `observation` [batch, n] and `code` [batch, skills] to `action` [batch, a].
 
     Args:
         layer: before the network.
-        body: in mode `official`; its first outputs are the actions before tanh.
+        actor: its first outputs are the actions before tanh; Soft Modularization in mode `official`.
         metadata: of the expert, with all skills.
     """
-    graph = Graph()
-    parameters = PolicyParameters(_numbers(layer.mean), _numbers(layer.std), NORMALISED_LIMIT, layer.near_scales, [], 0)
-    seen = observation_layer(graph, parameters, metadata)
+    graph, inner = Graph(), layer.layer
+    parameters = PolicyParameters(_numbers(inner.mean), _numbers(inner.std), NORMALISED_LIMIT, inner.near_scales, [], 0)
+    seen = observation_layer(graph, parameters, metadata, _own_features(graph, layer.hidden))
+    shown = graph.add("MatMul", [CODE, graph.constant("shown_inputs", _numbers(layer.shown[:, 0]))], "shown")
+    seen = graph.add("Mul", [seen, shown], "own_inputs")
+    x, head = _before_head(graph, seen, actor)
+    actions = len(metadata.outputs)
+    mean = _gemm(graph, x, _numbers(head.weight)[:actions].T, _numbers(head.bias)[:actions], "head")
+    return finished_model(graph, metadata, graph.add("Tanh", [mean], "action"))
+
+
+def _own_features(graph: Graph, hidden: Tensor) -> str:
+    """All features, with 0 for those that are hidden from the skill, even where they are NaN."""
+    rows = graph.constant("hidden_features", _numbers(hidden[:, 0].float()))
+    chosen = graph.add("Cast", [graph.add("MatMul", [CODE, rows], "chosen")], "is_hidden", to=TensorProto.BOOL)
+    return graph.add("Where", [chosen, graph.constant("nothing", 0.0), "observation"], "own_features")
+
+
+def _before_head(graph: Graph, seen: str, actor: Modular | Shared) -> tuple[str, nn.Linear]:
+    """What the last layer is fed, and this layer."""
+    if isinstance(actor, Modular):
+        return _modular(graph, seen, actor.body), actor.body.head
+    *hidden, head = [layer for layer in actor.body if isinstance(layer, nn.Linear)]
+    x = graph.add("Concat", [seen, CODE], "with_code", axis=1)
+    for number, layer in enumerate(hidden):
+        x = _relu(graph, _linear(graph, x, layer, f"hidden_{number}"))
+    return x, head
+
+
+def _modular(graph: Graph, seen: str, body: SoftModular) -> str:
     seen = _linear(graph, _relu(graph, _linear(graph, seen, body.base[0], "base_0")), body.base[2], "base_1")
     weights, last = _routing(graph, seen, body)
     x = _unsqueezed(graph, _relu(graph, seen), [1, 2], "first")  # [batch, 1, 1, d], the same for all modules
@@ -37,10 +66,7 @@ def modular_model(layer: ObservationLayer, body: SoftModular, metadata: NetworkM
     chosen = _unsqueezed(graph, last, [1], "last_row")
     axes = graph.integers("last_axes", [1])
     y = graph.add("Squeeze", [graph.add("MatMul", [chosen, y], "mixed_last"), axes], "flat_last")
-    actions = len(metadata.outputs)
-    head = (_numbers(body.head.weight)[:actions].T, _numbers(body.head.bias)[:actions])
-    mean = _gemm(graph, _relu(graph, y), *head, "head")
-    return finished_model(graph, metadata, graph.add("Tanh", [mean], "action"))
+    return _relu(graph, y)
 
 
 def _routing(graph: Graph, seen: str, body: SoftModular) -> tuple[list[str], str]:
