@@ -8,9 +8,9 @@
                         ros2_robotiq_gripper main at 3b6cf8ff9, and humble: robotiq_controllers.yaml,
                         2f_85.ros2_control.xacro, robotiq_driver/src/hardware_interface.cpp
 
-What the sources leave open, and is assumed: Franka's hand keeps its force on what a failed grasp has closed on; a new
-command ends the running one, whose goal is aborted; `move` succeeds within 2 mm. All times are of the emulated robot:
-`step` takes it on by one period, so nothing here depends on how fast the machine is.
+The sources leave three points open, and these are assumed. Franka's hand keeps its force on what a failed grasp has
+closed on. A new command ends the running one, whose goal is aborted. `move` succeeds within 2 mm. All times are of the
+emulated robot: `step` advances it by one period, so nothing here depends on how fast the machine is.
 
 Needs control_msgs (`control_msgs_types.py`).
 """

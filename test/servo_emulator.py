@@ -5,9 +5,10 @@
     humble  moveit2 branch humble at 2b2030dd7, moveit_servo 2.5.9: src/servo_calcs.cpp, src/servo_node.cpp,
             src/servo_parameters.cpp, src/collision_check.cpp
 
-Where it differs: there is no smoothing plugin, so a halt decelerates at `DECELERATION`; the collision distance is set
-by the test; a twist's frame has to be one of `frames` and is not turned. The wheels have no moveit_msgs: where it is
-missing, the status is an Int8 with Humble's codes, and `switch_command_type` is a SetBool whose `true` means TWIST.
+It differs in three points. There is no smoothing plugin, so a halt decelerates at `DECELERATION`. The collision
+distance is set by the test. A twist's frame has to be one of `frames` and is not turned. The wheels have no
+moveit_msgs: where it is missing, the status is an Int8 with Humble's codes, and `switch_command_type` is a SetBool
+whose `true` means TWIST.
 
 `Servo` is the arithmetic, `ServoNode` its ROS interface, `PointRobot` the simplest robot to put behind it.
 """

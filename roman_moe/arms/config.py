@@ -94,8 +94,8 @@ class FingersConfig:
         topic: of sensor_msgs/JointState; messages without these joints are passed over.
         offset: opening when all joints are at zero [m].
         max_age: since its receipt [s].
-        forces: "effort": each joint's effort is a force [N], of the left and right finger in this order (of both, if
-            there is one joint); "stall": fingers that were told to close and stand still apart hold something.
+        forces: "effort": each joint's effort is a force [N], of the left and right finger in this order. One joint
+            counts for both. "stall": fingers that were commanded to close and stand still apart hold something.
         stall_time: for which they have to stand still [s].
     """
 

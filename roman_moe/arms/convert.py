@@ -15,8 +15,8 @@ from roman_moe.core.rotation import Quaternion, inverse, product, rotate, unit
 def twist_numbers(twist: Sequence[float], config: TwistConfig) -> list[float]:
     """What to write into Servo's twist.
 
-    A unitless component beyond 1 makes Servo drop the whole command, so that a velocity too large for its scale is
-    shortened, its direction kept; the linear and the angular one each for itself.
+    Servo drops a whole command if a unitless component is beyond 1. A velocity too large for its scale is therefore
+    shortened and keeps its direction, the linear and the angular one each for itself.
 
     Args:
         twist: linear and angular velocity, (6,) [m/s, rad/s].

@@ -1,7 +1,7 @@
 """One wanted opening of a gripper, followed through goals and results until the fingers are there or hold something.
 
-What an action reports is not enough: franka_gripper aborts a grasp that holds an object thicker than its tolerance, and
-a parallel_gripper_action_controller may report a stall before the fingers have begun to move. The fingers decide.
+An action's report is not enough, so the fingers decide. franka_gripper aborts a grasp that holds an object thicker than
+its tolerance. A parallel_gripper_action_controller may report a stall before the fingers have begun to move.
 """
 
 from __future__ import annotations

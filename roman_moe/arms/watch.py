@@ -1,8 +1,8 @@
 """The last watch before a robot: what of the commands that come may go to it now.
 
-It trusts nobody. Each command goes through a guard of its own, so that who commands past the blender's meets the same
-limits. Commands that are old by their stamp or by a steady clock, not finite, from the future, or of two commanders
-halt the arm: some messages of zero, then silence, which MoveIt Servo takes for an order to stop, too.
+Every command goes through a second guard, so a node that commands past the blender meets the same limits. A command
+halts the arm if it is not finite, from the future, of two commanders, or old by its stamp or by a steady clock. A halt
+is some zero messages and then silence, which makes MoveIt Servo stop as well.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Faults put into a running graph, one an episode: does the arm come to rest in time, does the task go on?
 
-Every node is a process of its own, the lab runs in real time, and the bring-up's supervision starts again what dies.
-The fault comes at a random moment at which the hand moves and one expert leads. Where the graph cannot do without what
-the fault takes away, the arm has to be at rest within `Limits.max_command_age` and one control tick, counted from the
-scene that the last moving command answered to the first at which the hand is at rest, from which on it stays where it
-is. That command must be no older than it takes the graph to notice the loss.
+Every node is a process of its own, the lab runs in real time, and the bring-up's supervision restarts what dies. The
+fault comes at a random moment at which the hand moves and one expert leads. If the fault takes away what the graph
+needs, the arm has to be at rest within `Limits.max_command_age` and one control tick. This time counts from the scene
+that the last moving command answered to the first at which the hand is at rest and stays so. That command must be no
+older than it takes the graph to notice the loss.
 
 The lab itself is not killed: it is the world.
 """
@@ -240,8 +240,8 @@ def _stopped_in_time(saboteur: Saboteur, fault: Fault, at: int, result: Result) 
 def at_rest_from(track: Sequence[tuple[int, NDArray[np.float64]]]) -> int:
     """The first stamp [ns] from which on the hand stays within `AT_REST` of where it is then.
 
-    As a drive's safe operating stop is watched (IEC 61800-5-2): by place, not by speed, so that a slow creep is no
-    rest, and the swing of a hand that was stopped is one.
+    A drive's safe operating stop is monitored in this way (IEC 61800-5-2): by position, not by speed. A slow creep is
+    then no rest, but the swing of a hand that was stopped is one.
 
     Args:
         track: stamps [ns] and positions of the hand, (3,) [m], in order.

@@ -1,7 +1,7 @@
 """Does the graph leave anything behind: brought up and shut down many times, and left running for long.
 
-Counted are child processes, threads, open files and Fast DDS' files in shared memory, in and of this process, and the
-memory that it holds: after the first minute of simulated time, and at the end.
+It counts child processes, threads, open files and Fast DDS' files in shared memory of this process. It compares the
+memory that the process holds after the first minute of simulated time and at the end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What recording loses and costs: `kill -9` at random moments, and a graph at 60 Hz with two cameras.
 
-The killed processes write short episodes through the real recorder, one after the other, and tell each that is kept;
-what they have told must be there afterwards, and whatever is there must be read. The graph is a process of publishers
-beside the recorder's node, which runs in this process as in `roman-moe record`: its CPU is what is measured.
+The killed processes write short episodes through the real recorder, one after the other, and report each that is kept.
+What they have reported must be there afterwards, and every episode that is there must be readable. A process of
+publishers plays the graph. The recorder's node runs in this process, as in `roman-moe record`: its CPU is what is
+measured.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What replacing a network costs a graph in motion: missed ticks, the step at the seam, and the time until it answers.
 
-The lab runs in real time, all nodes in this process; one swap after the other, of the network that leads at the moment
-and now and then of the gate. The networks that take turns are the bundle's own and copies with disturbed weights. Every
-answer goes through the real topics; a swap takes from its request to the report of the first scene that the new network
-answered, which /diagnostics brings.
+The lab runs in real time, with all nodes in this process. One swap follows the other: of the network that leads at the
+moment, and now and then of the gate. The networks that take turns are the bundle's own and copies with disturbed
+weights. Every answer goes through the real topics. A swap lasts from its request to the report of the first scene that
+the new network answered, which /diagnostics brings.
 """
 
 from __future__ import annotations
@@ -112,8 +112,11 @@ def _runs(graph: Graph, name: str, sha256: str) -> bool:
 def _steps(
     listener: Listener, seams: Mapping[str, Sequence[Moment]], skills: tuple[str, ...], bundles: Mapping[str, Bundle]
 ) -> tuple[float, float, float, float]:
-    """Largest step of a swapped expert within its ramps, by how much such a step exceeds those of both its networks
-    over the same two scenes, the experts' own largest, and the networks' mean difference.
+    """Four measures of the answers' steps, of all skills together.
+
+    Returns:
+        The largest step of a swapped expert within its ramps, and by how much such a step exceeds those of both its
+        networks over the same two scenes. Then the experts' own largest step, and the networks' mean difference.
     """
     ramp_ns, period_ns = round(RAMP * 1e9), round(1e9 / next(iter(bundles.values())).rates.control_rate)
     stamps = sorted(listener.scenes)

@@ -80,8 +80,11 @@ class Episodes:
 
 
 def note_of(monitor: Monitor, silence: float) -> str:
-    """What is to be seen besides who leads: a stop; who drives and what is recorded, where an operator may; that no
-    tick came for so long [s]; the first node not well.
+    """What matters besides the leading expert: a stop, who drives, what is recorded, a missing tick, the first fault.
+
+    Args:
+        monitor: of the graph.
+        silence: time since the last tick [s].
     """
     if monitor.stopped:
         return "stopped: R or roman-moe stop --rearm lets the arm move again"

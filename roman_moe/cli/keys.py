@@ -24,8 +24,8 @@ HINT = "space stops the arm (software, no safety-rated emergency stop), R re-arm
 class Keys:
     """A context manager, within which keys come without Enter.
 
-    There are none without a terminal, nor for a process in the background (`roman-moe run &`): the terminal is the
-    shell's then, and whoever reads from it or sets its mode is halted by the kernel.
+    There are none without a terminal, and none for a process in the background (`roman-moe run &`). The terminal is the
+    shell's then, and the kernel halts a process that reads from it or sets its mode.
 
     A signal that ends this process gives the terminal its mode back first, whenever it comes. None is lost before the
     graph takes them over: not even Ctrl-C where Python ignores exceptions, or where a shell's `&` has it ignored.

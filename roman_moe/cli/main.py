@@ -5,8 +5,8 @@ a dataclass in a module of its own name (`demo.Demo`): its fields with their doc
 the exit code. One that does several things has a dataclass for each in `PARTS` (`train.Train`); a verb that has both
 is its own dataclass unless the first argument names a part (`evaluate.Evaluate`).
 
-Exit codes: the verb's own (0 done, 1 ran but did not reach its goal), 2 for input that cannot be used, 130 for Ctrl-C,
-141 once nobody reads its output any more.
+Exit codes are the verb's own (0 done, 1 ran but did not reach its goal) or one of three. 2 is input that cannot be
+used, 130 is Ctrl-C, and 141 means that the reader of the output has gone.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_ANSWERED_WEIGHT = 0.5
-"""Share of the weight that must have answered in time: below it the leading expert itself is silent, and scaling the
-others' small weights up would let an expert act that the gate did not choose."""
+"""Share of the weight that must have answered in time. Below it the leading expert itself is silent. Scaling up the
+others' small weights would let an expert act that the gate did not choose."""
 
 WEIGHT_TOLERANCE = 1e-3
 """Tolerance on the weights' sum and sign. Float32 error is far smaller, a missing softmax far larger."""

@@ -1,10 +1,10 @@
 """The guard: the only way to an arm. Blender and teleoperation send nothing but what it lets through.
 
-It bounds speed, acceleration and jerk of the hand, linear and angular, and its workspace, ramps in from rest, and has
-one named reaction to each thing that can go wrong, with a code in the style of MoveIt Servo's. Where limits contradict
-each other, the workspace wins over acceleration, and all others over jerk: a stop is as hard as the acceleration
-allows. Along one axis, the workspace asks for no more than the acceleration of a hand that moves as it is told (see
-`Limits`); it wins where the hand is not where it was told to be, and where several axes are slowed at once.
+It bounds speed, acceleration and jerk of the hand, linear and angular, and its workspace, and it ramps in from rest. It
+has one named reaction to each fault, with a code in the style of MoveIt Servo's. Where limits contradict each other,
+the workspace wins over acceleration, and all others over jerk: a stop is as hard as the acceleration allows. Along one
+axis, the workspace needs no more than the allowed acceleration if the hand follows its commands (see `Limits`). It wins
+over acceleration where the hand does not follow, and where several axes are slowed at once.
 
 It is software: its stop is no safety-rated emergency stop (IEC 60204-1), and replaces none.
 """
@@ -267,9 +267,9 @@ class _Motion:
     def _within_jerk(self, change: _Vector) -> tuple[_Vector, bool]:
         """The acceleration that is wanted, or as near to it as the jerk allows, and whether it falls short.
 
-        An arm that lags behind what is wanted catches up with no more acceleration than it can shed again until it is
-        there: told to rest, it must not swing through rest to the other side. To shed an acceleration a takes the
-        velocity on by a^2 / (2 jerk) + a period / 2.
+        An arm that lags behind the wanted velocity catches up with limited acceleration: so much that it is back at 0
+        when the velocity is reached. Commanded to rest, it must not swing through rest to the other side. To bring an
+        acceleration a down to 0 changes the velocity by a^2 / (2 jerk) + a period / 2.
         """
         jerk, period, before = self._jerk, self._period, self._acceleration
         step = jerk * period

@@ -185,8 +185,8 @@ def task_of_bundle(path: str | Path, task: str = "") -> TaskSpec:
     Markers, cameras, memories and all else that no network depends on may have changed since the bundle was written.
 
     Args:
-        task: name or folder of the task; the installed one of the bundle's task's name if not given, and the bundle's
-            own where there is none, or one with other features or actions.
+        task: name or folder of the task. If not given, it is the installed task of the name that the bundle's task has.
+            The bundle's own is used where none is installed, or one with other features or actions.
 
     Raises:
         BundleError: as `load_manifest`.

@@ -2,9 +2,9 @@
 
 Its scaling, and a gate's softmax, are inside its graph: what it answers are an expert's action or the gate's weights.
 
-What cannot be trusted is refused before the runtime sees it: other opsets, operators outside the default domain or with
-no place in a policy, weights that are not finite, data outside the file. That finds damage and mistakes; it makes no
-stranger's file safe to run. Not safe for use from several threads at once: the buffers are its own.
+What cannot be trusted is refused before the runtime sees it: opsets and operators that are not allowed, weights that
+are not finite, data outside the file. This finds damage and mistakes; it does not make a stranger's file safe to run.
+Not safe for use from several threads at once: the buffers are its own.
 """
 
 from __future__ import annotations

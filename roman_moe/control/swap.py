@@ -1,9 +1,9 @@
 """Replacing a network while it runs: loaded off the control loop, changed over between two ticks, eased without a jump.
 
-At the changeover the old network answers one last scene, and the new one answers it too. What lies between the two
-answers is taken away from the new one's over the ramp: the first answer is the old one's own, the last is the new one's
-own, and in between no step is larger than the new network's own step and the ramp's share of the difference. Replacing
-a network by its equal changes nothing at all.
+At the changeover the old network answers one last scene, and the new one answers it too. The difference between the two
+is subtracted from the new network's answers, less and less over the ramp. The first answer is therefore the old
+network's own, the last one the new network's own. In between no step is larger than the new network's own step plus the
+ramp's share of the difference. Replacing a network by its equal changes nothing at all.
 """
 
 from __future__ import annotations

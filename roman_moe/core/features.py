@@ -1,9 +1,9 @@
 """Features: the named numbers of a SceneState that a network may observe.
 
-An *observation* is a selection of these by name, in the order that the network's own metadata declares. All of it is
-made from the task: which objects and flags there are, and whose orientations matter. Orientations become numbers that
-have no jump: sine and cosine of a yaw, or the first two columns of a rotation matrix (Zhou et al., "On the continuity
-of rotation representations in neural networks", CVPR 2019).
+An *observation* is a selection of these by name, in the order that the network's own metadata declares. The task says
+which features there are: by its objects and flags, and by whose orientations matter. Orientations become numbers
+without a jump: sine and cosine of a yaw, or the first two columns of a rotation matrix. (Zhou et al., "On the
+continuity of rotation representations in neural networks", CVPR 2019.)
 """
 
 from __future__ import annotations

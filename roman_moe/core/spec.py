@@ -1,8 +1,8 @@
 """TaskSpec: everything about a task that is data. Nothing else says which objects, flags and skills there are.
 
-Read from a `task.yaml`, embedded in every bundle, and handed to whatever needs it: feature names and indices, message
-layouts, metadata checks, options' choices and plot colours are made from it, never from an import. Two tasks therefore
-live in one process.
+It is read from a `task.yaml`, embedded in every bundle, and passed to all code that needs it. Feature names and
+indices, message layouts, metadata checks, options' choices and plot colours are made from it, never from an import. So
+two tasks can live in one process.
 """
 
 from __future__ import annotations

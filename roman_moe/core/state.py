@@ -1,9 +1,9 @@
 """SceneState: everything the controller may know about the scene at one control tick.
 
-One type crosses every boundary (simulator, training, demonstrations, ROS messages, evaluation). Positions are
-in metres in the base frame (REP 103: x forward, y left, z up; the frame of the arm's first link), velocities in m/s and
-rad/s, forces in newtons, orientations quaternions x, y, z, w (as ROS has them). What the rows of objects and flags are
-is the task's to say.
+One type crosses every boundary (simulator, training, demonstrations, ROS messages, evaluation). Positions are in metres
+in the base frame: REP 103 with x forward, y left, z up, at the arm's first link. Velocities are in m/s and rad/s,
+forces in newtons. Orientations are quaternions x, y, z, w, as in ROS. The task says what the rows of objects and flags
+are.
 """
 
 from __future__ import annotations

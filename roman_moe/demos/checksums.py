@@ -1,7 +1,8 @@
 """Checksums of a recording: one damaged byte anywhere is found before its content is used.
 
-An MCAP file has a CRC-32 of each chunk, of its data section and of its summary section (https://mcap.dev/spec); rosbags
-compares those of the chunks when it reads them. rosbag2's metadata.yaml has none: custom data get one of their own.
+An MCAP file has a CRC-32 of each chunk, of its data section and of its summary section (https://mcap.dev/spec). Those
+of the chunks are compared by rosbags when it reads them. The metadata.yaml of rosbag2 has none, so custom data get one
+of their own.
 """
 
 from __future__ import annotations

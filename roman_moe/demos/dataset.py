@@ -47,8 +47,8 @@ def write_spec(dataset: Path, spec: TaskSpec) -> None:
 def dataset_hash(dataset: Path, spec: TaskSpec, network: str) -> str:
     """sha256 over all that the demonstrations of one network say, in hexadecimal.
 
-    It covers names, metadata and messages, but not the recording commit, the bag's container or wall times: recording
-    again with the same seed gives the same hash as long as the demonstrations are the same.
+    It covers names, metadata and messages, but not the recording commit, the bag's container or wall times. So
+    recording again with the same seed gives the same hash as long as the demonstrations are the same.
 
     Raises:
         DemonstrationError: if there is none, or one cannot be read.

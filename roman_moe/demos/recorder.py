@@ -4,8 +4,8 @@ A tick is complete when its scene, what the blender made of it, the operator's a
 policy's are there. Of each topic messages come in order, so that whatever an earlier tick lacks when a later one is
 complete does not come any more.
 
-With corrections the policy drives and the operator now and then: each correction goes into an episode of the skill that
-is corrected, with what came a few seconds before it and all that follows.
+With corrections the policy drives, and the operator takes over now and then. Each correction goes into an episode of
+the skill that is corrected, with the few seconds before it and everything after it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """EpisodeWriter: records one demonstration as a rosbag2 folder with MCAP storage.
 
 The folder appears under its name complete, or not at all: it is written beside its place (`demos/unfinished.py`) and
-renamed when closed. Every checksum that MCAP knows is written. Message headers carry episode time, which begins at 0;
-log and publish times are the wall time at which the recording began plus episode time, so that a bag plays at the
+renamed when closed. Every checksum that MCAP knows is written. Message headers carry episode time, which begins at 0.
+Log and publish times are the wall time at which the recording began plus episode time, so that a bag plays at the
 episode's own rate.
 """
 

@@ -1,12 +1,12 @@
 """Collection: the oracle, or the scripted operator, gives demonstrations of every skill and of the gate, reproducible
 from one seed.
 
-The oracle acts on the true state; the recorded scene has the pose source's errors. Ticks at which the network that is
-taught would not answer are left out: an object that it observes is then neither seen nor remembered. Optionally short
-bursts disturb what is executed while the recorded answer stays the oracle's own, so that demonstrations show the way
-back from mistakes (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017). Some are given
-over a poor link: where the hand now and then rests for no reason, its velocity does not tell what comes next. Only
-solved episodes are kept.
+The oracle acts on the true state; the recorded scene has the pose source's errors. Ticks at which the taught network
+would not answer are left out: an object that it observes is then neither seen nor remembered. Optionally short bursts
+disturb what is executed, while the recorded answer stays the oracle's own. Demonstrations then show the way back from
+mistakes. (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017.) Some are given over a poor
+link: there the hand now and then rests for no reason, so its velocity does not tell what comes next. Only solved
+episodes are kept.
 """
 
 from __future__ import annotations

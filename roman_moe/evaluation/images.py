@@ -1,8 +1,8 @@
 """Synthetic images: moments of a task, in random looks, with the truth about them.
 
 The moments are those of the demonstrator's episodes from all starts, disturbed or not, with the arm in view and in the
-way. In some of them loose things are put anywhere, and the arm is bent, so that an estimator learns to see a thing
-where it is and not where it usually is. A part follows from (task, seed, its number, ranges) alone.
+way. In some of them loose things are put anywhere, and the arm is bent. An estimator so learns to see a thing where it
+is, not where it usually is. A part follows from (task, seed, its number, ranges) alone.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A scripted operator at the keys: demonstrations as people give them, without people.
 
-Where to go it takes from the oracle. It looks ten times a second, sees everything late by its reaction time, adds to
-that how far it believes to have driven meanwhile, and strikes keys, at most two for motion at a time: one moves at the
-chosen speed or not at all. It pauses, believes too little and so overshoots, and now and then strikes a wrong key until
-it sees what that does. Keys go through `Keyboard` and `Steering`, as an operator's do. A look follows from the first
-scene of the episode and those since, so an episode follows from its seed.
+The oracle says where to go. The operator looks ten times a second and sees everything late, by its reaction time. It
+adds the motion that it believes to have commanded since, and strikes keys, at most two for motion at a time. A key
+moves at the chosen speed or not at all. The operator pauses, believes too little motion and so overshoots, and now and
+then strikes a wrong key until it sees what that does. Keys go through `Keyboard` and `Steering`, as a person's do. A
+look follows from the first scene of the episode and those since, so an episode follows from its seed.
 """
 
 from __future__ import annotations

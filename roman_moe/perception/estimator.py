@@ -1,8 +1,8 @@
 """The learned estimator: an ONNX network that says where each camera sees each object, and what follows from that.
 
-The file is self-contained: it takes images as cameras give them. It knows no camera's place: rays and positions of the
-cameras, as they are calibrated now, are part of its input, so that a camera that was moved needs a new calibration and
-no new training. Not safe for use from several threads at once.
+The file is self-contained: it takes images as cameras give them. It knows no camera's place. Rays and positions of the
+cameras, as they are calibrated now, are part of its input. A camera that was moved therefore needs a new calibration
+and no new training. Not safe for use from several threads at once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """From what single looks say to the poses that a controller goes by.
 
 What recent looks have shown is valid. What the fingers hold follows the hand, and is valid. All else is hidden: it is
-reported invalid, at its last pose and with a growing age; what was never seen is where the task's description has it,
-since the episode began. What is hidden in a drawer moves with it. While no look comes at all, no age is finite: then
-nothing is known to be where it was.
+reported invalid, at its last pose and with a growing age. What was never seen counts as hidden since the episode began,
+at the position in the task's description. What is hidden in a drawer moves with it. While no look comes at all, no age
+is finite: then nothing is known to be where it was.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ UP = np.array([0.0, 0.0, 1.0])
 DISAGREEMENT = 30.0
 """Sum of squared residuals, in standard deviations, above which two views do not show the same thing."""
 DOUBT = 12.0
-"""Likewise, above which two views' rays count alone: what an image says of a height is a guess, as of a thing that
-somebody holds up, and rays that meet are none."""
+"""Likewise, above which two views' rays count alone. What an image says of a height is a guess, which fails for a thing
+that is held up; rays that meet are no guess."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """An object's pose from the corners of its markers in all images together: robust nonlinear least squares.
 
-Unknown besides the pose: by how much each camera's aim is off, which its calibration bounds, and on request by which
-factor the markers are larger than they are said to be.
+Two things are unknown besides the pose. One is by how much each camera's aim is off, within the bound of its
+calibration. The other, on request, is by which factor the markers are larger than `task.yaml` says.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Low-level control of a simulated arm: hand twist to joint velocity by damped least squares, any number of joints.
 
-A twist of zero halts every joint. Any other one moves the hand as commanded: the posture acts in the null space alone,
-and a joint at the end of its range leaves the motion to the others. The hand's orientation is kept by feedback: it is
-drawn to a commanded one, which begins at that of the start and turns with the commanded angular velocity.
+A twist of zero halts every joint. Any other one moves the hand as commanded. The posture acts in the null space alone,
+and a joint at the end of its range leaves the motion to the others. The hand's orientation is kept by feedback. The
+commanded one begins at that of the start and turns with the commanded angular velocity.
 
 The joint servos themselves live in the model (`compose`): each integrates its commanded joint velocity into a position
 reference and follows it with limited torque, at every physics step. This module sets those joint velocities once a

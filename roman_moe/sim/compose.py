@@ -1,8 +1,8 @@
 """One MuJoCo model of a scene and an arm. The arm comes first: its joints and actuators are the model's first ones.
 
-Physics options, cameras and lights are the scene's. Each actuator of an arm's joint becomes a velocity servo: it
-integrates its control value into a position reference and follows that with the gains that the arm's file gives it.
-The arm's own weight is compensated.
+Physics options, cameras and lights are the scene's. Each actuator of an arm's joint becomes a velocity servo. It
+integrates its control value into a position reference and follows that with the gains of the arm's file. The arm's own
+weight is compensated.
 """
 
 from __future__ import annotations

@@ -1,9 +1,15 @@
 """One episode: the loop that evaluation, collection, the Gymnasium environments and the simulated arm's node drive.
 
-The trajectory follows from (controller, start, seed, pose source, disturbed or not, link) alone: the start is drawn
-from `default_rng([seed, 0])`, the noise from `default_rng([seed, 1])`, one draw a scene in tick order, a disturbance
-from `default_rng([seed, 3])`, what gets lost from `default_rng([seed, 4])` and what is constant in the poses' error
-from `default_rng([seed, 5])`. The ROS graph in lockstep draws the same; it knows no link.
+The trajectory follows from (controller, start, seed, pose source, disturbed or not, link) alone. Each source of chance
+has its own `default_rng`:
+
+- [seed, 0] draws the start,
+- [seed, 1] the noise, one draw a scene in tick order,
+- [seed, 3] a disturbance,
+- [seed, 4] which commands get lost,
+- [seed, 5] the constant part of the poses' errors.
+
+The ROS graph in lockstep draws the same; it has no link.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Scenes by which an estimator is judged, in conditions that its training may not have shown.
 
 - "held_out": looks as they are drawn for training.
-- "unseen": lights, colours, textures, camera places and focal lengths farther from the scene's own than in training,
-  and textures of other kinds; the calibration of one camera is off by 0.5 degrees and 5 mm.
+- "unseen": lights, colours, textures, camera places and focal lengths farther from the scene's own than in training.
+  Textures are of other kinds, and the calibration of one camera is off by 0.5 degrees and 5 mm.
 - "moved": cameras at their places in the scene, but one of them moved by 10 cm and turned by 10 degrees.
 - "scattered": looks as they are drawn for training, and loose things anywhere, in the air, too. Nothing but two views
   says how high such a thing is. Under the other conditions things are where a task's episodes have them.

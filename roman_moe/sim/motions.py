@@ -1,7 +1,7 @@
 """Building blocks of scripted demonstrators: approach from above, grasp, let go, go home.
 
-Each is a function of the present state alone, without memory, so that a demonstrator takes up its work from any
-situation (after a slip, a shove, another skill) and a memoryless network can learn it from what experts observe.
+Each is a function of the present state alone, without memory. So a demonstrator goes on from any situation, such as a
+slip, a shove or another skill, and a memoryless network can learn it from what experts observe.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def approach(
 ) -> Vector:
     """Velocity that reaches a target from above [m/s].
 
-    The hand must stay above a funnel around the target that rises with the distance from its axis to the height
-    `floor`: below the funnel it climbs before it moves sideways.
+    The hand must stay above a funnel around the target, which rises with the distance from its axis up to the height
+    `floor`. Below the funnel the hand climbs before it moves sideways.
     """
     error = target - hand
     distance = math.hypot(error[0], error[1])

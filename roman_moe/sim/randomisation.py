@@ -1,8 +1,8 @@
 """Random looks of a task's scene, for images from which an estimator learns to see: domain randomisation.
 
-Lights, colours, textures, distractors, camera poses and focal lengths are drawn anew for each image (Tobin et al.,
-"Domain randomization for transferring deep neural networks from simulation to the real world", IROS 2017). Things that
-are to be found keep their shape and roughly their hue; everything else may look like anything.
+Lights, colours, textures, distractors, camera poses and focal lengths are drawn anew for each image. Things that are to
+be found keep their shape and roughly their hue; everything else may look like anything. (Tobin et al., "Domain
+randomization for transferring deep neural networks from simulation to the real world", IROS 2017.)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Extrinsic reward r_E: success, and progress towards it as a difference of potentials.
 
-ROMAN's public code adds dense terms up (distance to the object, how far the object has come, the way home), which also
-pays for standing still near a goal. Here the same quantities are a potential and its differences are paid, after Ng,
-Harada and Russell, "Policy invariance under reward transformations", ICML 1999; without their discount, so that an
-episode's rewards add up to the way that it has come. All of it is computed from the true state.
+ROMAN's public code adds dense terms up (distance to the object, how far the object has come, the way home). That also
+pays for standing still near a goal. Here the same quantities are a potential, and its differences are paid (Ng, Harada
+and Russell, "Policy invariance under reward transformations", ICML 1999). The discount is left out, so that an
+episode's rewards add up to its total progress. All of it is computed from the true state.
 """
 
 from __future__ import annotations

@@ -22,9 +22,8 @@ def generator(seed: int, stream: int) -> np.random.Generator:
 def episode_seed(seed: int, purpose: str, index: int) -> int:
     """Seed of episode `index` of a run for `purpose` (e.g. "evaluate/scenario_6"), below 2**31 as parameters are.
 
-    It depends on nothing else, so neither the number of workers nor the other starts of a run change an episode, and
-    `roman-moe demo --seed` shows any episode over a good
-    link again.
+    It depends on nothing else. So neither the number of workers nor the other starts of a run change an episode, and
+    `roman-moe demo --seed` repeats any episode over a good link.
     """
     return int(np.random.SeedSequence([seed, index, *purpose.encode()]).generate_state(1)[0]) >> 1
 

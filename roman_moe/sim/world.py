@@ -49,8 +49,8 @@ class World:
             markers: whether the scene shows the objects' markers; they change nothing else.
 
         Raises:
-            ConfigError: if there is no such arm, the scene and the arm do not go together, or the scene lacks a site
-                for each object and a free joint for each loose body.
+            ConfigError: if there is no such arm, or the scene and the arm do not go together. Also if the scene lacks a
+                site for an object or a free joint for a loose body.
             RomanError: if the control period is no whole number of physics steps.
         """
         self.task = task

@@ -76,8 +76,8 @@ def test_a_refused_command_changes_nothing(
 def interrupted(arguments: Sequence[str], folder: Path, started: str) -> int:
     """Exit code of a command that gets Ctrl-C once `started` matches something in the folder, or it said something.
 
-    As a shell shows it. Python 3.11 dies of the signal at its end, although it was handled, if it came in code that is
-    made from text, as rosbags makes its classes; a shell shows 130 for both.
+    The code is the one that a shell shows. Python 3.11 dies of the signal at its end, although it was handled, if it
+    came in code that is made from text, as rosbags makes its classes. A shell shows 130 for that, too.
     """
     command = [sys.executable, "-u", "-m", "roman_moe", *arguments]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

@@ -1,7 +1,7 @@
 """A LeRobot dataset of somebody else's, by a mapping of its columns to a task's scene and actions.
 
-What the mapping leaves out: velocities are those of the mapped positions, the hand is turned as at home, forces are
-zero, and an object that does not move is where task.yaml has it, any other not seen.
+What the mapping leaves out is filled in. Velocities are those of the mapped positions, the hand is turned as at home,
+and forces are zero. An object that does not move is where task.yaml has it; any other is not seen.
 """
 
 from __future__ import annotations

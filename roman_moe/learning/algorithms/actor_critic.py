@@ -17,11 +17,11 @@ from roman_moe.learning.policies.mlp import MLPPolicy
 class ActorCritic(ActorCriticPolicy):
     """Gaussian actions about a policy's answer, with a standard deviation that does not depend on the state.
 
-    The mean is the policy's raw output: the clip of an expert's action, and the gate's clip and softmax, are part of
+    The mean is the policy's raw output. The clip of an expert's action, and the gate's clip and softmax, are part of
     the environment, so that no gradient is lost in them.
 
-    There is one value head: with the same discount for both signals, generalised advantages are linear in rewards and
-    values, so the advantages of one head per signal would add up to those of one head for their weighted sum.
+    There is one value head. With the same discount for both signals, generalised advantages are linear in rewards and
+    values. So the advantages of one head per signal would add up to those of one head for their weighted sum.
 
     Attributes:
         actor: the policy; its observation layer is shared in content, not in memory, with the critic's.

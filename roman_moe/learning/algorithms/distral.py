@@ -16,7 +16,7 @@ noise. With D = 1/beta (alpha KL(pi_i || pi0) - (1 - alpha) entropy of pi_i), a 
     J = sum_i E_i [sum_t gamma^t (R_i - D_i)]
     grad J = sum_i E_i [sum_t gamma^t (grad log pi_i(a_t) sum_(u >= t) gamma^(u - t) (R_i - D_i)_u - grad D_i,t)]
 
-for all parameters. Through pi_i, -grad D is what the step's own regularisation gives (9); through pi0, it is the second
+for all parameters. Through pi_i, -grad D is what the step's own regularisation gives (9). Through pi0, it is the second
 term of (10), since the gradient of -KL(pi_i || pi0) by the logits h of pi0 is pi_i - pi0.
 """
 

@@ -1,7 +1,7 @@
 """Distral on continuous actions, and its baselines, by a synchronous advantage actor-critic (A2C).
 
-A2C stands for the paper's asynchronous one (A3C): all episodes of all tasks go on side by side, and after every few
-steps there is one update by all of them (`distral` has the equations). As in A3C, steps count alike: without the
+A2C stands for the paper's asynchronous method (A3C). All episodes of all tasks go on side by side, and after every few
+steps there is one update by all of them (`distral` has the equations). As in A3C, all steps count alike, without the
 discount gamma^t from the episode's start.
 """
 

@@ -101,8 +101,8 @@ class _Silent(BaseCallback):
 class HybridPPO:
     """One network in training: actor, critic, discriminator and their optimisers, one update at a time.
 
-    All that the next updates depend on is in `state()` and in the seed of `begin`, so that a run that is cut off and
-    taken up again is the same run.
+    `state()` and the seed of `begin` hold everything on which the next updates depend. A run that is cut off and
+    resumed therefore equals an uninterrupted one.
 
     Attributes:
         steps: environment steps so far.

@@ -1,8 +1,8 @@
 """Relative positions and turns of an observation, derived from the names and units of its features.
 
-A policy that must bring a hand within millimetres of an object learns it from few demonstrations only if it is shown
-the difference: absolute positions hide it behind numbers a hundred times larger. So it is with angles, of which an
-observation holds sine and cosine.
+A policy has to bring a hand within millimetres of an object. From few demonstrations it learns this only if it is shown
+the difference: absolute positions hide it behind numbers a hundred times larger. The same holds for angles, of which an
+observation has sine and cosine.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def object_columns(features: Sequence[str]) -> NDArray[np.intp]:
 def relative_matrix(features: Sequence[str]) -> NDArray[np.float64]:
     """Matrix R, (n, m) of -1, 0 and 1, so that `observation @ R` are the relative positions [m].
 
-    First each object minus the hand, then each later object minus each earlier one (an expert observes its target after
-    the object that it moves, so this is target minus object).
+    First each object minus the hand, then each later object minus each earlier one. An expert observes its target after
+    the object that it moves, so the latter is target minus object.
 
     Raises:
         ValueError: if the hand or an axis of an object is not observed.

@@ -30,8 +30,8 @@ MIN_STD = 0.02
 class ObservationLayer(nn.Module):
     """From raw features, (B, n), to what the MLP sees, (B, size).
 
-    Normalised features, relative positions and relative turns, clipped; then these relative numbers squashed by
-    tanh(r / scale) for each scale, which resolve millimetres near contact and only tell the direction far away.
+    Normalised features, relative positions and relative turns, clipped. Then these relative numbers squashed by tanh(r
+    / scale) for each scale: they resolve millimetres near contact and give only the direction far away.
     """
 
     def __init__(self, features: Sequence[str], units: Sequence[str], near_scales: Sequence[float]) -> None:

@@ -10,10 +10,14 @@ gives the weights, from the observation and the task. There are two modes:
       g(l+1)_i = sum_j softmax_j(p(l))_ij ReLU(W_j g(l)_j)      (7), (8)
       output = sum_j W_j g(L)_j                                 (9)
 
-- `official`: what the authors' released code computes. It differs in six places: f(s) goes through ReLU before the
-  modules; two more layers narrow f(s) h(z) before the routing; a routing layer sees the softmax of all earlier ones,
-  not the last one's logits; ReLU comes after the weighted sum, not before it; the last layer's modules are weighed by
-  a softmax of their own; and one head follows them.
+- `official`: what the authors' released code computes. It differs in six places:
+
+  - f(s) goes through ReLU before the modules.
+  - Two more layers narrow f(s) h(z) before the routing.
+  - A routing layer sees the softmax of all earlier ones, not the last one's logits.
+  - ReLU comes after the weighted sum, not before it.
+  - A softmax of their own weighs the last layer's modules.
+  - One head follows them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The estimator's network: where each camera sees each object, how high it takes it to be, and how sure it is.
 
-Nothing in it depends on one camera's place. Pixels follow from heat maps, which move with the image. What an image
-alone does not say, how high a thing is and how it is turned, the network answers in the base frame: with each image it
-is given where the pixels' rays meet the table's plane. What all cameras say is put together outside
+Nothing in it depends on one camera's place. Pixels follow from heat maps, which move with the image. An image alone
+does not say how high a thing is and how it is turned. The network answers both in the base frame: each image comes with
+the points where its pixels' rays meet the table's plane. The answers of all cameras are put together outside
 (`perception.fusion`), with their calibration at that time.
 """
 

@@ -1,8 +1,8 @@
 """Training of the estimator's network on an image set, in one or several processes; what is cut off goes on.
 
-Batches follow from (seed, step) alone, so a run that is taken up again sees what an uninterrupted one sees. With
-several processes each takes its share of every batch, and gradients are averaged: results differ between numbers of
-processes as sums in another order do, and by batch normalisation, which sees shares.
+Batches follow from (seed, step) alone, so a resumed run sees what an uninterrupted one sees. With several processes
+each takes its share of every batch, and gradients are averaged. Results differ between numbers of processes: sums have
+another order, and batch normalisation sees shares.
 """
 
 from __future__ import annotations

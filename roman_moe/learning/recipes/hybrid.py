@@ -296,8 +296,8 @@ class HybridNetworkRecipe:
     Attributes:
         demonstrations: that are used: of a skill, or of each scenario for the gate.
         warm_start: whether the policy is cloned first.
-        schedule: "together" for GAIL from the start beside the annealed cloning, as in ROMAN's public configuration, or
-            "gail_after_cloning" for GAIL once the cloning term has come down to 0, as in its paper's figure.
+        schedule: when GAIL begins. At the start, beside the annealed cloning, as in ROMAN's public configuration
+            ("together"). Or once the cloning term has come down to 0, as in its paper's figure ("gail_after_cloning").
         clone: the network, and how it is cloned as a warm start.
         ppo, cloning, gail, reward, practice, validation: what comes after.
     """

@@ -1,8 +1,8 @@
 """Ablations: the shipped recipe with one part changed at a time, the same seeds and demonstrations for all.
 
-Every method is trained anew for every seed and then evaluated on scenarios. What is done is kept in the folder, method
-by method and seed by seed, so that a study that was cut off goes on where it was; other episodes, scenarios or links
-than before are evaluated without training again. A study of skills trains their experts only, and judges each alone.
+Every method is trained anew for every seed and then evaluated on scenarios. The folder keeps what is done, method by
+method and seed by seed, so that a study that was cut off goes on where it was. Other episodes, scenarios or links than
+before are evaluated without training again. A study of skills trains their experts only, and judges each alone.
 """
 
 from __future__ import annotations
@@ -166,9 +166,9 @@ def _pooled(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False) -> Path:
     """The dataset of a method, collected if it is not there yet.
 
-    All methods draw from the one that the study's own recipe needs, fewer of them or as many; one that needs more has
-    a dataset of its own, whose first are the same episodes. So are the monolithic network's, by their seeds, with the
-    action as the answer throughout.
+    All methods draw from the dataset that the study's own recipe needs, fewer of its demonstrations or as many. A
+    method that needs more has a dataset of its own, whose first episodes are the same. The monolithic network's dataset
+    has the same ones as well, by their seeds, with the action as the answer throughout.
     """
     networks, name = study.recipe.networks, "demos"
     skill = study.trained[0]

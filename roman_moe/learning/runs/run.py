@@ -96,8 +96,8 @@ def train_run(run: Run, networks: Sequence[str], resume: bool = False) -> dict[s
         resume: take up what a cut-off run left.
 
     Raises:
-        ConfigError: if the folder holds a run with another recipe, seed or demonstrations, or a network that is there
-            already while `resume` is false, or the gate's experts are missing or were cut off.
+        ConfigError: if the folder holds a run with another recipe, seed or demonstrations. Also if a network is there
+            already while `resume` is false, or if the gate's experts are missing or were cut off.
         DemonstrationError: if demonstrations cannot be used.
         DivergedError: if training diverges; the last good checkpoint stays.
     """

@@ -1,8 +1,8 @@
 """The bridge to a real arm by MoveIt Servo's conventions: the robot's own topics there, the graph's here.
 
-It gives `hand_state` on an exact grid of control periods of its clock, and sends the robot nothing that its own watch
-(`arms/watch.py`) does not let through: whatever is wrong with the commands, the robot gets zero twists, then silence.
-With `read_only` it has no publisher to the robot at all, and does everything else.
+It publishes `hand_state` on an exact grid of control periods of its clock. Every command to the robot passes its own
+watch (`arms/watch.py`): if anything is wrong with it, the robot gets zero twists, then silence. With `read_only` the
+bridge has no publisher to the robot at all, and does everything else.
 
 This is software: it stops a robot that works. It is no safety-rated emergency stop (IEC 60204-1), and replaces none.
 """

@@ -1,8 +1,8 @@
 """The lab as a node: publishes the arm's state and the true poses, follows one command a tick, judges the episode.
 
 In real time a tick lasts a control period of the wall clock, and the arm stands still through a tick without a fresh
-command; in lockstep a tick lasts until its command comes. The first tick of an episode waits in both, and a state that
-goes unanswered is sent again, so that no message lost while the graph comes together can stop it.
+command. In lockstep a tick lasts until its command comes. The first tick of an episode waits in both. A state that goes
+unanswered is sent again, so that a message that is lost while the graph starts cannot stop it.
 
 All stamps and /clock are on one time base that never goes back. In real time that is the node's clock; in lockstep and
 at another speed it begins there. While the blender is stopped the episode is paused: it is not judged, its time stands,

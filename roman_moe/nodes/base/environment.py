@@ -1,10 +1,10 @@
 """What ROS reads from the environment: range, transports, domain, log folder; set for a graph's life.
 
-A graph stays on this machine and does without Fast DDS' shared memory. There, a node that is started again takes the
-port file of the one that was killed; a peer that still writes to the dead one may remove that file at the same moment
-as a leftover, and then the new node is deaf for ever (2 of some 320 restarts of frozen subscribers on a busy machine,
-Fast DDS 3.2.2, by a script that is not kept; its issues 2811, 4728 and 6485 are of this kind). What a killed process
-held there is never given back, either.
+A graph stays on this machine and does without Fast DDS' shared memory, since that can leave a restarted node without a
+connection for ever. A restarted node takes the port file of the killed one. At the same moment a peer that still writes
+to the killed node may remove that file as a leftover. This happened in 2 of some 320 restarts of frozen subscribers on
+a busy machine, by a script that is not kept. (Fast DDS 3.2.2; its issues 2811, 4728 and 6485 are of this kind.) The
+shared memory of a killed process is never given back, either.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ class ManagedNode(LifecycleNode):
     def trigger_service(self, name: str, act: Callable[[], str]) -> None:
         """Offer the std_srvs/Trigger service `~/name`: `act` does it and says what it did.
 
-        From then on it is there for as long as the node: a request that came just before the service went would end
+        It then exists for as long as the node. If a service went just after a request had come, the request would end
         the executor, and with it all nodes of the process.
         """
         self._acts[name] = act

@@ -1,8 +1,8 @@
 """Who else is in the graph: who publishes a topic, and whether a name is taken.
 
-Names do not tell nodes apart: two graphs have the same. The ids of their publishers do, each of which begins with the
-one of its process (more exactly, of its DDS participant; RTPS 2.5, 9.3.1). A killed process stays to be seen until its
-lease has run out, and nothing in ROS tells it from one that lives: only who has killed it knows better (topics.ENDED).
+Names do not tell nodes apart: two graphs have the same. The ids of their publishers do. Each begins with the id of its
+process (more exactly, of its DDS participant; RTPS 2.5, 9.3.1). A killed process stays visible until its lease has run
+out, and nothing in ROS tells it from one that lives. Only the process that killed it can say so (topics.ENDED).
 """
 
 from __future__ import annotations

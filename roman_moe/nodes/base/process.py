@@ -152,7 +152,7 @@ def run_node(make: Callable[..., Any], arguments: Sequence[str] | None = None) -
 def leave(code: int) -> NoReturn:
     """End this process at once.
 
-    ROS is down by now; what is left of the interpreter's own teardown, ONNX Runtime above all, holds nothing that
+    ROS is down by now. What is left is the interpreter's own teardown, ONNX Runtime above all. It holds nothing that
     counts, and takes longer than all before: too long for a dozen nodes to be gone within a second of Ctrl-C.
     """
     sys.stdout.flush()

@@ -1,10 +1,10 @@
 """Nodes as child processes: started quietly, watched, and ended together; none outlives the block that holds them.
 
-One that ends by itself, or is silent for too long, is an error, or is started again if that is wished and can help: one
-that refuses its configuration (exit code 2) is an error at once, since another start would refuse it again.
-A successor with which the graph does not come together is started again, too: DDS discovery now and then (in one of
-some 420 starts on a busy machine, by a script that is not kept) leaves two processes deaf to each other for ever, and
-another start makes it try anew.
+A process that ends by itself, or is silent for too long, is an error, or is restarted if that is wished and can help.
+One that refuses its configuration (exit code 2) is an error at once, since another start would refuse it again.
+
+DDS discovery now and then leaves two processes without a connection for ever: in one of some 420 starts on a busy
+machine, by a script that is not kept. So a restarted process that the other nodes do not receive is restarted again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The gate's node: weighs the experts at its own rate, every second scene by default, chosen by the scene's stamp.
 
-Where the gate had no answer at its tick, since an object that it observes was not usable or the scene got lost, it
-answers the scenes after that until it has one.
+The gate may have no answer at its tick, because an object that it observes was not usable or the scene got lost. It
+then answers the scenes after that until it has one.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ REFUSED = "refused_models"
 class ModelSlot:
     """The network of one node, and the checks between a wish for another one and its first answer.
 
-    The wish comes on the thread of the parameter services (`nodes.base.services`), where the file is read, checked and
-    warmed up; the answers are given on the control loop's, which is never held up by it.
+    The request comes on the thread of the parameter services (`nodes.base.services`). There the file is read, checked
+    and warmed up. The answers are given on the control loop's thread, which never waits for that.
 
     Args:
         node: whose parameter `model` is watched. It must be declared.

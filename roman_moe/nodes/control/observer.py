@@ -1,9 +1,9 @@
 """Observer, the pacemaker: joins the hand's state and the objects' poses into one stamped scene per control tick.
 
-A tick waits for poses of its own stamp, in lockstep for ever and otherwise for `pose_wait`; then the newest poses
-serve, aged by what they are older; of a source that is silent for longer than `max_command_age`, no object is usable.
-Poses of a camera, which looks when it looks, are not waited for: the newest that are not newer than the hand serve at
-once. A state or poses that are not finite never become a scene, nor do those that are stamped in the future.
+A tick waits for poses of its own stamp, in lockstep for ever and otherwise for `pose_wait`. After that the newest poses
+serve, and their age grows by what they are older. If a source is silent for longer than `max_command_age`, no object is
+usable. Poses of a camera, which looks at times of its own, are not waited for: the newest that are not newer than the
+hand serve at once. A state or poses never become a scene if they are not finite or stamped in the future.
 """
 
 from __future__ import annotations
