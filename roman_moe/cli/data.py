@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from rich.console import Console
 
-from roman_moe.cli.options import Folder, Number, Share, Text
+from roman_moe.cli.options import Flag, Folder, Number, Share, Text
 from roman_moe.cli.progress import CountProgress
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE, Range
 
@@ -43,6 +43,9 @@ class Images:
     moving_share: Share = 0.0
     """Least share of the scenes in which a thing moves, as in the hand."""
 
+    joints: Flag = False
+    """In a third of the scenes loose things may be anywhere: doors, drawers and locks, too."""
+
     workers: Number = 2
     """Processes; the images do not depend on it."""
 
@@ -55,7 +58,8 @@ class Images:
         from roman_moe.sim.registry import load_sim_task
 
         task = load_sim_task(self.task)
-        request = ImageRequest(task, self.out, self.count, self.seed, self.workers, Ranges(), self.moving_share)
+        chosen = self.count, self.seed, self.workers, Ranges(), self.moving_share, self.joints
+        request = ImageRequest(task, self.out, *chosen)
         console = Console()
         with CountProgress(console, str(self.out), request.scenes, "scenes") as progress:
             draw_images(request, progress.advance)

@@ -59,6 +59,7 @@ class ImageRequest:
         workers: processes; the images do not depend on it.
         ranges: of the looks.
         moving_share: least share of an episode's scenes in which a thing moves.
+        joints: whether doors, drawers and locks stand anywhere, too, where loose things do.
     """
 
     task: SimTask
@@ -68,6 +69,7 @@ class ImageRequest:
     workers: int
     ranges: Ranges
     moving_share: float = 0.0
+    joints: bool = False
 
     @property
     def scenes(self) -> int:
@@ -116,6 +118,7 @@ def draw_images(request: ImageRequest, on_part: Callable[[int], None] = lambda s
         seed=request.seed,
         ranges=asdict(request.ranges),
         moving_share=request.moving_share,
+        joints=request.joints,
         git_commit=git_commit(),
     )
     write_description(request.out, description)
@@ -135,7 +138,7 @@ def draw_part(part: _Part) -> None:
     scene = RandomScene(request.task, request.ranges)
     try:
         moments = draw_moments(World(request.task), part.scenes, EPISODE_SCENES, rng, request.moving_share)
-        drawn = [draw_scene(scene, request.task, moment, rng) for moment in moments]
+        drawn = [draw_scene(scene, request.task, moment, rng, joints=request.joints) for moment in moments]
     finally:
         scene.close()
     views, scenes = zip(*drawn, strict=True)
@@ -186,11 +189,19 @@ def draw_scene(
     moment: NDArray[np.float64],
     rng: np.random.Generator,
     scattered: float = SCATTERED_SHARE,
+    joints: bool = True,
 ) -> tuple[list[View], Scenes]:
-    """Views of a moment in a new look, and the truth about it; with this probability, loose things may be anywhere."""
+    """Views of a moment in a new look, and the truth about it.
+
+    Args:
+        scattered: probability with which loose things may be anywhere.
+        joints: whether doors, drawers and locks may be, too.
+    """
     scene.data.qpos[:] = moment
     if rng.random() < scattered:
         _scatter(scene, rng)
+        if joints:
+            scene.data.qpos[scene.jointed] = rng.uniform(*scene.ranges.T)
     views = scene.look(rng)
     sites = [scene.model.site(name).id for name in task.spec.objects]
     orientations = np.empty((len(sites), 4))

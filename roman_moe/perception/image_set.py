@@ -47,6 +47,7 @@ class ImageSetDescription:
         seed: of everything random.
         ranges: how far looks differ from the scene's own.
         moving_share: least share of an episode's scenes in which a thing moves.
+        joints: whether doors, drawers and locks stand anywhere, too, where loose things do.
         git_commit: of the code that made it.
         format_version: of this layout.
     """
@@ -61,6 +62,7 @@ class ImageSetDescription:
     seed: int
     ranges: Mapping[str, float]
     moving_share: float = 0.0
+    joints: bool = False
     git_commit: str = ""
     format_version: int = FORMAT
 

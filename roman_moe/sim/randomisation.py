@@ -81,6 +81,8 @@ class RandomScene:
         object_geoms: by which each of the task's objects is seen.
         arm_joints: where the arm's joints are in `qpos`.
         loose: where the free joints of loose things begin in `qpos`.
+        jointed: where the scene's other joints that have a range are in `qpos`, as of doors, drawers and locks.
+        ranges: of these, (n, 2) [m or rad].
     """
 
     def __init__(self, task: SimTask, ranges: Ranges) -> None:
@@ -94,6 +96,7 @@ class RandomScene:
         for name in task.spec.cameras:
             if scene.camera(name) is None:
                 raise ConfigError(f"{task.folder / task.scene}: no camera {name!r}: expected each of task.yaml's")
+        jointed = [joint.name for joint in scene.joints if joint.type != mujoco.mjtJoint.mjJNT_FREE]
         _add_slots(scene)
         self._ranges = ranges
         self.model = model = compose(scene, arm, str(task.folder / task.scene))
@@ -101,6 +104,9 @@ class RandomScene:
         self.arm_joints = [int(model.joint(name).qposadr[0]) for name in arm.joints]
         free = [i for i in range(model.njnt) if model.jnt_type[i] == mujoco.mjtJoint.mjJNT_FREE]
         self.loose = [int(model.jnt_qposadr[i]) for i in free]
+        limited = [joint for name in jointed if (joint := model.joint(name)).range[0] < joint.range[1]]
+        self.jointed = [int(joint.qposadr[0]) for joint in limited]
+        self.ranges = np.array([joint.range for joint in limited]).reshape(-1, 2)
         self._textures = [model.texture(f"random_{i}").id for i in range(TEXTURES)]
         self._textured = [model.material(f"random_{i}").id for i in range(TEXTURES)]
         self._glosses = [model.material(f"gloss_{i}").id for i in range(len(GLOSSES))]
