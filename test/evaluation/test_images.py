@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.core.state import yaw
 from roman_moe.evaluation import images
 from roman_moe.evaluation.images import ImageRequest, draw_images
 from roman_moe.perception.contact_sheet import write_sheet
 from roman_moe.perception.image_set import ImageSet, camera_at, read_scenes
-from roman_moe.sim.randomisation import Ranges
+from roman_moe.sim.randomisation import RandomScene, Ranges
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.task import SimTask
 from roman_moe.sim.world import World
@@ -98,6 +99,18 @@ def test_a_share_of_the_moments_shows_a_thing_that_moves():
         return float((np.array(heights) > rest + 0.03).any(axis=1).mean())
 
     assert lifted(0.9) > max(2.0 * lifted(0.0), 0.5)
+
+
+@pytest.mark.parametrize(("joints", "least", "most"), [(True, 0.8, 1.6), (False, 0.0, 0.01)])
+def test_where_loose_things_are_anywhere_joints_may_be_too(joints, least, most):
+    task, rng = load_sim_task("kitting"), np.random.default_rng(2)
+    lock, moment = task.spec.object_index["lock"], World(task).physics_state()
+    scene = RandomScene(task, PLAIN)
+    try:
+        drawn = [images.draw_scene(scene, task, moment, rng, scattered=1.0, joints=joints)[1] for _ in range(10)]
+    finally:
+        scene.close()
+    assert least <= np.ptp([yaw(each.orientations[0, lock]) for each in drawn]) <= most
 
 
 def test_other_images_are_not_mixed_in(drawn: Path, small_parts: None):
