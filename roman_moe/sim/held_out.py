@@ -4,8 +4,9 @@
 - "unseen": lights, colours, textures, camera places and focal lengths farther from the scene's own than in training.
   Textures are of other kinds, and the calibration of one camera is off by 0.5 degrees and 5 mm.
 - "moved": cameras at their places in the scene, but one of them moved by 10 cm and turned by 10 degrees.
-- "scattered": looks as they are drawn for training, and loose things anywhere, in the air, too. Nothing but two views
-  says how high such a thing is. Under the other conditions things are where a task's episodes have them.
+- "scattered": looks as they are drawn for training, with loose things anywhere, in the air, too, and doors, drawers and
+  locks at any place. Nothing but two views says how high a loose thing is then. Under the other conditions things are
+  where a task's episodes have them.
 """
 
 from __future__ import annotations
