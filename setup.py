@@ -51,6 +51,7 @@ EXTRAS = {
     "dev": [
         "import-linter>=2.5",
         "lerobot-doctor>=0.2",  # judges what we export, without PyTorch
+        "markdown-it-py>=3",
         "mypy>=1.13",
         "ruff>=0.9",
         "setuptools>=77",

@@ -43,8 +43,8 @@ class Sizes:
 class SkillObservation(nn.Module):
     """From all features of scenes, (T, B, n), of which each row is for one of a task's T skills, to (T, B, size).
 
-    A skill sees the features that its own expert observes. All that comes of the others, whatever they hold, is 0 as of
-    a mean that is normalised: a skill's demonstrations show the rest of the scene in few of its states.
+    A skill sees the features that its own expert observes. All others, and what is made of them, are 0, as a mean is
+    after normalisation. A skill's demonstrations show the rest of the scene in few of its states.
 
     Attributes:
         layer: makes what a network sees.
