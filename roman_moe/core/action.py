@@ -1,7 +1,7 @@
 """Action and Command: what a policy answers, and what is sent to an arm.
 
-An *action* is a task's numbers in [-1, 1] (`spec.ActionSpec`). First come the hand velocity x, y, z in the base frame and
-angular velocities about some of its axes, as fractions of the top speeds. The last number is the gripper (+1 open,
+An *action* is a task's numbers in [-1, 1] (`spec.ActionSpec`). First come the hand velocity x, y, z in the base frame
+and angular velocities about some of its axes, as fractions of the top speeds. The last number is the gripper (+1 open,
 -1 close). A *command* is the same in SI units. Only `to_command` turns an action into a command. The simulation's
 environments, the controller and the blender share it.
 """
