@@ -48,6 +48,27 @@ class RayNodes:
         self._nodes.append(node)
         return node
 
+    def wait_for(self, cores: int) -> None:
+        """Until the cluster to which this process is connected has so many cores."""
+        import ray
+
+        def there() -> bool:
+            assert self.head.poll() is None, "the head has ended"
+            for node in [
+                node for node in self._nodes if node.poll() is not None
+            ]:  # Ray's nodes give up on a busy machine
+                self._nodes.remove(node)
+                self.start()
+            return ray.cluster_resources().get("CPU") == cores
+
+        self.wait(there)
+
+    def kill_newest(self) -> int:
+        """As a machine that loses its power; answers the process that it was."""
+        node = self._nodes.pop()
+        kill(node)
+        return node.pid
+
     def close(self) -> None:
         """End all nodes."""
         for node in self._nodes:
@@ -109,3 +130,24 @@ def groups_of(pid: int) -> set[int]:
             found.add(groups[child])
             todo.append(child)
     return found
+
+
+def busy_workers() -> list[int]:
+    """Processes on this machine that run a job."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if entry.read_bytes().startswith(b"ray::answer"):
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def try_kill(pid: int) -> bool:
+    """Kill a process; whether it was there."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True

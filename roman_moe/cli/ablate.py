@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.evaluate import link_title
 from roman_moe.cli.options import (
     Folder,
@@ -42,7 +43,6 @@ CLONING, TRAINING, EPISODE = 120.0, 1300.0, 1.0
 class Ablate:
     """Train variants of the recipe, evaluate and compare them."""
 
-    needs = (*Hybrid.needs, "mcap")
     ranges: ClassVar = {
         **dict.fromkeys(("episodes", "seeds", "workers"), AT_LEAST_1),
         "budget": Range(0, 1, above=True),
@@ -96,8 +96,16 @@ class Ablate:
     workers: Number = 2
     """Processes; the results do not depend on it."""
 
+    cluster: ClusterAddress = ""
+    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+
     json: OptionalFile = None
     """Write the report to this file."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return (*Hybrid.needs, "mcap", *cluster_needs(self.cluster))
 
     def main(self) -> int:
         """Run the study; 0 when it is complete."""
@@ -125,18 +133,19 @@ class Ablate:
             link=LinkQuality(self.delay, self.lost_share),
             time_limit=self.time_limit,
             budget=self.budget,
-            workers=self.workers,
             source=self.source,
         )
         console = Console()
         console.print(f"task: {spec.name}", highlight=False)
-        announce(console, *estimate(study))
 
         def done(method: str, seed: int, report: dict[str, Any]) -> None:
             rates = ", ".join(f"{start} {row['rate']:.1%}" for start, row in rows_of(report))
             console.print(f"{method}, seed {seed}: {rates}", highlight=False, soft_wrap=True)
 
-        report = ablate(study, done)
+        with workers_of(console, self.cluster, self.workers, [task.folder], [self.out]) as workers:
+            study = replace(study, workers=workers)
+            announce(console, *estimate(study))
+            report = ablate(study, done)
         console.print(ablation_table(report))
         plot_rates(report["methods"], self.out / "ablation.png")
         if self.json:
@@ -146,6 +155,7 @@ class Ablate:
 
 def estimate(study: Study) -> tuple[str, float]:
     """What a study is, and about how long it takes if nothing of it is there yet [s]."""
+    from roman_moe.evaluation.pool import cores_of
     from roman_moe.learning.runs.ablate import METHODS
 
     cloned = sum(METHODS[method].get("ppo") == {"steps": 0} for method in study.methods)
@@ -153,7 +163,7 @@ def estimate(study: Study) -> tuple[str, float]:
     trainings *= len(study.trained) / len(study.spec.networks)
     episodes = len(study.methods) * len(study.skills or study.scenarios) * study.episodes
     what = f"{len(study.methods)} methods, {study.seeds} trainings and {study.seeds * study.episodes} episodes of each"
-    return what, study.seeds * (study.budget * trainings + episodes * EPISODE) * 2.0 / study.workers
+    return what, study.seeds * (study.budget * trainings + episodes * EPISODE) * 2.0 / cores_of(study.workers)
 
 
 def ablation_table(report: dict[str, Any]) -> Table:

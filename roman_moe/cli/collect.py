@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.options import SILENT, EstimatorFile, Folder, Metres, Names, Number, OptionalFile, PoseSources, Text
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names
@@ -100,6 +101,9 @@ class Collect:
     workers: Number = 2
     """Processes; the demonstrations do not depend on it."""
 
+    cluster: ClusterAddress = ""
+    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+
     json: OptionalFile = None
     """Write what was kept and what failed to this file."""
 
@@ -107,20 +111,24 @@ class Collect:
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
         seen = {"truth": (), "camera": ("cv2", "onnxruntime")}.get(self.poses, ("cv2",))
-        return ("mujoco", "rosbags", "mcap", *seen)
+        return ("mujoco", "rosbags", "mcap", *seen, *cluster_needs(self.cluster))
 
     def main(self) -> int:
         """Collect; 0 when all demonstrations are there."""
+        from roman_moe.control.identity import identify
         from roman_moe.demos.dataset import dataset_hash
         from roman_moe.evaluation.collect import Collection, collect, total_wanted
         from roman_moe.sim.registry import load_sim_task
 
         task = load_sim_task(self.task)
         poses = self._pose_source()
+        files = [task.folder]
         if self.poses == "camera":
             from roman_moe.evaluation.poses import usable_estimator
 
-            usable_estimator(task, self.estimator)
+            files.append(usable_estimator(task, self.estimator))
+        if self.intervene:
+            files.append(identify(self.intervene).path)
         each = math.ceil(GATE_DEMONSTRATIONS / len(task.spec.scenarios)) if self.source == "oracle" else 0
         collection = Collection(
             task=task,
@@ -132,13 +140,16 @@ class Collect:
             disturbed_share=self._share(self.disturbed_share, 1.0),
             poor_link_share=self._share(self.poor_link_share, 0.5),
             seed=self.seed,
-            workers=self.workers,
             source=self.source,
             skills=parse_names(self.skills, task.spec.skill_names, "--skills"),
             intervene=self.intervene,
         )
         console = Console()
-        with CountProgress(console, str(self.out), total_wanted(collection), "demonstrations") as progress:
+        with (
+            workers_of(console, self.cluster, self.workers, files, [self.out]) as workers,
+            CountProgress(console, str(self.out), total_wanted(collection), "demonstrations") as progress,
+        ):
+            collection = replace(collection, workers=workers)
             kept = collect(collection, lambda result: progress.advance(int(result.success)))
 
         table = Table(title=f"Demonstrations of task {task.spec.name} in {self.out}", title_justify="left")

@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.options import Folder, Names, Number, OptionalFile, Text
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names
@@ -22,7 +23,6 @@ from roman_moe.core.ranges import AT_LEAST_1, Range
 class Compare:
     """Compare methods of multi-task learning on a suite."""
 
-    needs = ("torch", "matplotlib")
     ranges: ClassVar[Mapping[str, Range]] = {
         "seeds": Range(2, 1000),
         "steps": Range(1000, 100_000_000),
@@ -44,6 +44,9 @@ class Compare:
     workers: Number = 2
     """Processes; the results do not depend on it."""
 
+    cluster: ClusterAddress = ""
+    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+
     device: Text = "cpu"
     """Where SAC learns: cpu, or cuda for a GPU that all processes share."""
 
@@ -52,6 +55,11 @@ class Compare:
 
     json: OptionalFile = None
     """Write the report to this file."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("torch", "matplotlib", *cluster_needs(self.cluster))
 
     def main(self) -> int:
         """0 when all are trained."""
@@ -71,8 +79,11 @@ class Compare:
             for method in methods
         ]
         console, results = Console(), dict[str, list[dict[str, Any]]]()
-        with CountProgress(console, suite.name, len(runs), "trainings") as progress:
-            for found in compare(runs, self.out, self.workers):
+        with (
+            workers_of(console, self.cluster, self.workers, [], [self.out]) as workers,
+            CountProgress(console, suite.name, len(runs), "trainings") as progress,
+        ):
+            for found in compare(runs, self.out, workers):
                 results.setdefault(found["method"], []).append(found)
                 progress.advance()
         report = {method: summary(results[method]) for method in methods}

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from rich.console import Console
 
+from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.options import Flag, Folder, Number, Share, Text
 from roman_moe.cli.progress import CountProgress
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE, Range
@@ -20,7 +21,6 @@ SHEET = "sheet.jpg"
 class Images:
     """Draw images of a task's scenes in random looks, with the truth."""
 
-    needs = ("mujoco", "cv2")
     ranges: ClassVar[Mapping[str, Range]] = {
         "count": AT_LEAST_1,
         "workers": AT_LEAST_1,
@@ -49,6 +49,14 @@ class Images:
     workers: Number = 2
     """Processes; the images do not depend on it."""
 
+    cluster: ClusterAddress = ""
+    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("mujoco", "cv2", *cluster_needs(self.cluster))
+
     def main(self) -> int:
         """0 when all images are there."""
         from roman_moe.evaluation.images import ImageRequest, draw_images
@@ -58,11 +66,12 @@ class Images:
         from roman_moe.sim.registry import load_sim_task
 
         task = load_sim_task(self.task)
-        chosen = self.count, self.seed, self.workers, Ranges(), self.moving_share, self.joints
-        request = ImageRequest(task, self.out, *chosen)
         console = Console()
-        with CountProgress(console, str(self.out), request.scenes, "scenes") as progress:
-            draw_images(request, progress.advance)
+        with workers_of(console, self.cluster, self.workers, [task.folder], [self.out]) as workers:
+            chosen = self.count, self.seed, workers, Ranges(), self.moving_share, self.joints
+            request = ImageRequest(task, self.out, *chosen)
+            with CountProgress(console, str(self.out), request.scenes, "scenes") as progress:
+                draw_images(request, progress.advance)
         write_sheet(ImageSet(self.out), self.out / SHEET)
         console.print(f"{self.out}: {request.scenes} scenes; some of them in {SHEET}", highlight=False, soft_wrap=True)
         return 0

@@ -169,10 +169,11 @@ class Evaluate:
         )
         if self.sim_arm:
             load_arm(self.sim_arm)
+        files = [task.folder]
         if self.poses == "camera":
             from roman_moe.evaluation.poses import usable_estimator
 
-            usable_estimator(task, self.estimator)
+            files.append(usable_estimator(task, self.estimator))
         for skill in (None, *skills):  # a controller that cannot run is refused here, before any worker starts
             make_controller(self.controller, task, skill)
 
@@ -180,8 +181,9 @@ class Evaluate:
         if self.controller not in SCRIPTED:
             show_controller(console, self.controller)
         console.print(f"task: {task.spec.name}", highlight=False)
-        networks = [] if self.controller in SCRIPTED else [identify(self.controller).path]
-        with workers_of(console, self.cluster, self.workers, [task.folder, *networks]) as workers:
+        if self.controller not in SCRIPTED:
+            files.append(identify(self.controller).path)
+        with workers_of(console, self.cluster, self.workers, files) as workers:
             evaluation = replace(evaluation, workers=workers)
             began = time.monotonic()
             with CountProgress(console, self.controller, len(evaluation.jobs()), "episodes", solved=True) as progress:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.options import SILENT, Flag, Names, Number, OptionalFile, OptionalFolder, Share, Simulation
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import RunProgress
@@ -100,7 +101,7 @@ class Hybrid(Training):
         """Folder of the bundle in it."""
         return self.folder / "bundle"
 
-    def practise(self, networks: Sequence[str] = (), base: Path | None = None) -> int:
+    def practise(self, networks: Sequence[str] = (), base: Path | None = None, cluster: str = "") -> int:
         """Train these networks, or all, from the folder `base` if given; 0 when they are written."""
         from roman_moe.control.manifest import load_manifest
         from roman_moe.evaluation.controllers import simulation_of
@@ -123,12 +124,14 @@ class Hybrid(Training):
         if base is not None and self.recipe is None:
             recipe = bundles_recipe(load_manifest(base), recipe)
         recipe, task = recipe.with_budget(self.budget), simulation_of(spec, self.task)
-        run = Run(task, folder, recipe, sources, self.seed, self.workers, base, prior)
         console = Console()
         began = time.monotonic()
         rows_now = partial(read_rows, folder, networks)
-        with RunProgress(console, lambda: progress_lines(rows_now()), lambda: progress_table(folder, rows_now())):
-            record = train_run(run, networks, self.resume)
+        files = [task.folder, *(source.dataset for source in sources)]
+        with workers_of(console, cluster, self.workers, files, [folder]) as workers:
+            run = Run(task, folder, recipe, sources, self.seed, workers, base, prior)
+            with RunProgress(console, lambda: progress_lines(rows_now()), lambda: progress_table(folder, rows_now())):
+                record = train_run(run, networks, self.resume)
         rows = curves(folder)
         plot_curves(spec, rows, folder / "curves.png")
         bundle = identify(self.new_bundle.absolute()) if self.new_bundle.is_dir() else None
@@ -149,9 +152,17 @@ class Hybrid(Training):
 class All(Hybrid):
     """Train all networks, experts first, then the gate; write the bundle."""
 
+    cluster: ClusterAddress = ""
+    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Packages that it does not run without."""
+        return (*Hybrid.needs, *cluster_needs(self.cluster))
+
     def main(self) -> int:
         """0 when the bundle is written."""
-        return self.practise()
+        return self.practise(cluster=self.cluster)
 
 
 @dataclass(frozen=True, kw_only=True)

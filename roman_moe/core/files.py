@@ -6,6 +6,7 @@ What stood in their place stays until then, whatever error or Ctrl-C comes.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -82,6 +83,18 @@ def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
     finally:
         if not keep:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for this folder; the lock ends with its process.
+
+    A job that runs again because its worker was lost waits here for what is left of its first run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def move(source: Path, target: Path, kept: Path) -> None:

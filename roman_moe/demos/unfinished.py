@@ -41,6 +41,17 @@ def reserve(path: Path) -> BinaryIO | None:
     return None
 
 
+def reserve_anew(path: Path) -> BinaryIO:
+    """Wait until nobody writes an episode, remove what is there of it, make and lock its hidden folder."""
+    hidden, lock = hidden_folder(path), None
+    while lock is None:  # who had the lock has removed the folder
+        hidden.mkdir(parents=True, exist_ok=True)
+        lock = _lock(hidden, fcntl.LOCK_EX)
+    _settle(hidden)
+    shutil.rmtree(path, ignore_errors=True)
+    return lock
+
+
 def release(hidden: Path, lock: BinaryIO) -> None:
     """Remove a hidden folder, but for a whole episode that cannot have its name, and unlock it."""
     with contextlib.suppress(OSError):
@@ -70,11 +81,11 @@ def _hidden(folder: Path) -> Iterator[Path]:
         yield from (hidden for hidden in folder.glob(pattern) if _HIDDEN.fullmatch(hidden.name))
 
 
-def _lock(hidden: Path) -> BinaryIO | None:
+def _lock(hidden: Path, how: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> BinaryIO | None:
     """None if somebody else has it, or removes the folder."""
     with contextlib.suppress(BlockingIOError, FileNotFoundError), contextlib.ExitStack() as opened:
         lock = opened.enter_context((hidden / LOCK).open("wb"))
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, how)
         if os.path.samestat(os.fstat(lock.fileno()), (hidden / LOCK).stat()):
             opened.pop_all()
             return lock

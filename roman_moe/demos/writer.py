@@ -36,7 +36,7 @@ from roman_moe.demos.bag import (
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.teachable import is_teachable
-from roman_moe.demos.unfinished import hidden_folder, release, reserve
+from roman_moe.demos.unfinished import hidden_folder, release, reserve, reserve_anew
 from roman_moe.wire.bag_types import codec, typestore
 from roman_moe.wire.codec import BlenderTick, LabTick
 from roman_moe.wire.topics import (
@@ -75,16 +75,24 @@ class EpisodeWriter:
         spec: of the task.
         network: what is taught: a skill, or "gate".
         clock: wall time [ns].
+        anew: whether the folder may exist, and is replaced once nobody else writes it: for a job that runs again.
 
     Raises:
         EpisodeTakenError: if the folder exists, or somebody writes it.
         DemonstrationError: if there is no such network.
     """
 
-    def __init__(self, path: Path, spec: TaskSpec, network: str, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        path: Path,
+        spec: TaskSpec,
+        network: str,
+        clock: Callable[[], int] = time.time_ns,
+        anew: bool = False,
+    ) -> None:
         if network not in (*spec.networks, MONOLITHIC):
             raise DemonstrationError(f"{path}: network {network!r}: expected one of {', '.join(spec.networks)}")
-        lock = reserve(path)
+        lock = reserve_anew(path) if anew else reserve(path)
         if lock is None:
             raise EpisodeTakenError(f"{path}: exists already, or is being recorded: record into another folder")
         self._path = path

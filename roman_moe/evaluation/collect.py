@@ -34,7 +34,7 @@ from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.evaluation.controllers import make_controller
 from roman_moe.evaluation.corrections import Corrector
 from roman_moe.evaluation.evaluate import shared_world
-from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource
@@ -69,7 +69,7 @@ class Collection:
         disturbed_share: of the attempts that meet a disturbance.
         poor_link_share: of the attempts whose commands come late or get lost (`sim.link.POOR_LINK`).
         seed: of the collection.
-        workers: processes.
+        workers: how many processes, or a cluster.
         monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
         source: who gives them: "oracle" or "keyboard".
         skills: that are demonstrated; all, if none.
@@ -88,7 +88,7 @@ class Collection:
     disturbed_share: float
     poor_link_share: float
     seed: int
-    workers: int = 1
+    workers: Workers = 1
     monolithic: bool = False
     source: str = ORACLE
     skills: Sequence[str] = ()
@@ -238,7 +238,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
     if job.perturbation > 0.0:
         rng = generator(job.seed, PERTURBATION_STREAM)
         controller = PerturbedController(controller, task.spec.action, job.perturbation, rng)
-    with naming_place(task.folder), EpisodeWriter(job.path, task.spec, job.network) as writer:
+    with naming_place(task.folder), EpisodeWriter(job.path, task.spec, job.network, anew=True) as writer:
         corrected: list[bool] = []
 
         def record(scene: SceneState, step: ControlStep) -> None:

@@ -20,7 +20,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import OracleController
-from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.perception.image_set import (
     LABELS,
     ImageSetDescription,
@@ -56,7 +56,7 @@ class ImageRequest:
         out: folder of the image set.
         count: of images.
         seed: of everything random.
-        workers: processes; the images do not depend on it.
+        workers: how many processes, or a cluster; the images do not depend on it.
         ranges: of the looks.
         moving_share: least share of an episode's scenes in which a thing moves.
         joints: whether doors, drawers and locks stand anywhere, too, where loose things do.
@@ -66,7 +66,7 @@ class ImageRequest:
     out: Path
     count: int
     seed: int
-    workers: int
+    workers: Workers
     ranges: Ranges
     moving_share: float = 0.0
     joints: bool = False

@@ -31,9 +31,11 @@ class Cluster(ABC):
 
     Attributes:
         lines: what is to be said of it, to people.
+        cores: how many it had when the command began.
     """
 
     lines: tuple[str, ...]
+    cores: int
 
     @abstractmethod
     def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
@@ -42,6 +44,16 @@ class Cluster(ABC):
 
 Workers = int | Cluster
 """How many processes, or the cluster."""
+
+
+def cores_here(workers: Workers) -> int:
+    """Cores that one job may use by itself."""
+    return workers if isinstance(workers, int) else 1
+
+
+def cores_of(workers: Workers) -> int:
+    """Cores in all."""
+    return workers if isinstance(workers, int) else workers.cores
 
 
 def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: Workers) -> Iterator[tuple[int, Result]]:

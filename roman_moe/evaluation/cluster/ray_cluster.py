@@ -113,7 +113,7 @@ def ray_cluster(address: str, common: Common) -> Iterator[RayCluster]:
             lines.append(f"cluster: {', '.join(far)}: beyond this machine's loopback: for trusted networks only")
         if os.environ["RAY_AUTH_MODE"] != "token":
             lines.append("cluster: without token authentication: whoever reaches it runs code on it")
-        yield RayCluster(tuple(lines), common)
+        yield RayCluster(tuple(lines), max(1, round(cores)), common)
     finally:
         ray.shutdown()
 
@@ -122,7 +122,7 @@ def _reach(address: str) -> None:
     """Ask before Ray does, which waits for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise ConfigError(f"--cluster {address}: expected HOST:PORT of a Ray head, auto, or slurm[:PARTITION]")
+        raise ConfigError(f"--cluster {address}: expected HOST:PORT of a Ray head, or auto")
     try:
         socket.create_connection((host, int(port)), REACHED_WITHIN).close()
     except (OSError, OverflowError) as error:

@@ -19,12 +19,13 @@ from roman_moe.control.identity import ORACLE
 from roman_moe.control.rates import Rates
 from roman_moe.core.config import merged
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import atomic_path, write_json
+from roman_moe.core.files import alone_in, atomic_path, write_json
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.dataset import dataset_hash
 from roman_moe.evaluation.collect import Collection, collect
 from roman_moe.evaluation.evaluate import Evaluation, evaluate
+from roman_moe.evaluation.pool import Cluster, Workers, run_jobs
 from roman_moe.learning.export import policy_content
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe, recipe_of
 from roman_moe.learning.runs.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run, write_description
@@ -81,7 +82,7 @@ class Study:
         link: of the evaluation: how well commands get through to the arm.
         time_limit: after which an episode of the evaluation counts as lost [s].
         budget: share of the recipe's environment steps, and of the annealing, that every method gets.
-        workers: processes.
+        workers: processes, that the networks of one training share; or a cluster, on which all trainings run at once.
         source: who demonstrates the skills: "oracle" or "keyboard"; the gate's demonstrations are the oracle's.
     """
 
@@ -97,7 +98,7 @@ class Study:
     link: LinkQuality = GOOD_LINK
     time_limit: float = 240.0
     budget: float = 1.0
-    workers: int = 1
+    workers: Workers = 1
     source: str = ORACLE
 
     @property
@@ -120,16 +121,25 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
     Raises:
         ConfigError: if the folder holds networks that were trained by another recipe or with another budget.
     """
-    reports: dict[str, list[dict[str, Any]]] = {}
+    reports: dict[tuple[str, int], dict[str, Any]] = {}
     for method in study.methods:
         _recipe(study, method)  # what cannot be trained is refused before the first training
-    for seed in range(study.seeds):  # seed by seed: a study that is cut off has compared all methods at least once
-        for method in study.methods:
-            report = _trained_and_evaluated(study, method, seed)
-            reports.setdefault(method, []).append(report)
-            on_method(method, seed, report)
+    # Seed by seed: a study that is cut off has compared all methods at least once.
+    trainings = [_Training(study, method, seed) for seed in range(study.seeds) for method in study.methods]
+    at_once: Workers = 1
+    if isinstance(study.workers, Cluster):
+        at_once = study.workers
+        for training in trainings:  # which several of them share
+            if not training.evaluation_file.exists():
+                training.demonstrations()
+    for index, report in run_jobs(_trained_and_evaluated, trainings, at_once):
+        training = trainings[index]
+        reports[training.method, training.seed] = report
+        on_method(training.method, training.seed, report)
     return {
-        "methods": {method: _pooled(found) for method, found in reports.items()},
+        "methods": {
+            method: _pooled([reports[method, seed] for seed in range(study.seeds)]) for method in study.methods
+        },
         "seeds": study.seeds,
         "episodes": study.episodes,
         "noise_bound_m": study.poses.noise_bound,
@@ -219,26 +229,56 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
     return recipe_of(study.spec.networks, study.recipe.rates, {}, plain, method).with_budget(study.budget)
 
 
-def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, Any]:
-    folder = study.folder / method / f"seed_{seed}"
-    link = study.link
-    starts = list(study.skills or study.scenarios)
-    asked = [starts, study.episodes, study.poses.noise_bound, link.delay, link.lost_share, study.time_limit]
-    recipe = _recipe(study, method)
-    if method == MONOLITHIC:
-        recipe = _monolithic(recipe)
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """One method, trained from one seed."""
+
+    study: Study
+    method: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return self.study.folder / self.method / f"seed_{self.seed}"
+
+    @property
+    def asked(self) -> list[Any]:
+        study, link = self.study, self.study.link
+        starts = list(study.skills or study.scenarios)
+        return [starts, study.episodes, study.poses.noise_bound, link.delay, link.lost_share, study.time_limit]
+
+    @property
+    def evaluation_file(self) -> Path:
+        return _evaluation_file(self.folder, self.asked)
+
+    def recipe(self) -> HybridRecipe:
+        recipe = _recipe(self.study, self.method)
+        return _monolithic(recipe) if self.method == MONOLITHIC else recipe
+
+    def demonstrations(self) -> Path:
+        return _demonstrations(self.study, self.recipe(), self.method == MONOLITHIC)
+
+
+def _trained_and_evaluated(training: _Training) -> dict[str, Any]:
+    with alone_in(training.folder):
+        return _report(training)
+
+
+def _report(training: _Training) -> dict[str, Any]:
+    study, method, seed, folder = training.study, training.method, training.seed, training.folder
+    recipe = training.recipe()
     kept = folder / "run" / RECIPE
     if kept.exists() and load_hybrid_recipe(kept, study.spec) != recipe:
         raise ConfigError(f"{folder}: was trained by another recipe or with another --budget: choose another --out")
-    done = _evaluation_file(folder, asked)
+    done = training.evaluation_file
     if done.exists():
         report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
         return report
     if method == MONOLITHIC:
-        controller, steps = _train_monolithic(study, recipe, folder / "run", seed)
+        controller, steps = _train_monolithic(training, recipe)
     else:
-        run = Run(study.task, folder / "run", recipe, _demonstrations(study, recipe), seed, study.workers)
-        record = train_run(run, study.trained, resume=(folder / "run").exists())
+        run = Run(study.task, folder / "run", recipe, training.demonstrations(), seed, study.workers)
+        record = train_run(run, study.trained, resume=(folder / "run" / RECORD).exists())
         controller, steps = run.folder / BUNDLE, record["environment_steps"]
     evaluation = Evaluation(
         controller=str(controller),
@@ -250,10 +290,10 @@ def _trained_and_evaluated(study: Study, method: str, seed: int) -> dict[str, An
         seed=seed + EVALUATION_SEED,
         workers=study.workers,
         time_limit=study.time_limit,
-        link=link,
+        link=study.link,
     )
     report = _evaluated_alone(evaluation, run, study.skills) if study.skills else evaluate(evaluation)
-    report |= {"environment_steps": steps, "asked": asked}
+    report |= {"environment_steps": steps, "asked": training.asked}
     write_json(done, report)
     return report
 
@@ -304,9 +344,10 @@ def _monolithic(recipe: HybridRecipe) -> HybridRecipe:
     return HybridRecipe(recipe.rates, dict.fromkeys(networks, whole))
 
 
-def _train_monolithic(study: Study, recipe: HybridRecipe, folder: Path, seed: int) -> tuple[Path, int]:
+def _train_monolithic(training: _Training, recipe: HybridRecipe) -> tuple[Path, int]:
     """Train the monolithic network, or go on with it; answers its ONNX file and the environment steps that it took."""
-    demonstrations = _demonstrations(study, recipe, monolithic=True)
+    study, folder, seed = training.study, training.folder / "run", training.seed
+    demonstrations = training.demonstrations()
     if not (folder / RECIPE).exists():
         record = {
             **new_record(seed),

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.evaluation.pool import run_jobs
+from roman_moe.core.files import alone_in
+from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.evaluation.statistics import mean_interval
 from roman_moe.learning.runs.multitask import MultitaskRun, kept
 from roman_moe.suites.catalogue import find_suite
@@ -18,10 +19,11 @@ from roman_moe.suites.catalogue import find_suite
 def train(job: tuple[MultitaskRun, Path]) -> dict[str, Any]:
     """As a job of a pool: a run, into its folder."""
     run, folder = job
-    return run.train(folder)
+    with alone_in(folder):
+        return run.train(folder)
 
 
-def compare(runs: Sequence[MultitaskRun], folder: Path, workers: int) -> Iterator[dict[str, Any]]:
+def compare(runs: Sequence[MultitaskRun], folder: Path, workers: Workers) -> Iterator[dict[str, Any]]:
     """Train all that is not in the folder yet; yields each training's result, those that are there first.
 
     Each training has a folder of its own, as `train multitask` leaves it, and goes on there if it was cut off.

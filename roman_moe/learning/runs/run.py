@@ -40,7 +40,7 @@ from roman_moe.learning.runs.trainer import train_network as _train_network
 from roman_moe.learning.runs.clone import networks_of_bundle
 from roman_moe.learning.runs.shipping import summary_of
 from roman_moe.learning.sets import Demonstrations, sources_of, sources_provenance
-from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.sim.task import SimTask
 
 RECIPE = "recipe.yaml"
@@ -59,7 +59,7 @@ class Run:
         recipe: of all networks.
         demonstrations: dataset folder, or sets with weights.
         seed: of everything random.
-        workers: processes, or threads for the gate.
+        workers: processes, or threads for the gate; or a cluster.
         base: bundle whose networks the training starts from, and which the run's bundle keeps the others of; None for
             other weights.
         prior: folder of a Distral policy whose prior the training starts from; None for random weights.
@@ -70,7 +70,7 @@ class Run:
     recipe: HybridRecipe
     demonstrations: Demonstrations
     seed: int
-    workers: int = 1
+    workers: Workers = 1
     base: Path | None = None
     prior: Path | None = None
 
@@ -110,7 +110,7 @@ def train_run(run: Run, networks: Sequence[str], resume: bool = False) -> dict[s
     for _ in run_jobs(_train_network, [run.job(name) for name in experts], run.workers):
         pass
     if GATE in networks and GATE not in done:
-        _train_network(run.job(GATE))
+        list(run_jobs(_train_network, [run.job(GATE)], run.workers))
     record["seconds"] += time.monotonic() - began
     record["environment_steps"] = sum(
         rows[-1]["steps"] + rows[-1]["validation_steps"] for rows in curves(run.folder).values()
@@ -158,7 +158,7 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
         for name, digest in hashes.items():
             if record["demonstrations"].get(name, digest) != digest:
                 raise ConfigError(f"{folder}: was begun with other demonstrations of {name}: choose another --out")
-    elif folder.exists() and any(folder.iterdir()):
+    elif _holds_other(folder):
         raise ConfigError(f"{folder}: holds something that is no run: choose another --out")
     else:
         if resume:
@@ -179,6 +179,12 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
         record["sets"] = record.get("sets", {}) | {name: content["sets"] for name, content in said.items()}
     write_json(path, record)
     return record
+
+
+def _holds_other(folder: Path) -> bool:
+    """Whether a folder without a record holds what one that was cut off as it began does not."""
+    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    return any(not name.startswith(".") for name in found - {TASK_FILE, RECIPE})
 
 
 def write_description(folder: Path, spec: TaskSpec, recipe: HybridRecipe) -> None:

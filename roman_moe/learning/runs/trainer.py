@@ -28,7 +28,7 @@ from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.features import feature_layout
-from roman_moe.core.files import atomic_path, write_json
+from roman_moe.core.files import alone_in, atomic_path, write_json
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.reader import Episode, read_episodes
 from roman_moe.learning.algorithms import bc
@@ -42,7 +42,7 @@ from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.learning.sets import Demonstrations, Source, mixed, sources_of
 from roman_moe.evaluation.statistics import summarize
-from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.pool import Workers, cores_here, run_jobs
 from roman_moe.sim.env import TaskEnv
 from roman_moe.sim.episode import EpisodeResult
 from roman_moe.sim.streams import episode_seed, falls_on
@@ -66,7 +66,7 @@ class TrainingJob:
         rates: of gate and experts.
         demonstrations: dataset folder, or sets with weights.
         seed: of the run.
-        workers: cores that it may use.
+        workers: cores that it may use here, or a cluster for its validation.
         steps_limit: stop, unfinished, at the first checkpoint after so many environment steps; for tests.
         base: bundle whose network the training starts from; None for other weights.
         prior: folder of a Distral policy whose prior it starts from; random weights if both are None.
@@ -79,7 +79,7 @@ class TrainingJob:
     rates: Rates
     demonstrations: Demonstrations
     seed: int
-    workers: int = 1
+    workers: Workers = 1
     steps_limit: float = math.inf
     base: Path | None = None
     prior: Path | None = None
@@ -196,8 +196,8 @@ def train_network(job: TrainingJob) -> dict[str, Any]:
         DivergedError: if training diverges; the last good checkpoint stays.
     """
     torch.set_num_threads(1)  # these networks are too small to share
-    job.folder.mkdir(parents=True, exist_ok=True)
-    return _Trainer(job).run()
+    with alone_in(job.folder):
+        return _Trainer(job).run()
 
 
 class _Trainer:
@@ -351,8 +351,8 @@ class _Trainer:
         if job.network == GATE:
             envs = [env(start, layout.names) for start in starts]
             k = recipe.clone.gate.chosen_of(GATE)
-            return GatePractice(job.spec, envs, job.workers, self._experts, job.rates, k)
-        return ExpertPractice([env(start, layout.observations[job.network]) for start in starts], job.workers)
+            return GatePractice(job.spec, envs, cores_here(job.workers), self._experts, job.rates, k)
+        return ExpertPractice([env(start, layout.observations[job.network]) for start in starts], cores_here(job.workers))
 
     def _validate(self, policy: MLPPolicy) -> tuple[list[EpisodeResult], int]:
         """The checkpoint's episodes, through ONNX and the controller that runs everywhere; and their control ticks."""

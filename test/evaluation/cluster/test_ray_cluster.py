@@ -10,11 +10,13 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from ray_nodes import RayNodes
+from ray_nodes import RayNodes, busy_workers, try_kill
 from worlds import TASK
 
 from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.demos.dataset import dataset_hash
 from roman_moe.evaluation.cluster.choice import open_cluster
+from roman_moe.evaluation.collect import Collection, collect
 from roman_moe.evaluation.evaluate import Evaluation, evaluate
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.sim.pose_source import TruthPoses
@@ -43,16 +45,13 @@ def nodes():
 def cluster(nodes):
     """Connected to both."""
     with open_cluster(nodes.address, [TASK.folder]) as cluster:
-        import ray  # which reads the environment
-
-        RayNodes.wait(lambda: ray.cluster_resources()["CPU"] == 2.0)
+        nodes.wait_for(cores=2)
         yield cluster
 
 
-def report(workers, episodes: int = 8):
+def report(workers, on_result=lambda result: None):
     """What an evaluation says."""
-    evaluation = Evaluation("oracle", TASK, [0], ["button"], episodes, TruthPoses(0.005), 3, workers)
-    return evaluate(evaluation)
+    return evaluate(Evaluation("oracle", TASK, [0], ["button"], 8, TruthPoses(0.005), 3, workers), on_result)
 
 
 def test_every_job_gives_its_result(cluster):
@@ -72,6 +71,50 @@ def test_a_job_that_raises_is_not_run_again(cluster, tmp_path):
 
 def test_the_report_is_that_of_one_process(cluster):
     assert report(cluster) == report(1)
+
+
+def test_a_killed_worker_changes_no_report(cluster):
+    killed: list[int] = []
+
+    def kill_one(result) -> None:
+        if not killed:
+            killed.extend(pid for pid in busy_workers()[:1] if try_kill(pid))
+
+    assert report(cluster, kill_one) == report(1)
+    assert killed
+
+
+def test_a_lost_node_changes_no_report(nodes, cluster):
+    nodes.start()
+    nodes.wait_for(cores=3)
+    lost = []
+    assert report(cluster, lambda result: lost or lost.append(nodes.kill_newest())) == report(1)
+    assert lost
+
+
+def test_demonstrations_are_those_of_one_process(cluster, tmp_path):
+    for name, workers in (("here", 1), ("there", cluster)):
+        plan = Collection(TASK, tmp_path / name, 2, 0, TruthPoses(0.005), 0.5, 0.5, 0.5, 0, workers, skills=["button"])
+        collect(plan)
+    here, there = (dataset_hash(tmp_path / name, TASK.spec, "button") for name in ("here", "there"))
+    assert here == there
+
+
+def test_a_bundle_is_that_of_one_process(cluster, tmp_path):
+    from small_recipe import small_recipe
+
+    from roman_moe.learning.runs.run import Run, train_run
+
+    few = {"demonstrations": 1, "clone": {"steps": 5}, "ppo": {"steps": 64}, "cloning": {"epochs": 1.0}}
+    recipe = small_recipe(**few, validation={"episodes": 2})
+    demos = tmp_path / "demos"
+    collect(Collection(TASK, demos, 1, 1, TruthPoses(0.005), 0.0, 0.0, 0.0, 0, cluster))
+    bundles = []
+    for name, workers in (("here", 1), ("there", cluster)):
+        train_run(Run(TASK, tmp_path / name, recipe, demos, 3, workers), TASK.spec.networks)
+        bundles.append({file.name: file.read_bytes() for file in (tmp_path / name / "bundle").glob("*.onnx")})
+    assert bundles[0] == bundles[1]
+    assert len(bundles[0]) == len(TASK.spec.networks)
 
 
 def test_a_job_that_kills_its_workers_is_an_error_not_a_hang(cluster):
