@@ -57,11 +57,12 @@ test-jazzy: $(JAZZY)/.stamps/jazzy ## run the graph's tests on ROS 2 Jazzy's whe
 metaworld: $(META)/.stamps/metaworld ## install Meta-World and what trains on it, in .venv-metaworld/
 	@echo "ready: $(META)/bin/roman-moe train multitask --suite mt3"
 
-lint: $(STAMPS)/all ## check style, types and who imports whom
+lint: $(STAMPS)/all ## check style, types, who imports whom, and the length of sentences
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/prose.py
 
 format: $(STAMPS)/all ## let ruff mend and format what it can
 	$(BIN)/ruff check --fix .
