@@ -95,8 +95,8 @@ $(STAMPS)/all: $(STAMPS)/venv-$(ROS) setup.py constraints.txt
 	@touch $@
 
 $(STAMPS)/cluster: $(STAMPS)/all
-	@echo "installing Ray into $(VENV)/"
-	@$(PIP) --editable '.[$(ALL_EXTRAS),cluster]'
+	@echo "installing Ray and submitit into $(VENV)/"
+	@$(PIP) --editable '.[$(ALL_EXTRAS),cluster,slurm]'
 	@touch $@
 
 $(JAZZY)/.stamps/jazzy: tools/make_venv.sh setup.py constraints.txt constraints-jazzy.txt

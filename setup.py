@@ -46,6 +46,7 @@ EXTRAS = {
     "train": ["onnx>=1.16", "scikit-learn>=1.5", "stable-baselines3>=2.4", "tensorboard>=2.16", "torch>=2.4"],
     # jobs on several machines: the core alone, no dashboard
     "cluster": ["ray>=2.54"],
+    "slurm": ["submitit>=1.5.3"],
     # by this name `colcon test` finds that there are tests, and which runner they want
     "test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
     "dev": [

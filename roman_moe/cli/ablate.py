@@ -97,7 +97,7 @@ class Ablate:
     """Processes; the results do not depend on it."""
 
     cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     json: OptionalFile = None
     """Write the report to this file."""

@@ -20,7 +20,9 @@ ClusterAddress = Annotated[str, tyro.conf.arg(metavar="ADDRESS", help_behavior_h
 
 def cluster_needs(address: str) -> tuple[str, ...]:
     """Packages that a cluster's address needs."""
-    return ("ray",) if address else ()
+    if not address:
+        return ()
+    return ("submitit",) if address.startswith("slurm") else ("ray",)
 
 
 @contextlib.contextmanager
@@ -41,7 +43,7 @@ def workers_of(
         return
     from roman_moe.evaluation.cluster.choice import open_cluster
 
-    with open_cluster(address, files, folders) as cluster:
+    with open_cluster(address, files, folders, processes) as cluster:
         for line in cluster.lines:
             console.print(line, highlight=False, soft_wrap=True)
         yield cluster

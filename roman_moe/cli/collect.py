@@ -102,7 +102,7 @@ class Collect:
     """Processes; the demonstrations do not depend on it."""
 
     cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     json: OptionalFile = None
     """Write what was kept and what failed to this file."""

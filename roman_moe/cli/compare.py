@@ -45,7 +45,7 @@ class Compare:
     """Processes; the results do not depend on it."""
 
     cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     device: Text = "cpu"
     """Where SAC learns: cpu, or cuda for a GPU that all processes share."""

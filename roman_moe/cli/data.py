@@ -50,7 +50,7 @@ class Images:
     """Processes; the images do not depend on it."""
 
     cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ EXTRAS: Mapping[str, str] = {
     "onnxruntime": "cpu",
     "pyarrow": "convert",
     "ray": "cluster",
+    "submitit": "slurm",
     "rosbags": "demos",
     "sklearn": "train",
     "stable_baselines3": "train",

@@ -153,7 +153,7 @@ class All(Hybrid):
     """Train all networks, experts first, then the gate; write the bundle."""
 
     cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: HOST:PORT of a Ray cluster, or auto (docs/cluster.md)."""
+    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -122,7 +122,7 @@ def _reach(address: str) -> None:
     """Ask before Ray does, which waits for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise ConfigError(f"--cluster {address}: expected HOST:PORT of a Ray head, or auto")
+        raise ConfigError(f"--cluster {address}: expected HOST:PORT of a Ray head, auto, or slurm[:PARTITION]")
     try:
         socket.create_connection((host, int(port)), REACHED_WITHIN).close()
     except (OSError, OverflowError) as error:

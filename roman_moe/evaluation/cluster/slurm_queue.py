@@ -1,0 +1,152 @@
+"""Workers of a Slurm queue, by submitit: so many Slurm jobs at a time, each with its share of the jobs.
+
+Each result is a file in a hidden folder that all machines see, complete or not there, and is read as it comes. What a
+Slurm job that was killed or ran out of time leaves undone is submitted again; what is there is not done twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.files import atomic_path, scratch_folder
+from roman_moe.evaluation.cluster.answer import answer, decode, packed
+from roman_moe.evaluation.cluster.check import Common
+from roman_moe.evaluation.pool import ONE_THREAD, Cluster
+
+SLURM = "slurm"
+LOCAL = "slurm-local"
+"""submitit's stand-in for a queue, on this machine."""
+SUBMISSIONS = 6
+"""How often a share is submitted that comes to an end without a new result."""
+INTERVAL = 0.5  # [s] between two looks for results
+MINUTES = 24 * 60
+"""Of a Slurm job, unless SBATCH_TIMELIMIT says otherwise."""
+
+
+@dataclass(frozen=True)
+class SlurmQueue(Cluster):
+    """The queue of a partition; Slurm's own for an empty name.
+
+    Attributes:
+        common: what workers must have in common with us.
+        executor: submitit's name for it: "slurm" or "local".
+        partition: of Slurm.
+        folder: in which queues have theirs.
+    """
+
+    common: Common
+    executor: str
+    partition: str
+    folder: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In a job: one process, since a job that waits for a queue would hold its core."""
+        return int, (1,)
+
+    def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """See `Cluster`."""
+        if not jobs:
+            return
+        with scratch_folder(self.folder, "slurm") as folder:
+            works = [packed(function, job) for job in jobs]
+            count = min(self.cores, len(works))
+            shares = [_Share(self, folder, dict(list(enumerate(works))[first::count])) for first in range(count)]
+            try:
+                for share in shares:
+                    share.submit()
+                while any(share.works for share in shares):
+                    for share in shares:
+                        for index, data in share.new_results():
+                            yield index, decode(data)
+                    time.sleep(INTERVAL)
+            finally:
+                for share in shares:
+                    share.cancel()
+
+
+class _Share:
+    """Jobs that one Slurm job does, one after another.
+
+    Attributes:
+        works: those without a result, by number.
+    """
+
+    def __init__(self, queue: SlurmQueue, folder: Path, works: dict[int, bytes]) -> None:
+        self._queue, self._folder, self.works = queue, folder, works
+        self._left = SUBMISSIONS
+        self._job: Any = None
+
+    def submit(self) -> None:
+        import submitit
+
+        executor = submitit.AutoExecutor(folder=self._folder / "logs", cluster=self._queue.executor)
+        executor.update_parameters(name="roman_moe", timeout_min=MINUTES, cpus_per_task=1)
+        if self._queue.partition:
+            executor.update_parameters(slurm_partition=self._queue.partition)
+        self._left -= 1
+        try:
+            self._job = executor.submit(work_off, pickle.dumps(self._queue.common), self.works, self._folder)
+        except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+            raise ConfigError(f"--cluster {SLURM}: refused by Slurm: {' '.join(str(error).split())}") from error
+
+    def new_results(self) -> Iterator[tuple[int, bytes]]:
+        """Results since the last call; what a Slurm job that is over has left undone is submitted again."""
+        over = bool(self.works) and self._job.done()  # before its results are read, so that none is missed
+        for index in [index for index in self.works if result_file(self._folder, index).exists()]:
+            del self.works[index]
+            self._left = SUBMISSIONS
+            yield index, result_file(self._folder, index).read_bytes()
+        if over and self.works:
+            if not self._left:
+                raise RomanError(
+                    f"Slurm job {self._job.job_id} ended without a result {SUBMISSIONS} times ({self._job.state}): "
+                    f"{' '.join((self._job.stderr() or 'it left no log')[-300:].split())}"
+                )
+            self.submit()
+
+    def cancel(self) -> None:
+        if self._job is not None and self.works:
+            self._job.cancel(check=False)
+
+
+def work_off(common: bytes, works: dict[int, bytes], folder: Path) -> None:
+    """What a Slurm job does: each job to a file of its own."""
+    for index, work in works.items():
+        data = answer(common, work)
+        with atomic_path(result_file(folder, index)) as path:
+            path.write_bytes(data)
+
+
+def result_file(folder: Path, index: int) -> Path:
+    """Of a job's answer."""
+    return folder / f"result_{index:06d}.json"
+
+
+@contextlib.contextmanager
+def slurm_queue(address: str, common: Common, jobs: int, folder: Path) -> Iterator[SlurmQueue]:
+    """A queue.
+
+    Args:
+        address: slurm, slurm:PARTITION, or slurm-local for processes of submitit's here.
+        jobs: of Slurm at a time.
+        folder: that all machines see.
+
+    Raises:
+        ConfigError: if Slurm is not there.
+    """
+    kind, _, partition = address.partition(":")
+    if kind == SLURM and shutil.which("srun") is None:
+        raise ConfigError(f"--cluster {address}: no Slurm here: srun is not on the path")
+    executor = "local" if kind == LOCAL else "slurm"
+    if executor == "local":
+        os.environ.update(ONE_THREAD)
+    yield SlurmQueue((f"cluster: {address}, {jobs} jobs at a time",), jobs, common, executor, partition, folder)
