@@ -12,7 +12,7 @@ from rich.console import Console
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.options import Flag, Folder, Number, Share, Text
 from roman_moe.cli.progress import CountProgress
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE, Range
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
 SHEET = "sheet.jpg"
 
@@ -25,7 +25,7 @@ class Images:
         "count": AT_LEAST_1,
         "workers": AT_LEAST_1,
         "seed": AT_LEAST_0,
-        "moving_share": SHARE,
+        "moving_share": Range(0, 1, below=True),  # with 1 an episode could have too few moments
     }
 
     out: Folder = Path("images")

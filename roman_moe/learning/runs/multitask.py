@@ -87,6 +87,17 @@ class MultitaskRun:
     sac: SACRecipe = field(default_factory=SACRecipe)
     a2c: A2CRecipe = field(default_factory=A2CRecipe)
 
+    def __post_init__(self) -> None:
+        """Refuse what nothing learns on, before the first of several trainings.
+
+        Raises:
+            ConfigError: naming the device.
+        """
+        if self.device not in ("cpu", "cuda"):
+            raise ConfigError(f"device {self.device!r}: expected cpu or cuda")
+        if self.device != "cpu" and isinstance(METHODS[self.method], Member):
+            raise ConfigError(f"device {self.device}: {self.method} learns on the CPU alone: leave it out")
+
     @property
     def evaluations(self) -> int:
         """Of the whole training."""
@@ -226,10 +237,6 @@ class _Training:
 def new_learner(run: MultitaskRun, suite: Suite) -> Learner:
     """A run's networks before training."""
     method, layer = METHODS[run.method], None
-    if run.device != "cpu" and isinstance(method, Member):
-        raise ConfigError(f"device {run.device}: {run.method} learns on the CPU alone: leave it out")
-    if run.device not in ("cpu", "cuda"):
-        raise ConfigError(f"device {run.device!r}: expected cpu or cuda")
     if run.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda: this PyTorch finds no GPU: use cpu")
     if suite.spec is not None:
