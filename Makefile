@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 JAZZY  := .venv-jazzy
 META   := .venv-metaworld
+DOCS   := .venv-docs
+SITE   := out/docs
 PYTHON ?=# a Python 3.11 to 3.13; found by itself if not given
 ARGS   ?=# more arguments for the command of demo, test and test-slow
 # a test of a graph waits for timers and other processes half of its time: three of these keep two cores busy
@@ -31,7 +33,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint
 DEMO := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-cluster test-jazzy metaworld lint bench format clean
+.PHONY: help install demo test test-slow test-cluster test-jazzy metaworld docs lint bench format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -56,6 +58,11 @@ test-jazzy: $(JAZZY)/.stamps/jazzy ## run the graph's tests on ROS 2 Jazzy's whe
 
 metaworld: $(META)/.stamps/metaworld ## install Meta-World and what trains on it, in .venv-metaworld/
 	@echo "ready: $(META)/bin/roman-moe train multitask --suite mt3"
+
+docs: $(DOCS)/.stamps/docs ## build the documentation site, in .venv-docs/; leaves out/docs/; a warning is an error
+	rm -rf $(SITE)
+	$(DOCS)/bin/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs $(SITE)
+	@echo "ready: $(SITE)/index.html"
 
 lint: $(STAMPS)/all ## check style, types, who imports whom, and the length of sentences
 	$(BIN)/ruff check .
@@ -105,6 +112,13 @@ $(JAZZY)/.stamps/jazzy: tools/make_venv.sh setup.py constraints.txt constraints-
 	@{ grep -v '^ros-' constraints.txt; cat constraints-jazzy.txt; } > $(JAZZY)/constraints.txt
 	@$(JAZZY)/bin/python -m pip install -qq --disable-pip-version-check --constraint $(JAZZY)/constraints.txt --editable '.[all,dev]'
 	@sh tools/install_gl.sh $(JAZZY)/bin/python
+	@touch $@
+
+# neither ROS nor MuJoCo: docs/conf.py says why
+$(DOCS)/.stamps/docs: tools/make_venv.sh setup.py constraints.txt
+	@PYTHON="$(PYTHON)" sh tools/make_venv.sh $(DOCS) wheels
+	@echo "installing Sphinx into $(DOCS)/ (a minute)"
+	@$(DOCS)/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 $(META)/.stamps/metaworld: tools/make_venv.sh setup.py constraints.txt constraints-metaworld.txt

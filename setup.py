@@ -49,6 +49,7 @@ EXTRAS = {
     "slurm": ["submitit>=1.5.3"],
     # by this name `colcon test` finds that there are tests, and which runner they want
     "test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"],
+    "docs": ["furo>=2025.9", "myst-parser>=4", "sphinx>=8.2"],
     "dev": [
         "import-linter>=2.5",
         "lerobot-doctor>=0.2",  # judges what we export, without PyTorch

@@ -15,13 +15,13 @@ ROBOT_DESCRIPTION = "robot_description"  # lab -> RViz, MoveIt: URDF
 TRUTH_POSES = "truth/object_poses"  # lab -> pose source
 OBJECT_POSES = "object_poses"  # pose source or estimator -> observer
 SEEN_POSES = "estimator/poses"  # estimator -> RViz, Foxglove: valid objects
-SEEN_MARKERS = "estimator/markers"  # likewise, with their names
+SEEN_MARKERS = "estimator/markers"  # estimator -> RViz, Foxglove: objects with their names
 SCENE = "scene"  # observer -> gate, experts, blender, recorder
 GATE_WEIGHTS = "gate/weights"  # gate -> blender
 OPERATOR_ACTION = "operator/action"  # teleop -> blender, recorder: who drives, as an expert's action; NaN hands back
-OPERATOR_WEIGHTS = "operator/weights"  # likewise, in the gate's place
+OPERATOR_WEIGHTS = "operator/weights"  # teleop -> blender, recorder: in the gate's place
 TWIST_COMMAND = "delta_twist_cmds"  # blender -> arm
-GRIPPER_COMMAND = "gripper_cmd"  # likewise
+GRIPPER_COMMAND = "gripper_cmd"  # blender -> arm
 TICK = "blender/tick"  # blender -> bring-up, recorder, console: what each tick used
 POLICY_ACTION = "policy/action"  # in recordings alone: what the policy would have done, as an expert's action
 STOPPED = "blender/stopped"  # blender -> lab, mock: its software stop
@@ -58,7 +58,9 @@ MESSAGE_TYPES = {
 }
 """By topic. The topics of `expert_action` carry JOINT_STATE, those of `camera` what `CAMERA_TYPES` says."""
 
-IMAGE, COMPRESSED, CAMERA_INFO = "image_raw", "image_raw/compressed", "camera_info"  # camera -> estimator
+IMAGE = "image_raw"  # camera -> estimator
+COMPRESSED = "image_raw/compressed"  # camera -> estimator, recorder
+CAMERA_INFO = "camera_info"  # camera -> estimator
 CAMERA_POSE = "pose"  # lab -> estimator: of the optical frame in the base frame
 ANNOTATED = "annotated"  # estimator -> who looks: what was found, drawn in
 

@@ -15,7 +15,7 @@ from roman_moe.cli.parsing import parse
 from roman_moe.cli.ros_args import split
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*map(ROOT.joinpath, ("README.md", "CONTRIBUTING.md", "AGENTS.md")), *(ROOT / "docs").glob("*.md")])
 PROGRAM = "roman-moe"
 
 

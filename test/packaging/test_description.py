@@ -103,7 +103,7 @@ def test_everything_required_is_imported_or_a_tool(monkeypatch: pytest.MonkeyPat
     for name, needed_by in NOT_IMPORTED.items():
         assert re.search(rf"^\s*(from|import) {re.escape(needed_by)}\b", sources, re.MULTILINE), name
     for extra, listed in {"": description["install_requires"], **description["extras_require"]}.items():
-        if extra not in ("dev", "test", "all", "demo", "no-ros"):
+        if extra not in ("dev", "docs", "test", "all", "demo", "no-ros"):
             assert {project(r) for r in listed} - set(NOT_IMPORTED) <= imported, f"extra {extra!r}"
 
 

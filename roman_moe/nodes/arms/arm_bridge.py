@@ -201,6 +201,7 @@ class ArmBridge(RomanNode):
         self.diagnostics.fact({STOPPED: str(stopped)})
 
     def _stop(self) -> str:
+        """Bring the robot to rest, and cancel a gripper's goal, until it is re-armed."""
         self._set_stopped(True)
         self._watch.guard.stop()
         if self._gripper is not None and self._gripper.stop():
@@ -209,6 +210,7 @@ class ArmBridge(RomanNode):
         return "stopped until rearm; this is software, and no safety-rated emergency stop"
 
     def _rearm(self) -> str:
+        """Let the robot move on, from rest."""
         was = self._stopped
         self._set_stopped(False)
         self._watch.guard.rearm()

@@ -182,6 +182,7 @@ class Blender(RomanNode):
         return texts_of(self.get_parameter(TAKEN_OUT).value) or ()
 
     def _stop(self) -> str:
+        """Bring the arm to rest, until it is re-armed."""
         was = self._stopped
         self._set_stopped(True)
         if self._sent is not None and not was:
@@ -203,6 +204,7 @@ class Blender(RomanNode):
         return command
 
     def _rearm(self) -> str:
+        """Let the arm move on, from rest."""
         was = self._stopped
         self._set_stopped(False)
         return "armed again, from rest" if was else "was not stopped"

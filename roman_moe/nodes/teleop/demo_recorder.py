@@ -240,6 +240,7 @@ class DemoRecorder(RomanNode):
         return self._telling(lambda: f"kept {self._keep()}")
 
     def _discard(self) -> str:
+        """Discard the open episode."""
         return self._telling(lambda: f"discarded {self._here.discard()}")
 
     def _telling(self, act: Callable[[], str]) -> str:

@@ -1,0 +1,147 @@
+"""The documentation: pages, links, what is generated from the program, and the site that `make docs` builds."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from roman_moe.control.guard import GuardStatus
+from roman_moe.wire.topics import CAMERA_TYPES, MESSAGE_TYPES
+
+markdown_it = pytest.importorskip("markdown_it", reason="markdown-it-py is not installed: pip install '.[dev]'")
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "models").rglob("*.md")])
+MARKDOWN = markdown_it.MarkdownIt("commonmark").enable("table")
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """tools/reference.py, which is in no package."""
+    pytest.importorskip("rclpy")
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_page_is_in_the_table_of_contents_once():
+    blocks = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), re.DOTALL)
+    listed = [line for block in blocks for line in block.splitlines() if line and not line.startswith(":")]
+    assert sorted([*listed, "index"]) == sorted(page.stem for page in DOCS.glob("*.md"))
+
+
+def links(page: Path) -> Iterator[str]:
+    """Targets of a Markdown file's links and images."""
+    for block in MARKDOWN.parse(page.read_text(encoding="utf-8")):
+        for token in block.children or ():
+            yield from (str(token.attrs[name]) for name in ("href", "src") if name in token.attrs)
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a Markdown file's headings, as GitHub and MyST make them."""
+    found: list[str] = []
+    for opening, heading in pairwise(MARKDOWN.parse(page.read_text(encoding="utf-8"))):
+        if opening.type == "heading_open":
+            text = "".join(part.content for part in heading.children or ())
+            anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+            found.append(f"{anchor}-{found.count(anchor)}" if anchor in found else anchor)
+    return set(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path):
+    for link in links(page):
+        target = urlsplit(link)
+        if target.scheme:
+            continue
+        file = page.parent / unquote(target.path) if target.path else page
+        assert file.is_file(), f"{link}: no such file"
+        assert not target.fragment or target.fragment in anchors(file), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_what_is_generated_can_be_made(page: Path, reference: ModuleType):
+    text = page.read_text(encoding="utf-8")
+    filled = reference.fill(text)
+    assert "<!-- generated:" not in filled
+    assert len(filled) > 100
+    assert len(reference.with_docstrings(filled)) >= len(filled)
+
+
+def test_the_reference_describes_every_topic(reference: ModuleType):
+    assert {name for _, name, _ in reference.described_names()} == {*MESSAGE_TYPES, *CAMERA_TYPES}
+
+
+def test_the_reference_has_every_node_with_its_own_parameters(reference: ModuleType):
+    text = reference.parameters()
+    for executable, parameter in {"blender": "deadline", "expert": "skill", "lab_node": "episodes"}.items():
+        section = text.partition(f"## {executable}\n")[2].partition("\n## ")[0]
+        assert f"| `{parameter}` |" in section, executable
+    services = re.findall(r"^\| `~/(\w+)` \| (.*) \|$", text, re.MULTILINE)
+    assert {name for name, _ in services} == {"stop", "rearm", "restart", "start", "discard"}
+    assert all(what for _, what in services), "a service's method has no docstring"
+
+
+def test_safety_explains_every_code_of_the_guard():
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", (DOCS / "safety.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {(int(code), name) for code, name in rows} == {(int(status), status.name) for status in GuardStatus}
+
+
+class Page(HTMLParser):
+    """Ids of a page's elements, and what it links to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.targets: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.ids |= {given["id"] or ""} if "id" in given else set()
+        self.targets += [given[name] or "" for name in ("href", "src") if name in given]
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs make here, without the variables of the make that runs the tests."""
+    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, check=False)
+
+
+def test_the_site_builds_without_warnings_or_broken_links(tmp_path: Path):
+    if shutil.which("make") is None or make("--question", ".venv-docs/.stamps/docs").returncode:
+        pytest.skip("no up-to-date .venv-docs: run `make docs` once")
+    done = make("docs", f"SITE={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in tmp_path.glob("*.html")}
+    assert len(pages) > len(list(DOCS.glob("*.md")))
+    checked = 0
+    for path, page in pages.items():
+        for link in page.targets:
+            target = urlsplit(link)
+            if target.scheme:
+                continue
+            file = path.parent / unquote(target.path) if target.path else path
+            assert file.is_file(), f"{path.name}: {link}"
+            assert not target.fragment or unquote(target.fragment) in pages[file].ids, f"{path.name}: {link}"
+            checked += 1
+    assert checked > 1000
+    listed = re.findall(r"\]\((\w+\.md)\): (\w)?", (tmp_path / "llms.txt").read_text(encoding="utf-8"))
+    assert {name for name, _ in listed} == {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+    assert all(first for _, first in listed), "a page begins with no sentence"
+    assert all((tmp_path / name).is_file() for name, _ in listed)
