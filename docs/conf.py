@@ -1,7 +1,7 @@
 """The documentation site, by Sphinx: `make docs`.
 
 The environment has what the command line's help needs, and no ROS, MuJoCo or PyTorch: their packages are mocked, so
-that a build takes half a minute on a fresh machine instead of 5 GB.
+that a fresh machine installs 200 MB for a build, and no PyTorch.
 """
 
 from __future__ import annotations
