@@ -10,7 +10,7 @@ from typing import ClassVar
 from rich.console import Console
 
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
-from roman_moe.cli.options import Flag, Folder, Number, Share, Text
+from roman_moe.cli.options import Folder, Number, Text
 from roman_moe.cli.progress import CountProgress
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
@@ -21,12 +21,7 @@ SHEET = "sheet.jpg"
 class Images:
     """Draw images of a task's scenes in random looks, with the truth."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {
-        "count": AT_LEAST_1,
-        "workers": AT_LEAST_1,
-        "seed": AT_LEAST_0,
-        "moving_share": Range(0, 1, below=True),  # with 1 an episode could have too few moments
-    }
+    ranges: ClassVar[Mapping[str, Range]] = {"count": AT_LEAST_1, "workers": AT_LEAST_1, "seed": AT_LEAST_0}
 
     out: Folder = Path("images")
     """Folder for the images."""
@@ -39,12 +34,6 @@ class Images:
 
     seed: Number = 0
     """Seed of the scenes and their looks."""
-
-    moving_share: Share = 0.0
-    """Least share of the scenes in which a thing moves, as in the hand."""
-
-    joints: Flag = False
-    """In a third of the scenes loose things may be anywhere: doors, drawers and locks, too."""
 
     workers: Number = 2
     """Processes; the images do not depend on it."""
@@ -68,8 +57,7 @@ class Images:
         task = load_sim_task(self.task)
         console = Console()
         with workers_of(console, self.cluster, self.workers, [task.folder], [self.out]) as workers:
-            chosen = self.count, self.seed, workers, Ranges(), self.moving_share, self.joints
-            request = ImageRequest(task, self.out, *chosen)
+            request = ImageRequest(task, self.out, self.count, self.seed, workers, Ranges())
             with CountProgress(console, str(self.out), request.scenes, "scenes") as progress:
                 draw_images(request, progress.advance)
         write_sheet(ImageSet(self.out), self.out / SHEET)

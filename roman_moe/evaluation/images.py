@@ -39,7 +39,9 @@ EPISODE_SCENES = 25
 """Moments that are taken of an episode."""
 DISTURBED_SHARE = 0.5
 SCATTERED_SHARE = 0.35
-"""Of the scenes in which loose things may be anywhere."""
+"""Of the scenes in which things may be anywhere: loose ones, doors, drawers and locks."""
+MOVING_SHARE = 0.5
+"""Least share of an episode's scenes in which a thing moves, as in the hand."""
 SCATTER = np.array([[0.28, -0.33, -0.11], [0.66, 0.36, 0.22]])
 """Where they may then be [m], lowest and highest."""
 MOVED = 1e-4  # by a thing that moves, between two ticks at the least [m]
@@ -58,8 +60,6 @@ class ImageRequest:
         seed: of everything random.
         workers: how many processes, or a cluster; the images do not depend on it.
         ranges: of the looks.
-        moving_share: least share of an episode's scenes in which a thing moves.
-        joints: whether doors, drawers and locks stand anywhere, too, where loose things do.
     """
 
     task: SimTask
@@ -68,8 +68,6 @@ class ImageRequest:
     seed: int
     workers: Workers
     ranges: Ranges
-    moving_share: float = 0.0
-    joints: bool = False
 
     @property
     def scenes(self) -> int:
@@ -117,8 +115,6 @@ def draw_images(request: ImageRequest, on_part: Callable[[int], None] = lambda s
         scenes=request.scenes,
         seed=request.seed,
         ranges=asdict(request.ranges),
-        moving_share=request.moving_share,
-        joints=request.joints,
         git_commit=git_commit(),
     )
     write_description(request.out, description)
@@ -137,8 +133,8 @@ def draw_part(part: _Part) -> None:
     rng = np.random.default_rng([request.seed, part.number])
     scene = RandomScene(request.task, request.ranges)
     try:
-        moments = draw_moments(World(request.task), part.scenes, EPISODE_SCENES, rng, request.moving_share)
-        drawn = [draw_scene(scene, request.task, moment, rng, joints=request.joints) for moment in moments]
+        moments = draw_moments(World(request.task), part.scenes, EPISODE_SCENES, rng, MOVING_SHARE)
+        drawn = [draw_scene(scene, request.task, moment, rng) for moment in moments]
     finally:
         scene.close()
     views, scenes = zip(*drawn, strict=True)
@@ -189,19 +185,15 @@ def draw_scene(
     moment: NDArray[np.float64],
     rng: np.random.Generator,
     scattered: float = SCATTERED_SHARE,
-    joints: bool = True,
 ) -> tuple[list[View], Scenes]:
     """Views of a moment in a new look, and the truth about it.
 
     Args:
-        scattered: probability with which loose things may be anywhere.
-        joints: whether doors, drawers and locks may be, too.
+        scattered: probability with which things may be anywhere.
     """
     scene.data.qpos[:] = moment
     if rng.random() < scattered:
         _scatter(scene, rng)
-        if joints:
-            scene.data.qpos[scene.jointed] = rng.uniform(*scene.ranges.T)
     views = scene.look(rng)
     sites = [scene.model.site(name).id for name in task.spec.objects]
     orientations = np.empty((len(sites), 4))
@@ -220,7 +212,7 @@ def draw_scene(
 
 
 def _scatter(scene: RandomScene, rng: np.random.Generator) -> None:
-    """Put some of the loose things anywhere, turned about the vertical, and bend the arm."""
+    """Put some of the loose things anywhere, turned about the vertical, and the scene's joints; bend the arm."""
     positions = scene.data.qpos
     for address in scene.loose:
         if rng.random() < 0.5:
@@ -229,3 +221,4 @@ def _scatter(scene: RandomScene, rng: np.random.Generator) -> None:
             positions[address + 3 : address + 7] = [math.cos(half), 0.0, 0.0, math.sin(half)]
     if rng.random() < 0.5:
         positions[scene.arm_joints] += rng.normal(0.0, BEND, len(scene.arm_joints))
+    positions[scene.jointed] = rng.uniform(*scene.ranges.T)

@@ -24,7 +24,7 @@ from roman_moe.perception.camera import Camera
 
 DESCRIPTION = "images.yaml"
 LABELS = "labels.npz"
-FORMAT = 1
+FORMAT = 2
 QUALITY = 92  # of the JPEG files: cameras' own are no better
 VISIBLE_PIXELS = 12
 """From which on an object counts as visible: fewer are an edge that anything else could be."""
@@ -46,8 +46,6 @@ class ImageSetDescription:
         scenes: in all parts; each with an image a camera.
         seed: of everything random.
         ranges: how far looks differ from the scene's own.
-        moving_share: least share of an episode's scenes in which a thing moves.
-        joints: whether doors, drawers and locks stand anywhere, too, where loose things do.
         git_commit: of the code that made it.
         format_version: of this layout.
     """
@@ -61,8 +59,6 @@ class ImageSetDescription:
     scenes: int
     seed: int
     ranges: Mapping[str, float]
-    moving_share: float = 0.0
-    joints: bool = False
     git_commit: str = ""
     format_version: int = FORMAT
 
@@ -119,13 +115,13 @@ class ImageSet:
         self.folder = folder
         if not path.is_file():
             raise DemonstrationError(f"{folder}: no {DESCRIPTION}: expected a folder that `roman-moe data images` made")
-        self.description = build(
-            ImageSetDescription, read_yaml(path, DemonstrationError), str(path), DemonstrationError
-        )
-        if self.description.format_version != FORMAT:
+        said = read_yaml(path, DemonstrationError)
+        if (version := said.get("format_version")) != FORMAT:
             raise DemonstrationError(
-                f"{path}: format_version {self.description.format_version}: this program reads {FORMAT}"
+                f"{path}: format_version {version}: this program reads {FORMAT}: "
+                "make them anew with `roman-moe data images`"
             )
+        self.description = build(ImageSetDescription, said, str(path), DemonstrationError)
 
     def check(self, spec: TaskSpec) -> None:
         """Refuse the images of another task.

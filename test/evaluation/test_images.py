@@ -101,13 +101,13 @@ def test_a_share_of_the_moments_shows_a_thing_that_moves():
     assert lifted(0.9) > max(2.0 * lifted(0.0), 0.5)
 
 
-@pytest.mark.parametrize(("joints", "least", "most"), [(True, 0.8, 1.6), (False, 0.0, 0.01)])
-def test_where_loose_things_are_anywhere_joints_may_be_too(joints, least, most):
+@pytest.mark.parametrize(("scattered", "least", "most"), [(1.0, 0.8, 1.6), (0.0, 0.0, 0.01)])
+def test_where_loose_things_are_anywhere_joints_are_too(scattered, least, most):
     task, rng = load_sim_task("kitting"), np.random.default_rng(2)
     lock, moment = task.spec.object_index["lock"], World(task).physics_state()
     scene = RandomScene(task, PLAIN)
     try:
-        drawn = [images.draw_scene(scene, task, moment, rng, scattered=1.0, joints=joints)[1] for _ in range(10)]
+        drawn = [images.draw_scene(scene, task, moment, rng, scattered=scattered)[1] for _ in range(10)]
     finally:
         scene.close()
     assert least <= np.ptp([yaw(each.orientations[0, lock]) for each in drawn]) <= most
@@ -116,6 +116,15 @@ def test_where_loose_things_are_anywhere_joints_may_be_too(joints, least, most):
 def test_other_images_are_not_mixed_in(drawn: Path, small_parts: None):
     with pytest.raises(DemonstrationError, match="seed is 1, not 2: choose another --out"):
         draw_images(request(drawn, seed=2, ranges=PLAIN))
+
+
+def test_images_of_an_earlier_version_are_refused(drawn: Path, tmp_path: Path):
+    folder = tmp_path / "old"
+    shutil.copytree(drawn, folder)
+    path = folder / "images.yaml"
+    path.write_text(path.read_text().replace("format_version: 2", "moving_share: 0.5\nformat_version: 1"))
+    with pytest.raises(DemonstrationError, match="format_version 1: this program reads 2: make them anew"):
+        ImageSet(folder)
 
 
 def test_looks_differ(tmp_path: Path, small_parts: None):
