@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint
 DEMO := $(if $(wildcard $(STAMPS)/all),$(STAMPS)/all,$(STAMPS)/demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-cluster test-jazzy metaworld docs lint bench format clean
+.PHONY: help install demo test test-slow test-cluster test-jazzy metaworld docs lint bench format dist clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -80,6 +80,14 @@ bench: $(STAMPS)/all ## measure simulation, controller, graph and learning; leav
 	$(BIN)/roman-moe bench control --json out/bench/control.json
 	$(BIN)/roman-moe bench graph --json out/bench/graph.json
 	$(BIN)/roman-moe bench learn --json out/bench/learn.json
+
+dist: $(STAMPS)/all ## build wheel, sdist and release notes of the last commit, into dist/
+	rm -rf dist build && mkdir -p dist build/source
+	git archive HEAD | tar -x -C build/source
+	cd build/source && ../../$(BIN)/python -c 'from setuptools import build_meta as b; \
+		b.build_wheel("../../dist"); b.build_sdist("../../dist")' >/dev/null
+	awk '/^## /{n++} n==1' CHANGELOG.md > dist/RELEASE_NOTES.md
+	@ls -l dist
 
 clean: ## remove what was built, cached and drawn; .venv/ stays
 	rm -rf build dist install log out *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache \

@@ -11,10 +11,15 @@ import re
 from glob import glob
 from pathlib import Path
 
+import setuptools
 from setuptools import find_packages, setup
 
 NAME = "roman_moe"
 HERE = Path(__file__).resolve().parent
+
+LICENSE = "Apache-2.0"  # an SPDX expression
+# setuptools before 77, such as Ubuntu 24.04's, has no field for one
+LICENSE_FIELD = "license_expression" if int(setuptools.__version__.split(".")[0]) >= 77 else "license"
 
 RUN = ["numpy>=1.26", "pyyaml>=6", "rich>=13", "tyro>=1.0"]
 
@@ -98,7 +103,8 @@ setup(
     description="A mixture of experts for long robot manipulation: trained from demonstrations, run as a ROS 2 graph",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    **{LICENSE_FIELD: LICENSE},
+    license_files=["LICENSE"],
     author="The roman_moe authors",
     maintainer="The roman_moe authors",
     maintainer_email="maintainers@example.com",

@@ -52,6 +52,8 @@ VERBS = (
     "calibrate",
     "bench",
     "chaos",
+    "doctor",
+    "completion",
 )
 """Every verb, in the order of the help."""
 
@@ -118,7 +120,7 @@ def _dispatch(arguments: list[str]) -> int:
         raise ConfigError(unknown_word("verb", verb, VERBS))
     if verb == "stop" and (code := quick.stop(rest)) is not None:
         return code
-    command, program = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb)), f"{PROGRAM} {verb}"
+    command, program = verb_class(verb), f"{PROGRAM} {verb}"
     parts: Mapping[str, type] = getattr(command, "PARTS", {})
     if rest and rest[0] in parts:
         part, *rest = rest
@@ -153,6 +155,23 @@ def run_verb(command: Any) -> int:
 def class_name(verb: str) -> str:
     """Name of the dataclass in the verb's module."""
     return verb.capitalize()
+
+
+def verb_class(verb: str) -> type:
+    """A verb's dataclass, or what holds its `PARTS`; imports its module."""
+    found: type = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
+    return found
+
+
+def commands() -> dict[str, type]:
+    """Every command line's dataclass, by its words, such as `train all`; imports every verb."""
+    found: dict[str, type] = {}
+    for verb in VERBS:
+        command = verb_class(verb)
+        if dataclasses.is_dataclass(command):
+            found[verb] = command
+        found |= {f"{verb} {part}": options for part, options in getattr(command, "PARTS", {}).items()}
+    return found
 
 
 def help_text() -> str:

@@ -9,8 +9,10 @@ import errno
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from roman_moe.core.errors import RomanError
+from roman_moe.core.paths import is_checkout
 
 EXTRAS: Mapping[str, str] = {
     "PIL": "report",
@@ -77,7 +79,7 @@ def reason(error: Exception) -> str | None:
 
 def missing(modules: Iterable[str]) -> str | None:
     """The line that names all of these modules that are not installed, and the one command; None if none is missing."""
-    absent = sorted(module for module in modules if not _installed(module))
+    absent = sorted(module for module in modules if not installed(module))
     if not absent:
         return None
     extras = {EXTRAS.get(module, "ros") for module in absent}
@@ -90,7 +92,8 @@ def missing(modules: Iterable[str]) -> str | None:
     return f"{line}; gpu in place of cpu for a GPU" if "cpu" in extras else line
 
 
-def _installed(module: str) -> bool:
+def installed(module: str) -> bool:
+    """Whether a module can be found; it is not imported."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
@@ -109,7 +112,7 @@ def _missing(error: ImportError) -> str | None:
     if module in ROS_MODULES:
         return f"{module} is not installed: source a ROS 2 installation, or {_install('ros')}"
     if module == "onnxruntime":
-        return f"neither onnxruntime nor onnxruntime-gpu is installed: {_install('cpu')}, or '.[gpu]' for a GPU"
+        return f"neither onnxruntime nor onnxruntime-gpu is installed: {_install('cpu')}; gpu in place of cpu for a GPU"
     if module in EXTRAS:
         return f"{module} is not installed: {_install(EXTRAS[module])}"
     if module in REQUIRED:
@@ -118,5 +121,8 @@ def _missing(error: ImportError) -> str | None:
 
 
 def _install(extra: str = "") -> str:
-    package = f"'.[{extra}]'" if extra else "."
-    return f"run pip install {package} in the checkout (make install brings everything)"
+    """The command for an extra. Outside a checkout it names the package: pip keeps it, and adds what the extra has."""
+    checkout = is_checkout(Path(__file__).parents[1])
+    package = "." if checkout else "roman_moe"
+    command = f"run pip install '{package}[{extra}]'" if extra else f"run pip install {package}"
+    return f"{command} in the checkout (make install brings everything)" if checkout else command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.options import Number, OptionalFile, Simulation
-from roman_moe.core.errors import ConfigError
+from roman_moe.cli.refusal import missing
+from roman_moe.core.errors import ConfigError, MissingDependencyError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_1
@@ -101,8 +101,8 @@ class Check:
         if not any(folder.glob("*.py")) and not any(folder.rglob("*.xml")):
             console.print(f"{folder}: task {spec.name!r} is right: a description alone, without simulation")
             return 0
-        if importlib.util.find_spec("mujoco") is None:
-            raise ConfigError("mujoco is not installed: run pip install '.[lab]' in the checkout to check a simulation")
+        if line := missing(["mujoco"]):
+            raise MissingDependencyError(line)
         from roman_moe.evaluation.check import check_task
 
         problems = check_task(

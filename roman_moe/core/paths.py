@@ -26,9 +26,8 @@ def find_share_folder(package_folder: Path) -> Path:
         ConfigError: if there is none, as after copying the package's folder alone.
     """
     package_folder = package_folder.resolve()
-    checkout = package_folder.parent
-    if (checkout / MARKER).is_file() and (checkout / "config").is_dir():
-        return checkout
+    if is_checkout(package_folder):
+        return package_folder.parent
     for prefix in package_folder.parents:
         share = prefix / "share" / PACKAGE
         if (share / MARKER).is_file():
@@ -36,6 +35,12 @@ def find_share_folder(package_folder: Path) -> Path:
     raise ConfigError(
         f"{package_folder}: found neither a checkout nor share/{PACKAGE} around it: install with pip or colcon"
     )
+
+
+def is_checkout(package_folder: Path) -> bool:
+    """Whether the package in `package_folder` runs from a checkout, not from where pip or colcon put it."""
+    beside = package_folder.resolve().parent
+    return (beside / MARKER).is_file() and (beside / "config").is_dir()
 
 
 @lru_cache(maxsize=1)

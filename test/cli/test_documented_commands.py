@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-from roman_moe.cli.main import VERBS, class_name
+from roman_moe.cli.main import VERBS, verb_class
 from roman_moe.cli.parsing import parse
 from roman_moe.cli.ros_args import split
 
@@ -48,7 +47,7 @@ def test_a_documented_command_line_can_be_typed(page, line):
     if verb == "VERB":
         return
     assert verb in VERBS
-    command = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
+    command = verb_class(verb)
     parts = getattr(command, "PARTS", {})
     if arguments and arguments[0] in parts:
         part, *arguments = arguments

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from roman_moe.cli import refusal
+from roman_moe.cli.doctor import ready
 from roman_moe.cli.refusal import EXTRAS, ROS_MODULES
 
 BLOCK = """
@@ -135,3 +137,17 @@ def test_what_a_command_does_not_name_it_does_not_import(command: str, code: str
     blocked = ({*EXTRAS, *ROS_MODULES}) - needed
     task = ["evaluate", "oracle", "--scenarios", "0", "--episodes", "1", "--workers", "1"]
     without(sorted(blocked), code, task, tmp_path)
+
+
+def test_doctor_names_the_same_for_each_command(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(refusal, "installed", lambda module: False)
+    monkeypatch.setenv("COLUMNS", "10000")
+    lines = ready()
+    found = {tuple(names.strip().split(", ")): state for state, names in zip(lines[::2], lines[1::2], strict=True)}
+    for words in ("demo", "run", "train all", "train bc", "collect", "bench swap"):
+        (state,) = [state for names, state in found.items() if words in names]
+        packages, extras = NEEDS[words]
+        assert state.startswith(f"{packages} are not installed: ")
+        assert f"'.[{extras}]'" in state
+    (state,) = [state for names, state in found.items() if "tasks list" in names]
+    assert state == "can run:"

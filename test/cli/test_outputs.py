@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import os
 import typing
 from pathlib import Path
 
 import pytest
 
-from roman_moe.cli.main import VERBS, class_name, main
+from roman_moe.cli.main import commands, main
 from roman_moe.cli.outputs import check_bundle, check_file, check_folder
 from roman_moe.core.errors import ConfigError
 
@@ -33,21 +32,10 @@ PLACED = ("export", "demos edit", "demos export", "demos import")
 """Commands whose results go where their last argument says."""
 
 
-def commands() -> list[tuple[str, type]]:
-    """Every verb and part of a verb, with its dataclass."""
-    found = []
-    for verb in VERBS:
-        command = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
-        parts = getattr(command, "PARTS", {})
-        found += [(f"{verb} {part}", options) for part, options in parts.items()]
-        found += [(verb, command)] if dataclasses.is_dataclass(command) else []
-    return found
-
-
 def with_output() -> list[tuple[str, str]]:
     """Every command with an option that names where results go."""
     found = []
-    for name, command in commands():
+    for name, command in commands().items():
         kinds = typing.get_type_hints(command)
         for field in dataclasses.fields(command):
             if field.name in ("json", "plot", "sheet", "out") and Path in (
@@ -65,7 +53,7 @@ def test_the_verbs_that_write_are_known():
 
 @pytest.mark.parametrize(("name", "option"), with_output())
 def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(name, option, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(dict(commands())[name], "main", lambda self: pytest.fail("it ran"))
+    monkeypatch.setattr(commands()[name], "main", lambda self: pytest.fail("it ran"))
     (tmp_path / "file").write_text("", encoding="utf-8")
     place = tmp_path / "file" / "below"
     given = [str(place)] if name in PLACED else [f"--{option}", str(place)]
@@ -103,7 +91,7 @@ DEFAULTS = (
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_a_default_output_that_cannot_be_written_is_refused_before_anything_runs(name, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(dict(commands())[name], "main", lambda self: pytest.fail("it ran"))
+    monkeypatch.setattr(commands()[name], "main", lambda self: pytest.fail("it ran"))
     monkeypatch.chdir(tmp_path)
     for folder in ("out", "demos", "runs", "images"):
         (tmp_path / folder).write_text("", encoding="utf-8")
@@ -125,7 +113,7 @@ def test_every_command_with_a_folder_for_results_is_tried_with_its_default():
     ],
 )
 def test_a_bundle_is_written_beside_its_place_and_that_is_tried(name, arguments, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(dict(commands())[name], "main", lambda self: pytest.fail("it ran"))
+    monkeypatch.setattr(commands()[name], "main", lambda self: pytest.fail("it ran"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "bundle").symlink_to("/proc/self")

@@ -72,7 +72,19 @@ def third_party_imports(folder: Path) -> dict[str, Path]:
 def test_versions_agree(monkeypatch: pytest.MonkeyPatch):
     manifest = ElementTree.parse(ROOT / "package.xml")
     assert manifest.findtext("version") == roman_moe.__version__ == described(monkeypatch)["version"]
-    assert f"## {roman_moe.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == roman_moe.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall("^## (.*)$", changes, re.MULTILINE)[0].startswith(f"{roman_moe.__version__} "), "release notes"
+
+
+def test_licences_agree(monkeypatch: pytest.MonkeyPatch):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    licence = ElementTree.parse(ROOT / "package.xml").find("license")
+    assert licence is not None
+    stated = described(monkeypatch)["license_expression"]
+    assert stated == licence.text == citation["license"]
+    assert described(monkeypatch)["license_files"] == [licence.get("file")]
 
 
 def test_every_imported_package_is_required(monkeypatch: pytest.MonkeyPatch):
@@ -201,3 +213,33 @@ def test_colcon_finds_a_runner_for_the_tests(monkeypatch: pytest.MonkeyPatch):
     assert "pytest" in listed
     depends = {depend.text for depend in ElementTree.parse(ROOT / "package.xml").findall("test_depend")}
     assert depends == {f"python3-{name}" for name in listed}
+
+
+DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.stem)
+def test_every_file_and_extra_of_a_dockerfile_exists(file: Path, monkeypatch: pytest.MonkeyPatch):
+    text = file.read_text(encoding="utf-8")
+    copied = re.findall(r"^COPY (?!--from)(\S+) \S+$", text, re.MULTILINE)
+    assert copied
+    for name in copied:
+        assert (ROOT / name).exists(), f"COPY {name}"
+    (extras,) = re.findall(r"\*\.whl\)\[([\w,-]+)\]", text)
+    assert set(extras.split(",")) <= set(described(monkeypatch)["extras_require"])
+    assert f"-f docker/{file.name} " in text, "how it is built"
+    for command in re.findall(r"config/[\w/]+\.yaml", text):
+        assert (ROOT / command).is_file()
+
+
+def test_the_robots_image_has_the_run_time_core_alone(monkeypatch: pytest.MonkeyPatch):
+    text = (ROOT / "docker/robot.Dockerfile").read_text(encoding="utf-8")
+    assert ".whl)[cpu]" in text
+    assert {project(r) for r in described(monkeypatch)["extras_require"]["cpu"]} == {"onnxruntime"}
+
+
+def test_the_demos_image_installs_what_make_installs():
+    text = (ROOT / "docker/demo.Dockerfile").read_text(encoding="utf-8")
+    (packages,) = re.findall(r'^packages="(.*)"$', (ROOT / "tools/install_gl.sh").read_text(), re.MULTILINE)
+    assert packages in text
+    assert "--constraint /dist/constraints.txt" in text

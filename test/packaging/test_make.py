@@ -91,6 +91,16 @@ def test_metaworld_has_its_own_mujoco(checkout: Path):
     assert "mujoco==3.3.0 " in (checkout / "constraints-metaworld.txt").read_text()
 
 
+def test_a_release_is_of_the_last_commit_with_notes_of_the_newest_version(checkout: Path):
+    commands = dry_run(checkout, "dist")
+    assert "git archive HEAD" in commands
+    (notes,) = [line for line in commands.splitlines() if "RELEASE_NOTES" in line]
+    (checkout / "CHANGELOG.md").write_text("# Changelog\n\n## 2\n\n- new\n\n## 1\n\n- old\n")
+    (checkout / "dist").mkdir()
+    subprocess.run(["/bin/sh", "-c", notes], cwd=checkout, check=True)
+    assert (checkout / "dist/RELEASE_NOTES.md").read_text() == "## 2\n\n- new\n\n"
+
+
 def test_jazzy_has_a_version_for_every_ros_package():
     pinned = [
         {line.split("==")[0] for line in (ROOT / name).read_text(encoding="utf-8").splitlines() if line[:4] == "ros-"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -32,8 +35,8 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of the tracked files: what a clone would build."""
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tracked files: what a clone would have."""
     clone = tmp_path_factory.mktemp("clone")
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
     for name in filter(None, listed):
@@ -42,6 +45,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
             target.chmod(source.stat().st_mode)
+    return clone
+
+
+@pytest.fixture(scope="module")
+def wheel(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that a clone would build."""
     out = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
     run(*pip, "--wheel-dir", str(out), str(clone), cwd=clone)
@@ -81,6 +90,28 @@ def test_wheel_holds_every_file_of_the_tree_and_no_test(wheel: Path):
     assert not [name for name in names if name.startswith("test")]
 
 
+def test_metadata_states_the_licence_by_its_spdx_expression(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        lines = archive.read(name).decode().splitlines()
+    assert "License-Expression: Apache-2.0" in lines
+    assert "License-File: LICENSE" in lines
+
+
+def test_source_distribution_holds_what_a_wheel_is_built_of(clone: Path, tmp_path: Path):
+    build = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
+    run(sys.executable, "-c", build, cwd=clone)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    files = {
+        *run("git", "ls-files", "--cached", "--others", "--exclude-standard", *SOURCES, cwd=ROOT).split("\n"),
+        *("setup.py", "setup.cfg", "pyproject.toml", "package.xml", "README.md", "LICENSE", "CHANGELOG.md"),
+        *("CITATION.cff", "constraints.txt", "constraints-jazzy.txt"),
+    }
+    assert {name for name in files if name and (ROOT / name).is_file() and Path(name).name[0] != "."} <= held
+
+
 def test_ros_finds_the_package(prefix: Path):
     assert (prefix / "share/ament_index/resource_index/packages/roman_moe").is_file()
     assert (prefix / "share/roman_moe/package.xml").is_file()
@@ -108,4 +139,22 @@ def test_missing_requirements_are_one_line(prefix: Path, tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "is not installed" in done.stderr
+    assert done.stderr.endswith(" is not installed: run pip install roman_moe\n")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("python", ["python3.11", "python3.12", "python3.13"])
+def test_demo_is_solved_in_an_empty_folder_by_the_wheel_alone(python: str, wheel: Path, tmp_path: Path):
+    """As a user does it; takes the packages from the index that pip knows."""
+    if shutil.which(python) is None or subprocess.run([python, "--version"], check=False).returncode != 0:
+        pytest.skip(f"{python} is not installed")
+    run(python, "-m", "venv", str(tmp_path / "venv"), cwd=tmp_path)
+    empty, binaries = tmp_path / "empty", tmp_path / "venv/bin"
+    empty.mkdir()
+    pip = [binaries / "python", "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt"]
+    run(*pip, f"{wheel}[demo]", cwd=empty)
+    report = run(binaries / "roman-moe", "doctor", cwd=empty)
+    assert report.endswith("to do:\n  nothing\n"), report
+    run(binaries / "roman-moe", "demo", "--no-video", cwd=empty)
+    assert json.loads((empty / "out/demo/report.json").read_text(encoding="utf-8"))["success"] is True

@@ -21,7 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from roman_moe.core.errors import RomanError
 from roman_moe.core.signals import SIGNALS
-from roman_moe.nodes.base.environment import check_domain
+from roman_moe.nodes.base.environment import check_domain, ros_environment
 from roman_moe.nodes.base.services import ParameterServices
 
 PLACEHOLDER = "_UNKNOWN_"
@@ -82,6 +82,20 @@ def ros_context(arguments: Sequence[str] = ()) -> Iterator[Context]:
         yield context
     finally:
         rclpy.try_shutdown(context=context)
+
+
+def try_ros() -> str:
+    """Make a node as a graph of this terminal would, and take it away again; the name of the middleware that made it.
+
+    Raises:
+        RomanError: saying why there is none.
+    """
+    with ros_environment(separate=False, private=False), ros_context() as context:
+        try:
+            rclpy.create_node("roman_moe_doctor", context=context).destroy_node()
+        except Exception as error:  # noqa: BLE001 (as above)
+            raise RomanError(f"ROS makes no node: {' '.join(str(error).split())}") from None
+    return str(rclpy.get_rmw_implementation_identifier())
 
 
 class StopSignals:
