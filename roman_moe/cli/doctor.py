@@ -34,7 +34,7 @@ UNTESTED = (3, 14)
 
 @dataclass(frozen=True)
 class Doctor:
-    """Check this installation: packages, pictures, ROS, and what can run."""
+    """Check packages, pictures and ROS, and say what can run."""
 
     def main(self) -> int:
         """0 if `roman-moe demo` can run, 1 if not."""

@@ -40,7 +40,7 @@ CORRECTIONS_ALONE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Teach(Reach):
-    """Teach a skill: record or take demonstrations, train, compare, swap."""
+    """Teach a skill: demonstrations, training, comparison, swap."""
 
     ranges: ClassVar[Mapping[str, Range]] = {
         "episodes": AT_LEAST_1,

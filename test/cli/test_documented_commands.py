@@ -19,8 +19,11 @@ PROGRAM = "roman-moe"
 
 
 def lines_of(text: str) -> list[str]:
-    """Command lines of an indented block, less their comments, and those in backquotes, which may be folded."""
-    blocks = [line.partition(" #")[0].strip() for line in text.splitlines() if line.startswith(f"    {PROGRAM} ")]
+    """Command lines of an indented block, less their comments, and those in backquotes, which may be folded.
+
+    Where a shell sends what they print is none of theirs.
+    """
+    blocks = [re.split(" [#>]", line)[0].strip() for line in text.splitlines() if line.startswith(f"    {PROGRAM} ")]
     quoted = [" ".join(found.split()) for found in re.findall(rf"`({PROGRAM}\s[^`]*)`", text)]
     return [spelled for line in blocks + quoted for spelled in alternatives(line)]
 
