@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
     from roman_moe.nodes.bringup.record import EpisodeRecord
     from roman_moe.report.camera_corner import CameraView
     from roman_moe.report.trace import Trace
+    from roman_moe.sim.world import World
 
 VIDEO_SIZE = (1280, 720)
 PREVIEW_SIZE = (64, 48)
+SLOWEST, FASTEST = 0.1, 20.0  # --video-speed
+LEAST_SIDE, MOST_SIDE = 160, 3840  # of a video [pixels]
 REPORT, PLOT, VIDEO = "report.json", "gate_weights.png", "demo.mp4"
 
 
@@ -90,6 +94,15 @@ class Demo:
     video: Flag = True
     """Leave out the video."""
 
+    video_speed: Annotated[float, tyro.conf.arg(metavar="TIMES")] = 1.5
+    """Seconds of the run per second of video where the hand is near an object; elsewhere four times as many."""
+
+    video_size: Annotated[str, tyro.conf.arg(metavar="SIZE")] = "x".join(map(str, VIDEO_SIZE))
+    """Width and height of the video [pixels]."""
+
+    camera: Annotated[str, tyro.conf.arg(metavar="NAME")] = "close"
+    """View of the video: close, or one of the scene's cameras, such as overview."""
+
     @property
     def needs(self) -> tuple[str, ...]:
         """Packages that it does not run without."""
@@ -103,17 +116,20 @@ class Demo:
             raise ConfigError(f"--scenario {self._number}: expected 0 to {last}")
         if self.seed < 0:
             raise ConfigError(f"--seed {self.seed}: expected 0 or more")
+        if not SLOWEST <= self.video_speed <= FASTEST:
+            raise ConfigError(f"--video-speed {self.video_speed:g}: expected {SLOWEST:g} to {FASTEST:g}")
+        size = parsed_size(self.video_size)
         check_poses(self.poses, self.estimator, self.noise_bound != Demo.noise_bound, self._spec)
         if self.viewer:
             check_display()
         if self.video or self.poses != "truth":
-            check_rendering(self._task, self.sim_arm)
+            check_rendering(self._task, self.sim_arm, self.camera)
 
         console = Console()
         identity = show_controller(console, self.controller)
         try:
             with scratch_folder(self.out, "new") as new:
-                return self._run_and_draw(console, identity, new)
+                return self._run_and_draw(console, identity, new, size)
         except OSError as error:
             if error.filename is None or not Path(os.fsdecode(error.filename)).is_relative_to(self.out):
                 raise
@@ -131,7 +147,7 @@ class Demo:
     def _number(self) -> int:
         return self.scenario if self.scenario != LAST else len(self._spec.scenarios) - 1
 
-    def _run_and_draw(self, console: Console, identity: Identity, new: Path) -> int:
+    def _run_and_draw(self, console: Console, identity: Identity, new: Path, size: tuple[int, int]) -> int:
         """What an earlier run left in `out` stays until everything of this one is in `new`."""
         began = time.monotonic()
         record = self._run(console)
@@ -140,8 +156,7 @@ class Demo:
         report = self._report(record, trace, wall) | identity.to_dict()
         ended = f"Solved in {record.time_s:.1f} s" if record.success else f"Not solved: {spoken(record.outcome)}"
         console.print(f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})", highlight=False)
-        happened = [(record.disturbed_ns / NANOSECONDS, spoken(record.disturbance))] if record.disturbance else []
-        self._draw(console, trace, record, ended, happened, new)
+        self._draw(console, trace, record, ended, new, size)
         write_json(new / REPORT, report)
         names = sorted(file.name for file in new.iterdir())
         (self.out / REPORT).unlink(missing_ok=True)  # goes first and comes last: it stands for a complete folder
@@ -213,43 +228,20 @@ class Demo:
         }
 
     def _draw(
-        self,
-        console: Console,
-        trace: Trace,
-        record: EpisodeRecord,
-        ended: str,
-        happened: Sequence[tuple[float, str]],
-        folder: Path,
+        self, console: Console, trace: Trace, record: EpisodeRecord, ended: str, folder: Path, size: tuple[int, int]
     ) -> None:
         from roman_moe.report.plots import plot_gate_weights
-
-        title = f"Scenario {self._number}"
-        plot_gate_weights(trace, folder / PLOT, f"{title}: gate weights. {ended}", happened)
-        if not self.video:
-            return
-        from roman_moe.report.video import Playback, affordable_frames, write_video
         from roman_moe.sim.registry import load_sim_task
-        from roman_moe.sim.render import Renderer
         from roman_moe.sim.world import World
 
+        title = f"Scenario {self._number}"
+        plot_gate_weights(trace, folder / PLOT, f"{title}: gate weights. {ended}")
+        if not self.video:
+            return
         manifest = load_manifest(find_shipped(self.controller))
         lab = World(load_sim_task(self._task), manifest.rates.control_rate, self.sim_arm)
-        renderer = Renderer(lab, "overview", *VIDEO_SIZE)
-        frames = affordable_frames(renderer, trace.physics_states[0])
-        playback = Playback.of(len(trace.times), lab.control_rate, frames)
-        drawn = len(range(0, len(trace.times), playback.stride))
-        with CountProgress(console, "video", drawn, "frames") as progress, self._views(record) as views:
-            write_video(
-                trace,
-                renderer,
-                folder / VIDEO,
-                VIDEO_SIZE,
-                title,
-                ended,
-                playback,
-                progress.advance,
-                views,
-            )
+        with self._views(record) as views:
+            draw_video(console, trace, lab, folder / VIDEO, title, ended, size, self.video_speed, self.camera, views)
 
     @contextlib.contextmanager
     def _views(self, record: EpisodeRecord) -> Iterator[Callable[[int], Sequence[CameraView]]]:
@@ -285,7 +277,70 @@ def trace_of(spec: TaskSpec, record: EpisodeRecord) -> Trace:
     from roman_moe.report.trace import Trace
 
     times = record.stamps_ns.astype(np.float64) / NANOSECONDS
-    return Trace(spec, record.skills, times, record.weights, record.physics_states, record.time_s)
+    disturbed = (record.disturbed_ns / NANOSECONDS, f"Disturbance: {spoken(record.disturbance)}")
+    events = (disturbed,) if record.disturbance else ()
+    return Trace(spec, record.skills, times, record.weights, record.physics_states, record.time_s, events)
+
+
+def draw_video(
+    console: Console,
+    trace: Trace,
+    world: World,
+    path: Path,
+    title: str,
+    note: str,
+    size: tuple[int, int] = VIDEO_SIZE,
+    speed: float = 1.5,
+    camera: str = "close",
+    views: Callable[[int], Sequence[CameraView]] = lambda tick: (),
+) -> None:
+    """Draw the video of a run, in the time that `affordable_frames` allows, and show how far it is.
+
+    Args:
+        console: where to.
+        trace: the run.
+        world: of its task and arm; it is the video's from now on.
+        path: of the file.
+        title: of the panel.
+        note: how the run ended.
+        size: width and height [pixels].
+        speed: seconds of the run per second of video where the hand is near an object.
+        camera: of `Film`.
+        views: what cameras saw at a tick.
+    """
+    from roman_moe.report.labels import Label
+    from roman_moe.report.video import Playback, affordable_frames, close_ticks, write_video
+    from roman_moe.sim.film import Film, hand_motion
+
+    def labels() -> list[Label]:
+        places, hidden = film.locate(trace.physics_states[0])
+        return [
+            Label(f"{spoken(name)} (hidden)" if behind else spoken(name), (x, y), behind, (255, 255, 255))
+            for name, (x, y), behind in zip(trace.spec.object_names, places.tolist(), hidden.tolist(), strict=True)
+        ]
+
+    close = close_ticks(trace.times, hand_motion(world, trace.physics_states).distances, trace.events)
+    with Film(world, *size, camera) as film:
+        frames = affordable_frames(film, trace.physics_states[0])
+        playback = Playback.of(close, world.control_rate, frames, speed)
+        with CountProgress(console, "video", len(playback.ticks), "frames") as progress:
+            write_video(trace, film, path, size, title, note, playback, progress.advance, views, labels)
+
+
+def parsed_size(text: str) -> tuple[int, int]:
+    """Width and height of a video [pixels] from text such as 1280x720.
+
+    Raises:
+        ConfigError: if it is none, or none that every player takes.
+    """
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    size = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not all(LEAST_SIDE <= side <= MOST_SIDE and side % 16 == 0 for side in size):
+        raise ConfigError(
+            f"--video-size {text}: expected WIDTHxHEIGHT, multiples of 16 from {LEAST_SIDE} to {MOST_SIDE}, "
+            "such as 1280x720"
+        )
+    return size
 
 
 def spoken(outcome: str) -> str:
@@ -293,18 +348,22 @@ def spoken(outcome: str) -> str:
     return outcome.replace("_", " ")
 
 
-def check_rendering(task: str, arm: str) -> None:
+def check_rendering(task: str, arm: str, camera: str) -> None:
     """Draw one small picture, so that a machine that cannot is told before the run, not after it.
 
     Raises:
+        ConfigError: if there is no such camera.
         MissingDependencyError: if there is no usable GL library.
     """
+    from roman_moe.sim.film import CLOSE, OVERVIEW
     from roman_moe.sim.registry import load_sim_task
-    from roman_moe.sim.render import Renderer
+    from roman_moe.sim.render import Renderer, cameras
     from roman_moe.sim.world import World
 
     lab = World(load_sim_task(task), arm=arm)
-    Renderer(lab, "overview", *PREVIEW_SIZE).frame(lab.physics_state())
+    if camera not in (known := (CLOSE, *cameras(lab))):
+        raise ConfigError(f"--camera {camera}: expected one of {', '.join(known)}")
+    Renderer(lab, OVERVIEW, *PREVIEW_SIZE).frame(lab.physics_state())
 
 
 def check_display() -> None:

@@ -14,7 +14,7 @@ import tyro
 from rich.console import Console
 from rich.table import Column, Table
 
-from roman_moe.cli.demo import VIDEO_SIZE, spoken
+from roman_moe.cli.demo import draw_video, spoken
 from roman_moe.cli.demos_write import Edit, Export, Import, OnDemos
 from roman_moe.cli.options import Flag, OptionalFile, Simulation
 from roman_moe.cli.outputs import check_picture
@@ -251,8 +251,6 @@ class Replay(OnDemos):
         from roman_moe.core.spec import GATE
         from roman_moe.demos.survey import times
         from roman_moe.report.trace import Trace
-        from roman_moe.report.video import Playback, affordable_frames, write_video
-        from roman_moe.sim.render import Renderer
         from roman_moe.sim.world import World
 
         if self.out is None:
@@ -263,10 +261,8 @@ class Replay(OnDemos):
             weights = np.tile([float(skill == episode.meta.network) for skill in spec.skills], (ticks, 1))
         seconds = times(episode)[:ticks]
         trace = Trace(spec, spec.skill_names, seconds, weights[:ticks], states, float(seconds[-1]) + 1e-3)
-        with Renderer(World(task, episode.meta.rate), "overview", *VIDEO_SIZE) as renderer:
-            playback = Playback.of(ticks, episode.meta.rate, affordable_frames(renderer, states[0]))
-            note = f"Recorded: {spoken(episode.meta.outcome)}"
-            write_video(trace, renderer, self.out, VIDEO_SIZE, found.name(episode), note, playback)
+        note = f"Recorded: {spoken(episode.meta.outcome)}"
+        draw_video(console, trace, World(task, episode.meta.rate), self.out, found.name(episode), note)
         _say(console, f"{self.out}: {what}")
 
 

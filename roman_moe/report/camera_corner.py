@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from roman_moe.core.state import ObjectPoses
+from roman_moe.report.labels import INK, Label, draw_labels
 from roman_moe.report.overlay import SMOOTH, load_font
 
 if TYPE_CHECKING:  # a video of a run without cameras is drawn without OpenCV
@@ -19,10 +20,7 @@ if TYPE_CHECKING:  # a video of a run without cameras is drawn without OpenCV
 WIDTH = 0.2  # of the frame, an image in its corner
 RADIUS, LINE, TEXT, EDGE = 6, 2, 10, 2  # [pixels] in a frame of 720 lines
 TIME_LINE = 0.92  # of the frame's height, above which the images stand
-DASHES = 8  # of a circle
-VALID, HIDDEN, INK, FRAME = (90, 230, 120), (214, 218, 224), (17, 20, 26), (235, 238, 242)
-
-Box = tuple[float, float, float, float]
+VALID, HIDDEN, FRAME = (90, 230, 120), (214, 218, 224), (235, 238, 242)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,29 +55,14 @@ def draw_view(view: CameraView, names: Sequence[str], width: int, unit: float = 
     known = np.isfinite(view.poses.positions).all(axis=1)
     pixels, depths = view.camera.project(np.nan_to_num(view.poses.positions))
     inside = ((pixels > -0.5) & (pixels < np.array([view.camera.width, view.camera.height]) - 0.5)).all(axis=1)
-    rows = np.flatnonzero(known & inside & (depths > 0.0)).tolist()
-    places = (scale * (pixels + 0.5)).tolist()
-    drawn: list[Box] = []
-    for row in rows:
-        (x, y), colour = places[row], VALID if view.poses.valid[row] else HIDDEN
-        name, gap = names[row].replace("_", " "), radius + line
-        for place, anchor in (((x + gap, y), "lm"), ((x - gap, y), "rm"), ((x, y - gap), "mb"), ((x, y + gap), "mt")):
-            box = pen.textbbox(place, name, letters, anchor, stroke_width=line)
-            if name and box[0] >= 0 and box[2] <= size[0] and not any(_overlap(box, other) for other in drawn):
-                pen.text(place, name, colour, letters, anchor, stroke_width=line, stroke_fill=INK)
-                drawn.append(box)
-                break
-    for row in rows:  # over the names
-        (x, y), (colour, share) = places[row], (VALID, 1.0) if view.poses.valid[row] else (HIDDEN, 0.5)
-        for start in np.linspace(0.0, 360.0, DASHES, endpoint=False).tolist():
-            box = x - radius, y - radius, x + radius, y + radius
-            pen.arc(box, start, start + share * 360.0 / DASHES, colour, line)
+    valid, places = view.poses.valid, (scale * (pixels + 0.5)).tolist()
+    labels = [
+        Label(names[row].replace("_", " "), tuple(places[row]), not valid[row], VALID if valid[row] else HIDDEN)
+        for row in np.flatnonzero(known & inside & (depths > 0.0)).tolist()
+    ]
+    draw_labels(pen, labels, size, radius, line, letters)
     pen.text((2 * line, line), view.camera.name, FRAME, letters, "la", stroke_width=line, stroke_fill=INK)
     return picture.resize((width, size[1] // SMOOTH), Image.Resampling.BOX)
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def draw_corner(frame: NDArray[np.uint8], views: Sequence[CameraView], names: Sequence[str]) -> NDArray[np.uint8]:

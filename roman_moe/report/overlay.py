@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from roman_moe.report.labels import Box, Label, draw_labels
 from roman_moe.report.palette import label, rgb, text_color
 from roman_moe.report.trace import Segment, Trace, leading_segments
 
 Color = tuple[int, int, int, int]
-Box = tuple[float, float, float, float]
-
 SMOOTH = 2  # shapes are drawn this much larger and scaled down, for soft edges
 
 WHITE = (255, 255, 255, 255)
 SOFT = (208, 213, 221, 255)
 TRACK = (255, 255, 255, 34)
 PANEL = (17, 20, 26, 178)
+CAPTION_S = 2.5  # [s] of the run for which a caption says what happened
 
 
 class Overlay:
@@ -33,14 +33,12 @@ class Overlay:
         title: first line, e.g. "scenario 6".
         height: of the frames [pixels].
         width: of the frames [pixels].
-        speed: how many times faster than real time the video plays.
     """
 
-    def __init__(self, trace: Trace, title: str, width: int, height: int, speed: float) -> None:
+    def __init__(self, trace: Trace, title: str, width: int, height: int) -> None:
         self._trace = trace
         self._segments = leading_segments(trace)
         self._title = title
-        self._speed = f"{speed:g}x speed"
         self._unit = height / 720.0
         self._size = (width, height)
         self._row = self._px(27)
@@ -48,20 +46,32 @@ class Overlay:
         self._corner = (self._px(22), self._px(22))
         self._strip = self._px(26)
 
-    def draw(self, frame: NDArray[np.uint8], tick: int, note: str = "") -> NDArray[np.uint8]:
-        """The frame with the panel for one tick, (h, w, 3); `note` stands large in the upper right corner."""
-        image = Image.fromarray(frame)
-        self._paste(image, self._corner, self._draw_panel(tick))
+    def draw(
+        self, frame: NDArray[np.uint8], tick: int, speed: float, note: str = "", labels: Sequence[Label] = ()
+    ) -> NDArray[np.uint8]:
+        """The frame with the panel for one tick, (h, w, 3).
+
+        Args:
+            frame: the picture of that tick.
+            tick: row of the trace.
+            speed: how many times faster than real time the video plays there.
+            note: how the run ended, on the last frame: stands large at the top.
+            labels: names of what is in the picture.
+        """
+        image, px = Image.fromarray(frame), self._px
+        draw_labels(ImageDraw.Draw(image), labels, self._size, px(8), px(2), load_font(px(15), True))
+        self._paste(image, self._corner, self._draw_panel(tick, speed))
         time = self._trace.end_s if note else float(self._trace.times[tick])
         width, height = self._size
         margin = self._corner[0]
         self._paste(image, (margin, height - self._px(20) - self._strip), self._draw_strip(width - 2 * margin, time))
-        if note:
-            badge = self._draw_badge(note)
-            self._paste(image, (width - margin - badge.width, self._corner[1]), badge)
+        happening = [name for moment, name in self._trace.events if moment <= time < moment + CAPTION_S]
+        if said := note or ", ".join(happening):
+            badge = self._draw_badge(said)
+            self._paste(image, ((width - badge.width) // 2, self._corner[1]), badge)
         return np.asarray(image)
 
-    def _draw_panel(self, tick: int) -> Image.Image:
+    def _draw_panel(self, tick: int, speed: float) -> Image.Image:
         weights = self._trace.weights[tick]
         lead = int(weights.argmax())
         px, (width, height) = self._px, self._panel
@@ -87,7 +97,7 @@ class Overlay:
         clock = f"{self._trace.times[tick]:.1f} s"
         pen.text((width - px(16), px(13)), clock, font=load_font(px(17), True), fill=WHITE, anchor="ra")
         pen.text((px(16), px(36)), "gate weights", font=load_font(px(12), False), fill=SOFT)
-        pen.text((width - px(16), px(36)), self._speed, font=load_font(px(12), False), fill=SOFT, anchor="ra")
+        pen.text((width - px(16), px(36)), f"{speed:.3g}x speed", font=load_font(px(12), False), fill=SOFT, anchor="ra")
         for index, skill in enumerate(self._trace.skills):
             middle = px(56) + index * self._row + px(13.5)
             ink = WHITE if index == lead else SOFT
@@ -112,6 +122,11 @@ class Overlay:
         font = load_font(px(11.5), True)
         for segment in self._segments:
             self._name_segment(pen, segment, time, inset, scale, font)
+        for moment, _ in self._trace.events:
+            if moment <= time:
+                middle = inset + moment * scale
+                pen.rectangle((middle - px(3), 0, middle + px(3), height), PANEL[:3])
+                pen.rectangle((middle - px(1), 0, middle + px(1), height), WHITE)
         return strip
 
     def _name_segment(

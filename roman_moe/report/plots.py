@@ -29,12 +29,8 @@ MARKS = "os^Dv"
 """Of points: not all see every colour apart."""
 
 
-def plot_gate_weights(trace: Trace, path: Path, title: str, events: Sequence[tuple[float, str]] = ()) -> None:
-    """Write a PNG: stacked weights over time, above them the skill that leads, boundaries marked.
-
-    Args:
-        events: time [s] and name of what happened from outside.
-    """
+def plot_gate_weights(trace: Trace, path: Path, title: str) -> None:
+    """Write a PNG: stacked weights over time, above them the skill that leads, boundaries and events marked."""
     figure = Figure(figsize=(12.0, 4.6), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     leads, axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1, 9], "hspace": 0.03})
@@ -64,7 +60,7 @@ def plot_gate_weights(trace: Trace, path: Path, title: str, events: Sequence[tup
     for segment in segments[1:]:
         axes.axvline(segment.start_s, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
 
-    for moment, name in events:
+    for moment, name in trace.events:
         axes.axvline(moment, color=INK, linewidth=2.2)
         side = -1 if moment > 0.6 * trace.end_s else 1
         axes.annotate(

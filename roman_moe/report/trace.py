@@ -23,6 +23,7 @@ class Trace:
         weights: the gate's weights that were in force, (T, n).
         physics_states: the simulation's state at each tick, enough to draw it, (T, any).
         end_s: when the run ended [s], after the last tick.
+        events: time [s] and name of what happened from outside.
     """
 
     spec: TaskSpec
@@ -31,6 +32,7 @@ class Trace:
     weights: NDArray[np.float64]
     physics_states: NDArray[np.float64]
     end_s: float
+    events: tuple[tuple[float, str], ...] = ()
 
     def __post_init__(self) -> None:
         ticks = len(self.times)

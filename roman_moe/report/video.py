@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,18 @@ from numpy.typing import NDArray
 
 from roman_moe.core.files import atomic_path
 from roman_moe.report.camera_corner import CameraView, draw_corner
-from roman_moe.report.overlay import Overlay
+from roman_moe.report.labels import Label
+from roman_moe.report.overlay import CAPTION_S, Overlay
 from roman_moe.report.trace import Trace
 
 DRAWING_S = 100.0  # [s] that drawing may take; without a GPU a frame takes 0.2 s to 0.4 s on two cores
 FEWEST_FRAMES, MOST_FRAMES = 150, 1200
 TRIAL_FRAMES = 3
-END_S = 2.0  # [s] for which the last frame stands, with the note
+LABELS_S, END_S = 3.0, 2.0  # [s] for which the first frame stands, with names, and the last one, with the note
+SPEED, BETWEEN = 1.5, 4  # seconds of the run per second of video near objects; how many times faster elsewhere
+LOWEST_FPS, HIGHEST_FPS = 8.0, 30.0
+NEAR = 0.06  # [m] from the hand to an object that it works on
+ASIDE_S = 0.25  # [s] before and after that
 
 
 class FrameSource(Protocol):
@@ -30,31 +36,68 @@ class FrameSource(Protocol):
         """(h, w, 3), RGB."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Playback:
     """Which ticks a video shows, and how fast.
 
     Attributes:
         fps: frames per second of the file.
-        stride: ticks from one frame to the next.
-        speed: seconds of the run per second of video.
+        ticks: that are drawn, in order, (F,).
+        speeds: seconds of the run per second of video at each of them, (F,).
     """
 
-    fps: int
-    stride: int
-    speed: float
+    fps: float
+    ticks: NDArray[np.int64]
+    speeds: NDArray[np.float64]
 
     @classmethod
-    def of(cls, ticks: int, rate: float, max_frames: int, fps: int = 25) -> Playback:
-        """Every tick if they are few, else every second, third ...: no tick is drawn twice, so motion stays even.
+    def of(cls, close: NDArray[np.bool_], rate: float, max_frames: int, speed: float = SPEED) -> Playback:
+        """Slow where there is something to see, and `BETWEEN` times as fast elsewhere.
+
+        Where not every tick may be drawn, it is every second, third ... one, and the file has fewer frames a second.
+        If these were fewer than `LOWEST_FPS`, it plays faster. No tick is drawn twice, so motion stays even.
 
         Args:
-            ticks: of the run.
+            close: where there is something to see, for each tick of the run, (T,).
             rate: ticks per second of the run [Hz].
             max_frames: that may be drawn.
+            speed: seconds of the run per second of video where there is something to see.
         """
-        stride = max(1, -(-ticks // max_frames))
-        return cls(fps, stride, fps * stride / rate)
+        stride = math.ceil(rate * speed / HIGHEST_FPS)
+        while len(ticks := _strided(close, stride)) > max_frames:
+            stride += 1
+        fps = max(rate * speed / stride, LOWEST_FPS)
+        return cls(fps, ticks, fps * stride / rate * np.where(close[ticks], 1.0, BETWEEN))
+
+
+def _strided(close: NDArray[np.bool_], stride: int) -> NDArray[np.int64]:
+    """Every tick at strides, `BETWEEN` times as long where nothing is close; they end where something begins to be."""
+    ticks, tick, count = [], 0, len(close)
+    starts = np.append(np.flatnonzero(np.diff(close.astype(int)) == 1) + 1, count)
+    while tick < count:
+        ticks.append(tick)
+        start = int(starts[np.searchsorted(starts, tick, side="right")])
+        tick = tick + stride if close[tick] else min(tick + BETWEEN * stride, start)
+    return np.array(ticks)
+
+
+def close_ticks(
+    times: NDArray[np.float64], distances: NDArray[np.float64], events: Sequence[tuple[float, str]] = ()
+) -> NDArray[np.bool_]:
+    """Where a run is worth seeing slowly, (T,): the hand is near an object, or something happens from outside.
+
+    Args:
+        times: of the ticks, (T,) [s].
+        distances: from the hand to the nearest object, (T,) [m].
+        events: time [s] and name of what happened from outside.
+    """
+    worth = times[distances < NEAR]
+    moments = [*zip(worth - ASIDE_S, worth + ASIDE_S, strict=True)]
+    moments += [(moment - ASIDE_S, moment + CAPTION_S) for moment, _ in events]
+    close = np.zeros(len(times), dtype=bool)
+    for first, last in moments:
+        close[np.searchsorted(times, first) : np.searchsorted(times, last, side="right")] = True
+    return close
 
 
 def affordable_frames(
@@ -82,6 +125,7 @@ def write_video(
     playback: Playback,
     on_frame: Callable[[], object] = lambda: None,
     views: Callable[[int], Sequence[CameraView]] = lambda tick: (),
+    labels: Callable[[], Sequence[Label]] | None = None,
 ) -> None:
     """Write an H.264 file that browsers play.
 
@@ -89,13 +133,14 @@ def write_video(
         size: width and height of the frames [pixels], multiples of 16.
         title: of the panel.
         note: stands large on the last frame: how it ended.
-        on_frame: called when one is drawn, the last one's repetitions left out.
+        on_frame: called when one is drawn, the repetitions of the first and last one left out.
         views: what cameras saw at a tick, for a corner of its frame; what the leading expert observes is named there.
+        labels: names of what is in the first frame, asked for once it is drawn; it stands for `LABELS_S` then.
     """
-    ticks = list(range(0, len(trace.times), playback.stride))
 
-    def drawn(tick: int, note: str = "") -> NDArray[np.uint8]:
-        frame = overlay.draw(source.frame(trace.physics_states[tick]), tick, note)
+    def drawn(tick: int, speed: float, note: str = "", first: bool = False) -> NDArray[np.uint8]:
+        picture = source.frame(trace.physics_states[tick])
+        frame = overlay.draw(picture, tick, speed, note, labels() if first and labels else ())
         return np.ascontiguousarray(draw_corner(frame, seen, named(tick)) if (seen := views(tick)) else frame)
 
     def named(tick: int) -> list[str]:
@@ -103,7 +148,7 @@ def write_video(
         leading = trace.spec.skills[trace.skills[int(trace.weights[tick].argmax())]]
         return [name if name in leading.observes else "" for name in trace.spec.object_names]
 
-    overlay = Overlay(trace, title, size[0], size[1], playback.speed)
+    overlay = Overlay(trace, title, size[0], size[1])
     with atomic_path(path) as temporary:
         encoder = imageio_ffmpeg.write_frames(
             str(temporary),
@@ -118,10 +163,12 @@ def write_video(
         )
         encoder.send(None)
         try:
-            for tick in ticks:
-                encoder.send(drawn(tick))
+            for number, (tick, speed) in enumerate(zip(playback.ticks.tolist(), playback.speeds.tolist(), strict=True)):
+                frame = drawn(tick, speed, first=number == 0)
+                for _ in range(round(LABELS_S * playback.fps) if number == 0 and labels else 1):
+                    encoder.send(frame)
                 on_frame()
-            end = drawn(len(trace.times) - 1, note)
+            end = drawn(len(trace.times) - 1, playback.speeds[-1], note)
             for _ in range(round(END_S * playback.fps)):
                 encoder.send(end)
         finally:

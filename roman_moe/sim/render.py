@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import mujoco
 import numpy as np
@@ -29,7 +29,7 @@ class Renderer:
             camera: whose view is drawn unless another one is named.
             width: of the pictures [pixels].
             height: likewise.
-            fast: without shadows, reflections and smooth edges: a tenth of the time where no GPU helps.
+            fast: without shadows and smooth edges: a tenth of the time where no GPU helps.
 
         Raises:
             ConfigError: if there is no such camera.
@@ -41,18 +41,32 @@ class Renderer:
         self._model, self._data, self._camera = world.model, mujoco.MjData(world.model), camera
         with _drawn_fast(self._model, width, height) if fast else contextlib.nullcontext():
             self._renderer = open_renderer(self._model, width, height)
-        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
-            self._renderer.scene.flags[flag] &= not fast
+        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False  # one more drawing for a faint gleam
+        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] &= not fast
+        self._tones: dict[int, NDArray[np.float32]] = {}
 
-    def frame(self, physics_state: NDArray[np.float64], camera: str = "") -> NDArray[np.uint8]:
+    def tint(self, tones: Mapping[int, NDArray[np.float32]]) -> None:
+        """Draw geoms, by their ids, in other colours, RGB from 0 to 1; the model keeps its own."""
+        self._tones = dict(tones)
+
+    def frame(self, physics_state: NDArray[np.float64], camera: str | mujoco.MjvCamera = "") -> NDArray[np.uint8]:
         """Picture of a state from `World.physics_state`, (height, width, 3) RGB."""
         self._data.qpos[:] = physics_state
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)  # lights and cameras hang on these
         mujoco.mj_camlight(self._model, self._data)
         self._renderer.update_scene(self._data, camera=camera or self._camera)
+        scene = self._renderer.scene
+        for geom in scene.geoms[: scene.ngeom] if self._tones else ():
+            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and geom.objid in self._tones:
+                geom.rgba[:3] = self._tones[geom.objid]
         picture: NDArray[np.uint8] = self._renderer.render()
         return picture
+
+    @property
+    def scene(self) -> mujoco.MjvScene:
+        """What was drawn last, its camera included."""
+        return self._renderer.scene
 
     def close(self) -> None:
         """Free the OpenGL context."""

@@ -34,6 +34,7 @@ class World:
         loose: the MuJoCo ids of the task's loose bodies.
         model, data: the MuJoCo model and data; read them, but move things only through `reset` and `step`.
         control_rate: commands per simulated second [Hz].
+        is_arm_geom: which of the model's geoms are the arm's, (ngeom,).
         forced_opening: distance between the pads that something outside forces on the gripper [m]; None for nothing.
     """
 
@@ -78,7 +79,7 @@ class World:
         self._seen_are_turned = bool((model.site_quat[self._seen] != [1.0, 0.0, 0.0, 0.0]).any())
         self._quaternions = 4 * model.site_bodyid[self._seen][:, None] + XYZW
         self._joint_addresses = {model.joint(i).name: int(model.jnt_qposadr[i]) for i in range(model.njnt)}
-        self._is_arm_geom = model.body_rootid[model.geom_bodyid] == model.body(arm_spec.root).id
+        self.is_arm_geom = model.body_rootid[model.geom_bodyid] == model.body(arm_spec.root).id
         self._jacobian = np.zeros((6, model.nv))
         self._tick = 0
         self.loose = [model.body(name).id for name in task.loose]
@@ -142,7 +143,7 @@ class World:
             hand_velocity=twist[:3],
             finger_opening=arm.opening(data),
             finger_forces=data.sensordata[self._touch].copy(),
-            object_positions=data.site_xpos[self._sites],
+            object_positions=self.object_positions,
             flags=self.flags.copy(),
             hand_orientation=orientations[0],
             hand_angular_velocity=twist[3:],
@@ -164,6 +165,12 @@ class World:
         """Of the point between the fingertips, (3,) [m]; not a copy."""
         position: Vector = self.data.site_xpos[self._hand]
         return position
+
+    @property
+    def object_positions(self) -> NDArray[np.float64]:
+        """Of the task's objects, (n, 3) [m]."""
+        positions: NDArray[np.float64] = self.data.site_xpos[self._sites]
+        return positions
 
     def joint_states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positions and velocities of the arm's joints, then of the fingers', (n + 2,) each [rad or m, per s]."""
@@ -222,7 +229,7 @@ class World:
 
     def robot_touches(self, geom: str) -> bool:
         """Whether the arm is in contact with a geom."""
-        return self._touches(self.model.geom(geom).id, self._is_arm_geom)
+        return self._touches(self.model.geom(geom).id, self.is_arm_geom)
 
     def _touches(self, geom: int, others: NDArray[np.bool_]) -> bool:
         """Whether a geom is in contact with one of the others, (ngeom,)."""

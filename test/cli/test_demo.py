@@ -12,7 +12,6 @@ from bundles import write_tiny_bundle
 from specs import SKILLS
 from worlds import TASK, roman_world
 
-from roman_moe.cli import demo as module
 from roman_moe.cli.demo import Demo
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedError, RomanError
@@ -23,11 +22,7 @@ bringup = pytest.importorskip("roman_moe.nodes.bringup.bringup")
 record = pytest.importorskip("roman_moe.nodes.bringup.record")
 
 TICKS = 24
-
-
-@pytest.fixture
-def small_video(monkeypatch):
-    monkeypatch.setattr(module, "VIDEO_SIZE", (320, 176))
+SMALL = "320x176"  # drawing is slow
 
 
 @pytest.fixture
@@ -61,11 +56,9 @@ def graph(monkeypatch):
     return asked
 
 
-def test_a_solved_run_leaves_report_plot_and_video_in_place_of_those_of_an_earlier_one(
-    tmp_path, graph, small_video, capsys
-):
+def test_a_solved_run_leaves_report_plot_and_video_in_place_of_those_of_an_earlier_one(tmp_path, graph, capsys):
     left_by_an_earlier_run(tmp_path)
-    assert Demo(scenario=1, seed=7, out=tmp_path).main() == 0
+    assert Demo(scenario=1, seed=7, out=tmp_path, video_size=SMALL).main() == 0
     assert (tmp_path / "notes.txt").read_text() == "earlier notes.txt"
     (tmp_path / "notes.txt").unlink()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["demo.mp4", "gate_weights.png", "report.json"]
@@ -84,11 +77,11 @@ def test_a_solved_run_leaves_report_plot_and_video_in_place_of_those_of_an_earli
     assert "earlier run" not in said
 
 
-def test_the_video_of_a_run_by_cameras_shows_in_its_corner_what_they_saw(tmp_path, graph, small_video, monkeypatch):
+def test_the_video_of_a_run_by_cameras_shows_in_its_corner_what_they_saw(tmp_path, graph, monkeypatch):
     monkeypatch.setitem(globals(), "TICKS", 2)  # drawing is slow
     first = {}
     for poses in ("truth", "markers"):
-        assert Demo(scenario=1, poses=poses, out=tmp_path / poses).main() == 0
+        assert Demo(scenario=1, poses=poses, out=tmp_path / poses, video_size=SMALL).main() == 0
         frames = imageio_ffmpeg.read_frames(str(tmp_path / poses / "demo.mp4"))
         next(frames)
         first[poses] = np.frombuffer(next(frames), np.uint8).reshape(176, 320, 3).astype(int)
@@ -98,7 +91,7 @@ def test_the_video_of_a_run_by_cameras_shows_in_its_corner_what_they_saw(tmp_pat
     assert changed.mean() < 0.001
 
 
-def test_a_run_that_is_not_solved_exits_1_and_still_reports(tmp_path, graph, small_video, capsys):
+def test_a_run_that_is_not_solved_exits_1_and_still_reports(tmp_path, graph, capsys):
     graph["outcome"] = "object_dropped"
     assert Demo(scenario=1, out=tmp_path, realtime=True, video=False).main() == 1
     report = json.loads((tmp_path / "report.json").read_text())
@@ -159,7 +152,18 @@ def test_the_report_says_which_controller_ran(tmp_path, graph, capsys):
     assert f"controller: {bundle} (sha256 {identity.sha256[:12]})" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"scenario": 7}, "--scenario 7"), ({"seed": -1}, "--seed -1")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scenario": 7}, "--scenario 7"),
+        ({"seed": -1}, "--seed -1"),
+        ({"video_speed": 0.0}, "--video-speed 0: expected 0.1 to 20"),
+        ({"video_speed": float("nan")}, "--video-speed nan"),
+        ({"video_size": "1280"}, "--video-size 1280: expected WIDTHxHEIGHT"),
+        ({"video_size": "1280x721"}, "--video-size 1280x721: expected WIDTHxHEIGHT, multiples of 16"),
+        ({"camera": "top"}, "--camera top: expected one of close, overview, left, right"),
+    ],
+)
 def test_bad_input_is_refused(tmp_path, graph, changes, message):
     with pytest.raises(ConfigError, match=message):
         Demo(out=tmp_path, **changes).main()

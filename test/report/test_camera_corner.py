@@ -88,14 +88,16 @@ class Dark:
         return np.zeros((720, 1280, 3), np.uint8)
 
 
+def every_tick(count: int) -> Playback:
+    return Playback(25, np.arange(count), np.ones(count))
+
+
 def test_the_video_has_in_its_corner_what_was_seen_at_each_tick(tmp_path):
     weights = np.zeros((3, len(SKILLS)))
     trace = Trace(ROMAN, SKILLS, np.arange(3) * 0.05, weights, np.zeros((3, 1)), 0.15)
     seen = view([(0.0, 0.0, 1.0)] * len(ROMAN.object_names), [True] * len(ROMAN.object_names))
     path = tmp_path / "video.mp4"
-    write_video(
-        trace, Dark(), path, (1280, 720), "", "", Playback(25, 1, 1.0), views=lambda tick: [seen] if tick else []
-    )
+    write_video(trace, Dark(), path, (1280, 720), "", "", every_tick(3), views=lambda tick: [seen] if tick else [])
     frames = imageio_ffmpeg.read_frames(str(path))
     assert next(frames)["size"] == (1280, 720)
     first, second = (np.frombuffer(next(frames), np.uint8).reshape(720, 1280, 3)[500:640, 1020:1240] for _ in range(2))
@@ -109,5 +111,5 @@ def test_what_the_leading_expert_observes_is_named_and_nothing_else(tmp_path, mo
     leads = np.eye(len(SKILLS))[[SKILLS.index("push"), SKILLS.index("button")]]
     trace = Trace(ROMAN, SKILLS, np.arange(2) * 0.05, leads, np.zeros((2, 1)), 0.1)
     one = [view([(0.0, 0.0, 1.0)], [True])]
-    write_video(trace, Dark(), tmp_path / "video.mp4", (1280, 720), "", "", Playback(25, 1, 1.0), views=lambda _: one)
+    write_video(trace, Dark(), tmp_path / "video.mp4", (1280, 720), "", "", every_tick(2), views=lambda _: one)
     assert named[:2] == [["rack", "conveyor_end"], ["button"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from PIL import Image
 from specs import ROMAN, SKILLS, TURN_KEY
 
 from roman_moe.core.tasks import load_spec
+from roman_moe.report.labels import Label
+from roman_moe.report.overlay import Overlay
 from roman_moe.report.palette import color, label, rgb
 from roman_moe.report.plots import (
     plot_bands,
@@ -20,7 +24,7 @@ from roman_moe.report.plots import (
     plot_rates,
 )
 from roman_moe.report.trace import Trace
-from roman_moe.report.video import Playback, affordable_frames, write_video
+from roman_moe.report.video import Playback, affordable_frames, close_ticks, write_video
 
 SIZE = (320, 176)
 
@@ -103,13 +107,13 @@ def test_every_start_is_drawn_over_every_error_that_varies(tmp_path):
 
 
 def test_what_happened_from_outside_is_marked_when_it_happened(tmp_path):
-    for name, events in (("plain", ()), ("marked", [(1.0, "close drawer")])):
-        plot_gate_weights(run_of_two_skills(), tmp_path / f"{name}.png", "two skills", events)
+    trace = run_of_two_skills()
+    for name, events in (("plain", ()), ("marked", ((1.0, "close drawer"),))):
+        plot_gate_weights(replace(trace, events=events), tmp_path / f"{name}.png", "two skills")
     plain, marked = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("plain", "marked"))
     differs = (plain != marked).any(axis=(0, 2))
-    end_s = run_of_two_skills().end_s
     left, right = 0.055 * len(differs), 0.985 * len(differs)  # of the axes, which both plots share
-    line = left + (right - left) * 1.0 / end_s
+    line = left + (right - left) * 1.0 / trace.end_s
     assert differs[round(line)]
     assert not differs[: round(line) - 5].any()
 
@@ -156,10 +160,49 @@ def test_each_name_of_a_map_has_a_colour_of_its_own(tmp_path):
         assert coloured.sum() >= count - 1  # tab10's grey is none of the first ones
 
 
-def test_few_ticks_are_all_drawn_and_many_at_even_steps():
-    assert Playback.of(400, 20.0, 400) == Playback(25, 1, 1.25)
-    assert Playback.of(401, 20.0, 400) == Playback(25, 2, 2.5)
-    assert Playback.of(2000, 20.0, 400) == Playback(25, 5, 6.25)
+def test_a_video_is_slow_where_the_hand_works_and_fast_between():
+    close = np.zeros(200, dtype=bool)
+    close[40:80] = close[121:] = True
+    playback = Playback.of(close, 20.0, 1000, 1.5)
+    assert playback.fps == 30.0
+    assert playback.ticks[:11].tolist() == [*range(0, 40, 4), 40]
+    assert set(range(40, 80)) | set(range(121, 200)) <= set(playback.ticks.tolist())
+    assert (playback.speeds == np.where(close[playback.ticks], 1.5, 6.0)).all()
+
+
+@pytest.mark.parametrize(("most", "fps"), [(1000, 30.0), (120, 15.0), (80, 10.0)])
+def test_a_video_of_fewer_frames_has_fewer_a_second_and_is_no_faster(most, fps):
+    close = np.ones(240, dtype=bool)
+    playback = Playback.of(close, 20.0, most, 1.5)
+    assert playback.fps == pytest.approx(fps)
+    assert len(playback.ticks) <= most
+    assert playback.speeds == pytest.approx(1.5)
+    assert (np.diff(playback.ticks) == round(30.0 / fps)).all()
+
+
+def test_a_video_of_very_few_frames_plays_faster():
+    playback = Playback.of(np.ones(2400, dtype=bool), 20.0, 150, 1.5)
+    assert len(playback.ticks) == 150
+    assert playback.fps == 8.0
+    assert playback.speeds == pytest.approx(8.0 * 16 / 20.0)
+
+
+@pytest.mark.parametrize("speed", [0.1, 1.0, 2.0, 7.0, 20.0])
+def test_no_speed_gives_more_frames_a_second_than_screens_show(speed):
+    playback = Playback.of(np.ones(100, dtype=bool), 20.0, 1000, speed)
+    assert playback.fps <= 30.0
+    assert playback.speeds == pytest.approx(max(speed, 8.0 / 20.0))
+
+
+def test_what_is_seen_slowly_is_where_the_hand_is_near_or_something_happens():
+    times = np.arange(400) * 0.05
+    distances = np.where((times > 4.9) & (times < 6.0), 0.01, 0.3)
+    close = close_ticks(times, distances, [(12.0, "Disturbance: close drawer")])
+    assert not close[times < 4.6].any()
+    assert close[(times > 4.8) & (times < 6.1)].all()
+    assert not close[(times > 6.4) & (times < 11.7)].any()
+    assert close[(times > 11.9) & (times < 14.4)].all()
+    assert not close[times > 14.7].any()
 
 
 @pytest.mark.parametrize(("cost", "frames"), [(0.25, 400), (0.001, 1200), (5.0, 150)])
@@ -172,7 +215,8 @@ def test_a_slow_machine_draws_fewer_frames(cost, frames):
 def test_the_video_has_the_frames_asked_for_and_plays_in_browsers(tmp_path):
     source, seen = Grey(), []
     path = tmp_path / "demo.mp4"
-    write_video(run_of_two_skills(), source, path, SIZE, "two", "Solved", Playback(30, 2, 3.0), lambda: seen.append(1))
+    playback = Playback(30, np.arange(0, 40, 2), np.full(20, 3.0))
+    write_video(run_of_two_skills(), source, path, SIZE, "two", "Solved", playback, lambda: seen.append(1))
     assert len(seen) == 20
     assert source.drawn == [*range(0, 40, 2), 39]
     frames = imageio_ffmpeg.read_frames(str(path))
@@ -183,7 +227,34 @@ def test_the_video_has_the_frames_asked_for_and_plays_in_browsers(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["demo.mp4"]
 
 
+def test_the_first_frame_stands_with_the_names_of_what_is_in_it(tmp_path):
+    path, trace = tmp_path / "demo.mp4", run_of_two_skills()
+    playback = Playback(10, np.arange(5), np.ones(5))
+    named = [Label("vial", (200.0, 60.0), False, (255, 255, 255))]
+    write_video(trace, Grey(), path, SIZE, "two", "Solved", playback, labels=lambda: named)
+    frames = imageio_ffmpeg.read_frames(str(path))
+    next(frames)
+    images = [np.frombuffer(frame, np.uint8).reshape(SIZE[1], SIZE[0], 3)[50:70, 190:240] for frame in frames]
+    assert len(images) == 30 + 4 + 20
+    assert all(image.max() > 150 for image in images[:30])
+    assert all(image.max() < 100 for image in images[30:])
+
+
+def test_a_disturbance_has_a_caption_for_a_while_and_a_mark_in_the_time_line_from_then_on():
+    ticks = 200
+    trace = replace(run_of_two_skills(ticks), events=((4.0, "Disturbance: close drawer"),))
+    plain, marked = (Overlay(which, "two", 1280, 720) for which in (replace(trace, events=()), trace))
+    grey = np.full((720, 1280, 3), 90, np.uint8)
+    caption, mark = {}, {}
+    for tick in (70, 90, 120, 180):
+        differs = (plain.draw(grey, tick, 1.5) != marked.draw(grey, tick, 1.5)).any(axis=2)
+        caption[tick], mark[tick] = differs[:100].any(), differs[650:, 500:540].any()
+    assert caption == {70: False, 90: True, 120: True, 180: False}
+    assert mark == {70: False, 90: True, 120: True, 180: True}
+
+
 def test_an_interrupted_video_leaves_no_file(tmp_path):
+    every_tick = Playback(30, np.arange(40), np.ones(40))
     with pytest.raises(KeyboardInterrupt):
-        write_video(run_of_two_skills(), Grey(fail_at=5), tmp_path / "demo.mp4", SIZE, "t", "n", Playback(30, 1, 1.5))
+        write_video(run_of_two_skills(), Grey(fail_at=5), tmp_path / "demo.mp4", SIZE, "t", "n", every_tick)
     assert list(tmp_path.iterdir()) == []
