@@ -348,7 +348,7 @@ def spoken(outcome: str) -> str:
     return outcome.replace("_", " ")
 
 
-def check_rendering(task: str, arm: str, camera: str) -> None:
+def check_rendering(task: str, arm: str, camera: str = "close") -> None:
     """Draw one small picture, so that a machine that cannot is told before the run, not after it.
 
     Raises:
