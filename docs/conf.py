@@ -80,8 +80,9 @@ def write_for_agents(app: Sphinx, exception: Exception | None) -> None:
 
 
 def first_paragraph(page: nodes.document) -> str:
-    """The first paragraph with words in it, on one line."""
-    return next(filter(None, (" ".join(found.astext().split()) for found in page.findall(nodes.paragraph))), "")
+    """The first paragraph with words in it, on one line; what a picture shows is none."""
+    said = ("".join(found.findall(nodes.Text)) for found in page.findall(nodes.paragraph))
+    return next(filter(None, (" ".join(text.split()) for text in said)), "")
 
 
 def shorten(app: Sphinx, *described: Any) -> tuple[str | None, str | None]:

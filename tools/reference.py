@@ -31,17 +31,20 @@ MARK = re.compile(r"^<!-- generated: (\w+)(?: (.+))? -->$", re.MULTILINE)
 DIRECTIVE = re.compile(r"^\.\. auto(?:class|function):: (\S+)$(?:\n   :members:$)?", re.MULTILINE)
 HELP_WIDTH = "100"  # [columns] of a command's help
 ROS_TYPES = {"bool": "bool", "int": "integer", "float": "double", "str": "string", "tuple[str, ...]": "string array"}
+PAGES = {"README": "try_it", "CHANGELOG": "changelog", "CONTRIBUTING": "contributing", "AGENTS": "contributing"}
+"""Pages of the site for the Markdown beside docs/."""
 PUBLIC = ("core", "control", "demos", "sim")
 """Packages whose exported names are public (docs/library.md)."""
 
 
 def fill(text: str) -> str:
-    """A page with what its lines `<!-- generated: NAME -->` stand for.
+    """A page with what its lines `<!-- generated: NAME -->` stand for, and links to pages of the site alone.
 
     Raises:
         KeyError: for a name that nothing is made for.
     """
-    return MARK.sub(lambda found: MAKERS[found[1]](*filter(None, [found[2]])), text)
+    filled = MARK.sub(lambda found: MAKERS[found[1]](*filter(None, [found[2]])), text)
+    return re.sub(r"\]\(\.\./([A-Z]+)\.md(#[^)]*)?\)", lambda found: f"]({PAGES[found[1]]}.md{found[2] or ''})", filled)
 
 
 def commands() -> str:

@@ -184,7 +184,7 @@ class TaskSpec:
 
     @cached_property
     def networks(self) -> tuple[str, ...]:
-        """Every network of a controller: an expert for each skill, and the gate."""
+        """Names of a controller's networks, an expert for each skill and the gate."""
         return (*self.skills, GATE)
 
     @cached_property

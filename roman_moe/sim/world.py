@@ -125,7 +125,7 @@ class World:
 
     @property
     def stamp_ns(self) -> int:
-        """Time since the reset [ns], exact: ticks times the control period."""
+        """Time since the reset [ns], exact, as ticks times the control period."""
         return round(self._tick * NANOSECONDS / self.control_rate)
 
     @property

@@ -45,17 +45,17 @@ def test_every_page_is_in_the_table_of_contents_once():
     assert sorted([*listed, "index"]) == sorted(page.stem for page in DOCS.glob("*.md"))
 
 
-def links(page: Path) -> Iterator[str]:
-    """Targets of a Markdown file's links and images."""
-    for block in MARKDOWN.parse(page.read_text(encoding="utf-8")):
+def links(text: str) -> Iterator[str]:
+    """Targets of a Markdown text's links and images."""
+    for block in MARKDOWN.parse(text):
         for token in block.children or ():
             yield from (str(token.attrs[name]) for name in ("href", "src") if name in token.attrs)
 
 
-def anchors(page: Path) -> set[str]:
-    """Anchors of a Markdown file's headings, as GitHub and MyST make them."""
+def anchors(text: str) -> set[str]:
+    """Anchors of a Markdown text's headings, as GitHub and MyST make them."""
     found: list[str] = []
-    for opening, heading in pairwise(MARKDOWN.parse(page.read_text(encoding="utf-8"))):
+    for opening, heading in pairwise(MARKDOWN.parse(text)):
         if opening.type == "heading_open":
             text = "".join(part.content for part in heading.children or ())
             anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
@@ -65,22 +65,36 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path):
-    for link in links(page):
+    for link in links(page.read_text(encoding="utf-8")):
         target = urlsplit(link)
         if target.scheme:
             continue
         file = page.parent / unquote(target.path) if target.path else page
         assert file.is_file(), f"{link}: no such file"
-        assert not target.fragment or target.fragment in anchors(file), f"{link}: no such heading"
+        assert not target.fragment or target.fragment in anchors(file.read_text(encoding="utf-8")), (
+            f"{link}: no such heading"
+        )
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
-def test_what_is_generated_can_be_made(page: Path, reference: ModuleType):
-    text = page.read_text(encoding="utf-8")
-    filled = reference.fill(text)
-    assert "<!-- generated:" not in filled
-    assert len(filled) > 100
-    assert len(reference.with_docstrings(filled)) >= len(filled)
+@pytest.fixture(scope="module")
+def filled(reference: ModuleType) -> dict[str, str]:
+    """The site's pages by file name, with what is generated."""
+    return {page.name: reference.fill(page.read_text(encoding="utf-8")) for page in DOCS.glob("*.md")}
+
+
+@pytest.mark.parametrize("name", sorted(page.name for page in DOCS.glob("*.md")))
+def test_what_is_generated_can_be_made_and_links_to_pages_of_the_site(
+    name: str, filled: dict[str, str], reference: ModuleType
+):
+    text = filled[name]
+    assert "<!-- generated:" not in text
+    assert len(text) > 100
+    assert len(reference.with_docstrings(text)) >= len(text)
+    for link in links(text):
+        target = urlsplit(link)
+        if not target.scheme and target.path.endswith(".md"):
+            assert target.path in filled, f"{link}: no page of the site"
+            assert not target.fragment or target.fragment in anchors(filled[target.path]), f"{link}: no such heading"
 
 
 def test_the_reference_describes_every_topic(reference: ModuleType):
