@@ -110,7 +110,7 @@ class Ablate:
     def main(self) -> int:
         """Run the study; 0 when it is complete."""
         from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
-        from roman_moe.learning.runs.ablate import METHODS, Study, ablate
+        from roman_moe.learning.runs.ablate import METHODS, QUESTIONS, Study, ablate
         from roman_moe.report.plots import plot_rates
         from roman_moe.sim.link import LinkQuality
         from roman_moe.sim.pose_source import TruthPoses
@@ -147,7 +147,7 @@ class Ablate:
             announce(console, *estimate(study))
             report = ablate(study, done)
         console.print(ablation_table(report))
-        plot_rates(report["methods"], self.out / "ablation.png")
+        plot_rates(report["methods"], self.out / "ablation.png", QUESTIONS)
         if self.json:
             write_json(self.json, report)
         return 0

@@ -7,7 +7,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 from rich.console import Console
 
 from roman_moe.cli.keys import Keys
@@ -40,7 +41,7 @@ VIDEO_SIZE = (1280, 720)
 PREVIEW_SIZE = (64, 48)
 SLOWEST, FASTEST = 0.1, 20.0  # --video-speed
 LEAST_SIDE, MOST_SIDE = 160, 3840  # of a video [pixels]
-REPORT, PLOT, VIDEO = "report.json", "gate_weights.png", "demo.mp4"
+REPORT, PLOT, VIDEO, ANIMATION = "report.json", "gate_weights.png", "demo.mp4", "demo.webp"
 
 
 LAST = -1
@@ -94,6 +95,9 @@ class Demo:
     video: Flag = True
     """Leave out the video."""
 
+    animation: Flag = False
+    """Draw demo.webp as well: the run in five seconds."""
+
     video_speed: Annotated[float, tyro.conf.arg(metavar="TIMES")] = 1.5
     """Seconds of the run per second of video where the hand is near an object; elsewhere four times as many."""
 
@@ -119,6 +123,8 @@ class Demo:
         if not SLOWEST <= self.video_speed <= FASTEST:
             raise ConfigError(f"--video-speed {self.video_speed:g}: expected {SLOWEST:g} to {FASTEST:g}")
         size = parsed_size(self.video_size)
+        if self.animation and not self.video:
+            raise ConfigError("--animation: expected it without --no-video")
         check_poses(self.poses, self.estimator, self.noise_bound != Demo.noise_bound, self._spec)
         if self.viewer:
             check_display()
@@ -150,17 +156,18 @@ class Demo:
     def _run_and_draw(self, console: Console, identity: Identity, new: Path, size: tuple[int, int]) -> int:
         """What an earlier run left in `out` stays until everything of this one is in `new`."""
         began = time.monotonic()
-        record = self._run(console)
+        guard: dict[int, int] = {}
+        record = self._run(console, guard)
         wall = time.monotonic() - began
         trace = trace_of(self._spec, record)
         report = self._report(record, trace, wall) | identity.to_dict()
         ended = f"Solved in {record.time_s:.1f} s" if record.success else f"Not solved: {spoken(record.outcome)}"
         console.print(f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})", highlight=False)
-        self._draw(console, trace, record, ended, new, size)
+        self._draw(console, trace, record, guard, ended, new, size)
         write_json(new / REPORT, report)
         names = sorted(file.name for file in new.iterdir())
         (self.out / REPORT).unlink(missing_ok=True)  # goes first and comes last: it stands for a complete folder
-        for name in (PLOT, VIDEO, REPORT):
+        for name in (PLOT, VIDEO, ANIMATION, REPORT):
             if name in names:
                 move(new / name, self.out / name, kept=new)
         console.print(f"See {self.out}: {', '.join(names)}", highlight=False)
@@ -168,7 +175,8 @@ class Demo:
             console.print(f"{self.out / VIDEO} is of an earlier run", highlight=False, soft_wrap=True)
         return 0 if record.success else 1
 
-    def _run(self, console: Console) -> EpisodeRecord:
+    def _run(self, console: Console, guard: dict[int, int]) -> EpisodeRecord:
+        """Run it; what the guard did at each tick's stamp goes to `guard`."""
         from roman_moe.report.live import LiveView
 
         title = f"Scenario {self._number}, {self.controller}, seed {self.seed}"
@@ -176,6 +184,7 @@ class Demo:
             from roman_moe.nodes.bringup.bringup import run_episode  # takes seconds: Ctrl-C is watched already
 
             def show(tick: Tick) -> None:
+                guard[tick.stamp_ns] = tick.guard
                 note = "stopped: r lets the arm move again" if tick.stopped else ""
                 view.update(tick.stamp_ns / NANOSECONDS, tick.skills, tick.weights, tick.missed_ticks, note)
 
@@ -228,20 +237,41 @@ class Demo:
         }
 
     def _draw(
-        self, console: Console, trace: Trace, record: EpisodeRecord, ended: str, folder: Path, size: tuple[int, int]
+        self,
+        console: Console,
+        trace: Trace,
+        record: EpisodeRecord,
+        guard: Mapping[int, int],
+        ended: str,
+        folder: Path,
+        size: tuple[int, int],
     ) -> None:
-        from roman_moe.report.plots import plot_gate_weights
+        from roman_moe.report.run_plot import plot_gate_weights
+        from roman_moe.sim.film import hand_motion
         from roman_moe.sim.registry import load_sim_task
         from roman_moe.sim.world import World
 
         title = f"Scenario {self._number}"
-        plot_gate_weights(trace, folder / PLOT, f"{title}: gate weights. {ended}")
-        if not self.video:
-            return
         manifest = load_manifest(find_shipped(self.controller))
         lab = World(load_sim_task(self._task), manifest.rates.control_rate, self.sim_arm)
+        motion, codes = hand_motion(lab, trace.physics_states), guard_codes(record.stamps_ns, guard)
+        plot_gate_weights(trace, motion, codes, folder / PLOT, f"{title}: gate weights. {ended}")
+        if not self.video:
+            return
         with self._views(record) as views:
-            draw_video(console, trace, lab, folder / VIDEO, title, ended, size, self.video_speed, self.camera, views)
+            draw_video(
+                console,
+                trace,
+                lab,
+                folder / VIDEO,
+                title,
+                ended,
+                size,
+                self.video_speed,
+                self.camera,
+                views,
+                folder / ANIMATION if self.animation else None,
+            )
 
     @contextlib.contextmanager
     def _views(self, record: EpisodeRecord) -> Iterator[Callable[[int], Sequence[CameraView]]]:
@@ -282,6 +312,13 @@ def trace_of(spec: TaskSpec, record: EpisodeRecord) -> Trace:
     return Trace(spec, record.skills, times, record.weights, record.physics_states, record.time_s, events)
 
 
+def guard_codes(stamps_ns: NDArray[np.int64], guard: Mapping[int, int]) -> NDArray[np.int64]:
+    """The guard's code at each tick, (T,); at one whose report did not come, that of the tick before."""
+    told = np.array(sorted(guard), dtype=np.int64)
+    last = np.searchsorted(told, stamps_ns, side="right")
+    return np.array([guard[int(told[index - 1])] if index else 0 for index in last.tolist()], dtype=np.int64)
+
+
 def draw_video(
     console: Console,
     trace: Trace,
@@ -293,6 +330,7 @@ def draw_video(
     speed: float = 1.5,
     camera: str = "close",
     views: Callable[[int], Sequence[CameraView]] = lambda tick: (),
+    animation: Path | None = None,
 ) -> None:
     """Draw the video of a run, in the time that `affordable_frames` allows, and show how far it is.
 
@@ -307,9 +345,10 @@ def draw_video(
         speed: seconds of the run per second of video where the hand is near an object.
         camera: of `Film`.
         views: what cameras saw at a tick.
+        animation: file of a short one beside it, if any.
     """
     from roman_moe.report.labels import Label
-    from roman_moe.report.video import Playback, affordable_frames, close_ticks, write_video
+    from roman_moe.report.video import Playback, affordable_frames, close_ticks, write_animation, write_video
     from roman_moe.sim.film import Film, hand_motion
 
     def labels() -> list[Label]:
@@ -325,6 +364,8 @@ def draw_video(
         playback = Playback.of(close, world.control_rate, frames, speed)
         with CountProgress(console, "video", len(playback.ticks), "frames") as progress:
             write_video(trace, film, path, size, title, note, playback, progress.advance, views, labels)
+        if animation:
+            write_animation(trace, film, animation, size, title, note, views)
 
 
 def parsed_size(text: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Plots: the gate's weights over an episode, training curves, and success rates.
+"""Plots: training curves, success rates, and what mixtures learn.
 
 Drawn without a display, and matplotlib's global state is left alone.
 """
@@ -19,87 +19,13 @@ from numpy.typing import NDArray
 
 from roman_moe.core.files import atomic_path
 from roman_moe.core.spec import TaskSpec
-from roman_moe.report.palette import INK, color, label, text_color
-from roman_moe.report.trace import Trace, leading_segments
+from roman_moe.report.palette import INK, color, label
 
 FAINT = "#6b7280"
 OUR_METHOD, OURS, OTHERS = "hybrid", "#3aa655", "#3d78e6"
 """The method that the others are compared with, and the bars' colours."""
 MARKS = "os^Dv"
 """Of points: not all see every colour apart."""
-
-
-def plot_gate_weights(trace: Trace, path: Path, title: str) -> None:
-    """Write a PNG: stacked weights over time, above them the skill that leads, boundaries and events marked."""
-    figure = Figure(figsize=(12.0, 4.6), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
-    leads, axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1, 9], "hspace": 0.03})
-    segments, spec = leading_segments(trace), trace.spec
-
-    edges = np.append(trace.times, trace.end_s)
-    tops = np.cumsum(trace.weights, axis=1)
-    tops = np.vstack([tops, tops[-1:]])
-    bottom = np.zeros(len(edges))
-    for index, skill in enumerate(trace.skills):
-        axes.fill_between(
-            edges, bottom, tops[:, index], step="post", color=color(spec, skill), linewidth=0, label=label(spec, skill)
-        )
-        bottom = tops[:, index]
-
-    for segment in segments:
-        width = segment.end_s - segment.start_s
-        leads.add_patch(
-            Rectangle((segment.start_s, 0), width, 1, facecolor=color(spec, segment.name), edgecolor="white")
-        )
-        name = label(spec, segment.name)
-        # What fits: about 145 characters of this size across the axis.
-        if width / trace.end_s * 145 > len(name) + 1:
-            centre = segment.start_s + width / 2
-            ink = text_color(spec, segment.name)
-            leads.text(centre, 0.47, name, ha="center", va="center", color=ink, fontsize=9, fontweight="bold")
-    for segment in segments[1:]:
-        axes.axvline(segment.start_s, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-
-    for moment, name in trace.events:
-        axes.axvline(moment, color=INK, linewidth=2.2)
-        side = -1 if moment > 0.6 * trace.end_s else 1
-        axes.annotate(
-            name,
-            (moment, 0.5),
-            (10 * side, 0),
-            textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            va="center",
-            fontsize=11,
-            fontweight="bold",
-            color=INK,
-            bbox={"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": INK},
-        )
-
-    leads.set_ylim(0, 1)
-    leads.set_axis_off()
-    leads.set_title(title, loc="left", fontsize=13, fontweight="bold", color=INK, pad=9)
-    axes.set_xlim(0, trace.end_s)
-    axes.set_ylim(0, 1)
-    axes.set_ylabel("gate weight", color=INK)
-    axes.set_xlabel("time [s]", color=INK)
-    axes.tick_params(colors=FAINT, labelcolor=INK)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="lower center",
-        ncols=len(trace.skills),
-        frameon=False,
-        fontsize=10,
-        handlelength=1.0,
-        handleheight=1.0,
-        columnspacing=1.8,
-        bbox_to_anchor=(0.52, 0.0),
-    )
-    figure.subplots_adjust(left=0.055, right=0.985, top=0.9, bottom=0.2)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
 
 
 def plot_curves(spec: TaskSpec, curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
@@ -109,13 +35,16 @@ def plot_curves(spec: TaskSpec, curves: Mapping[str, Sequence[Mapping[str, Any]]
         spec: of the task.
         curves: rows with "steps", "success" and "ci95" by network.
     """
-    figure, (grid,) = _panels(len(curves))
+    figure, (grid,) = _panels(len(curves), shared=True)
     for axes, (name, rows) in zip(grid.flat, curves.items(), strict=False):
         rates, intervals = [row["success"] for row in rows], [row["ci95"] for row in rows]
         _plot_success(axes, spec, name, [row["steps"] / 1000 for row in rows], rates, intervals)
-    for axes in grid[-1]:
+    for column in grid.T:  # the lowest of each that has a plot
+        axes = [axes for axes in column if axes.axison][-1]
         axes.set_xlabel("thousand environment steps", color=INK, fontsize=9)
-    _save_panels(figure, path)
+        axes.tick_params(labelbottom=True)
+    grid.flat[0].set_xlim(0.0, None)
+    _save_panels(figure, path, lowest=0.0)
 
 
 ERRORS = {
@@ -157,13 +86,13 @@ def plot_errors(spec: TaskSpec, report: Mapping[str, Any], path: Path) -> None:
     _save_panels(figure, path)
 
 
-def _panels(count: int, blocks: int = 1) -> tuple[Figure, list[NDArray[Any]]]:
-    """A figure with blocks of that many small plots, the axes of each block as a grid."""
+def _panels(count: int, blocks: int = 1, shared: bool = False) -> tuple[Figure, list[NDArray[Any]]]:
+    """A figure with blocks of that many small plots, the axes of each block as a grid; `shared`: the x-axis, too."""
     columns = min(4, count)
     lines = -(-count // columns)
     figure = Figure(figsize=(3.4 * columns, 2.7 * lines * blocks), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = np.split(figure.subplots(lines * blocks, columns, squeeze=False, sharey=True), blocks)
+    grid = np.split(figure.subplots(lines * blocks, columns, squeeze=False, sharex=shared, sharey=True), blocks)
     for block in grid:
         for axes in block.flat[count:]:
             axes.set_axis_off()
@@ -194,37 +123,56 @@ def _plot_success(
         side.set_visible(False)
 
 
-def _save_panels(figure: Figure, path: Path) -> None:
-    lowest = min(axes.dataLim.y0 for axes in figure.axes if axes.has_data())
-    figure.axes[0].set_ylim(np.floor(10.0 * lowest) / 10.0, 1.02)  # which all share
+def _save_panels(figure: Figure, path: Path, lowest: float | None = None) -> None:
+    if lowest is None:
+        lowest = np.floor(10.0 * min(axes.dataLim.y0 for axes in figure.axes if axes.has_data())) / 10.0
+    figure.axes[0].set_ylim(lowest, 1.02)  # which all share
     figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
 
 
-def plot_rates(methods: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+def plot_rates(
+    methods: Mapping[str, Mapping[str, Any]], path: Path, questions: Mapping[str, Mapping[str, str]] | None = None
+) -> None:
     """Write a PNG: for each scenario or skill a bar a method, its success rate with the 95 % interval.
 
     Args:
         methods: by name; each with "scenarios" and "skills", whose rows have "rate" and "ci95".
+        path: of the file.
+        questions: what the methods are compared for; each with what the methods are called there, in order. Those of
+            which nothing is compared are left out. Without any there is one group of all methods.
     """
+    asked = {
+        question: {name: words for name, words in called.items() if name in methods}
+        for question, called in (questions or {}).items()
+        if any(name in methods and name != OUR_METHOD for name in called)
+    } or {"": {name: name.replace("_", " ") for name in methods}}
+    bars: list[tuple[int, str, str]] = []  # place, method and what it is called
+    headings: list[tuple[int, str]] = []
+    for question, called in asked.items():
+        begins = bars[-1][0] + 3 if bars else 0
+        headings.append((begins - 1, question))
+        bars += [(place, *method) for place, method in enumerate(called.items(), begins)]
     first = next(iter(methods.values()))
     starts = [(kind, name) for kind in ("scenarios", "skills") for name in first[kind]]
-    names = list(methods)
-    figure = Figure(figsize=(8.0, 0.8 + len(starts) * (0.5 + 0.3 * len(names))), dpi=150, facecolor="white")
+    rows_high = bars[-1][0] + 2.5
+    figure = Figure(figsize=(8.5, 0.6 + len(starts) * (0.5 + 0.28 * rows_high)), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     for axes, (kind, start) in zip(figure.subplots(len(starts), 1, squeeze=False)[:, 0], starts, strict=True):
-        rows = [methods[name][kind][start] for name in names]
+        rows = [methods[name][kind][start] for _, name, _ in bars]
         rates = np.array([row["rate"] for row in rows])
         bounds = np.array([row["ci95"] for row in rows])
-        places = np.arange(len(names))
-        colors = [OURS if name == OUR_METHOD else OTHERS for name in names]
+        places = np.array([place for place, _, _ in bars])
+        colors = [OURS if name == OUR_METHOD else OTHERS for _, name, _ in bars]
         axes.barh(places, rates, color=colors, height=0.7)
         axes.errorbar(rates, places, xerr=np.abs(bounds.T - rates), fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5)
         for place, row in zip(places, rows, strict=True):
             axes.text(1.02, place, f"{row['rate']:.1%}", va="center", fontsize=9, color=INK)
-        axes.set_yticks(places, [name.replace("_", " ") for name in names], color=INK, fontsize=9)
-        axes.invert_yaxis()
+        for place, question in headings:
+            axes.text(0.0, place, question, va="center", fontsize=9.5, fontweight="bold", color=INK)
+        axes.set_yticks(places, [words for _, _, words in bars], color=INK, fontsize=9)
+        axes.set_ylim(rows_high - 1.8, -1.8 if any(asked) else -0.6)
         axes.set_xlim(0.0, 1.0)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,7 @@ from typing import Protocol
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from roman_moe.core.files import atomic_path
 from roman_moe.report.camera_corner import CameraView, draw_corner
@@ -25,6 +26,7 @@ TRIAL_FRAMES = 3
 LABELS_S, END_S = 3.0, 2.0  # [s] for which the first frame stands, with names, and the last one, with the note
 SPEED, BETWEEN = 1.5, 4  # seconds of the run per second of video near objects; how many times faster elsewhere
 LOWEST_FPS, HIGHEST_FPS = 8.0, 30.0
+ANIMATION_S, ANIMATION_FPS, ANIMATION_WIDTH = 5.0, 12.0, 800  # [s], [1/s], [pixels]
 NEAR = 0.06  # [m] from the hand to an object that it works on
 ASIDE_S = 0.25  # [s] before and after that
 
@@ -130,25 +132,17 @@ def write_video(
     """Write an H.264 file that browsers play.
 
     Args:
+        trace: the run.
+        source: of its pictures.
+        path: of the file.
         size: width and height of the frames [pixels], multiples of 16.
         title: of the panel.
         note: stands large on the last frame: how it ended.
+        playback: which ticks are drawn.
         on_frame: called when one is drawn, the repetitions of the first and last one left out.
         views: what cameras saw at a tick, for a corner of its frame; what the leading expert observes is named there.
         labels: names of what is in the first frame, asked for once it is drawn; it stands for `LABELS_S` then.
     """
-
-    def drawn(tick: int, speed: float, note: str = "", first: bool = False) -> NDArray[np.uint8]:
-        picture = source.frame(trace.physics_states[tick])
-        frame = overlay.draw(picture, tick, speed, note, labels() if first and labels else ())
-        return np.ascontiguousarray(draw_corner(frame, seen, named(tick)) if (seen := views(tick)) else frame)
-
-    def named(tick: int) -> list[str]:
-        """Of the objects, those that the leading expert observes: all names would hide the image."""
-        leading = trace.spec.skills[trace.skills[int(trace.weights[tick].argmax())]]
-        return [name if name in leading.observes else "" for name in trace.spec.object_names]
-
-    overlay = Overlay(trace, title, size[0], size[1])
     with atomic_path(path) as temporary:
         encoder = imageio_ffmpeg.write_frames(
             str(temporary),
@@ -163,13 +157,61 @@ def write_video(
         )
         encoder.send(None)
         try:
-            for number, (tick, speed) in enumerate(zip(playback.ticks.tolist(), playback.speeds.tolist(), strict=True)):
-                frame = drawn(tick, speed, first=number == 0)
-                for _ in range(round(LABELS_S * playback.fps) if number == 0 and labels else 1):
+            for number, frame in enumerate(_frames(trace, source, size, title, note, playback, views, labels)):
+                last = number == len(playback.ticks)
+                seconds = END_S if last else LABELS_S if number == 0 and labels else 0.0
+                for _ in range(max(1, round(seconds * playback.fps))):
                     encoder.send(frame)
-                on_frame()
-            end = drawn(len(trace.times) - 1, playback.speeds[-1], note)
-            for _ in range(round(END_S * playback.fps)):
-                encoder.send(end)
+                if not last:
+                    on_frame()
         finally:
             encoder.close()
+
+
+def write_animation(
+    trace: Trace,
+    source: FrameSource,
+    path: Path,
+    size: tuple[int, int],
+    title: str,
+    note: str,
+    views: Callable[[int], Sequence[CameraView]] = lambda tick: (),
+) -> None:
+    """Write a WebP file that shows the run in `ANIMATION_S`, `ANIMATION_WIDTH` wide; else as `write_video`."""
+    ticks = np.unique(np.linspace(0, len(trace.times) - 1, round(ANIMATION_S * ANIMATION_FPS)).astype(np.int64))
+    playback = Playback(ANIMATION_FPS, ticks, np.full(len(ticks), trace.end_s / ANIMATION_S))
+    small = ANIMATION_WIDTH, round(ANIMATION_WIDTH * size[1] / size[0])
+    frames = [
+        Image.fromarray(frame).resize(small, Image.Resampling.LANCZOS)
+        for frame in _frames(trace, source, size, title, note, playback, views)
+    ]
+    stands = [round(1000 / ANIMATION_FPS)] * len(ticks) + [round(1000 * END_S)]  # [ms]
+    with atomic_path(path) as temporary:
+        frames[0].save(
+            temporary, format="WEBP", save_all=True, append_images=frames[1:], duration=stands, loop=0, quality=70
+        )
+
+
+def _frames(
+    trace: Trace,
+    source: FrameSource,
+    size: tuple[int, int],
+    title: str,
+    note: str,
+    playback: Playback,
+    views: Callable[[int], Sequence[CameraView]],
+    labels: Callable[[], Sequence[Label]] | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Each tick's frame, and at the end once more that of the last tick, with the note."""
+
+    def named(tick: int) -> list[str]:
+        """Of the objects, those that the leading expert observes: all names would hide the image."""
+        leading = trace.spec.skills[trace.skills[int(trace.weights[tick].argmax())]]
+        return [name if name in leading.observes else "" for name in trace.spec.object_names]
+
+    overlay = Overlay(trace, title, *size)
+    rows = [*zip(playback.ticks.tolist(), playback.speeds.tolist(), [""] * len(playback.ticks), strict=True)]
+    for number, (tick, speed, said) in enumerate([*rows, (len(trace.times) - 1, rows[-1][1], note)]):
+        picture = source.frame(trace.physics_states[tick])
+        frame = overlay.draw(picture, tick, speed, said, labels() if number == 0 and labels else ())
+        yield np.ascontiguousarray(draw_corner(frame, seen, named(tick)) if (seen := views(tick)) else frame)

@@ -12,10 +12,10 @@ from bundles import write_tiny_bundle
 from specs import SKILLS
 from worlds import TASK, roman_world
 
-from roman_moe.cli.demo import Demo
+from roman_moe.cli.demo import Demo, guard_codes
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedError, RomanError
-from roman_moe.report import plots
+from roman_moe.report import run_plot
 
 pytest.importorskip("rclpy")
 bringup = pytest.importorskip("roman_moe.nodes.bringup.bringup")
@@ -111,7 +111,13 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text(errors="replace") for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("where", [(bringup, "run_episode"), (plots, "plot_gate_weights")])
+def test_of_a_tick_that_was_not_reported_the_guards_code_is_that_of_the_tick_before():
+    stamps = np.arange(4) * 50_000_000
+    assert guard_codes(stamps, {50_000_000: 4, 150_000_000: 2}).tolist() == [0, 4, 4, 2]
+    assert guard_codes(stamps, {}).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("where", [(bringup, "run_episode"), (run_plot, "plot_gate_weights")])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RomanError])
 def test_a_run_that_is_cut_off_leaves_what_an_earlier_one_left(tmp_path, graph, monkeypatch, where, error):
     before = left_by_an_earlier_run(tmp_path)
@@ -161,6 +167,7 @@ def test_the_report_says_which_controller_ran(tmp_path, graph, capsys):
         ({"video_speed": float("nan")}, "--video-speed nan"),
         ({"video_size": "1280"}, "--video-size 1280: expected WIDTHxHEIGHT"),
         ({"video_size": "1280x721"}, "--video-size 1280x721: expected WIDTHxHEIGHT, multiples of 16"),
+        ({"animation": True, "video": False}, "--animation: expected it without --no-video"),
         ({"camera": "top"}, "--camera top: expected one of close, overview, left, right"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from specs import ROMAN, SKILLS, TURN_KEY
 
+from roman_moe.control.guard import GuardStatus
 from roman_moe.core.tasks import load_spec
 from roman_moe.report.labels import Label
 from roman_moe.report.overlay import Overlay
@@ -18,13 +20,14 @@ from roman_moe.report.plots import (
     plot_bands,
     plot_curves,
     plot_errors,
-    plot_gate_weights,
     plot_map,
     plot_moves,
     plot_rates,
 )
+from roman_moe.report.run_plot import HALTED, LIMITED, plot_gate_weights
 from roman_moe.report.trace import Trace
-from roman_moe.report.video import Playback, affordable_frames, close_ticks, write_video
+from roman_moe.report.video import Playback, affordable_frames, close_ticks, write_animation, write_video
+from roman_moe.sim.film import HandMotion
 
 SIZE = (320, 176)
 
@@ -69,13 +72,40 @@ def test_colours_and_names_are_those_of_the_task_at_hand(tmp_path):
     assert color(spec, "push") == "#9aa0a6"
 
 
+def plotted(trace: Trace, path: Path, guard: int = 0, speed: float = 0.1) -> np.ndarray:
+    ticks = len(trace.times)
+    motion = HandMotion(np.full(ticks, speed), np.full(ticks, 0.08), np.full(ticks, 0.3))
+    plot_gate_weights(trace, motion, np.full(ticks, guard), path, "two skills")
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
 def test_the_plot_shows_the_weights_that_led(tmp_path):
-    plot_gate_weights(run_of_two_skills(), tmp_path / "gate_weights.png", "two skills")
-    image = np.asarray(Image.open(tmp_path / "gate_weights.png"))
+    image = plotted(run_of_two_skills(), tmp_path / "gate_weights.png")
     assert image.shape[1] >= 1200
-    assert share(image, "pull") == pytest.approx(share(image, "button"), rel=0.05)
-    assert share(image, "pull") > 0.2
+    assert share(image, "pull") == pytest.approx(share(image, "button"), rel=0.1)
+    assert share(image, "pull") > 0.05
     assert share(image, "push") < 0.01  # in the legend only
+
+
+def test_each_hand_over_is_enlarged_below(tmp_path):
+    trace = run_of_two_skills()
+    weights = np.zeros_like(trace.weights)
+    weights[:, 0] = 1.0
+    whole = plotted(replace(trace, weights=weights), tmp_path / "none.png")
+    once = plotted(trace, tmp_path / "one.png")
+    assert len(once) > len(whole) + 200
+    assert share(once[len(whole) :], "button") > 0.0005
+
+
+def test_the_plot_shows_the_hands_speed_and_what_the_guard_did(tmp_path):
+    trace = run_of_two_skills()
+    plain = plotted(trace, tmp_path / "plain.png")
+    assert (plotted(trace, tmp_path / "fast.png", speed=0.2) != plain).any()
+    for code, ink in ((GuardStatus.LIMITED_SPEED, LIMITED), (GuardStatus.HALT_GATE_SILENT, HALTED)):
+        tone = [int(ink[place : place + 2], 16) for place in (1, 3, 5)]
+        guarded = plotted(trace, tmp_path / "guarded.png", code)
+        found = [(np.abs(image - tone).max(axis=-1) <= 2).mean() for image in (plain, guarded)]
+        assert found[0] < 0.001 < 0.01 < found[1]
 
 
 @pytest.mark.parametrize("networks", [1, 5, 8])
@@ -108,14 +138,13 @@ def test_every_start_is_drawn_over_every_error_that_varies(tmp_path):
 
 def test_what_happened_from_outside_is_marked_when_it_happened(tmp_path):
     trace = run_of_two_skills()
-    for name, events in (("plain", ()), ("marked", ((1.0, "close drawer"),))):
-        plot_gate_weights(replace(trace, events=events), tmp_path / f"{name}.png", "two skills")
-    plain, marked = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("plain", "marked"))
-    differs = (plain != marked).any(axis=(0, 2))
-    left, right = 0.055 * len(differs), 0.985 * len(differs)  # of the axes, which both plots share
-    line = left + (right - left) * 1.0 / trace.end_s
-    assert differs[round(line)]
-    assert not differs[: round(line) - 5].any()
+    columns = []
+    for moment in (0.5, 1.0, 1.5):
+        image = plotted(replace(trace, events=((moment, ""),)), tmp_path / "marked.png")
+        dark = (image.max(axis=-1) < 60).mean(axis=0)
+        columns.append(int(np.flatnonzero(dark > 0.3).mean()))
+    assert columns[1] - columns[0] == pytest.approx(columns[2] - columns[1], abs=3)
+    assert columns[1] - columns[0] > 0.2 * image.shape[1]
 
 
 def test_a_methods_bar_is_as_long_as_its_rate(tmp_path):
@@ -125,6 +154,33 @@ def test_a_methods_bar_is_as_long_as_its_rate(tmp_path):
     plot_rates(methods, tmp_path / "rates.png")
     image = np.asarray(Image.open(tmp_path / "rates.png"))
     assert share(image, "pick_and_place") == pytest.approx(2.0 * share(image, "pick_and_drop"), rel=0.1)
+
+
+def test_methods_are_grouped_by_question_and_what_is_not_compared_is_left_out(tmp_path):
+    row = {"scenarios": {"6": {"rate": 1.0, "ci95": [0.9, 1.0]}}, "skills": {}}
+    questions = {
+        "several networks?": {"hybrid": "several", "monolithic": "one"},
+        "actions?": {"hybrid": "states", "hybrid_state_action": "states and actions"},
+    }
+    bars = []
+    for names in (("hybrid",), ("hybrid", "monolithic"), ("hybrid", "monolithic", "hybrid_state_action")):
+        plot_rates(dict.fromkeys(names, row), tmp_path / "rates.png", questions)
+        image = np.asarray(Image.open(tmp_path / "rates.png").convert("RGB")).astype(int)
+        green = (np.abs(image - rgb(ROMAN, "pick_and_place")).max(axis=-1) <= 2).mean(axis=1) > 0.3
+        bars.append(int((np.diff(green.astype(int)) == 1).sum()))
+    assert bars == [1, 1, 2]  # once for each question
+
+
+def test_curves_share_their_axes_from_nought_on(tmp_path):
+    rows = [{"steps": steps, "success": 1.0, "ci95": [0.9, 1.0]} for steps in (0, 100_000)]
+    marked = []
+    for most in (1, 2):
+        longer = [row | {"steps": most * row["steps"]} for row in rows]
+        plot_curves(ROMAN, {"pull": rows, "push": longer}, tmp_path / "curves.png")
+        image = np.asarray(Image.open(tmp_path / "curves.png"))[..., :3].astype(int)
+        line = (np.abs(image - rgb(ROMAN, "pull")).max(axis=-1) <= 2).any(axis=0)
+        marked.append(int(line.sum()))
+    assert marked[1] == pytest.approx(marked[0] / 2, rel=0.1)
 
 
 def test_a_wide_interval_is_shaded_twice_as_wide(tmp_path):
@@ -251,6 +307,21 @@ def test_a_disturbance_has_a_caption_for_a_while_and_a_mark_in_the_time_line_fro
         caption[tick], mark[tick] = differs[:100].any(), differs[650:, 500:540].any()
     assert caption == {70: False, 90: True, 120: True, 180: False}
     assert mark == {70: False, 90: True, 120: True, 180: True}
+
+
+def test_the_animation_shows_the_run_in_five_seconds_and_its_end_for_two_more(tmp_path):
+    path, trace = tmp_path / "demo.webp", run_of_two_skills(200)
+    write_animation(trace, Grey(), path, SIZE, "two", "Solved")
+    with Image.open(path) as image:
+        assert image.format == "WEBP"
+        assert image.size == (800, 440)
+        stands = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            image.load()
+            stands.append(image.info["duration"])
+    assert sum(stands) / 1000 == pytest.approx(7.0, abs=0.2)
+    assert [file.name for file in tmp_path.iterdir()] == ["demo.webp"]
 
 
 def test_an_interrupted_video_leaves_no_file(tmp_path):

@@ -59,6 +59,35 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 }
 """What each method changes for all networks. `hybrid` is ours, with 20 demonstrations a skill."""
 
+QUESTIONS: Mapping[str, Mapping[str, str]] = {
+    "Does it take several networks?": {"hybrid": "experts and a gate (ours)", MONOLITHIC: "one network"},
+    "Which parts of the training does it take?": {
+        "hybrid": "cloning + GAIL + PPO (ours)",
+        "bc_ppo": "cloning + PPO",
+        "bc": "cloning alone",
+        "gail_ppo": "GAIL + PPO",
+        "ppo_shaped": "PPO alone, rewarded for progress",
+        "ppo_sparse": "PPO alone, rewarded for success",
+    },
+    "Should the discriminator see actions?": {
+        "hybrid": "states alone (ours)",
+        "hybrid_state_action": "states and actions",
+    },
+    "How many demonstrations a skill does it take?": {
+        "bc_5_demos": "5, cloning alone",
+        "bc_ppo_5_demos": "5, cloning + PPO",
+        "hybrid_5_demos": "5, cloning + GAIL + PPO",
+        "hybrid_handed_over_5_demos": "5, the same, half of it from hand-overs",
+        "bc_10_demos": "10, cloning alone",
+        "bc_ppo_10_demos": "10, cloning + PPO",
+        "hybrid_10_demos": "10, cloning + GAIL + PPO",
+        "bc": "20, cloning alone",
+        "hybrid": "20, cloning + GAIL + PPO (ours)",
+        "hybrid_40_demos": "40, cloning + GAIL + PPO",
+    },
+}
+"""What the methods are compared for, and what each is called there."""
+
 GATE_SHARE = 0.3
 """Demonstrations of the gate from each scenario, for each of a skill's: six for twenty."""
 EVALUATION_SEED = 1000

@@ -39,6 +39,7 @@ class Tick:
         leading: skill of the largest weight.
         missed_ticks: so far: ticks that the arm was held, or blended without all that was needed.
         stopped: whether a software stop holds.
+        guard: code of what the guard did to the command (`control.guard.GuardStatus`).
     """
 
     stamp_ns: int
@@ -47,6 +48,7 @@ class Tick:
     leading: str
     missed_ticks: int
     stopped: bool = False
+    guard: int = 0
 
 
 RUNNING = Outcome.RUNNING.value
@@ -191,7 +193,8 @@ class Monitor(Node):
         if told.weights.any() or self._weights is None:
             self._weights = told.weights
         leading = told.skills[int(np.argmax(self._weights))]  # of an arm that is halted: who led last
-        self.tick = Tick(stamp - self._began, told.skills, self._weights, leading, self.missed_ticks, self.stopped)
+        since, missed = stamp - self._began, self.missed_ticks
+        self.tick = Tick(since, told.skills, self._weights, leading, missed, self.stopped, told.guard)
         self._new_ticks.append((stamp, self.tick))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

@@ -21,7 +21,7 @@ from roman_moe.core.paths import config_path
 from roman_moe.demos.reader import read_episodes
 from roman_moe.evaluation.collect import Collection
 from roman_moe.learning.runs import ablate
-from roman_moe.learning.runs.ablate import Study
+from roman_moe.learning.runs.ablate import METHODS, QUESTIONS, Study
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
 from roman_moe.sim.link import LinkQuality
 from roman_moe.sim.pose_source import TruthPoses
@@ -185,3 +185,7 @@ def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was
     kept = [json.loads(file.read_text()) for file in (tmp_path / "bc" / "seed_0").glob("evaluation*.json")]
     assert (over["delay_ticks"], over["lost_share"]) == (1, 1.0)
     assert sorted((row["delay_ticks"], row["lost_share"]) for row in kept) == [(0, 0.0), (0, 0.0), (1, 1.0)]
+
+
+def test_every_method_of_an_ablation_has_its_question():
+    assert {name for called in QUESTIONS.values() for name in called} == set(METHODS)
