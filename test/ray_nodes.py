@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -10,15 +11,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 HOST = "127.0.0.2"  # Ray takes 127.0.0.1 for the machine's address in its network
+TOKEN = secrets.token_hex(32)  # of all clusters: a process reads its token once
 
 
 class RayNodes:
-    """A head and, by `start`, more nodes; this process gets their token.
+    """A head and, by `start`, more nodes.
 
     Attributes:
         address: of the head.
@@ -28,7 +31,7 @@ class RayNodes:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: it holds sockets
         token = self._folder / "token"
-        token.write_text(secrets.token_hex(32), encoding="utf-8")
+        token.write_text(TOKEN, encoding="utf-8")
         with socket.create_server((HOST, 0)) as server:
             port = server.getsockname()[1]
         self.address = f"{HOST}:{port}"
@@ -63,11 +66,20 @@ class RayNodes:
 
         self.wait(there)
 
-    def kill_newest(self) -> int:
-        """As a machine that loses its power; answers the process that it was."""
-        node = self._nodes.pop()
-        kill(node)
-        return node.pid
+    def kill_head(self) -> bool:
+        """As a machine that loses its power."""
+        kill(self.head)
+        return True
+
+    def kill_busy(self) -> bool:
+        """Kill a node, not the head, that runs a job, as a machine that loses its power; whether there was one."""
+        busy = {os.getpgid(pid) for pid in busy_workers()}
+        for node in self._nodes[::-1]:
+            if node is not self.head and busy & groups_of(node.pid):
+                self._nodes.remove(node)
+                kill(node)
+                return True
+        return False
 
     def close(self) -> None:
         """End all nodes."""
@@ -101,6 +113,19 @@ class RayNodes:
         """Until a condition holds."""
         while not condition():  # pytest's timeout ends it
             time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def two_nodes() -> Iterator[RayNodes]:
+    """Of a cluster whose token this process has, as long as the block lasts."""
+    nodes = RayNodes()
+    try:
+        nodes.start()
+        os.environ["RAY_AUTH_TOKEN_PATH"] = nodes.environment["RAY_AUTH_TOKEN_PATH"]
+        yield nodes
+    finally:
+        os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
+        nodes.close()
 
 
 def kill(node: subprocess.Popen[bytes]) -> None:
@@ -144,10 +169,31 @@ def busy_workers() -> list[int]:
     return found
 
 
-def try_kill(pid: int) -> bool:
-    """Kill a process; whether it was there."""
+def kill_worker() -> bool:
+    """Kill a process that runs a job; whether there was one."""
+    for pid in busy_workers():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def killing(kill: Callable[[], bool], begun: Callable[[], bool]) -> Iterator[None]:
+    """Kill once, as soon as something has begun, while the block runs; it fails where nothing was killed."""
+    over, killed = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            if begun() and kill():
+                killed.set()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
+        yield
+    finally:
+        over.set()
+        thread.join()
+    assert killed.is_set(), "nothing was running"

@@ -24,6 +24,7 @@ from roman_moe.cli.options import (
     Text,
     announce,
 )
+from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.cli.train import Hybrid
 from roman_moe.core.files import write_json
@@ -138,14 +139,17 @@ class Ablate:
         console = Console()
         console.print(f"task: {spec.name}", highlight=False)
 
-        def done(method: str, seed: int, report: dict[str, Any]) -> None:
-            rates = ", ".join(f"{start} {row['rate']:.1%}" for start, row in rows_of(report))
-            console.print(f"{method}, seed {seed}: {rates}", highlight=False, soft_wrap=True)
-
         with workers_of(console, self.cluster, self.workers, [task.folder], [self.out]) as workers:
             study = replace(study, workers=workers)
             announce(console, *estimate(study))
-            report = ablate(study, done)
+            with CountProgress(console, str(self.out), len(study.methods) * study.seeds, "trainings") as progress:
+
+                def done(method: str, seed: int, report: dict[str, Any]) -> None:
+                    rates = ", ".join(f"{start} {row['rate']:.1%}" for start, row in rows_of(report))
+                    console.print(f"{method}, seed {seed}: {rates}", highlight=False, soft_wrap=True)
+                    progress.advance()
+
+                report = ablate(study, done)
         console.print(ablation_table(report))
         plot_rates(report["methods"], self.out / "ablation.png", QUESTIONS)
         if self.json:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.options import (
     EstimatorFile,
     Folder,
@@ -24,7 +25,7 @@ from roman_moe.cli.options import (
 )
 from roman_moe.control.identity import Identity
 from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0, Range
 
 # What an idle machine of two cores takes, for the estimate before a long run.
 SWAP = 0.7  # [s] ramp included
@@ -316,6 +317,31 @@ class Teleop(Controlled):
         return teleop.measure(identity.path, self.takeovers, self.keys)
 
 
+@dataclass(frozen=True)
+class Jobs(Part):
+    """What a short job on a cluster costs beyond one in a process."""
+
+    ranges: ClassVar = {"jobs": Range(2, 1_000_000)}
+
+    cluster: ClusterAddress = "auto"
+    """The cluster: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
+
+    jobs: Number = 1000
+    """How many jobs to run."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that it does not run without."""
+        return ("mujoco", *cluster_needs(self.cluster))
+
+    def measure(self, console: Console) -> dict[str, Any]:
+        """Of jobs that do next to nothing."""
+        from roman_moe.bench import jobs
+
+        with workers_of(console, self.cluster, jobs.PROCESSES, []) as workers:
+            return {"jobs": self.jobs, **jobs.measure(workers, self.jobs)}
+
+
 class Bench:
     """Measure simulation, controller, ROS graph or training."""
 
@@ -334,6 +360,7 @@ class Bench:
             Endurance,
             Record,
             Teleop,
+            Jobs,
         )
     }
 

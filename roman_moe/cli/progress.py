@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
+
+from roman_moe.evaluation.pool import JobCounts, job_counts
+
+
+def workers_note(counts: JobCounts | None) -> str:
+    """How many workers there are, what they do now, and how much of it was lost with one of them; empty without any."""
+    if counts is None:
+        return ""
+    again = f", {counts.again} done again" if counts.again else ""
+    return f"{counts.workers} worker{'s' * (counts.workers != 1)}, {counts.in_flight} in flight{again}"
+
+
+class _Workers(ProgressColumn):
+    """Their note, anew at every refresh."""
+
+    def render(self, task: Task) -> Text:
+        return Text(workers_note(job_counts()))
 
 
 class RunProgress:
@@ -71,13 +100,14 @@ class CountProgress:
 
     def __init__(self, console: Console, title: str, total: int, things: str, solved: bool = False) -> None:
         self._console, self._total, self._things = console, total, things
-        self._done = 0
+        self._done, self._began = 0, time.monotonic()
         self._solved = 0 if solved else None
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(things + "{task.fields[note]}"),
+            _Workers(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
@@ -100,8 +130,10 @@ class CountProgress:
             self._solved += solved
         self._progress.update(self._bar, completed=self._done, note=self._note)
         if not self._console.is_terminal and self._done * 10 // self._total > tenths:
+            left = (time.monotonic() - self._began) * (self._total / self._done - 1.0)
+            notes = workers_note(job_counts()), f"{math.ceil(left / 60.0)} min left" if self._done < self._total else ""
             line = f"{self._done} of {self._total} {self._things}{self._note}"
-            self._console.print(line, highlight=False, soft_wrap=True)
+            self._console.print("; ".join([line, *filter(None, notes)]), highlight=False, soft_wrap=True)
 
     @property
     def _note(self) -> str:

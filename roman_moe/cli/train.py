@@ -17,7 +17,7 @@ from rich.table import Table
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.options import SILENT, Flag, Names, Number, OptionalFile, OptionalFolder, Share, Simulation
 from roman_moe.cli.parsing import unknown_word
-from roman_moe.cli.progress import RunProgress
+from roman_moe.cli.progress import RunProgress, workers_note
 from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.cli.train_gridworld import Gridworld
 from roman_moe.cli.train_multitask import Multitask
@@ -27,6 +27,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
+from roman_moe.evaluation.pool import job_counts
 
 if TYPE_CHECKING:
     from roman_moe.learning.runs.clone import ClonedNetwork
@@ -285,8 +286,13 @@ def read_rows(folder: Path, networks: Sequence[str]) -> dict[str, dict[str, Any]
 
 
 def progress_lines(rows: Mapping[str, dict[str, Any] | None]) -> dict[Hashable, str]:
-    """A line for each network's last checkpoint, by its number and whether the network is done."""
-    return {
+    """A line for each network's last checkpoint, by its number and whether the network is done.
+
+    One more says what workers do, by how many there are and how many jobs were done again.
+    """
+    counts = job_counts()
+    workers = {} if counts is None else {(counts.workers, counts.again): workers_note(counts)}
+    return workers | {
         (name, row["checkpoints"], row["done"]): f"{name:16} {', '.join(text for text in progress_cells(row) if text)}"
         for name, row in rows.items()
         if row is not None
@@ -295,7 +301,7 @@ def progress_lines(rows: Mapping[str, dict[str, Any] | None]) -> dict[Hashable, 
 
 def progress_table(folder: Path, rows: Mapping[str, dict[str, Any] | None]) -> Table:
     """How all networks of a run stand."""
-    table = Table(title=str(folder), title_justify="left")
+    table = Table(title=str(folder), title_justify="left", caption=workers_note(job_counts()), caption_justify="left")
     for column in ("network", "steps", "solved", "reward", "speed", "left"):
         table.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
     for name, row in rows.items():

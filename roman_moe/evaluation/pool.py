@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -23,6 +23,36 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(eq=False)
+class JobCounts:
+    """How the jobs of one `run_jobs` stand, for who shows it.
+
+    Attributes:
+        jobs: all of them.
+        workers: that run jobs now, one at a time each.
+        done: jobs with a result.
+        again: how often a job was begun again because its worker was lost.
+    """
+
+    jobs: int
+    workers: int
+    done: int = 0
+    again: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that run now."""
+        return min(self.workers, self.jobs - self.done)
+
+
+_counts: JobCounts | None = None
+
+
+def job_counts() -> JobCounts | None:
+    """Of what workers do for this process now; None where it has no workers."""
+    return _counts
 
 
 @dataclass(frozen=True)
@@ -38,8 +68,10 @@ class Cluster(ABC):
     cores: int
 
     @abstractmethod
-    def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """As `run_jobs`."""
+    def run(
+        self, function: Callable[[Any], Any], jobs: Sequence[Any], counts: JobCounts
+    ) -> Generator[tuple[int, Any], None, None]:
+        """As `run_jobs`; keeps `workers` and `again` of the counts, which begin with the cluster's cores and 0."""
 
 
 Workers = int | Cluster
@@ -65,17 +97,34 @@ def run_jobs(function: Callable[[Job], Result], jobs: Sequence[Job], workers: Wo
     Raises:
         RomanError: if a worker dies, of a cluster several times; whatever `function` raises, as it comes.
     """
+    global _counts
+    results: Generator[tuple[int, Any], None, None]
     if isinstance(workers, Cluster):
-        yield from workers.run(function, jobs)
-        return
-    if workers <= 1 or len(jobs) <= 1:
+        counts = JobCounts(len(jobs), workers.cores)
+        results = workers.run(function, jobs, counts)
+    elif min(workers, len(jobs)) > 1:
+        counts = JobCounts(len(jobs), min(workers, len(jobs)))
+        results = _in_processes(function, jobs, counts.workers)
+    else:
         for index, job in enumerate(jobs):
             yield index, function(job)
         return
+    before, _counts = _counts, counts
+    try:
+        for index, result in results:
+            counts.done += 1
+            yield index, result
+    finally:
+        _counts = before
+        results.close()
 
+
+def _in_processes(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int
+) -> Generator[tuple[int, Result], None, None]:
     known = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_follow_parent)
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
     children: set[multiprocessing.process.BaseProcess] = set()
     try:
         with _environment(ONE_THREAD), _interrupts_held():

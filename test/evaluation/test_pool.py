@@ -14,12 +14,24 @@ import pytest
 from worlds import TASK
 
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.pool import job_counts, run_jobs
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_job_gives_its_result(workers):
     assert sorted(run_jobs(math.isqrt, [9, 1, 4], workers)) == [(0, 3), (1, 1), (2, 2)]
+
+
+def test_what_workers_do_is_known_while_they_do_it():
+    assert job_counts() is None
+    counts = [job_counts() for _ in run_jobs(math.isqrt, [9, 1, 4], 1)]
+    assert counts == [None] * 3  # no workers
+    seen = []
+    for _ in run_jobs(math.isqrt, [9, 1, 4], 2):
+        counts = job_counts()
+        seen.append((counts.workers, counts.in_flight, counts.done, counts.again))
+    assert seen == [(2, 2, 1, 0), (2, 1, 2, 0), (2, 0, 3, 0)]
+    assert job_counts() is None
 
 
 def test_an_error_in_a_worker_comes_through():

@@ -14,14 +14,16 @@ import os
 import pickle
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.evaluation.cluster.answer import answer, decode, packed
 from roman_moe.evaluation.cluster.check import Common
-from roman_moe.evaluation.pool import Cluster
+from roman_moe.evaluation.pool import Cluster, JobCounts
 
 AUTO = "auto"
 RETRIES = 5
@@ -30,10 +32,13 @@ IN_FLIGHT = 1000
 """Jobs that Ray knows of at a time."""
 STDERR = 2
 REACHED_WITHIN = 5.0  # [s] by a head that is there
+LOST_AFTER = 30.0  # [s] without an answer, while jobs run
+INTERVAL = 1.0  # [s] between two looks at head and nodes
 
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",  # whoever has no token runs nothing
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_task_events_report_interval_ms": "0",  # for dashboards; the end would wait for them where the head is lost
     "RAY_NUM_REDIS_GET_RETRIES": "5",  # seconds until a token that is refused counts as wrong
 }
 """What Ray reads when it is imported; what the user has set stays."""
@@ -45,32 +50,77 @@ class RayCluster(Cluster):
 
     common: Common
 
-    def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def run(
+        self, function: Callable[[Any], Any], jobs: Sequence[Any], counts: JobCounts
+    ) -> Generator[tuple[int, Any], None, None]:
         """See `Cluster`."""
         import ray
-        from ray.exceptions import RayError
+        from ray.exceptions import RayError, RayTaskError
 
-        task = ray.remote(answer).options(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)
+        task = ray.remote(answer).options(num_cpus=1, max_retries=0)  # Ray's own retries are not counted
         common = ray.put(pickle.dumps(self.common))
-        waiting = enumerate(jobs)
+        waiting = iter(range(len(jobs)))
         pending: dict[Any, int] = {}
+        lost = [0] * len(jobs)
+        head, looked = ray.get_runtime_context().gcs_address, time.monotonic()
+        over = threading.Event()
+        threading.Thread(target=_count_cores, args=(counts, over), daemon=True).start()
         try:
             while True:
-                for index, job in itertools.islice(waiting, IN_FLIGHT - len(pending)):
-                    pending[task.remote(common, packed(function, job))] = index
+                for index in itertools.islice(waiting, IN_FLIGHT - len(pending)):
+                    pending[task.remote(common, packed(function, jobs[index]))] = index
                 if not pending:
                     return
-                done, _ = ray.wait([*pending])
-                try:
-                    data = ray.get(done[0])
-                except RayError as error:
-                    what = " ".join(str(error).split())[:300]
-                    which = pending[done[0]]
-                    raise RomanError(f"job {which}: lost with its worker {RETRIES + 1} times: {what}") from error
-                yield pending.pop(done[0]), decode(data)
+                done, _ = ray.wait([*pending], timeout=INTERVAL)
+                if time.monotonic() - looked > INTERVAL:
+                    _check_head(head)
+                    looked = time.monotonic()
+                for each in done:
+                    index = pending.pop(each)
+                    try:
+                        data = ray.get(each)
+                    except RayTaskError as error:
+                        raise RomanError(f"job {index}: cannot begin on a worker: {_line(error)}") from error
+                    except RayError as error:
+                        lost[index] += 1
+                        if lost[index] > RETRIES:
+                            what = f"job {index}: lost with its worker {lost[index]} times: {_line(error)}"
+                            raise RomanError(what) from error
+                        counts.again += 1
+                        waiting = itertools.chain([index], waiting)
+                    else:
+                        yield index, decode(data)
         finally:
+            over.set()
             for each in pending:
                 ray.cancel(each, force=True)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _count_cores(counts: JobCounts, over: threading.Event) -> None:
+    """Keep their number; in a thread of its own, since Ray answers nothing while the head is lost."""
+    import ray
+
+    while not over.wait(INTERVAL):
+        with contextlib.suppress(Exception):  # such as the end of the connection
+            counts.workers = round(ray.cluster_resources().get("CPU", 0.0))
+
+
+def _check_head(head: str) -> None:
+    """Ray itself waits for a lost head for a minute, and then ends the process.
+
+    Raises:
+        RomanError: if nothing answers there.
+    """
+    try:
+        _connect(head, LOST_AFTER)
+    except OSError as error:
+        raise RomanError(
+            f"the cluster's head at {head} is lost: {error}: start one again and then this command, train with --resume"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -124,9 +174,14 @@ def _reach(address: str) -> None:
     if not host or not port.isdecimal():
         raise ConfigError(f"--cluster {address}: expected HOST:PORT of a Ray head, auto, or slurm[:PARTITION]")
     try:
-        socket.create_connection((host, int(port)), REACHED_WITHIN).close()
+        _connect(address, REACHED_WITHIN)
     except (OSError, OverflowError) as error:
         raise ConfigError(f"--cluster {address}: no Ray head there: {error}") from error
+
+
+def _connect(address: str, within: float) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), within).close()
 
 
 @contextlib.contextmanager

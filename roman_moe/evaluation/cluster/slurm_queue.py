@@ -11,7 +11,7 @@ import os
 import pickle
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import atomic_path, scratch_folder
 from roman_moe.evaluation.cluster.answer import answer, decode, packed
 from roman_moe.evaluation.cluster.check import Common
-from roman_moe.evaluation.pool import ONE_THREAD, Cluster
+from roman_moe.evaluation.pool import ONE_THREAD, Cluster, JobCounts
 
 SLURM = "slurm"
 LOCAL = "slurm-local"
@@ -52,7 +52,9 @@ class SlurmQueue(Cluster):
         """In a job: one process, since a job that waits for a queue would hold its core."""
         return int, (1,)
 
-    def run(self, function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def run(
+        self, function: Callable[[Any], Any], jobs: Sequence[Any], counts: JobCounts
+    ) -> Generator[tuple[int, Any], None, None]:
         """See `Cluster`."""
         if not jobs:
             return
@@ -67,6 +69,8 @@ class SlurmQueue(Cluster):
                     for share in shares:
                         for index, data in share.new_results():
                             yield index, decode(data)
+                    counts.workers = sum(bool(share.works) for share in shares)
+                    counts.again = sum(share.again for share in shares)
                     time.sleep(INTERVAL)
             finally:
                 for share in shares:
@@ -78,12 +82,14 @@ class _Share:
 
     Attributes:
         works: those without a result, by number.
+        again: how often it was submitted again.
     """
 
     def __init__(self, queue: SlurmQueue, folder: Path, works: dict[int, bytes]) -> None:
         self._queue, self._folder, self.works = queue, folder, works
         self._left = SUBMISSIONS
         self._job: Any = None
+        self.again = 0
 
     def submit(self) -> None:
         import submitit
@@ -111,6 +117,7 @@ class _Share:
                     f"Slurm job {self._job.job_id} ended without a result {SUBMISSIONS} times ({self._job.state}): "
                     f"{' '.join((self._job.stderr() or 'it left no log')[-300:].split())}"
                 )
+            self.again += 1
             self.submit()
 
     def cancel(self) -> None:

@@ -10,7 +10,8 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from ray_nodes import RayNodes, busy_workers, try_kill
+from ray_nodes import kill_worker, killing, two_nodes
+from small_recipe import small_recipe
 from worlds import TASK
 
 from roman_moe.core.errors import ConfigError, RomanError
@@ -18,8 +19,11 @@ from roman_moe.demos.dataset import dataset_hash
 from roman_moe.evaluation.cluster.choice import open_cluster
 from roman_moe.evaluation.collect import Collection, collect
 from roman_moe.evaluation.evaluate import Evaluation, evaluate
-from roman_moe.evaluation.pool import run_jobs
+from roman_moe.evaluation.pool import job_counts, run_jobs
 from roman_moe.sim.pose_source import TruthPoses
+
+KILLS = int(os.environ.get("KILLS", "1"))
+"""Of each kind, at as many moments."""
 
 pytestmark = [
     pytest.mark.cluster,
@@ -31,14 +35,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def nodes():
     """Two nodes."""
-    nodes = RayNodes()
-    try:
-        nodes.start()
-        os.environ["RAY_AUTH_TOKEN_PATH"] = nodes.environment["RAY_AUTH_TOKEN_PATH"]
+    with two_nodes() as nodes:
         yield nodes
-    finally:
-        os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
-        nodes.close()
 
 
 @pytest.fixture
@@ -52,6 +50,14 @@ def cluster(nodes):
 def report(workers, on_result=lambda result: None):
     """What an evaluation says."""
     return evaluate(Evaluation("oracle", TASK, [0], ["button"], 8, TruthPoses(0.005), 3, workers), on_result)
+
+
+def kill_of(what, nodes):
+    """How to kill a worker, or a third node."""
+    if what == "node":
+        nodes.start()
+        nodes.wait_for(cores=3)
+    return {"worker": kill_worker, "node": nodes.kill_busy}[what]
 
 
 def test_every_job_gives_its_result(cluster):
@@ -69,27 +75,23 @@ def test_a_job_that_raises_is_not_run_again(cluster, tmp_path):
     assert (tmp_path / "runs").read_text() == "x"
 
 
-def test_the_report_is_that_of_one_process(cluster):
-    assert report(cluster) == report(1)
+@pytest.fixture(scope="module")
+def expected():
+    """The report of one process."""
+    return report(1)
 
 
-def test_a_killed_worker_changes_no_report(cluster):
-    killed: list[int] = []
-
-    def kill_one(result) -> None:
-        if not killed:
-            killed.extend(pid for pid in busy_workers()[:1] if try_kill(pid))
-
-    assert report(cluster, kill_one) == report(1)
-    assert killed
+def test_the_report_is_that_of_one_process(cluster, expected):
+    assert report(cluster) == expected
 
 
-def test_a_lost_node_changes_no_report(nodes, cluster):
-    nodes.start()
-    nodes.wait_for(cores=3)
-    lost = []
-    assert report(cluster, lambda result: lost or lost.append(nodes.kill_newest())) == report(1)
-    assert lost
+@pytest.mark.parametrize("turn", range(KILLS))
+@pytest.mark.parametrize("what", ["worker", "node"])
+def test_a_kill_changes_no_report(nodes, cluster, expected, what, turn):
+    again = []
+    with killing(kill_of(what, nodes), lambda: len(again) >= turn % 8):
+        assert report(cluster, lambda result: again.append(job_counts().again)) == expected
+    print(f"{what}, kill {turn + 1}: {again[-1]} jobs done again")
 
 
 def test_demonstrations_are_those_of_one_process(cluster, tmp_path):
@@ -100,21 +102,47 @@ def test_demonstrations_are_those_of_one_process(cluster, tmp_path):
     assert here == there
 
 
-def test_a_bundle_is_that_of_one_process(cluster, tmp_path):
-    from small_recipe import small_recipe
-
-    from roman_moe.learning.runs.run import Run, train_run
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """What makes a run of seconds in a folder, and what two processes have made of it."""
+    from roman_moe.learning.runs.run import Run
 
     few = {"demonstrations": 1, "clone": {"steps": 5}, "ppo": {"steps": 64}, "cloning": {"epochs": 1.0}}
     recipe = small_recipe(**few, validation={"episodes": 2})
-    demos = tmp_path / "demos"
-    collect(Collection(TASK, demos, 1, 1, TruthPoses(0.005), 0.0, 0.0, 0.0, 0, cluster))
-    bundles = []
-    for name, workers in (("here", 1), ("there", cluster)):
-        train_run(Run(TASK, tmp_path / name, recipe, demos, 3, workers), TASK.spec.networks)
-        bundles.append({file.name: file.read_bytes() for file in (tmp_path / name / "bundle").glob("*.onnx")})
-    assert bundles[0] == bundles[1]
-    assert len(bundles[0]) == len(TASK.spec.networks)
+    place = tmp_path_factory.mktemp("train")
+    collect(Collection(TASK, place / "demos", 1, 1, TruthPoses(0.005), 0.0, 0.0, 0.0, 0, 2))
+
+    def run(folder, workers):
+        return Run(TASK, folder, recipe, place / "demos", 3, workers)
+
+    return run, trained(run(place / "run", 2))
+
+
+def trained(run, resume=False):
+    """The networks of the bundle."""
+    from roman_moe.learning.runs.run import train_run
+
+    train_run(run, TASK.spec.networks, resume)
+    return {file.name: file.read_bytes() for file in (run.folder / "bundle").glob("*.onnx")}
+
+
+def checkpoints(folder):
+    """How many networks of a run have one."""
+    return len([*folder.glob("*/checkpoint.pt")])
+
+
+def test_a_bundle_is_that_of_processes(cluster, small_run, tmp_path):
+    run, expected = small_run
+    assert len(expected) == len(TASK.spec.networks)
+    assert trained(run(tmp_path, cluster)) == expected
+
+
+@pytest.mark.parametrize("turn", range(KILLS))
+@pytest.mark.parametrize("what", ["worker", "node"])
+def test_a_kill_changes_no_bundle(nodes, cluster, small_run, tmp_path, what, turn):
+    run, expected = small_run
+    with killing(kill_of(what, nodes), lambda: checkpoints(tmp_path) >= turn % 9):
+        assert trained(run(tmp_path, cluster)) == expected
 
 
 def test_a_job_that_kills_its_workers_is_an_error_not_a_hang(cluster):
