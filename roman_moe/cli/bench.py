@@ -319,12 +319,12 @@ class Teleop(Controlled):
 
 @dataclass(frozen=True)
 class Jobs(Part):
-    """What a short job on a cluster costs beyond one in a process."""
+    """What a short job costs, in processes and on a cluster."""
 
     ranges: ClassVar = {"jobs": Range(2, 1_000_000)}
 
-    cluster: ClusterAddress = "auto"
-    """The cluster: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
+    cluster: ClusterAddress = ""
+    """A cluster to compare: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     jobs: Number = 1000
     """How many jobs to run."""
@@ -335,11 +335,15 @@ class Jobs(Part):
         return ("mujoco", *cluster_needs(self.cluster))
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """Of jobs that do next to nothing."""
-        from roman_moe.bench import jobs
+        """Of jobs that do next to nothing: `processes_ms`, `cluster_ms` and its `overhead_ms` beyond processes."""
+        from roman_moe.bench.jobs import PROCESSES, milliseconds
 
-        with workers_of(console, self.cluster, jobs.PROCESSES, []) as workers:
-            return {"jobs": self.jobs, **jobs.measure(workers, self.jobs)}
+        found = {"jobs": self.jobs, "processes_ms": milliseconds(PROCESSES, self.jobs)}
+        if self.cluster:
+            with workers_of(console, self.cluster, PROCESSES, []) as workers:
+                found["cluster_ms"] = milliseconds(workers, self.jobs)
+            found["overhead_ms"] = found["cluster_ms"] - found["processes_ms"]
+        return found
 
 
 class Bench:
