@@ -16,6 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from roman_moe.core.errors import ConfigError
+from roman_moe.evaluation.cluster.choice import open_cluster
+
 HOST = "127.0.0.2"  # Ray takes 127.0.0.1 for the machine's address in its network
 TOKEN = secrets.token_hex(32)  # of all clusters: a process reads its token once
 
@@ -117,15 +120,25 @@ class RayNodes:
 
 @contextlib.contextmanager
 def two_nodes() -> Iterator[RayNodes]:
-    """Of a cluster whose token this process has, as long as the block lasts."""
+    """Both there, of a cluster whose token this process has, as long as the block lasts."""
     nodes = RayNodes()
     try:
         nodes.start()
         os.environ["RAY_AUTH_TOKEN_PATH"] = nodes.environment["RAY_AUTH_TOKEN_PATH"]
+        nodes.wait(lambda: _has_two_cores(nodes))
         yield nodes
     finally:
         os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
         nodes.close()
+
+
+def _has_two_cores(nodes: RayNodes) -> bool:
+    try:
+        with open_cluster(nodes.address, []):
+            nodes.wait_for(cores=2)
+    except ConfigError:  # the head's port answers before the head itself is a node
+        return False
+    return True
 
 
 def kill(node: subprocess.Popen[bytes]) -> None:

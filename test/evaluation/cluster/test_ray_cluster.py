@@ -43,7 +43,6 @@ def nodes():
 def cluster(nodes):
     """Connected to both."""
     with open_cluster(nodes.address, [TASK.folder]) as cluster:
-        nodes.wait_for(cores=2)
         yield cluster
 
 

@@ -14,7 +14,6 @@ from small_recipe import SMALL
 
 from roman_moe.core.config import merged
 from roman_moe.evaluation.cluster.check import digest
-from roman_moe.evaluation.cluster.choice import open_cluster
 
 pytestmark = [
     pytest.mark.cluster,
@@ -83,18 +82,16 @@ def test_a_lost_head_ends_a_command_in_one_line_and_a_new_one_gives_what_process
     shutil.copytree(here, there)
     assert roman_moe(line, here).returncode == 0
 
-    with two_nodes() as nodes:
-        with open_cluster(nodes.address, []):
-            nodes.wait_for(cores=2)
-        with killing(nodes.kill_head, lambda: bool(busy_workers()) and (not begun or any(there.glob(begun)))):
-            cut_off = roman_moe(line, there, "--cluster", nodes.address)
+    def begins():
+        return bool(busy_workers()) and (not begun or any(there.glob(begun)))
+
+    with two_nodes() as nodes, killing(nodes.kill_head, begins):
+        cut_off = roman_moe(line, there, "--cluster", nodes.address)
     assert cut_off.returncode == 2, cut_off.stderr
     (said,) = cut_off.stderr.splitlines()
     assert f"the cluster's head at {nodes.address} is lost" in said
 
     with two_nodes() as nodes:
-        with open_cluster(nodes.address, []):
-            nodes.wait_for(cores=2)
         again = roman_moe(line, there, "--cluster", nodes.address, *["--resume"] * (name == "train"))
     assert again.returncode == 0, again.stderr
     assert contents(here, made)
