@@ -90,12 +90,12 @@ def architecture() -> Diagram:
     return picture
 
 
-def gated(title: str, chosen: str, names: tuple[str, ...], idle: int) -> Diagram:
-    """A gate over experts, of which those from `idle` on are not run."""
+def gated(title: str, chosen: str, idle: int = 3) -> Diagram:
+    """A gate over three experts, of which those from `idle` on are not run."""
     picture = Diagram(640, 210, title)
     picture.box(20, 105, 90, "state", STATE)
     picture.box(180, 40, 120, chosen, GATE)
-    for number, name in enumerate(names):
+    for number, name in enumerate(("expert 1", "expert 2", "expert n")):
         y, kind = 90 + 45 * number, "faint" if number >= idle else ""
         picture.box(180, y, 120, name, EXPERT if number < idle else PLAIN)
         picture.arrow((110, 105), (145, 105), (145, y), (180, y), kind=kind)
@@ -110,14 +110,14 @@ def gated(title: str, chosen: str, names: tuple[str, ...], idle: int) -> Diagram
 
 def gate() -> Diagram:
     """ROMAN's mixture."""
-    picture = gated("ROMAN: one gate weighs all experts", "gate: softmax", ("expert 1", "expert 2", "expert n"), 3)
+    picture = gated("ROMAN: one gate weighs all experts", "gate: softmax")
     picture.text(390, 26, "a weight for each")
     return picture
 
 
 def sparse() -> Diagram:
     """A sparse gate."""
-    picture = gated("A sparse gate runs k of n experts", "gate: top k", ("expert 1", "expert 2", "expert n"), 2)
+    picture = gated("A sparse gate runs k of n experts", "gate: top k", idle=2)
     picture.text(385, 26, "k weights, all others 0")
     picture.text(435, 166, "weight 0: not run")
     return picture

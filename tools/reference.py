@@ -58,8 +58,7 @@ def command_names() -> Iterator[str]:
     """Verbs, each followed by its parts, such as `train all`."""
     for verb in entry.VERBS:
         yield verb
-        command = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), entry.class_name(verb))
-        yield from (f"{verb} {part}" for part in getattr(command, "PARTS", {}))
+        yield from (f"{verb} {part}" for part in getattr(entry.verb_class(verb), "PARTS", {}))
 
 
 def help_of(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from tool_scripts import load_tool
 
 from roman_moe.control.guard import GuardStatus
 from roman_moe.wire.topics import CAMERA_TYPES, MESSAGE_TYPES
@@ -29,14 +29,9 @@ MARKDOWN = markdown_it.MarkdownIt("commonmark").enable("table")
 
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
-    """tools/reference.py, which is in no package."""
+    """tools/reference.py."""
     pytest.importorskip("rclpy")
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("reference")
 
 
 def test_every_page_is_in_the_table_of_contents_once():

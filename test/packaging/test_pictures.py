@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
+from tool_scripts import load_tool
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -24,20 +23,11 @@ PICTURES = [
 ]
 
 
-def diagrams() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("diagrams", ROOT / "tools" / "diagrams.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(("page", "said", "file", "place"), PICTURES, ids=lambda value: getattr(value, "name", ""))
 def test_a_picture_is_there_is_described_and_stands_beside_its_command(page, said, file, place):
     assert len(said) > 20
     if file.suffix == ".svg":
-        assert file.name in diagrams().DIAGRAMS
+        assert file.name in load_tool("diagrams").DIAGRAMS
         assert ElementTree.parse(file).getroot().tag.endswith("svg")
     else:
         with Image.open(file) as image:
@@ -54,6 +44,6 @@ def test_every_picture_is_shown_somewhere():
     assert {file for file in IMAGES.iterdir() if file not in shown} == set()
 
 
-@pytest.mark.parametrize("name", diagrams().DIAGRAMS)
+@pytest.mark.parametrize("name", load_tool("diagrams").DIAGRAMS)
 def test_a_diagram_is_what_its_command_draws(name):
-    assert (IMAGES / name).read_text() == diagrams().DIAGRAMS[name]().svg()
+    assert (IMAGES / name).read_text() == load_tool("diagrams").DIAGRAMS[name]().svg()
