@@ -1,4 +1,4 @@
-"""`roman-moe evaluate multitask`: what a policy that `train multitask` has left solves of each task of its suite."""
+"""`roman-moe evaluate multitask`: what a policy of `train multitask`, or random actions, solve of each task."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from roman_moe.cli.options import Number, OptionalFile
 from roman_moe.cli.outputs import check_picture
+from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
@@ -26,7 +27,10 @@ class Multitask:
     ranges: ClassVar[Mapping[str, Range]] = {"episodes": AT_LEAST_1, "seed": AT_LEAST_0}
 
     policy: tyro.conf.Positional[Path]
-    """Folder that the training has left."""
+    """Folder that the training has left; or `random` for random actions, by --suite."""
+
+    suite: str = ""
+    """Suite of `random` actions; a folder's is known."""
 
     episodes: Number = 100
     """Episodes of each task; rounded up to a multiple of those that run side by side."""
@@ -48,14 +52,25 @@ class Multitask:
 
     def main(self) -> int:
         """0 when all episodes are over, whatever the rates."""
-        from roman_moe.learning.runs.multitask import judge
+        from roman_moe.learning.runs.multitask import RANDOM, judge, judge_random
 
+        random = self.policy == Path(RANDOM)
+        if random and not self.suite:
+            raise ConfigError(f"evaluate multitask {RANDOM}: of which suite? add --suite, such as --suite conflict")
+        if self.suite and not random:
+            raise ConfigError(f"--suite: {self.policy} has its own: leave it out")
+        if random and self.routing:
+            raise ConfigError("--routing: random actions have none: leave it out")
         check_picture(self.routing, "--routing")
         console = Console()
         if self.routing:
             self._draw(self.routing, console)
         began = time.monotonic()
-        report = judge(self.policy, self.episodes, self.seed)
+        report = (
+            judge_random(self.suite, self.episodes, self.seed)
+            if random
+            else judge(self.policy, self.episodes, self.seed)
+        )
         console.print(success_table(report))
         spent = (
             f"{sum(row['episodes'] for row in report['tasks'].values())} episodes in {time.monotonic() - began:.0f} s"

@@ -35,6 +35,9 @@ from roman_moe.suites.suite import Episodes, Suite, solved_episodes
 RESULT, POLICY, CHECKPOINT = "multitask.json", "policy.pt", "checkpoint.pt"
 """Files of a training's folder; the last one is there until it is done."""
 
+RANDOM = "random"
+"""In a policy's place: random actions, as the floor of what a method has to reach."""
+
 NEAR_SCALES = (0.05, 0.01)
 """Of the squashed relative positions [m], as the experts have them."""
 
@@ -314,15 +317,6 @@ def judge(folder: Path, count: int, seed: int) -> dict[str, Any]:
     policy = load_policy(folder)
     suite = policy.suite
     solved = solved_by(policy.learner, suite, all_beside(suite), count, np.random.default_rng([seed, 0, JUDGED]))
-    tasks = {}
-    for name, row in zip(suite.tasks, solved, strict=True):
-        successes = int(row.sum())
-        tasks[name] = {
-            "episodes": len(row),
-            "successes": successes,
-            "rate": successes / len(row),
-            "ci95": list(wilson_interval(successes, len(row))),
-        }
     return {
         "policy": str(folder),
         "policy_sha256": hashlib.sha256((folder / POLICY).read_bytes()).hexdigest(),
@@ -331,10 +325,41 @@ def judge(folder: Path, count: int, seed: int) -> dict[str, Any]:
         "cloned": "clone" in policy.result,
         "training_seed": policy.run.seed,
         "seed": seed,
-        "solved": "at any step of an episode",
-        "mean": float(np.mean([row["rate"] for row in tasks.values()])),
-        "tasks": tasks,
+        **_rates(suite, solved),
     }
+
+
+def judge_random(name: str, count: int, seed: int) -> dict[str, Any]:
+    """What actions drawn evenly from [-1, 1] solve of a suite's tasks, in the episodes of `judge`: its report.
+
+    Raises:
+        ConfigError: if there is no such suite.
+    """
+    suite = find_suite(name)
+    drawn = np.random.default_rng([seed, 1, JUDGED])
+
+    def act(seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        return drawn.uniform(-1.0, 1.0, (len(seen), suite.action))
+
+    each, rng = -(-count // suite.beside), np.random.default_rng([seed, 0, JUDGED])
+    solved = solved_episodes(all_beside(suite), act, each, rng).reshape(len(suite.tasks), -1)
+    about = {"policy": RANDOM, "suite": suite.name, "method": RANDOM, "steps": 0, "cloned": False, "seed": seed}
+    return {**about, **_rates(suite, solved)}
+
+
+def _rates(suite: Suite, solved: NDArray[np.bool_]) -> dict[str, Any]:
+    """What a report says of the episodes solved, (T, count)."""
+    tasks = {}
+    for task, row in zip(suite.tasks, solved, strict=True):
+        successes = int(row.sum())
+        tasks[task] = {
+            "episodes": len(row),
+            "successes": successes,
+            "rate": successes / len(row),
+            "ci95": list(wilson_interval(successes, len(row))),
+        }
+    mean = float(np.mean([row["rate"] for row in tasks.values()]))
+    return {"solved": "at any step of an episode", "mean": mean, "tasks": tasks}
 
 
 def save_policy(folder: Path, learner: Learner) -> None:

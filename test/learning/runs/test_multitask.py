@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from roman_moe.cli.main import main
 from roman_moe.core.errors import ConfigError
 from roman_moe.learning.algorithms.multitask_a2c import A2CRecipe
 from roman_moe.learning.algorithms.multitask_sac import SACRecipe
@@ -24,6 +25,7 @@ from roman_moe.learning.runs.multitask import (
     MultitaskRun,
     evaluation_interval,
     judge,
+    judge_random,
     load_policy,
     solved_by,
 )
@@ -88,6 +90,27 @@ def test_a_policy_that_was_kept_solves_what_it_solved(tmp_path):
     assert {row["episodes"] for row in report["tasks"].values()} == {TINY.episodes}
     assert all(row["ci95"][0] <= row["rate"] <= row["ci95"][1] for row in report["tasks"].values())
     assert report["mean"] == pytest.approx(solved.mean())
+
+
+def test_random_actions_solve_what_they_come_upon_in_the_episodes_of_a_policy():
+    report = judge_random("conflict", 20, 7)
+    assert report == judge_random("conflict", 20, 7)
+    assert {row["episodes"] for row in report["tasks"].values()} == {20}
+    assert 0.0 < report["mean"] < 0.1  # 800 episodes gave 3.6 %
+    assert report["tasks"] != judge_random("conflict", 20, 8)["tasks"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("random", "of which suite"),
+        ("folder --suite conflict", "leave it out"),
+        ("random --suite conflict --routing a.png", "random actions have none"),
+    ],
+)
+def test_random_actions_need_a_suite_and_a_folder_has_its_own(line, said, capsys):
+    assert main(["evaluate", "multitask", *line.split()]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_folder_without_a_policy_is_refused_in_one_line(tmp_path):
