@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import SILENT, Number, OptionalFile
+from roman_moe.cli.options import Number, OptionalFile, OptionalText
 from roman_moe.cli.outputs import check_picture
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -29,7 +29,7 @@ class Multitask:
     policy: tyro.conf.Positional[Path]
     """Folder that the training has left; or `random` for random actions, by --suite."""
 
-    suite: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=SILENT)] = ""
+    suite: OptionalText = ""
     """Suite of `random` actions; a folder's is known."""
 
     episodes: Number = 100
