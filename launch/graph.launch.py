@@ -34,6 +34,8 @@ def generate_launch_description() -> LaunchDescription:
 
 def _nodes(context: LaunchContext) -> list[Node]:
     texts = {name: LaunchConfiguration(name).perform(context) for name in DESCRIPTION.arguments}
+    given = context.launch_configurations
+    texts |= {name: given[former] for former, name in DESCRIPTION.renamed.items() if former in given}
     return [_node(spec) for spec in resolve(DESCRIPTION, parse_arguments(DESCRIPTION, texts))]
 
 

@@ -27,7 +27,7 @@ class Harness:
     def __init__(self, rig: Rig, bundle: Path, **parameters: Any) -> None:
         self.rig = rig
         parameters.setdefault("limits", str(write_loose_limits(bundle.parent)))
-        self.node = rig.add(Blender, controller=str(bundle), **parameters)
+        self.node = rig.add(Blender, bundle=str(bundle), **parameters)
         rig.listen(TWIST_COMMAND)
         rig.listen(GRIPPER_COMMAND)
 

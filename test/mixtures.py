@@ -53,9 +53,9 @@ class Mixture:
     def __init__(self, rig: Rig, bundle: Path, **parameters: Any) -> None:
         self.rig = rig
         limits = str(write_loose_limits(bundle.parent))
-        self.gate = rig.add(ManipulationNetwork, controller=str(bundle))
-        self.experts = {s: rig.add(ExpertNode, f"expert_{s}", controller=str(bundle), skill=s) for s in SKILLS}
-        self.blender = rig.add(Blender, controller=str(bundle), lockstep=True, limits=limits, **parameters)
+        self.gate = rig.add(ManipulationNetwork, bundle=str(bundle))
+        self.experts = {s: rig.add(ExpertNode, f"expert_{s}", bundle=str(bundle), skill=s) for s in SKILLS}
+        self.blender = rig.add(Blender, bundle=str(bundle), lockstep=True, limits=limits, **parameters)
         self.nodes = [self.gate, *self.experts.values(), self.blender]
         rig.serve(*self.nodes)
         rig.listen(TWIST_COMMAND)

@@ -79,7 +79,7 @@ def measure(
     """Put each fault into so many episodes.
 
     Args:
-        bundle_path: folder of the controller bundle.
+        bundle_path: folder of the bundle.
         runs: episodes with each fault.
         faults: names of those to put in; all if none.
         start: skill or scenario that every episode starts from.
@@ -131,7 +131,7 @@ def _in_full_shared_memory(bundle_path: str | Path, runs: int, start: str, seed:
     """The same in a process that has a tiny /dev/shm of its own; needs the right to mount."""
     with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
         file = Path(folder) / "report.json"
-        words = [sys.executable, "-m", "roman_moe", "chaos", "--controller", str(bundle_path), "--runs", str(runs)]
+        words = [sys.executable, "-m", "roman_moe", "chaos", "--bundle", str(bundle_path), "--runs", str(runs)]
         words += ["--start", start, "--seed", str(seed), "--faults", "full_shared_memory", "--damaged", "0"]
         words += ["--json", str(file)]
         mount = f"mount -t tmpfs -o size=64k tmpfs {SHARED_MEMORY} && exec {shlex.join(words)}"
@@ -147,7 +147,7 @@ def _in_full_shared_memory(bundle_path: str | Path, runs: int, start: str, seed:
 def _graph(kind: str, bundle_path: str | Path, start: str, seed: int) -> Iterator[Graph]:
     """The graph as processes, watched over."""
     specs = resolve(
-        load_description(), {"controller": str(bundle_path), "start": start, "seed": seed % 2**30, "episodes": 0}
+        load_description(), {"bundle": str(bundle_path), "start": start, "seed": seed % 2**30, "episodes": 0}
     )
     if kind == "lossy":
         specs = tuple(_whole_scenes(spec) if spec.executable == "observer" else spec for spec in specs)

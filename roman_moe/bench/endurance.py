@@ -26,7 +26,7 @@ def measure(
     """Bring the graph up and down, then let it run in lockstep.
 
     Args:
-        bundle_path: folder of the controller bundle.
+        bundle_path: folder of the bundle.
         bringups: with all nodes in this process, each until its first tick.
         separate_bringups: with a process a node.
         minutes: of simulated time to run for.
@@ -44,7 +44,7 @@ def measure(
 
 
 def _bring_up_and_down(bundle_path: str | Path, times: int, separate: bool) -> dict[str, Any]:
-    specs = resolve(load_description(), {"controller": str(bundle_path), "lockstep": True})
+    specs = resolve(load_description(), {"bundle": str(bundle_path), "lockstep": True})
     failures, durations = 0, []
     before: dict[str, int] = {}
     for number in range(times + 1):
@@ -76,7 +76,7 @@ def _held() -> dict[str, int]:
 
 
 def _run_for_long(bundle_path: str | Path, minutes: float) -> dict[str, Any]:
-    specs = resolve(load_description(), {"controller": str(bundle_path), "lockstep": True, "episodes": 0})
+    specs = resolve(load_description(), {"bundle": str(bundle_path), "lockstep": True, "episodes": 0})
     with running_graph(specs) as graph:
         standings = graph.monitor.standings
 

@@ -32,7 +32,7 @@ def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> di
     """Measure the graph composed and separate, one after the other; run it on an idle machine.
 
     Args:
-        bundle_path: folder of the controller bundle.
+        bundle_path: folder of the bundle.
         seconds: that each of the two is measured for, after 2 s that warm up.
         seed: of the states shown.
 
@@ -43,7 +43,7 @@ def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> di
     Raises:
         RomanError: if the bundle cannot be loaded or the graph does not run.
     """
-    arguments = {"controller": str(bundle_path)}
+    arguments = {"bundle": str(bundle_path)}
     specs = [spec for spec in resolve(load_description(), arguments) if spec.executable != "lab_node"]
     manifest = load_manifest(bundle_path)
     rate = manifest.rates.control_rate

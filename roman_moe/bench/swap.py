@@ -49,7 +49,7 @@ def measure(bundle_path: str | Path, swaps: int = 1000, seed: int = 0) -> dict[s
     with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
         bundle = load_bundle(bundle_path)
         others = disturbed_copy(bundle, Path(folder), np.random.default_rng(seed))
-        arguments = {"controller": str(bundle_path), "seed": seed, "episodes": 0}
+        arguments = {"bundle": str(bundle_path), "seed": seed, "episodes": 0}
         with running_graph(resolve(load_description(), arguments)) as graph:
             listener = graph.add(lambda context: Listener("bench", context, bundle.spec, bundle.skills))
             if not graph.spin_until(lambda: len(listener.scenes) > 2.0 * bundle.rates.control_rate, PATIENCE):

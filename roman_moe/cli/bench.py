@@ -21,7 +21,7 @@ from roman_moe.cli.options import (
     Seconds,
     Text,
     announce,
-    show_controller,
+    show_bundle,
 )
 from roman_moe.control.identity import Identity
 from roman_moe.core.files import write_json
@@ -67,18 +67,18 @@ class Timed(Part):
 
 @dataclass(frozen=True)
 class Controlled(Part):
-    """A part that runs a controller."""
+    """A part that runs a bundle."""
 
-    controller: Folder = Path("models/roman")
-    """Folder of the controller bundle."""
+    bundle: Folder = Path("models/roman")
+    """Folder of the bundle."""
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """The figures, with the controller's identity."""
-        identity = show_controller(console, self.controller)
+        """The figures, with the identity of the bundle."""
+        identity = show_bundle(console, self.bundle)
         return identity.to_dict() | self.measure_of(identity, console)
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
-        """The figures of this controller."""
+        """The figures of this bundle."""
         raise NotImplementedError
 
 
@@ -111,7 +111,7 @@ class Control(Controlled):
         """Of the controller in process."""
         from roman_moe.bench import control
 
-        other = show_controller(console, self.beside) if self.beside is not None else None
+        other = show_bundle(console, self.beside) if self.beside is not None else None
         figures = control.measure(identity.path, beside=other.path if other is not None else None)
         if other is not None:
             figures["beside"] = other.to_dict() | figures["beside"]

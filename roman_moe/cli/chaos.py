@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import Folder, Names, Number, OptionalFile, announce, show_controller
+from roman_moe.cli.options import Folder, Names, Number, OptionalFile, announce, show_bundle
 from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.core.files import write_json
 from roman_moe.core.ranges import AT_LEAST_1, Range
@@ -28,8 +28,8 @@ class Chaos:
     needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
     ranges: ClassVar = {"runs": AT_LEAST_1, "damaged": Range(0, 200)}
 
-    controller: Folder = Path("models/roman")
-    """Folder of the controller bundle."""
+    bundle: Folder = Path("models/roman")
+    """Folder of the bundle."""
 
     faults: Names = ALL
     """All, or some such as kill_blender,flood; docs/safety.md lists them."""
@@ -61,7 +61,7 @@ class Chaos:
             console.print(f"{name}: {result.task_successes} of {result.runs} solved{stopped}{why}", highlight=False)
 
         faults = parse_names(self.faults, tuple(fault.name for fault in FAULTS), "--faults")
-        identity = show_controller(console, self.controller)
+        identity = show_bundle(console, self.bundle)
         what = f"{self.runs} episodes with each of {len(faults)} faults, {self.damaged} damaged networks"
         announce(console, what, self.runs * len(faults) * EPISODE + self.damaged * DAMAGED)
         report = identity.to_dict() | measure(

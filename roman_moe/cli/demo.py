@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from roman_moe.cli.keys import Keys
-from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, Poses, Simulation, check_poses, show_controller
+from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, Poses, Simulation, check_poses, show_bundle
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.manifest import load_manifest, task_of_bundle
@@ -61,8 +61,8 @@ class Demo:
     out: Folder = Path("out/demo")
     """Folder for demo.mp4, gate_weights.png and report.json; a finished run replaces those that it makes anew."""
 
-    controller: Folder = Path("models/roman")
-    """Folder of the controller bundle."""
+    bundle: Folder = Path("models/roman")
+    """Folder of the bundle."""
 
     task: Simulation = ""
     """Name or folder of the task to simulate; that of the bundle, if it is installed, if not given."""
@@ -132,7 +132,7 @@ class Demo:
             check_rendering(self._task, self.sim_arm, self.camera)
 
         console = Console()
-        identity = show_controller(console, self.controller)
+        identity = show_bundle(console, self.bundle)
         try:
             with scratch_folder(self.out, "new") as new:
                 return self._run_and_draw(console, identity, new, size)
@@ -143,7 +143,7 @@ class Demo:
 
     @cached_property
     def _spec(self) -> TaskSpec:
-        return task_of_bundle(self.controller, self.task)
+        return task_of_bundle(self.bundle, self.task)
 
     @property
     def _task(self) -> str:
@@ -179,7 +179,7 @@ class Demo:
         """Run it; what the guard did at each tick's stamp goes to `guard`."""
         from roman_moe.report.live import LiveView
 
-        title = f"Scenario {self._number}, {self.controller}, seed {self.seed}"
+        title = f"Scenario {self._number}, {self.bundle}, seed {self.seed}"
         with Keys() as keys, LiveView(console, title, self._spec) as view:
             from roman_moe.nodes.bringup.bringup import run_episode  # takes seconds: Ctrl-C is watched already
 
@@ -195,7 +195,7 @@ class Demo:
                         view.say(lines.pop(0), "yellow")
 
             return run_episode(
-                self.controller,
+                self.bundle,
                 str(self._number),
                 task=self.task,
                 sim_arm=self.sim_arm,
@@ -252,7 +252,7 @@ class Demo:
         from roman_moe.sim.world import World
 
         title = f"Scenario {self._number}"
-        manifest = load_manifest(find_shipped(self.controller))
+        manifest = load_manifest(find_shipped(self.bundle))
         lab = World(load_sim_task(self._task), manifest.rates.control_rate, self.sim_arm)
         motion, codes = hand_motion(lab, trace.physics_states), guard_codes(record.stamps_ns, guard)
         plot_gate_weights(trace, motion, codes, folder / PLOT, f"{title}: gate weights. {ended}")

@@ -111,7 +111,7 @@ def _packages() -> str:
 def _bundle() -> str:
     from roman_moe.control.identity import identify
 
-    return str(identify(Demo.controller))
+    return str(identify(Demo.bundle))
 
 
 def _folder() -> str:

@@ -24,7 +24,7 @@ from roman_moe.cli.options import (
     OptionalFile,
     PoseSources,
     Share,
-    show_controller,
+    show_bundle,
 )
 from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.progress import CountProgress
@@ -60,7 +60,7 @@ class Evaluate:
     }
 
     controller: tyro.conf.Positional[str]
-    """Folder of a controller bundle, such as models/roman; "oracle", the scripted demonstrator; or
+    """Folder of a bundle, such as models/roman; "oracle", the scripted demonstrator; or
     "keyboard", a scripted operator who presses keys."""
 
     task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)] = ""
@@ -179,7 +179,7 @@ class Evaluate:
 
         console = Console()
         if self.controller not in SCRIPTED:
-            show_controller(console, self.controller)
+            show_bundle(console, self.controller)
         console.print(f"task: {task.spec.name}", highlight=False)
         if self.controller not in SCRIPTED:
             files.append(identify(self.controller).path)

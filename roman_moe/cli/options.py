@@ -50,16 +50,16 @@ PoseSources = Literal["truth", "camera", "markers", "synthetic"]
 SHORT = 120.0  # [s] what takes longer is announced
 
 
-def show_controller(console: Console, controller: str | Path) -> Identity:
-    """Print which controller really runs, path and short sha256, and answer it.
+def show_bundle(console: Console, bundle: str | Path) -> Identity:
+    """Print which bundle really runs, path and short sha256, and answer it.
 
     Raises:
         BundleError: if there is none.
     """
-    from roman_moe.control.identity import identify  # not for verbs that run no controller: stop must be quick
+    from roman_moe.control.identity import identify  # not for verbs that run none: stop must be quick
 
-    identity = identify(controller)
-    console.print(f"controller: {identity}", highlight=False, soft_wrap=True)
+    identity = identify(bundle)
+    console.print(f"bundle: {identity}", highlight=False, soft_wrap=True)
     return identity
 
 

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -23,6 +24,10 @@ NUMBERS = {"invalid literal for int()": "a whole number", "could not convert str
 """How Python's complaints about a number begin, and what was expected."""
 
 
+RENAMED = {"--controller": "--bundle"}
+"""Present names of options by former ones, which the present version alone understands."""
+
+
 def parse(command: type, program: str, arguments: Sequence[str]) -> Any:
     """An instance of a verb's dataclass from its arguments; None if they asked for help, which is printed.
 
@@ -32,6 +37,7 @@ def parse(command: type, program: str, arguments: Sequence[str]) -> Any:
     import tyro
 
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName)
+    arguments = present_names(arguments, command)
     text, complaint = io.StringIO(), io.StringIO()  # which have no encoding: tyro draws no frames into them
     helps = any(argument in HELP for argument in arguments)
     try:
@@ -46,6 +52,23 @@ def parse(command: type, program: str, arguments: Sequence[str]) -> Any:
             print(fitted(text.getvalue()))
             return None
         raise ConfigError(f"{plain(unframed(complaint.getvalue()), command)} (see {program} --help)") from None
+
+
+def present_names(arguments: Sequence[str], command: type) -> list[str]:
+    """The arguments with former names of the command's options replaced by the present ones, which is said."""
+    known, found = option_names(command), []
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if option not in known and RENAMED.get(option) in known:
+            print(f"{option} is now {RENAMED[option]}: the former name goes with the next version", file=sys.stderr)
+            option = RENAMED[option]
+        found.append(option + equals + value)
+    return found
+
+
+def option_names(command: type) -> list[str]:
+    """Of a verb: --name for each of its fields."""
+    return [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(command)]
 
 
 def check_numbers(command: Any) -> None:
@@ -113,8 +136,7 @@ def unknown_argument(token: str, command: type) -> str:
     if not token.startswith("-"):
         return f"{token!r} is one argument too many"
     option = token.partition("=")[0]
-    known = [f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(command)]
-    return f"unknown option {option}{did_you_mean(option, known)}"
+    return f"unknown option {option}{did_you_mean(option, option_names(command))}"
 
 
 def unknown_word(what: str, word: str, known: Iterable[str]) -> str:

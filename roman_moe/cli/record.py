@@ -23,7 +23,7 @@ from roman_moe.cli.options import (
     Simulation,
     Start,
     check_choice,
-    show_controller,
+    show_bundle,
 )
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.reach import Reach
@@ -65,7 +65,7 @@ class Record(Reach):
     intervene: Annotated[Path | None, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=SILENT)] = None
     """Bundle whose policy drives; where it errs, take over (t), correct it and hand back (h). Only that teaches."""
 
-    controller: Folder = Path("models/roman")
+    bundle: Folder = Path("models/roman")
     """Bundle whose experts act on the weights that a device gives, with --skill gate."""
 
     task: Simulation = ""
@@ -132,7 +132,7 @@ class Record(Reach):
 
     @property
     def _bundle(self) -> Path:
-        return self.intervene or self.controller
+        return self.intervene or self.bundle
 
     @property
     def _policy(self) -> bool:
@@ -148,7 +148,7 @@ class Record(Reach):
         specs = resolve(load_description(), self._arguments())
         console = Console()
         if self._policy:
-            show_controller(console, self._bundle)
+            show_bundle(console, self._bundle)
         what = f"corrections of {self.skill or 'the skill that leads'}" if self.intervene else self.skill
         title = f"Recording {what} of task {spec.name} on {ARMS[self.arm]}"
         with LiveView(console, title, spec) as view:
@@ -190,7 +190,7 @@ class Record(Reach):
     def _arguments(self) -> dict[str, Any]:
         """Of the graph's description: true poses where lab or mock gives them."""
         return {
-            "controller": str(self._bundle) if self._policy or not self.task else "",
+            "bundle": str(self._bundle) if self._policy or not self.task else "",
             "task": self.task,
             "arm": self.arm,
             "arm_config": str(self.config or ""),
@@ -220,7 +220,7 @@ class Record(Reach):
                     acts.extend(ACTS[key] for key in keys.obey(graph, REARM) if key in ACTS)
 
             given = {
-                "controller": str(find_shipped(self._bundle)) if self._policy or not self.task else "",
+                "bundle": str(find_shipped(self._bundle)) if self._policy or not self.task else "",
                 "task": self.task,
             }
             teleop = {"device": self.device, "drives": self.intervene is None, "gate": self.skill == GATE}

@@ -25,7 +25,7 @@ from roman_moe.cli.options import (
     Start,
     check_choice,
     check_poses,
-    show_controller,
+    show_bundle,
 )
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
@@ -50,10 +50,10 @@ REDRAW = 0.2  # [s] between two looks at the graph
 
 @dataclass(frozen=True)
 class Run(Reach):
-    """Run a controller as a ROS 2 graph, in real time, until Ctrl-C."""
+    """Run a bundle as a ROS 2 graph, in real time, until Ctrl-C."""
 
-    controller: Folder = Path("models/roman")
-    """Folder of the controller bundle."""
+    bundle: Folder = Path("models/roman")
+    """Folder of the bundle."""
 
     arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo,none}")] = LAB
     """What moves: lab, the simulated laboratory; mock, without physics; servo, a robot behind MoveIt Servo; or none:
@@ -120,17 +120,17 @@ class Run(Reach):
         check_choice("--arm", self.arm, ARMS)
         self._check_arm()
         given = self.noise_bound != Run.noise_bound
-        check_poses(self.poses, self.estimator, given, task_of_bundle(self.controller, self.task))
+        check_poses(self.poses, self.estimator, given, task_of_bundle(self.bundle, self.task))
         _ = self.ros_arguments  # says what is wrong with them before anything starts
         if self.limits is not None:
             load_limits(self.limits)
         from roman_moe.nodes.bringup.graph import load_description, resolve
 
-        spec = task_of_bundle(self.controller, self.task)
+        spec = task_of_bundle(self.bundle, self.task)
         specs = resolve(load_description(), self._arguments())
         console = Console()
         silent = ", read only" if self.read_only else ""
-        show_controller(console, self.controller)
+        show_bundle(console, self.bundle)
         title = f"On {ARMS[self.arm]}{silent}"
         view = LiveView(console, title, spec)
         episodes = Episodes(view, title)
@@ -144,7 +144,7 @@ class Run(Reach):
     def _arguments(self) -> dict[str, Any]:
         """Of the graph's description."""
         return {
-            "controller": str(self.controller),
+            "bundle": str(self.bundle),
             "arm": self.arm,
             "arm_config": str(self.config or ""),
             "read_only": self.read_only,
@@ -189,7 +189,7 @@ class Run(Reach):
                 raise ConfigError("--arm servo needs --config: a robot's description, such as config/arms/franka.yaml")
             from roman_moe.arms.config import load_arm_config
 
-            load_arm_config(self.config, task_of_bundle(self.controller))
+            load_arm_config(self.config, task_of_bundle(self.bundle))
         else:
             of_robot = ("config", "read_only", "servo_unchecked", "calibration")
             self._refuse(of_robot, "is for --arm servo: with --arm {} there is no robot")
@@ -197,7 +197,7 @@ class Run(Reach):
             from roman_moe.sim.arm_spec import load_arm
             from roman_moe.sim.registry import load_sim_task
 
-            task = load_sim_task(self.task or load_manifest(self.controller).task.name)
+            task = load_sim_task(self.task or load_manifest(self.bundle).task.name)
             task.start(self.start)
             load_arm(self.sim_arm or task.arm)
         else:

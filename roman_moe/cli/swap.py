@@ -121,7 +121,7 @@ def running_manifest(person: Operator) -> Manifest:
     from roman_moe.control.manifest import load_manifest
     from roman_moe.nodes.bringup.operator import BLENDER
 
-    return load_manifest(str(person.get(BLENDER, "controller")))
+    return load_manifest(str(person.get(BLENDER, "bundle")))
 
 
 def running_expert(person: Operator, skill: str) -> Identity:
@@ -133,8 +133,8 @@ def running_expert(person: Operator, skill: str) -> Identity:
     from roman_moe.control.identity import identify
     from roman_moe.nodes.bringup.operator import BLENDER, node_of
 
-    model, controller = person.get(node_of(skill), "model"), person.get(BLENDER, "controller")
-    return identify(model) if model else expert_of(controller, skill)
+    model, bundle = person.get(node_of(skill), "model"), person.get(BLENDER, "bundle")
+    return identify(model) if model else expert_of(bundle, skill)
 
 
 def expert_of(bundle: str | Path, skill: str) -> Identity:

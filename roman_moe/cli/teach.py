@@ -166,7 +166,7 @@ class Teach(Reach):
             ros_args=self.ros_args,
             skill=self.skill,
             intervene=self.bundle if self.intervene else None,
-            controller=self.bundle,
+            bundle=self.bundle,
             task=self.task,
             device=self.device,
             episodes=self.record,

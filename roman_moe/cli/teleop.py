@@ -64,9 +64,9 @@ class Teleop(Run):
             from roman_moe.nodes.bringup.bringup import running_graph  # takes seconds: Ctrl-C is watched already
             from roman_moe.nodes.teleop.teleop import Teleop as TeleopNode
 
-            device = open_device(keys, self.device, self.device_file, task_of_bundle(self.controller, self.task))
+            device = open_device(keys, self.device, self.device_file, task_of_bundle(self.bundle, self.task))
             acts: list[Act] = []
-            given = {"controller": str(find_shipped(self.controller)), "device": self.device, "drives": self.alone}
+            given = {"bundle": str(find_shipped(self.bundle)), "device": self.device, "drives": self.alone}
             with running_graph(
                 () if self.join else specs,
                 separate=self.separate,

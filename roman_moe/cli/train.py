@@ -137,7 +137,7 @@ class Hybrid(Training):
         plot_curves(spec, rows, folder / "curves.png")
         bundle = identify(self.new_bundle.absolute()) if self.new_bundle.is_dir() else None
         if bundle is not None:
-            console.print(f"controller: {bundle}", highlight=False, soft_wrap=True)
+            console.print(f"bundle: {bundle}", highlight=False, soft_wrap=True)
         steps = record["environment_steps"]
         console.print(
             f"{folder}: {steps / 1e6:.2f} million environment steps, {time.monotonic() - began:.0f} s", soft_wrap=True

@@ -1,4 +1,4 @@
-"""Writes controller bundles: complete and loadable, or not there at all."""
+"""Writes bundles: complete and loadable, or not there at all."""
 
 from __future__ import annotations
 

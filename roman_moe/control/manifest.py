@@ -166,7 +166,7 @@ def load_manifest(path: str | Path) -> Manifest:
     """
     folder = find_shipped(path)
     if not os.path.isdir(folder):  # unlike Path's, it never raises: whatever the reason, there is none for us
-        raise BundleError(f"{folder}: no such folder: expected a controller bundle (a folder with {MANIFEST_NAME})")
+        raise BundleError(f"{folder}: no such folder: expected a bundle (a folder with {MANIFEST_NAME})")
     file = folder / MANIFEST_NAME
     if not os.path.isfile(file):  # a pipe would keep us waiting
         raise BundleError(f"{file}: no such file")

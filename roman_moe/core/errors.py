@@ -19,7 +19,7 @@ class ConfigError(RomanError):
 
 
 class BundleError(RomanError):
-    """A controller bundle or one of its networks that must not run."""
+    """A bundle or one of its networks that must not run."""
 
 
 class NotMovedError(RomanError):

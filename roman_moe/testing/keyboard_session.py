@@ -31,7 +31,7 @@ class Session:
         ticks: of the blender, in order.
     """
 
-    def __init__(self, controller: Path, stack: ExitStack) -> None:
+    def __init__(self, bundle: Path, stack: ExitStack) -> None:
         stack.enter_context(ros_environment(separate=True, private=True))
         context: Context = stack.enter_context(ros_context())
         self._executor = make_executor(context)
@@ -43,7 +43,7 @@ class Session:
         self._received: list[tuple[float, TwistStamped]] = []
         node.create_subscription(TICK.kind, TICK.name, lambda m: self.ticks.append(decode_tick(m)), TICK.qos)
         node.create_subscription(TWIST_COMMAND.kind, TWIST_COMMAND.name, self._on_twist, TWIST_COMMAND.qos)
-        self._terminal = Terminal("teleop", "--arm", "mock", "--controller", str(controller))
+        self._terminal = Terminal("teleop", "--arm", "mock", "--bundle", str(bundle))
         stack.callback(self._terminal.close)
         self.spin_until(lambda: self.ticks and self.last.command.moves)
 

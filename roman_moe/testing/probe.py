@@ -55,7 +55,7 @@ class Listener(Probe):
         name: of the node.
         context: to live in.
         spec: of the task.
-        skills: of the controller, in its order.
+        skills: of the bundle, in its order.
 
     Attributes:
         scenes: all features of each scene, (F,).

@@ -263,7 +263,7 @@ class BlenderTick:
     """What the blender made of one scene.
 
     Attributes:
-        skills: in the controller's order.
+        skills: in the bundle's order.
         weights: that it used, without experts that are taken out or gave no answer, (n,); zeros when halted.
         command: that it sent, with the scene's stamp.
         guard: code of what the guard did to it (`control.guard.GuardStatus`).

@@ -152,10 +152,10 @@ def test_pictures_that_cannot_be_moved_to_their_place_are_kept(tmp_path, graph):
 def test_the_report_says_which_controller_ran(tmp_path, graph, capsys):
     bundle = write_tiny_bundle(tmp_path / "bundle")
     identity = identify(bundle)
-    assert Demo(scenario=1, out=tmp_path / "out", controller=bundle, video=False).main() == 0
+    assert Demo(scenario=1, out=tmp_path / "out", bundle=bundle, video=False).main() == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["controller"], report["controller_sha256"]) == (str(bundle), identity.sha256)
-    assert f"controller: {bundle} (sha256 {identity.sha256[:12]})" in capsys.readouterr().out
+    assert f"bundle: {bundle} (sha256 {identity.sha256[:12]})" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_viewer_without_a_display_is_refused(tmp_path, graph, monkeypatch):
 
 def test_the_shipped_controller_presses_the_button_through_the_real_graph(tmp_path):
     bundle = Path(__file__).parents[2] / "models" / "roman"
-    assert Demo(scenario=0, out=tmp_path, controller=bundle, video=False).main() == 0
+    assert Demo(scenario=0, out=tmp_path, bundle=bundle, video=False).main() == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert [segment["name"] for segment in report["skills"]] == ["button"]
     assert report["missed_ticks"] == 0

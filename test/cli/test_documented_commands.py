@@ -45,7 +45,7 @@ def test_the_lines_are_found():
 
 
 @pytest.mark.parametrize(("page", "line"), documented())
-def test_a_documented_command_line_can_be_typed(page, line):
+def test_a_documented_command_line_can_be_typed(page, line, capsys):
     _, verb, *arguments = shlex.split(line.replace(" ...", ""))
     if verb == "VERB":
         return
@@ -61,3 +61,4 @@ def test_a_documented_command_line_can_be_typed(page, line):
     own, ros_args = split(arguments)
     assert not ros_args or hasattr(command, "ros_args")
     assert parse(command, f"{PROGRAM} {verb}", own) is not None
+    assert not capsys.readouterr().err  # says which options have former names

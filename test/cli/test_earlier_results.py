@@ -45,7 +45,7 @@ def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["demo", "--out", "demo", "--controller", "nosuch"], "nosuch: no such folder"),
+        (["demo", "--out", "demo", "--bundle", "nosuch"], "nosuch: no such folder"),
         (["demo", "--out", "demo", "--scenario", "9"], "--scenario 9"),
         (["demo", "--out", "report.json", "--no-video"], "report.json: cannot be written"),
         (["collect", "--out", "demos", "--episodes", "1"], "demos/gate: exists already"),
@@ -57,8 +57,8 @@ def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["export", "nosuch", "bundle", "--force"], "nosuch: no such folder"),
         (["export", "bundle", "bundle", "--force", "--evaluation", "report.json"], "report.json: not valid JSON"),
         (["evaluate", "nosuch", "--json", "report.json"], "nosuch: no such folder"),
-        (["bench", "control", "--controller", "nosuch", "--json", "report.json"], "nosuch: no such folder"),
-        (["chaos", "--controller", "nosuch", "--json", "report.json"], "nosuch: no such folder"),
+        (["bench", "control", "--bundle", "nosuch", "--json", "report.json"], "nosuch: no such folder"),
+        (["chaos", "--bundle", "nosuch", "--json", "report.json"], "nosuch: no such folder"),
         (["ablate", "--out", "ablation", "--methods", "nosuch"], "nosuch"),
     ],
 )
@@ -102,11 +102,11 @@ def interrupted(arguments: Sequence[str], folder: Path, started: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "started"),
     [
-        (["demo", "--out", "demo", "--controller", "bundle", "--no-video"], "demo/.new-*"),
+        (["demo", "--out", "demo", "--bundle", "bundle", "--no-video"], "demo/.new-*"),
         (["collect", "--out", "demos", "--gate-episodes", "0", "--workers", "1"], "demos/.demos-*/new/pull/.*"),
         (["evaluate", "bundle", "--scenarios", "6", "--workers", "1", "--json", "report.json"], ""),
-        (["bench", "control", "--controller", "bundle", "--json", "report.json"], ""),
-        (["chaos", "--controller", "bundle", "--json", "report.json"], ""),
+        (["bench", "control", "--bundle", "bundle", "--json", "report.json"], ""),
+        (["chaos", "--bundle", "bundle", "--json", "report.json"], ""),
     ],
 )
 def test_ctrl_c_after_the_start_changes_nothing(arguments: list[str], started: str, earlier: Path) -> None:

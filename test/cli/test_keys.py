@@ -217,7 +217,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(
     before = termios.tcgetattr(theirs)
     controller = str(write_tiny_bundle(tmp_path / "tiny"))
     with subprocess.Popen(
-        [sys.executable, "-m", "roman_moe", *command, "--controller", controller],
+        [sys.executable, "-m", "roman_moe", *command, "--bundle", controller],
         stdin=theirs,
         stdout=subprocess.PIPE,
         text=True,

@@ -13,8 +13,9 @@ import pytest
 
 import roman_moe
 from roman_moe.cli import main as entry
+from roman_moe.cli.parsing import RENAMED, option_names, parse
 from roman_moe.cli.refusal import EXTRAS, REQUIRED, ROS_MODULES, reason
-from roman_moe.core.errors import BundleError
+from roman_moe.core.errors import BundleError, ConfigError
 
 ROOT = Path(__file__).parents[2]
 PARTS = {
@@ -137,6 +138,21 @@ def test_every_option_is_explained(verb: str):
                 assert explained, f"{verb}: {ast.unparse(field.target)} has no docstring"
 
 
+def test_former_names_of_options_are_understood_and_said(capsys: pytest.CaptureFixture[str]):
+    for arguments in (["--controller", "mine"], ["--controller=mine"]):
+        assert parse(entry.verb_class("run"), "roman-moe run", arguments).bundle == Path("mine")
+        assert capsys.readouterr().err == "--controller is now --bundle: the former name goes with the next version\n"
+    with pytest.raises(ConfigError, match="unknown option --controller"):
+        parse(entry.verb_class("status"), "roman-moe status", ["--controller", "mine"])
+
+
+def test_former_names_of_options_lead_to_present_ones():
+    commands = [set(option_names(command)) for command in entry.commands().values()]
+    for former, present in RENAMED.items():
+        assert any(present in options for options in commands)
+        assert not any({former, present} <= options for options in commands)
+
+
 def test_importing_a_verb_loads_no_simulator_and_no_graph():
     modules = [f"roman_moe.cli.{verb}" for verb in entry.VERBS]
     heavy = {"mujoco", "torch", "rclpy"}
@@ -174,7 +190,7 @@ def test_unknown_verb_is_named_with_the_one_meant(capsys: pytest.CaptureFixture[
         (["demo", "--scenario"], "--scenario: expected a value after it"),
         (["demo", "six"], "'six' is one argument too many"),
         (["demo", "--no-disturb"], "unknown option --no-disturb"),
-        (["evaluate"], "CONTROLLER is missing: folder of a controller bundle"),
+        (["evaluate"], "CONTROLLER is missing: folder of a bundle"),
         (["export"], "export: expected SOURCE and OUT, or --from FILE"),
         (["export", "x"], "export: expected SOURCE and OUT, or --from FILE"),
         (["evaluate", "oracle", "--noise-kind", "pink"], "--noise-kind 'pink': expected one of clipped, gaussian"),
@@ -197,7 +213,7 @@ def test_unknown_verb_is_named_with_the_one_meant(capsys: pytest.CaptureFixture[
         (["evaluate", "oracle", "--lost-share", "nan"], "--lost-share nan"),
         (["ablate", "--lost-share", "2"], "--lost-share 2"),
         (["ablate", "--delay", "-1"], "--delay -1"),
-        (["bench", "control", "--controller", "models/none"], "models/none"),
+        (["bench", "control", "--bundle", "models/none"], "models/none"),
         (["bench", "sim", "--seconds", "nan"], "--seconds nan"),
     ],
 )

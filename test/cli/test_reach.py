@@ -108,7 +108,7 @@ class Listener:
 def both(own_domain: int, tmp_path: Path) -> Iterator[Listener]:
     """Two graphs side by side in one domain, in the namespaces left and right, and a listener."""
     bundle = write_tiny_bundle(tmp_path / "tiny", seed=1)
-    command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), "--arm", "mock"]
+    command = [sys.executable, "-m", "roman_moe", "run", "--bundle", str(bundle), "--arm", "mock"]
     options = (["--namespace", "left"], ["--ros-args", "-r", "__ns:=/right"])
     processes = [subprocess.Popen([*command, *more], stdout=subprocess.DEVNULL) for more in options]
     try:

@@ -79,7 +79,7 @@ def test_what_does_not_go_together_is_named(
 def test_at_a_terminal_an_operator_corrects_a_policy(tmp_path: Path) -> None:
     bundle, demos = write_tiny_bundle(tmp_path / "tiny"), tmp_path / "demos"
     options = [
-        "--controller",
+        "--bundle",
         str(bundle),
         "--arm",
         "mock",

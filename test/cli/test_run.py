@@ -66,7 +66,7 @@ def test_an_estimator_that_is_not_there_is_named() -> None:
 
 def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="nothing: no such folder"):
-        Run(controller=tmp_path / "nothing").main()
+        Run(bundle=tmp_path / "nothing").main()
 
 
 class FakeMonitor:
@@ -189,7 +189,7 @@ def test_outcomes_are_told_in_words() -> None:
 
 
 def command_of(bundle: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), *options]
+    return [sys.executable, "-m", "roman_moe", "run", "--bundle", str(bundle), *options]
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ class Graph:
         self.refuses = refuses
 
     def get(self, node: str, parameter: str) -> str:
-        return str(self.bundle) if parameter == "controller" else self.models[node]
+        return str(self.bundle) if parameter == "bundle" else self.models[node]
 
     def set(self, node: str, _: str, value: str) -> None:
         if node in self.refuses:
@@ -117,7 +117,7 @@ def test_a_bundle_that_means_something_else_by_an_action_is_refused_before_anyth
 def running(own_domain: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """`roman-moe run` in a domain of its own, in which the test's own commands look for it, too."""
     bundle = write_tiny_bundle(tmp_path / "tiny", seed=1)
-    command = [sys.executable, "-m", "roman_moe", "run", "--controller", str(bundle), "--start", "button"]
+    command = [sys.executable, "-m", "roman_moe", "run", "--bundle", str(bundle), "--start", "button"]
     # no one reads what it shows: a pipe that is full would hold up the graph
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -140,7 +140,7 @@ class Running:
         self._bundle, self._model = bundle, model
 
     def get(self, _: str, parameter: str) -> str:
-        return str(self._bundle if parameter == "controller" else self._model or "")
+        return str(self._bundle if parameter == "bundle" else self._model or "")
 
 
 def test_a_swap_needs_a_graph_that_runs_what_the_new_expert_is_compared_with(tmp_path, monkeypatch, own_domain, capsys):
@@ -168,7 +168,7 @@ def running(own_domain: int, tmp_path: Path) -> Iterator[Path]:
     recipe = small_recipe().to_dict()["networks"]["push"]
     manifest = replace(load_manifest(bundle), provenance={"networks": {"push": {"recipe": recipe}}})
     (bundle / MANIFEST_NAME).write_text(manifest.to_yaml())
-    command = [sys.executable, "-m", "roman_moe", "run", "--arm", "mock", "--controller", str(bundle)]
+    command = [sys.executable, "-m", "roman_moe", "run", "--arm", "mock", "--bundle", str(bundle)]
     # no one reads what it shows: a pipe that is full would hold up the graph
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:

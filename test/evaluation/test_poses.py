@@ -321,4 +321,4 @@ def test_what_it_cannot_use_is_refused_in_one_line(arguments, complaint, tiny: P
 def test_a_bundle_folder_named_poses_is_given_with_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", "./poses"]) == 2
-    assert "poses: no such folder: expected a controller bundle" in capsys.readouterr().err
+    assert "poses: no such folder: expected a bundle" in capsys.readouterr().err

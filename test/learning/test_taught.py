@@ -190,11 +190,11 @@ def test_what_an_operator_shows_through_the_graph_becomes_a_bundle_that_does_it(
     assert main(command) == 0, capsys.readouterr().err
     assert main(["export", "runs/handover", "shipped"]) == 0
     rig.heard[SCENE.name].clear()
-    with process("-m", "roman_moe", "run", "--controller", "shipped", "--arm", "mock"):
+    with process("-m", "roman_moe", "run", "--bundle", "shipped", "--arm", "mock"):
         rig.spin_until(lambda: any(solved(decode_scene(spec, scene)) for scene in rig.heard[SCENE.name]))
     rig.heard[SCENE.name].clear()
     see_part = robot_behind_servo(rig, spec, folder / "my_arm.yaml")
-    with process("-m", "roman_moe", "run", "--controller", "shipped", "--arm", "servo", "--config", "my_arm.yaml"):
+    with process("-m", "roman_moe", "run", "--bundle", "shipped", "--arm", "servo", "--config", "my_arm.yaml"):
 
         def reached() -> bool:
             see_part()

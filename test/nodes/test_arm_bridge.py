@@ -81,7 +81,7 @@ class Harness:
         assert load_limits(limits).max_command_age == age
         for topic in (SERVO, GRIPPER, HAND_STATE):
             rig.listen(topic)
-        files = {"controller": str(bundle), "config": str(file), "limits": str(limits)}
+        files = {"bundle": str(bundle), "config": str(file), "limits": str(limits)}
         self.node = rig.add(ArmBridge, servo_unchecked=True, **files, **more)
         self.robot = rig.join(Robot)
         self._answered = -1
@@ -338,15 +338,15 @@ def test_a_stop_outlives_another_configuration(rig: Rig, bundle: Path) -> None:
 
 def test_what_cannot_be_bridged_is_refused_at_the_start(rig: Rig, bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'config' is empty: expected a file such as config/arms/franka.yaml"):
-        rig.add(ArmBridge, "one", controller=str(bundle), config="")
+        rig.add(ArmBridge, "one", bundle=str(bundle), config="")
     with pytest.raises(ConfigError, match="no such file"):
-        rig.add(ArmBridge, "two", controller=str(bundle), config=str(tmp_path / "none.yaml"))
+        rig.add(ArmBridge, "two", bundle=str(bundle), config=str(tmp_path / "none.yaml"))
     looped = config_path("arms/franka.yaml").read_text().replace("/servo_node/delta", "/delta", 1)
     (tmp_path / "loop.yaml").write_text(looped)
     with pytest.raises(ConfigError, match="is the graph's own topic"):
-        rig.add(ArmBridge, "three", controller=str(bundle), config=str(tmp_path / "loop.yaml"))
+        rig.add(ArmBridge, "three", bundle=str(bundle), config=str(tmp_path / "loop.yaml"))
     typed = config_path("arms/franka.yaml").read_text().replace("/status", "/status\n  type: ServoStatus", 1)
     (tmp_path / "typed.yaml").write_text(typed)
     if "moveit_msgs" not in sys.modules:
         with pytest.raises(RomanError, match="type ServoStatus needs moveit_msgs"):
-            rig.add(ArmBridge, "four", controller=str(bundle), config=str(tmp_path / "typed.yaml"))
+            rig.add(ArmBridge, "four", bundle=str(bundle), config=str(tmp_path / "typed.yaml"))

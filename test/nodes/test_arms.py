@@ -95,7 +95,7 @@ def lab(rig: Rig, bundle: Path) -> RomanNode:
 
 
 def mock(rig: Rig, bundle: Path) -> RomanNode:
-    return rig.add(MockArmNode, controller=str(bundle))
+    return rig.add(MockArmNode, bundle=str(bundle))
 
 
 def servo(rig: Rig, bundle: Path) -> RomanNode:
@@ -108,7 +108,7 @@ def servo(rig: Rig, bundle: Path) -> RomanNode:
     loose = write_loose_limits(bundle.parent).read_text()
     limits.write_text(loose.replace("command_age: 60.0", f"command_age: {PATIENCE}"))
     rig.join(Servo)
-    return rig.add(ArmBridge, controller=str(bundle), config=str(file), limits=str(limits), servo_unchecked=True)
+    return rig.add(ArmBridge, bundle=str(bundle), config=str(file), limits=str(limits), servo_unchecked=True)
 
 
 Make = Callable[[Rig, Path], RomanNode]
@@ -198,7 +198,7 @@ def stands_still(commander: Commander) -> bool:
 @pytest.mark.parametrize("make", [lab, mock])
 def test_a_stop_of_an_inactive_blender_holds_it_until_rearm(rig: Rig, bundle: Path, make: Make) -> None:
     """As under a teleoperator, who commands while the blender is inactive; the bridge has a stop of its own."""
-    rig.add(Blender, controller=str(bundle))
+    rig.add(Blender, bundle=str(bundle))
     assert rig.change_state("blender", "deactivate")
     teleop = rig.join(lambda context: Commander(context, "teleop"))
     arm = make(rig, bundle)

@@ -203,19 +203,19 @@ def test_real_time_keeps_its_pace_and_counts_the_ticks_that_it_held(
 
 
 @pytest.mark.parametrize(
-    ("controller", "start", "error"),
+    ("path", "start", "error"),
     [("nowhere/bundle", "6", BundleError), (None, "9", ConfigError), (None, "dance", ConfigError)],
 )
-def test_what_cannot_run_is_refused_at_once(bundle: Path, controller: Any, start: str, error: type[RomanError]) -> None:
+def test_what_cannot_run_is_refused_at_once(bundle: Path, path: Any, start: str, error: type[RomanError]) -> None:
     with pytest.raises(error):
-        run_episode(controller or bundle, start)
+        run_episode(path or bundle, start)
 
 
 def test_the_environment_is_as_it_was(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = (DISCOVERY, DOMAIN, *PROFILES)
     for name in names:
         monkeypatch.delenv(name, raising=False)
-    with running_graph(resolve(load_description(), {"controller": str(bundle)})):
+    with running_graph(resolve(load_description(), {"bundle": str(bundle)})):
         assert os.environ[DISCOVERY] == "OFF"
     assert not set(names) & set(os.environ)
 
@@ -270,7 +270,7 @@ def test_an_error_of_the_caller_passes_through(bundle: Path, capfd: pytest.Captu
 
 
 def whole_graph(rig: Rig, bundle: Path, **arguments: Any) -> dict[str, RomanNode]:
-    specs = resolve(load_description(), {"controller": str(bundle), "start": "push", **arguments})
+    specs = resolve(load_description(), {"bundle": str(bundle), "start": "push", **arguments})
     return {spec.name: rig.add(node_class(spec.executable), spec.name, **spec.parameters) for spec in specs}
 
 

@@ -43,7 +43,7 @@ class Recorded(Harness):
     def __init__(self, rig: Rig, bundle: Path, demos: Path, **parameters: Any) -> None:
         super().__init__(rig, bundle, lockstep=True)
         self.demos = demos
-        self.recorder = rig.add(DemoRecorder, controller=str(bundle), demos=str(demos), **parameters)
+        self.recorder = rig.add(DemoRecorder, bundle=str(bundle), demos=str(demos), **parameters)
 
     def judge(self, outcome: str, seed: int = 0, first_ns: int = 0) -> None:
         values = [KeyValue(key="seed", value=str(seed)), KeyValue(key="first_ns", value=str(first_ns))]
@@ -170,4 +170,4 @@ def test_a_labs_recording_is_replayed_exactly_by_what_its_arm_has_followed(
 @pytest.mark.parametrize("teach", ["", "dance"])
 def test_what_there_is_not_to_teach_is_named(rig: Rig, bundle: Path, tmp_path: Path, teach: str) -> None:
     with pytest.raises(DemonstrationError, match=f"unknown skill {teach!r}: expected one of"):
-        rig.add(DemoRecorder, controller=str(bundle), demos=str(tmp_path), teach=teach)
+        rig.add(DemoRecorder, bundle=str(bundle), demos=str(tmp_path), teach=teach)

@@ -65,7 +65,7 @@ def moving_bridge(rig: Rig, bundle: Path, *program: str) -> Iterator[subprocess.
     """A bridge's own process, in mid-motion."""
     bench = Bench(rig, bundle)
     rig.listen(SERVO)
-    command = [sys.executable, *program, "--ros-args", "-p", f"controller:={bundle}", "-p", f"config:={bench.file}"]
+    command = [sys.executable, *program, "--ros-args", "-p", f"bundle:={bundle}", "-p", f"config:={bench.file}"]
     command += ["-p", f"limits:={bench.limits}", "-p", "servo_timeout:=60.0"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         try:
@@ -96,7 +96,7 @@ def test_a_mistake_that_escapes_ends_at_rest(open_rig: Rig, bundle: Path) -> Non
 
 def test_ctrl_c_ends_the_wait_for_a_servo(open_rig: Rig, bundle: Path) -> None:
     command = [sys.executable, "-m", "roman_moe.nodes.arms.arm_bridge", "--ros-args", "-p", "servo_timeout:=600.0"]
-    command += ["-p", f"controller:={bundle}", "-p", f"config:={config_path('arms/ur.yaml')}"]
+    command += ["-p", f"bundle:={bundle}", "-p", f"config:={config_path('arms/ur.yaml')}"]
     with subprocess.Popen(command) as process:
         try:
             open_rig.spin_until(lambda: open_rig.said("arm_bridge", "waiting for"), END)
@@ -125,7 +125,7 @@ def test_a_closed_terminal_ends_a_whole_graph_at_rest(open_rig: Rig, separate: b
         assert robot.stdout is not None
         assert json.loads(robot.stdout.readline())["state"] == "ready"
         command = [sys.executable, "-m", "roman_moe.cli.main", "run", "--arm", "servo"]
-        command += ["--config", "config/arms/franka.yaml", "--controller", str(share_folder() / "models/roman")]
+        command += ["--config", "config/arms/franka.yaml", "--bundle", str(share_folder() / "models/roman")]
         command += ["--separate"] if separate else []
         graph = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=in_terminal)
         os.close(theirs)

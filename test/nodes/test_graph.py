@@ -26,11 +26,11 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
 
 
 def test_the_shipped_graph_has_one_expert_a_skill(bundle: Path) -> None:
-    specs = resolve(load_description(), {"controller": str(bundle), "lockstep": True, "noise_bound": 0})
+    specs = resolve(load_description(), {"bundle": str(bundle), "lockstep": True, "noise_bound": 0})
     by_name = {spec.name: spec for spec in specs}
     assert [name for name in by_name if name.startswith("expert_")] == [f"expert_{skill}" for skill in SKILLS]
     assert by_name["expert_push"].parameters["skill"] == "push"
-    assert by_name["expert_push"].parameters["controller"] == str(bundle)
+    assert by_name["expert_push"].parameters["bundle"] == str(bundle)
     assert by_name["blender"].parameters["lockstep"] is True
     assert by_name["lab"].parameters["start"] == ""
     bound = by_name["pose_source"].parameters["noise_bound"]
@@ -41,7 +41,7 @@ def test_the_shipped_graph_has_one_expert_a_skill(bundle: Path) -> None:
 @pytest.mark.parametrize("poses", ["camera", "markers"])
 @pytest.mark.parametrize("arm", ["lab", "servo", "none"])
 def test_cameras_take_the_place_of_the_pose_source(bundle: Path, arm: str, poses: str) -> None:
-    specs = resolve(load_description(), {"controller": str(bundle), "arm": arm, "poses": poses, "lockstep": True})
+    specs = resolve(load_description(), {"bundle": str(bundle), "arm": arm, "poses": poses, "lockstep": True})
     by_name = {spec.name: spec.parameters for spec in specs}
     assert "pose_source" not in by_name
     assert ("object_pose_estimator" in by_name) is (arm != "none")
@@ -57,7 +57,7 @@ def test_cameras_take_the_place_of_the_pose_source(bundle: Path, arm: str, poses
 
 @pytest.mark.parametrize(("arm", "poses"), [("lab", "truth"), ("mock", "truth"), ("servo", "truth"), ("lab", "camera")])
 def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path, arm: str, poses: str) -> None:
-    for spec in resolve(load_description(), {"controller": str(bundle), "arm": arm, "poses": poses}):
+    for spec in resolve(load_description(), {"bundle": str(bundle), "arm": arm, "poses": poses}):
         module = importlib.import_module(module_of(spec.executable))
         node = getattr(module, NODE_CLASSES[spec.executable])
         declared = {field.name for field in dataclasses.fields(node.PARAMETERS)} | {"use_sim_time"}
@@ -67,14 +67,14 @@ def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path, arm
 @pytest.mark.parametrize("simulated", [False, True])
 def test_false_leaves_the_clock_to_the_command_line(bundle: Path, simulated: bool) -> None:
     """A node's own parameters go before `--ros-args -p use_sim_time:=true`."""
-    arguments = {"controller": str(bundle), "arm": "servo", "use_sim_time": simulated}
+    arguments = {"bundle": str(bundle), "arm": "servo", "use_sim_time": simulated}
     for spec in resolve(load_description(), arguments):
         assert spec.parameters.get("use_sim_time") is (True if simulated else None), spec.name
 
 
 @pytest.mark.parametrize(("arm", "node"), [("lab", "lab"), ("mock", "mock_arm"), ("servo", "arm_bridge")])
 def test_the_chosen_arm_starts_alone_and_last(bundle: Path, arm: str, node: str) -> None:
-    arguments = {"controller": str(bundle), "arm": arm, "arm_config": "config/arms/franka.yaml", "read_only": True}
+    arguments = {"bundle": str(bundle), "arm": arm, "arm_config": "config/arms/franka.yaml", "read_only": True}
     specs = resolve(load_description(), arguments)
     assert {spec.name for spec in specs} & {"lab", "mock_arm", "arm_bridge"} == {node}
     assert specs[-1].name == node
@@ -108,15 +108,20 @@ def test_typos_are_named(tmp_path: Path, old: str, new: str, complaint: str) -> 
 def test_arguments_are_checked(bundle: Path, tmp_path: Path) -> None:
     description = load_description()
     with pytest.raises(ConfigError, match="unknown argument 'sed': did you mean 'seed'"):
-        resolve(description, {"controller": str(bundle), "sed": 1})
+        resolve(description, {"bundle": str(bundle), "sed": 1})
     with pytest.raises(ConfigError, match="argument 'seed' is 'x': expected int"):
-        resolve(description, {"controller": str(bundle), "seed": "x"})
+        resolve(description, {"bundle": str(bundle), "seed": "x"})
     with pytest.raises(ConfigError, match="argument 'arm' is 'leg': expected lab or mock or servo"):
-        resolve(description, {"controller": str(bundle), "arm": "leg"})
+        resolve(description, {"bundle": str(bundle), "arm": "leg"})
     with pytest.raises(ConfigError, match="argument 'lockstep' is 1: expected bool"):
-        resolve(description, {"controller": str(bundle), "lockstep": 1})
+        resolve(description, {"bundle": str(bundle), "lockstep": 1})
     with pytest.raises(BundleError, match="no such folder"):
-        resolve(description, {"controller": str(tmp_path / "nothing")})
+        resolve(description, {"bundle": str(tmp_path / "nothing")})
+
+
+def test_a_former_name_of_an_argument_is_understood(bundle: Path) -> None:
+    description = load_description()
+    assert resolve(description, {"controller": str(bundle)}) == resolve(description, {"bundle": str(bundle)})
 
 
 def test_arguments_as_text_get_their_types() -> None:
@@ -137,7 +142,7 @@ def test_every_argument_is_used_and_described() -> None:
 
 
 def test_with_something_to_teach_an_operator_answers_and_no_network_runs() -> None:
-    arguments = {"controller": "", "task": "roman", "policy": False, "teach": SKILLS[0], "arm": "mock", "demos": "here"}
+    arguments = {"bundle": "", "task": "roman", "policy": False, "teach": SKILLS[0], "arm": "mock", "demos": "here"}
     specs = {spec.name: spec for spec in resolve(load_description(), arguments)}
     assert list(specs) == ["pose_source", "observer", "blender", "demo_recorder", "mock_arm"]
     assert specs["demo_recorder"].parameters["teach"] == SKILLS[0]
@@ -147,7 +152,7 @@ def test_with_something_to_teach_an_operator_answers_and_no_network_runs() -> No
 def test_whoever_has_limits_gets_those_of_the_graph(bundle: Path) -> None:
     for arm in ("lab", "servo"):
         specs = resolve(
-            load_description(), {"controller": str(bundle), "arm": arm, "limits": "mine.yaml", "arm_config": "x.yaml"}
+            load_description(), {"bundle": str(bundle), "arm": arm, "limits": "mine.yaml", "arm_config": "x.yaml"}
         )
         having = [
             spec
@@ -161,14 +166,14 @@ def test_whoever_has_limits_gets_those_of_the_graph(bundle: Path) -> None:
 
 @pytest.mark.parametrize(("arm", "noisy"), [("lab", True), ("mock", True), ("servo", False)])
 def test_no_noise_is_added_to_a_robots_poses(arm: str, noisy: bool, bundle: Path) -> None:
-    specs = resolve(load_description(), {"controller": str(bundle), "arm": arm, "arm_config": "x.yaml"})
+    specs = resolve(load_description(), {"bundle": str(bundle), "arm": arm, "arm_config": "x.yaml"})
     (source,) = [spec for spec in specs if spec.name == "pose_source"]
     assert source.parameters["noisy"] is noisy
 
 
 def test_a_task_is_found_before_anything_starts(bundle: Path, tmp_path: Path) -> None:
     description = load_description()
-    specs = resolve(description, {"controller": str(bundle), "task": "roman"})
+    specs = resolve(description, {"bundle": str(bundle), "task": "roman"})
     assert {Path(spec.parameters["task"]) for spec in specs} == {task_folder("roman").resolve()}
     with pytest.raises(ConfigError, match="unknown task 'romulus': expected a folder with a task.yaml, or one of"):
-        resolve(description, {"controller": str(bundle), "task": "romulus"})
+        resolve(description, {"bundle": str(bundle), "task": "romulus"})

@@ -88,7 +88,7 @@ class Harness:
         self.file = bundle.parent / "arm.yaml"
         self.file.write_text(yaml.safe_dump(content))
         self.parameters = {
-            "controller": str(bundle),
+            "bundle": str(bundle),
             "config": str(self.file),
             "limits": str(write_loose_limits(bundle.parent)),
         }

@@ -323,7 +323,7 @@ def test_the_world_is_not_set_up_anew_while_the_arm_is_stopped(rig: Rig, monkeyp
 @pytest.mark.parametrize("rate", [10.0, 40.0])
 def test_it_steps_at_the_controllers_rate(rig: Rig, tmp_path: Path, rate: float) -> None:
     bundle = write_tiny_bundle(tmp_path / "bundle", rates=Rates(rate, 10.0))
-    harness = Harness(rig, controller=str(bundle))
+    harness = Harness(rig, bundle=str(bundle))
     first = harness.stamp(0)
     harness.command(0)
     rig.spin_until(lambda: len(set(harness.stamps)) == 2)
@@ -334,7 +334,7 @@ def test_it_steps_at_the_controllers_rate(rig: Rig, tmp_path: Path, rate: float)
 def test_a_rate_that_it_cannot_step_at_is_one_line(rig: Rig, tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "bundle", rates=Rates(30.0, 10.0))
     with pytest.raises(RomanError, match="control rate 30 Hz: the simulation steps at rates"):
-        rig.add(LabNode, controller=str(bundle))
+        rig.add(LabNode, bundle=str(bundle))
 
 
 def test_a_viewer_without_a_display_is_one_line(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,13 +55,14 @@ def test_every_argument_of_the_graph_is_a_launch_argument() -> None:
     assert set(declared) == {*load_description().arguments, "namespace"}
     assert all(argument.description for argument in declared.values())
     assert declared["arm"].choices == ["lab", "mock", "servo", "none"]
-    assert declared["controller"].choices is None
+    assert declared["bundle"].choices is None
 
 
-def test_it_starts_the_nodes_of_the_bring_up(bundle: Path, prefix: Path) -> None:
+@pytest.mark.parametrize("name", ["bundle", "controller"])
+def test_it_starts_the_nodes_of_the_bring_up(bundle: Path, prefix: Path, name: str) -> None:
     context = launch.LaunchContext()
     module = launch_file()
-    arguments = {"controller": str(bundle), "lockstep": "true"}
+    arguments = {name: str(bundle), "lockstep": "true"}
     for argument in module.generate_launch_description().get_launch_arguments():
         argument.visit(context)
     context.launch_configurations.update(arguments)
@@ -71,7 +72,7 @@ def test_it_starts_the_nodes_of_the_bring_up(bundle: Path, prefix: Path) -> None
         (parameters,) = node._Node__parameters
         values = {"".join(part.text for part in key): value.evaluate(context) for key, value in parameters.items()}
         found[node.node_name.removeprefix("/")] = values
-    expected = resolve(load_description(), {"controller": str(bundle), "lockstep": True})
+    expected = resolve(load_description(), {"bundle": str(bundle), "lockstep": True})
     assert found == {spec.name: dict(spec.parameters) for spec in expected}
 
 
@@ -80,7 +81,7 @@ def launched(bundle: Path, ended: list[Any], **arguments: str) -> Any:
     source = launch.launch_description_sources.PythonLaunchDescriptionSource(
         str(share_folder() / "launch/graph.launch.py")
     )
-    arguments = {"controller": str(bundle), "start": "push", "lockstep": "true", "namespace": "arm", **arguments}
+    arguments = {"bundle": str(bundle), "start": "push", "lockstep": "true", "namespace": "arm", **arguments}
     arguments["sigterm_timeout"] = f"{START}"  # launch's own 5 s are too few for a dozen processes of a busy machine
     service = launch.LaunchService(noninteractive=True)
     service.include_launch_description(
@@ -125,7 +126,7 @@ def test_it_runs_and_ends_cleanly(bundle: Path, prefix: Path) -> None:
     assert service.run() == 0
     thread.join()
     assert seen[0] >= 10
-    nodes = {spec.name for spec in resolve(load_description(), {"controller": str(bundle)})}
+    nodes = {spec.name for spec in resolve(load_description(), {"bundle": str(bundle)})}
     assert {event.process_name.rpartition("-")[0] for event in ended} == nodes
     assert {event.returncode for event in ended} == {0}
 

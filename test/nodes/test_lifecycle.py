@@ -52,7 +52,7 @@ SHUTDOWN = {
 
 def needed(executable: str, bundle: Path, teach: str = "push") -> dict[str, Any]:
     """Parameters that a node does not run without; who teaches a skill speaks in the gate's place. Markers: no file."""
-    given = {"controller": str(bundle), "skill": "push", "config": str(bundle.parent / "arm.yaml")}
+    given = {"bundle": str(bundle), "skill": "push", "config": str(bundle.parent / "arm.yaml")}
     given |= {
         "device": "joy",
         "servo_unchecked": True,
@@ -187,7 +187,7 @@ def test_where_ros_itself_raises_the_node_lives_on(rig: Rig, monkeypatch: pytest
 
 
 def test_an_illegal_transition_after_a_failed_one_is_still_counted(rig: Rig, tmp_path: Path) -> None:
-    managed = Managed(rig, Blender, controller=str(tmp_path / "nowhere"))
+    managed = Managed(rig, Blender, bundle=str(tmp_path / "nowhere"))
     assert not rig.change_state("managed", "configure")
     assert managed.node.diagnostics.counts[ILLEGAL] == 0
     assert not rig.change_state("managed", "activate")
@@ -200,7 +200,7 @@ def test_a_configuration_that_fails_says_why_and_can_be_repeated(
 ) -> None:
     folder = tmp_path / "later"
     skill = {"skill": "push"} if kind is ExpertNode else {}
-    managed = Managed(rig, kind, controller=str(folder), **skill)
+    managed = Managed(rig, kind, bundle=str(folder), **skill)
     for _ in range(2):
         assert not rig.change_state("managed", "configure")
         assert managed.state == "unconfigured"
@@ -252,11 +252,11 @@ def test_a_node_starts_by_itself_or_says_why_not(rig: Rig, tmp_path: Path) -> No
     rig.add(Observer, task="roman")
     assert rig.state("observer") == "active"
     with pytest.raises(BundleError, match="nowhere: no such folder"):
-        rig.add(Blender, controller=str(tmp_path / "nowhere"))
+        rig.add(Blender, bundle=str(tmp_path / "nowhere"))
 
 
 def test_nodes_come_and_go_while_the_graph_ticks(rig: Rig, bundle: Path) -> None:
-    specs = resolve(load_description(), {"controller": str(bundle), "start": "push", "episodes": 0})
+    specs = resolve(load_description(), {"bundle": str(bundle), "start": "push", "episodes": 0})
     nodes = {spec.name: rig.add(node_class(spec.executable), spec.name, **spec.parameters) for spec in specs}
     rig.listen(TWIST_COMMAND)
     rig.last(TWIST_COMMAND, 5)
@@ -290,14 +290,14 @@ def test_when_the_context_ends_neither_files_nor_threads_are_left(
             if executable in ("arm_bridge", "mock_arm", "object_pose_estimator"):  # of arms and pose sources, one each
                 assert rig.change_state(executable, "deactivate")
         assert threading.active_count() == before[0] + 1
-        with pytest.raises(ConfigError, match="'controller' is not set"):
+        with pytest.raises(ConfigError, match="'bundle' is not set"):
             rig.add(ExpertNode)
     assert held() == before
 
 
 def test_a_graph_that_is_refused_leaves_nothing_either(tmp_path: Path) -> None:
     before = held()
-    specs = [NodeSpec("blender", "blender", {"controller": str(tmp_path / "nowhere")})]
+    specs = [NodeSpec("blender", "blender", {"bundle": str(tmp_path / "nowhere")})]
     with pytest.raises(BundleError, match="no such folder"), running_graph(specs):
         pass
     assert held() == before

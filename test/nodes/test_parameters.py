@@ -58,7 +58,7 @@ def test_every_number_has_bounds_and_none_beyond_them_is_taken(
     wrong = (
         [low - 1, high + 1] if fields[name].type == "int" else [low - 1.0, 2.0 * high, math.nan, math.inf, -math.inf]
     )
-    needed = {"controller": str(bundle), "skill": "push", "config": "config/arms/franka.yaml"}
+    needed = {"bundle": str(bundle), "skill": "push", "config": "config/arms/franka.yaml"}
     others = {key: value for key, value in needed.items() if key in fields}
     for value in wrong:
         with pytest.raises(ConfigError, match=f"parameter '{name}' is out of range: expected {low} to {high}"):
@@ -66,8 +66,18 @@ def test_every_number_has_bounds_and_none_beyond_them_is_taken(
 
 
 def test_a_missing_value_is_named(rig: Rig) -> None:
-    with pytest.raises(ConfigError, match="expert: parameter 'controller' is not set: expected folder of"):
+    with pytest.raises(ConfigError, match="expert: parameter 'bundle' is not set: expected folder of"):
         rig.add(node_class("expert"))
+
+
+@pytest.mark.parametrize("names", [("controller",), ("bundle",), ("controller", "bundle")])
+def test_a_former_name_is_understood_and_the_present_one_comes_first(
+    rig: Rig, bundle: Path, names: tuple[str, ...]
+) -> None:
+    others = {"controller": str(bundle) if "bundle" not in names else "nowhere", "bundle": str(bundle)}
+    node = rig.add(Observer, **{name: others[name] for name in names})
+    assert node.get_parameter("bundle").value == str(bundle)
+    assert not node.has_parameter("controller")
 
 
 def test_ros_knows_the_descriptions(rig: Rig) -> None:
@@ -85,12 +95,12 @@ def test_every_parameter_is_described(executable: str) -> None:
 
 
 def test_a_bundle_of_another_task_is_refused(rig: Rig, bundle: Path, tmp_path: Path) -> None:
-    rig.add(Observer, controller=str(bundle), task="roman")
+    rig.add(Observer, bundle=str(bundle), task="roman")
     text = (task_folder("roman") / TASK_FILE).read_text()
     (tmp_path / TASK_FILE).write_text(text + "control_rate: 25.0\n")
     assert load_spec(tmp_path).control_rate == 25.0
     with pytest.raises(ConfigError, match=f"{bundle}: is for task 'roman' .*: expected task {tmp_path} "):
-        rig.add(Observer, "other", controller=str(bundle), task=str(tmp_path))
+        rig.add(Observer, "other", bundle=str(bundle), task=str(tmp_path))
 
 
 @pytest.mark.parametrize("by_folder", [False, True])
@@ -107,7 +117,7 @@ def test_the_task_of_a_bundle_is_as_its_task_yaml_has_it_now(
     task = str(tmp_path) if by_folder else ""
     spec = TaskParameters(str(bundle), task).spec()
     assert spec.objects["rack"].markers[0].position[1] == (-0.03 if by_folder else -0.022)
-    gate = rig.add(ManipulationNetwork, controller=str(bundle), task=task)
-    expert = rig.add(ExpertNode, controller=str(bundle), task=task, skill="push")
+    gate = rig.add(ManipulationNetwork, bundle=str(bundle), task=task)
+    expert = rig.add(ExpertNode, bundle=str(bundle), task=task, skill="push")
     memories = [each.objects["button"].memory for each in (spec, gate._spec, expert._spec)]
     assert memories == [5.0 if by_folder else 4.0] * 3

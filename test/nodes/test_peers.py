@@ -113,7 +113,7 @@ def test_an_arm_rests_between_two_commanders_of_one_name_until_the_killed_one_is
 ) -> None:
     rig = open_rig
     rig.listen(HAND_STATE)
-    arm = rig.add(MockArmNode, controller=str(bundle))
+    arm = rig.add(MockArmNode, bundle=str(bundle))
     rig.send(TWIST_COMMAND, CODEC.twist(Command(0, np.zeros(3), GRIPPER_OPEN)))  # the rig's own node is "probe", too
     with another("probe", topic) as process:
         rig.spin_until(lambda: rig.said("mock_arm", "HALT_TWO_COMMANDERS: probe, probe"))
@@ -129,7 +129,7 @@ def test_an_arm_rests_between_two_commanders_of_one_name_until_the_killed_one_is
 
 def test_a_robot_that_another_graphs_bridge_commands_is_left_to_it(open_rig: Rig, bundle: Path) -> None:
     """Namespaces keep two graphs apart, but not what they tell one robot."""
-    settings = {"controller": str(bundle), "config": str(config_path("arms/franka.yaml"))}
+    settings = {"bundle": str(bundle), "config": str(config_path("arms/franka.yaml"))}
     first = open_rig.join(lambda context: Node("arm_bridge", context=context))
     first.create_publisher(TwistStamped, "/servo_node/delta_twist_cmds", 1)
     with ros_context() as context:

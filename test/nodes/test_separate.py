@@ -35,7 +35,7 @@ def _own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def specs(bundle: Path, **arguments: object) -> tuple[NodeSpec, ...]:
-    return resolve(load_description(), {"controller": str(bundle), "lockstep": True, **arguments})
+    return resolve(load_description(), {"bundle": str(bundle), "lockstep": True, **arguments})
 
 
 def shared_memory_of(processes: Iterable[int]) -> list[str]:
@@ -123,7 +123,7 @@ def test_ctrl_c_ends_all_processes(bundle: Path, tmp_path: Path) -> None:
         from roman_moe.nodes.bringup.bringup import running_graph
         from roman_moe.nodes.bringup.graph import load_description, resolve
 
-        specs = resolve(load_description(), {{"controller": {str(bundle)!r}, "episodes": 0}})
+        specs = resolve(load_description(), {{"bundle": {str(bundle)!r}, "episodes": 0}})
         try:
             with running_graph(specs, separate=True) as graph:
                 print(*graph.processes.values(), flush=True)

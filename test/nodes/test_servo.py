@@ -72,7 +72,7 @@ def specs(**arguments: Any) -> Any:
     chosen = {
         "arm": "servo",
         "arm_config": "config/arms/franka.yaml",
-        "controller": str(share_folder() / "models/roman"),
+        "bundle": str(share_folder() / "models/roman"),
     }
     return resolve(load_description(), {**chosen, **arguments})
 

@@ -93,7 +93,7 @@ def bridge(rig: Rig, bundle: Path) -> tuple[ArmBridge, SimulatedClock, Robot]:
     file.write_text(yaml.safe_dump(content))
     for topic in (SERVO, HAND_STATE, Topic(content["gripper"]["topic"], Float64MultiArray)):
         rig.listen(topic)
-    node = rig.add(ArmBridge, servo_unchecked=True, use_sim_time=True, controller=str(bundle), config=str(file))
+    node = rig.add(ArmBridge, servo_unchecked=True, use_sim_time=True, bundle=str(bundle), config=str(file))
     clock = SimulatedClock(rig, node)
     return node, clock, Robot(rig, clock)
 
@@ -152,7 +152,7 @@ def test_a_simulation_that_begins_again_is_followed_at_once(rig: Rig, bundle: Pa
 
 
 def test_a_blenders_deadline_and_its_patience_are_the_clocks(rig: Rig, bundle: Path) -> None:
-    node = rig.add(Blender, controller=str(bundle), use_sim_time=True)
+    node = rig.add(Blender, bundle=str(bundle), use_sim_time=True)
     clock = SimulatedClock(rig, node)
     rig.listen(TWIST_COMMAND)
     weights = np.eye(len(SKILLS))[0]

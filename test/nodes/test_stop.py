@@ -40,7 +40,7 @@ class Harness:
     def __init__(self, rig: Rig, bundle: Path, expert: int = 0, **parameters: Any) -> None:
         self.rig, self.expert = rig, expert
         self.weights = np.eye(len(SKILLS))[expert]
-        self.parameters = {"controller": str(bundle), "lockstep": True, "speed": PATIENT, **parameters}
+        self.parameters = {"bundle": str(bundle), "lockstep": True, "speed": PATIENT, **parameters}
         self.node = rig.add(Blender, **self.parameters)
         rig.listen(TWIST_COMMAND)
         rig.listen(GRIPPER_COMMAND)
@@ -335,8 +335,8 @@ def test_a_blender_that_is_started_again_keeps_the_gripper_closed_on_what_it_hol
 
 
 def test_a_second_commander_does_not_become_active_until_the_first_gives_the_arm_away(rig: Rig, bundle: Path) -> None:
-    first = rig.add(Blender, controller=str(bundle))
-    second = rig.add(Blender, "teleop", controller=str(bundle), autostart=False)
+    first = rig.add(Blender, bundle=str(bundle))
+    second = rig.add(Blender, "teleop", bundle=str(bundle), autostart=False)
     assert rig.change_state("teleop", "configure")
     rig.spin_until(lambda: names_of(second.publishers_of(TWIST_COMMAND)) == ["blender"])
     assert not rig.change_state("teleop", "activate")
@@ -349,7 +349,7 @@ def test_a_second_commander_does_not_become_active_until_the_first_gives_the_arm
 
 
 def test_who_listens_is_told_of_a_stop_at_once_and_later(rig: Rig, bundle: Path) -> None:
-    rig.add(Blender, controller=str(bundle))
+    rig.add(Blender, bundle=str(bundle))
     rig.listen(IS_STOPPED)
     rig.spin_until(lambda: [m.data for m in rig.heard[IS_STOPPED.name]] == [False])
     assert rig.trigger("blender/stop").success

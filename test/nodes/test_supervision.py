@@ -28,7 +28,7 @@ START = 300.0  # [s] for a dozen processes; only a hang reaches it
 @pytest.fixture
 def graph(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
     monkeypatch.delenv(DOMAIN, raising=False)  # the bring-up takes one at random
-    specs = resolve(load_description(), {"controller": str(bundle), "episodes": 0})
+    specs = resolve(load_description(), {"bundle": str(bundle), "episodes": 0})
     with running_graph(specs, separate=True, respawn=True) as graph:
         assert graph.spin_until(lambda: graph.monitor.tick is not None, START), graph.monitor.troubles()
         yield graph

@@ -55,14 +55,14 @@ class Stream:
 
     @classmethod
     def of_expert(cls, rig: Rig, bundle: Path, skill: str = "push", **parameters: Any) -> Stream:
-        node = rig.add(ExpertNode, f"expert_{skill}", controller=str(bundle), skill=skill, **parameters)
+        node = rig.add(ExpertNode, f"expert_{skill}", bundle=str(bundle), skill=skill, **parameters)
         return cls(rig, node, expert_action(skill), partial(decode_action, layout=ACTION_LAYOUT))
 
     @classmethod
     def of_gate(cls, rig: Rig, bundle: Path) -> Stream:
         stream = cls(
             rig,
-            rig.add(ManipulationNetwork, controller=str(bundle)),
+            rig.add(ManipulationNetwork, bundle=str(bundle)),
             GATE_WEIGHTS,
             lambda message: decode_weights(message, SKILLS),
         )
@@ -406,13 +406,11 @@ def test_paths_count_from_the_working_folder_what_is_shipped_or_the_bundle(
     rig: Rig, bundle: Path, other: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)  # outside of any checkout
-    rig.serve(
-        rig.add(ExpertNode, "shipped", controller="models/roman", skill="push", model="pull.onnx", autostart=False)
-    )
+    rig.serve(rig.add(ExpertNode, "shipped", bundle="models/roman", skill="push", model="pull.onnx", autostart=False))
     assert not rig.change_state("shipped", "configure")
     rig.spin_until(lambda: rig.said("shipped", str(share_folder() / "models/roman/pull.onnx")))
     monkeypatch.chdir(bundle.parent)
-    rig.serve(rig.add(ExpertNode, "near", controller=bundle.name, skill="push", model="push.onnx"))
+    rig.serve(rig.add(ExpertNode, "near", bundle=bundle.name, skill="push", model="push.onnx"))
     assert rig.set("near", "model", str(other / "push.onnx")).successful
     assert rig.set("near", "model", "push.onnx").successful
     assert not rig.set("near", "model", "nothing.onnx").successful

@@ -29,7 +29,7 @@ def test_an_expert_is_taken_out_gently_and_put_back(rig: Rig, bundle: Path) -> N
     assert np.abs(np.diff(velocities, axis=0)).max() <= 2.0 * np.abs(after - before).max() / RAMP_TICKS + 1e-12
     rig.remove(mixture.experts[mixture.weakest])  # nobody waits for it now
     np.testing.assert_array_equal(mixture.next(), velocities[-1])
-    rig.add(ExpertNode, f"expert_{mixture.weakest}", controller=str(bundle), skill=mixture.weakest)
+    rig.add(ExpertNode, f"expert_{mixture.weakest}", bundle=str(bundle), skill=mixture.weakest)
     assert mixture.take_out().successful
     for _ in range(RAMP_TICKS + 2):
         last = mixture.next()
@@ -62,7 +62,7 @@ def test_without_the_leading_experts_the_arm_rests(rig: Rig, bundle: Path) -> No
 
 
 def test_an_unknown_skill_is_not_taken_out(rig: Rig, bundle: Path) -> None:
-    node = rig.add(Blender, controller=str(bundle))
+    node = rig.add(Blender, bundle=str(bundle))
     rig.serve(node)
     assert node.get_parameter(TAKEN_OUT).type_ is Parameter.Type.STRING_ARRAY
     result = rig.set("blender", TAKEN_OUT, ["push", "dance"])
@@ -83,11 +83,11 @@ def test_an_unknown_skill_is_not_taken_out(rig: Rig, bundle: Path) -> None:
 
 def test_a_list_of_skills_that_is_none_is_refused_at_the_start(rig: Rig, bundle: Path) -> None:
     with pytest.raises(ConfigError, match="'taken_out' has the wrong type: expected a list of texts"):
-        rig.add(Blender, controller=str(bundle), taken_out="push,pull")
+        rig.add(Blender, bundle=str(bundle), taken_out="push,pull")
 
 
 def test_a_wrong_start_value_is_mended_by_the_parameter(rig: Rig, bundle: Path) -> None:
-    node = rig.add(Blender, controller=str(bundle), autostart=False, taken_out=["dance"])
+    node = rig.add(Blender, bundle=str(bundle), autostart=False, taken_out=["dance"])
     rig.serve(node)
     assert not rig.change_state("blender", "configure")
     rig.spin_until(lambda: rig.said("blender", "unknown skill 'dance'"))

@@ -50,7 +50,7 @@ class Driven(Harness):
         super().__init__(rig, bundle, **{"lockstep": True, **parameters})
         rig.listen(TICK)
         self.hands, self.others = Hands(), []
-        given = {"controller": str(bundle), "gate": gate}
+        given = {"bundle": str(bundle), "gate": gate}
         self.teleop = rig.join(
             lambda context: Teleop(device=self.hands, on_act=self.others.append, context=context, parameters=given)
         )
@@ -128,7 +128,7 @@ def test_a_stop_goes_to_the_blender_at_once_and_holds_until_it_is_re_armed(drive
 
 
 def test_a_stop_reaches_all_that_command_the_arm_however_late_they_are_found(rig: Rig, bundle: Path) -> None:
-    hands, given = Hands(), {"controller": str(bundle)}
+    hands, given = Hands(), {"bundle": str(bundle)}
     rig.join(lambda context: Teleop(device=hands, context=context, parameters=given)).start()
     hands.acts = [Act.STOP]
     rig.spin_until(lambda: not hands.acts)
@@ -201,7 +201,7 @@ def test_a_device_that_is_lost_is_told_and_moves_nothing(driven: Driven) -> None
 
 def test_a_joystick_of_another_node_drives(rig: Rig, bundle: Path) -> None:
     harness = Harness(rig, bundle, lockstep=True)
-    rig.add(Teleop, controller=str(bundle), device="joy", drives=True)
+    rig.add(Teleop, bundle=str(bundle), device="joy", drives=True)
     pressed = Joy(axes=[0.0, 1.0], buttons=[0, 0, 0, 0, 1])
     tick, moves = 0, False
     while not moves:  # what it said half a second ago no longer counts, and this machine may be busy

@@ -41,7 +41,7 @@ def written(folder: Path, text: str) -> Path:
 
 def specs(bundle: Path, file: Path) -> Any:
     limits = str(write_loose_limits(bundle.parent))
-    arguments = {"controller": str(bundle), "arm": "none", "topics": str(file), "lockstep": True, "limits": limits}
+    arguments = {"bundle": str(bundle), "arm": "none", "topics": str(file), "lockstep": True, "limits": limits}
     return resolve(load_description(), arguments)
 
 

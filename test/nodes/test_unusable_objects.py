@@ -32,11 +32,11 @@ class Harness:
         self.rig, self.ticks = rig, 0
         rig.listen(TWIST_COMMAND)
         rig.listen(SCENE)
-        rig.add(Observer, controller=str(bundle), lockstep=True)
-        rig.add(ManipulationNetwork, controller=str(bundle))
+        rig.add(Observer, bundle=str(bundle), lockstep=True)
+        rig.add(ManipulationNetwork, bundle=str(bundle))
         for skill in SKILLS:
-            rig.add(ExpertNode, f"expert_{skill}", controller=str(bundle), skill=skill)
-        rig.add(Blender, controller=str(bundle), lockstep=True)
+            rig.add(ExpertNode, f"expert_{skill}", bundle=str(bundle), skill=skill)
+        rig.add(Blender, bundle=str(bundle), lockstep=True)
 
     def show(self, unusable: str = "", position: float = 0.0, valid: bool = True, age: float = 0.0) -> None:
         """Hand and poses of the next tick; one object, or "all" of them, are as it is said."""

@@ -111,7 +111,7 @@ def test_a_bundle_here_comes_first_and_commands_say_so(
     assert found.path == tmp_path / "models" / "roman"
     assert found.sha256 != identify(ROOT / "models" / "roman").sha256
     assert main(["bench", "control", "--json", "figures.json"]) == 0
-    assert f"controller: {found.path} (sha256 {found.sha256[:12]})" in capsys.readouterr().out
+    assert f"bundle: {found.path} (sha256 {found.sha256[:12]})" in capsys.readouterr().out
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert (figures["controller"], figures["controller_sha256"]) == (str(found.path), found.sha256)
     command = [
@@ -127,7 +127,7 @@ def test_a_bundle_here_comes_first_and_commands_say_so(
         "r.json",
     ]
     assert main(command) == 0
-    assert f"controller: {found.path} (sha256 {found.sha256[:12]})" in capsys.readouterr().out
+    assert f"bundle: {found.path} (sha256 {found.sha256[:12]})" in capsys.readouterr().out
     assert json.loads((tmp_path / "r.json").read_text())["controller_sha256"] == found.sha256
 
 

@@ -111,8 +111,7 @@ class LabNode(RomanNode):
         task = load_sim_task(self._settings.task or self._spec.name)
         if task.spec != self._spec:
             raise ConfigError(
-                f"{self._settings.controller}: is for another version of the task {self._spec.name!r} than "
-                f"{task.folder}"
+                f"{self._settings.bundle}: is for another version of the task {self._spec.name!r} than {task.folder}"
             )
         self._start = task.start(self._settings.start)
         if self._settings.cameras and not self._spec.cameras:

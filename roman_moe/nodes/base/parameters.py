@@ -48,6 +48,7 @@ def parameter(
     bounds: tuple[Any, Any] | None = None,
     fixed: bool = True,
     shipped: bool = False,
+    formerly: str = "",
 ) -> Any:
     """A field of a parameter dataclass.
 
@@ -57,8 +58,15 @@ def parameter(
         bounds: smallest and largest value allowed.
         fixed: whether it cannot be set while the node runs.
         shipped: it is a path: counted from the working folder, or of what is shipped if nothing is there.
+        formerly: another name, of a text alone, that only the present version understands.
     """
-    metadata = {"description": description, "bounds": bounds, "fixed": fixed, "shipped": shipped}
+    metadata = {
+        "description": description,
+        "bounds": bounds,
+        "fixed": fixed,
+        "shipped": shipped,
+        "formerly": formerly,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -71,7 +79,7 @@ class _Autostart:
 class TaskParameters:
     """Parameters of a node that must know the task, but runs no network."""
 
-    controller: str = parameter("folder of the controller bundle, whose task it is", "", shipped=True)
+    bundle: str = parameter("folder of the bundle, whose task it is", "", shipped=True, formerly="controller")
     task: str = parameter("name or folder of a task; the bundle's if empty", "")
 
     def spec(self) -> TaskSpec:
@@ -80,20 +88,20 @@ class TaskParameters:
         Raises:
             RomanError: if neither bundle nor task is given, one cannot be read, or the bundle is another task's.
         """
-        if self.controller:
-            return task_of_bundle(self.controller, self.task)
+        if self.bundle:
+            return task_of_bundle(self.bundle, self.task)
         if self.task:
             return load_spec(self.task)
-        raise ConfigError("parameters controller and task: expected one of them: a bundle's folder, or a task's name")
+        raise ConfigError("parameters bundle and task: expected one of them: a bundle's folder, or a task's name")
 
     def skills(self) -> tuple[str, ...]:
         """Of the bundle; of the task, where there is none. Raises as `spec`."""
-        return load_manifest(self.controller).skills if self.controller else self.spec().skill_names
+        return load_manifest(self.bundle).skills if self.bundle else self.spec().skill_names
 
     def rates(self) -> Rates:
         """Of the bundle; of the task, where there is none. Raises as `spec`."""
-        if self.controller:
-            return load_manifest(self.controller).rates
+        if self.bundle:
+            return load_manifest(self.bundle).rates
         spec = self.spec()
         return Rates(spec.control_rate, spec.gate_rate)
 
@@ -118,7 +126,8 @@ def declare(node: Node, kind: type[T]) -> T:
             values[field.name] = _declare_texts(node, field, where)
             continue
         try:
-            node.declare_parameter(field.name, default, _descriptor(field))
+            former = _former_value(node, field.metadata["formerly"])
+            node.declare_parameter(field.name, former or default, _descriptor(field))
             values[field.name] = node.get_parameter(field.name).value
         except InvalidParameterTypeException:
             raise ConfigError(f"{where} has the wrong type: expected {expected}") from None
@@ -131,6 +140,17 @@ def declare(node: Node, kind: type[T]) -> T:
         if field.metadata["shipped"] and values[field.name]:
             values[field.name] = str(find_shipped(values[field.name]))
     return kind(**values)
+
+
+def _former_value(node: Node, name: str) -> str:
+    """What a parameter was given under its former name; empty if nothing."""
+    if not name:
+        return ""
+    value: str = node.declare_parameter(name, "").value
+    node.undeclare_parameter(name)
+    if value:
+        node.get_logger().warning(f"parameter {name!r} has another name now; this one goes with the next version")
+    return value
 
 
 def texts_of(value: Any) -> tuple[str, ...] | None:

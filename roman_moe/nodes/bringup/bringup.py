@@ -266,7 +266,7 @@ def node_class(executable: str) -> type[RomanNode]:
 
 
 def run_episode(
-    controller: str | Path,
+    bundle: str | Path,
     start: str,
     *,
     task: str = "",
@@ -287,7 +287,7 @@ def run_episode(
     """Run one episode through the real graph and return its record.
 
     Args:
-        controller: folder of the controller bundle.
+        bundle: folder of the bundle.
         start: a skill's name, or a scenario's number as text ("6").
         task: name or folder of the task; the bundle's own if empty.
         sim_arm: name or folder of the simulated arm; the task's own if empty.
@@ -311,11 +311,11 @@ def run_episode(
     from roman_moe.sim.registry import load_sim_task  # needs MuJoCo, which a robot's graph does not
 
     # Says what is wrong with it before anything starts.
-    load_sim_task(task or load_manifest(controller).task.name).start(start)
+    load_sim_task(task or load_manifest(bundle).task.name).start(start)
     with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
         file = Path(folder) / "episode.npz"
         arguments = {
-            "controller": str(controller),
+            "bundle": str(bundle),
             "task": task,
             "sim_arm": sim_arm,
             "start": start,

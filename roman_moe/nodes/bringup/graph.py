@@ -34,18 +34,22 @@ _SKILL = "skill"
 _TASK = "task"
 SIM_TIME = "use_sim_time"
 _TOPICS = "topics"
-_PATHS = ("controller", "arm_config", "limits", "estimator", "calibration", _TOPICS)
+_PATHS = ("bundle", "arm_config", "limits", "estimator", "calibration", _TOPICS)
 """Arguments that are paths: nodes run in folders of their own, and get the whole one, of what is shipped if it is not
 here."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """What a user may set. The type of `default` is the argument's type; it is one of `choices`, if there are any."""
+    """What a user may set. The type of `default` is the argument's type; it is one of `choices`, if there are any.
+
+    Its former name is understood in the present version alone.
+    """
 
     default: Value
     description: str
     choices: tuple[str, ...] = ()
+    formerly: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class Description:
 
     arguments: Mapping[str, Argument]
     nodes: Mapping[str, NodeTemplate]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Present names of arguments by their former ones."""
+        return {argument.formerly: name for name, argument in self.arguments.items() if argument.formerly}
 
 
 @dataclass(frozen=True)
@@ -114,17 +123,18 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
 
     Raises:
         ConfigError: for an unknown argument, one of the wrong type, or an unknown task.
-        BundleError: if the controller's manifest cannot be used: it says which experts there are.
+        BundleError: if the bundle's manifest cannot be used: it says which experts there are.
     """
     values = {name: argument.default for name, argument in description.arguments.items()}
-    for name, value in arguments.items():
+    for given, value in arguments.items():
+        name = description.renamed.get(given, given)
         values[name] = _converted(description, name, value)
     for name in _PATHS:
         if values.get(name):
             values[name] = str(find_shipped(values[name]).resolve())
     if values.get(_TASK):
         values[_TASK] = str(task_folder(values[_TASK]).resolve())
-    skills, cameras = _parts(values["controller"], values.get(_TASK, ""))
+    skills, cameras = _parts(values["bundle"], values.get(_TASK, ""))
     remaps = _topic_map(values.get(_TOPICS, ""), skills, cameras)
     nodes = []
     for name, template in description.nodes.items():
@@ -139,12 +149,12 @@ def resolve(description: Description, arguments: Mapping[str, Value]) -> tuple[N
     return tuple(nodes)
 
 
-def _parts(controller: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _parts(bundle: str, task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Skills and cameras: of the bundle; of the task, where there is none."""
-    if not controller and task:
+    if not bundle and task:
         spec = load_spec(task)
         return spec.skill_names, tuple(spec.cameras)
-    return load_manifest(controller).skills, tuple(task_of_bundle(controller, task).cameras)
+    return load_manifest(bundle).skills, tuple(task_of_bundle(bundle, task).cameras)
 
 
 def _topic_map(path: str, skills: tuple[str, ...], cameras: tuple[str, ...]) -> Mapping[str, str]:

@@ -34,7 +34,7 @@ class Tick:
 
     Attributes:
         stamp_ns: of the tick's scene [ns] since the episode's first tick.
-        skills: that the weights are of, in the controller's order.
+        skills: that the weights are of, in the bundle's order.
         weights: that the blender used last, (len(skills),).
         leading: skill of the largest weight.
         missed_ticks: so far: ticks that the arm was held, or blended without all that was needed.

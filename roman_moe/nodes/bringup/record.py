@@ -29,7 +29,7 @@ class EpisodeRecord:
         start: name of the skill or scenario that it started from.
         seed: of its start and noise.
         outcome: value of `core.outcome.Outcome`: "success", "time_limit" and so on.
-        skills: columns of `weights`, in the controller's order.
+        skills: columns of `weights`, in the bundle's order.
         stamps_ns: of the ticks since the episode's start, pauses left out, (T,) [ns]; the first is 0.
         physics_states: MuJoCo's state at each tick's start, (T, n): `World.set_physics_state` takes a row.
         weights: that the gate gave for each tick, held between its runs; zeros before its first, (T, len(skills)).
@@ -124,7 +124,7 @@ class EpisodeRecorder:
 
     def add_weights(self, stamp_ns: int, skills: tuple[str, ...], weights: NDArray[np.float64]) -> None:
         """The gate's weights for the scene of this stamp."""
-        if skills != self._skills:  # the controller's own order, known from its first message on
+        if skills != self._skills:  # the bundle's own order, known from its first message on
             self._skills = skills
             self._weights.clear()
         self._weights[stamp_ns] = weights

@@ -26,7 +26,7 @@ def read_topic_map(path: Path, skills: Sequence[str], cameras: Sequence[str] = (
 
     Args:
         path: of the file.
-        skills: of the controller: each expert has a topic.
+        skills: of the bundle: each expert has a topic.
         cameras: of the task: each has several.
 
     Raises:

@@ -40,7 +40,7 @@ IDLE = "idle: its weight is 0"
 class ExpertParameters:
     """Parameters of an expert's node."""
 
-    controller: str = parameter("folder of the controller bundle", shipped=True)
+    bundle: str = parameter("folder of the bundle", shipped=True, formerly="controller")
     skill: str = parameter("skill of the bundle whose expert this is")
     task: str = parameter("name or folder of a task; the bundle's if empty", "")
     model: str = parameter("file (.onnx) of the network, from the bundle's folder; its own if empty", "", fixed=False)
@@ -57,12 +57,12 @@ class ExpertNode(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = settings = declare(self, ExpertParameters)
-        self._slot = ModelSlot(self, settings.controller, settings.skill, settings.ramp, as_action)
+        self._slot = ModelSlot(self, settings.bundle, settings.skill, settings.ramp, as_action)
 
     def configure(self) -> None:
         """Load the network."""
         self._limits = load_limits(self._settings.limits)
-        self._spec = task_of_bundle(self._settings.controller, self._settings.task)
+        self._spec = task_of_bundle(self._settings.bundle, self._settings.task)
         self._slot.load()
 
     def clean_up(self) -> None:

@@ -27,7 +27,7 @@ from roman_moe.nodes.control.observation import Observation, observations
 class ManipulationNetworkParameters:
     """Parameters of the gate's node."""
 
-    controller: str = parameter("folder of the controller bundle", shipped=True)
+    bundle: str = parameter("folder of the bundle", shipped=True, formerly="controller")
     task: str = parameter("name or folder of a task; the bundle's if empty", "")
     model: str = parameter("file (.onnx) of the network, from the bundle's folder; its own if empty", "", fixed=False)
     ramp: float = parameter("from the old network's weights to the new one's [s]", 0.5, (0.0, 10.0))
@@ -43,12 +43,12 @@ class ManipulationNetwork(RomanNode):
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
         self._settings = settings = declare(self, ManipulationNetworkParameters)
-        self._slot = ModelSlot(self, settings.controller, GATE, settings.ramp, as_weights)
+        self._slot = ModelSlot(self, settings.bundle, GATE, settings.ramp, as_weights)
 
     def configure(self) -> None:
         """Load the network."""
         self._max_age = load_limits(self._settings.limits).max_pose_age
-        self._spec = task_of_bundle(self._settings.controller, self._settings.task)
+        self._spec = task_of_bundle(self._settings.bundle, self._settings.task)
         self._slot.load()
 
     def clean_up(self) -> None:

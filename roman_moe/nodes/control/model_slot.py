@@ -36,7 +36,7 @@ class ModelSlot:
 
     Args:
         node: whose parameter `model` is watched. It must be declared.
-        controller: folder of the bundle that runs: what a network must fit, and where the first one is from.
+        bundle: folder of the bundle that runs: what a network must fit, and where the first one is from.
         name: skill of the expert, or "gate".
         ramp: from the old network's answer to the new one's [s].
         bound: brings an eased answer back to what such a network may answer.
@@ -45,9 +45,9 @@ class ModelSlot:
         manifest: of the bundle.
     """
 
-    def __init__(self, node: RomanNode, controller: str, name: str, ramp: float, bound: Bound) -> None:
+    def __init__(self, node: RomanNode, bundle: str, name: str, ramp: float, bound: Bound) -> None:
         self._node = node
-        self._controller, self._name, self._ramp, self._bound = controller, name, ramp, bound
+        self._bundle, self._name, self._ramp, self._bound = bundle, name, ramp, bound
         self._slot: Slot[Network] | None = None
         self._stamp, self._answered = -1, False  # last scene, and whether any of its episode's was answered
         self._told = ""  # sha256 of the model last reported
@@ -63,7 +63,7 @@ class ModelSlot:
             BundleError: if it cannot be used.
         """
         with self._lock:
-            self.manifest: Manifest = load_manifest(self._controller)
+            self.manifest: Manifest = load_manifest(self._bundle)
             self._slot = Slot(self._load(str(self._node.get_parameter(MODEL).value)), self._ramp, self._bound)
             self._tell()
 
@@ -104,9 +104,9 @@ class ModelSlot:
             entry = self.manifest.gate if self._name == GATE else self.manifest.experts.get(self._name)
             if entry is None:
                 skills = ", ".join(self.manifest.skills)
-                raise RomanError(f"{self._controller}: has no expert for {self._name!r}: its skills are {skills}")
+                raise RomanError(f"{self._bundle}: has no expert for {self._name!r}: its skills are {skills}")
             model = entry.file
-        return load_model(str(Path(self._controller, model)), self._name, self.manifest)
+        return load_model(str(Path(self._bundle, model)), self._name, self.manifest)
 
     def _tell_swap(self) -> None:
         assert self._slot is not None

@@ -15,7 +15,7 @@ class Pending:
     """Weights by gate tick, and actions by stamp and expert; NaN stands for "no answer".
 
     Args:
-        rates: of the controller.
+        rates: of the bundle.
         size: of an action.
         count: of the experts.
 
