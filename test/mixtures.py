@@ -19,7 +19,7 @@ from roman_moe.core.state import SceneState
 from roman_moe.nodes.base.topics import CODEC, SCENE, TWIST_COMMAND
 from roman_moe.nodes.control.blender import TAKEN_OUT, Blender
 from roman_moe.nodes.control.expert import ExpertNode
-from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.control.gate import GateNode
 from roman_moe.wire.codec import decode_twist
 
 TICK_NS = 50_000_000
@@ -53,7 +53,7 @@ class Mixture:
     def __init__(self, rig: Rig, bundle: Path, **parameters: Any) -> None:
         self.rig = rig
         limits = str(write_loose_limits(bundle.parent))
-        self.gate = rig.add(ManipulationNetwork, bundle=str(bundle))
+        self.gate = rig.add(GateNode, bundle=str(bundle))
         self.experts = {s: rig.add(ExpertNode, f"expert_{s}", bundle=str(bundle), skill=s) for s in SKILLS}
         self.blender = rig.add(Blender, bundle=str(bundle), lockstep=True, limits=limits, **parameters)
         self.nodes = [self.gate, *self.experts.values(), self.blender]

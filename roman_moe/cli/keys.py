@@ -94,7 +94,7 @@ class Keys:
         Args:
             rearm: keys that re-arm it.
         """
-        from roman_moe.nodes.bringup.operator import COMMANDERS
+        from roman_moe.nodes.bringup.graph_client import COMMANDERS
 
         pressed = self.pressed()
         for key in pressed:

@@ -33,12 +33,12 @@ class Lifecycle(Reach):
         """0 when the node has done it; a refusal leaves it as it was."""
         if not self.node or self.transition not in TRANSITIONS:
             raise ConfigError(f"expected NODE and one of {', '.join(TRANSITIONS)}, such as blender deactivate")
-        from roman_moe.nodes.bringup.operator import Refusal, operator
+        from roman_moe.nodes.bringup.graph_client import Refusal, graph_client
         from roman_moe.nodes.bringup.snapshot import Watch
 
-        with operator(self.ros_arguments) as person, Watch(person) as watch:
+        with graph_client(self.ros_arguments) as client, Watch(client) as watch:
             try:
-                person.change_state(self.node, self.transition)
+                client.change_state(self.node, self.transition)
             except Refusal as refusal:
                 status = watch.look(REPORT).statuses.get(self.node)
                 raise RomanError(f"{refusal}: {status.message}" if status else str(refusal)) from None

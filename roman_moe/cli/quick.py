@@ -26,9 +26,9 @@ def stop(arguments: Sequence[str]) -> int | None:
 
 def command(rearm: bool, ros_arguments: Sequence[str]) -> int:
     """Stop or re-arm the graph, and print what its nodes answer; 0 when all have done it."""
-    from roman_moe.nodes.bringup.operator import operator
+    from roman_moe.nodes.bringup.graph_client import graph_client
 
-    with operator(ros_arguments) as person:
-        said = person.command("rearm" if rearm else "stop")
+    with graph_client(ros_arguments) as client:
+        said = client.command("rearm" if rearm else "stop")
     print(*said, sep="\n")
     return 0

@@ -53,13 +53,13 @@ class Status(Reach):
 
     def main(self) -> int:
         """0 if every node is well, 1 if one is not."""
-        from roman_moe.nodes.bringup.operator import BLENDER, operator
+        from roman_moe.nodes.bringup.graph_client import BLENDER, graph_client
         from roman_moe.nodes.bringup.snapshot import Watch
 
         console = Console()
-        with operator(self.ros_arguments) as person, Watch(person) as watch:
+        with graph_client(self.ros_arguments) as client, Watch(client) as watch:
             if not watch.find():
-                raise RomanError(person.absent(BLENDER))
+                raise RomanError(client.absent(BLENDER))
             if self.watch and console.is_terminal:
                 with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
                     while True:

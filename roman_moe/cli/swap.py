@@ -19,7 +19,7 @@ from roman_moe.core.spec import GATE
 if TYPE_CHECKING:
     from roman_moe.control.identity import Identity
     from roman_moe.control.manifest import Manifest
-    from roman_moe.nodes.bringup.operator import Operator
+    from roman_moe.nodes.bringup.graph_client import GraphClient
 
 MODEL = tyro.conf.arg(metavar="[MODEL]", help_behavior_hint=SILENT)
 
@@ -50,36 +50,36 @@ class Swap(Reach):
         wishes = [self.bundle is not None, self.model is not None, self.take_out, self.put_back]
         if sum(wishes) != 1 or (self.bundle is None) != bool(self.network):
             raise ConfigError("expected NETWORK MODEL, --bundle BUNDLE, or NETWORK with --take-out or --put-back")
-        from roman_moe.nodes.bringup.operator import operator
+        from roman_moe.nodes.bringup.graph_client import graph_client
 
         console = Console()
-        with operator(self.ros_arguments) as person:
-            running = running_manifest(person)
+        with graph_client(self.ros_arguments) as client:
+            running = running_manifest(client)
             networks = running.skills if self.take_out or self.put_back else (*running.skills, GATE)
             if self.network and self.network not in networks:
                 raise ConfigError(f"unknown network {self.network!r}: expected one of {', '.join(networks)}")
             if self.bundle is not None:
-                said = self._swap_bundle(person, self.bundle, running)
+                said = self._swap_bundle(client, self.bundle, running)
             elif self.model is not None:
-                said = self._swap_model(person, self.model)
+                said = self._swap_model(client, self.model)
             else:
-                said = self._set_taken_out(person, running.skills)
+                said = self._set_taken_out(client, running.skills)
         console.print(said, highlight=False, soft_wrap=True)
         return 0
 
-    def _swap_model(self, person: Operator, model: Path) -> str:
+    def _swap_model(self, client: GraphClient, model: Path) -> str:
         from roman_moe.control.identity import identify
-        from roman_moe.nodes.bringup.operator import node_of
+        from roman_moe.nodes.bringup.graph_client import node_of
 
         file = find_shipped(model).resolve()
-        person.set(node_of(self.network), "model", str(file))
+        client.set(node_of(self.network), "model", str(file))
         return f"{self.network} runs {identify(file) if file.exists() else file}"
 
-    def _swap_bundle(self, person: Operator, bundle: Path, running: Manifest) -> str:
+    def _swap_bundle(self, client: GraphClient, bundle: Path, running: Manifest) -> str:
         """All networks or none: what has changed over changes back if a later one is refused."""
         from roman_moe.control.bundle import load_bundle
         from roman_moe.control.identity import identify
-        from roman_moe.nodes.bringup.operator import Refusal, node_of
+        from roman_moe.nodes.bringup.graph_client import Refusal, node_of
 
         folder = find_shipped(bundle).resolve()
         loaded = load_bundle(folder)  # says what is wrong with it before anything changes
@@ -92,48 +92,48 @@ class Swap(Reach):
                 raise RomanError(f"{bundle}: {what} {found}: the graph that runs has {expected}")
         files = {GATE: loaded.manifest.gate.file}
         files.update({skill: loaded.manifest.experts[skill].file for skill in loaded.skills})
-        before = {network: str(person.get(node_of(network), "model")) for network in files}
+        before = {network: str(client.get(node_of(network), "model")) for network in files}
         asked: list[str] = []  # one that does not answer may still change over
         try:
             for network, file in files.items():
                 asked.append(network)
-                person.set(node_of(network), "model", str(folder / file))
+                client.set(node_of(network), "model", str(folder / file))
         except (RomanError, KeyboardInterrupt) as error:
             if isinstance(error, Refusal):
                 asked.pop()
-            left = [network for network in asked if not _set_back(person, node_of(network), before[network])]
+            left = [network for network in asked if not _set_back(client, node_of(network), before[network])]
             now = f"could not be set back: {', '.join(left)}" if left else "all networks are as they were"
             raise RomanError(f"{error or 'interrupted'}; {now}") from None
         return f"all {len(files)} networks run {identify(folder)}"
 
-    def _set_taken_out(self, person: Operator, skills: Sequence[str]) -> str:
-        from roman_moe.nodes.bringup.operator import BLENDER
+    def _set_taken_out(self, client: GraphClient, skills: Sequence[str]) -> str:
+        from roman_moe.nodes.bringup.graph_client import BLENDER
 
-        out = set(filter(None, person.get(BLENDER, "taken_out")))
+        out = set(filter(None, client.get(BLENDER, "taken_out")))
         out = out | {self.network} if self.take_out else out - {self.network}
         # never empty: ROS gives an empty list no type
-        person.set(BLENDER, "taken_out", [skill for skill in skills if skill in out] or [""])
+        client.set(BLENDER, "taken_out", [skill for skill in skills if skill in out] or [""])
         return f"taken out: {', '.join(sorted(out)) or 'none'}"
 
 
-def running_manifest(person: Operator) -> Manifest:
+def running_manifest(client: GraphClient) -> Manifest:
     """Manifest of the bundle that a graph runs: it says which networks there are."""
     from roman_moe.control.manifest import load_manifest
-    from roman_moe.nodes.bringup.operator import BLENDER
+    from roman_moe.nodes.bringup.graph_client import BLENDER
 
-    return load_manifest(str(person.get(BLENDER, "bundle")))
+    return load_manifest(str(client.get(BLENDER, "bundle")))
 
 
-def running_expert(person: Operator, skill: str) -> Identity:
+def running_expert(client: GraphClient, skill: str) -> Identity:
     """The network that a skill's expert runs.
 
     Raises:
         RomanError: if no graph runs, or none that has this skill.
     """
     from roman_moe.control.identity import identify
-    from roman_moe.nodes.bringup.operator import BLENDER, node_of
+    from roman_moe.nodes.bringup.graph_client import BLENDER, node_of
 
-    model, bundle = person.get(node_of(skill), "model"), person.get(BLENDER, "bundle")
+    model, bundle = client.get(node_of(skill), "model"), client.get(BLENDER, "bundle")
     return identify(model) if model else expert_of(bundle, skill)
 
 
@@ -145,9 +145,9 @@ def expert_of(bundle: str | Path, skill: str) -> Identity:
     return identify(find_shipped(bundle) / load_manifest(bundle).experts[skill].file)
 
 
-def _set_back(person: Operator, node: str, model: str) -> bool:
+def _set_back(client: GraphClient, node: str, model: str) -> bool:
     try:
-        person.set(node, "model", model)
+        client.set(node, "model", model)
     except RomanError:
         return False
     return True

@@ -149,10 +149,10 @@ class Teach(Reach):
 
     def _check_running(self) -> None:
         """Refuse, before minutes of work, what could not change over in the end."""
-        from roman_moe.nodes.bringup.operator import operator
+        from roman_moe.nodes.bringup.graph_client import graph_client
 
-        with operator(self.ros_arguments) as person:
-            running = running_expert(person, self.skill)
+        with graph_client(self.ros_arguments) as client:
+            running = running_expert(client, self.skill)
         if running.sha256 != expert_of(self.bundle, self.skill).sha256:
             raise ConfigError(
                 f"--swap yes: {self.skill} runs {running}: expected the expert of --bundle {self.bundle}, with which "

@@ -1,7 +1,7 @@
 """The controller: one scene in, one command out, at every control tick.
 
-Evaluation calls it in process; the ROS nodes call the same gate, experts and commander one by one. What is not finite
-never becomes a command: the arm is brought to rest and keeps its gripper instead.
+Evaluation calls it in process; the ROS nodes call the same gate, experts and guarded blend one by one. What is not
+finite never becomes a command: the arm is brought to rest and keeps its gripper instead.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.commander import Commander
 from roman_moe.control.guard import Guard
+from roman_moe.control.guarded_blend import GuardedBlend
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.control.network import Network, answers
 from roman_moe.control.rates import Rates
@@ -97,10 +97,10 @@ class Networks(Protocol):
 
 
 class Controller:
-    """Gate, experts and commander of one task: a `Driver`.
+    """Gate, experts and guarded blend of one task: a `Driver`.
 
     An expert runs at every tick at which its weight is not exactly 0. A softmax gate gives none of them a weight of 0,
-    a sparse gate most of them. Its only memory is the gate's last weights and the commander's.
+    a sparse gate most of them. Its only memory is the gate's last weights and what the guard keeps.
 
     Attributes:
         networks: that answer.
@@ -116,7 +116,7 @@ class Controller:
         self.skills = networks.skills
         self.faults = 0
         self._features = feature_layout(networks.spec)
-        self._commander = Commander(networks.spec, limits or load_limits(), networks.rates.control_rate)
+        self._guarded_blend = GuardedBlend(networks.spec, limits or load_limits(), networks.rates.control_rate)
         self.reset()
 
     @property
@@ -127,12 +127,12 @@ class Controller:
     @property
     def guard(self) -> Guard:
         """That every command goes through."""
-        return self._commander.guard
+        return self._guarded_blend.guard
 
     def reset(self) -> None:
         """Forget the episode: the gate answers at the next tick, and the arm is at rest."""
         self._weights: NDArray[np.float64] | None = None
-        self._commander.reset()
+        self._guarded_blend.reset()
 
     def step(self, state: SceneState) -> ControlStep:
         """Answer one scene. Never raises for what a scene may hold: faults are held and counted."""
@@ -141,7 +141,7 @@ class Controller:
             actions = self._answers(state)
         else:
             actions = np.full((len(self.skills), self.networks.spec.action.size), np.nan)
-        decision = self._commander.decide(state, self._weights, actions, finite=finite)
+        decision = self._guarded_blend.decide(state, self._weights, actions, finite=finite)
         weights = self._weights
         if decision.fault:
             self.faults += 1

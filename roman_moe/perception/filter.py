@@ -14,7 +14,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.commander import GRASP_FORCE
+from roman_moe.control.guarded_blend import GRASP_FORCE
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, begins_anew
 from roman_moe.perception.detections import Detections

@@ -17,7 +17,7 @@ from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base.serialized import Numbers, NumbersReader
 from roman_moe.nodes.base.topics import GATE_WEIGHTS, SCENE, Topic, action_of, expert_action, weights_of
-from roman_moe.nodes.bringup.operator import node_of
+from roman_moe.nodes.bringup.graph_client import node_of
 from roman_moe.nodes.control.observation import observations
 
 Moment = tuple[int, int]

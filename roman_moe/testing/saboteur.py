@@ -37,7 +37,7 @@ from roman_moe.nodes.base.topics import (
     expert_action,
 )
 from roman_moe.nodes.bringup.bringup import Graph
-from roman_moe.nodes.bringup.operator import node_of
+from roman_moe.nodes.bringup.graph_client import node_of
 from roman_moe.testing.probe import Probe
 from roman_moe.wire.bodies import Bodies, MessageError, scene_layout
 
@@ -231,7 +231,7 @@ def _kill(find: Callable[[Saboteur], str], number: signal.Signals, saboteur: Sab
 _NODES: tuple[tuple[str, Callable[[Saboteur], str]], ...] = (
     ("pose_source", lambda _: "pose_source"),
     ("observer", lambda _: "observer"),
-    ("manipulation_network", lambda _: "manipulation_network"),
+    ("gate", lambda _: "gate"),
     ("expert", lambda saboteur: node_of(saboteur.leading)),
     ("blender", lambda _: "blender"),
 )

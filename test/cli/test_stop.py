@@ -12,14 +12,14 @@ from roman_moe.cli.stop import Stop
 
 pytest.importorskip("rclpy")
 
-from roman_moe.nodes.bringup import operator
+from roman_moe.nodes.bringup import graph_client
 
 
 @pytest.mark.parametrize("arguments", [["stop"], ["stop", "--rearm"], ["swap", "push", "--take-out"]])
 def test_without_a_graph_there_is_nothing_to_command(
     arguments: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operator, "FIND_PATIENCE", 0.1)
+    monkeypatch.setattr(graph_client, "FIND_PATIENCE", 0.1)
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
     assert entry.main(arguments) == 2
     captured = capfd.readouterr()

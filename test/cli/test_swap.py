@@ -1,4 +1,4 @@
-"""`roman-moe swap`: what cannot be meant is one line; and everything a person does to a running graph, end to end."""
+"""`roman-moe swap`: what cannot be meant is one line; and everything that is done to a running graph, end to end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from roman_moe.core.errors import RomanError
 
 pytest.importorskip("rclpy")
 
-from roman_moe.nodes.bringup import operator, snapshot
+from roman_moe.nodes.bringup import graph_client, snapshot
 from roman_moe.nodes.bringup.snapshot import Watch
 
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_meant_gives_one_line_and_2(
 
 
 class Graph:
-    """As much of an operator as swapping needs, and of the nodes behind it.
+    """As much of a client as swapping needs, and of the nodes behind it.
 
     Attributes:
         models: parameter `model` of each node.
@@ -62,7 +62,7 @@ class Graph:
 
     def __init__(self, bundle: Path, refuses: dict[str, int]) -> None:
         self.bundle = bundle
-        self.models = {operator.node_of(network): "" for network in (*SKILLS, "gate")}
+        self.models = {graph_client.node_of(network): "" for network in (*SKILLS, "gate")}
         self.refuses = refuses
 
     def get(self, node: str, parameter: str) -> str:
@@ -72,7 +72,7 @@ class Graph:
         if node in self.refuses:
             self.refuses[node] -= 1
             if self.refuses[node] < 0:
-                raise operator.Refusal(f"{node} refuses: no")
+                raise graph_client.Refusal(f"{node} refuses: no")
         self.models[node] = value
 
 
@@ -84,7 +84,7 @@ def test_a_bundle_changes_over_as_a_whole(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny")
     graph = Graph(bundle, {})
     swap_bundle(graph, bundle)
-    assert graph.models["manipulation_network"] == str(bundle / "gate.onnx")
+    assert graph.models["gate"] == str(bundle / "gate.onnx")
     assert graph.models["expert_push"] == str(bundle / "push.onnx")
 
 
@@ -145,9 +145,14 @@ def test_a_running_graph_from_the_command_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    for module, patience in [(operator, "FIND"), (operator, "ANSWER"), (snapshot, "FIND"), (snapshot, "REPORT")]:
+    for module, patience in [
+        (graph_client, "FIND"),
+        (graph_client, "ANSWER"),
+        (snapshot, "FIND"),
+        (snapshot, "REPORT"),
+    ]:
         monkeypatch.setattr(module, f"{patience}_PATIENCE", 600.0)  # only a hang reaches it
-    with operator.operator() as person, Watch(person) as watch:
+    with graph_client.graph_client() as client, Watch(client) as watch:
         while watch.look(0.3).leading is None:  # it has only just begun to start
             assert running.poll() is None
     _, report, table = status(capfd, tmp_path)

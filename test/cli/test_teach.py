@@ -144,19 +144,19 @@ class Running:
 
 
 def test_a_swap_needs_a_graph_that_runs_what_the_new_expert_is_compared_with(tmp_path, monkeypatch, own_domain, capsys):
-    operator = pytest.importorskip("roman_moe.nodes.bringup.operator")
+    graph_client = pytest.importorskip("roman_moe.nodes.bringup.graph_client")
     monkeypatch.setattr(Teach, "_record", lambda *_: pytest.fail("it recorded"))
     arguments = ["teach", "push", "--record", "1", "--swap", "yes", "--out", str(tmp_path / "new")]
-    monkeypatch.setattr(operator, "FIND_PATIENCE", 0.0)
+    monkeypatch.setattr(graph_client, "FIND_PATIENCE", 0.0)
     assert main(arguments) == 2
     assert "expert_push is not running in /" in capsys.readouterr().err
     old, other = write_tiny_bundle(tmp_path / "old"), write_tiny_bundle(tmp_path / "other", seed=1)
     teach = Teach(skill="push", bundle=old)
     for running in (Running(old, None), Running(other, old / "push.onnx")):
-        monkeypatch.setattr(operator, "operator", lambda _, running=running: contextlib.nullcontext(running))
+        monkeypatch.setattr(graph_client, "graph_client", lambda _, running=running: contextlib.nullcontext(running))
         teach._check_running()
     for running in (Running(other, None), Running(old, other / "push.onnx")):
-        monkeypatch.setattr(operator, "operator", lambda _, running=running: contextlib.nullcontext(running))
+        monkeypatch.setattr(graph_client, "graph_client", lambda _, running=running: contextlib.nullcontext(running))
         with pytest.raises(ConfigError, match="push runs .*other/push.onnx .* give the bundle whose expert runs"):
             teach._check_running()
 

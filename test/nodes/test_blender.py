@@ -95,7 +95,7 @@ def test_without_weights_the_arm_holds(rig: Rig, bundle: Path) -> None:
     for expert in ACTIVE:
         harness.action(2, expert)
     np.testing.assert_array_equal(harness.command(2).linear_velocity, np.zeros(3))
-    rig.spin_until(lambda: rig.said("blender", "no answer from manipulation_network: held the arm"))
+    rig.spin_until(lambda: rig.said("blender", "no answer from gate: held the arm"))
 
 
 def test_nothing_is_sent_before_the_first_complete_tick(rig: Rig, bundle: Path) -> None:

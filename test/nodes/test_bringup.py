@@ -278,11 +278,11 @@ def test_when_experts_die_the_others_go_on_and_then_the_arm_holds(rig: Rig, bund
     nodes = whole_graph(rig, bundle)
     rig.listen(TWIST_COMMAND)
     rig.last(TWIST_COMMAND, 4)
-    rig.remove(nodes["manipulation_network"])
+    rig.remove(nodes["gate"])
     rig.spin_until(lambda: rig.reported("blender", MISSED_TICKS) >= 4)
     linear = rig.last(TWIST_COMMAND).twist.linear
     assert (linear.x, linear.y, linear.z) == (0.0, 0.0, 0.0)
-    assert rig.said("blender", "no answer from manipulation_network: held the arm")
+    assert rig.said("blender", "no answer from gate: held the arm")
 
 
 def test_a_dead_expert_of_little_weight_is_left_out(rig: Rig, bundle: Path) -> None:

@@ -34,7 +34,7 @@ from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class, running_gr
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.control.blender import Blender
 from roman_moe.nodes.control.expert import ExpertNode
-from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.control.gate import GateNode
 from roman_moe.nodes.control.observer import Observer
 
 TRANSITIONS = {
@@ -194,7 +194,7 @@ def test_an_illegal_transition_after_a_failed_one_is_still_counted(rig: Rig, tmp
     assert managed.node.diagnostics.counts[ILLEGAL] == 1
 
 
-@pytest.mark.parametrize("kind", [ExpertNode, ManipulationNetwork, Blender])
+@pytest.mark.parametrize("kind", [ExpertNode, GateNode, Blender])
 def test_a_configuration_that_fails_says_why_and_can_be_repeated(
     rig: Rig, tmp_path: Path, kind: type[RomanNode]
 ) -> None:

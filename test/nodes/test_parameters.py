@@ -17,7 +17,7 @@ from roman_moe.nodes.arms.pose_source import PoseSource
 from roman_moe.nodes.base.parameters import TaskParameters
 from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class
 from roman_moe.nodes.control.expert import ExpertNode
-from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.control.gate import GateNode
 from roman_moe.nodes.control.observer import Observer
 
 
@@ -117,7 +117,7 @@ def test_the_task_of_a_bundle_is_as_its_task_yaml_has_it_now(
     task = str(tmp_path) if by_folder else ""
     spec = TaskParameters(str(bundle), task).spec()
     assert spec.objects["rack"].markers[0].position[1] == (-0.03 if by_folder else -0.022)
-    gate = rig.add(ManipulationNetwork, bundle=str(bundle), task=task)
+    gate = rig.add(GateNode, bundle=str(bundle), task=task)
     expert = rig.add(ExpertNode, bundle=str(bundle), task=task, skill="push")
     memories = [each.objects["button"].memory for each in (spec, gate._spec, expert._spec)]
     assert memories == [5.0 if by_folder else 4.0] * 3

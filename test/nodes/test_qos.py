@@ -60,7 +60,7 @@ TOPICS = {
 
 def test_what_does_not_match_is_named_on_every_topic(rig: Rig, bundle: Path) -> None:
     """By each node that has an end of it: where less is offered than requested, or more is requested than offered."""
-    names = ("pose_source", "observer", "manipulation_network", "expert_push", "blender", "lab")
+    names = ("pose_source", "observer", "gate", "expert_push", "blender", "lab")
     specs = resolve(load_description(), {"bundle": str(bundle), "start": "push", "lockstep": True})
     nodes = [rig.add(node_class(s.executable), s.name, **s.parameters) for s in specs if s.name in names]
     stranger = rig.join(lambda context: Node("stranger", context=context))

@@ -73,7 +73,7 @@ def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -
         specs(bundle, seed=7), separate=True, on_tick=lambda tick: ticks.setdefault(tick.stamp_ns, tick)
     ) as graph:
         processes = graph.processes
-        others = {"lab", "pose_source", "observer", "manipulation_network", "blender"}
+        others = {"lab", "pose_source", "observer", "gate", "blender"}
         assert set(processes) == others | {f"expert_{skill}" for skill in SKILLS}
         assert graph.spin_until(lambda: bool(graph.monitor.standings), START)  # the lab has told when it began
         ticks.clear()

@@ -17,7 +17,7 @@ from roman_moe.nodes.base.diagnostics import HARDWARE
 from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import CODEC, DIAGNOSTICS, GATE_WEIGHTS
 from roman_moe.nodes.bringup import snapshot
-from roman_moe.nodes.bringup.operator import Operator, node_of
+from roman_moe.nodes.bringup.graph_client import GraphClient, node_of
 from roman_moe.nodes.bringup.snapshot import EVERY_GRAPH_HAS, Counter, Watch
 
 
@@ -87,9 +87,9 @@ def look(context: Context, talker: Talker, reporting: list[str]) -> snapshot.Gra
             if not late.is_alive():
                 talker.report(reporting[-1])
 
-    thread, person = threading.Thread(target=talk), Operator(context)
+    thread, client = threading.Thread(target=talk), GraphClient(context)
     try:
-        with Watch(person) as watch:
+        with Watch(client) as watch:
             late.start()
             thread.start()
             assert watch.find()
@@ -98,7 +98,7 @@ def look(context: Context, talker: Talker, reporting: list[str]) -> snapshot.Gra
         ended.set()
         thread.join()
         late.join()
-        person.close()
+        client.close()
 
 
 def test_each_node_that_is_there_is_waited_for(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

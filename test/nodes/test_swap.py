@@ -27,7 +27,7 @@ from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, OPERATOR_WEIGHTS, S
 from roman_moe.nodes.control import model_slot
 from roman_moe.nodes.control.blender import CONFLICTS, MISSED_TICKS
 from roman_moe.nodes.control.expert import IDLE, ExpertNode
-from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.control.gate import GateNode
 from roman_moe.nodes.control.model_slot import MODEL, REFUSED, SHA256, SWAPS
 from roman_moe.wire.codec import decode_action, decode_weights, message_stamp
 
@@ -62,7 +62,7 @@ class Stream:
     def of_gate(cls, rig: Rig, bundle: Path) -> Stream:
         stream = cls(
             rig,
-            rig.add(ManipulationNetwork, bundle=str(bundle)),
+            rig.add(GateNode, bundle=str(bundle)),
             GATE_WEIGHTS,
             lambda message: decode_weights(message, SKILLS),
         )
@@ -382,7 +382,7 @@ def test_a_whole_graph_swaps_without_a_missed_tick_or_a_jump(rig: Rig, bundle: P
     mixture = Mixture(rig, bundle)
     velocities = [mixture.next() for _ in range(3)]
     files = {f"expert_{skill}": other / f"{skill}.onnx" for skill in SKILLS}
-    files["manipulation_network"] = other / "gate.onnx"
+    files["gate"] = other / "gate.onnx"
     for node, file in files.items():
         future = rig.begin_to_set(node, MODEL, str(file))
         velocities += [mixture.next() for _ in range(2)]

@@ -47,7 +47,7 @@ def specs(bundle: Path, file: Path) -> Any:
 
 def test_without_an_arm_there_are_gate_experts_and_blender_alone(bundle: Path, tmp_path: Path) -> None:
     found = specs(bundle, written(tmp_path, MAP))
-    assert {spec.name for spec in found} == {"manipulation_network", "blender", *(f"expert_{s}" for s in SKILLS)}
+    assert {spec.name for spec in found} == {"gate", "blender", *(f"expert_{s}" for s in SKILLS)}
     assert all(spec.remaps["scene"] == "/cell/scene" for spec in found)
 
 

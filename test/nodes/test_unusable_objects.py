@@ -18,7 +18,7 @@ from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TWIST_COMMAND
 from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
 from roman_moe.nodes.control.expert import ExpertNode
-from roman_moe.nodes.control.manipulation_network import ManipulationNetwork
+from roman_moe.nodes.control.gate import GateNode
 from roman_moe.nodes.control.observer import Observer
 
 TICK_NS = 50_000_000
@@ -33,7 +33,7 @@ class Harness:
         rig.listen(TWIST_COMMAND)
         rig.listen(SCENE)
         rig.add(Observer, bundle=str(bundle), lockstep=True)
-        rig.add(ManipulationNetwork, bundle=str(bundle))
+        rig.add(GateNode, bundle=str(bundle))
         for skill in SKILLS:
             rig.add(ExpertNode, f"expert_{skill}", bundle=str(bundle), skill=skill)
         rig.add(Blender, bundle=str(bundle), lockstep=True)
@@ -68,7 +68,7 @@ def test_an_invalid_object_that_the_gate_observes_rests_the_arm(rig: Rig, bundle
         speed = harness.step("drawer_handle", position, valid=False, age=-1.0)
     assert speed == 0.0
     harness.status(GuardStatus.HALT_OBJECTS_STALE)
-    rig.spin_until(lambda: rig.reported("manipulation_network", STALE) >= 1)
+    rig.spin_until(lambda: rig.reported("gate", STALE) >= 1)
     assert rig.reported("observer", NOT_FINITE) == 0
     assert max(harness.step() for _ in range(3)) > 0.0
 
@@ -80,7 +80,7 @@ def test_to_wait_for_the_first_poses_of_an_episode_is_no_fault_but_to_lose_them_
     assert harness.step("rack", valid=False) == 0.0
     harness.status(GuardStatus.HALT_OBJECTS_STALE)
     assert harness.step() > 0.0
-    nodes = ["blender", "manipulation_network", *(f"expert_{skill}" for skill in SKILLS)]
+    nodes = ["blender", "gate", *(f"expert_{skill}" for skill in SKILLS)]
     assert [rig.reported(node, kind) for node in nodes for kind in (STALE, MISSED_TICKS)] == 2 * len(nodes) * [0]
     assert [harness.step(**unseen) for _ in range(3)][-1] == 0.0
     rig.spin_until(lambda: rig.reported("blender", MISSED_TICKS) >= 1)
@@ -100,7 +100,7 @@ def test_an_invalid_object_that_one_expert_observes_does_not_rest_the_others(rig
     for _ in range(2):
         assert harness.step("rack_target", float("nan"), valid=False) > 0.0
     rig.spin_until(lambda: rig.reported("expert_pick_and_place", STALE) >= 1)
-    assert rig.reported("manipulation_network", STALE) == 0
+    assert rig.reported("gate", STALE) == 0
 
 
 @pytest.mark.parametrize("age", [-1e6, float("nan")])

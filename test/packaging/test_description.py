@@ -178,7 +178,7 @@ sys.meta_path.insert(0, Blocker())
             {"mujoco", "gymnasium", "torch", "onnx", "rclpy", "rosbags", "matplotlib"},
         ),
         (
-            "from roman_moe.nodes.control import blender, expert, manipulation_network, observer",
+            "from roman_moe.nodes.control import blender, expert, gate, observer",
             {"mujoco", "gymnasium", "torch", "onnx", "rosbags", "matplotlib"},
         ),
         (

@@ -52,7 +52,7 @@ NODE_CLASSES = {
     "arm_bridge": "ArmBridge",
     "pose_source": "PoseSource",
     "observer": "Observer",
-    "manipulation_network": "ManipulationNetwork",
+    "gate": "GateNode",
     "expert": "ExpertNode",
     "blender": "Blender",
     "demo_recorder": "DemoRecorder",

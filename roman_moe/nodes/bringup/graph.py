@@ -20,7 +20,7 @@ from roman_moe.core.tasks import load_spec, task_folder
 
 EXECUTABLES: Mapping[str, str] = {
     **dict.fromkeys(("lab_node", "mock_arm", "arm_bridge", "pose_source"), "arms"),
-    **dict.fromkeys(("observer", "manipulation_network", "expert", "blender"), "control"),
+    **dict.fromkeys(("observer", "gate", "expert", "blender"), "control"),
     **dict.fromkeys(("demo_recorder", "teleop"), "teleop"),
     "object_pose_estimator": "perception",
 }

@@ -1,4 +1,4 @@
-"""What a person sees of a running graph: the reports of its nodes, who leads, and how often its topics come."""
+"""What can be seen of a running graph: the reports of its nodes, who leads, and how often its topics come."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import local_name
 from roman_moe.nodes.base.process import PLACEHOLDER
 from roman_moe.nodes.base.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
-from roman_moe.nodes.bringup.operator import BLENDER, FIND_PATIENCE, GATE_NODE, Operator, node_of
+from roman_moe.nodes.bringup.graph_client import BLENDER, FIND_PATIENCE, GATE_NODE, GraphClient, node_of
 from roman_moe.wire.bodies import MessageError, hand_in
 from roman_moe.wire.codec import decode_weights, read_bodies
 
@@ -80,11 +80,11 @@ class Watch:
     """Listens to a graph; a context manager.
 
     Args:
-        person: beside it.
+        client: beside the graph.
     """
 
-    def __init__(self, person: Operator) -> None:
-        self._person = person
+    def __init__(self, client: GraphClient) -> None:
+        self._client = client
         self._heard: dict[str, tuple[DiagnosticStatus, float]] = {}  # last report of each node, and when it came [s]
         self._counters: dict[str, Counter] = {}
         self._skills: tuple[str, ...] = ()
@@ -102,18 +102,18 @@ class Watch:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for subscription in self._subscriptions:
-            self._person.node.destroy_subscription(subscription)
+            self._client.node.destroy_subscription(subscription)
 
     def find(self) -> bool:
         """Whether anything of the graph is there."""
-        return self._person.spin_until(lambda: bool(self._heard), FIND_PATIENCE)
+        return self._client.spin_until(lambda: bool(self._heard), FIND_PATIENCE)
 
     def look(self, seconds: float) -> GraphSnapshot:
         """Look for so long [s], and longer until each node that is there has reported, within `REPORT_PATIENCE`."""
         began = time.monotonic()
         self._counters.clear()
-        self._person.spin_until(lambda: False, seconds)
-        self._person.spin_until(lambda: self._complete(time.monotonic() - began), REPORT_PATIENCE)
+        self._client.spin_until(lambda: False, seconds)
+        self._client.spin_until(lambda: self._complete(time.monotonic() - began), REPORT_PATIENCE)
         now = time.monotonic()
         return GraphSnapshot(
             statuses={name: status for name, (status, _) in sorted(self._heard.items())},
@@ -130,7 +130,7 @@ class Watch:
         return (bool(self._skills) or seconds > WITHOUT_WEIGHTS) and self._expected() <= self._heard.keys()
 
     def _expected(self) -> set[str]:
-        node, space = self._person.node, self._person.namespace
+        node, space = self._client.node, self._client.namespace
         ends = node.get_publishers_info_by_topic(DIAGNOSTICS.name)
         there = {end.node_name for end in ends if end.node_namespace == space and PLACEHOLDER not in end.node_name}
         return {*EVERY_GRAPH_HAS, *(node_of(skill) for skill in self._skills), *there}
@@ -144,7 +144,7 @@ class Watch:
                 self._counters[topic.name] = Counter(sent, sent, came)
             handle(message)
 
-        return self._person.node.create_subscription(topic.kind, topic.name, on_message, topic.qos, raw=raw)
+        return self._client.node.create_subscription(topic.kind, topic.name, on_message, topic.qos, raw=raw)
 
     def _on_scene(self, data: bytes) -> None:
         self._scene = data
@@ -166,6 +166,6 @@ class Watch:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            name = local_name(status, self._person.namespace)
+            name = local_name(status, self._client.namespace)
             if name is not None:
                 self._heard[name] = status, time.monotonic()

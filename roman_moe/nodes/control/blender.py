@@ -19,8 +19,8 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 from std_msgs.msg import Bool
 
-from roman_moe.control.commander import Commander
 from roman_moe.control.guard import Guard, GuardStatus
+from roman_moe.control.guarded_blend import GuardedBlend
 from roman_moe.control.limits import load_limits
 from roman_moe.control.operator import Operator
 from roman_moe.control.swap import Mask
@@ -108,8 +108,8 @@ class Blender(RomanNode):
         """Learn task, skills and rates, and read the limits."""
         settings, limits = self._settings, load_limits(self._settings.limits)
         self._spec, self._skills, self._rates = settings.spec(), settings.skills(), settings.rates()
-        self._commander = Commander(self._spec, limits, self._rates.control_rate)
-        self._guard = self._commander.guard
+        self._guarded_blend = GuardedBlend(self._spec, limits, self._rates.control_rate)
+        self._guard = self._guarded_blend.guard
         if self._stopped:
             self._guard.stop()
         self._silence = limits.max_command_age / (1.0 if self.simulated_time else min(1.0, self._settings.speed))
@@ -157,7 +157,7 @@ class Blender(RomanNode):
         """Tell the arm to rest: who falls silent in mid-motion leaves that to the arm's own patience."""
         sent, self._sent = self._sent, None
         while sent is not None:  # no time is left for steps: what counts is that the last word is rest
-            sent = self._commander.guard.halt(sent.stamp_ns, GuardStatus.HALT_COMMAND_STALE)
+            sent = self._guarded_blend.guard.halt(sent.stamp_ns, GuardStatus.HALT_COMMAND_STALE)
             self._publish(sent)
             if not sent.moves:
                 break
@@ -165,7 +165,7 @@ class Blender(RomanNode):
     def _begin_episode(self) -> None:
         self._pending.clear()
         self._operator.clear()
-        self._commander.reset()
+        self._guarded_blend.reset()
 
     def _set_stopped(self, stopped: bool) -> None:
         self._stopped = stopped
@@ -198,7 +198,7 @@ class Blender(RomanNode):
 
     def _halt(self, status: GuardStatus, early: bool = False) -> Command:
         """Answer the present scene by a halt."""
-        command = self._sent = self._commander.halt(self._scene, status, early)
+        command = self._sent = self._guarded_blend.halt(self._scene, status, early)
         self._publish(command)
         self._tell_tick(command, driven=self._operator.drives_at(command.stamp_ns))
         return command
@@ -247,7 +247,7 @@ class Blender(RomanNode):
         if stamp < self._pending.stamp:
             self._begin_episode()
         elif begins_anew(stamp, self._pending.stamp):
-            self._commander.reset()  # what has come for this scene before it is not to be forgotten
+            self._guarded_blend.reset()  # what has come for this scene before it is not to be forgotten
         self._scene, self._open = seen.scene, True
         self._pending.begin(stamp)
         self._operator.begin(stamp)
@@ -324,7 +324,7 @@ class Blender(RomanNode):
             if command.moves:  # limits that do not let it stop at once: again, until it rests
                 self._braking.reset()
             else:
-                self._commander.guard.reset(command.gripper_opening)
+                self._guarded_blend.guard.reset(command.gripper_opening)
         self._tell(GuardStatus.STOPPED if self._stopped else GuardStatus.HALT_OBSERVER_SILENT)
 
     def _missing(self) -> list[str]:
@@ -334,7 +334,7 @@ class Blender(RomanNode):
         if operator.drives_at(stamp) and weights is None:
             return [OPERATOR] if operator.action(stamp) is None else []
         experts = self._pending.missing(self._needed, weights)
-        return ["manipulation_network"] if experts is None else [f"expert_{self._skills[i]}" for i in experts]
+        return ["gate"] if experts is None else [f"expert_{self._skills[i]}" for i in experts]
 
     def _find_conflicts(self) -> None:
         """Find what two nodes say: whose word came first would be chance."""
@@ -346,7 +346,7 @@ class Blender(RomanNode):
 
     def _rest_between_two(self) -> None:
         self._halt(GuardStatus.HALT_TWO_COMMANDERS)
-        status = self._commander.guard.status
+        status = self._guarded_blend.guard.status
         self._tell(status)
         if status is not GuardStatus.STOPPED:
             self.diagnostics.state(ERROR, f"{status.name}: {'; '.join(self._twice)}")
@@ -361,12 +361,12 @@ class Blender(RomanNode):
         weights = self._operator.weights(self._pending.stamp)
         driven = self._operator.drives_at(self._pending.stamp)
         if driven and weights is None:
-            decision = self._commander.drive(self._scene, self._operator.action(self._pending.stamp))
+            decision = self._guarded_blend.drive(self._scene, self._operator.action(self._pending.stamp))
         else:
             ease = None if driven else self._operator.eased
             weights = self._pending.present_weights() if weights is None else weights
             actions = self._pending.present_actions()
-            decision = self._commander.decide(self._scene, weights, actions, self._share, bool(missing), ease=ease)
+            decision = self._guarded_blend.decide(self._scene, weights, actions, self._share, bool(missing), ease=ease)
         if driven and not decision.fault:
             self._operator.drove(decision.action)
         self.diagnostics.fact({DRIVER: OPERATOR if driven else POLICY})
@@ -381,11 +381,11 @@ class Blender(RomanNode):
         self._sent = decision.command
         self._publish(decision.command)
         self._tell_tick(decision.command, decision.weights, driven)
-        self._tell(self._commander.guard.status, why if decision.fault and out else "")
+        self._tell(self._guarded_blend.guard.status, why if decision.fault and out else "")
 
     def _waits_for_poses(self) -> bool:
         """Whether the episode's objects have not all been seen yet: nothing is wrong, and `STATUS` says it."""
-        return self._commander.guard.status is GuardStatus.HALT_OBJECTS_STALE and not self._commander.answered
+        return self._guarded_blend.guard.status is GuardStatus.HALT_OBJECTS_STALE and not self._guarded_blend.answered
 
     def _out(self, weights: NDArray[np.float64] | None) -> list[str]:
         """Skills that are taken out, if it is they whom the arm rests for."""
@@ -405,7 +405,7 @@ class Blender(RomanNode):
     def _tell_tick(self, command: Command, weights: NDArray[np.float64] | None = None, driven: bool = False) -> None:
         """Tell what this tick used: the weights of its mixture, none if the arm is halted, and who drove."""
         used = [0.0] * len(self._skills) if weights is None else weights.tolist()
-        guard = float(self._commander.guard.status)
+        guard = float(self._guarded_blend.guard.status)
         opening = command.gripper_opening
         self._publish_tick(command.stamp_ns, [*used, *command.twist.tolist(), opening, guard, float(driven)])
 

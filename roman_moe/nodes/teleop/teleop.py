@@ -23,7 +23,7 @@ from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import JOY, OPERATOR_ACTION, OPERATOR_WEIGHTS, SCENE, TICK, action_of, weights_of
-from roman_moe.nodes.bringup.operator import ASK_AGAIN, BLENDER, COMMANDERS, Calls
+from roman_moe.nodes.bringup.graph_client import ASK_AGAIN, BLENDER, COMMANDERS, Calls
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.teleop.device import Act, Device, Wish
 from roman_moe.teleop.gamepad import Gamepad

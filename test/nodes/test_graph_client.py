@@ -16,14 +16,14 @@ from std_srvs.srv import Trigger
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.base.process import make_executor, ros_context
 from roman_moe.nodes.base.topics import GRIPPER_COMMAND
-from roman_moe.nodes.bringup import operator
-from roman_moe.nodes.bringup.operator import BLENDER, BRIDGE, Operator
+from roman_moe.nodes.bringup import graph_client
+from roman_moe.nodes.bringup.graph_client import BLENDER, BRIDGE, GraphClient
 
 FOREVER = 1e6  # [s]: what waits for it, the test's own time limit ends
 
 
 class Others:
-    """Nodes beside the operator, in a thread of their own, that play the graph."""
+    """Nodes beside the graph_client, in a thread of their own, that play the graph."""
 
     def __init__(self, context: Context) -> None:
         self._context, self._executor = context, make_executor(context)
@@ -66,7 +66,7 @@ class Others:
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
-    monkeypatch.setattr(operator, "FIND_PATIENCE", 60.0)
+    monkeypatch.setattr(graph_client, "FIND_PATIENCE", 60.0)
     with ros_context() as context:
         others = Others(context)
         yield others
@@ -74,22 +74,22 @@ def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
 
 
 def stop(others: Others) -> Any:
-    person = Operator(others._context)
+    client = GraphClient(others._context)
     try:
-        return person.command("stop")
+        return client.command("stop")
     finally:
-        person.close()
+        client.close()
 
 
 def test_where_the_arm_is_no_bridge_none_is_waited_for(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator, "SETTLE", FOREVER)
+    monkeypatch.setattr(graph_client, "SETTLE", FOREVER)
     others.add(BLENDER, stops=True, moves=False)
     others.add("lab", stops=False, moves=True)
     assert stop(others) == ["blender: stopped"]
 
 
 def test_blender_and_bridge_are_both_stopped(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator, "SETTLE", FOREVER)
+    monkeypatch.setattr(graph_client, "SETTLE", FOREVER)
     others.add(BLENDER, stops=True, moves=False)
     others.add(BRIDGE, stops=True, moves=True)
     assert sorted(stop(others)) == ["arm_bridge: stopped", "blender: stopped"]
@@ -102,7 +102,7 @@ def test_without_a_blender_the_bridge_is_stopped(others: Others) -> None:
 
 
 def test_a_bridge_that_cannot_be_asked_is_no_success(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator, "ANSWER_PATIENCE", 1.0)
+    monkeypatch.setattr(graph_client, "ANSWER_PATIENCE", 1.0)
     others.add(BLENDER, stops=True, moves=False)
     others.add(BRIDGE, stops=False, moves=True)
     with pytest.raises(RomanError, match="arm_bridge does not answer"):
@@ -111,8 +111,8 @@ def test_a_bridge_that_cannot_be_asked_is_no_success(others: Others, monkeypatch
 
 
 def test_an_answer_that_got_lost_is_asked_for_again(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator, "ASK_AGAIN", 0.1)
-    monkeypatch.setattr(operator, "ANSWER_PATIENCE", FOREVER)
+    monkeypatch.setattr(graph_client, "ASK_AGAIN", 0.1)
+    monkeypatch.setattr(graph_client, "ANSWER_PATIENCE", FOREVER)
     others.add(BLENDER, stops=True, moves=False, lost=2)
     others.add("lab", stops=False, moves=True)
     assert stop(others) == ["blender: stopped"]
@@ -129,7 +129,7 @@ def test_who_refuses_is_named(others: Others) -> None:
 def test_a_stop_imports_neither_messages_nor_what_draws_and_parses() -> None:
     heavy = {"tyro", "rich", "sensor_msgs", "geometry_msgs", "diagnostic_msgs", "onnxruntime", "mujoco"}
     code = (
-        "import sys; from roman_moe.cli import main, quick; import roman_moe.nodes.bringup.operator; "
+        "import sys; from roman_moe.cli import main, quick; import roman_moe.nodes.bringup.graph_client; "
         f"print({heavy!r} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)

@@ -45,7 +45,7 @@ class Decision:
     fault: str = ""
 
 
-class Commander:
+class GuardedBlend:
     """Decides ticks for one arm.
 
     Raises:
@@ -166,7 +166,7 @@ class Commander:
 def _mixture(
     weights: NDArray[np.float64], actions: NDArray[np.float64], share: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], GuardStatus]:
-    """Action of the mixture, the weights that it uses, and whether an expert is masked; see `Commander.decide`.
+    """Action of the mixture, the weights that it uses, and whether an expert is masked; see `GuardedBlend.decide`.
 
     Raises:
         ValueError: if too little of the weight has answered.

@@ -24,7 +24,7 @@ from roman_moe.nodes.control.observation import Observation, observations
 
 
 @dataclass(frozen=True)
-class ManipulationNetworkParameters:
+class GateParameters:
     """Parameters of the gate's node."""
 
     bundle: str = parameter("folder of the bundle", shipped=True, formerly="controller")
@@ -34,15 +34,15 @@ class ManipulationNetworkParameters:
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
 
 
-class ManipulationNetwork(RomanNode):
+class GateNode(RomanNode):
     """Turns `scene` into `gate/weights`."""
 
-    NAME = "manipulation_network"
-    PARAMETERS = ManipulationNetworkParameters
+    NAME = "gate"
+    PARAMETERS = GateParameters
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
-        self._settings = settings = declare(self, ManipulationNetworkParameters)
+        self._settings = settings = declare(self, GateParameters)
         self._slot = ModelSlot(self, settings.bundle, GATE, settings.ramp, as_weights)
 
     def configure(self) -> None:
@@ -91,4 +91,4 @@ def _finite(weights: list[float]) -> bool:
 
 
 if __name__ == "__main__":
-    leave(run_node(ManipulationNetwork))
+    leave(run_node(GateNode))

@@ -1,4 +1,4 @@
-"""What a person does to a running graph from outside of it: swap a model, stop, re-arm. All over its own services, so
+"""What commands do to a running graph from outside of it: swap a model, stop, re-arm. All over its own services, so
 `ros2 param set` and `ros2 service call` do the same.
 
 A stop must be quick, and most of it is start-up: nothing is imported here that it does not need, such as messages.
@@ -25,7 +25,7 @@ from roman_moe.nodes.base.environment import ros_environment
 from roman_moe.nodes.base.process import PLACEHOLDER, ros_context
 from roman_moe.wire.topics import GRIPPER_COMMAND
 
-BLENDER, BRIDGE, GATE_NODE = "blender", "arm_bridge", "manipulation_network"
+BLENDER, BRIDGE, GATE_NODE = "blender", "arm_bridge", "gate"
 COMMANDERS = (BLENDER, BRIDGE)
 """Nodes that have a software stop, in the order of the commands' way."""
 SETTLE = 1.0  # [s] from the first of them that is found to the other one, unless it turns out that there is none
@@ -45,11 +45,11 @@ class Refusal(RomanError):
     """A node has said no, and is as it was."""
 
 
-class Operator:
-    """A node of one's own beside the graph; made by `operator`."""
+class GraphClient:
+    """A node of one's own beside the graph; made by `graph_client`."""
 
     def __init__(self, context: Context) -> None:
-        self.node = Node("_operator", context=context, start_parameter_services=False, enable_rosout=False)
+        self.node = Node("_graph_client", context=context, start_parameter_services=False, enable_rosout=False)
         # not the events executor, which fails at callbacks that ask for a message's time of sending (Kilted's)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)
@@ -215,11 +215,11 @@ def _named(name: str, value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def operator(ros_arguments: Sequence[str] = ()) -> Iterator[Operator]:
-    """An operator beside the graph of this machine and ROS_DOMAIN_ID; ROS arguments may say which namespace."""
+def graph_client(ros_arguments: Sequence[str] = ()) -> Iterator[GraphClient]:
+    """A client of the graph of this machine and ROS_DOMAIN_ID; ROS arguments may say which namespace."""
     with ros_environment(separate=True, private=False), ros_context(ros_arguments) as context:
-        person = Operator(context)
+        client = GraphClient(context)
         try:
-            yield person
+            yield client
         finally:
-            person.close()
+            client.close()
