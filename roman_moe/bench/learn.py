@@ -50,7 +50,7 @@ def measure(task: SimTask, seconds: float = 10.0, seed: int = 0) -> dict[str, An
             reward=reward,
             disturbed_share=practised.disturbed_share,
             time_limit=practised.time_limit,
-            links=practised.links,
+            channels=practised.channels,
         )
         for _ in range(recipe.ppo.environments)
     ]

@@ -113,7 +113,7 @@ class Ablate:
         from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
         from roman_moe.learning.runs.ablate import METHODS, QUESTIONS, Study, ablate
         from roman_moe.report.plots import plot_rates
-        from roman_moe.sim.link import LinkQuality
+        from roman_moe.sim.channel import ChannelQuality
         from roman_moe.sim.pose_source import TruthPoses
         from roman_moe.sim.registry import load_sim_task
 
@@ -131,7 +131,7 @@ class Ablate:
             scenarios=parse_numbers(self.scenarios, tuple(range(len(spec.scenarios))), "--scenarios"),
             poses=TruthPoses(self.noise_bound),
             skills=skills,
-            link=LinkQuality(self.delay, self.lost_share),
+            channel=ChannelQuality(self.delay, self.lost_share),
             time_limit=self.time_limit,
             budget=self.budget,
             source=self.source,

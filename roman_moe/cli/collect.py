@@ -35,7 +35,7 @@ class Collect:
     ranges: ClassVar = {
         **dict.fromkeys(("episodes", "workers"), AT_LEAST_1),
         **dict.fromkeys(("gate_episodes", "perturbation", "seed"), AT_LEAST_0),
-        **dict.fromkeys(("disturbed_share", "poor_link_share"), SHARE),
+        **dict.fromkeys(("disturbed_share", "poor_channel_share"), SHARE),
     }
 
     out: Folder = Path("demos")
@@ -89,7 +89,7 @@ class Collect:
     All of them if not given, none of the keyboard.
     """
 
-    poor_link_share: OptionalShare = None
+    poor_channel_share: OptionalShare = None
     """Share of the attempts whose commands reach the arm a tick late, and three of ten not at all.
 
     0.5 if not given, 0 of the keyboard.
@@ -138,7 +138,7 @@ class Collect:
             poses=poses,
             perturbation=self._share(self.perturbation, 0.5),
             disturbed_share=self._share(self.disturbed_share, 1.0),
-            poor_link_share=self._share(self.poor_link_share, 0.5),
+            poor_channel_share=self._share(self.poor_channel_share, 0.5),
             seed=self.seed,
             source=self.source,
             skills=parse_names(self.skills, task.spec.skill_names, "--skills"),

@@ -143,7 +143,7 @@ class Evaluate:
         from roman_moe.evaluation.controllers import make_controller, task_of
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.arm_spec import load_arm
-        from roman_moe.sim.link import LinkQuality
+        from roman_moe.sim.channel import ChannelQuality
 
         task = task_of(self.controller, self.task or (FIRST_TASK if self.controller in SCRIPTED else ""))
         numbers = tuple(range(len(task.spec.scenarios)))
@@ -163,7 +163,7 @@ class Evaluate:
             poses=poses,
             disturbed=self.disturb,
             seed=self.seed,
-            link=LinkQuality(self.delay, self.lost_share),
+            channel=ChannelQuality(self.delay, self.lost_share),
             arm=self.sim_arm,
             variants=variants,
         )

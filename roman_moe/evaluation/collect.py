@@ -5,7 +5,7 @@ The oracle acts on the true state; the recorded scene has the pose source's erro
 would not answer are left out: an object that it observes is then neither seen nor remembered. Optionally short bursts
 disturb what is executed, while the recorded answer stays the oracle's own. Demonstrations then show the way back from
 mistakes. (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017.) Some are given over a poor
-link: there the hand now and then rests for no reason, so its velocity does not tell what comes next. Only solved
+channel: there the hand now and then rests for no reason, so its velocity does not tell what comes next. Only solved
 episodes are kept.
 """
 
@@ -35,8 +35,8 @@ from roman_moe.evaluation.controllers import make_controller
 from roman_moe.evaluation.corrections import Corrector
 from roman_moe.evaluation.evaluate import shared_world
 from roman_moe.evaluation.pool import Workers, run_jobs
+from roman_moe.sim.channel import GOOD_CHANNEL, POOR_CHANNEL, ChannelQuality
 from roman_moe.sim.episode import EpisodeResult, run_episode
-from roman_moe.sim.link import GOOD_LINK, POOR_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource
 from roman_moe.sim.registry import naming_place
 from roman_moe.sim.streams import PERTURBATION_STREAM, episode_seed, falls_on, generator
@@ -67,7 +67,7 @@ class Collection:
         poses: what gives the object poses of the recorded scenes.
         perturbation: standard deviation of the bursts, in units of a full action; 0 for none.
         disturbed_share: of the attempts that meet a disturbance.
-        poor_link_share: of the attempts whose commands come late or get lost (`sim.link.POOR_LINK`).
+        poor_channel_share: of the attempts whose commands come late or get lost (`sim.channel.POOR_CHANNEL`).
         seed: of the collection.
         workers: how many processes, or a cluster.
         monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
@@ -86,7 +86,7 @@ class Collection:
     poses: PoseSource
     perturbation: float
     disturbed_share: float
-    poor_link_share: float
+    poor_channel_share: float
     seed: int
     workers: Workers = 1
     monolithic: bool = False
@@ -112,7 +112,7 @@ class DemonstrationJob:
     poses: PoseSource
     perturbation: float
     disturbed: bool
-    link: LinkQuality
+    channel: ChannelQuality
     git_commit: str
     source: str
     intervene: str
@@ -128,7 +128,7 @@ class Group:
 
     def attempt(self, collection: Collection, index: int, commit: str) -> DemonstrationJob:
         """Attempt `index`; its episode carries that number, so a failed one leaves a gap."""
-        poor = falls_on(index // 2, collection.poor_link_share)  # // 2: with and without a disturbance
+        poor = falls_on(index // 2, collection.poor_channel_share)  # // 2: with and without a disturbance
         prefix = "" if self.network == self.start.name else f"{self.start.name}_"
         return DemonstrationJob(
             path=collection.out / self.network / f"{prefix}episode_{index:03d}",
@@ -138,7 +138,7 @@ class Group:
             poses=collection.poses,
             perturbation=collection.perturbation,
             disturbed=falls_on(index, collection.disturbed_share),
-            link=POOR_LINK if poor else GOOD_LINK,
+            channel=POOR_CHANNEL if poor else GOOD_CHANNEL,
             git_commit=commit,
             source=collection.source,
             intervene=collection.intervene,
@@ -212,7 +212,7 @@ def _collect(
             if index >= MOST_ATTEMPTS * (10 if collection.intervene else 1) * group.wanted:
                 raise DemonstrationError(
                     f"{group.start.name}: the {collection.source} solved {kept[group]} of {tried[group]} attempts: too "
-                    f"few for {group.wanted} demonstrations; lower the perturbation or the share of poor links"
+                    f"few for {group.wanted} demonstrations; lower the perturbation or the share of poor channels"
                 )
             tried[group] += 1
         jobs = [group.attempt(collection, index, commit) for group, index in attempts]
@@ -258,7 +258,7 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
             job.seed,
             job.poses,
             job.disturbed,
-            link=job.link,
+            channel=job.channel,
             on_tick=record,
         )
         if result.success and not writer.ticks:
@@ -277,8 +277,8 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     **_noise(job.poses),
                     perturbation=job.perturbation,
                     disturbance=result.disturbance,
-                    delay=job.link.delay,
-                    lost_share=job.link.lost_share,
+                    delay=job.channel.delay,
+                    lost_share=job.channel.lost_share,
                     seed=job.seed,
                     rate=controller.control_rate,
                     git_commit=job.git_commit,

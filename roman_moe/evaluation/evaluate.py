@@ -1,6 +1,6 @@
 """Evaluation: how often, and how fast, a controller solves scenarios and each skill alone.
 
-The report follows from (controller, starts, episodes, pose sources, link, seed) alone: neither the number of workers
+The report follows from (controller, starts, episodes, pose sources, channel, seed) alone: neither the number of workers
 nor the other starts change an episode.
 """
 
@@ -18,8 +18,8 @@ from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import identity_of, make_controller
 from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.evaluation.statistics import summarize
+from roman_moe.sim.channel import GOOD_CHANNEL, ChannelQuality
 from roman_moe.sim.episode import EpisodeResult, run_episode
-from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource
 from roman_moe.sim.pose_tally import summarize_poses
 from roman_moe.sim.registry import naming_place
@@ -39,7 +39,7 @@ class EpisodeJob:
         poses: what gives the object poses of its scenes.
         disturbed: whether it meets a disturbance.
         time_limit: after which it ends as lost [s], if that is sooner than the task's own.
-        link: how well its commands get through to the arm.
+        channel: how well its commands get through to the arm.
         arm: name or folder of the simulated arm; the task's own if empty.
     """
 
@@ -49,7 +49,7 @@ class EpisodeJob:
     poses: PoseSource
     disturbed: bool = False
     time_limit: float = math.inf
-    link: LinkQuality = GOOD_LINK
+    channel: ChannelQuality = GOOD_CHANNEL
     arm: str = ""
 
 
@@ -68,7 +68,7 @@ class Evaluation:
         workers: how many processes, or a cluster.
         disturbed: whether all starts are tried again with one disturbance per episode.
         time_limit: after which an episode ends as lost [s], if that is sooner than the task's own.
-        link: how well the commands get through to the arm, in all episodes.
+        channel: how well the commands get through to the arm, in all episodes.
         arm: name or folder of the simulated arm; the task's own if empty.
         variants: other pose sources by their key in the report, by what they vary, such as "noise"; all starts are
             tried with each.
@@ -84,7 +84,7 @@ class Evaluation:
     workers: Workers = 1
     disturbed: bool = False
     time_limit: float = math.inf
-    link: LinkQuality = GOOD_LINK
+    channel: ChannelQuality = GOOD_CHANNEL
     arm: str = ""
     variants: Mapping[str, Mapping[str, PoseSource]] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class Evaluation:
                 poses,
                 disturbed,
                 self.time_limit,
-                self.link,
+                self.channel,
                 self.arm,
             )
             for poses, disturbed in self.conditions()
@@ -153,8 +153,8 @@ def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str
         "task": evaluation.task.spec.name,
         "task_sha256": evaluation.task.spec.digest,
         "sim_arm": evaluation.arm or evaluation.task.arm,
-        "delay_ticks": evaluation.link.delay,
-        "lost_share": evaluation.link.lost_share,
+        "delay_ticks": evaluation.channel.delay,
+        "lost_share": evaluation.channel.lost_share,
         "seed": evaluation.seed,
         "episodes": evaluation.episodes,
         "git_commit": git_commit(),
@@ -192,7 +192,7 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
             job.poses,
             job.disturbed,
             job.time_limit,
-            job.link,
+            job.channel,
         )
 
 

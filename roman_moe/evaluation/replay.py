@@ -19,7 +19,7 @@ from roman_moe.demos.reader import Episode
 from roman_moe.demos.survey import gaps
 from roman_moe.evaluation.evaluate import shared_world
 from roman_moe.sim import episode as sim_episode
-from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.channel import ChannelQuality
 from roman_moe.sim.placement import joint_of
 from roman_moe.sim.streams import Streams
 from roman_moe.sim.task import SimTask
@@ -72,7 +72,7 @@ def replay(episode: Episode, task: SimTask) -> Replay:
         task.start(meta.start),
         Streams.of_seed(meta.seed),
         disturbed=bool(meta.disturbance),
-        link=LinkQuality(meta.delay, meta.lost_share),
+        channel=ChannelQuality(meta.delay, meta.lost_share),
     )
 
     def follow_until(stamp_ns: float) -> None:

@@ -22,8 +22,8 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.tasks import SHIPPED, known_tasks, load_spec
+from roman_moe.sim.channel import GOOD_CHANNEL, ChannelQuality
 from roman_moe.sim.episode import Episode
-from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import PoseSource, TruthPoses
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.render import Renderer
@@ -60,7 +60,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         reward: TaskReward | None = None,
         disturbed_share: float = 0.0,
         time_limit: float | None = None,
-        links: LinkQuality | Sequence[LinkQuality] = GOOD_LINK,
+        channels: ChannelQuality | Sequence[ChannelQuality] = GOOD_CHANNEL,
         handed_over_share: float = 0.0,
     ) -> None:
         """Make an environment.
@@ -74,7 +74,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             reward: what a step earns; 1 for success if None.
             disturbed_share: of the episodes that meet a disturbance.
             time_limit: after which an episode is truncated [s]; the task's own, longer one if None.
-            links: of the commands to the arm; one of several is drawn for each episode.
+            channels: of the commands to the arm; one of several is drawn for each episode.
             handed_over_share: of the episodes that begin with the hand where the skill before leaves it.
 
         Raises:
@@ -92,7 +92,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.disturbed_share = disturbed_share
         self.handed_over_share = handed_over_share
         self.time_limit = math.inf if time_limit is None else time_limit
-        self.links = _kinds(LinkQuality, links)
+        self.channels = _kinds(ChannelQuality, channels)
         self.render_mode = render_mode
         spec = start.task.spec
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.features),), np.float32)
@@ -114,7 +114,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             Streams.shared(rng),
             poses=self.poses[rng.integers(len(self.poses))],
             disturbed=bool(rng.random() < self.disturbed_share),
-            link=self.links[rng.integers(len(self.links))],
+            channel=self.channels[rng.integers(len(self.channels))],
             time_limit=self.time_limit,
         )
         self._gripper_opening = self.start.task.spec.gripper.open

@@ -1,7 +1,7 @@
 """One episode: the loop that evaluation, collection, the Gymnasium environments and the simulated arm's node drive.
 
-The trajectory follows from (controller, start, seed, pose source, disturbed or not, link) alone. Each source of chance
-has its own `default_rng`:
+The trajectory follows from (controller, start, seed, pose source, disturbed or not, channel) alone. Each source of
+chance has its own `default_rng`:
 
 - [seed, 0] draws the start,
 - [seed, 1] the noise, one draw a scene in tick order,
@@ -9,7 +9,7 @@ has its own `default_rng`:
 - [seed, 4] which commands get lost,
 - [seed, 5] the constant part of the poses' errors.
 
-The ROS graph in lockstep draws the same; it has no link.
+The ROS graph in lockstep draws the same; it has no channel.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from roman_moe.control.controller import ControlStep, Driver
 from roman_moe.core.action import Command
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.sim.channel import GOOD_CHANNEL, ChannelQuality, CommandChannel
 from roman_moe.sim.disturbance import Disturber
 from roman_moe.sim.judge import Judge
-from roman_moe.sim.link import GOOD_LINK, CommandLink, LinkQuality
 from roman_moe.sim.pose_source import TRUTH, PoseSource
 from roman_moe.sim.pose_tally import PoseTally
 from roman_moe.sim.streams import Streams
@@ -70,7 +70,7 @@ class EpisodeResult:
 
 
 class Episode:
-    """One episode of a world, tick by tick: start, noise, disturbance, link and judge.
+    """One episode of a world, tick by tick: start, noise, disturbance, channel and judge.
 
     Attributes:
         world: in which it happens; nothing else may step it.
@@ -89,7 +89,7 @@ class Episode:
         poses: PoseSource = TRUTH,
         disturbed: bool = False,
         time_limit: float = math.inf,
-        link: LinkQuality = GOOD_LINK,
+        channel: ChannelQuality = GOOD_CHANNEL,
     ) -> None:
         """Begin it: the world is reset.
 
@@ -97,7 +97,7 @@ class Episode:
             poses: what gives the object poses of its scenes.
             disturbed: whether it meets a disturbance.
             time_limit: after which it ends as lost [s], if that is sooner than the task's own.
-            link: how well the commands get through to the arm.
+            channel: how well the commands get through to the arm.
         """
         self.world = world
         self.start = start
@@ -107,7 +107,7 @@ class Episode:
         self._scene: SceneState | None = None
         self._time_limit = time_limit
         self._judge = Judge(start)
-        self._link = CommandLink(link, self.state.finger_opening, streams.link)
+        self._channel = CommandChannel(channel, self.state.finger_opening, streams.channel)
         self._disturber = Disturber(start, world, streams.disturbance) if disturbed else None
 
     @property
@@ -138,7 +138,7 @@ class Episode:
         """
         if self._disturber is not None and not paused:
             self._disturber.update(self.world, self.state)
-        self.state = self.world.step(self._link.carry(command))
+        self.state = self.world.step(self._channel.carry(command))
         self._scene = None
         if paused:
             self._judge.paused_ns += round(NANOSECONDS / self.world.control_rate)
@@ -157,7 +157,7 @@ def run_episode(
     poses: PoseSource,
     disturbed: bool = False,
     time_limit: float = math.inf,
-    link: LinkQuality = GOOD_LINK,
+    channel: ChannelQuality = GOOD_CHANNEL,
     on_tick: Callable[[SceneState, ControlStep], None] | None = None,
 ) -> EpisodeResult:
     """Run one episode to its outcome; all but these are `Episode`'s.
@@ -167,7 +167,7 @@ def run_episode(
         on_tick: called each tick with the scene as the pose source gives it and the controller's answer.
     """
     episode = Episode(
-        world, start, Streams.of_seed(seed), poses=poses, disturbed=disturbed, time_limit=time_limit, link=link
+        world, start, Streams.of_seed(seed), poses=poses, disturbed=disturbed, time_limit=time_limit, channel=channel
     )
     controller.reset()
     while episode.outcome is Outcome.RUNNING:

@@ -10,7 +10,7 @@ START_STREAM = 0
 NOISE_STREAM = 1
 PERTURBATION_STREAM = 2
 DISTURBANCE_STREAM = 3
-LINK_STREAM = 4
+CHANNEL_STREAM = 4
 BIAS_STREAM = 5
 
 
@@ -23,7 +23,7 @@ def episode_seed(seed: int, purpose: str, index: int) -> int:
     """Seed of episode `index` of a run for `purpose` (e.g. "evaluate/scenario_6"), below 2**31 as parameters are.
 
     It depends on nothing else. So neither the number of workers nor the other starts of a run change an episode, and
-    `roman-moe demo --seed` repeats any episode over a good link.
+    `roman-moe demo --seed` repeats any episode over a good channel.
     """
     return int(np.random.SeedSequence([seed, index, *purpose.encode()]).generate_state(1)[0]) >> 1
 
@@ -40,13 +40,13 @@ class Streams:
     start: np.random.Generator
     noise: np.random.Generator
     disturbance: np.random.Generator
-    link: np.random.Generator
+    channel: np.random.Generator
     bias: np.random.Generator
 
     @classmethod
     def of_seed(cls, seed: int) -> Streams:
         """One source for each use: what one of them draws changes no other."""
-        streams = (START_STREAM, NOISE_STREAM, DISTURBANCE_STREAM, LINK_STREAM, BIAS_STREAM)
+        streams = (START_STREAM, NOISE_STREAM, DISTURBANCE_STREAM, CHANNEL_STREAM, BIAS_STREAM)
         return cls(*(generator(seed, stream) for stream in streams))
 
     @classmethod

@@ -26,7 +26,7 @@ from roman_moe.wire.codec import LabTick
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Two demonstrations of pull: bursts, disturbances, and the second over a poor link."""
+    """Two demonstrations of pull: bursts, disturbances, and the second over a poor channel."""
     out = tmp_path_factory.mktemp("dataset") / "demos"
     write_spec(out, ROMAN)
     collection = Collection(TASK, out, 2, 0, TruthPoses(0.005), 0.5, 1.0, 1.0, seed=3)
@@ -75,7 +75,7 @@ def test_plot_draws_one_episode_or_a_set(dataset, tmp_path):
         assert picture.stat().st_size > 20_000
 
 
-def test_commands_in_open_loop_come_back_exactly_with_disturbances_and_a_poor_link(dataset, tmp_path, capsys):
+def test_commands_in_open_loop_come_back_exactly_with_disturbances_and_a_poor_channel(dataset, tmp_path, capsys):
     assert main(["demos", "replay", str(dataset), "--json", str(tmp_path / "replay.json")]) == 0
     assert "commands in open loop: hand 0.00 mm off on average" in capsys.readouterr().out
     for row in json.loads((tmp_path / "replay.json").read_text())["episodes"]:

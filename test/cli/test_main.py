@@ -208,7 +208,7 @@ def test_unknown_verb_is_named_with_the_one_meant(capsys: pytest.CaptureFixture[
         (["evaluate", "oracle", "--noise-bound", "nan"], "nan"),
         (["collect", "--disturbed-share", "2"], "--disturbed-share 2"),
         (["collect", "--disturbed-share", "nan"], "--disturbed-share nan"),
-        (["collect", "--poor-link-share", "2"], "--poor-link-share 2"),
+        (["collect", "--poor-channel-share", "2"], "--poor-channel-share 2"),
         (["evaluate", "oracle", "--delay", "-1"], "--delay -1"),
         (["evaluate", "oracle", "--lost-share", "nan"], "--lost-share nan"),
         (["ablate", "--lost-share", "2"], "--lost-share 2"),

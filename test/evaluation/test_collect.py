@@ -28,8 +28,8 @@ from roman_moe.evaluation import collect as module
 from roman_moe.evaluation.collect import Collection, Group, PerturbedController, bursts, collect
 from roman_moe.learning.samples import samples_of
 from roman_moe.sim.camera_poses import CameraPoses
+from roman_moe.sim.channel import GOOD_CHANNEL, POOR_CHANNEL
 from roman_moe.sim.episode import EpisodeResult
-from roman_moe.sim.link import GOOD_LINK, POOR_LINK
 from roman_moe.sim.pose_source import TruthPoses
 
 
@@ -42,7 +42,7 @@ def small(out: Path, **changes: object) -> Collection:
         TruthPoses(0.005),
         perturbation=0.0,
         disturbed_share=0.0,
-        poor_link_share=0.0,
+        poor_channel_share=0.0,
         seed=4,
         workers=1,
     )
@@ -118,13 +118,13 @@ def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
     assert [episode.meta.disturbance for episode in episodes] == ["", "shove_rack"]
 
 
-def test_an_episode_over_a_poor_link_says_so_and_keeps_the_oracles_answers(tmp_path, monkeypatch):
+def test_an_episode_over_a_poor_channel_says_so_and_keeps_the_oracles_answers(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "groups", lambda collection: [Group("push", TASK.start("push"), 1)])
     oracle, rests = TASK.skills["push"], []
-    for share, link in ((0.0, (0, 0.0)), (1.0, (1, 0.3))):
-        collect(small(tmp_path / f"{share}", poor_link_share=share, poses=TruthPoses(0.0)))
+    for share, channel in ((0.0, (0, 0.0)), (1.0, (1, 0.3))):
+        collect(small(tmp_path / f"{share}", poor_channel_share=share, poses=TruthPoses(0.0)))
         episode = read_episode(tmp_path / f"{share}" / "push" / "episode_000", ROMAN)
-        assert (episode.meta.delay, episode.meta.lost_share) == link
+        assert (episode.meta.delay, episode.meta.lost_share) == channel
         for state, answer in zip(episode.states, episode.answers, strict=True):
             np.testing.assert_allclose(answer, oracle.demonstrate(state), atol=1e-6)
         # The hand stands still, and the answer is to go on.
@@ -141,11 +141,11 @@ def test_attempts_are_disturbed_at_even_steps(tmp_path, share, disturbed):
     assert abs(sum(flags[:10]) - disturbed / 2) <= 0.5
 
 
-def test_poor_links_and_disturbances_meet_in_every_combination(tmp_path):
-    collection = small(tmp_path, disturbed_share=0.5, poor_link_share=0.5)
+def test_poor_channels_and_disturbances_meet_in_every_combination(tmp_path):
+    collection = small(tmp_path, disturbed_share=0.5, poor_channel_share=0.5)
     attempts = [Group("push", TASK.start("push"), 20).attempt(collection, index, "") for index in range(20)]
-    assert Counter((attempt.disturbed, attempt.link) for attempt in attempts) == {
-        (disturbed, link): 5 for disturbed in (False, True) for link in (GOOD_LINK, POOR_LINK)
+    assert Counter((attempt.disturbed, attempt.channel) for attempt in attempts) == {
+        (disturbed, channel): 5 for disturbed in (False, True) for channel in (GOOD_CHANNEL, POOR_CHANNEL)
     }
 
 
@@ -243,7 +243,7 @@ def test_the_gate_gets_as_many_demonstrations_whatever_the_number_of_scenarios(t
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
-@pytest.mark.parametrize("option", ["perturbation", "noise_bound", "disturbed_share", "poor_link_share"])
+@pytest.mark.parametrize("option", ["perturbation", "noise_bound", "disturbed_share", "poor_channel_share"])
 def test_numbers_that_training_would_refuse_are_refused_before_collecting(tmp_path, option, value):
     with pytest.raises(ConfigError, match=f"{option.replace('_', '.')}.* {value}: expected"):
         run_verb(Collect(tmp_path / "demos", **{option: value}))

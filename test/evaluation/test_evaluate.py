@@ -20,8 +20,8 @@ from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.evaluation.controllers import OracleController, make_controller, simulation_of, task_of
 from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
 from roman_moe.evaluation.statistics import mean_interval, summarize, t_quantile_95, wilson_interval
+from roman_moe.sim.channel import GOOD_CHANNEL, ChannelQuality
 from roman_moe.sim.episode import EpisodeResult, run_episode
-from roman_moe.sim.link import GOOD_LINK, LinkQuality
 from roman_moe.sim.pose_source import TRUTH, TruthPoses
 from roman_moe.sim.streams import episode_seed
 from roman_moe.sim.world import World
@@ -223,10 +223,15 @@ def test_every_condition_is_reported_under_its_own_key():
 
 def test_the_commands_go_over_the_link_that_was_asked_for_and_the_report_says_so():
     evaluation = Evaluation("oracle", TASK, [], ["button"], 2, TruthPoses(0.005), seed=3, time_limit=12.0)
-    for link, solved in ((GOOD_LINK, 2), (LinkQuality(2, 0.1), 2), (LinkQuality(0, 1.0), 0), (LinkQuality(300), 0)):
-        content = evaluate(dataclasses.replace(evaluation, link=link))
-        assert content["skills"]["button"]["successes"] == solved, link
-        assert (content["delay_ticks"], content["lost_share"]) == (link.delay, link.lost_share)
+    for channel, solved in (
+        (GOOD_CHANNEL, 2),
+        (ChannelQuality(2, 0.1), 2),
+        (ChannelQuality(0, 1.0), 0),
+        (ChannelQuality(300), 0),
+    ):
+        content = evaluate(dataclasses.replace(evaluation, channel=channel))
+        assert content["skills"]["button"]["successes"] == solved, channel
+        assert (content["delay_ticks"], content["lost_share"]) == (channel.delay, channel.lost_share)
 
 
 @pytest.mark.parametrize(

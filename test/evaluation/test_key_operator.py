@@ -24,7 +24,7 @@ from roman_moe.teleop.steering import SPEEDS
 
 
 def collection(out, **changes):
-    plain = {"perturbation": 0.0, "disturbed_share": 0.0, "poor_link_share": 0.0, "seed": 4, "source": KEYBOARD}
+    plain = {"perturbation": 0.0, "disturbed_share": 0.0, "poor_channel_share": 0.0, "seed": 4, "source": KEYBOARD}
     return Collection(TASK, out, 1, 0, TruthPoses(0.0), **{**plain, **changes})
 
 

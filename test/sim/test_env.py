@@ -14,7 +14,7 @@ from worlds import TASK
 
 import roman_moe.sim.env
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.channel import ChannelQuality
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.reward import TaskReward
 
@@ -23,7 +23,7 @@ assert roman_moe.sim.env  # imported for its registrations
 CHOSEN = {
     "poses": [TruthPoses(0.0), TruthPoses(0.01, "gaussian")],
     "reward": TaskReward(2.0, 1.0),
-    "links": LinkQuality(1, 0.2),
+    "channels": ChannelQuality(1, 0.2),
     "disturbed_share": 1.0,
     "time_limit": 5.0,
 }

@@ -26,7 +26,7 @@ from roman_moe.learning.recipes.cloning import (
     load_networks,
     networks_of,
 )
-from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.channel import ChannelQuality
 from roman_moe.sim.pose_source import TruthPoses
 
 SCHEDULES = ("together", "gail_after_cloning")
@@ -243,14 +243,14 @@ class EpisodesRecipe:
         return [TruthPoses(bound) for bound in self.noise_bounds]
 
     @property
-    def links(self) -> list[LinkQuality]:
+    def channels(self) -> list[ChannelQuality]:
         """Every delay with every lost share."""
-        return [LinkQuality(delay, share) for share, delay in itertools.product(self.lost_shares, self.delays)]
+        return [ChannelQuality(delay, share) for share, delay in itertools.product(self.lost_shares, self.delays)]
 
 
 @dataclass(frozen=True, slots=True)
 class PracticeRecipe(EpisodesRecipe):
-    """The episodes to learn from; noise and link are drawn for each of them.
+    """The episodes to learn from; noise and channel are drawn for each of them.
 
     Attributes:
         scenarios: that the gate's episodes start from, in turn; all of the task's, if none are named.
@@ -266,7 +266,7 @@ class PracticeRecipe(EpisodesRecipe):
 
 @dataclass(frozen=True, slots=True)
 class ValidationRecipe(EpisodesRecipe):
-    """How checkpoints are judged: by what they solve, not by their loss. Noises and links come in turn.
+    """How checkpoints are judged: by what they solve, not by their loss. Noises and channels come in turn.
 
     Attributes:
         updates: from one checkpoint to the next.
@@ -284,9 +284,9 @@ class ValidationRecipe(EpisodesRecipe):
         check_ranges(self, {"updates": COUNT, "episodes": COUNT, "enough": Range(0, COUNT.most)})
 
     @property
-    def combinations(self) -> list[tuple[TruthPoses, LinkQuality]]:
-        """Every noise over every link; a start's episodes meet them in turn."""
-        return [(poses, link) for link in self.links for poses in self.poses]
+    def combinations(self) -> list[tuple[TruthPoses, ChannelQuality]]:
+        """Every noise over every channel; a start's episodes meet them in turn."""
+        return [(poses, channel) for channel in self.channels for poses in self.poses]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Ablations: the shipped recipe with one part changed at a time, the same seeds and demonstrations for all.
 
 Every method is trained anew for every seed and then evaluated on scenarios. The folder keeps what is done, method by
-method and seed by seed, so that a study that was cut off goes on where it was. Other episodes, scenarios or links than
+method and seed by seed, so that a study that was cut off goes on where it was. Other episodes, scenarios or channels than
 before are evaluated without training again. A study of skills trains their experts only, and judges each alone.
 """
 
@@ -31,7 +31,7 @@ from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe, 
 from roman_moe.learning.runs.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run, write_description
 from roman_moe.learning.runs.trainer import TrainingJob, load_best, train_network
 from roman_moe.evaluation.statistics import wilson_interval
-from roman_moe.sim.link import GOOD_LINK, LinkQuality
+from roman_moe.sim.channel import GOOD_CHANNEL, ChannelQuality
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.task import SimTask
 
@@ -108,7 +108,7 @@ class Study:
         scenarios: to evaluate.
         skills: whose experts are trained and evaluated, each alone, instead of the mixture on scenarios; none for that.
         poses: what gives the object poses of the evaluation.
-        link: of the evaluation: how well commands get through to the arm.
+        channel: of the evaluation: how well commands get through to the arm.
         time_limit: after which an episode of the evaluation counts as lost [s].
         budget: share of the recipe's environment steps, and of the annealing, that every method gets.
         workers: processes, that the networks of one training share; or a cluster, on which all trainings run at once.
@@ -124,7 +124,7 @@ class Study:
     scenarios: Sequence[int]
     poses: TruthPoses
     skills: Sequence[str] = ()
-    link: LinkQuality = GOOD_LINK
+    channel: ChannelQuality = GOOD_CHANNEL
     time_limit: float = 240.0
     budget: float = 1.0
     workers: Workers = 1
@@ -172,8 +172,8 @@ def ablate(study: Study, on_method: Callable[[str, int, dict[str, Any]], None]) 
         "seeds": study.seeds,
         "episodes": study.episodes,
         "noise_bound_m": study.poses.noise_bound,
-        "delay_ticks": study.link.delay,
-        "lost_share": study.link.lost_share,
+        "delay_ticks": study.channel.delay,
+        "lost_share": study.channel.lost_share,
         "time_limit_s": study.time_limit,
         "budget": study.budget,
         "source": study.source,
@@ -224,14 +224,14 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
         poses=TruthPoses(0.005),
         perturbation=0.5,
         disturbed_share=1.0,
-        poor_link_share=0.5,
+        poor_channel_share=0.5,
         seed=0,
         monolithic=monolithic,
         workers=study.workers,
         skills=study.skills,
     )
     keys = dataclasses.replace(
-        plan, gate_episodes=0, perturbation=0.0, disturbed_share=0.0, poor_link_share=0.0, source=study.source
+        plan, gate_episodes=0, perturbation=0.0, disturbed_share=0.0, poor_channel_share=0.0, source=study.source
     )
     parts = [plan] if study.source == ORACLE else [keys, dataclasses.replace(plan, episodes=0)]
     for part in parts if GATE in study.trained else parts[:1]:
@@ -272,9 +272,9 @@ class _Training:
 
     @property
     def asked(self) -> list[Any]:
-        study, link = self.study, self.study.link
+        study, channel = self.study, self.study.channel
         starts = list(study.skills or study.scenarios)
-        return [starts, study.episodes, study.poses.noise_bound, link.delay, link.lost_share, study.time_limit]
+        return [starts, study.episodes, study.poses.noise_bound, channel.delay, channel.lost_share, study.time_limit]
 
     @property
     def evaluation_file(self) -> Path:
@@ -319,7 +319,7 @@ def _report(training: _Training) -> dict[str, Any]:
         seed=seed + EVALUATION_SEED,
         workers=study.workers,
         time_limit=study.time_limit,
-        link=study.link,
+        channel=study.channel,
     )
     report = _evaluated_alone(evaluation, run, study.skills) if study.skills else evaluate(evaluation)
     report |= {"environment_steps": steps, "asked": training.asked}

@@ -342,7 +342,7 @@ class _Trainer:
                 reward=reward,
                 disturbed_share=recipe.practice.disturbed_share,
                 time_limit=recipe.practice.time_limit,
-                links=recipe.practice.links,
+                channels=recipe.practice.channels,
                 handed_over_share=recipe.practice.handed_over_share,
             )
 
@@ -362,12 +362,12 @@ class _Trainer:
             jobs = []
             for index in range(recipe.episodes):
                 start = job.starts[index % len(job.starts)]
-                poses, link = recipe.combinations[index // len(job.starts) % len(recipe.combinations)]
+                poses, channel = recipe.combinations[index // len(job.starts) % len(recipe.combinations)]
                 disturbed = falls_on(index, recipe.disturbed_share)
-                turn = index // len(job.starts) // len(recipe.combinations)  # each meets every noise, link, disturbance
+                turn = index // len(job.starts) // len(recipe.combinations)  # each meets every noise, channel, disturbance
                 start = dataclasses.replace(start, handed_over=falls_on(turn, recipe.handed_over_share))
                 seed = episode_seed(job.seed, f"validate/{start.name}", index)
-                jobs.append(EpisodeJob(str(controller), start, seed, poses, disturbed, recipe.time_limit, link))
+                jobs.append(EpisodeJob(str(controller), start, seed, poses, disturbed, recipe.time_limit, channel))
             results = dict(run_jobs(run_job, jobs, job.workers))
         ticks = sum(round(result.time_s * job.rates.control_rate) for result in results.values())
         return [results[index] for index in range(len(jobs))], ticks

@@ -21,7 +21,7 @@ from roman_moe.learning.recipes.hybrid import (
     ValidationRecipe,
     load_hybrid_recipe,
 )
-from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.channel import ChannelQuality
 from roman_moe.sim.pose_source import TruthPoses
 
 
@@ -147,5 +147,5 @@ def test_a_budget_scales_the_steps_of_every_network_alone():
 def test_validation_has_every_noise_over_every_link():
     validation = ValidationRecipe(noise_bounds=(0.005, 0.02), delays=(0, 1), lost_shares=(0.0, 0.3))
     met = validation.combinations
-    assert len(met) == len({(poses.noise_bound, link.delay, link.lost_share) for poses, link in met}) == 8
-    assert met[0] == (TruthPoses(0.005), LinkQuality(0, 0.0))
+    assert len(met) == len({(poses.noise_bound, channel.delay, channel.lost_share) for poses, channel in met}) == 8
+    assert met[0] == (TruthPoses(0.005), ChannelQuality(0, 0.0))

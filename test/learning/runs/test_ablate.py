@@ -23,7 +23,7 @@ from roman_moe.evaluation.collect import Collection
 from roman_moe.learning.runs import ablate
 from roman_moe.learning.runs.ablate import METHODS, QUESTIONS, Study
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
-from roman_moe.sim.link import LinkQuality
+from roman_moe.sim.channel import ChannelQuality
 from roman_moe.sim.pose_source import TruthPoses
 
 
@@ -180,8 +180,8 @@ def test_a_study_compares_methods_on_the_same_terms_and_is_finished_where_it_was
 
     further = ablate.ablate(dataclasses.replace(study, methods=["bc"], episodes=2), lambda *_: None)
     assert further["methods"]["bc"]["scenarios"]["0"]["episodes"] == 2
-    link = LinkQuality(1, 1.0)
-    over = ablate.ablate(dataclasses.replace(study, methods=["bc"], link=link), lambda *_: None)
+    channel = ChannelQuality(1, 1.0)
+    over = ablate.ablate(dataclasses.replace(study, methods=["bc"], channel=channel), lambda *_: None)
     kept = [json.loads(file.read_text()) for file in (tmp_path / "bc" / "seed_0").glob("evaluation*.json")]
     assert (over["delay_ticks"], over["lost_share"]) == (1, 1.0)
     assert sorted((row["delay_ticks"], row["lost_share"]) for row in kept) == [(0, 0.0), (0, 0.0), (1, 1.0)]

@@ -1,8 +1,8 @@
-"""The link from controller to arm: commands that come late, or not at all, as on a busy machine or a poor network.
+"""The channel from controller to arm: commands that come late, or not at all, as on a busy machine or a poor network.
 
 In lockstep, and in process, every command moves the arm in the very tick whose scene it answers. No real robot does
 that: cameras, planners' threads and drivers take their time. What is to work there has to be tried, and to practise,
-with such a link.
+with such a channel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from roman_moe.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class LinkQuality:
+class ChannelQuality:
     """How well commands get through to the arm.
 
     Attributes:
@@ -37,15 +37,15 @@ class LinkQuality:
             raise ConfigError(f"lost share is {self.lost_share}: expected 0 to 1")
 
 
-GOOD_LINK = LinkQuality()
-POOR_LINK = LinkQuality(delay=1, lost_share=0.3)
+GOOD_CHANNEL = ChannelQuality()
+POOR_CHANNEL = ChannelQuality(delay=1, lost_share=0.3)
 """A delay of two ticks would be `max_command_age` of config/limits.yaml; of the scenes, chaos drops as many."""
 
 
-class CommandLink:
+class CommandChannel:
     """Carries one episode's commands."""
 
-    def __init__(self, quality: LinkQuality, gripper_opening: float, rng: np.random.Generator) -> None:
+    def __init__(self, quality: ChannelQuality, gripper_opening: float, rng: np.random.Generator) -> None:
         """Nothing is under way.
 
         Args:
