@@ -1,4 +1,4 @@
-"""How long the learned estimator of object poses takes for a look, and how much of that the network alone."""
+"""How long the learned estimator of object poses takes for a frame set, and how much of that the network alone."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from roman_moe.sim.cameras import SceneCameras
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.world import World
 
-WARM_UP = 5  # looks that do not count
+WARM_UP = 5  # estimates that do not count
 
 
-def measure(task: str, file: Path, looks: int) -> dict[str, Any]:
-    """Look again and again at a start of a task, with all its cameras, on one core.
+def measure(task: str, file: Path, frame_sets: int) -> dict[str, Any]:
+    """Estimate again and again from the images of all cameras at a start of a task, on one core.
 
-    Each look is followed by the network alone on the same images, so that what else the machine does falls on both.
+    Each estimate is followed by the network alone on the same images, so that what else the machine does falls on both.
 
     Returns:
-        `look_ms`, from images to positions, and `network_ms`, each with `p50` and `p99`; `network_share`, the ratio of
-        the medians; `cameras`; `file_mb` [1e6 bytes].
+        `estimate_ms`, from images to positions, and `network_ms`, each with `p50` and `p99`; `network_share`, the ratio
+        of the medians; `cameras`; `file_mb` [1e6 bytes].
 
     Raises:
         BundleError: if the file cannot be used.
@@ -40,11 +40,11 @@ def measure(task: str, file: Path, looks: int) -> dict[str, Any]:
     pictures, cameras = np.stack(list(images.values())), tuple(estimator.cameras[name] for name in images)
     times = [
         (_milliseconds(lambda: estimator.detect(0, images)), _milliseconds(lambda: estimator.ask(pictures, cameras)))
-        for _ in range(WARM_UP + looks)
+        for _ in range(WARM_UP + frame_sets)
     ][WARM_UP:]
     p50, p99 = np.percentile(times, (50, 99), axis=0).tolist()
     return {
-        "look_ms": {"p50": p50[0], "p99": p99[0]},
+        "estimate_ms": {"p50": p50[0], "p99": p99[0]},
         "network_ms": {"p50": p50[1], "p99": p99[1]},
         "network_share": p50[1] / p50[0],
         "cameras": len(images),

@@ -23,7 +23,7 @@ def measure(task: str = "roman", starts: int = 30, width: int = 960, seed: int =
 
     Returns:
         `median_mm` and `p95_mm` of all positions, `inside` the share of them within their 95 % ellipsoid, `look_cpu_ms`
-        the median CPU time of a look; for each object the same, and how often it was `seen`.
+        the median CPU time of a frame set; for each object the same, and how often it was `seen`.
     """
     sim_task = load_sim_task(task)
     world = World(sim_task, markers=True)

@@ -172,10 +172,10 @@ class Markers(Part):
 
 @dataclass(frozen=True)
 class Estimator(Part):
-    """How long the learned estimator of object poses takes for a look."""
+    """How long the learned estimator of object poses takes."""
 
     needs = ("cv2", "mujoco", "onnxruntime")
-    ranges: ClassVar = {"looks": AT_LEAST_1}
+    ranges: ClassVar = {"frame_sets": AT_LEAST_1}
 
     task: Text = "roman"
     """The task, by its name or folder."""
@@ -183,8 +183,8 @@ class Estimator(Part):
     estimator: EstimatorFile = ""
     """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
-    looks: Number = 200
-    """How many looks to time."""
+    frame_sets: Number = 200
+    """How many estimates to time, each of one image a camera."""
 
     def measure(self, console: Console) -> dict[str, Any]:
         """At a start of the task, in simulation."""
@@ -193,7 +193,7 @@ class Estimator(Part):
         from roman_moe.sim.registry import load_sim_task
 
         file = usable_estimator(load_sim_task(self.task), self.estimator)
-        return {"task": self.task, "estimator": str(file), **estimator.measure(self.task, file, self.looks)}
+        return {"task": self.task, "estimator": str(file), **estimator.measure(self.task, file, self.frame_sets)}
 
 
 @dataclass(frozen=True)

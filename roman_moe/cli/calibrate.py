@@ -144,7 +144,7 @@ class _Part(_BoardOptions):
         missing = ["all views"]
         with Live(console=console, auto_refresh=False, transient=True) as live, closing(self.source()) as source:
             for image, hand in source:
-                taken = taker.look(image, time.monotonic(), name)
+                taken = taker.take(image, time.monotonic(), name)
                 if taken:
                     write_image(self.images / name, image)
                     self.note_hand(name, hand)

@@ -71,7 +71,7 @@ class Collect:
     noise_bound: Metres = 0.005
     """Clip bound of the noise on the recorded object positions; its sigma is a third of that.
 
-    Of synthetic poses it is that of a single look, without the clipping.
+    Of synthetic poses it is that of a single frame set, without the clipping.
     """
 
     noise_kind: Literal["clipped", "gaussian"] = "clipped"

@@ -19,7 +19,7 @@ SHEET = "sheet.jpg"
 
 @dataclass(frozen=True)
 class Images:
-    """Draw images of a task's scenes in random looks, with the truth."""
+    """Draw images of a task's scenes with random appearance, with the truth."""
 
     ranges: ClassVar[Mapping[str, Range]] = {"count": AT_LEAST_1, "workers": AT_LEAST_1, "seed": AT_LEAST_0}
 
@@ -33,7 +33,7 @@ class Images:
     """Images of all cameras together; those that are there already are kept."""
 
     seed: Number = 0
-    """Seed of the scenes and their looks."""
+    """Seed of the scenes and their appearance."""
 
     workers: Number = 2
     """Processes; the images do not depend on it."""

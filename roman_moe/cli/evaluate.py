@@ -85,7 +85,7 @@ class Evaluate:
     """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
     camera_rate: Annotated[float, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = 10.0
-    """Looks of the cameras a second, where they give the poses."""
+    """Images of each camera a second, where they give the poses."""
 
     camera_latency: Annotated[float, tyro.conf.arg(metavar="SECONDS", help_behavior_hint=SILENT)] = 0.1
     """From images until what they show is known, likewise."""
@@ -93,7 +93,7 @@ class Evaluate:
     noise_bound: Numbers = "0.005"
     """Clip bound of the noise on object positions [m], or several such as 0,0.005,0.02; sigma is a third of it.
 
-    Of synthetic poses it is that of a single look, without the clipping.
+    Of synthetic poses it is that of a single frame set, without the clipping.
     """
 
     noise_kind: Literal["clipped", "gaussian"] = "clipped"

@@ -34,13 +34,13 @@ class Poses:
     """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
     images: Number = 600
-    """Images of all cameras together under each condition: as trained, unseen looks, a moved camera."""
+    """Images of all cameras together under each condition: as trained, unseen appearance, a moved camera."""
 
     episodes: Number = 4
     """Episodes in which the filter must not take what is hidden for seen; 0 for none."""
 
     seed: Number = 0
-    """Seed of scenes, looks and episodes; none gives scenes that a network was trained on."""
+    """Seed of scenes, their appearance and episodes; none gives scenes that a network was trained on."""
 
     workers: Number = 2
     """Processes; the results do not depend on it."""

@@ -24,7 +24,7 @@ NUMBERS = {"invalid literal for int()": "a whole number", "could not convert str
 """How Python's complaints about a number begin, and what was expected."""
 
 
-RENAMED = {"--controller": "--bundle", "--poor-link-share": "--poor-channel-share"}
+RENAMED = {"--controller": "--bundle", "--poor-link-share": "--poor-channel-share", "--looks": "--frame-sets"}
 """Present names of options by former ones, which the present version alone understands."""
 
 

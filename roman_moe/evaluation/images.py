@@ -1,4 +1,4 @@
-"""Synthetic images: moments of a task, in random looks, with the truth about them.
+"""Synthetic images: moments of a task, with random appearance, and the truth about them.
 
 The moments are those of the demonstrator's episodes from all starts, disturbed or not, with the arm in view and in the
 way. In some of them loose things are put anywhere, and the arm is bent. An estimator so learns to see a thing where it
@@ -59,7 +59,7 @@ class ImageRequest:
         count: of images.
         seed: of everything random.
         workers: how many processes, or a cluster; the images do not depend on it.
-        ranges: of the looks.
+        ranges: of the appearance.
     """
 
     task: SimTask
@@ -186,7 +186,7 @@ def draw_scene(
     rng: np.random.Generator,
     scattered: float = SCATTERED_SHARE,
 ) -> tuple[list[View], Scenes]:
-    """Views of a moment in a new look, and the truth about it.
+    """Views of a moment in a new appearance, and the truth about it.
 
     Args:
         scattered: probability with which things may be anywhere.
@@ -194,7 +194,7 @@ def draw_scene(
     scene.data.qpos[:] = moment
     if rng.random() < scattered:
         _scatter(scene, rng)
-    views = scene.look(rng)
+    views = scene.draw(rng)
     sites = [scene.model.site(name).id for name in task.spec.objects]
     orientations = np.empty((len(sites), 4))
     for row, site in zip(orientations, sites, strict=True):

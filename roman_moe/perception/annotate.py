@@ -18,7 +18,7 @@ SEEN, HIDDEN, SIGHTING = (60, 220, 90), (150, 150, 150), (255, 210, 40)
 def annotated(
     image: Image, camera: Camera, names: Sequence[str], poses: ObjectPoses, found: Detections | None
 ) -> Image:
-    """A copy of an image with the filter's poses as circles, grey where hidden, and what the look saw as crosses."""
+    """A copy of an image with the filter's poses as circles, grey where hidden, and what was detected as crosses."""
     drawn, scale = image.copy(), max(1, image.shape[1] // 320)
     pixels, depths = camera.project(np.nan_to_num(poses.positions))
     known = np.isfinite(poses.positions).all(axis=1) & (depths > 0.0)

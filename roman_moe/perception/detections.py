@@ -1,4 +1,5 @@
-"""What one look through the cameras says: the answer of the learned estimator and of markers alike."""
+"""What one frame set shows, the images of all cameras at one moment: the answer of the learned estimator and of markers
+alike."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""From what single looks say to the poses that a controller goes by.
+"""From what single frame sets show to the poses that a controller goes by.
 
-What recent looks have shown is valid. What the fingers hold follows the hand, and is valid. All else is hidden: it is
-reported invalid, at its last pose and with a growing age. What was never seen counts as hidden since the episode began,
-at the position in the task's description. What is hidden in a drawer moves with it. While no look comes at all, no age
-is finite: then nothing is known to be where it was.
+What recent frame sets have shown is valid. What the fingers hold follows the hand, and is valid. All else is hidden: it
+is reported invalid, at its last pose and with a growing age. What was never seen counts as hidden since the episode
+began, at the position in the task's description. What is hidden in a drawer moves with it. While none comes at all, no
+age is finite: then nothing is known to be where it was.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from roman_moe.perception.track import BASE, LEAST_VARIANCE, Detection, Pose, Tr
 Array = NDArray[np.float64]
 
 SEEN_FOR = 0.3
-"""Age up to which what was seen counts as seen [s]: at 10 Hz, an image's way of 0.1 s and one look that missed it."""
+"""Age up to which what was seen counts as seen [s]: at 10 Hz, an image's way of 0.1 s and one frame set that missed
+it."""
 SILENCE = 0.4
-"""Age of the last look from which on the cameras are silent [s]: at 10 Hz, two looks that never came."""
+"""Age of the last frame set from which on the cameras are silent [s]: at 10 Hz, two that never came."""
 REACH = 0.06  # [m] between the hand and what it has grasped
 MARGIN = 0.002  # [m] between the pads that hold something and those that are closed or open
 SLIP = 0.1  # [s] without force after which nothing is held
-HISTORY = 1.0  # [s] for which the hand's poses are kept, and after which a look is too old
-AHEAD = 0.1  # [s] by which a look's stamp may be ahead of the hand's
+HISTORY = 1.0  # [s] for which the hand's poses are kept, and after which detections are too old
+AHEAD = 0.1  # [s] by which the stamp of detections may be ahead of the hand's
 
 
 class PoseFilter:
-    """The objects of one task; told of every hand state and of every look."""
+    """The objects of one task; told of every hand state and of all detections."""
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec
@@ -45,7 +46,7 @@ class PoseFilter:
         self._tracks = [Track.of(each) for each in self.spec.objects.values()]
         self._hands: deque[tuple[int, Pose]] = deque()
         self._began_ns = self._stamp_ns = -1
-        self._look_ns = -1  # stamp of the last look
+        self._found_ns = -1  # stamp of the last detections
         self._grip_ns = -1  # when the fingers last held something; -1 while they hold nothing
         self._held: Track | None = None
         self._carriers = [
@@ -66,19 +67,19 @@ class PoseFilter:
         named = zip(self.spec.objects, self._tracks, strict=True)
         return next((name for name, track in named if track is self._held), "")
 
-    def look(self, look: Detections) -> bool:
-        """Take in what one look says; whether its stamp is one that it can have."""
-        if not self._hands or look.stamp_ns <= self._look_ns:
+    def update(self, found: Detections) -> bool:
+        """Take in what one frame set shows; whether its stamp is one that it can have."""
+        if not self._hands or found.stamp_ns <= self._found_ns:
             return False
-        if not -AHEAD <= (self._stamp_ns - look.stamp_ns) / NANOSECONDS <= HISTORY:
+        if not -AHEAD <= (self._stamp_ns - found.stamp_ns) / NANOSECONDS <= HISTORY:
             return False
-        self._look_ns = look.stamp_ns
-        hand = self._hand_at(look.stamp_ns)
-        for i in np.flatnonzero(look.seen).tolist():
+        self._found_ns = found.stamp_ns
+        hand = self._hand_at(found.stamp_ns)
+        for i in np.flatnonzero(found.seen).tolist():
             track = self._tracks[i]
-            pose = Pose(look.positions[i], look.orientations[i])
-            covariance = look.covariances[i] + LEAST_VARIANCE * np.eye(3)
-            detection = Detection(look.stamp_ns, pose, covariance, float(look.yaw_sigmas[i]) ** 2)
+            pose = Pose(found.positions[i], found.orientations[i])
+            covariance = found.covariances[i] + LEAST_VARIANCE * np.eye(3)
+            detection = Detection(found.stamp_ns, pose, covariance, float(found.yaw_sigmas[i]) ** 2)
             track.take(detection, hand if track is self._held else BASE)
         return True
 
@@ -104,7 +105,7 @@ class PoseFilter:
 
     @property
     def _silent(self) -> bool:
-        return self._look_ns < 0 or self._stamp_ns - self._look_ns > SILENCE * NANOSECONDS
+        return self._found_ns < 0 or self._stamp_ns - self._found_ns > SILENCE * NANOSECONDS
 
     def _in_base(self, track: Track) -> Pose:
         return self._hands[-1][1] @ track.pose if track is self._held else track.pose

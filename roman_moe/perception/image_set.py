@@ -45,7 +45,7 @@ class ImageSetDescription:
         height: likewise.
         scenes: in all parts; each with an image a camera.
         seed: of everything random.
-        ranges: how far looks differ from the scene's own.
+        ranges: how far the appearance differs from the scene's own.
         git_commit: of the code that made it.
         format_version: of this layout.
     """

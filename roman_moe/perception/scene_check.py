@@ -1,4 +1,4 @@
-"""Whether cameras still are where they were calibrated, by what their looks show.
+"""Whether cameras still are where they were calibrated, by what they show.
 
 A camera that was moved, or that sends another one's images, still gives poses, and wrong ones. It shows in two ways:
 cameras contradict each other on what both see, and what cannot move (`moves: false` in task.yaml) leaves its pixels.
@@ -22,7 +22,7 @@ from roman_moe.perception.images import Image
 Array = NDArray[np.float64]
 
 LEARNT = 3
-"""Looks whose median is where a fixed point is in an image."""
+"""Frame sets whose median is where a fixed point is in an image."""
 SHIFT = 0.01
 """By which the fixed points leave their places in the image of a camera that was moved [rad]: 1 cm at a metre."""
 FEWEST = 2
@@ -30,7 +30,7 @@ FEWEST = 2
 
 
 class SceneCheck:
-    """Judges the looks of an episode, in which fixed points are at one place."""
+    """Judges the detections of an episode, in which fixed points are at one place."""
 
     def __init__(self, spec: TaskSpec) -> None:
         self._fixed = frozenset(name for name, each in spec.objects.items() if not each.moves)
@@ -41,7 +41,7 @@ class SceneCheck:
         self._seen: dict[tuple[str, str, int], list[Array]] = defaultdict(list)
 
     def wrong(self, found: Detections, cameras: Mapping[str, Camera]) -> str:
-        """Why a look is not to be believed; "" if it is."""
+        """Why detections are not to be believed; "" if it is."""
         return self._moved(found, cameras) or contradiction(found)
 
     def _moved(self, found: Detections, cameras: Mapping[str, Camera]) -> str:

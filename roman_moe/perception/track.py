@@ -49,7 +49,7 @@ BASE = Pose(np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """What one look says of one object; see `Detections`."""
+    """What one frame set shows of one object; see `Detections`."""
 
     stamp_ns: int
     pose: Pose
@@ -66,7 +66,7 @@ class Track:
         pose: in the base frame; while it is held, in the hand's.
         covariance: of its position along the base frame's axes, (3, 3) [m^2].
         turn_variance: of its angle about the vertical, or about each axis [rad^2].
-        stamp_ns: of the last look that it took in, or since when it is not held; -1 before the first one.
+        stamp_ns: of the last detection that it took in, or since when it is not held; -1 before the first one.
         grasped: whether the hand has held it.
     """
 

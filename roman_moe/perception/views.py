@@ -42,7 +42,7 @@ class ViewTaker:
         self.views: list[BoardView] = []
         self.note = "no image yet"
 
-    def look(self, image: Image, now: float, name: str) -> bool:
+    def take(self, image: Image, now: float, name: str) -> bool:
         """Take an RGB image as the view of this name, if it is one; `now` is when it came [s]."""
         found = self._board.find(image)
         before, self._last = self._last, {}

@@ -1,7 +1,7 @@
 """Pose source with cameras: an estimator looks at their images, a filter makes poses of what it says.
 
-Estimator and filter are the classes that the graph's node uses. A look takes its time: what it says counts as of the
-images' moment, and is known `latency` later.
+Estimator and filter are the classes that the graph's node uses. An estimate takes its time: what it says counts as of
+the images' moment, and is known `latency` later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import SceneState
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimator import PoseEstimator, find_estimator
-from roman_moe.perception.looks import LATENCY, RATE, Looks, LookTimes
+from roman_moe.perception.frame_timing import LATENCY, RATE, DelayedFilter, FrameSetTimes
 from roman_moe.perception.markers import IMAGE, MarkerEstimator
 from roman_moe.sim.cameras import SceneCameras, camera_of
 from roman_moe.sim.pose_tally import PoseTally
@@ -50,7 +50,7 @@ class CameraPoses:
     Attributes:
         estimator: one of `ESTIMATORS`; "camera" is the learned one, "synthetic" reads the truth of what is visible,
             with white noise.
-        rate: of the looks [Hz].
+        rate: of the frame sets [Hz].
         latency: from the images until what they show is known [s].
         noise_bound: three standard deviations of the synthetic estimator's positions along each axis [m].
         file: of the learned estimator; the one that is shipped for the task if "".
@@ -118,17 +118,17 @@ class CameraSensor:
             self._drawn, self._estimator = _by_network(world, find_estimator(spec.name, source.file))
         else:
             self._drawn, self._estimator = _by_markers(world)
-        self._times, self._looks = LookTimes(source.rate), Looks(spec, source.latency)
+        self._times, self._delayed = FrameSetTimes(source.rate), DelayedFilter(spec, source.latency)
         self.tally = PoseTally(spec.object_names)
-        self.filter = self._looks.filter
+        self.filter = self._delayed.filter
 
     def measure(self, state: SceneState) -> SceneState:
         """The state with the objects where the filter has them."""
-        if looks := self._times.due(state.stamp_ns):
+        if taken := self._times.due(state.stamp_ns):
             self._visibility.count()
-            self._looks.add(self._estimator.detect(state.stamp_ns, self._drawn.images() if self._drawn else {}))
-        poses = self._looks.poses(state)
-        if looks:
+            self._delayed.add(self._estimator.detect(state.stamp_ns, self._drawn.images() if self._drawn else {}))
+        poses = self._delayed.poses(state)
+        if taken:
             hidden = np.asarray(~self._visibility.pixels.any(axis=0))
             self.tally.add(state, poses, hidden, self.filter.held)
         return state.with_poses(poses)

@@ -1,12 +1,12 @@
 """Scenes by which an estimator is judged, in conditions that its training may not have shown.
 
-- "held_out": looks as they are drawn for training.
+- "held_out": appearance as it is drawn for training.
 - "unseen": lights, colours, textures, camera places and focal lengths farther from the scene's own than in training.
   Textures are of other kinds, and the calibration of one camera is off by 0.5 degrees and 5 mm.
 - "moved": cameras at their places in the scene, but one of them moved by 10 cm and turned by 10 degrees.
-- "scattered": looks as they are drawn for training, with loose things anywhere, in the air, too, and doors, drawers and
-  locks at any place. Nothing but two views says how high a loose thing is then. Under the other conditions things are
-  where a task's episodes have them.
+- "scattered": appearance as it is drawn for training, with loose things anywhere, in the air, too, and doors, drawers
+  and locks at any place. Nothing but two views says how high a loose thing is then. Under the other conditions things
+  are where a task's episodes have them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONDITIONS = {
     "moved": Ranges(camera_shift=0.0, camera_turn=0.0, focal_share=0.0),
     SCATTERED: Ranges(),
 }
-"""How far looks differ from the scene's own, by condition."""
+"""How far the appearance differs from the scene's own, by condition."""
 
 STRANGE_LIGHT = 0.7
 """Largest logarithm of the factor of an unseen light's brightness."""
@@ -62,7 +62,7 @@ class HeldOutScene(RandomScene):
         self._condition, self._chosen = "held_out", self._cameras[0]
 
     def choose(self, condition: str, number: int) -> None:
-        """The condition of the looks that follow.
+        """The condition of the draws that follow.
 
         Args:
             number: of the scene: what is done to one camera is done to each in turn.
@@ -71,7 +71,7 @@ class HeldOutScene(RandomScene):
         self._chosen = self._cameras[number % len(self._cameras)]
 
     def calibration(self, camera: Camera, rng: np.random.Generator) -> Camera:
-        """What an estimator is told of a camera: the truth, but of one camera of an unseen look."""
+        """What an estimator is told of a camera: the truth, but of one camera of an unseen appearance."""
         if self._condition != "unseen" or camera.name != self.model.camera(self._chosen).name:
             return camera
         direction, axis = directions(2, rng)

@@ -19,15 +19,15 @@ class PoseTally:
     Attributes:
         names: of the objects.
         errors: distances of valid poses from the true ones [m], a list for each object.
-        hidden_valid: of each object, looks at which it was valid, though hidden for long and not held, (n,).
-        looks: in all.
+        hidden_valid: of each object, ticks at which it was valid, though hidden for long and not held, (n,).
+        ticks: in all.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self.errors: list[list[float]] = [[] for _ in names]
         self.hidden_valid = np.zeros(len(self.names), dtype=int)
-        self.looks = 0
+        self.ticks = 0
         self._seen_ns = np.full(len(self.names), -1)
 
     def to_dict(self) -> dict[str, Any]:
@@ -36,19 +36,19 @@ class PoseTally:
             "names": list(self.names),
             "errors": self.errors,
             "hidden_valid": self.hidden_valid.tolist(),
-            "looks": self.looks,
+            "ticks": self.ticks,
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> PoseTally:
         """That of an episode that is over."""
         tally = cls(content["names"])
-        tally.errors, tally.looks = content["errors"], content["looks"]
+        tally.errors, tally.ticks = content["errors"], content["ticks"]
         tally.hidden_valid = np.array(content["hidden_valid"], dtype=int)
         return tally
 
     def add(self, truth: SceneState, poses: ObjectPoses, hidden: NDArray[np.bool_], held: str) -> None:
-        """Count one look.
+        """Count one tick.
 
         Args:
             truth: true state.
@@ -56,25 +56,25 @@ class PoseTally:
             hidden: which objects no pixel shows, (n,).
             held: the object that follows the hand; "" for none.
         """
-        if not self.looks:
+        if not self.ticks:
             self._seen_ns[:] = truth.stamp_ns
         self._seen_ns[~hidden] = truth.stamp_ns
         free = np.array([name != held for name in self.names])
         self.hidden_valid += poses.valid & free & (truth.stamp_ns - self._seen_ns > LONG * NANOSECONDS)
-        self.looks += 1
+        self.ticks += 1
         distances = np.linalg.norm(poses.positions - truth.object_positions, axis=1)
         for row in np.flatnonzero(poses.valid).tolist():
             self.errors[row].append(float(distances[row]))
 
 
 def summarize_poses(tallies: Iterable[PoseTally]) -> dict[str, Any]:
-    """What a report says of all episodes' poses: errors [m], and shares of looks; None for what was never seen."""
+    """What a report says of all episodes' poses: errors [m], and shares of ticks; None for what was never seen."""
     tallies = list(tallies)
-    looks = sum(each.looks for each in tallies)
+    ticks = sum(each.ticks for each in tallies)
     objects = {}
     for row, name in enumerate(tallies[0].names):
         errors = [error for each in tallies for error in each.errors[row]]
-        share = sum(int(each.hidden_valid[row]) for each in tallies) / looks
+        share = sum(int(each.hidden_valid[row]) for each in tallies) / ticks
         objects[name] = {**quantiles(errors), "hidden_valid_share": share}
     everything = [error for each in tallies for errors in each.errors for error in errors]
     return {**quantiles(everything), "objects": objects}

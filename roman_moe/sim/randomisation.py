@@ -1,4 +1,4 @@
-"""Random looks of a task's scene, for images from which an estimator learns to see: domain randomisation.
+"""Random appearance of a task's scene, for images from which an estimator learns to see: domain randomisation.
 
 Lights, colours, textures, distractors, camera poses and focal lengths are drawn anew for each image. Things that are to
 be found keep their shape and roughly their hue; everything else may look like anything. (Tobin et al., "Domain
@@ -36,7 +36,7 @@ HIDDEN = np.array([0.0, 0.0, -5.0])  # of a distractor that is not there: below 
 
 @dataclass(frozen=True)
 class Ranges:
-    """How far a look may differ from the scene's own.
+    """How far the appearance may differ from the scene's own.
 
     Attributes:
         camera_shift: of a camera along each axis [m].
@@ -73,7 +73,7 @@ class View:
 
 
 class RandomScene:
-    """A scene that looks different in each `look`. It is drawn only: nothing moves in it.
+    """A scene whose appearance is new in each `draw`. It is drawn only: nothing moves in it.
 
     Attributes:
         model: of the scene and its arm, with everything that may be added; joints are those of `World`'s.
@@ -128,8 +128,8 @@ class RandomScene:
         for renderer in self._renderers.values():
             renderer.close()
 
-    def look(self, rng: np.random.Generator) -> list[View]:
-        """What each of the task's cameras shows of `data`, in a new look."""
+    def draw(self, rng: np.random.Generator) -> list[View]:
+        """What each of the task's cameras shows of `data`, in a new appearance."""
         self._draw(rng)
         model, data = self.model, self.data
         mujoco.mj_kinematics(model, data)
@@ -196,9 +196,9 @@ class RandomScene:
 
     def _draw_colours(self, rng: np.random.Generator, strength: float) -> None:
         model, ranges = self.model, self._ranges
-        look = self._base.colours
+        own = self._base.colours
         for geom in self._objects:
-            model.geom_rgba[geom, :3] = _near(look[geom, :3], ranges, rng)
+            model.geom_rgba[geom, :3] = _near(own[geom, :3], ranges, rng)
             model.geom_matid[geom] = self._glosses[rng.integers(len(GLOSSES))]
         for geom in self._others:
             if rng.random() < strength:
@@ -237,7 +237,7 @@ class RandomScene:
 
 
 class _Base:
-    """The scene's own look."""
+    """The scene's own appearance."""
 
     _FIELDS = (
         *("geom_rgba", "geom_matid", "geom_pos", "geom_quat", "geom_size", "geom_type"),

@@ -23,7 +23,7 @@ class SyntheticEstimator:
 
     Args:
         world: that it reads.
-        visibility: of its objects, counted before each look.
+        visibility: of its objects, counted before each frame set.
         sigma: of a position along each axis [m].
         rng: of the errors.
     """

@@ -51,7 +51,7 @@ def lab() -> Iterator[Laboratory]:
 @pytest.fixture(autouse=True)
 def looked(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Released whenever an image was looked at; a period goes by with each."""
-    ticks, semaphore, look = itertools.count(), threading.Semaphore(0), ViewTaker.look
+    ticks, semaphore, take = itertools.count(), threading.Semaphore(0), ViewTaker.take
 
     class Clock:
         @staticmethod
@@ -60,12 +60,12 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
 
     def watched(*arguments: Any) -> bool:
         try:
-            return look(*arguments)
+            return take(*arguments)
         finally:
             semaphore.release()
 
     monkeypatch.setattr(calibrate, "time", Clock)
-    monkeypatch.setattr(ViewTaker, "look", watched)
+    monkeypatch.setattr(ViewTaker, "take", watched)
     return semaphore
 
 
@@ -220,7 +220,7 @@ def test_a_view_is_sharp_at_rest_and_new(lab: Laboratory) -> None:
     taker = ViewTaker(Board(), rest=0.5)
     said = []
     for now, image in enumerate([np.zeros_like(one), one, one, one, one, other, one, soft(one), soft(one)]):
-        taker.look(image, 0.25 * now, "view")
+        taker.take(image, 0.25 * now, "view")
         said.append(taker.note)
     assert said == [
         "no board", "board moves", "hold still", "view taken", "view is there already: move the board", "board moves",

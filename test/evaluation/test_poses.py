@@ -151,12 +151,12 @@ def test_one_camera_in_turn_is_moved_by_10_cm_and_10_degrees(scene: HeldOutScene
     (moment,) = draw_moments(World(TASK), 1, 1, rng)
     plain = RandomScene(TASK, Ranges(0.0, 0.0, 0.0, plain_share=1.0))
     plain.data.qpos[:] = moment
-    before = [view.camera for view in plain.look(rng)]
+    before = [view.camera for view in plain.draw(rng)]
     plain.close()
     for number in range(2):
         scene.choose("moved", number)
         scene.data.qpos[:] = moment
-        views = scene.look(rng)
+        views = scene.draw(rng)
         for i, (view, was) in enumerate(zip(views, before, strict=True)):
             turn = np.trace(matrix(view.camera.orientation).T @ matrix(was.orientation))
             angle = math.degrees(math.acos(min(1.0, 0.5 * (turn - 1.0))))
@@ -255,7 +255,7 @@ def test_a_share_of_a_thing_is_hidden_by_what_stands_before_it(scene: HeldOutSce
     (moment,) = draw_moments(World(TASK), 1, 1, np.random.default_rng(0))
     scene.data.qpos[:] = moment
     scene.choose("moved", 0)
-    views = scene.look(np.random.default_rng(2))
+    views = scene.draw(np.random.default_rng(2))
     camera = views[0].camera
     model, data, geoms = scene.model, scene.data, scene.object_geoms[TILE]
     tile = data.site("tile").xpos.copy()

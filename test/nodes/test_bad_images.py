@@ -15,7 +15,7 @@ from ros_rig import Rig
 
 from roman_moe.core.rotation import from_matrix
 from roman_moe.nodes.base.topics import CODEC
-from roman_moe.nodes.perception.object_pose_estimator import BAD_IMAGES, BAD_LOOKS, BAD_MARKERS
+from roman_moe.nodes.perception.object_pose_estimator import BAD_FRAME_SETS, BAD_IMAGES, BAD_MARKERS
 
 
 def shrink(message: Any) -> None:
@@ -120,7 +120,7 @@ def test_cameras_that_are_swapped_are_named_and_give_no_pose(cell: Cell, since: 
     if since == "later":
         cell.good()
     cell.bad(swap)
-    cell.named(BAD_LOOKS, "images of the cameras left and right are swapped")
+    cell.named(BAD_FRAME_SETS, "images of the cameras left and right are swapped")
     cell.good()
 
 
@@ -133,7 +133,7 @@ def test_a_camera_that_was_knocked_is_named_and_gives_no_pose_until_it_is_calibr
         cell.good()
         cell.clean = drawn_cell(cell.spec, knocked)
         cell.bad(lambda _: None)
-        cell.named(BAD_LOOKS, "camera left was moved: 2 points that cannot move are off by")
+        cell.named(BAD_FRAME_SETS, "camera left was moved: 2 points that cannot move are off by")
     cell.place(knocked)
     cell.good(4)
 
@@ -144,7 +144,7 @@ def test_a_camera_that_is_off_from_the_start_is_named_and_gives_no_pose(cell: Ce
     turned = replace(left, orientation=from_matrix(about(left.rotation[:, 0], 0.052) @ left.rotation))
     cell.clean = drawn_cell(cell.spec, {**CAMERAS, "left": turned})
     cell.bad(lambda _: None)
-    cell.named(BAD_LOOKS, "cameras contradict each other on ")
+    cell.named(BAD_FRAME_SETS, "cameras contradict each other on ")
 
 
 def test_a_marker_that_is_there_twice_is_named_and_gives_no_pose(cell: Cell) -> None:

@@ -15,7 +15,7 @@ from ros_rig import Rig
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TaskSpec, read_spec
 from roman_moe.nodes.base.topics import CODEC, SEEN_POSES, Topic, camera
-from roman_moe.nodes.perception.object_pose_estimator import BAD_IMAGES, BAD_LOOKS, ObjectPoseEstimator
+from roman_moe.nodes.perception.object_pose_estimator import BAD_FRAME_SETS, BAD_IMAGES, ObjectPoseEstimator
 from roman_moe.perception.camera_file import write_camera
 from roman_moe.perception.estimator import INPUTS, OUTPUTS, EstimatorMetadata
 from roman_moe.wire import topics as names
@@ -25,7 +25,8 @@ from roman_moe.wire import topics as names
 def test_images_become_poses_at_every_state_of_the_hand(
     rig: Rig, cell_task: Path, cell_images: dict[str, np.ndarray], tmp_path: Path, compressed: bool
 ) -> None:
-    """With the cameras' places from files; a state between looks gets poses as well, and a late subscriber pictures."""
+    """With the cameras' places from files; a state between frame sets gets poses as well, and a late subscriber
+    pictures."""
     for each in CAMERAS.values():
         write_camera(tmp_path / f"{each.name}.yaml", each)
     cell = Cell(rig, cell_task, cell_images, compressed=compressed, calibration=str(tmp_path))
@@ -48,7 +49,7 @@ def test_images_become_poses_at_every_state_of_the_hand(
     assert (picture.width, picture.height, picture.encoding) == (640, 480, "rgb8")
     colours = np.frombuffer(picture.data, np.uint8).reshape(480, 640, 3)
     assert (colours.max(axis=2) - colours.min(axis=2) > 80).sum() > 50  # the cell itself is grey
-    rig.spin_until(lambda: rig.fact(NAME, "looks_hz") not in ("", "0"))
+    rig.spin_until(lambda: rig.fact(NAME, "frame_sets_hz") not in ("", "0"))
     rig.spin_until(lambda: "peg " in rig.fact(NAME, "sigma_mm"))
     assert rig.fact(NAME, "latency_ms") == "0"  # images and state have one stamp here
 
@@ -138,7 +139,7 @@ def test_the_learned_estimators_answer_goes_the_same_way(
     left = CAMERAS["left"]
     cell.place({"left": replace(left, position=left.position + 0.03 * left.rotation[:, 1])})  # where it is not
     cell.bad(lambda _: None)
-    cell.named(BAD_LOOKS, "cameras contradict each other on peg, stand, tray")
+    cell.named(BAD_FRAME_SETS, "cameras contradict each other on peg, stand, tray")
 
 
 def test_a_task_without_an_estimator_is_refused(rig: Rig, cell_task: Path) -> None:

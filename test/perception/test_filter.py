@@ -1,4 +1,4 @@
-"""The filter between single looks and the poses that a controller goes by, with stamps of our own."""
+"""The filter between single frame sets and the poses that a controller goes by, with stamps of our own."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Bench:
             if self.looking and self.tick % 2 == 0:
                 self.looks.append(self.look(stamp))
             while self.looks and self.looks[0].stamp_ns <= stamp - 2 * TICK_NS:
-                self.filter.look(self.looks.pop(0))
+                self.filter.update(self.looks.pop(0))
             poses = self.filter.poses(self.hand_state(stamp))
             self.tick += 1
         return poses
@@ -314,7 +314,7 @@ def test_looks_whose_stamps_jump_are_left_out(ahead: float):
     bench = Bench()
     bench.step(60)
     wrong = replace(bench.look(bench.tick * TICK_NS + round(ahead * NANOSECONDS)), positions=bench.truth + 1.0)
-    assert not bench.filter.look(wrong)
+    assert not bench.filter.update(wrong)
     poses = bench.step(4)
     assert poses.valid.all()
     assert np.abs(poses.positions - bench.truth).max() < 4 * SIGMA
@@ -324,8 +324,8 @@ def test_a_look_that_comes_twice_counts_once():
     bench = Bench(of_objects())
     bench.step(20)
     look = bench.look(bench.tick * TICK_NS - TICK_NS)
-    assert bench.filter.look(look)
-    assert not bench.filter.look(look)
+    assert bench.filter.update(look)
+    assert not bench.filter.update(look)
 
 
 @pytest.mark.parametrize("to", [-10.0, 30.0])

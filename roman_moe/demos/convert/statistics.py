@@ -20,10 +20,10 @@ def of_columns(frames: Columns) -> dict[str, Statistics]:
     return {name: _of_one(np.asarray(values, np.float64).reshape(len(values), -1)) for name, values in frames.items()}
 
 
-def of_images(looks: Sequence[NDArray[np.uint8]]) -> Statistics:
+def of_images(samples: Sequence[NDArray[np.uint8]]) -> Statistics:
     """Of RGB images, (height, width, 3): from 0 to 1, each number of shape (3, 1, 1)."""
-    numbers = _of_one(np.concatenate([look.reshape(-1, 3) for look in looks]) / 255.0)
-    return {**{key: [[[value]] for value in row] for key, row in numbers.items()}, "count": [len(looks)]}
+    numbers = _of_one(np.concatenate([sample.reshape(-1, 3) for sample in samples]) / 255.0)
+    return {**{key: [[[value]] for value in row] for key, row in numbers.items()}, "count": [len(samples)]}
 
 
 def _of_one(values: NDArray[np.float64]) -> Statistics:

@@ -27,7 +27,7 @@ VIDEO_MB = 200
 VIDEO = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 # no difference to be seen; every second frame stands alone, as LeRobot has it, so that any is read quickly
 ENCODING = ("-crf", "18", "-g", "2", "-bf", "0", "-movflags", "+faststart")
-LOOKS, SIDE = 20, 32  # frames of an episode, and rows and columns of each, from which statistics are made
+SAMPLES, SIDE = 20, 32  # frames of an episode, and rows and columns of each, from which statistics are made
 
 Size = tuple[int, int]
 
@@ -98,7 +98,7 @@ class Videos:
     @property
     def statistics(self) -> dict[str, Statistics]:
         """Of all episodes."""
-        return {camera.key: of_images(camera.looks) for camera in self._cameras}
+        return {camera.key: of_images(camera.samples) for camera in self._cameras}
 
     def add(self, episode: Episode) -> dict[str, Any]:
         """Write an episode; what its row says of its videos.
@@ -114,12 +114,12 @@ class _Camera:
 
     Attributes:
         key: of its feature.
-        looks: some frames of each episode, of few pixels.
+        samples: some frames of each episode, of few pixels.
     """
 
     def __init__(self, root: Path, name: str, size: Size, rate: int) -> None:
         self.key = f"observation.images.{name}"
-        self.looks: list[Image] = []
+        self.samples: list[Image] = []
         self._root, self._name, self._size, self._rate = root, name, size, rate
         self._height, self._width = (side // 2 * 2 for side in size)  # yuv420p has no odd sides
         self._path = root
@@ -141,20 +141,20 @@ class _Camera:
         written = self._path.stat().st_size if self._path.is_file() else 0  # ffmpeg may not have begun yet
         if self._encoder is None or written > VIDEO_MB * 1_000_000:
             self._open()
-        begin, looks, every = self._frames, [], -(-len(episode.states) // LOOKS)
+        begin, samples, every = self._frames, [], -(-len(episode.states) // SAMPLES)
         for row, image in enumerate(_frames(episode, self._name, self._size)):
             frame = image[: self._height, : self._width]
             self._encoder.send(np.ascontiguousarray(frame))
             self._frames += 1
             if row % every == 0:
-                looks.append(frame[:: -(-self._height // SIDE), :: -(-self._width // SIDE)])
-        self.looks += looks
+                samples.append(frame[:: -(-self._height // SIDE), :: -(-self._width // SIDE)])
+        self.samples += samples
         chunk, file = divmod(self._number, CHUNK)
         place: dict[str, Any] = {"chunk_index": chunk, "file_index": file}
         place |= {"from_timestamp": begin / self._rate, "to_timestamp": self._frames / self._rate}
         return {
             **{f"videos/{self.key}/{key}": value for key, value in place.items()},
-            **{f"stats/{self.key}/{key}": value for key, value in of_images(looks).items()},
+            **{f"stats/{self.key}/{key}": value for key, value in of_images(samples).items()},
         }
 
     def _open(self) -> None:

@@ -19,8 +19,8 @@ from roman_moe.core.parts import CameraSpec
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.topics import CODEC, camera
 from roman_moe.perception.camera import Camera
+from roman_moe.perception.frame_timing import RATE, FrameSetTimes
 from roman_moe.perception.images import fill_compressed, fill_image, fill_info
-from roman_moe.perception.looks import RATE, LookTimes
 from roman_moe.sim.cameras import SceneCameras
 from roman_moe.sim.world import World
 from roman_moe.wire import topics as names
@@ -47,7 +47,7 @@ class LabCameras:
         self._pool = None if waits else ThreadPoolExecutor(1)
         self._under_way: Future[tuple[int, Images]] | None = None
         self._drawn: SceneCameras = self._call(lambda: SceneCameras(world, sizes))
-        self._times = LookTimes(rate)
+        self._times = FrameSetTimes(rate)
         self._cameras = self._drawn.cameras
         self._last: tuple[int, Images] | None = None
         self._publishers = {

@@ -52,7 +52,7 @@ from roman_moe.nodes.base.topics import (
 )
 from roman_moe.nodes.bringup.record import EpisodeRecorder
 from roman_moe.nodes.control.commanders import REFUSED, Commanders
-from roman_moe.perception.looks import RATE
+from roman_moe.perception.frame_timing import RATE
 from roman_moe.sim.episode import Episode
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.streams import Streams

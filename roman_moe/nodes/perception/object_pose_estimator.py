@@ -1,8 +1,8 @@
 """Object pose estimator: from the cameras' images to the poses of the task's objects, at every state of the hand.
 
-A look needs a good image of every camera. Estimator and filter are those of `evaluate --poses`. In lockstep a state of
-the hand waits for the images that are due at its stamp, and the graph gives the same poses. Otherwise a thread of its
-own looks, at the newest images once it is done with the last ones. Whatever is wrong with images or cameras is
+A frame set needs a good image of every camera. Estimator and filter are those of `evaluate --poses`. In lockstep a
+state of the hand waits for the images that are due at its stamp, and the graph gives the same poses. Otherwise a thread
+of its own looks, at the newest images once it is done with the last ones. Whatever is wrong with images or cameras is
 reported, and nothing of them reaches the filter: within half a second no object is valid, and the arm rests.
 """
 
@@ -33,8 +33,8 @@ from roman_moe.perception.estimator import CPU
 from roman_moe.perception.estimators import open_estimator
 from roman_moe.perception.feed import AHEAD, CameraFeed
 from roman_moe.perception.filter import SILENCE
+from roman_moe.perception.frame_timing import LATENCY, RATE, DelayedFilter, FrameSetTimes
 from roman_moe.perception.images import Image, read_compressed, read_image
-from roman_moe.perception.looks import LATENCY, RATE, Looks, LookTimes
 from roman_moe.perception.scene_check import SceneCheck, examine
 from roman_moe.wire import topics as names
 from roman_moe.wire.bodies import scene_layout
@@ -42,7 +42,7 @@ from roman_moe.wire.bodies import scene_layout
 FACTS_PERIOD = 1.0  # [s] between two updates of what diagnostics say besides
 
 BAD_IMAGES = "bad_images"
-BAD_LOOKS = "bad_looks"
+BAD_FRAME_SETS = "bad_frame_sets"
 BAD_MARKERS = "bad_markers"
 
 
@@ -61,7 +61,7 @@ class ObjectPoseEstimatorParameters(TaskParameters):
     compressed: bool = parameter("whether to listen to image_raw/compressed instead of image_raw", False)
     rate: float = parameter("of the images [Hz]; in lockstep it says which states have images", RATE, (0.1, 100.0))
     latency: float = parameter("in lockstep: from images until what they show is known [s]", LATENCY, (0.0, 0.9))
-    max_skew: float = parameter("by which images of one look may be apart [s]", 0.02, (0.0, 0.2))
+    max_skew: float = parameter("by which images of one frame set may be apart [s]", 0.02, (0.0, 0.2))
     sensor_noise: bool = parameter("whether images of a scene at rest differ: if not so, they are frozen", True)
     reliable: bool = parameter("whether lost images are to be sent again, for a simulation", False)
     lockstep: bool = parameter("whether a state of the hand waits for its images for as long as it takes", False)
@@ -97,19 +97,19 @@ class ObjectPoseEstimator(RomanNode):
     def activate(self) -> None:
         """Begin without any image."""
         settings = self._settings
-        self._times = LookTimes(settings.rate)
-        self._looks = Looks(self._spec, settings.latency if settings.lockstep else 0.0)
+        self._times = FrameSetTimes(settings.rate)
+        self._filter = DelayedFilter(self._spec, settings.latency if settings.lockstep else 0.0)
         self._check = SceneCheck(self._spec)
         self._hand: HandState | None = None  # the newest
         self._poses: ObjectPoses | None = None  # the newest, of the newest hand
         self._image_due = False  # whether in lockstep the hand's state waits for images
-        self._look_ns = -1  # of the last images that were looked at
-        self._looked_at: Mapping[str, Image] = {}  # these images
-        self._undrawn: Mapping[str, Image] = {}  # those of a look that nobody has been shown
-        self._look_fault = ""
+        self._frames_ns = -1  # of the last images that were looked at
+        self._frames: Mapping[str, Image] = {}  # these images
+        self._undrawn: Mapping[str, Image] = {}  # those of a frame set that nobody has been shown
+        self._frames_fault = ""
         self._found: Detections | None = None
-        self._look_stamps: deque[int] = deque(maxlen=20)
-        self._seconds = 0.0  # that the last look took
+        self._frame_stamps: deque[int] = deque(maxlen=20)
+        self._seconds = 0.0  # that the last estimate took
         self._latency = 0.0  # from the last images to the state of the hand that first had their poses [s]
         self._pool = None if settings.lockstep else ThreadPoolExecutor(1)
         self._under_way: Future[tuple[Detections, str, float]] | None = None
@@ -123,7 +123,7 @@ class ObjectPoseEstimator(RomanNode):
         self.diagnostics.state(WARN, f"{WAITING}{HAND_STATE.name}")
 
     def deactivate(self) -> None:
-        """End the thread that looks."""
+        """End the thread that estimates."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
@@ -168,12 +168,12 @@ class ObjectPoseEstimator(RomanNode):
 
     def _begin(self) -> None:
         """An episode begins."""
-        for part in (self._times, self._looks):
+        for part in (self._times, self._filter):
             part.begin()
         for feed in self._feeds.values():
             feed.reset()
         self._check.reset()
-        self._look_ns, self._look_fault, self._found = -1, "", None
+        self._frames_ns, self._frames_fault, self._found = -1, "", None
 
     def _on_image(self, feed: CameraFeed) -> None:
         if feed.image is None:
@@ -187,11 +187,11 @@ class ObjectPoseEstimator(RomanNode):
         if self._settings.lockstep:
             if self._poses is None and self._has_come(self._hand.stamp_ns):
                 if self._image_due:
-                    self._look_now()
+                    self._estimate_now()
                 self._answer(self._hand)
             return
         self._collect()
-        self._begin_look()
+        self._begin_estimate()
         if self._poses is None:
             self._answer(self._hand)
 
@@ -208,25 +208,25 @@ class ObjectPoseEstimator(RomanNode):
         return not missing
 
     def _images(self) -> tuple[int, Mapping[str, Image]] | None:
-        """Stamp and images of a look that has not been made; None if an image is missing or bad."""
+        """Stamp and images of a frame set that is not estimated yet; None if an image is missing or bad."""
         feeds = self._feeds.values()
         stamp_ns = min(feed.stamp_ns for feed in feeds)
         images = {feed.name: feed.image for feed in feeds if feed.image is not None and not feed.fault}
-        if len(images) < len(feeds) or self._apart() > self._settings.max_skew or stamp_ns <= self._look_ns:
+        if len(images) < len(feeds) or self._apart() > self._settings.max_skew or stamp_ns <= self._frames_ns:
             return None
         return stamp_ns, images
 
-    def _look_now(self) -> None:
+    def _estimate_now(self) -> None:
         if (given := self._images()) is not None:
-            self._look_ns, self._looked_at = given
+            self._frames_ns, self._frames = given
             self._take(*_timed(partial(examine, self._estimator, self._check, *given)))
 
-    def _begin_look(self) -> None:
+    def _begin_estimate(self) -> None:
         if self._pool is None or (given := self._images()) is None:
             return
         if self._under_way is not None:
-            return  # the newest images are looked at when it is done
-        self._look_ns, self._looked_at = given
+            return  # the newest images follow when it is done
+        self._frames_ns, self._frames = given
         self._under_way = self._pool.submit(_timed, partial(examine, self._estimator, self._check, *given))
 
     def _collect(self) -> None:
@@ -235,21 +235,21 @@ class ObjectPoseEstimator(RomanNode):
             self._take(*done.result())
 
     def _take(self, found: Detections, fault: str, seconds: float) -> None:
-        self._look_fault, self._seconds = fault, seconds
+        self._frames_fault, self._seconds = fault, seconds
         waits = self._settings.latency if self._settings.lockstep else 0.0
         self._latency = waits + (self._hand.stamp_ns - found.stamp_ns) / NANOSECONDS if self._hand else waits
         if fault:
-            self.diagnostics.count(BAD_LOOKS, fault)
+            self.diagnostics.count(BAD_FRAME_SETS, fault)
             return
         for problem in found.problems:
             self.diagnostics.count(BAD_MARKERS, problem)
         self._found = found
-        self._look_stamps.append(found.stamp_ns)
-        self._looks.add(found)
-        self._undrawn = self._looked_at
+        self._frame_stamps.append(found.stamp_ns)
+        self._filter.add(found)
+        self._undrawn = self._frames
 
     def _answer(self, hand: HandState) -> None:
-        self._poses = self._looks.poses(hand)
+        self._poses = self._filter.poses(hand)
         self._publish(self._poses)
         self._pictures.show_poses(self._poses)
         if self._undrawn and self._found:
@@ -266,16 +266,16 @@ class ObjectPoseEstimator(RomanNode):
             self.diagnostics.state(OK, "giving poses")
 
     def _faults(self, hand: HandState) -> list[str]:
-        """What keeps looks from the filter."""
+        """What keeps detections from the filter."""
         feeds = self._feeds.values()
         wrong = [fault for feed in feeds if (fault := feed.fault or feed.silent(hand.stamp_ns))]
-        if wrong or self._look_fault:
-            return [*wrong, *filter(None, [self._look_fault])]
+        if wrong or self._frames_fault:
+            return [*wrong, *filter(None, [self._frames_fault])]
         if self._found is None or hand.stamp_ns - self._found.stamp_ns <= SILENCE * NANOSECONDS:
             return []
         if self._apart() > self._settings.max_skew:
             return ["images of the cameras are not of one moment: trigger the cameras together"]
-        return [f"no look for more than {SILENCE} s: a look takes {1e3 * self._seconds:.0f} ms"]
+        return [f"no frame set for more than {SILENCE} s: estimating one takes {1e3 * self._seconds:.0f} ms"]
 
     def _apart(self) -> float:
         """Between the oldest and the newest of the cameras' last images [s]."""
@@ -284,22 +284,22 @@ class ObjectPoseEstimator(RomanNode):
 
     def _tell_facts(self) -> None:
         """Rate, latency, confidence, and what is hidden."""
-        poses, stamps = self._poses, self._look_stamps
+        poses, stamps = self._poses, self._frame_stamps
         lasted = (stamps[-1] - stamps[0]) / NANOSECONDS if len(stamps) > 1 else 0.0
-        facts = {"looks_hz": f"{(len(stamps) - 1) / lasted:.1f}" if lasted > 0.0 else "0"}
-        facts |= {"look_ms": f"{1e3 * self._seconds:.0f}", "latency_ms": f"{1e3 * self._latency:.0f}"}
+        facts = {"frame_sets_hz": f"{(len(stamps) - 1) / lasted:.1f}" if lasted > 0.0 else "0"}
+        facts |= {"estimate_ms": f"{1e3 * self._seconds:.0f}", "latency_ms": f"{1e3 * self._latency:.0f}"}
         if poses is not None:
             hidden = [name for name, valid in zip(self._spec.objects, poses.valid, strict=True) if not valid]
             facts["hidden"] = ", ".join(hidden)
-            sigmas = 1e3 * np.sqrt(np.trace(self._looks.filter.covariances, axis1=1, axis2=2) / 3.0)
+            sigmas = 1e3 * np.sqrt(np.trace(self._filter.filter.covariances, axis1=1, axis2=2) / 3.0)
             known = zip(self._spec.objects, sigmas.tolist(), strict=True)
             facts["sigma_mm"] = ", ".join(f"{name} {sigma:.1f}" for name, sigma in known if np.isfinite(sigma))
         self.diagnostics.fact(facts, at_once=False)
 
 
-def _timed(look: Callable[[], tuple[Detections, str]]) -> tuple[Detections, str, float]:
+def _timed(estimate: Callable[[], tuple[Detections, str]]) -> tuple[Detections, str, float]:
     began = time.monotonic()
-    return (*look(), time.monotonic() - began)
+    return (*estimate(), time.monotonic() - began)
 
 
 def _as_it_is(message: Any) -> Any:

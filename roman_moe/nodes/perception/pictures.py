@@ -73,7 +73,7 @@ class Pictures:
     def show_images(
         self, images: Mapping[str, Image], cameras: Mapping[str, Camera], poses: ObjectPoses, found: Detections
     ) -> None:
-        """A look's images, with what was found drawn in."""
+        """A frame set's images, with what was found drawn in."""
         for name, publisher in self._annotated.items():
             if name in images and publisher.get_subscription_count():
                 message = ImageMessage()

@@ -33,7 +33,7 @@ def test_a_result_comes_back():
 
 def test_an_episode_comes_back_to_the_last_bit():
     tally = PoseTally(["rack"])
-    tally.errors[0], tally.looks, tally.hidden_valid = [0.1 + 0.2, 1e-300], 3, np.array([2])
+    tally.errors[0], tally.ticks, tally.hidden_valid = [0.1 + 0.2, 1e-300], 3, np.array([2])
     given = EpisodeResult("push", 2**31 + 1, "success", 1.0 / 3.0, "moved", tally)
     found = decode(encode(given))
     assert found == given

@@ -1,4 +1,4 @@
-"""When cameras look, and when what they show is known: between an estimator and the filter."""
+"""When cameras take their images, and when what these show is known: between an estimator and the filter."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.filter import PoseFilter
 
-RATE = 10.0  # of the looks [Hz]
+RATE = 10.0  # of frame sets [Hz]
 LATENCY = 0.1  # from the images until what they show is known [s]
 
 
-class LookTimes:
-    """At which ticks cameras look: at an episode's first one, and then at a rate."""
+class FrameSetTimes:
+    """At which ticks all cameras take an image: at an episode's first one, and then at a rate."""
 
     def __init__(self, rate: float = RATE) -> None:
         self._period_ns = round(NANOSECONDS / rate)
@@ -25,15 +25,15 @@ class LookTimes:
         self._due_ns: int | None = None
 
     def due(self, now_ns: int) -> bool:
-        """Whether the cameras look at this tick; asked once a tick, in order."""
+        """Whether a frame set is due at this tick; asked once a tick, in order."""
         if self._due_ns is not None and now_ns < self._due_ns:
             return False
         self._due_ns = (now_ns if self._due_ns is None else self._due_ns) + self._period_ns
         return True
 
 
-class Looks:
-    """What the looks of an episode show, and the filter that makes poses of them.
+class DelayedFilter:
+    """The filter of an episode's detections, each taken in when it counts as known.
 
     Attributes:
         filter: of the objects' poses.
@@ -42,7 +42,7 @@ class Looks:
     def __init__(self, spec: TaskSpec, latency: float = LATENCY) -> None:
         """Args:
         spec: of the task.
-        latency: after which a look counts as known [s].
+        latency: after which a frame set's detections count as known [s].
         """
         self._latency_ns = round(latency * NANOSECONDS)
         self.filter = PoseFilter(spec)
@@ -54,11 +54,11 @@ class Looks:
         self._under_way: deque[Detections] = deque()
 
     def add(self, found: Detections) -> None:
-        """What a look shows, later than all before."""
+        """What a frame set shows, later than all before."""
         self._under_way.append(found)
 
     def poses(self, hand: HandState) -> ObjectPoses:
         """The objects at a hand's stamp, which is later than all before; else an episode begins."""
         while self._under_way and self._under_way[0].stamp_ns + self._latency_ns <= hand.stamp_ns:
-            self.filter.look(self._under_way.popleft())
+            self.filter.update(self._under_way.popleft())
         return self.filter.poses(hand)
