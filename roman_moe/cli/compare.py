@@ -63,8 +63,7 @@ class Compare:
 
     def main(self) -> int:
         """0 when all are trained."""
-        from roman_moe.evaluation.statistics import mean_interval
-        from roman_moe.learning.runs.comparison import compare, curves_of, summary
+        from roman_moe.learning.runs.comparison import compare, curves_of, share_interval, summary
         from roman_moe.learning.runs.multitask import METHODS, MultitaskRun, evaluation_interval
         from roman_moe.report.plots import plot_bands
         from roman_moe.suites.catalogue import find_suite
@@ -87,7 +86,7 @@ class Compare:
                 results.setdefault(found["method"], []).append(found)
                 progress.advance()
         report = {method: summary(results[method]) for method in methods}
-        bands = {method: mean_interval(curves_of(results[method])) for method in methods}
+        bands = {method: share_interval(curves_of(results[method])) for method in methods}
         picture = self.out / f"{suite.name}.png"
         places = [row["steps"] / 1000 for row in results[methods[0]][0]["rows"]]
         plot_bands(bands, places, picture, "thousand steps of each task", "episodes solved")
@@ -99,14 +98,14 @@ class Compare:
 
 
 def comparison_table(report: Mapping[str, Any], title: str) -> Table:
-    """One row a method: means over the seeds, with half of their 95 % intervals, which are symmetric."""
+    """One row a method: means over the seeds, with their 95 % intervals."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     table.add_column("method", no_wrap=True)
     for column in ("area", "at the end", "parameters", "updates/s"):
         table.add_column(column, justify="right", no_wrap=True)
     for method, found in report.items():
         shares = [
-            f"{found[key]['mean']:.2f} \u00b1 {found[key]['ci95'][1] - found[key]['mean']:.2f}"
+            f"{found[key]['mean']:.2f} ({found[key]['ci95'][0]:.2f} to {found[key]['ci95'][1]:.2f})"
             for key in ("area", "success")
         ]
         table.add_row(method, *shares, str(found["parameters"]), f"{found['updates_per_s']:.0f}")

@@ -46,7 +46,7 @@ def compare(runs: Sequence[MultitaskRun], folder: Path, workers: Workers) -> Ite
 def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What a method reached over its seeds: mean success over the whole training (area), and at its end."""
     curves = curves_of(results)
-    area, success = (mean_interval(values).tolist() for values in (curves.mean(axis=1), curves[:, -1]))
+    area, success = (share_interval(values).tolist() for values in (curves.mean(axis=1), curves[:, -1]))
     return {
         "seeds": len(results),
         "area": {"mean": area[0], "ci95": area[1:]},
@@ -54,6 +54,11 @@ def summary(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "parameters": results[0]["parameters"],
         "updates_per_s": float(np.median([result["updates_per_s"] for result in results])),
     }
+
+
+def share_interval(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3, ...) mean of shares over seeds, (seeds, ...), and its 95 % interval, which ends where a share does."""
+    return np.clip(mean_interval(shares), 0.0, 1.0)
 
 
 def curves_of(results: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:

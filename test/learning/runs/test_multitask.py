@@ -204,4 +204,4 @@ def test_the_area_is_the_mean_over_the_training_and_the_end_its_last_evaluation(
     assert (found["seeds"], found["parameters"], found["updates_per_s"]) == (2, 7, 9.0)
     assert found["area"]["mean"] == pytest.approx(0.375)
     assert found["success"]["mean"] == pytest.approx(0.75)
-    assert found["success"]["ci95"][0] < 0.75 < found["success"]["ci95"][1]
+    assert found["success"]["ci95"] == [0.0, 1.0]  # of two seeds it would go beyond what a share can be
