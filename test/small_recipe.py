@@ -14,7 +14,7 @@ SMALL = {
     "ppo": {"steps": 640, "environments": 2, "rollout": 32, "batch_size": 32, "epochs": 2, "critic_updates": 1},
     "cloning": {"steps": 400, "batch_size": 32, "epochs": 0.2},
     "gail": {"hidden": [16], "batch_size": 32},
-    "practice": {
+    "reinforcement": {
         "noise_bounds": [0.005, 0.02],
         "disturbed_share": 0.5,
         "delays": [0, 1],

@@ -13,7 +13,7 @@ import numpy as np
 from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import config_path
 from roman_moe.learning.algorithms.ppo import HybridPPO
-from roman_moe.learning.algorithms.practice import ExpertPractice
+from roman_moe.learning.algorithms.training_envs import ExpertEnvs
 from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
 from roman_moe.learning.samples import Samples
@@ -39,43 +39,43 @@ def measure(task: SimTask, seconds: float = 10.0, seed: int = 0) -> dict[str, An
     skill = max(spec.skills, key=lambda name: len(layout.observations[name]))
     features = layout.observations[skill]
     recipe = load_hybrid_recipe(config_path("training/fast.yaml"), spec).networks[skill]
-    practised = recipe.practice
+    training = recipe.reinforcement
     reward = TaskReward(recipe.reward.success, recipe.reward.progress)
     start = task.start(skill)
     envs = [
         TaskEnv(
             start,
             features,
-            practised.poses,
+            training.poses,
             reward=reward,
-            disturbed_share=practised.disturbed_share,
-            time_limit=practised.time_limit,
-            channels=practised.channels,
+            disturbed_share=training.disturbed_share,
+            time_limit=training.time_limit,
+            channels=training.channels,
         )
         for _ in range(recipe.ppo.environments)
     ]
-    practice = ExpertPractice(envs, threads=1)
+    training_envs = ExpertEnvs(envs, threads=1)
     demonstrations = Samples(
         spec,
         skill,
         rng.normal(size=(DEMONSTRATED, len(features))).astype(np.float32),
         rng.uniform(-1.0, 1.0, (DEMONSTRATED, spec.action.size)).astype(np.float32),
         np.zeros(DEMONSTRATED, np.intp),
-        min(practised.noise_bounds),
+        min(training.noise_bounds),
     )
-    learner = HybridPPO(MLPPolicy(spec, skill, recipe.clone.hidden), practice, recipe, demonstrations, seed)
+    learner = HybridPPO(MLPPolicy(spec, skill, recipe.clone.hidden), training_envs, recipe, demonstrations, seed)
     learner.begin(seed)
     learner.update()  # the first trains the critic alone
-    steps, stepping, began = learner.steps, practice.stepping_s, time.perf_counter()
+    steps, stepping, began = learner.steps, training_envs.stepping_s, time.perf_counter()
     with _timed_physics() as physics:
         while time.perf_counter() - began < seconds:
             learner.update()
     wall = time.perf_counter() - began
-    practice.close()
+    training_envs.close()
     return {
         "steps_per_s": round((learner.steps - steps) / wall),
         "physics_share": round(physics[0] / wall, 3),
-        "stepping_share": round((practice.stepping_s - stepping) / wall, 3),
+        "stepping_share": round((training_envs.stepping_s - stepping) / wall, 3),
         "not_physics_share": round(1.0 - physics[0] / wall, 3),
     }
 

@@ -102,7 +102,7 @@ class Hybrid(Training):
         """Folder of the bundle in it."""
         return self.folder / "bundle"
 
-    def practise(self, networks: Sequence[str] = (), base: Path | None = None, cluster: str = "") -> int:
+    def train(self, networks: Sequence[str] = (), base: Path | None = None, cluster: str = "") -> int:
         """Train these networks, or all, from the folder `base` if given; 0 when they are written."""
         from roman_moe.control.manifest import load_manifest
         from roman_moe.evaluation.controllers import simulation_of
@@ -163,7 +163,7 @@ class All(Hybrid):
 
     def main(self) -> int:
         """0 when the bundle is written."""
-        return self.practise(cluster=self.cluster)
+        return self.train(cluster=self.cluster)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ class Expert(Hybrid):
 
     def main(self) -> int:
         """0 when it is trained."""
-        return self.practise((self.skill,), self.base)
+        return self.train((self.skill,), self.base)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ class Gate(Hybrid):
 
     def main(self) -> int:
         """0 when it is trained."""
-        return self.practise(("gate",))
+        return self.train(("gate",))
 
 
 @dataclass(frozen=True, kw_only=True)

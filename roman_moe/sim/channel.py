@@ -1,7 +1,7 @@
 """The channel from controller to arm: commands that come late, or not at all, as on a busy machine or a poor network.
 
 In lockstep, and in process, every command moves the arm in the very tick whose scene it answers. No real robot does
-that: cameras, planners' threads and drivers take their time. What is to work there has to be tried, and to practise,
+that: cameras, planners' threads and drivers take their time. What is to work there has to be tried, and trained,
 with such a channel.
 """
 

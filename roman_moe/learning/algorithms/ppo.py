@@ -21,7 +21,7 @@ from roman_moe.learning.algorithms import bc
 from roman_moe.learning.algorithms.actor_critic import ActorCritic
 from roman_moe.learning.algorithms.gail import Discriminator, discriminator_loss
 from roman_moe.learning.algorithms.noise import ObservationNoise
-from roman_moe.learning.algorithms.practice import Practice
+from roman_moe.learning.algorithms.training_envs import TrainingEnvs
 from roman_moe.learning.policies.mlp import GATE_GAIN, MLPPolicy
 from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.learning.samples import Samples
@@ -50,8 +50,8 @@ class MixedReward(VecEnvWrapper):
         imitation: whether w_I counts at present.
     """
 
-    def __init__(self, practice: Practice, recipe: HybridNetworkRecipe, discriminator: Discriminator | None) -> None:
-        super().__init__(practice)
+    def __init__(self, envs: TrainingEnvs, recipe: HybridNetworkRecipe, discriminator: Discriminator | None) -> None:
+        super().__init__(envs)
         self._recipe = recipe
         self._discriminator = discriminator
         self._before = self._taken = np.zeros(0, np.float32)
@@ -60,8 +60,8 @@ class MixedReward(VecEnvWrapper):
 
     def begin(self, seed: int) -> NDArray[np.float32]:
         """Begin new episodes everywhere from one seed; answers their observations."""
-        practice: Practice = self.venv  # type: ignore[assignment]
-        self._before = practice.begin(seed)
+        envs: TrainingEnvs = self.venv  # type: ignore[assignment]
+        self._before = envs.begin(seed)
         return self._before
 
     def reset(self) -> Any:
@@ -112,24 +112,24 @@ class HybridPPO:
     def __init__(
         self,
         policy: MLPPolicy,
-        practice: Practice,
+        envs: TrainingEnvs,
         recipe: HybridNetworkRecipe,
         demonstrations: Samples,
         seed: int,
     ) -> None:
         self.policy = policy
         self.recipe = recipe
-        self.practice = practice
+        self.envs = envs
         self.steps = self.updates = 0
         torch.set_num_threads(1)  # these networks are too small to share
         self._observations = torch.from_numpy(demonstrations.observations)
         self._answers = torch.from_numpy(demonstrations.answers)
         self._noise = ObservationNoise(policy.features, policy.units)
-        # What is practised is seen through more noise than what was demonstrated: a discriminator must not tell them
-        # apart by that.
+        # What is learned from own episodes is seen through more noise than what was demonstrated: a discriminator must
+        # not tell them apart by that.
         recorded = demonstrations.noise_bound
         self._more_noise = torch.tensor(
-            [np.sqrt(max(bound**2 - recorded**2, 0.0)) / 3.0 for bound in recipe.practice.noise_bounds],
+            [np.sqrt(max(bound**2 - recorded**2, 0.0)) / 3.0 for bound in recipe.reinforcement.noise_bounds],
             dtype=torch.float32,
         )
         torch.manual_seed(seed)
@@ -141,7 +141,7 @@ class HybridPPO:
             self._discriminator_optimiser = torch.optim.Adam(
                 self.discriminator.parameters(), lr=recipe.gail.learning_rate
             )
-        self.rewards = MixedReward(practice, recipe, self.discriminator)
+        self.rewards = MixedReward(envs, recipe, self.discriminator)
         self.ppo = PPO(
             ActorCritic,
             self.rewards,
@@ -187,7 +187,7 @@ class HybridPPO:
             ppo._setup_learn(self.recipe.ppo.steps, self._callback)
             self._started = True
         ppo._last_obs = self.rewards.begin(seed)
-        ppo._last_episode_starts = np.ones(self.practice.num_envs, bool)
+        ppo._last_episode_starts = np.ones(self.envs.num_envs, bool)
 
     def update(self) -> dict[str, float]:
         """Collect one rollout and learn from it; answers what to log.
@@ -198,12 +198,12 @@ class HybridPPO:
         ppo, recipe = self.ppo, self.recipe
         # No reward from a discriminator that has seen nothing yet, as in ml-agents.
         self.rewards.imitation = self.imitates and self.updates > 0
-        before = self.practice.ticks
+        before = self.envs.ticks
         try:
             ppo.collect_rollouts(self.rewards, self._callback, ppo.rollout_buffer, recipe.ppo.rollout)
         except ValueError as error:  # what torch's distributions say to a mean that is not finite
             raise self._diverged() from error
-        self.steps += self.practice.ticks - before
+        self.steps += self.envs.ticks - before
         ppo._current_progress_remaining = max(0.0, 1.0 - self.steps / recipe.ppo.steps)
         rollout = torch.from_numpy(ppo.rollout_buffer.observations.reshape(-1, len(self.policy.features)).copy())
         actions = torch.from_numpy(ppo.rollout_buffer.actions.reshape(len(rollout), -1).copy())
@@ -282,7 +282,7 @@ class HybridPPO:
         return {"gail/loss": float(np.mean(losses)), "gail/accuracy": float(np.mean(right))}
 
     def _noised(self, observations: Tensor) -> Tensor:
-        """Demonstrated observations, seen through the noise of what is practised, (B, n)."""
+        """Demonstrated observations, seen through the noise of reinforcement learning, (B, n)."""
         result = observations.clone()
         sigma = self._more_noise[torch.randint(len(self._more_noise), (len(result), 1))]
         self._noise.add(result, sigma, 3.0 * sigma)

@@ -22,6 +22,8 @@ LAYER = Range(1, 4096)
 RATE = Range(0, 1, above=True)
 STRENGTH = Range(0, 1000)
 GATES = ("softmax", "top_k")
+RENAMED = {"practice": "reinforcement"}
+"""Present keys of a network's recipe by former ones, which the present version alone understands in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +157,28 @@ def load_networks(path: Path, names: Sequence[str], kind: type[T]) -> tuple[Rate
 
     A file with the key `base`, the name of another one beside it, says only what differs from that one.
     """
-    content = read_yaml(path, ConfigError)
+    content = _read(path)
     if "base" in content:
         base = path.parent / str(content.pop("base"))
-        whole = read_yaml(base, ConfigError)
+        whole = _read(base)
         build(_File, whole, str(base), ConfigError)  # names the base's file, if something is wrong there
         content = merged(whole, content)
     file = build(_File, content, str(path), ConfigError)
     return file.rates, networks_of(names, file.defaults, file.networks, kind, str(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_yaml(path, ConfigError)
+    if isinstance(defaults := content.get("defaults"), Mapping):
+        content["defaults"] = present_keys(defaults)
+    if isinstance(networks := content.get("networks"), Mapping):
+        content["networks"] = {name: present_keys(recipe) for name, recipe in networks.items()}
+    return content
+
+
+def present_keys(recipe: Any) -> Any:
+    """A network's recipe with present keys in place of former ones, which bundles and runs of earlier versions have."""
+    return {RENAMED.get(key, key): value for key, value in recipe.items()} if isinstance(recipe, Mapping) else recipe
 
 
 def networks_of(

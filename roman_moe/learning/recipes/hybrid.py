@@ -25,6 +25,7 @@ from roman_moe.learning.recipes.cloning import (
     check_gate,
     load_networks,
     networks_of,
+    present_keys,
 )
 from roman_moe.sim.channel import ChannelQuality
 from roman_moe.sim.pose_source import TruthPoses
@@ -249,7 +250,7 @@ class EpisodesRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class PracticeRecipe(EpisodesRecipe):
+class ReinforcementRecipe(EpisodesRecipe):
     """The episodes to learn from; noise and channel are drawn for each of them.
 
     Attributes:
@@ -299,7 +300,7 @@ class HybridNetworkRecipe:
         schedule: when GAIL begins. At the start, beside the annealed cloning, as in ROMAN's public configuration
             ("together"). Or once the cloning term has come down to 0, as in its paper's figure ("gail_after_cloning").
         clone: the network, and how it is cloned as a warm start.
-        ppo, cloning, gail, reward, practice, validation: what comes after.
+        ppo, cloning, gail, reward, reinforcement, validation: what comes after.
     """
 
     demonstrations: int = 20
@@ -310,7 +311,7 @@ class HybridNetworkRecipe:
     cloning: CloningRecipe = field(default_factory=CloningRecipe)
     gail: GailRecipe = field(default_factory=GailRecipe)
     reward: RewardRecipe = field(default_factory=RewardRecipe)
-    practice: PracticeRecipe = field(default_factory=PracticeRecipe)
+    reinforcement: ReinforcementRecipe = field(default_factory=ReinforcementRecipe)
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
 
     def __post_init__(self) -> None:
@@ -376,10 +377,12 @@ def load_hybrid_recipe(path: Path, spec: TaskSpec) -> HybridRecipe:
     recipe = HybridRecipe(*load_networks(path, spec.networks, HybridNetworkRecipe))
     check_gate(recipe.networks[GATE].clone.gate, spec, path)
     for name, network in recipe.networks.items():
-        unknown = [number for number in network.practice.scenarios if number >= len(spec.scenarios)]
+        unknown = [number for number in network.reinforcement.scenarios if number >= len(spec.scenarios)]
         if unknown:
             last = len(spec.scenarios) - 1
-            raise ConfigError(f"{path}: networks.{name}: practice.scenarios has {unknown[0]}: expected 0 to {last}")
+            raise ConfigError(
+                f"{path}: networks.{name}: reinforcement.scenarios has {unknown[0]}: expected 0 to {last}"
+            )
     return recipe
 
 
@@ -390,7 +393,9 @@ def bundles_recipe(manifest: Manifest, usual: HybridRecipe) -> HybridRecipe:
         ConfigError: if it is none that this version reads.
     """
     said = {name: entry.get("recipe", {}) for name, entry in manifest.provenance.get("networks", {}).items()}
-    plain = usual.to_dict()["networks"] | {name: recipe for name, recipe in said.items() if "ppo" in recipe}
+    plain = usual.to_dict()["networks"] | {
+        name: present_keys(recipe) for name, recipe in said.items() if "ppo" in recipe
+    }
     return recipe_of(tuple(usual.networks), manifest.rates, {}, plain, "the bundle's provenance")
 
 

@@ -52,7 +52,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "hybrid_5_demos": {"demonstrations": 5},
     "bc_ppo_10_demos": {"demonstrations": 10, "gail": {"strength": 0.0}},
     "bc_10_demos": {"demonstrations": 10, "ppo": {"steps": 0}},
-    "hybrid_handed_over_5_demos": {"demonstrations": 5, "practice": _HANDED_OVER, "validation": _HANDED_OVER},
+    "hybrid_handed_over_5_demos": {"demonstrations": 5, "reinforcement": _HANDED_OVER, "validation": _HANDED_OVER},
     "hybrid_10_demos": {"demonstrations": 10},
     "hybrid_40_demos": {"demonstrations": 40},
     MONOLITHIC: {},
@@ -367,7 +367,7 @@ def _monolithic(recipe: HybridRecipe) -> HybridRecipe:
         clone=dataclasses.replace(base.clone, steps=sum(network.clone.steps for network in networks.values())),
         ppo=dataclasses.replace(base.ppo, steps=steps),
         cloning=dataclasses.replace(base.cloning, steps=steps),
-        practice=gate.practice,
+        reinforcement=gate.reinforcement,
         validation=dataclasses.replace(gate.validation, updates=4 * gate.validation.updates),
     )
     return HybridRecipe(recipe.rates, dict.fromkeys(networks, whole))

@@ -1,4 +1,4 @@
-"""The training of one network: warm start, practice, checkpoints kept by what they solve, and taking up a cut-off run.
+"""The training of one network: warm start, reinforcement, checkpoints kept by what they solve, and resuming.
 
 At every checkpoint all episodes in progress are dropped and new ones begin from a seed of their own. So a run that is
 taken up at a checkpoint is the same run, number for number, as one that was never cut off.
@@ -36,7 +36,7 @@ from roman_moe.evaluation.evaluate import EpisodeJob, run_job
 from roman_moe.learning.runs.distillation import distilled, load_prior
 from roman_moe.learning.export import expert_of, policy_content
 from roman_moe.learning.algorithms.ppo import HybridPPO
-from roman_moe.learning.algorithms.practice import ExpertPractice, GatePractice, Practice
+from roman_moe.learning.algorithms.training_envs import ExpertEnvs, GateEnvs, TrainingEnvs
 from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.samples import Samples, samples_of
@@ -99,7 +99,7 @@ class TrainingJob:
         """Where its episodes begin: the skill's own starts, or the recipe's scenarios for what does the whole task."""
         if self.network in self.spec.skills:
             return [self.task.start(self.network)]
-        return [self.task.start(n) for n in self.recipe.practice.scenarios or range(len(self.spec.scenarios))]
+        return [self.task.start(n) for n in self.recipe.reinforcement.scenarios or range(len(self.spec.scenarios))]
 
     def stream(self, *purpose: int) -> int:
         """A seed for one use, of this network alone."""
@@ -215,8 +215,8 @@ class _Trainer:
         began = time.monotonic()
         checkpoint = load_checkpoint(job.folder)
         policy = self._new_policy(begins=checkpoint is None)
-        self._practice = self._make_practice()
-        learner = HybridPPO(policy, self._practice, recipe, self._samples, job.stream(1))
+        self._envs = self._make_envs()
+        learner = HybridPPO(policy, self._envs, recipe, self._samples, job.stream(1))
         if checkpoint is not None:
             learner.load_state(checkpoint["learner"])
             self._rows, self._best = checkpoint["rows"], checkpoint["best"]
@@ -231,7 +231,7 @@ class _Trainer:
                 self._stretch(learner)
         finally:
             self._writer.close()
-            self._practice.close()
+            self._envs.close()
         self._progress(learner, {}, done=finished(self._rows, recipe))
         return self._rows[-1]
 
@@ -268,7 +268,7 @@ class _Trainer:
             "failures": summary["failures"],
             **log,
         }
-        # The later of two that solve as much: it has practised more.
+        # The later of two that solve as much: it has learned from more episodes.
         if not self._rows or row["success"] >= max(r["success"] for r in self._rows):
             self._best = {key: value.clone() for key, value in learner.policy.state_dict().items()}
         self._rows.append(row)
@@ -330,7 +330,7 @@ class _Trainer:
             return distilled(load_prior(job.prior, job.spec), job.network, clone, job.stream(3))
         return None
 
-    def _make_practice(self) -> Practice:
+    def _make_envs(self) -> TrainingEnvs:
         job, recipe = self._job, self._job.recipe
         reward = TaskReward(recipe.reward.success, recipe.reward.progress)
 
@@ -338,12 +338,12 @@ class _Trainer:
             return TaskEnv(
                 start,
                 features,
-                recipe.practice.poses,
+                recipe.reinforcement.poses,
                 reward=reward,
-                disturbed_share=recipe.practice.disturbed_share,
-                time_limit=recipe.practice.time_limit,
-                channels=recipe.practice.channels,
-                handed_over_share=recipe.practice.handed_over_share,
+                disturbed_share=recipe.reinforcement.disturbed_share,
+                time_limit=recipe.reinforcement.time_limit,
+                channels=recipe.reinforcement.channels,
+                handed_over_share=recipe.reinforcement.handed_over_share,
             )
 
         starts = itertools.islice(itertools.cycle(job.starts), recipe.ppo.environments)
@@ -351,8 +351,8 @@ class _Trainer:
         if job.network == GATE:
             envs = [env(start, layout.names) for start in starts]
             k = recipe.clone.gate.chosen_of(GATE)
-            return GatePractice(job.spec, envs, cores_here(job.workers), self._experts, job.rates, k)
-        return ExpertPractice([env(start, layout.observations[job.network]) for start in starts], cores_here(job.workers))
+            return GateEnvs(job.spec, envs, cores_here(job.workers), self._experts, job.rates, k)
+        return ExpertEnvs([env(start, layout.observations[job.network]) for start in starts], cores_here(job.workers))
 
     def _validate(self, policy: MLPPolicy) -> tuple[list[EpisodeResult], int]:
         """The checkpoint's episodes, through ONNX and the controller that runs everywhere; and their control ticks."""

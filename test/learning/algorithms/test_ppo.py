@@ -1,4 +1,4 @@
-"""What is practised for: the reward is the weighted sum of its parts, and GAIL and cloning count when they should."""
+"""What is learned for: the reward is the weighted sum of its parts, and GAIL and cloning count when they should."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worlds import TASK
 
 from roman_moe.learning.algorithms.gail import Discriminator
 from roman_moe.learning.algorithms.ppo import HybridPPO, MixedReward
-from roman_moe.learning.algorithms.practice import ExpertPractice, Practice
+from roman_moe.learning.algorithms.training_envs import ExpertEnvs, TrainingEnvs
 from roman_moe.learning.policies.mlp import MLPPolicy, ObservationLayer
 from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.learning.samples import Samples
@@ -27,7 +27,7 @@ COUNT = len(OBSERVATIONS["button"])
 NO_UNITS = ("",) * COUNT  # which only turns need
 
 
-class Scripted(Practice):
+class Scripted(TrainingEnvs):
     """Two environments that answer what they are told to: `script` has a tuple of scenes, rewards and ends a step."""
 
     def __init__(self, script: Sequence[tuple[Sequence[float], Sequence[float], Sequence[str]]]) -> None:
@@ -115,14 +115,14 @@ def test_without_imitation_the_task_alone_is_rewarded(discriminator):
 
 def test_nothing_is_imitated_before_the_discriminator_has_learned_and_cloning_fades():
     recipe = small_recipe().networks["button"]  # 64 steps an update; cloning ends at 400
-    practice = ExpertPractice([TaskEnv(TASK.start("button"), OBSERVATIONS["button"]) for _ in range(2)], threads=1)
+    training = ExpertEnvs([TaskEnv(TASK.start("button"), OBSERVATIONS["button"]) for _ in range(2)], threads=1)
     rng = np.random.default_rng(0)
     scenes, answers = rng.normal(size=(64, COUNT)), rng.uniform(-1.0, 1.0, (64, 4))
     shown = Samples(
         ROMAN, "button", scenes.astype(np.float32), answers.astype(np.float32), np.zeros(64, np.intp), 0.005
     )
     torch.manual_seed(0)
-    learner = HybridPPO(MLPPolicy(ROMAN, "button", (16,), (0.05,)), practice, recipe, shown, seed=0)
+    learner = HybridPPO(MLPPolicy(ROMAN, "button", (16,), (0.05,)), training, recipe, shown, seed=0)
     learner.begin(0)
     logs, shares = [], []
     for _ in range(8):
@@ -132,11 +132,11 @@ def test_nothing_is_imitated_before_the_discriminator_has_learned_and_cloning_fa
     assert min(log["rollout/imitation_reward"] for log in logs[1:]) > 0.0
     assert shares == pytest.approx([1 - 64 * n / 400 for n in range(1, 7)] + [0.0, 0.0])
     assert ["cloning/loss" in log for log in logs] == [False] + 5 * [True] + 2 * [False]
-    practice.close()
+    training.close()
 
 
-def test_demonstrations_are_seen_through_what_noise_practice_has_more_than_they():
-    recipe = small_recipe(practice={"noise_bounds": [0.02]}).networks["button"]
+def test_demonstrations_are_seen_through_what_noise_reinforcement_has_more_than_they():
+    recipe = small_recipe(reinforcement={"noise_bounds": [0.02]}).networks["button"]
     scenes, answers = np.zeros((512, COUNT), np.float32), np.zeros((512, 4), np.float32)
     spread = []
     for recorded in (0.005, 0.02):

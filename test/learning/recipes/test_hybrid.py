@@ -8,6 +8,7 @@ import pytest
 import yaml
 from specs import ROMAN
 
+from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.learning.recipes.cloning import NetworkRecipe, merged
@@ -16,9 +17,10 @@ from roman_moe.learning.recipes.hybrid import (
     GailRecipe,
     HybridNetworkRecipe,
     PPORecipe,
-    PracticeRecipe,
+    ReinforcementRecipe,
     RewardRecipe,
     ValidationRecipe,
+    bundles_recipe,
     load_hybrid_recipe,
 )
 from roman_moe.sim.channel import ChannelQuality
@@ -52,6 +54,22 @@ def test_a_recipe_says_only_what_differs_from_its_base(tmp_path):
         load_hybrid_recipe(other, ROMAN)
 
 
+def test_a_recipe_with_former_keys_is_the_same(tmp_path):
+    plain, shipped = load_hybrid_recipe(config_path("training/fast.yaml"), ROMAN), (tmp_path / "fast.yaml")
+    shipped.write_text(config_path("training/fast.yaml").read_text().replace("reinforcement:", "practice:"))
+    assert load_hybrid_recipe(shipped, ROMAN) == plain
+    limit = {name: dataclasses.replace(each.reinforcement, time_limit=7.0) for name, each in plain.networks.items()}
+    (tmp_path / "mine.yaml").write_text("base: fast.yaml\ndefaults: {practice: {time_limit: 7.0}}\n")
+    mine = load_hybrid_recipe(tmp_path / "mine.yaml", ROMAN)
+    assert [mine.networks[skill].reinforcement for skill in ROMAN.skill_names] == [limit[s] for s in ROMAN.skill_names]
+
+
+def test_the_recipe_of_a_bundle_of_an_earlier_version_is_read():
+    usual, manifest = load_hybrid_recipe(config_path("training/paper.yaml"), ROMAN), load_manifest("models/roman")
+    said = manifest.provenance["networks"]["push"]["recipe"]["practice"]
+    assert bundles_recipe(manifest, usual).networks["push"].reinforcement.time_limit == said["time_limit"] != 80.0
+
+
 @pytest.mark.parametrize("name", ("fast", "paper"))
 def test_in_a_shipped_recipe_imitation_weighs_more_than_the_task_reward(name):
     recipe = load_hybrid_recipe(config_path(f"training/{name}.yaml"), ROMAN)
@@ -80,13 +98,13 @@ def test_a_network_changes_single_numbers_of_a_section():
             "GAIL would never begin",
         ),
         ({"defaults": {"gail": {"penalty_of": "d"}}}, "penalty_of is 'd': expected logit or probability"),
-        ({"defaults": {"practice": {"handed_over_share": 2}}}, "handed_over_share is 2.0: expected 0 to 1"),
+        ({"defaults": {"reinforcement": {"handed_over_share": 2}}}, "handed_over_share is 2.0: expected 0 to 1"),
         ({"defaults": {"ppo": {"gamma": 1.5}}}, "gamma is 1.5: expected 0 to 1"),
-        ({"defaults": {"practice": {"scenarios": [7]}}}, "practice.scenarios has 7: expected 0 to 6"),
-        ({"defaults": {"practice": {"scenarios": [-1]}}}, "scenarios is [-1]: expected numbers, 0 to 999"),
-        ({"defaults": {"practice": {"noise_bounds": []}}}, "noise_bounds is []: expected metres"),
-        ({"defaults": {"practice": {"noise_bounds": [float("nan")]}}}, "noise_bounds is [nan]: expected metres"),
-        ({"defaults": {"practice": {"delays": [0, -1]}}}, "delays is [0, -1]: expected control ticks"),
+        ({"defaults": {"reinforcement": {"scenarios": [7]}}}, "reinforcement.scenarios has 7: expected 0 to 6"),
+        ({"defaults": {"reinforcement": {"scenarios": [-1]}}}, "scenarios is [-1]: expected numbers, 0 to 999"),
+        ({"defaults": {"reinforcement": {"noise_bounds": []}}}, "noise_bounds is []: expected metres"),
+        ({"defaults": {"reinforcement": {"noise_bounds": [float("nan")]}}}, "noise_bounds is [nan]: expected metres"),
+        ({"defaults": {"reinforcement": {"delays": [0, -1]}}}, "delays is [0, -1]: expected control ticks"),
         ({"defaults": {"validation": {"lost_shares": []}}}, "lost_shares is []: expected shares"),
         ({"defaults": {"validation": {"lost_shares": [float("nan")]}}}, "lost_shares is [nan]: expected shares"),
         ({"defaults": {"ppo": {"batch_size": 1}}}, "batch_size is 1: expected 2 to"),
@@ -113,7 +131,7 @@ def test_what_cannot_be_meant_is_refused_by_name(changes, expected, tmp_path):
 NUMBERS = [
     (kind, field.name)
     for kind in (
-        NetworkRecipe, PPORecipe, CloningRecipe, GailRecipe, RewardRecipe, PracticeRecipe, ValidationRecipe,
+        NetworkRecipe, PPORecipe, CloningRecipe, GailRecipe, RewardRecipe, ReinforcementRecipe, ValidationRecipe,
         HybridNetworkRecipe,
     )
     for field in dataclasses.fields(kind)

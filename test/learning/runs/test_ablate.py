@@ -67,8 +67,8 @@ def test_only_the_number_of_demonstrations_differs_where_the_name_says_so(tmp_pa
             assert network == dataclasses.replace(study.recipe.networks[name], demonstrations=expected)
     few = ablate._recipe(study, "hybrid_5_demos").networks["push"]
     handed_over = ablate._recipe(study, "hybrid_handed_over_5_demos").networks["push"]
-    practice, validation = (dataclasses.replace(e, handed_over_share=0.5) for e in (few.practice, few.validation))
-    assert handed_over == dataclasses.replace(few, practice=practice, validation=validation)
+    reinforcement, validation = (dataclasses.replace(e, handed_over_share=0.5) for e in (few.reinforcement, few.validation))
+    assert handed_over == dataclasses.replace(few, reinforcement=reinforcement, validation=validation)
     assert ablate._recipe(study, "hybrid_state_action").networks["push"].gail.use_actions
 
 

@@ -106,7 +106,7 @@ def test_the_gate_wants_its_experts_first(whole_dataset, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_gate_does_not_practise_over_an_expert_that_was_cut_off(whole_dataset, tmp_path):
+def test_the_gate_is_not_trained_over_an_expert_that_was_cut_off(whole_dataset, tmp_path):
     run = Run(TASK, tmp_path / "run", quick_recipe(ppo={"steps": 640}), whole_dataset, 0)
     for skill in SKILLS:
         (tmp_path / "run" / skill).mkdir(parents=True)
@@ -124,7 +124,7 @@ def test_a_start_without_any_demonstration_is_named(whole_dataset, tmp_path):
     shutil.copytree(whole_dataset, tmp_path / "demos")
     for folder in (tmp_path / "demos" / "gate").glob("scenario_5_*"):
         shutil.rmtree(folder)
-    run = Run(TASK, tmp_path / "run", quick_recipe(practice={"scenarios": [0, 5]}), tmp_path / "demos", 0)
+    run = Run(TASK, tmp_path / "run", quick_recipe(reinforcement={"scenarios": [0, 5]}), tmp_path / "demos", 0)
     with pytest.raises(DemonstrationError, match="gate: 0 demonstrations of scenario_5: the recipe wants 1"):
         train_run(run, NETWORKS)
     assert not run.folder.exists()

@@ -1,4 +1,4 @@
-"""Practice: a task's environments as Stable-Baselines3 steps them, for one expert or for the gate over its experts."""
+"""A task's environments as Stable-Baselines3 steps them, for one expert or for the gate over its experts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from roman_moe.sim.vector_env import TaskVectorEnv
 Array = NDArray[Any]
 
 
-class Practice(VecEnv):
+class TrainingEnvs(VecEnv):
     """Base: several environments in threads; what an action means is left to those below.
 
     An environment that has ended starts anew within the same step, as Stable-Baselines3 expects.
@@ -95,7 +95,7 @@ class Practice(VecEnv):
         return [False] * self.num_envs
 
 
-class ExpertPractice(Practice):
+class ExpertEnvs(TrainingEnvs):
     """One skill alone; actions are the expert's."""
 
     def __init__(self, envs: Sequence[TaskEnv], threads: int) -> None:
@@ -106,7 +106,7 @@ class ExpertPractice(Practice):
         return self.observations(self._last), rewards.astype(np.float32), done, self.ended(infos, done)
 
 
-class GatePractice(Practice):
+class GateEnvs(TrainingEnvs):
     """The whole task; an action is the gate's raw output, (k,), held for some ticks of its frozen experts."""
 
     def __init__(
