@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from roman_moe.cli.keys import Keys
-from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, Poses, Simulation, check_poses, show_bundle
+from roman_moe.cli.options import (
+    SILENT,
+    Flag,
+    Folder,
+    Metres,
+    Number,
+    Poses,
+    SimulatedArm,
+    Simulation,
+    check_poses,
+    show_bundle,
+)
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.manifest import load_manifest, task_of_bundle
@@ -65,9 +76,9 @@ class Demo:
     """Folder of the bundle."""
 
     task: Simulation = ""
-    """Name or folder of the task to simulate; that of the bundle, if it is installed, if not given."""
+    """Name or folder of the task to simulate; that of the bundle, here or installed, if not given."""
 
-    sim_arm: Simulation = ""
+    sim_arm: SimulatedArm = ""
     """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
     poses: Poses = "truth"

@@ -181,7 +181,7 @@ class Replay(OnDemos):
     """Video to write of one episode, such as replay.mp4."""
 
     task: Simulation = ""
-    """Name or folder of the task to simulate; that of the demonstrations, if it is installed, if not given."""
+    """Name or folder of the task to simulate; that of the demonstrations, here or installed, if not given."""
 
     json: OptionalFile = None
     """Write errors and outcomes to this file."""

@@ -24,6 +24,7 @@ from roman_moe.cli.options import (
     OptionalFile,
     PoseSources,
     Share,
+    SimulatedArm,
     show_bundle,
 )
 from roman_moe.cli.outputs import check_picture
@@ -66,7 +67,7 @@ class Evaluate:
     task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)] = ""
     """The task: name or folder; that of the bundle, or roman for the oracle, if not given."""
 
-    sim_arm: Annotated[str, tyro.conf.arg(metavar="ARM", help_behavior_hint=SILENT)] = ""
+    sim_arm: SimulatedArm = ""
     """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
     scenarios: Annotated[str, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint=SILENT)] = ""

@@ -34,6 +34,7 @@ Text = Annotated[str, tyro.conf.arg(metavar="TEXT")]
 OptionalText = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint=SILENT)]
 EstimatorFile = Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)]
 Simulation = Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)]
+SimulatedArm = Annotated[str, tyro.conf.arg(metavar="ARM", help_behavior_hint=SILENT)]
 Poses = Annotated[str, tyro.conf.arg(metavar="{truth,camera,markers}")]
 Start = Annotated[str, tyro.conf.arg(metavar="START", help_behavior_hint=SILENT)]
 

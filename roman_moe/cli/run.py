@@ -21,6 +21,7 @@ from roman_moe.cli.options import (
     OptionalFile,
     OptionalFolder,
     Poses,
+    SimulatedArm,
     Simulation,
     Start,
     check_choice,
@@ -89,9 +90,9 @@ class Run(Reach):
     """Run each node as a process of its own."""
 
     task: Simulation = ""
-    """With --arm lab: name or folder of the task to simulate; the bundle's, if it is installed, if not given."""
+    """With --arm lab: name or folder of the task to simulate; the bundle's, here or installed, if not given."""
 
-    sim_arm: Simulation = ""
+    sim_arm: SimulatedArm = ""
     """With --arm lab: simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
     start: Start = ""

@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import Number, OptionalFile, Simulation
+from roman_moe.cli.options import Number, OptionalFile, SimulatedArm
 from roman_moe.cli.refusal import missing
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 from roman_moe.core.features import feature_layout
@@ -85,7 +85,7 @@ class Check:
     episodes: Number = 5
     """Starts of each kind to try, and demonstrations of each."""
 
-    arm: Simulation = ""
+    arm: SimulatedArm = ""
     """Name or folder of the arm to try it with; the task's own if not given."""
 
     def main(self) -> int:

@@ -23,7 +23,7 @@ from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import TaskSpec
-from roman_moe.core.tasks import known_tasks, load_spec
+from roman_moe.core.tasks import can_be_named, load_spec
 
 MANIFEST_NAME = "controller.yaml"
 BUNDLE_FORMAT = 2
@@ -185,15 +185,15 @@ def task_of_bundle(path: str | Path, task: str = "") -> TaskSpec:
     Markers, cameras, memories and all else that no network depends on may have changed since the bundle was written.
 
     Args:
-        task: name or folder of the task. If not given, it is the installed task of the name that the bundle's task has.
-            The bundle's own is used where none is installed, or one with other features or actions.
+        task: name or folder of the task. If not given, it is the task of the name that the bundle's has, here or
+            installed. The bundle's own is used where there is none, or one with other features or actions.
 
     Raises:
         BundleError: as `load_manifest`.
         ConfigError: if the task that is given is not the bundle's, or a task.yaml cannot be read.
     """
     own = load_manifest(path).task
-    if not task and own.name not in known_tasks():
+    if not task and not can_be_named(own.name):
         return own
     found = load_spec(task or own.name)
     if task and found != own:

@@ -58,6 +58,11 @@ def task_folder(task: str | os.PathLike[str]) -> Path:
     raise ConfigError(f"unknown task {str(task)!r}: expected a folder with a {TASK_FILE}, or one of {', '.join(known)}")
 
 
+def can_be_named(task: str) -> bool:
+    """Whether `task_folder` finds a task of this name: in the folder where the command runs, or installed."""
+    return (Path(task) / TASK_FILE).is_file() or task in known_tasks()
+
+
 def task_package(folder: Path) -> str | None:
     """Name of the package that a task's folder is: one of ours, or installed; None for a folder like any other."""
     folder = folder.resolve()

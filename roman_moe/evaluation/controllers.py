@@ -16,7 +16,7 @@ from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
-from roman_moe.core.tasks import known_tasks
+from roman_moe.core.tasks import can_be_named, known_tasks
 from roman_moe.evaluation.key_operator import KeyOperator
 from roman_moe.sim.motions import leading_skill
 from roman_moe.sim.registry import load_sim_task
@@ -118,8 +118,10 @@ def task_of(name: str, task: str = "") -> SimTask:
         if name in SCRIPTED or find_shipped(name).is_file():
             raise ConfigError(f"{name}: does not say its task: name it with --task, such as --task {_example()}")
         task = load_manifest(name).task.name
-        if task not in known_tasks():
-            raise ConfigError(f"{name}: is for task {task!r}, which is not installed: name its folder with --task")
+        if not can_be_named(task):
+            raise ConfigError(
+                f"{name}: is for task {task!r}, which is neither here nor installed: name its folder with --task"
+            )
     return load_sim_task(task)
 
 
@@ -132,8 +134,8 @@ def simulation_of(spec: TaskSpec, task: str = "") -> SimTask:
     Raises:
         ConfigError: if there is none, or it is of another task or version.
     """
-    if not task and spec.name not in known_tasks():
-        raise ConfigError(f"task {spec.name!r} is not installed: name its folder with --task")
+    if not task and not can_be_named(spec.name):
+        raise ConfigError(f"task {spec.name!r} is neither here nor installed: name its folder with --task")
     found = load_sim_task(task or spec.name)
     if found.spec != spec:
         raise ConfigError(

@@ -114,7 +114,7 @@ class LiveView:
             note: what is to be seen besides, such as that the arm is stopped.
         """
         leader = skills[int(weights.argmax())]
-        if self._note_leader(leader, time_s) and not self._live:
+        if weights.any() and self._note_leader(leader, time_s) and not self._live:  # an operator may drive alone
             since = self._leads[-1][1]
             wall = self._clock() - self._began
             with self._closing():
@@ -141,7 +141,7 @@ class LiveView:
         self, time_s: float, skills: Sequence[str], weights: NDArray[np.float64], missed_ticks: int, note: str
     ) -> RenderableType:
         # one text, and no table: a keyboard that is read in this thread must not wait 10 ms for a picture
-        lead, picture = int(weights.argmax()), Text()
+        lead, picture = int(weights.argmax()) if weights.any() else -1, Text()
         for index, skill in enumerate(skills):
             filled = round(float(np.clip(weights[index], 0.0, 1.0)) * BAR)
             style, own = "bold" if index == lead else "grey62", self._color(skill)

@@ -73,7 +73,7 @@ class Overlay:
 
     def _draw_panel(self, tick: int, speed: float) -> Image.Image:
         weights = self._trace.weights[tick]
-        lead = int(weights.argmax())
+        lead = int(weights.argmax()) if weights.any() else -1
         px, (width, height) = self._px, self._panel
         label_end, bar_end = px(130), width - px(56)
         panel = self._shapes(width, height, [((0, 0, width, height), PANEL, px(12))])
@@ -93,9 +93,10 @@ class Overlay:
                 )
         panel.alpha_composite(self._shapes(width, height, bars))
         pen = ImageDraw.Draw(panel)
-        pen.text((px(16), px(13)), self._title, font=load_font(px(17), True), fill=WHITE)
-        clock = f"{self._trace.times[tick]:.1f} s"
-        pen.text((width - px(16), px(13)), clock, font=load_font(px(17), True), fill=WHITE, anchor="ra")
+        clock, large = f"{self._trace.times[tick]:.1f} s", load_font(px(17), True)
+        pen.text((width - px(16), px(13)), clock, font=large, fill=WHITE, anchor="ra")
+        room = width - px(16) - px(16) - px(12) - large.getlength(f"{self._trace.end_s:.1f} s")
+        pen.text((px(16), px(13)), fitting(self._title, large, room), font=large, fill=WHITE)
         pen.text((px(16), px(36)), "gate weights", font=load_font(px(12), False), fill=SOFT)
         pen.text((width - px(16), px(36)), f"{speed:.3g}x speed", font=load_font(px(12), False), fill=SOFT, anchor="ra")
         for index, skill in enumerate(self._trace.skills):
@@ -175,6 +176,14 @@ class Overlay:
     @staticmethod
     def _paste(image: Image.Image, corner: tuple[int, int], part: Image.Image) -> None:
         image.paste(part, corner, part)
+
+
+def fitting(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """The end of a text that has room [pixels], after an ellipsis if it is not the whole: what it is stands there."""
+    if font.getlength(text) <= room:
+        return text
+    kept = (text[start:] for start in range(1, len(text) + 1))
+    return next("…" + end for end in kept if font.getlength("…" + end) <= room or not end)
 
 
 @lru_cache(maxsize=16)

@@ -15,8 +15,10 @@ from worlds import TASK, roman_world
 from roman_moe.cli.evaluate import Evaluate, errors_title, link_title, parse_bounds, parse_errors, report_table
 from roman_moe.cli.main import main, run_verb
 from roman_moe.control.controller import ControlStep
+from roman_moe.control.manifest import task_of_bundle
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.tasks import load_spec, new_task
 from roman_moe.evaluation.controllers import OracleController, make_controller, simulation_of, task_of
 from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
 from roman_moe.evaluation.statistics import mean_interval, summarize, t_quantile_95, wilson_interval
@@ -399,8 +401,19 @@ def test_a_bundle_brings_its_task_and_the_oracle_has_to_be_told(tmp_path):
     with pytest.raises(ConfigError, match="oracle: does not say its task: name it with --task"):
         task_of("oracle")
     tiny = write_tiny_bundle(tmp_path / "tiny", spec=dataclasses.replace(ROMAN, name="elsewhere"))
-    with pytest.raises(ConfigError, match="is for task 'elsewhere', which is not installed: name its folder"):
+    with pytest.raises(ConfigError, match="is for task 'elsewhere', which is neither here nor installed: name its"):
         task_of(str(tiny))
+
+
+def test_a_task_is_found_by_its_name_in_the_folder_where_the_command_runs(tmp_path, monkeypatch):
+    tiny = write_tiny_bundle(tmp_path / "tiny", spec=dataclasses.replace(ROMAN, name="block"))
+    with pytest.raises(ConfigError, match="task 'block' is neither here nor installed: name its folder with --task"):
+        simulation_of(dataclasses.replace(ROMAN, name="block"))
+    monkeypatch.chdir(tmp_path)
+    new_task(Path("block"))
+    assert task_of(str(tiny)).spec.name == "block"
+    assert simulation_of(load_spec("block")).spec == load_spec("block")
+    assert task_of_bundle(tiny).name == "block"
 
 
 def test_a_bundle_of_another_version_of_the_task_is_refused(tmp_path):

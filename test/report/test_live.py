@@ -35,6 +35,19 @@ def test_a_log_gets_one_line_a_lead_and_no_flicker():
     ]
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_nobody_leads_while_an_operator_drives_without_a_policy(terminal):
+    output, wall = io.StringIO(), iter(range(1000))
+    console = Console(file=output, force_terminal=terminal, width=100, color_system=None)
+    with LiveView(console, "Recording", ROMAN, clock=lambda: float(next(wall))) as view:
+        for tick in range(40):
+            view.update(tick * 0.05, SKILLS, np.zeros(len(SKILLS)), missed_ticks=0)
+        assert "leads" not in output.getvalue()
+        for tick in range(40, 80):
+            view.update(tick * 0.05, SKILLS, np.eye(len(SKILLS))[0], missed_ticks=0)
+    assert "leads" in output.getvalue()
+
+
 def test_a_terminal_shows_leader_weights_and_times():
     shown = drive(True, [0] * 20 + [6] * 20)
     for expected in (

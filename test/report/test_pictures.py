@@ -309,6 +309,15 @@ def test_a_disturbance_has_a_caption_for_a_while_and_a_mark_in_the_time_line_fro
     assert mark == {70: False, 90: True, 120: True, 180: True}
 
 
+def test_a_long_title_leaves_room_for_the_clock():
+    trace, grey = run_of_two_skills(), np.full((720, 1280, 3), 90, np.uint8)
+    long = "gate/scenario_1_episode_020 " * 2
+    pictures = [Overlay(trace, title, 1280, 720).draw(grey, 5, 1.5) for title in ("", long)]
+    differs = np.flatnonzero((pictures[0] != pictures[1])[:70].any(axis=(0, 2)))
+    assert differs[0] >= 22 + 16
+    assert differs[-1] < 22 + 292 - 16 - 50
+
+
 def test_the_animation_shows_the_run_in_five_seconds_and_its_end_for_two_more(tmp_path):
     path, trace = tmp_path / "demo.webp", run_of_two_skills(200)
     write_animation(trace, Grey(), path, SIZE, "two", "Solved")
