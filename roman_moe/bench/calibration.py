@@ -54,7 +54,7 @@ def measure(seed: int = 0, views: int = 20) -> dict[str, Any]:
         intrinsics found before; and those of one on a hand, `hand_position_mm` and `hand_rotation_deg`.
     """
     board = Board()
-    with Laboratory(board, seed) as lab:
+    with BoardScene(board, seed) as lab:
         images, truth = lab.in_front(views)
         found = intrinsics("eye", *find_boards(images, board))
         images, places, fixed_truth = lab.on_table()
@@ -75,7 +75,7 @@ def measure(seed: int = 0, views: int = 20) -> dict[str, Any]:
     }
 
 
-class Laboratory:
+class BoardScene:
     """A board and a camera, each anywhere, and what the camera sees. Poses are rotation, (3, 3), and position [m]."""
 
     def __init__(self, board: Board, seed: int) -> None:
@@ -88,7 +88,7 @@ class Laboratory:
         self._data, self._rng = mujoco.MjData(self._model), np.random.default_rng(seed)
         self._renderer = open_renderer(self._model, *SIZE)
 
-    def __enter__(self) -> Laboratory:
+    def __enter__(self) -> BoardScene:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -30,7 +30,7 @@ class Compare:
     }
 
     suite: Text = "conflict"
-    """The suite: conflict, lab, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
+    """The suite: conflict, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
 
     methods: Names = ALL
     """All, or some such as sac,mt_sac,soft_modular (docs/mixtures.md)."""

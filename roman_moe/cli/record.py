@@ -175,7 +175,7 @@ class Record(Reach):
             load_sim_task(self.task or spec.name).start(self._start)
         for option in ("start", "seed", "viewer") if self.arm != LAB else ():
             if getattr(self, option) != getattr(Record, option):
-                raise ConfigError(f"--{option} is for --arm lab: with --arm {self.arm} there is no laboratory")
+                raise ConfigError(f"--{option} is for --arm lab: with --arm {self.arm} there is no lab")
         if self.images and (self.arm not in (LAB, SERVO) or not spec.cameras):
             raise ConfigError("--images: expected --arm lab or servo, and a task with cameras")
         if self.limits is not None:

@@ -203,7 +203,7 @@ class Run(Reach):
             load_arm(self.sim_arm or task.arm)
         else:
             of_lab = ("viewer", "disturb", "task", "sim_arm", "start")
-            self._refuse(of_lab, "is for --arm lab: with --arm {} there is no laboratory")
+            self._refuse(of_lab, "is for --arm lab: with --arm {} there is no lab")
         if self.arm not in (LAB, SERVO) and self.poses in ("camera", "markers"):
             raise ConfigError(
                 f"--poses {self.poses} is for --arm lab or servo: with --arm {self.arm} there is no camera"

@@ -56,7 +56,7 @@ class Teach(Reach):
     """Its demonstrations and corrections, each set with its share of what is shown, such as fixes,demos=1."""
 
     record: Number = 0
-    """Record so many episodes first, as `roman-moe record` does, into the first set, a dataset; in a laboratory of its
+    """Record so many episodes first, as `roman-moe record` does, into the first set, a dataset; in a lab of its
     own, so that a graph that runs goes on."""
 
     intervene: Flag = False

@@ -30,14 +30,14 @@ class Multitask:
     ac_multitask, ac_2col (docs/mixtures.md)."""
 
     suite: Text = "conflict"
-    """The suite: conflict, lab, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
+    """The suite: conflict, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
 
     steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = None
     """Environment steps of each task; 40000 if not given. With --demos there are none."""
 
     demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...", help_behavior_hint=SILENT)] = ""
-    """Clone the network from these demonstrations, which `collect` makes, by the
-    suite lab, or a task, in place of reinforcement learning."""
+    """Clone the network from these demonstrations, which `collect` makes, on the
+    suite of a task, in place of reinforcement learning."""
 
     seed: Number = 0
     """Seed of everything random."""

@@ -17,8 +17,8 @@ SUCCESS, PROGRESS = 50.0, 10.0
 """Reward of success, and of the way there: the recipes' numbers, scaled for rewards of a step of about 0.1."""
 
 
-def skill_suite(task: str | os.PathLike[str], name: str = "") -> Suite:
-    """Suite of a task, given by its name or folder; `name` is the suite's, the task's if not given.
+def skill_suite(task: str | os.PathLike[str]) -> Suite:
+    """Suite of a task, given by its name or folder.
 
     Raises:
         ConfigError: if there is no such task, or naming the mistake in its task.yaml.
@@ -39,4 +39,4 @@ def skill_suite(task: str | os.PathLike[str], name: str = "") -> Suite:
         return VectorEpisodes(TaskVectorEnv(envs, threads=1), "is_success")
 
     horizon = round(seconds * spec.control_rate)
-    return Suite(name or spec.name, spec.skill_names, len(names), spec.action.size, horizon, episodes, spec=spec)
+    return Suite(spec.name, spec.skill_names, len(names), spec.action.size, horizon, episodes, spec=spec)

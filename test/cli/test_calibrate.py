@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from roman_moe.bench.calibration import SIZE, Laboratory, errors
+from roman_moe.bench.calibration import SIZE, BoardScene, errors
 from roman_moe.cli.main import main
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 from roman_moe.core.rotation import from_matrix, matrix
@@ -29,13 +29,13 @@ def lab(tmp_path_factory):
     """Folders of images with the truths of their cameras; the camera's file with its intrinsics."""
     root = tmp_path_factory.mktemp("calibrate")
     try:
-        laboratory = Laboratory(Board(), 3)
+        scene = BoardScene(Board(), 3)
     except MissingDependencyError as error:
         pytest.skip(str(error))
-    with laboratory:
-        front, truth = laboratory.in_front(VIEWS)
-        table, places, fixed = laboratory.on_table()
-        around, hands, mount = laboratory.on_hand(10)
+    with scene:
+        front, truth = scene.in_front(VIEWS)
+        table, places, fixed = scene.on_table()
+        around, hands, mount = scene.on_hand(10)
     for name, images in (("front", front), ("table", table), ("hand", around)):
         (root / name).mkdir()
         for file, image in images.items():

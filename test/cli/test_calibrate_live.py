@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from roman_moe.bench.calibration import SIZE, Laboratory, errors
+from roman_moe.bench.calibration import SIZE, BoardScene, errors
 from roman_moe.cli import calibrate
 from roman_moe.cli.main import main
 from roman_moe.core.errors import MissingDependencyError
@@ -39,9 +39,9 @@ PERIOD = 1.0  # [s] from one image to the next, by the clock that is injected
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Laboratory]:
+def lab() -> Iterator[BoardScene]:
     try:
-        laboratory = Laboratory(Board(), 3)
+        laboratory = BoardScene(Board(), 3)
     except MissingDependencyError as error:
         pytest.skip(str(error))
     with laboratory:
@@ -111,7 +111,7 @@ def soft(image: np.ndarray) -> np.ndarray:
 
 
 def test_views_of_a_topic_are_taken_until_they_are_enough(
-    lab: Laboratory, own_domain: int, tmp_path: Path, looked: threading.Semaphore, capsys: pytest.CaptureFixture[str]
+    lab: BoardScene, own_domain: int, tmp_path: Path, looked: threading.Semaphore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     front, truth = lab.in_front(20)
     sharp = list(front.values())
@@ -144,7 +144,7 @@ def test_views_of_a_topic_are_taken_until_they_are_enough(
 
 
 def test_a_camera_on_the_hand_is_calibrated_from_compressed_images_and_the_hands_topic(
-    lab: Laboratory, own_domain: int, tmp_path: Path, looked: threading.Semaphore
+    lab: BoardScene, own_domain: int, tmp_path: Path, looked: threading.Semaphore
 ) -> None:
     around, hands, mount = lab.on_hand(14)
     write_camera(tmp_path / "eye.yaml", mount, "")
@@ -176,7 +176,7 @@ def test_a_camera_on_the_hand_is_calibrated_from_compressed_images_and_the_hands
 
 
 def test_a_fixed_camera_is_calibrated_from_a_device_at_one_place_after_the_other(
-    lab: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lab: BoardScene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, places, truth = lab.on_table()
     write_camera(tmp_path / "left.yaml", truth, "")
@@ -214,7 +214,7 @@ def write_video(path: Path, images: list[np.ndarray]) -> None:
     video.release()
 
 
-def test_a_view_is_sharp_at_rest_and_new(lab: Laboratory) -> None:
+def test_a_view_is_sharp_at_rest_and_new(lab: BoardScene) -> None:
     front, _ = lab.in_front(2)
     one, other = front.values()
     taker = ViewTaker(Board(), rest=0.5)

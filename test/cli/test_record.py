@@ -27,7 +27,7 @@ pytest.importorskip("rclpy")
         ({"--device": "none", "--device-file": "js0"}, "--device-file is for another --device"),
         ({"--device": "gamepad", "--device-file": "js7"}, "js7: cannot be read: No such file or directory"),
         ({}, "--device keyboard: standard input is no terminal"),
-        ({"--start": "turn"}, "--start is for --arm lab: with --arm mock there is no laboratory"),
+        ({"--start": "turn"}, "--start is for --arm lab: with --arm mock there is no lab"),
         ({"--least-rate": "2"}, "--least-rate 2.0: expected 0 to 1"),
         ({"--task": "nowhere"}, "unknown task 'nowhere'"),
         ({"--skill": "trun"}, "--skill: unknown skill 'trun': did you mean 'turn'?"),

@@ -39,7 +39,7 @@ monitor = pytest.importorskip("roman_moe.nodes.bringup.monitor")
         (Run(arm="mock", viewer=True), "--viewer is for --arm lab"),
         (Run(arm="mock", disturb=True), "--disturb is for --arm lab"),
         (Run(arm="mock", start="6"), "--start is for --arm lab"),
-        (Run(arm="none", sim_arm="ur5e"), "--sim-arm is for --arm lab: with --arm none there is no laboratory"),
+        (Run(arm="none", sim_arm="ur5e"), "--sim-arm is for --arm lab: with --arm none there is no lab"),
         (Run(arm="none", read_only=True), "--read-only is for --arm servo"),
         (Run(arm="none", noise_bound=0.0), "--noise-bound is for --arm lab or mock"),
         (Run(arm="none", seed=1), "--seed is for --arm lab or mock"),

@@ -22,7 +22,7 @@ DOWN = np.array([1.0, 0.0, 0.0, 0.0])
 
 
 def of_objects(**objects: dict[str, Any]) -> TaskSpec:
-    """The laboratory with some objects described otherwise."""
+    """The task roman with some objects described otherwise."""
     changed = {name: replace(each, **objects.get(name, {})) for name, each in ROMAN.objects.items()}
     return replace(ROMAN, objects=changed)
 

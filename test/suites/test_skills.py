@@ -17,7 +17,7 @@ from roman_moe.suites.suite import Outcome, solved_episodes
 
 
 def test_the_suite_has_a_task_for_each_skill_and_all_features():
-    suite = find_suite("lab")
+    suite = find_suite("roman")
     assert suite.tasks == SKILLS
     assert (suite.observation, suite.action) == (len(LAYOUT), ROMAN.action.size)
     assert suite.horizon == 15.0 * ROMAN.control_rate
@@ -26,17 +26,21 @@ def test_the_suite_has_a_task_for_each_skill_and_all_features():
     assert kitting.tasks == kitting.spec.skill_names
 
 
+def test_a_former_name_of_a_suite_is_understood():
+    assert (find_suite("lab").name, find_suite("lab").tasks) == ("roman", SKILLS)
+
+
 def test_an_unknown_suite_is_refused_with_those_that_there_are():
-    with pytest.raises(ConfigError, match="unknown suite 'labs': did you mean 'lab'"):
-        find_suite("labs")
-    with pytest.raises(ConfigError, match="expected one of conflict, lab, mt3, .*kitting.*, or the folder of a task"):
+    with pytest.raises(ConfigError, match="unknown suite 'romans': did you mean 'roman'"):
+        find_suite("romans")
+    with pytest.raises(ConfigError, match="expected one of conflict, mt3, .*kitting.*, or the folder of a task"):
         find_suite("zzz")
 
 
 def test_its_episodes_are_those_of_the_environment_of_that_skill(monkeypatch):
     monkeypatch.setattr(skills, "TIME_LIMIT", 1.0)
     monkeypatch.setattr(skills, "LEFT", -8.0)
-    suite, number = find_suite("lab"), 2
+    suite, number = find_suite("roman"), 2
     episodes = suite.episodes(np.array([number]))
     observation = episodes.reset(np.random.default_rng(3))
     env = TaskEnv(TASK.start(SKILLS[number]), LAYOUT.names, reward=TaskReward(SUCCESS, PROGRESS), time_limit=1.0)

@@ -110,7 +110,7 @@ def _spec(suite: Suite, method: str, sources: tuple[Source, ...]) -> TaskSpec:
     if method not in CLONED:
         raise ConfigError(f"method {method}: learns by reward alone: with demonstrations expected {', '.join(CLONED)}")
     if suite.spec is None:
-        raise ConfigError(f"suite {suite.name}: has no demonstrations: expected lab, or a task whose skills it is")
+        raise ConfigError(f"suite {suite.name}: has no demonstrations: expected a task whose skills it is")
     spec = sources_spec(sources)
     if spec != suite.spec:
         raise DemonstrationError(

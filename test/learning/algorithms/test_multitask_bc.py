@@ -24,7 +24,7 @@ SMALL = Sizes(hidden=(32, 32), width=16)
 
 
 def learner_of() -> MultitaskSAC:
-    learner = new_learner(cloning_run("lab", "soft_modular", 0, SMALL), find_suite("lab"))
+    learner = new_learner(cloning_run("roman", "soft_modular", 0, SMALL), find_suite("roman"))
     assert isinstance(learner, MultitaskSAC)
     return learner
 

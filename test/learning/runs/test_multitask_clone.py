@@ -28,7 +28,7 @@ from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.suites import skills
 
 QUICK = FitRecipe(steps=150, batch_size=16, learning_rate=5e-3, ema_decay=0.98)
-RUN = dataclasses.replace(cloning_run("lab", "soft_modular", 0, Sizes((32, 32), width=16)), episodes=1)
+RUN = dataclasses.replace(cloning_run("roman", "soft_modular", 0, Sizes((32, 32), width=16)), episodes=1)
 
 
 def shorten(patch):
@@ -108,7 +108,7 @@ def test_a_policy_whose_skills_saw_all_features_is_refused_in_one_line(policy, s
 def test_demonstrations_of_another_task_or_with_a_skill_missing_are_refused(shown, tmp_path, capsys):
     (tmp_path / "other").mkdir()
     write_spec(tmp_path / "other", dataclasses.replace(ROMAN, name="other"))
-    command = ["train", "multitask", "--suite", "lab", "--out", str(tmp_path / "policy"), "--demos"]
+    command = ["train", "multitask", "--suite", "roman", "--out", str(tmp_path / "policy"), "--demos"]
     assert main([*command, str(tmp_path / "other")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "other: shows task 'other'" in line
@@ -125,7 +125,7 @@ def test_demonstrations_of_another_task_or_with_a_skill_missing_are_refused(show
     [
         ({"method": "hard_routing"}, "method hard_routing: learns by reward alone: with demonstrations expected sac, "),
         ({"method": "distral_kl_2col"}, "method distral_kl_2col: learns by reward alone"),
-        ({"suite": "conflict"}, "suite conflict: has no demonstrations: expected lab, or a task whose skills it is"),
+        ({"suite": "conflict"}, "suite conflict: has no demonstrations: expected a task whose skills it is"),
         ({"suite": "kitting"}, "shows task 'roman', or another version of it"),
     ],
 )
@@ -135,6 +135,6 @@ def test_what_cannot_be_cloned_is_refused(shown, change, message):
 
 
 def test_environment_steps_are_refused_with_demonstrations(shown, tmp_path, capsys):
-    command = ["train", "multitask", "--suite", "lab", "--demos", str(shown), "--steps", "2000"]
+    command = ["train", "multitask", "--suite", "roman", "--demos", str(shown), "--steps", "2000"]
     assert main([*command, "--out", str(tmp_path / "policy")]) == 2
     assert "--steps: expected it without --demos" in capsys.readouterr().err
