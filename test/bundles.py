@@ -8,14 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 from specs import ROMAN
 
 from roman_moe.control.manifest import BUNDLE_FORMAT, KIND, MANIFEST_NAME, Manifest, NetworkFile
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.rates import Rates
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.learning.policies.geometry import relative_matrix, relative_turns
-from roman_moe.learning.policies.onnx_graph import CODE, Graph, PolicyParameters, finished_model, policy_model
 
 
 def tiny_metadata(name: str, rates: Rates | None = None, spec: TaskSpec = ROMAN) -> NetworkMetadata:
@@ -32,15 +32,45 @@ def tiny_network(
     """Content of an .onnx file with random weights for a skill or "gate"; `k` experts of a sparse gate."""
     metadata = metadata or tiny_metadata(name)
     rng = np.random.default_rng([seed, *name.encode()])
-    extra = relative_matrix(metadata.features).shape[1] + 2 * len(relative_turns(metadata.features, metadata.units))
-    joined = len(metadata.features) + extra
-    sizes = (joined + 2 * extra, *hidden, len(metadata.outputs))
-    layers = [
-        (rng.normal(0.0, a**-0.5, (a, b)).astype(np.float32), rng.normal(0.0, 0.5, b).astype(np.float32))
-        for a, b in pairwise(sizes)
-    ]
-    mean, std = np.zeros(joined, np.float32), np.full(joined, 0.3, np.float32)
-    return policy_model(PolicyParameters(mean, std, 5.0, (0.05, 0.01), layers, 10.0, k), metadata)
+    parts, x = Parts(), "observation"
+    for i, (a, b) in enumerate(pairwise((len(metadata.features), *hidden, len(metadata.outputs)))):
+        inputs = [parts.constant(f"weight_{i}", rng.normal(0.0, a**-0.5, (a, b)))]
+        inputs.append(parts.constant(f"bias_{i}", rng.normal(0.0, 0.5, b)))
+        x = parts.add("Gemm", [parts.add("Tanh", [x], f"tanh_{i}"), *inputs], f"linear_{i}")
+    if name != GATE:
+        return parts.model(metadata, parts.add("Tanh", [x], "action"))
+    if not k:
+        return parts.model(metadata, parts.add("Softmax", [x], "weights", axis=1))
+    parts.tensors.append(numpy_helper.from_array(np.array([k]), "k"))
+    parts.nodes.append(helper.make_node("TopK", [x, "k"], ["highest", "chosen"], axis=1))
+    weights = [parts.add("Sub", [x, x], "nothing"), "chosen", parts.add("Softmax", ["highest"], "kept", axis=1)]
+    return parts.model(metadata, parts.add("ScatterElements", weights, "weights", axis=1))
+
+
+class Parts:
+    """Operators and constants of a network."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.tensors: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        self.tensors.append(numpy_helper.from_array(value.astype(np.float32), name))
+        return name
+
+    def add(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    def model(self, metadata: NetworkMetadata, output: str) -> bytes:
+        sizes = {"observation": len(metadata.features), **({"code": len(metadata.skills)} if metadata.skills else {})}
+        inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", n]) for name, n in sizes.items()]
+        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", len(metadata.outputs)])]
+        graph = helper.make_graph(self.nodes, metadata.name, inputs, outputs, self.tensors)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        helper.set_model_props(model, metadata.to_properties())
+        data: bytes = model.SerializeToString(deterministic=True)
+        return data
 
 
 def write_tiny_bundle(
@@ -59,12 +89,11 @@ def write_tiny_bundle(
 def shared_network(seed: int = 0, spec: TaskSpec = ROMAN) -> bytes:
     """Content of an .onnx file with random weights for all skills at once."""
     metadata = replace(tiny_metadata(spec.skill_names[0], spec=spec), skills=spec.skill_names)
-    rng, graph, parts = np.random.default_rng(seed), Graph(), []
-    for name, count in (("observation", len(metadata.features)), (CODE, len(spec.skill_names))):
-        weight = graph.constant(f"weight_{name}", rng.normal(size=(count, len(metadata.outputs))))
-        parts.append(graph.add("MatMul", [name, weight], f"linear_{name}"))
-    output = graph.add("Tanh", [graph.add("Add", parts, "sum")], "action")
-    return finished_model(graph, metadata, output)
+    rng, parts, sums = np.random.default_rng(seed), Parts(), []
+    for name, count in (("observation", len(metadata.features)), ("code", len(spec.skill_names))):
+        weight = parts.constant(f"weight_{name}", rng.normal(size=(count, len(metadata.outputs))))
+        sums.append(parts.add("MatMul", [name, weight], f"linear_{name}"))
+    return parts.model(metadata, parts.add("Tanh", [parts.add("Add", sums, "sum")], "action"))
 
 
 def write_networks(

@@ -20,8 +20,8 @@ from roman_moe.core.errors import BundleError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.learning.policies.mlp import GATE_GAIN, NORMALISED_LIMIT, MLPPolicy
-from roman_moe.learning.policies.onnx_graph import PolicyParameters, policy_model
+from roman_moe.learning.policies.mlp import MLPPolicy
+from roman_moe.learning.policies.onnx_graph import network_model
 
 PARITY_TOLERANCE = 1e-5
 PARITY_SAMPLES = 256
@@ -39,7 +39,7 @@ def policy_content(policy: MLPPolicy, rates: Rates) -> bytes:
         metadata = NetworkMetadata.of_gate(policy.spec, rates.gate_rate, policy.features, policy.outputs)
     else:
         metadata = NetworkMetadata.of_expert(policy.spec, policy.name, rates.control_rate, policy.features)
-    return policy_model(_parameters(policy), metadata)
+    return network_model(policy, metadata)
 
 
 def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates: Rates) -> bytes:
@@ -101,23 +101,18 @@ def policy_of(spec: TaskSpec, name: str, data: bytes, near_scales: Sequence[floa
     Raises:
         BundleError: if the file is of another kind of network.
     """
-    found = {
-        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load_from_string(data).graph.initializer
-    }
-    count = sum(key.startswith("bias_") for key in found) - 1
-    names = [*map(str, range(count)), "head"]
+    graph, numbers = onnx.load_from_string(data).graph, onnx.numpy_helper.to_array
+    found = {tensor.name: numbers(tensor) for tensor in graph.initializer}
+    found |= {node.output[0]: numbers(node.attribute[0].t) for node in graph.node if node.op_type == "Constant"}
     try:
-        k = int(found["k"][0]) if "k" in found else 0
-        policy = MLPPolicy(spec, name, [len(found[f"bias_{i}"]) for i in range(count)], near_scales, k=k)
-        size = len(policy.observation.mean)
-        state = {"mean": found["centre"][:size], "std": found["scale"][:size]}
-        numbers = {f"observation.{key}": value for key, value in state.items()}
-        for layer, key in zip([*(f"body.{i}" for i in range(count)), "head"], names, strict=True):
-            numbers |= {f"{layer}.weight": found[f"weight_{key}"].T, f"{layer}.bias": found[f"bias_{key}"]}
-        numbers["observation.relative"] = policy.observation.relative.numpy()
-        if k:
-            numbers["noise.weight"] = policy.noise.weight.detach().numpy()  # of training alone: it begins anew
-        policy.load_state_dict({key: torch.tensor(value) for key, value in numbers.items()})
+        k = next((int(found[node.input[1]].item()) for node in graph.node if node.op_type == "TopK"), 0)
+        if "weight_head" in found:
+            found = _of_today(found)
+        count = sum(key.startswith("body.") and key.endswith(".bias") for key in found)
+        policy = MLPPolicy(spec, name, [len(found[f"body.{i}.bias"]) for i in range(count)], near_scales, k=k)
+        state = policy.state_dict()  # with what is of training alone, a sparse gate's noise: it begins anew
+        state |= {key: torch.tensor(found[key]) for key in found.keys() & state.keys()}
+        policy.load_state_dict(state)
         difference = parity(policy, data, _probes(policy, np.zeros((1, len(policy.features)), np.float32)))
     except (KeyError, RuntimeError, ValueError):
         difference = math.inf
@@ -128,22 +123,13 @@ def policy_of(spec: TaskSpec, name: str, data: bytes, near_scales: Sequence[floa
     return policy
 
 
-def _parameters(policy: MLPPolicy) -> PolicyParameters:
-    def numbers(tensor: torch.Tensor) -> NDArray[np.float32]:
-        array: NDArray[np.float32] = tensor.detach().numpy()
-        return array
-
-    layers = [(numbers(layer.weight).T, numbers(layer.bias)) for layer in (*policy.body, policy.head)]
-    observation = policy.observation
-    return PolicyParameters(
-        numbers(observation.mean),
-        numbers(observation.std),
-        NORMALISED_LIMIT,
-        observation.near_scales,
-        layers,
-        GATE_GAIN,
-        policy.k,
-    )
+def _of_today(found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Tensors of a file that our own exporter wrote, which torch's has replaced, by today's names."""
+    layers = {"head": "head"} | {f"body.{i}": str(i) for i in range(sum(key.startswith("bias_") for key in found) - 1)}
+    weights = {f"{layer}.weight": found[f"weight_{key}"].T for layer, key in layers.items()}
+    biases = {f"{layer}.bias": found[f"bias_{key}"] for layer, key in layers.items()}
+    size = found["sizes"][0] if "sizes" in found else len(found["centre"])  # what follows is of the near scales
+    return weights | biases | {"observation.mean": found["centre"][:size], "observation.std": found["scale"][:size]}
 
 
 def _probes(policy: MLPPolicy, recorded: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

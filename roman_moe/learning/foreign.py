@@ -27,14 +27,13 @@ from roman_moe.core.action import ACTION_BOUND
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE, TaskSpec
-from roman_moe.learning.policies.onnx_graph import Graph, finished_model
 from roman_moe.learning.vec_normalize import ObservationScale, read_vec_normalize
 
 if TYPE_CHECKING:
     import torch
 
-ACTIVATIONS = {"Tanh": "Tanh", "ReLU": "Relu", "ELU": "Elu", "SiLU": "", "LeakyReLU": "LeakyRelu"}
-"""ONNX operators of torch's activations with their default parameters; SiLU is x sigmoid(x)."""
+ACTIVATIONS = ("Tanh", "ReLU", "ELU", "SiLU", "LeakyReLU")
+"""Torch's activations, with their default parameters."""
 
 MAX_JSON = 64 << 20  # [bytes]
 PROBES = 64
@@ -193,26 +192,29 @@ def _layers(source: Path, settings: dict[str, Any], weights: dict[str, torch.Ten
 def _model(
     layers: Layers, activation: str, squash: bool, scale: ObservationScale | None, metadata: NetworkMetadata
 ) -> bytes:
-    graph = Graph()
-    x = "observation"
-    if scale is not None:
-        x = graph.add("Sub", [x, graph.constant("mean", scale.mean)], "centred")
-        x = graph.add("Div", [x, graph.constant("deviation", scale.deviation)], "scaled")
-        x = graph.add("Clip", [x, graph.constant("lower", -scale.clip), graph.constant("upper", scale.clip)], "limited")
-    for i, (weight, bias) in enumerate(layers):
-        inputs = [x, graph.constant(f"weight_{i}", weight), graph.constant(f"bias_{i}", bias)]
-        x = graph.add("Gemm", inputs, f"linear_{i}")
-        if i == len(layers) - 1:
-            break
-        if ACTIVATIONS[activation]:
-            x = graph.add(ACTIVATIONS[activation], [x], f"active_{i}")
-        else:
-            x = graph.add("Mul", [x, graph.add("Sigmoid", [x], f"sigmoid_{i}")], f"active_{i}")
-    if squash:
-        output = graph.add("Tanh", [x], "action")
-    else:
-        output = graph.add("Clip", [x, graph.constant("least", -1.0), graph.constant("most", 1.0)], "action")
-    return finished_model(graph, metadata, output)
+    import torch
+    from torch import nn
+
+    from roman_moe.learning.policies.onnx_graph import network_model
+
+    class Policy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            body: list[nn.Module] = []
+            for weight, bias in layers:
+                linear = nn.Linear(*weight.shape)
+                linear.load_state_dict({"weight": torch.from_numpy(weight.T), "bias": torch.from_numpy(bias)})
+                body += [linear, getattr(nn, activation)()]
+            self.body = nn.Sequential(*body[:-1], nn.Tanh() if squash else nn.Hardtanh())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if scale is not None:
+                mean, deviation = torch.from_numpy(scale.mean), torch.from_numpy(scale.deviation)
+                x = ((x - mean) / deviation).clamp(-scale.clip, scale.clip)
+            answer: torch.Tensor = self.body(x)
+            return answer
+
+    return network_model(Policy(), metadata)
 
 
 def replace_network(bundle: Path, name: str, content: bytes, source: Path) -> None:

@@ -26,7 +26,7 @@ def weaken_expert(bundle: str | Path, skill: str, out: str | Path, deviation: fl
     networks = {name: file.read(loaded.path) for name, file in files.items()}
     model = onnx.load_from_string(networks[skill])
     for tensor in model.graph.initializer:
-        if tensor.name.startswith("weight_"):
+        if "weight" in tensor.name:
             weight = numpy_helper.to_array(tensor)
             noisy = weight * (1.0 + deviation * rng.standard_normal(weight.shape))
             tensor.CopyFrom(numpy_helper.from_array(noisy.astype(np.float32), tensor.name))

@@ -204,7 +204,7 @@ def _wrong_graphs() -> Iterator[tuple[str, Edit]]:
 
 def _wrong_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, Edit]]:
     floats = [tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT]
-    weight = next(tensor.name for tensor in model.graph.initializer if tensor.name.startswith("weight"))
+    weight = next(tensor.name for tensor in model.graph.initializer if "weight" in tensor.name)
 
     def value(name: str, number: float) -> Edit:
         def edit(model: onnx.ModelProto) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import write_tiny_bundle
+from bundles import write_networks, write_tiny_bundle
 from small_recipe import small_recipe
 from specs import ROMAN
 
@@ -24,6 +24,7 @@ from roman_moe.cli.record import Record
 from roman_moe.cli.swap import Swap
 from roman_moe.cli.teach import Teach, is_worse
 from roman_moe.control.manifest import MANIFEST_NAME, load_manifest
+from roman_moe.control.rates import Rates
 from roman_moe.core.action import hold
 from roman_moe.core.errors import ConfigError
 from roman_moe.demos.dataset import write_spec
@@ -164,7 +165,12 @@ def test_a_swap_needs_a_graph_that_runs_what_the_new_expert_is_compared_with(tmp
 @pytest.fixture
 def running(own_domain: int, tmp_path: Path) -> Iterator[Path]:
     """Bundle of a graph that runs; its recipe trains in a second."""
-    bundle = write_tiny_bundle(tmp_path / "tiny", hidden=(16,))
+    pytest.importorskip("torch")
+    from roman_moe.learning.export import policy_content
+    from roman_moe.learning.policies.mlp import MLPPolicy
+
+    networks = {name: policy_content(MLPPolicy(ROMAN, name, (16,)), Rates()) for name in ROMAN.networks}
+    bundle = write_networks(tmp_path / "tiny", networks)
     recipe = small_recipe().to_dict()["networks"]["push"]
     manifest = replace(load_manifest(bundle), provenance={"networks": {"push": {"recipe": recipe}}})
     (bundle / MANIFEST_NAME).write_text(manifest.to_yaml())
@@ -199,7 +205,6 @@ def show_an_episode(operator: Terminal, intervene: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("intervene", (False, True), ids=("demonstrations", "corrections"))
 def test_an_operator_at_a_terminal_teaches_a_graph_that_goes_on_running(intervene, running, tmp_path):
-    pytest.importorskip("torch")
     new, file = tmp_path / "new", tmp_path / "status.json"
     options = ["--demos", str(tmp_path / "demos"), "--bundle", str(running), "--out", str(new), "--episodes", "1"]
     options += ["--intervene"] if intervene else []

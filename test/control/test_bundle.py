@@ -226,7 +226,7 @@ def test_weights_outside_the_file(tmp_path: Path):
         onnx.external_data_helper.set_external_data(model.graph.initializer[0], location="/etc/passwd")
 
     message = refusal(with_push(tmp_path, edited(tiny_network("push"), move_out)))
-    assert "keeps the data of 'projection' outside the file" in message
+    assert "keeps the data of 'weight_0' outside the file" in message
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_what_is_wrong_is_what_is_told(bundle: Path, corpus: list[tuple[str, Pat
         "weights in another file": "outside the file",
         "a constant in another file": "outside the file",
         "4 GB from a constant": "uses ConstantOfShape",
-        "lower not a number": "holds numbers in 'lower' that are not finite",
+        "bias_0 not a number": "holds numbers in 'bias_0' that are not finite",
         "an output of another width": "so expected tensor(float) of shape [batch, 4]",
         "an output of more rows than scenes": "does not run",
         "actions far above the range": "expected actions in [-1, 1]",

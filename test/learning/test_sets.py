@@ -6,16 +6,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from specs import NETWORKS, ROMAN
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.manifest import load_manifest
+from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import BundleError, ConfigError, DemonstrationError
+from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import find_shipped
 from roman_moe.demos.dataset import dataset_hash, write_spec
 from roman_moe.demos.reader import read_episodes
-from roman_moe.learning.export import expert_of, export_policy
+from roman_moe.learning.export import expert_of, export_policy, policy_of
 from roman_moe.learning.recipes.cloning import NetworkRecipe, Recipe
 from roman_moe.learning.runs.clone import clone_bundle
 from roman_moe.learning.samples import Samples, samples_of
@@ -76,8 +79,13 @@ def test_only_what_the_operator_did_teaches(demonstrations):
 def test_an_expert_comes_back_from_its_file_with_the_same_answers():
     policy = expert_of(find_shipped("models/roman"), ROMAN, "push", (0.05, 0.01))
     content = export_policy(policy, np.zeros((1, len(policy.features)), np.float32), Rates())
-    manifest = load_manifest("models/roman")
-    assert content == manifest.experts["push"].read(find_shipped("models/roman"))
+    again = policy_of(ROMAN, "push", content, (0.05, 0.01), "the export")
+    for key, values in policy.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[key], values, rtol=0.0, atol=0.0)
+    shipped = load_manifest("models/roman").experts["push"].read(find_shipped("models/roman"))
+    old, new = (Network(ROMAN, data, "push") for data in (shipped, content))
+    for row in np.random.default_rng(0).uniform(-1.0, 1.0, (50, len(feature_layout(ROMAN)))):
+        np.testing.assert_allclose(new(row), old(row), atol=1e-5)
     with pytest.raises(BundleError, match="no network that `roman-moe train` made by this recipe"):
         expert_of(find_shipped("models/roman"), ROMAN, "push", (0.05,))
 

@@ -37,14 +37,21 @@ class ObservationLayer(nn.Module):
     def __init__(self, features: Sequence[str], units: Sequence[str], near_scales: Sequence[float]) -> None:
         super().__init__()
         relative = torch.as_tensor(relative_matrix(features), dtype=torch.float32)
-        self._turns = relative_turns(features, units)
-        observed, extra = relative.shape[0], relative.shape[1] + 2 * len(self._turns)
+        turns = relative_turns(features, units)
+        observed, extra = relative.shape[0], relative.shape[1] + 2 * len(turns)
         self.near_scales = tuple(near_scales)
         self.size = observed + extra * (1 + len(self.near_scales))
         self.relative: Tensor
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("relative", relative)
+        columns = [(turn.end, turn.end + 1, turn.origin, turn.origin + 1) for turn in turns]
+        doublings = [turn.doublings for turn in turns]
+        self._most_doublings = max(doublings, default=0)
+        self._columns: Tensor  # (t, 4)
+        self._doublings: Tensor  # (t,)
+        self.register_buffer("_columns", torch.tensor(columns, dtype=torch.long).reshape(-1, 4), persistent=False)
+        self.register_buffer("_doublings", torch.tensor(doublings), persistent=False)
         self.register_buffer("mean", torch.zeros(observed + extra))
         self.register_buffer("std", torch.ones(observed + extra))
 
@@ -56,21 +63,21 @@ class ObservationLayer(nn.Module):
 
     def depends_on(self, features: Tensor) -> Tensor:
         """Which of the numbers that the MLP sees, (size,), any of these features, (n,) bool, has a part in."""
-        turns = [features[[turn.end, turn.end + 1, turn.origin, turn.origin + 1]].any() for turn in self._turns]
         positions = features.float() @ self.relative.abs() > 0.0
-        relative = torch.cat([positions, *(turn.expand(2) for turn in turns)])
+        relative = torch.cat([positions, features[self._columns].any(dim=1).repeat_interleave(2)])
         return torch.cat([features, relative, *[relative] * len(self.near_scales)])
 
     def _relative(self, observation: Tensor) -> Tensor:
-        parts = [observation @ self.relative]
-        for turn in self._turns:
-            end_sine, end_cosine = observation[:, turn.end], observation[:, turn.end + 1]
-            sine, cosine = observation[:, turn.origin], observation[:, turn.origin + 1]
-            for _ in range(turn.doublings):
-                sine, cosine = 2.0 * sine * cosine, cosine * cosine - sine * sine
-            across, along = end_sine * cosine - end_cosine * sine, end_cosine * cosine + end_sine * sine
-            parts.append(torch.stack([across, along], dim=1))
-        return torch.cat(parts, dim=1)
+        positions = observation @ self.relative
+        if not self._columns.numel():
+            return positions
+        end_sine, end_cosine, sine, cosine = (observation.index_select(1, columns) for columns in self._columns.T)
+        for step in range(self._most_doublings):
+            double, twice = self._doublings > step, 2.0 * sine * cosine
+            cosine = torch.where(double, cosine * cosine - sine * sine, cosine)
+            sine = torch.where(double, twice, sine)
+        across, along = end_sine * cosine - end_cosine * sine, end_cosine * cosine + end_sine * sine
+        return torch.cat([positions, torch.stack([across, along], dim=2).flatten(1)], dim=1)
 
     def forward(self, observation: Tensor) -> Tensor:
         relative = self._relative(observation)
@@ -157,4 +164,4 @@ def gate_weights(raw: Tensor, k: int = 0) -> Tensor:
     if not k:
         return torch.softmax(GATE_GAIN * raw.clamp(0.0, 1.0), dim=1)
     highest, chosen = raw.topk(k, dim=1)
-    return torch.zeros_like(raw).scatter(1, chosen, gate_weights(highest))
+    return (raw - raw).scatter(1, chosen, gate_weights(highest))  # ONNX makes zeros of a shape, which may be any size

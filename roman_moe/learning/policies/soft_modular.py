@@ -111,13 +111,13 @@ class SoftModular(nn.Module):
     def forward(self, observation: Tensor, task: Tensor) -> Tensor:
         seen = self.base(observation)
         weights, last = self.routing_weights(seen, task)
-        x = seen.expand(self.shape.modules, -1, -1)
         if last is None:
+            x = seen.expand(self.shape.modules, -1, -1)
             for layer, weight in zip(self.layers, weights, strict=False):
                 x = weighed(weight, layer(x).relu())
             total: Tensor = self.layers[-1](x).sum(dim=0)
             return total
-        x = x.relu()
+        x = torch.stack([seen.relu()] * self.shape.modules)  # no view by `expand`, which networks in a graph may not do
         for layer, weight in zip(self.layers, weights, strict=False):
             x = weighed(weight, layer(x)).relu()
         answer: Tensor = self.head(weighed(last[:, None], self.layers[-1](x))[0].relu())

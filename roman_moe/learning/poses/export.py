@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import tempfile
-import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
 from roman_moe.core.errors import BundleError
 from roman_moe.core.spec import TaskSpec
+from roman_moe.learning.policies.onnx_graph import exported
 from roman_moe.learning.poses.data import Samples
 from roman_moe.learning.poses.losses import CENTIMETRE
 from roman_moe.learning.poses.network import PoseNetwork, geometry_of
 from roman_moe.learning.poses.validation import Errors
 from roman_moe.perception.estimator import INPUTS, OUTPUTS, EstimatorMetadata, run_session
 
-OPSET = 17
 PARITY = {"pixels": 1e-2, "pixel_sigmas": 1e-2, "heights": 1e-4, "height_sigmas": 1e-4, "confidences": 1e-3}
 """Largest differences between torch and ONNX [pixels, m, 1]."""
 
@@ -70,28 +66,13 @@ def export_estimator(
     cameras = samples.cameras_of(0)
     rays = torch.from_numpy(np.stack([each.pixel_rays for each in cameras])).float()
     positions = torch.from_numpy(np.stack([each.position for each in cameras])).float()
-    inputs = (pictures, rays, positions)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        path = Path(folder) / "network.onnx"
-        warnings.simplefilter("ignore")  # of the exporter that needs no further package
-        torch.onnx.export(
-            module,
-            inputs,
-            path,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "cameras"} for name in (*INPUTS, *OUTPUTS)},
-        )
-        model = onnx.load(path)
+    inputs = dict(zip(INPUTS, (pictures, rays, positions), strict=True))
     metadata = EstimatorMetadata(spec.name, spec.object_names, width, height)
-    for key, value in {**metadata.to_properties(), "provenance": json.dumps(provenance)}.items():
-        model.metadata_props.add(key=key, value=value)
-    data: bytes = model.SerializeToString()
+    properties = {**metadata.to_properties(), "provenance": json.dumps(provenance)}
+    data = exported(module, inputs, OUTPUTS, "cameras", properties)
     with torch.no_grad():
-        expected = dict(zip(OUTPUTS, module(*inputs), strict=True))
-    found = run_session(data, dict(zip(INPUTS, (each.numpy() for each in inputs), strict=True)))
+        expected = dict(zip(OUTPUTS, module(*inputs.values()), strict=True))
+    found = run_session(data, {name: each.numpy() for name, each in inputs.items()})
     for name, tolerance in PARITY.items():
         difference = float(np.abs(found[name] - expected[name].numpy()).max())
         if not difference <= tolerance:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.manifest import load_manifest
@@ -20,7 +21,7 @@ from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.export import PARITY_TOLERANCE
 from roman_moe.learning.policies.multitask import Modular, Shared, SkillObservation
-from roman_moe.learning.policies.multitask_graph import multitask_model
+from roman_moe.learning.policies.onnx_graph import network_model
 from roman_moe.learning.runs.multitask import TrainedPolicy, load_policy
 
 
@@ -55,6 +56,26 @@ def write_multitask_bundle(folder: Path, out: Path, gate: str) -> None:
     write_bundle(out, spec, networks, manifest.rates, provenance)
 
 
+class _OfOneSkill(nn.Module):
+    """From all features of scenes, (B, n), and the code of the skill that each is for, (B, T), to actions, (B, a)."""
+
+    def __init__(self, layer: SkillObservation, actor: Modular | Shared, actions: int) -> None:
+        super().__init__()
+        self.layer, self.body, self.actions = layer.layer, actor.body, actions
+        self.modular = isinstance(actor, Modular)
+        self.hidden: Tensor
+        self.shown: Tensor
+        self.register_buffer("hidden", layer.hidden[:, 0].float())
+        self.register_buffer("shown", layer.shown[:, 0])
+
+    def forward(self, observation: Tensor, code: Tensor) -> Tensor:
+        own = observation.masked_fill(code @ self.hidden > 0.5, 0.0)
+        seen = (code @ self.shown) * self.layer(own)
+        answer = self.body(seen, code) if self.modular else self.body(torch.cat([seen, code], dim=1))
+        actions: Tensor = answer[:, : self.actions].tanh()  # the mean alone
+        return actions
+
+
 def expert_content(policy: TrainedPolicy, spec: TaskSpec, rates: Rates) -> bytes:
     """Content of the file that all experts share, compared with torch for each of them; `rates` are the bundle's.
 
@@ -68,7 +89,8 @@ def expert_content(policy: TrainedPolicy, spec: TaskSpec, rates: Rates) -> bytes
     skills = spec.skill_names
     metadata = NetworkMetadata.of_expert(spec, skills[0], rates.control_rate, layout.names)
     observed = tuple(layout.observations[skill] for skill in skills)
-    content = multitask_model(layer, actor, replace(metadata, skills=skills, observed=observed))
+    module = _OfOneSkill(layer, actor, len(metadata.outputs))
+    content = network_model(module, replace(metadata, skills=skills, observed=observed))
     rng, count = np.random.default_rng(0), len(layout)
     mean, std = layer.layer.mean[:count].numpy(), layer.layer.std[:count].numpy()
     rows = (mean + 2.0 * std * rng.standard_normal((64, count))).astype(np.float32)

@@ -117,7 +117,8 @@ def test_without_near_scales_torch_and_onnx_still_answer_the_same():
 
 
 def test_export_refuses_a_graph_that_answers_otherwise(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(export, "GATE_GAIN", 9.0)
+    other, network_model = policy("gate", seed=1), export.network_model
+    monkeypatch.setattr(export, "network_model", lambda _, metadata: network_model(other, metadata))
     with pytest.raises(BundleError, match="gate: torch and ONNX differ by"):
         exported("gate")
 
