@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from roman_moe.core.files import atomic_path
+from roman_moe.report.figure import FAINT, new_figure, save
 from roman_moe.report.palette import INK
-from roman_moe.report.plots import FAINT
 
 WORST = 95  # [percentile] of the errors that the colours reach to
 
@@ -31,8 +28,7 @@ def plot_calibration(
         residuals: of them, likewise [pixels].
         size: of the images [pixels].
     """
-    figure = Figure(figsize=(12.0, 4.8), dpi=130, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12.0, 4.8, 130, "constrained")
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.5, 1.0]})
     corners, away = np.concatenate(pixels), np.concatenate(residuals)
     lengths = np.linalg.norm(away, axis=1)
@@ -59,5 +55,4 @@ def plot_calibration(
     right.set_ylabel("down [pixels]", color=INK)
     for axes in (left, right):
         axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)

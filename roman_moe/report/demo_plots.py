@@ -7,17 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from roman_moe.core.files import atomic_path
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.demos.reader import Episode
 from roman_moe.demos.survey import gaps, idle_stretches, times
+from roman_moe.report.figure import FAINT, dress, new_figure, save
 from roman_moe.report.palette import INK, color, label
-from roman_moe.report.plots import FAINT
 
 AXIS_COLORS = {"x": "#d1495b", "y": "#3aa655", "z": "#3d78e6", "rx": "#e59500", "ry": "#7a5195", "rz": "#00798c"}
 POLICY, OPERATOR = "#9aa0a6", "#f2b705"
@@ -32,11 +29,10 @@ def plot_episode(episode: Episode, spec: TaskSpec, path: Path, title: str) -> No
     panels += ["weights"] if shared is not None else []
     panels += ["drives"] if episode.drove is not None else []
     heights = [{"weights": 1.2, "drives": 0.25}.get(name, 1.0) for name in panels]
-    figure = Figure(figsize=(11.0, 0.9 + 1.7 * sum(heights)), dpi=130, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11.0, 0.9 + 1.7 * sum(heights), 130, "constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for name, axes in zip(panels, grid, strict=True):
-        _dress(axes)
+        dress(axes, 8, "both")
         axes.set_ylabel(name, color=INK, fontsize=9)
         if name == "hand [m]":
             positions = np.array([state.hand_position for state in episode.states])
@@ -68,7 +64,7 @@ def plot_episode(episode: Episode, spec: TaskSpec, path: Path, title: str) -> No
     grid[-1].set_xlabel("time [s]", color=INK, fontsize=9)
     grid[-1].set_xlim(0.0, max(float(seconds[-1]), 1e-3))
     grid[0].set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _stack(axes: Axes, seconds: NDArray[np.float64], weights: NDArray[np.float64], spec: TaskSpec) -> None:
@@ -87,8 +83,7 @@ def plot_set(episodes: Sequence[Episode], spec: TaskSpec, path: Path, title: str
     networks = list(dict.fromkeys(episode.meta.network for episode in episodes))
     columns = min(COLUMNS, len(networks))
     lines = -(-len(networks) // columns)
-    figure = Figure(figsize=(3.6 * columns, 0.7 + 4.6 * lines), dpi=130, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.6 * columns, 0.7 + 4.6 * lines, 130, "constrained")
     grid = figure.subplots(2 * lines, columns, squeeze=False, gridspec_kw={"height_ratios": [1.3, 1.0] * lines})
     for axes in grid.flat:
         axes.set_axis_off()
@@ -98,7 +93,7 @@ def plot_set(episodes: Sequence[Episode], spec: TaskSpec, path: Path, title: str
         of_network = [episode for episode in episodes if episode.meta.network == network]
         for axes, (across, up) in ((top, (1, 0)), (side, (1, 2))):
             axes.set_axis_on()
-            _dress(axes)
+            dress(axes, 8, "both")
             for episode in of_network:
                 path_of = np.array([state.hand_position for state in episode.states])
                 solved = episode.meta.outcome == Outcome.SUCCESS.value
@@ -114,16 +109,4 @@ def plot_set(episodes: Sequence[Episode], spec: TaskSpec, path: Path, title: str
         heading = f"{name[0].upper() + name[1:]}: {len(of_network)} episodes, {duration:.0f} s"
         top.set_title(heading, loc="left", fontsize=9, fontweight="bold", color=INK)
     figure.suptitle(f"{title}: the hand from above, and from behind; dots are starts", fontsize=11, color=INK)
-    _save(figure, path)
-
-
-def _dress(axes: Axes) -> None:
-    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8)
-    axes.grid(color="#e5e7eb", linewidth=0.7)
-    for side in axes.spines.values():
-        side.set_visible(False)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)

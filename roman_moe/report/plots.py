@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from roman_moe.core.files import atomic_path
 from roman_moe.core.spec import TaskSpec
+from roman_moe.report.figure import LINES, dress, new_figure, save
 from roman_moe.report.palette import INK, color, label
 
-FAINT = "#6b7280"
 OUR_METHOD, OURS, OTHERS = "hybrid", "#3aa655", "#3d78e6"
 """The method that the others are compared with, and the bars' colours."""
 MARKS = "os^Dv"
@@ -90,8 +88,7 @@ def _panels(count: int, blocks: int = 1, shared: bool = False) -> tuple[Figure, 
     """A figure with blocks of that many small plots, the axes of each block as a grid; `shared`: the x-axis, too."""
     columns = min(4, count)
     lines = -(-count // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.7 * lines * blocks), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.4 * columns, 2.7 * lines * blocks)
     grid = np.split(figure.subplots(lines * blocks, columns, squeeze=False, sharex=shared, sharey=True), blocks)
     for block in grid:
         for axes in block.flat[count:]:
@@ -117,19 +114,14 @@ def _plot_success(
     title = label(spec, network)
     axes.set_title(title[0].upper() + title[1:], loc="left", fontsize=11, fontweight="bold", color=INK)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8)
-    axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    dress(axes, 8, "y")
 
 
 def _save_panels(figure: Figure, path: Path, lowest: float | None = None) -> None:
     if lowest is None:
         lowest = np.floor(10.0 * min(axes.dataLim.y0 for axes in figure.axes if axes.has_data())) / 10.0
     figure.axes[0].set_ylim(lowest, 1.02)  # which all share
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)
 
 
 def plot_rates(
@@ -157,8 +149,7 @@ def plot_rates(
     first = next(iter(methods.values()))
     starts = [(kind, name) for kind in ("scenarios", "skills") for name in first[kind]]
     rows_high = bars[-1][0] + 2.5
-    figure = Figure(figsize=(8.5, 0.6 + len(starts) * (0.5 + 0.28 * rows_high)), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.5, 0.6 + len(starts) * (0.5 + 0.28 * rows_high))
     for axes, (kind, start) in zip(figure.subplots(len(starts), 1, squeeze=False)[:, 0], starts, strict=True):
         rows = [methods[name][kind][start] for _, name, _ in bars]
         rates = np.array([row["rate"] for row in rows])
@@ -175,14 +166,10 @@ def plot_rates(
         axes.set_ylim(rows_high - 1.8, -1.8 if any(asked) else -0.6)
         axes.set_xlim(0.0, 1.0)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=9)
+        dress(axes, 9)
         title = f"Scenario {start}" if kind == "scenarios" else f"{start} alone"
         axes.set_title(f"{title}: episodes solved", loc="left", fontsize=11, fontweight="bold", color=INK)
-        for side in axes.spines.values():
-            side.set_visible(False)
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)
 
 
 def plot_bands(
@@ -195,8 +182,7 @@ def plot_bands(
         places: of the points.
         over, what: the axes' labels.
     """
-    figure = Figure(figsize=(8.0, 4.5), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.0, 4.5)
     axes = figure.subplots()
     for name, (mean, low, high) in curves.items():
         (line,) = axes.plot(places, mean, label=name.replace("_", " "), lw=1.6)
@@ -204,20 +190,14 @@ def plot_bands(
     axes.set_xlabel(over, color=INK)
     axes.set_ylabel(what, color=INK)
     axes.set_title("mean over seeds, 95 % intervals shaded", loc="left", fontsize=11, color=INK)
-    axes.tick_params(colors=FAINT, labelcolor=INK)
-    axes.grid(color="#e5e7eb", linewidth=0.8)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    dress(axes, 10, "both")
     axes.legend(frameon=False)
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)
 
 
 def plot_map(places: Mapping[str, NDArray[np.float32]], path: Path, title: str) -> None:
     """Draw points of a plane whose axes mean nothing, (n, 2) of each name, in a colour and with a mark of its own."""
-    figure = Figure(figsize=(8.0, 5.0), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.0, 5.0)
     axes = figure.subplots()
     shades = colormaps["tab10" if len(places) <= 10 else "turbo"]
     for number, (name, points) in enumerate(places.items()):
@@ -229,12 +209,9 @@ def plot_map(places: Mapping[str, NDArray[np.float32]], path: Path, title: str) 
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.set_xticks([])
     axes.set_yticks([])
-    for side in axes.spines.values():
-        side.set_color("#e5e7eb")
+    axes.spines[:].set_color(LINES)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=2.0)
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)
 
 
 def plot_moves(
@@ -247,8 +224,7 @@ def plot_moves(
         moves: row and column of each action.
         policies: (n, actions) probabilities, by what stands above the map.
     """
-    figure = Figure(figsize=(4.2 * len(policies), 4.2), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4.2 * len(policies), 4.2)
     rows, columns = cells.T
     panels = figure.subplots(1, len(policies), squeeze=False)[0]
     for axes, (title, shares) in zip(panels, policies.items(), strict=True):
@@ -262,6 +238,4 @@ def plot_moves(
         axes.set_ylim(rows.max() + 0.6, rows.min() - 0.6)
         axes.set_aspect("equal")
         axes.set_axis_off()
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)

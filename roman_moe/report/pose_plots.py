@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from roman_moe.core.files import atomic_path
+from roman_moe.report.figure import dress, new_figure, save
 from roman_moe.report.palette import INK
-from roman_moe.report.plots import FAINT
 
 COLOURS = ("#3d78e6", "#d9480f", "#3aa655", "#8250c4")
 TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)  # [mm]
@@ -26,8 +23,7 @@ def plot_pose_errors(errors: Mapping[str, Mapping[str, NDArray[np.float64]]], pa
         errors: distances [m] by object and condition.
     """
     conditions = list(next(iter(errors.values())))
-    figure = Figure(figsize=(9.0, 1.4 + 0.55 * len(errors)), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9.0, 1.4 + 0.55 * len(errors))
     axes = figure.subplots()
     colours = dict(zip(conditions, COLOURS, strict=True))
     highest = 10.0
@@ -51,14 +47,8 @@ def plot_pose_errors(errors: Mapping[str, Mapping[str, NDArray[np.float64]]], pa
     axes.set_ylim(len(errors) - 0.5, -0.5)
     axes.set_yticks(range(len(errors)), [name.replace("_", " ") for name in errors], color=INK)
     axes.set_xlabel("position error [mm]; dot: median, bar: middle half, line: 5th to 95th percentile", color=INK)
-    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=9, length=0)
-    axes.grid(axis="x", color="#e5e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    dress(axes, 9, "x", length=0)
     handles = [Line2D([], [], color=colours[name], marker="o", label=name.replace("_", " ")) for name in conditions]
     figure.legend(handles=handles, loc="upper right", ncols=len(conditions), frameon=False, fontsize=9)
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=18)
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from roman_moe.control.guard import GuardStatus
-from roman_moe.core.files import atomic_path
+from roman_moe.report.figure import FAINT, dress, new_figure, save
 from roman_moe.report.palette import INK, color, label, text_color
-from roman_moe.report.plots import FAINT
 from roman_moe.report.trace import Trace, leading_segments
 from roman_moe.sim.film import HandMotion
 
@@ -40,8 +37,7 @@ def plot_gate_weights(trace: Trace, motion: HandMotion, guard: NDArray[np.int64]
     codes = sorted({int(code) for code in guard} - {GuardStatus.NO_WARNING})
     heights = [1.0, 1.0, 0.7, 0.28 * max(1, len(codes))]
     ratios = [1.2 + sum(heights), *([1.8 * lines] if lines else [])]
-    figure = Figure(figsize=(12.0, 2.2 + sum(heights) + 1.8 * lines), dpi=150, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12.0, 2.2 + sum(heights) + 1.8 * lines, 150, "constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     above, *below = figure.subfigures(1 + bool(lines), 1, squeeze=False, height_ratios=ratios)[:, 0]
     rows = above.subplots(4, 1, sharex=True, gridspec_kw={"height_ratios": heights})
@@ -58,10 +54,9 @@ def plot_gate_weights(trace: Trace, motion: HandMotion, guard: NDArray[np.int64]
     gripper.plot(trace.times, 1e3 * motion.openings, color=INK, lw=1.2)
     for axes in (speed, gripper):
         axes.set_ylim(0.0, None)
-        axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
     _guard(halts, edges, guard, codes)
     for axes, name in zip(rows, ("weight", "hand [m/s]", "gripper [mm]", "guard"), strict=True):
-        _dress(axes)
+        dress(axes, 8, "y" if axes in (speed, gripper) else None, length=2)
         axes.set_ylabel(name, color=INK, fontsize=9, rotation=0, ha="right", va="center")
         for number, moment in enumerate(changes, 1):
             axes.axvline(moment, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -89,8 +84,7 @@ def plot_gate_weights(trace: Trace, motion: HandMotion, guard: NDArray[np.int64]
         handleheight=1.0,
         columnspacing=1.8,
     )
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save(figure, path)
 
 
 def _hand_overs(panels: Sequence[Axes], trace: Trace, edges: NDArray[np.float64], changes: Sequence[float]) -> None:
@@ -113,8 +107,7 @@ def _hand_overs(panels: Sequence[Axes], trace: Trace, edges: NDArray[np.float64]
         axes.set_ylim(-0.03, 1.03)
         axes.set_yticks([0.0, 0.5, 1.0])
         axes.set_title(f"{number}: {moment:.1f} s", loc="left", fontsize=9, color=INK)
-        axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
-        _dress(axes)
+        dress(axes, 8, "y", length=2)
         if number % COLUMNS == 1:
             axes.set_ylabel("weight", color=INK, fontsize=9)
         if number > len(changes) - COLUMNS:
@@ -158,10 +151,3 @@ def _tell(axes: Axes, moment: float, name: str, end_s: float) -> None:
         color=INK,
         bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": INK},
     )
-
-
-def _dress(axes: Axes) -> None:
-    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=8, length=2)
-    axes.set_axisbelow(True)
-    for side in axes.spines.values():
-        side.set_visible(False)
