@@ -270,19 +270,8 @@ class Demo:
         if not self.video:
             return
         with self._views(record) as views:
-            draw_video(
-                console,
-                trace,
-                lab,
-                folder / VIDEO,
-                title,
-                ended,
-                size,
-                self.video_speed,
-                self.camera,
-                views,
-                folder / ANIMATION if self.animation else None,
-            )
+            path, short = folder / VIDEO, folder / ANIMATION if self.animation else None
+            draw_video(console, trace, lab, path, title, ended, size, self.video_speed, self.camera, views, short)
 
     @contextlib.contextmanager
     def _views(self, record: EpisodeRecord) -> Iterator[Callable[[int], Sequence[CameraView]]]:
@@ -359,7 +348,14 @@ def draw_video(
         animation: file of a short one beside it, if any.
     """
     from roman_moe.report.labels import Label
-    from roman_moe.report.video import Playback, affordable_frames, close_ticks, write_animation, write_video
+    from roman_moe.report.video import (
+        Playback,
+        RunFrames,
+        affordable_frames,
+        close_ticks,
+        write_animation,
+        write_video,
+    )
     from roman_moe.sim.film import Film, hand_motion
 
     def labels() -> list[Label]:
@@ -371,12 +367,13 @@ def draw_video(
 
     close = close_ticks(trace.times, hand_motion(world, trace.physics_states).distances, trace.events)
     with Film(world, *size, camera) as film:
-        frames = affordable_frames(film, trace.physics_states[0])
-        playback = Playback.of(close, world.control_rate, frames, speed)
+        most = affordable_frames(film, trace.physics_states[0])
+        playback = Playback.of(close, world.control_rate, most, speed)
+        frames = RunFrames(trace, film, size, title, note, views, labels)
         with CountProgress(console, "video", len(playback.ticks), "frames") as progress:
-            write_video(trace, film, path, size, title, note, playback, progress.advance, views, labels)
+            write_video(frames, path, playback, progress.advance)
         if animation:
-            write_animation(trace, film, animation, size, title, note, views)
+            write_animation(frames, animation)
 
 
 def parsed_size(text: str) -> tuple[int, int]:

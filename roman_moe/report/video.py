@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -117,36 +117,60 @@ def affordable_frames(
     return int(np.clip(seconds / cost, FEWEST_FRAMES, MOST_FRAMES))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RunFrames:
+    """What the frames of a run are drawn from.
+
+    Attributes:
+        trace: the run.
+        source: of its pictures.
+        size: width and height of the frames [pixels], multiples of 16.
+        title: of the panel.
+        note: stands large on the last frame: how it ended.
+        views: what cameras saw at a tick, for a corner of its frame; what the leading expert observes is named there.
+        labels: names of what is in the first frame, asked for once it is drawn.
+    """
+
+    trace: Trace
+    source: FrameSource
+    size: tuple[int, int]
+    title: str
+    note: str
+    views: Callable[[int], Sequence[CameraView]] = lambda tick: ()
+    labels: Callable[[], Sequence[Label]] | None = None
+
+    def of(self, playback: Playback) -> Iterator[NDArray[np.uint8]]:
+        """Each tick's frame, and at the end once more that of the last tick, with the note."""
+        trace, overlay = self.trace, Overlay(self.trace, self.title, *self.size)
+        rows = [*zip(playback.ticks.tolist(), playback.speeds.tolist(), [""] * len(playback.ticks), strict=True)]
+        for number, (tick, speed, said) in enumerate([*rows, (len(trace.times) - 1, rows[-1][1], self.note)]):
+            picture = self.source.frame(trace.physics_states[tick])
+            labels = self.labels() if number == 0 and self.labels else ()
+            frame, seen = overlay.draw(picture, tick, speed, said, labels), self.views(tick)
+            yield np.ascontiguousarray(draw_corner(frame, seen, self._named(tick)) if seen else frame)
+
+    def _named(self, tick: int) -> list[str]:
+        """Of the objects, those that the leading expert observes: all names would hide the image."""
+        trace = self.trace
+        leading = trace.spec.skills[trace.skills[int(trace.weights[tick].argmax())]]
+        return [name if name in leading.observes else "" for name in trace.spec.object_names]
+
+
 def write_video(
-    trace: Trace,
-    source: FrameSource,
-    path: Path,
-    size: tuple[int, int],
-    title: str,
-    note: str,
-    playback: Playback,
-    on_frame: Callable[[], object] = lambda: None,
-    views: Callable[[int], Sequence[CameraView]] = lambda tick: (),
-    labels: Callable[[], Sequence[Label]] | None = None,
+    frames: RunFrames, path: Path, playback: Playback, on_frame: Callable[[], object] = lambda: None
 ) -> None:
     """Write an H.264 file that browsers play.
 
     Args:
-        trace: the run.
-        source: of its pictures.
+        frames: of the run; with labels, the first one stands for `LABELS_S`.
         path: of the file.
-        size: width and height of the frames [pixels], multiples of 16.
-        title: of the panel.
-        note: stands large on the last frame: how it ended.
         playback: which ticks are drawn.
         on_frame: called when one is drawn, the repetitions of the first and last one left out.
-        views: what cameras saw at a tick, for a corner of its frame; what the leading expert observes is named there.
-        labels: names of what is in the first frame, asked for once it is drawn; it stands for `LABELS_S` then.
     """
     with atomic_path(path) as temporary:
         encoder = imageio_ffmpeg.write_frames(
             str(temporary),
-            size,
+            frames.size,
             fps=playback.fps,
             codec="libx264",
             pix_fmt_out="yuv420p",
@@ -157,9 +181,9 @@ def write_video(
         )
         encoder.send(None)
         try:
-            for number, frame in enumerate(_frames(trace, source, size, title, note, playback, views, labels)):
+            for number, frame in enumerate(frames.of(playback)):
                 last = number == len(playback.ticks)
-                seconds = END_S if last else LABELS_S if number == 0 and labels else 0.0
+                seconds = END_S if last else LABELS_S if number == 0 and frames.labels else 0.0
                 for _ in range(max(1, round(seconds * playback.fps))):
                     encoder.send(frame)
                 if not last:
@@ -168,50 +192,16 @@ def write_video(
             encoder.close()
 
 
-def write_animation(
-    trace: Trace,
-    source: FrameSource,
-    path: Path,
-    size: tuple[int, int],
-    title: str,
-    note: str,
-    views: Callable[[int], Sequence[CameraView]] = lambda tick: (),
-) -> None:
-    """Write a WebP file that shows the run in `ANIMATION_S`, `ANIMATION_WIDTH` wide; else as `write_video`."""
+def write_animation(frames: RunFrames, path: Path) -> None:
+    """Write a WebP file that shows the run in `ANIMATION_S`, `ANIMATION_WIDTH` wide, without labels."""
+    trace, (width, height) = frames.trace, frames.size
     ticks = np.unique(np.linspace(0, len(trace.times) - 1, round(ANIMATION_S * ANIMATION_FPS)).astype(np.int64))
     playback = Playback(ANIMATION_FPS, ticks, np.full(len(ticks), trace.end_s / ANIMATION_S))
-    small = ANIMATION_WIDTH, round(ANIMATION_WIDTH * size[1] / size[0])
-    frames = [
+    small = ANIMATION_WIDTH, round(ANIMATION_WIDTH * height / width)
+    first, *others = [
         Image.fromarray(frame).resize(small, Image.Resampling.LANCZOS)
-        for frame in _frames(trace, source, size, title, note, playback, views)
+        for frame in replace(frames, labels=None).of(playback)
     ]
     stands = [round(1000 / ANIMATION_FPS)] * len(ticks) + [round(1000 * END_S)]  # [ms]
     with atomic_path(path) as temporary:
-        frames[0].save(
-            temporary, format="WEBP", save_all=True, append_images=frames[1:], duration=stands, loop=0, quality=70
-        )
-
-
-def _frames(
-    trace: Trace,
-    source: FrameSource,
-    size: tuple[int, int],
-    title: str,
-    note: str,
-    playback: Playback,
-    views: Callable[[int], Sequence[CameraView]],
-    labels: Callable[[], Sequence[Label]] | None = None,
-) -> Iterator[NDArray[np.uint8]]:
-    """Each tick's frame, and at the end once more that of the last tick, with the note."""
-
-    def named(tick: int) -> list[str]:
-        """Of the objects, those that the leading expert observes: all names would hide the image."""
-        leading = trace.spec.skills[trace.skills[int(trace.weights[tick].argmax())]]
-        return [name if name in leading.observes else "" for name in trace.spec.object_names]
-
-    overlay = Overlay(trace, title, *size)
-    rows = [*zip(playback.ticks.tolist(), playback.speeds.tolist(), [""] * len(playback.ticks), strict=True)]
-    for number, (tick, speed, said) in enumerate([*rows, (len(trace.times) - 1, rows[-1][1], note)]):
-        picture = source.frame(trace.physics_states[tick])
-        frame = overlay.draw(picture, tick, speed, said, labels() if number == 0 and labels else ())
-        yield np.ascontiguousarray(draw_corner(frame, seen, named(tick)) if (seen := views(tick)) else frame)
+        first.save(temporary, format="WEBP", save_all=True, append_images=others, duration=stands, loop=0, quality=70)

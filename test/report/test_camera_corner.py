@@ -11,7 +11,7 @@ from roman_moe.perception.camera import Camera
 from roman_moe.report import video
 from roman_moe.report.camera_corner import FRAME, HIDDEN, RADIUS, VALID, CameraView, draw_corner, draw_view
 from roman_moe.report.trace import Trace
-from roman_moe.report.video import Playback, write_video
+from roman_moe.report.video import Playback, RunFrames, write_video
 
 WIDTH, HEIGHT = 320, 240
 NAMES = ("", "", "", "", "")  # the circles alone
@@ -97,7 +97,8 @@ def test_the_video_has_in_its_corner_what_was_seen_at_each_tick(tmp_path):
     trace = Trace(ROMAN, SKILLS, np.arange(3) * 0.05, weights, np.zeros((3, 1)), 0.15)
     seen = view([(0.0, 0.0, 1.0)] * len(ROMAN.object_names), [True] * len(ROMAN.object_names))
     path = tmp_path / "video.mp4"
-    write_video(trace, Dark(), path, (1280, 720), "", "", every_tick(3), views=lambda tick: [seen] if tick else [])
+    views = lambda tick: [seen] if tick else []  # noqa: E731
+    write_video(RunFrames(trace, Dark(), (1280, 720), "", "", views), path, every_tick(3))
     frames = imageio_ffmpeg.read_frames(str(path))
     assert next(frames)["size"] == (1280, 720)
     first, second = (np.frombuffer(next(frames), np.uint8).reshape(720, 1280, 3)[500:640, 1020:1240] for _ in range(2))
@@ -111,5 +112,5 @@ def test_what_the_leading_expert_observes_is_named_and_nothing_else(tmp_path, mo
     leads = np.eye(len(SKILLS))[[SKILLS.index("push"), SKILLS.index("button")]]
     trace = Trace(ROMAN, SKILLS, np.arange(2) * 0.05, leads, np.zeros((2, 1)), 0.1)
     one = [view([(0.0, 0.0, 1.0)], [True])]
-    write_video(trace, Dark(), tmp_path / "video.mp4", (1280, 720), "", "", every_tick(2), views=lambda _: one)
+    write_video(RunFrames(trace, Dark(), (1280, 720), "", "", lambda _: one), tmp_path / "video.mp4", every_tick(2))
     assert named[:2] == [["rack", "conveyor_end"], ["button"]]

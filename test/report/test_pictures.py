@@ -26,7 +26,7 @@ from roman_moe.report.plots import (
 )
 from roman_moe.report.run_plot import HALTED, LIMITED, plot_gate_weights
 from roman_moe.report.trace import Trace
-from roman_moe.report.video import Playback, affordable_frames, close_ticks, write_animation, write_video
+from roman_moe.report.video import Playback, RunFrames, affordable_frames, close_ticks, write_animation, write_video
 from roman_moe.sim.film import HandMotion
 
 SIZE = (320, 176)
@@ -272,7 +272,7 @@ def test_the_video_has_the_frames_asked_for_and_plays_in_browsers(tmp_path):
     source, seen = Grey(), []
     path = tmp_path / "demo.mp4"
     playback = Playback(30, np.arange(0, 40, 2), np.full(20, 3.0))
-    write_video(run_of_two_skills(), source, path, SIZE, "two", "Solved", playback, lambda: seen.append(1))
+    write_video(RunFrames(run_of_two_skills(), source, SIZE, "two", "Solved"), path, playback, lambda: seen.append(1))
     assert len(seen) == 20
     assert source.drawn == [*range(0, 40, 2), 39]
     frames = imageio_ffmpeg.read_frames(str(path))
@@ -287,7 +287,7 @@ def test_the_first_frame_stands_with_the_names_of_what_is_in_it(tmp_path):
     path, trace = tmp_path / "demo.mp4", run_of_two_skills()
     playback = Playback(10, np.arange(5), np.ones(5))
     named = [Label("vial", (200.0, 60.0), False, (255, 255, 255))]
-    write_video(trace, Grey(), path, SIZE, "two", "Solved", playback, labels=lambda: named)
+    write_video(RunFrames(trace, Grey(), SIZE, "two", "Solved", labels=lambda: named), path, playback)
     frames = imageio_ffmpeg.read_frames(str(path))
     next(frames)
     images = [np.frombuffer(frame, np.uint8).reshape(SIZE[1], SIZE[0], 3)[50:70, 190:240] for frame in frames]
@@ -320,7 +320,7 @@ def test_a_long_title_leaves_room_for_the_clock():
 
 def test_the_animation_shows_the_run_in_five_seconds_and_its_end_for_two_more(tmp_path):
     path, trace = tmp_path / "demo.webp", run_of_two_skills(200)
-    write_animation(trace, Grey(), path, SIZE, "two", "Solved")
+    write_animation(RunFrames(trace, Grey(), SIZE, "two", "Solved"), path)
     with Image.open(path) as image:
         assert image.format == "WEBP"
         assert image.size == (800, 440)
@@ -336,5 +336,5 @@ def test_the_animation_shows_the_run_in_five_seconds_and_its_end_for_two_more(tm
 def test_an_interrupted_video_leaves_no_file(tmp_path):
     every_tick = Playback(30, np.arange(40), np.ones(40))
     with pytest.raises(KeyboardInterrupt):
-        write_video(run_of_two_skills(), Grey(fail_at=5), tmp_path / "demo.mp4", SIZE, "t", "n", every_tick)
+        write_video(RunFrames(run_of_two_skills(), Grey(fail_at=5), SIZE, "t", "n"), tmp_path / "demo.mp4", every_tick)
     assert list(tmp_path.iterdir()) == []
