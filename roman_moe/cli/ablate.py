@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.evaluate import link_title
-from roman_moe.cli.options import (
-    Folder,
-    Metres,
-    Names,
-    Number,
-    Numbers,
-    OptionalFile,
-    OptionalNames,
-    Seconds,
-    Share,
-    Text,
-    announce,
-)
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.cli.train import Hybrid
-from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0, SHARE, Range
+from roman_moe.core.ranges import Range
 from roman_moe.core.spec import MONOLITHIC
 
 if TYPE_CHECKING:
@@ -44,63 +31,55 @@ CLONING, TRAINING, EPISODE = 120.0, 1300.0, 1.0
 class Ablate:
     """Train variants of the recipe, evaluate and compare them."""
 
-    ranges: ClassVar = {
-        **dict.fromkeys(("episodes", "seeds", "workers"), AT_LEAST_1),
-        "budget": Range(0, 1, above=True),
-        "time_limit": MORE_THAN_0,
-        "delay": AT_LEAST_0,
-        "lost_share": SHARE,
-    }
-
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
-    methods: Names = ALL
+    methods: opt.Names = ALL
     """All, or some such as bc,hybrid,monolithic."""
 
-    episodes: Number = 200
+    episodes: opt.Count = 200
     """Episodes of each scenario or skill, for each seed."""
 
-    seeds: Number = 3
+    seeds: opt.Count = 3
     """How many trainings of each method."""
 
-    scenarios: Numbers = "6"
+    scenarios: opt.Numbers = "6"
     """Scenarios to evaluate, such as 6 or 0-6."""
 
-    skills: OptionalNames = ""
+    skills: opt.OptionalNames = ""
     """Skills whose experts are trained and judged, each alone, not the mixture on --scenarios; some, or all."""
 
     source: Literal["oracle", "keyboard"] = "oracle"
     """Who demonstrates the skills: the oracle, or the scripted operator at the keys (`roman-moe collect`)."""
 
-    budget: Share = 1.0
+    budget: Annotated[opt.Share, Range(0, 1, above=True)] = 1.0
     """Share of the recipe's environment steps that every method gets."""
 
-    recipe: OptionalFile = None
+    recipe: opt.OptionalFile = None
     """YAML file of the recipe; config/training/fast.yaml if not given."""
 
-    out: Folder = Path("runs/ablation")
+    out: opt.Folder = Path("runs/ablation")
     """Folder for demonstrations, runs and the plot; a study that was cut off goes on where it was."""
 
-    noise_bound: Metres = 0.005
+    noise_bound: opt.Metres = 0.005
     """Clip bound of the noise on object positions in the evaluation; sigma is a third of it."""
 
-    delay: Number = 0
+    delay: opt.Natural = 0
     """Control ticks by which every command reaches the arm late, in the evaluation."""
 
-    lost_share: Share = 0.0
+    lost_share: opt.Share = 0.0
     """Share of the commands that never reach the arm, in the evaluation."""
 
-    time_limit: Seconds = 240.0
+    time_limit: opt.Seconds = 240.0
     """After which an episode of the evaluation counts as lost, if sooner than the task's own limit."""
 
-    workers: Number = 2
+    workers: opt.Count = 2
     """Processes; the results do not depend on it."""
 
     cluster: ClusterAddress = ""
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write the report to this file."""
 
     @property
@@ -137,23 +116,22 @@ class Ablate:
             source=self.source,
         )
         console = Console()
-        console.print(f"task: {spec.name}", highlight=False)
+        opt.say(console, f"task: {spec.name}")
 
         with workers_of(console, self.cluster, self.workers, [task.folder], [self.out]) as workers:
             study = replace(study, workers=workers)
-            announce(console, *estimate(study))
+            opt.announce(console, *estimate(study))
             with CountProgress(console, str(self.out), len(study.methods) * study.seeds, "trainings") as progress:
 
                 def done(method: str, seed: int, report: dict[str, Any]) -> None:
                     rates = ", ".join(f"{start} {row['rate']:.1%}" for start, row in rows_of(report))
-                    console.print(f"{method}, seed {seed}: {rates}", highlight=False, soft_wrap=True)
+                    opt.say(console, f"{method}, seed {seed}: {rates}")
                     progress.advance()
 
                 report = ablate(study, done)
         console.print(ablation_table(report))
         plot_rates(report["methods"], self.out / "ablation.png", QUESTIONS)
-        if self.json:
-            write_json(self.json, report)
+        opt.write_report(self.json, report)
         return 0
 
 

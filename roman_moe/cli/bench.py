@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
-from roman_moe.cli.options import (
-    EstimatorFile,
-    Folder,
-    Minutes,
-    Number,
-    OptionalFile,
-    OptionalFolder,
-    Seconds,
-    Text,
-    announce,
-    show_bundle,
-)
 from roman_moe.control.identity import Identity
-from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0, Range
+from roman_moe.core.ranges import Range
 
 # What an idle machine of two cores takes, for the estimate before a long run.
 SWAP = 0.7  # [s] ramp included
@@ -37,7 +25,7 @@ FASTER = 15.0  # simulated seconds a second in lockstep
 class Part:
     """What every part of `bench` does: measure, print, and write if asked to."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write the figures to this file."""
 
     def main(self) -> int:
@@ -46,8 +34,7 @@ class Part:
         figures = self.measure(console)
         shown = {name: value for name, value in figures.items() if not name.startswith("controller")}
         console.print(figures_table(f"bench {type(self).__name__.lower()}", shown))
-        if self.json:
-            write_json(self.json, figures)
+        opt.write_report(self.json, figures)
         return 0
 
     def measure(self, console: Console) -> dict[str, Any]:
@@ -59,9 +46,7 @@ class Part:
 class Timed(Part):
     """A part that measures for some time."""
 
-    ranges: ClassVar = {"seconds": MORE_THAN_0}
-
-    seconds: Seconds = 10.0
+    seconds: opt.Seconds = 10.0
     """About how long each measurement lasts."""
 
 
@@ -69,12 +54,12 @@ class Timed(Part):
 class Controlled(Part):
     """A part that runs a bundle."""
 
-    bundle: Folder = Path("models/roman")
+    bundle: opt.Folder = Path("models/roman")
     """Folder of the bundle."""
 
     def measure(self, console: Console) -> dict[str, Any]:
         """The figures, with the identity of the bundle."""
-        identity = show_bundle(console, self.bundle)
+        identity = opt.show_bundle(console, self.bundle)
         return identity.to_dict() | self.measure_of(identity, console)
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
@@ -88,7 +73,7 @@ class Sim(Timed):
 
     needs = ("mujoco", "gymnasium")
 
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task, by its name or folder."""
 
     def measure(self, console: Console) -> dict[str, Any]:
@@ -104,14 +89,14 @@ class Control(Controlled):
 
     needs = ("onnxruntime",)
 
-    beside: OptionalFolder = None
+    beside: opt.OptionalFolder = None
     """Another bundle for the same task, timed in turn on the same scenes."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the controller in process."""
         from roman_moe.bench import control
 
-        other = show_bundle(console, self.beside) if self.beside is not None else None
+        other = opt.show_bundle(console, self.beside) if self.beside is not None else None
         figures = control.measure(identity.path, beside=other.path if other is not None else None)
         if other is not None:
             figures["beside"] = other.to_dict() | figures["beside"]
@@ -137,7 +122,7 @@ class Calibration(Part):
 
     needs = ("cv2", "mujoco")
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Of the board's and the hand's poses, and of the noise."""
 
     def measure(self, console: Console) -> dict[str, Any]:
@@ -152,15 +137,14 @@ class Markers(Part):
     """How far poses from markers are from the truth."""
 
     needs = ("cv2", "mujoco")
-    ranges: ClassVar = {"starts": AT_LEAST_1, "width": AT_LEAST_1}
 
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task, by its name or folder."""
 
-    starts: Number = 30
+    starts: opt.Count = 30
     """How many starts to look at."""
 
-    width: Number = 960
+    width: opt.Count = 960
     """Of the images; their height is three quarters of it."""
 
     def measure(self, console: Console) -> dict[str, Any]:
@@ -175,15 +159,14 @@ class Estimator(Part):
     """How long the learned estimator of object poses takes."""
 
     needs = ("cv2", "mujoco", "onnxruntime")
-    ranges: ClassVar = {"frame_sets": AT_LEAST_1}
 
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task, by its name or folder."""
 
-    estimator: EstimatorFile = ""
+    estimator: opt.EstimatorFile = ""
     """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
-    frame_sets: Number = 200
+    frame_sets: opt.Count = 200
     """How many estimates to time, each of one image a camera."""
 
     def measure(self, console: Console) -> dict[str, Any]:
@@ -202,7 +185,7 @@ class Learn(Timed):
 
     needs = ("torch", "stable_baselines3", "tensorboard", "mujoco", "gymnasium", "rosbags")
 
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task, by its name or folder."""
 
     def measure(self, console: Console) -> dict[str, Any]:
@@ -231,16 +214,15 @@ class Swap(Controlled):
     """What replacing networks costs while the arm moves."""
 
     needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
-    ranges: ClassVar = {"swaps": AT_LEAST_1}
 
-    swaps: Number = 1000
+    swaps: opt.Count = 1000
     """How many networks to replace."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the graph in real time."""
         from roman_moe.bench import swap
 
-        announce(console, f"{self.swaps} swaps", self.swaps * SWAP)
+        opt.announce(console, f"{self.swaps} swaps", self.swaps * SWAP)
         return swap.measure(identity.path, swaps=self.swaps)
 
 
@@ -249,15 +231,14 @@ class Endurance(Controlled):
     """What many starts of the graph, or a long run, leave behind."""
 
     needs = ("rclpy", "onnxruntime", "mujoco")
-    ranges: ClassVar = {"bringups": AT_LEAST_1, "separate_bringups": AT_LEAST_0, "minutes": MORE_THAN_0}
 
-    bringups: Number = 200
+    bringups: opt.Count = 200
     """How often to start and stop the graph in one process."""
 
-    separate_bringups: Number = 10
+    separate_bringups: opt.Natural = 10
     """How often to do so with a process for each node."""
 
-    minutes: Minutes = 60.0
+    minutes: opt.Minutes = 60.0
     """Simulated time to run for."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
@@ -267,7 +248,7 @@ class Endurance(Controlled):
         what = f"{self.bringups} starts in one process, {self.separate_bringups} as processes, "
         what += f"{self.minutes:g} simulated minutes"
         seconds = self.bringups * START + self.separate_bringups * SEPARATE_START + self.minutes * 60.0 / FASTER
-        announce(console, what, seconds)
+        opt.announce(console, what, seconds)
         return endurance.measure(
             identity.path,
             bringups=self.bringups,
@@ -281,12 +262,11 @@ class Record(Timed):
     """What recording loses and costs."""
 
     needs = ("rclpy", "rosbags", "mcap", "cv2")
-    ranges: ClassVar = {"seconds": MORE_THAN_0, "kills": AT_LEAST_1}
 
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task, by its name or folder."""
 
-    kills: Number = 100
+    kills: opt.Count = 100
     """How many recording processes to kill at random moments."""
 
     def measure(self, console: Console) -> dict[str, Any]:
@@ -301,19 +281,18 @@ class Teleop(Controlled):
     """How soon an operator's keys act, and how smooth take-overs are."""
 
     needs = ("rclpy", "onnxruntime")
-    ranges: ClassVar = {"takeovers": AT_LEAST_1, "keys": AT_LEAST_1}
 
-    takeovers: Number = 200
+    takeovers: opt.Count = 200
     """How often to take over and hand back."""
 
-    keys: Number = 100
+    keys: opt.Count = 100
     """How many keys to press, and how often to stop."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the graph with the mock arm, at a pseudo-terminal."""
         from roman_moe.bench import teleop
 
-        announce(console, f"{self.takeovers} take-overs, {self.keys} keys", self.takeovers + 2.0 * self.keys)
+        opt.announce(console, f"{self.takeovers} take-overs, {self.keys} keys", self.takeovers + 2.0 * self.keys)
         return teleop.measure(identity.path, self.takeovers, self.keys)
 
 
@@ -321,12 +300,10 @@ class Teleop(Controlled):
 class Jobs(Part):
     """What a short job costs, in processes and on a cluster."""
 
-    ranges: ClassVar = {"jobs": Range(2, 1_000_000)}
-
     cluster: ClusterAddress = ""
     """A cluster to compare: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
-    jobs: Number = 1000
+    jobs: Annotated[opt.Number, Range(2, 1_000_000)] = 1000
     """How many jobs to run."""
 
     @property

@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.live import Live
 
-from roman_moe.cli.options import SILENT, Flag, Folder, Metres, Number, OptionalFile, Text
+from roman_moe.cli import options as opt
 from roman_moe.cli.outputs import check_file
 from roman_moe.cli.tasks import Task
 from roman_moe.core.errors import ConfigError
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 HANDS = "hands.yaml"
 """In a folder of images that were taken: where the hand was at each."""
 
-Topic = Annotated[str, tyro.conf.arg(metavar="TOPIC", help_behavior_hint=SILENT)]
-Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help_behavior_hint=SILENT)]
+Topic = Annotated[str, tyro.conf.arg(metavar="TOPIC", help_behavior_hint=opt.SILENT)]
+Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help_behavior_hint=opt.SILENT)]
 Images = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")]
-Place = Annotated[str, tyro.conf.arg(metavar="X,Y,Z,YAW", help_behavior_hint=SILENT)]
+Place = Annotated[str, tyro.conf.arg(metavar="X,Y,Z,YAW", help_behavior_hint=opt.SILENT)]
 CameraFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CAMERA.yaml")]
 
 
@@ -41,19 +41,19 @@ CameraFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CAMERA
 class _BoardOptions:
     """The printed board."""
 
-    columns: Number = 7
+    columns: opt.Number = 7
     """Squares of the board along its longer side."""
 
-    rows: Number = 5
+    rows: opt.Number = 5
     """Squares along its shorter side."""
 
-    square: Metres = 0.038
+    square: opt.Metres = 0.038
     """Side of a square."""
 
-    marker: Metres = 0.028
+    marker: opt.Metres = 0.028
     """Side of a marker."""
 
-    dictionary: Text = "5x5_100"
+    dictionary: opt.Text = "5x5_100"
     """Markers of the board."""
 
     @property
@@ -94,7 +94,7 @@ class _Part(_BoardOptions):
             self.take()
         images = read_images(self.images)
         views, size = find_boards(images, self.board)
-        Console().print(f"{len(views)} of {len(images)} images show the board", highlight=False)
+        opt.say(Console(), f"{len(views)} of {len(images)} images show the board")
         self.calibrate(views, size)
         return 0
 
@@ -152,7 +152,7 @@ class _Part(_BoardOptions):
                 line = f"{len(taker.views)} views, {taker.note}; missing: {', '.join(missing) or 'nothing'}"
                 live.update(line, refresh=console.is_terminal)
                 if taken and not console.is_terminal:
-                    console.print(line, highlight=False, soft_wrap=True)
+                    opt.say(console, line)
                 if not missing:
                     return
                 name = self.name(len(taker.views))
@@ -184,10 +184,10 @@ class _Part(_BoardOptions):
         picture = self.camera.with_suffix(".png")
         pixels = [view.pixels for view in found.views]
         plot_calibration(pixels, found.residuals, (camera.width, camera.height), picture, camera.name)
-        console.print(f"reprojection error {found.error:.2f} pixels", highlight=False)
+        opt.say(console, f"reprojection error {found.error:.2f} pixels")
         for lack in found.missing:
-            console.print(f"would make it better: {lack}", highlight=False)
-        console.print(f"{self.camera}, {picture}: written", highlight=False, soft_wrap=True)
+            opt.say(console, f"would make it better: {lack}")
+        opt.say(console, f"{self.camera}, {picture}: written")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,9 +206,9 @@ class Intrinsics(_Part):
 
         found = intrinsics(self.camera.stem, views, size)
         focal, centre = found.camera.focal, found.camera.centre
-        Console().print(
+        opt.say(
+            Console(),
             f"focal lengths {focal[0]:.1f}, {focal[1]:.1f}; principal point {centre[0]:.1f}, {centre[1]:.1f} pixels",
-            highlight=False,
         )
         self.write(found, "")
 
@@ -220,7 +220,7 @@ class CameraToBase(_Part):
     place: Place = ""
     """Place of the board's middle in the base frame [m, degrees], for all images."""
 
-    places: OptionalFile = None
+    places: opt.OptionalFile = None
     """YAML of the board's pose for each image, poses: {IMAGE: {position: [x, y, z], orientation: [x, y, z, w]}}."""
 
     rest = 1.0
@@ -265,14 +265,14 @@ class CameraToBase(_Part):
 class HandEye(_Part):
     """Where a camera on the hand is, or the hand holds the board."""
 
-    poses: OptionalFile = None
+    poses: opt.OptionalFile = None
     """YAML of the hand's pose for each image, poses: {IMAGE: {position: [x, y, z], orientation: [x, y, z, w]}};
     IMAGES/hands.yaml, which --hand writes, if not given."""
 
     hand: Topic = ""
     """With --topic: topic of the hand's pose in the base frame, geometry_msgs/PoseStamped."""
 
-    fixed: Flag = False
+    fixed: opt.Flag = False
     """The camera is fixed, and the hand holds the board."""
 
     rest = 0.5
@@ -324,7 +324,7 @@ class Board(_BoardOptions):
 
     needs: ClassVar = ("cv2",)
 
-    out: Folder = Path("out/sheets")
+    out: opt.Folder = Path("out/sheets")
     """Folder to write board.svg to."""
 
     def main(self) -> int:
@@ -344,7 +344,7 @@ class Markers:
     task: Task
     """The task, by its name or folder."""
 
-    out: Folder = Path("out/sheets")
+    out: opt.Folder = Path("out/sheets")
     """Folder to write the pages to."""
 
     def main(self) -> int:
@@ -376,7 +376,7 @@ def _say(paths: list[Path]) -> None:
 
 def _show_pose(found: Calibration, frame: str) -> None:
     x, y, z = found.camera.position
-    Console().print(f"camera at {x:.4f}, {y:.4f}, {z:.4f} m in the frame of the {frame}", highlight=False)
+    opt.say(Console(), f"camera at {x:.4f}, {y:.4f}, {z:.4f} m in the frame of the {frame}")
 
 
 def _spoken(name: str, place: Pose) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import Folder, Names, Number, OptionalFile, announce, show_bundle
+from roman_moe.cli import options as opt
 from roman_moe.cli.ranges import ALL, parse_names
-from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_1, Range
+from roman_moe.core.ranges import Range
 
 if TYPE_CHECKING:
     from roman_moe.bench.chaos import Result
@@ -26,27 +25,26 @@ class Chaos:
     """Put faults into a graph in motion, and count what it withstands."""
 
     needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
-    ranges: ClassVar = {"runs": AT_LEAST_1, "damaged": Range(0, 200)}
 
-    bundle: Folder = Path("models/roman")
+    bundle: opt.Folder = Path("models/roman")
     """Folder of the bundle."""
 
-    faults: Names = ALL
+    faults: opt.Names = ALL
     """All, or some such as kill_blender,flood; docs/safety.md lists them."""
 
-    runs: Number = 10
+    runs: opt.Count = 10
     """Episodes with each fault."""
 
     start: Literal["2", "3", "4", "5", "6"] = "2"
     """Scenario of each episode; shorter ones are over too soon."""
 
-    damaged: Number = 200
+    damaged: Annotated[opt.Number, Range(0, 200)] = 200
     """How many damaged networks to swap to while the arm moves; 0 for none."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of the starts and of the moments at which faults come."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write the report to this file."""
 
     def main(self) -> int:
@@ -58,12 +56,12 @@ class Chaos:
         def told(name: str, result: Result) -> None:
             stopped = f", stopped in time {result.stopped_in_time}" if result.needs_stop else ""
             why = f" ({result.failures[-1]})" if result.failures else ""
-            console.print(f"{name}: {result.task_successes} of {result.runs} solved{stopped}{why}", highlight=False)
+            opt.say(console, f"{name}: {result.task_successes} of {result.runs} solved{stopped}{why}")
 
         faults = parse_names(self.faults, tuple(fault.name for fault in FAULTS), "--faults")
-        identity = show_bundle(console, self.bundle)
+        identity = opt.show_bundle(console, self.bundle)
         what = f"{self.runs} episodes with each of {len(faults)} faults, {self.damaged} damaged networks"
-        announce(console, what, self.runs * len(faults) * EPISODE + self.damaged * DAMAGED)
+        opt.announce(console, what, self.runs * len(faults) * EPISODE + self.damaged * DAMAGED)
         report = identity.to_dict() | measure(
             identity.path,
             runs=self.runs,
@@ -74,8 +72,7 @@ class Chaos:
             on_run=told,
         )
         console.print(faults_table(report))
-        if self.json:
-            write_json(self.json, report)
+        opt.write_report(self.json, report)
         return 0 if survived(report) else 1
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
-from roman_moe.cli.options import SILENT
+from roman_moe.cli.options import SILENT, say
 
 if TYPE_CHECKING:
     from roman_moe.evaluation.pool import Workers
@@ -45,5 +45,5 @@ def workers_of(
 
     with open_cluster(address, files, folders, processes) as cluster:
         for line in cluster.lines:
-            console.print(line, highlight=False, soft_wrap=True)
+            say(console, line)
         yield cluster

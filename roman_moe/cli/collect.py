@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
-from roman_moe.cli.options import SILENT, EstimatorFile, Folder, Metres, Names, Number, OptionalFile, PoseSources, Text
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
+from roman_moe.core.ranges import AT_LEAST_0, SHARE
 
 if TYPE_CHECKING:
     from roman_moe.sim.pose_source import PoseSource
 
-OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="SHARE", help_behavior_hint=SILENT)]
+OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="DEVIATION", help_behavior_hint=opt.SILENT), AT_LEAST_0]
+OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="SHARE", help_behavior_hint=opt.SILENT), SHARE]
 
 GATE_DEMONSTRATIONS = 42
 """ROMAN's number for the gate, over all scenarios."""
@@ -32,43 +33,37 @@ GATE_DEMONSTRATIONS = 42
 class Collect:
     """Record scripted demonstrations, solved ones only."""
 
-    ranges: ClassVar = {
-        **dict.fromkeys(("episodes", "workers"), AT_LEAST_1),
-        **dict.fromkeys(("gate_episodes", "perturbation", "seed"), AT_LEAST_0),
-        **dict.fromkeys(("disturbed_share", "poor_channel_share"), SHARE),
-    }
-
-    out: Folder = Path("demos")
+    out: opt.Folder = Path("demos")
     """Folder for the demonstrations, with one of each network in it."""
 
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
     source: Literal["oracle", "keyboard"] = "oracle"
     """Who gives them: the scripted oracle, or a scripted operator who presses keys as people do."""
 
-    skills: Names = ALL
+    skills: opt.Names = ALL
     """Skills to demonstrate: all, or some with commas between."""
 
-    intervene: Annotated[str, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=SILENT)] = ""
+    intervene: Annotated[str, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=opt.SILENT)] = ""
     """With --source keyboard: experts of this bundle drive, and the operator takes over where they err."""
 
-    episodes: Number = 20
+    episodes: opt.Count = 20
     """Demonstrations per skill."""
 
-    gate_episodes: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = None
+    gate_episodes: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=opt.SILENT), AT_LEAST_0] = None
     """Demonstrations for the gate per scenario of the task; if not given, so many that they are 42 or more.
 
     Of the keyboard none if not given.
     """
 
-    poses: PoseSources = "truth"
+    poses: opt.PoseSources = "truth"
     """Where the recorded poses come from: the truth, or cameras' images, as in `roman-moe evaluate`."""
 
-    estimator: EstimatorFile = ""
+    estimator: opt.EstimatorFile = ""
     """The network of --poses camera; the task's shipped one if not given."""
 
-    noise_bound: Metres = 0.005
+    noise_bound: opt.Metres = 0.005
     """Clip bound of the noise on the recorded object positions; its sigma is a third of that.
 
     Of synthetic poses it is that of a single frame set, without the clipping.
@@ -77,7 +72,7 @@ class Collect:
     noise_kind: Literal["clipped", "gaussian"] = "clipped"
     """Clipped as in ROMAN, or gaussian without the clipping."""
 
-    perturbation: Annotated[float | None, tyro.conf.arg(metavar="DEVIATION", help_behavior_hint=SILENT)] = None
+    perturbation: OptionalNumber = None
     """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action.
 
     0.5 if not given, 0 of the keyboard: an operator makes mistakes of his own.
@@ -95,16 +90,16 @@ class Collect:
     0.5 if not given, 0 of the keyboard.
     """
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of the starts, the noise, the bursts, the disturbances and what gets lost."""
 
-    workers: Number = 2
+    workers: opt.Count = 2
     """Processes; the demonstrations do not depend on it."""
 
     cluster: ClusterAddress = ""
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write what was kept and what failed to this file."""
 
     @property

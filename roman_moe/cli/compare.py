@@ -5,55 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
-from roman_moe.cli.options import Folder, Names, Number, OptionalFile, Text
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names
-from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_1, Range
+from roman_moe.core.ranges import Range
 
 
 @dataclass(frozen=True)
 class Compare:
     """Compare methods of multi-task learning on a suite."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {
-        "seeds": Range(2, 1000),
-        "steps": Range(1000, 100_000_000),
-        "workers": AT_LEAST_1,
-    }
-
-    suite: Text = "conflict"
+    suite: opt.Text = "conflict"
     """The suite: conflict, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
 
-    methods: Names = ALL
+    methods: opt.Names = ALL
     """All, or some such as sac,mt_sac,soft_modular (docs/mixtures.md)."""
 
-    seeds: Number = 5
+    seeds: Annotated[opt.Number, Range(2, 1000)] = 5
     """Trainings of each method; 0, 1, 2, ..."""
 
-    steps: Number = 40_000
+    steps: Annotated[opt.Number, Range(1000, 100_000_000)] = 40_000
     """Environment steps of each task in each training."""
 
-    workers: Number = 2
+    workers: opt.Count = 2
     """Processes; the results do not depend on it."""
 
     cluster: ClusterAddress = ""
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
-    device: Text = "cpu"
+    device: opt.Text = "cpu"
     """Where SAC learns: cpu, or cuda for a GPU that all processes share."""
 
-    out: Folder = Path("runs/compare")
+    out: opt.Folder = Path("runs/compare")
     """Folder for trainings and plot; a comparison that was cut off goes on with the trainings that are missing."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write the report to this file."""
 
     @property
@@ -91,9 +84,8 @@ class Compare:
         places = [row["steps"] / 1000 for row in results[methods[0]][0]["rows"]]
         plot_bands(bands, places, picture, "thousand steps of each task", "episodes solved")
         console.print(comparison_table(report, f"{suite.name}: {self.seeds} seeds of {self.steps} steps a task"))
-        console.print(f"{picture}: learning curves", highlight=False, soft_wrap=True)
-        if self.json:
-            write_json(self.json, {"suite": suite.name, "steps": self.steps, "methods": report})
+        opt.say(console, f"{picture}: learning curves")
+        opt.write_report(self.json, {"suite": suite.name, "steps": self.steps, "methods": report})
         return 0
 
 

@@ -10,9 +10,8 @@ from typing import ClassVar
 from rich.console import Console
 
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
-from roman_moe.cli.options import Folder, Number, Text
+from roman_moe.cli.options import Count, Folder, Natural, Text, say
 from roman_moe.cli.progress import CountProgress
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
 SHEET = "sheet.jpg"
 
@@ -21,21 +20,19 @@ SHEET = "sheet.jpg"
 class Images:
     """Draw images of a task's scenes with random appearance, with the truth."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {"count": AT_LEAST_1, "workers": AT_LEAST_1, "seed": AT_LEAST_0}
-
     out: Folder = Path("images")
     """Folder for the images."""
 
     task: Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
-    count: Number = 20000
+    count: Count = 20000
     """Images of all cameras together; those that are there already are kept."""
 
-    seed: Number = 0
+    seed: Natural = 0
     """Seed of the scenes and their appearance."""
 
-    workers: Number = 2
+    workers: Count = 2
     """Processes; the images do not depend on it."""
 
     cluster: ClusterAddress = ""
@@ -61,7 +58,7 @@ class Images:
             with CountProgress(console, str(self.out), request.scenes, "scenes") as progress:
                 draw_images(request, progress.advance)
         write_sheet(ImageSet(self.out), self.out / SHEET)
-        console.print(f"{self.out}: {request.scenes} scenes; some of them in {SHEET}", highlight=False, soft_wrap=True)
+        say(console, f"{self.out}: {request.scenes} scenes; some of them in {SHEET}")
         return 0
 
 

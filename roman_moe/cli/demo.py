@@ -18,19 +18,8 @@ import tyro
 from numpy.typing import NDArray
 from rich.console import Console
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.keys import Keys
-from roman_moe.cli.options import (
-    SILENT,
-    Flag,
-    Folder,
-    Metres,
-    Number,
-    Poses,
-    SimulatedArm,
-    Simulation,
-    check_poses,
-    show_bundle,
-)
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.manifest import load_manifest, task_of_bundle
@@ -63,50 +52,50 @@ LAST = -1
 class Demo:
     """Solve a scenario through the ROS 2 graph; draw a video of it."""
 
-    scenario: Annotated[int, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = LAST
+    scenario: Annotated[int, tyro.conf.arg(metavar="N", help_behavior_hint=opt.SILENT)] = LAST
     """Number of the task's scenario; its last one if not given. `roman-moe tasks info TASK` lists them."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of the start and of the noise."""
 
-    out: Folder = Path("out/demo")
+    out: opt.Folder = Path("out/demo")
     """Folder for demo.mp4, gate_weights.png and report.json; a finished run replaces those that it makes anew."""
 
-    bundle: Folder = Path("models/roman")
+    bundle: opt.Folder = Path("models/roman")
     """Folder of the bundle."""
 
-    task: Simulation = ""
+    task: opt.Simulation = ""
     """Name or folder of the task to simulate; that of the bundle, here or installed, if not given."""
 
-    sim_arm: SimulatedArm = ""
+    sim_arm: opt.SimulatedArm = ""
     """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
-    poses: Poses = "truth"
+    poses: opt.Poses = "truth"
     """Where object poses come from: truth, the lab's own, with noise; or cameras' images: camera, by the learned
     estimator, or markers (docs/cameras.md)."""
 
-    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=opt.SILENT)] = ""
     """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
-    noise_bound: Metres = 0.005
+    noise_bound: opt.Metres = 0.005
     """Clip bound of the noise on object positions; its sigma is a third of that."""
 
-    disturb: Flag = False
+    disturb: opt.Flag = False
     """Move something in mid-episode, once, so that a skill has to be done again; the seed decides what."""
 
-    viewer: Flag = False
+    viewer: opt.Flag = False
     """Open MuJoCo's viewer as well; needs a display."""
 
-    separate: Flag = False
+    separate: opt.Flag = False
     """Run each node as a process of its own."""
 
-    realtime: Flag = False
+    realtime: opt.Flag = False
     """Run at real time and miss what comes late; otherwise the lab waits, and a seed always gives the same run."""
 
-    video: Flag = True
+    video: opt.Flag = True
     """Leave out the video."""
 
-    animation: Flag = False
+    animation: opt.Flag = False
     """Draw demo.webp as well: the run in five seconds."""
 
     video_speed: Annotated[float, tyro.conf.arg(metavar="TIMES")] = 1.5
@@ -129,21 +118,19 @@ class Demo:
         last = len(self._spec.scenarios) - 1
         if not 0 <= self._number <= last:
             raise ConfigError(f"--scenario {self._number}: expected 0 to {last}")
-        if self.seed < 0:
-            raise ConfigError(f"--seed {self.seed}: expected 0 or more")
         if not SLOWEST <= self.video_speed <= FASTEST:
             raise ConfigError(f"--video-speed {self.video_speed:g}: expected {SLOWEST:g} to {FASTEST:g}")
         size = parsed_size(self.video_size)
         if self.animation and not self.video:
             raise ConfigError("--animation: expected it without --no-video")
-        check_poses(self.poses, self.estimator, self.noise_bound != Demo.noise_bound, self._spec)
+        opt.check_poses(self.poses, self.estimator, self.noise_bound != Demo.noise_bound, self._spec)
         if self.viewer:
             check_display()
         if self.video or self.poses != "truth":
             check_rendering(self._task, self.sim_arm, self.camera)
 
         console = Console()
-        identity = show_bundle(console, self.bundle)
+        identity = opt.show_bundle(console, self.bundle)
         try:
             with scratch_folder(self.out, "new") as new:
                 return self._run_and_draw(console, identity, new, size)
@@ -173,7 +160,7 @@ class Demo:
         trace = trace_of(self._spec, record)
         report = self._report(record, trace, wall) | identity.to_dict()
         ended = f"Solved in {record.time_s:.1f} s" if record.success else f"Not solved: {spoken(record.outcome)}"
-        console.print(f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})", highlight=False)
+        opt.say(console, f"{ended} (wall {wall:.1f} s, missed ticks {record.missed_ticks})")
         self._draw(console, trace, record, guard, ended, new, size)
         write_json(new / REPORT, report)
         names = sorted(file.name for file in new.iterdir())
@@ -181,9 +168,9 @@ class Demo:
         for name in (PLOT, VIDEO, ANIMATION, REPORT):
             if name in names:
                 move(new / name, self.out / name, kept=new)
-        console.print(f"See {self.out}: {', '.join(names)}", highlight=False)
+        opt.say(console, f"See {self.out}: {', '.join(names)}")
         if VIDEO not in names and (self.out / VIDEO).exists():
-            console.print(f"{self.out / VIDEO} is of an earlier run", highlight=False, soft_wrap=True)
+            opt.say(console, f"{self.out / VIDEO} is of an earlier run")
         return 0 if record.success else 1
 
     def _run(self, console: Console, guard: dict[int, int]) -> EpisodeRecord:

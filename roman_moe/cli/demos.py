@@ -16,11 +16,10 @@ from rich.table import Column, Table
 
 from roman_moe.cli.demo import draw_video, spoken
 from roman_moe.cli.demos_write import Edit, Export, Import, OnDemos
-from roman_moe.cli.options import Flag, OptionalFile, Simulation
+from roman_moe.cli.options import Flag, OptionalFile, Simulation, say, write_report
 from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.refusal import reason
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.files import write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,9 +51,8 @@ class List(OnDemos):
             table.add_row(row["episode"], row["outcome"], row["source"], *numbers, corrected)
         console.print(table)
         for error in found.damaged.values():
-            _say(console, error)
-        if self.json:
-            write_json(self.json, {"task": found.spec.name, "episodes": rows, "damaged": [*found.damaged.values()]})
+            say(console, error)
+        write_report(self.json, {"task": found.spec.name, "episodes": rows, "damaged": [*found.damaged.values()]})
         return 0
 
 
@@ -75,8 +73,7 @@ class Info(OnDemos):
             print(f"{key}: {value}")
         for error in found.damaged.values():
             print(error)
-        if self.json:
-            write_json(self.json, facts)
+        write_report(self.json, facts)
         return 0
 
     def _is_one(self, found: Survey) -> bool:
@@ -99,7 +96,7 @@ class Plot(OnDemos):
 
         found, console = self.survey(), Console()
         for error in found.damaged.values():
-            _say(console, error)
+            say(console, error)
         if not found.episodes:
             return 1
         first = found.episodes[0]
@@ -107,7 +104,7 @@ class Plot(OnDemos):
             plot_episode(first, found.spec, self.plot, f"{found.name(first)}: {spoken(first.meta.outcome)}")
         else:
             plot_set(found.episodes, found.spec, self.plot, str(self.demos))
-        _say(console, f"{self.plot}: {len(found.episodes)} episodes drawn")
+        say(console, f"{self.plot}: {len(found.episodes)} episodes drawn")
         return 0
 
 
@@ -134,7 +131,7 @@ class Check(OnDemos):
         found, console = self.survey(), Console()
         wrong, notes = list(found.damaged.values()), unfinished(self.demos.resolve())
         for line in wrong:
-            _say(console, line)
+            say(console, line)
         task, judged = self._simulated(found, console), 0
         for episode in found.episodes:
             lines = list(problems(episode, found.spec))
@@ -146,15 +143,14 @@ class Check(OnDemos):
                     judged += 1
             lines = [f"{episode.path}: {line}" for line in lines]
             for line in lines:
-                _say(console, line)
+                say(console, line)
             wrong += lines
             notes += [f"{episode.path}: idle from {a:.1f} to {b:.1f} s" for a, b in idle_stretches(episode)]
         for line in notes:
-            _say(console, f"note: {line}")
+            say(console, f"note: {line}")
         total, damaged = len(found.episodes) + len(found.damaged), len(found.damaged)
-        _say(console, f"{total} episodes: {damaged} damaged, {len(wrong)} problems, {judged} outcomes judged")
-        if self.json:
-            write_json(self.json, {"episodes": total, "problems": wrong, "notes": notes, "outcomes_judged": judged})
+        say(console, f"{total} episodes: {damaged} damaged, {len(wrong)} problems, {judged} outcomes judged")
+        write_report(self.json, {"episodes": total, "problems": wrong, "notes": notes, "outcomes_judged": judged})
         return 1 if wrong else 0
 
     def _simulated(self, found: Survey, console: Console) -> SimTask | None:
@@ -166,7 +162,7 @@ class Check(OnDemos):
         except (RomanError, ImportError) as error:
             if self.task:
                 raise
-            _say(console, f"outcomes are not judged: {reason(error)}")
+            say(console, f"outcomes are not judged: {reason(error)}")
             return None
 
 
@@ -197,7 +193,7 @@ class Replay(OnDemos):
             raise ConfigError("--states shows the scenes as a video: name it, as in --out replay.mp4")
         found, console = self.survey(), Console()
         for error in found.damaged.values():
-            _say(console, error)
+            say(console, error)
         if self.out and len(found.episodes) != 1:
             raise ConfigError(f"--out: {self.demos} holds {len(found.episodes)} episodes: name one to draw")
         task = _simulation(found, self.task)
@@ -217,7 +213,7 @@ class Replay(OnDemos):
             try:
                 again = replay(episode, task)
             except RomanError as error:
-                _say(console, str(error))
+                say(console, str(error))
                 continue
             mean, most = 1e3 * again.errors.mean(), 1e3 * again.errors.max()
             rows.append(
@@ -232,15 +228,14 @@ class Replay(OnDemos):
             )
             same &= not again.judged or again.outcome.value == episode.meta.outcome
             outcome = spoken(again.outcome.value) if again.judged else "ended by the operator"
-            _say(
+            say(
                 console,
                 f"{found.name(episode)}: commands in open loop: hand {mean:.2f} mm off on average, {most:.2f} mm at "
                 f"most, over {len(again.errors)} ticks; {outcome}, recorded was {spoken(episode.meta.outcome)}",
             )
             if self.out:
                 self._draw(console, found, episode, again.physics_states, task, "commands in open loop")
-        if self.json:
-            write_json(self.json, {"episodes": rows})
+        write_report(self.json, {"episodes": rows})
         return 0 if same and len(rows) == len(found.episodes) and not found.damaged else 1
 
     def _draw(
@@ -263,7 +258,7 @@ class Replay(OnDemos):
         trace = Trace(spec, spec.skill_names, seconds, weights[:ticks], states, float(seconds[-1]) + 1e-3)
         note = f"Recorded: {spoken(episode.meta.outcome)}"
         draw_video(console, trace, World(task, episode.meta.rate), self.out, found.name(episode), note)
-        _say(console, f"{self.out}: {what}")
+        say(console, f"{self.out}: {what}")
 
 
 class Demos:
@@ -272,10 +267,6 @@ class Demos:
     PARTS: ClassVar[Mapping[str, type]] = {
         part.__name__.lower(): part for part in (List, Info, Plot, Check, Replay, Edit, Export, Import)
     }
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _simulation(found: Survey, task: str) -> SimTask:

@@ -12,27 +12,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.evaluate_multitask import Multitask
 from roman_moe.cli.evaluate_poses import Poses
-from roman_moe.cli.options import (
-    SILENT,
-    EstimatorFile,
-    Flag,
-    Number,
-    Numbers,
-    OptionalFile,
-    PoseSources,
-    Share,
-    SimulatedArm,
-    show_bundle,
-)
 from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, SHARE
 
 if TYPE_CHECKING:
     from roman_moe.sim.pose_source import PoseSource
@@ -52,46 +39,38 @@ class Evaluate:
 
     PARTS: ClassVar[Mapping[str, type]] = {"poses": Poses, "multitask": Multitask}
 
-    ranges: ClassVar = {
-        "episodes": AT_LEAST_1,
-        "workers": AT_LEAST_1,
-        "seed": AT_LEAST_0,
-        "delay": AT_LEAST_0,
-        "lost_share": SHARE,
-    }
-
     controller: tyro.conf.Positional[str]
     """Folder of a bundle, such as models/roman; "oracle", the scripted demonstrator; or
     "keyboard", a scripted operator who presses keys."""
 
-    task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)] = ""
+    task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=opt.SILENT)] = ""
     """The task: name or folder; that of the bundle, or roman for the oracle, if not given."""
 
-    sim_arm: SimulatedArm = ""
+    sim_arm: opt.SimulatedArm = ""
     """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
-    scenarios: Annotated[str, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint=SILENT)] = ""
+    scenarios: Annotated[str, tyro.conf.arg(metavar="NUMBERS", help_behavior_hint=opt.SILENT)] = ""
     """Scenarios, such as 6, 0-6 or 0,3,6; all of them if neither scenarios nor skills are given."""
 
-    skills: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)] = ""
+    skills: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=opt.SILENT)] = ""
     """Skills, each with its expert alone: some, with commas between, or all; `roman-moe tasks info TASK` lists them."""
 
-    episodes: Number = 100
+    episodes: opt.Count = 100
     """Episodes per scenario and per skill."""
 
-    poses: PoseSources = "truth"
+    poses: opt.PoseSources = "truth"
     """Where scenes' poses come from: the truth, or cameras' images: by a network, by markers, or by a stand-in."""
 
-    estimator: EstimatorFile = ""
+    estimator: opt.EstimatorFile = ""
     """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
-    camera_rate: Annotated[float, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = 10.0
+    camera_rate: Annotated[float, tyro.conf.arg(metavar="HZ", help_behavior_hint=opt.SILENT)] = 10.0
     """Images of each camera a second, where they give the poses."""
 
-    camera_latency: Annotated[float, tyro.conf.arg(metavar="SECONDS", help_behavior_hint=SILENT)] = 0.1
+    camera_latency: Annotated[float, tyro.conf.arg(metavar="SECONDS", help_behavior_hint=opt.SILENT)] = 0.1
     """From images until what they show is known, likewise."""
 
-    noise_bound: Numbers = "0.005"
+    noise_bound: opt.Numbers = "0.005"
     """Clip bound of the noise on object positions [m], or several such as 0,0.005,0.02; sigma is a third of it.
 
     Of synthetic poses it is that of a single frame set, without the clipping.
@@ -100,34 +79,34 @@ class Evaluate:
     noise_kind: Literal["clipped", "gaussian"] = "clipped"
     """Clipped as in ROMAN, or gaussian without the clipping."""
 
-    bias_bound: Numbers = "0"
+    bias_bound: opt.Numbers = "0"
     """Bound of a constant offset of each object in an episode [m], or several; the offset is uniform in a ball."""
 
     calibration_error: Annotated[str, tyro.conf.arg(metavar="DEG:M")] = "0:0"
     """Error of a camera's calibration in an episode: a turn [degrees] and a shift [m], or several: 0:0,0.5:0.005."""
 
-    disturb: Flag = False
+    disturb: opt.Flag = False
     """Run all starts again under the first errors with one disturbance an episode, such as a drawer half closed."""
 
-    delay: Number = 0
+    delay: opt.Natural = 0
     """Control ticks by which every command reaches the arm late."""
 
-    lost_share: Share = 0.0
+    lost_share: opt.Share = 0.0
     """Share of the commands that never reach the arm, which rests at such a tick."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of the starts, the poses' errors, the disturbances and what gets lost."""
 
-    workers: Number = 2
+    workers: opt.Count = 2
     """Processes; the results do not depend on it."""
 
     cluster: ClusterAddress = ""
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write the report to this file."""
 
-    plot: OptionalFile = None
+    plot: opt.OptionalFile = None
     """Draw what was solved over each error that has several values, to this file: .png, .pdf or .svg."""
 
     @property
@@ -180,8 +159,8 @@ class Evaluate:
 
         console = Console()
         if self.controller not in SCRIPTED:
-            show_bundle(console, self.controller)
-        console.print(f"task: {task.spec.name}", highlight=False)
+            opt.show_bundle(console, self.controller)
+        opt.say(console, f"task: {task.spec.name}")
         if self.controller not in SCRIPTED:
             files.append(identify(self.controller).path)
         with workers_of(console, self.cluster, self.workers, files) as workers:
@@ -192,8 +171,7 @@ class Evaluate:
         for table in report_tables(report):
             console.print(table)
         console.print(f"{len(evaluation.jobs())} episodes in {time.monotonic() - began:.0f} s")
-        if self.json:
-            write_json(self.json, report)
+        opt.write_report(self.json, report)
         if self.plot:
             from roman_moe.report.plots import plot_errors
 

@@ -6,42 +6,38 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import Number, OptionalFile, OptionalText
+from roman_moe.cli import options as opt
 from roman_moe.cli.outputs import check_picture
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
 
 @dataclass(frozen=True)
 class Multitask:
     """Judge a policy of `roman-moe train multitask`, task by task."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {"episodes": AT_LEAST_1, "seed": AT_LEAST_0}
-
     policy: tyro.conf.Positional[Path]
     """Folder that the training has left; or `random` for random actions, by --suite."""
 
-    suite: OptionalText = ""
+    suite: opt.OptionalText = ""
     """Suite of `random` actions; a folder's is known."""
 
-    episodes: Number = 100
+    episodes: opt.Count = 100
     """Episodes of each task; rounded up to a multiple of those that run side by side."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of the episodes; none gives those of the training."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write the report to this file."""
 
-    routing: OptionalFile = None
+    routing: opt.OptionalFile = None
     """Draw which modules a Soft-Modular policy uses for which task, by t-SNE: .png, .pdf or .svg; numbers beside it
     as .npz."""
 
@@ -75,9 +71,8 @@ class Multitask:
         spent = (
             f"{sum(row['episodes'] for row in report['tasks'].values())} episodes in {time.monotonic() - began:.0f} s"
         )
-        console.print(f"{spent}; solved means: {report['solved']}", highlight=False, soft_wrap=True)
-        if self.json:
-            write_json(self.json, report)
+        opt.say(console, f"{spent}; solved means: {report['solved']}")
+        opt.write_report(self.json, report)
         return 0
 
     def _draw(self, picture: Path, console: Console) -> None:
@@ -89,7 +84,7 @@ class Multitask:
         routing.save(numbers, places)
         title = f"{routing.method} on {routing.suite}: routing weights of {places.shape[1]} states a task, by t-SNE"
         plot_map(dict(zip(routing.tasks, places, strict=True)), picture, title)
-        console.print(f"{picture}, {numbers}: routing weights", highlight=False, soft_wrap=True)
+        opt.say(console, f"{picture}, {numbers}: routing weights")
 
 
 def success_table(report: Mapping[str, Any]) -> Table:

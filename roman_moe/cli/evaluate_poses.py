@@ -5,53 +5,46 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import EstimatorFile, Number, OptionalFile, Text
+from roman_moe.cli import options as opt
 from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.progress import CountProgress
-from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
 
 @dataclass(frozen=True)
 class Poses:
     """Judge an estimator of object poses on held-out images."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {
-        **dict.fromkeys(("images", "workers"), AT_LEAST_1),
-        **dict.fromkeys(("episodes", "seed"), AT_LEAST_0),
-    }
-
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
-    estimator: EstimatorFile = ""
+    estimator: opt.EstimatorFile = ""
     """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
-    images: Number = 600
+    images: opt.Count = 600
     """Images of all cameras together under each condition: as trained, unseen appearance, a moved camera."""
 
-    episodes: Number = 4
+    episodes: opt.Natural = 4
     """Episodes in which the filter must not take what is hidden for seen; 0 for none."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of scenes, their appearance and episodes; none gives scenes that a network was trained on."""
 
-    workers: Number = 2
+    workers: opt.Count = 2
     """Processes; the results do not depend on it."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write the report to this file."""
 
-    plot: OptionalFile = None
+    plot: opt.OptionalFile = None
     """Draw the errors of each object to this file: .png, .pdf or .svg."""
 
-    sheet: OptionalFile = None
+    sheet: opt.OptionalFile = None
     """Write the worst cases, with truth and estimate drawn in, to this file: .jpg."""
 
     @property
@@ -70,20 +63,19 @@ class Poses:
         file = usable_estimator(task, self.estimator)
         request = PosesRequest(task, file, self.images, self.episodes, self.seed, self.workers)
         console = Console()
-        console.print(f"estimator: {file}", highlight=False, soft_wrap=True)
+        opt.say(console, f"estimator: {file}")
         began = time.monotonic()
         jobs = len(request.parts) + len(request.episode_jobs)
         with CountProgress(console, task.spec.name, jobs, "parts") as progress:
             judgement = judge_poses(request, progress.advance)
         report = poses_report(request, judgement)
         console.print(errors_table(report))
-        console.print(
+        opt.say(
+            console,
             f"{request.scenes} scenes under each condition and {self.episodes} episodes in "
             f"{time.monotonic() - began:.0f} s",
-            highlight=False,
         )
-        if self.json:
-            write_json(self.json, report)
+        opt.write_report(self.json, report)
         if self.plot:
             from roman_moe.report.pose_plots import plot_pose_errors
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import write_json
+from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, MORE_THAN_0, SHARE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,10 +25,12 @@ Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint=SILENT)]
 OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)]
 Number = Annotated[int, tyro.conf.arg(metavar="N")]
-Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS")]
-Minutes = Annotated[float, tyro.conf.arg(metavar="MINUTES")]
+Count = Annotated[Number, AT_LEAST_1]
+Natural = Annotated[Number, AT_LEAST_0]
+Seconds = Annotated[float, tyro.conf.arg(metavar="SECONDS"), MORE_THAN_0]
+Minutes = Annotated[float, tyro.conf.arg(metavar="MINUTES"), MORE_THAN_0]
 Metres = Annotated[float, tyro.conf.arg(metavar="METRES")]
-Share = Annotated[float, tyro.conf.arg(metavar="SHARE")]
+Share = Annotated[float, tyro.conf.arg(metavar="SHARE"), SHARE]
 Names = Annotated[str, tyro.conf.arg(metavar="NAMES")]
 OptionalNames = Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)]
 Numbers = Annotated[str, tyro.conf.arg(metavar="NUMBERS")]
@@ -60,7 +64,7 @@ def show_bundle(console: Console, bundle: str | Path) -> Identity:
     from roman_moe.control.identity import identify  # not for verbs that run none: stop must be quick
 
     identity = identify(bundle)
-    console.print(f"bundle: {identity}", highlight=False, soft_wrap=True)
+    say(console, f"bundle: {identity}")
     return identity
 
 
@@ -99,12 +103,21 @@ def check_choice(option: str, value: str, choices: Mapping[str, str]) -> None:
         raise ConfigError(f"{option} {value}: there is only {there_is}")
 
 
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: whole, however long, and in one colour."""
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def write_report(path: Path | None, report: Any) -> None:
+    """Write what --json asks for; nothing if it was not given."""
+    if path is not None:
+        write_json(path, report)
+
+
 def announce(console: Console, what: str, seconds: float) -> None:
     """Say what is to be done and about how long it takes [s], if that is long."""
     if seconds > SHORT:
-        console.print(
-            f"{what}: {spoken_duration(seconds)} on an idle machine; Ctrl-C ends it", highlight=False, soft_wrap=True
-        )
+        say(console, f"{what}: {spoken_duration(seconds)} on an idle machine; Ctrl-C ends it")
 
 
 def spoken_duration(seconds: float) -> str:

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from roman_moe.cli.options import say
 from roman_moe.evaluation.pool import JobCounts, job_counts
 
 
@@ -84,7 +85,7 @@ class RunProgress:
         for key, line in self._news().items():
             if key not in self._told:
                 self._told.add(key)
-                self._console.print(line, highlight=False, soft_wrap=True)
+                say(self._console, line)
 
 
 class CountProgress:
@@ -133,7 +134,7 @@ class CountProgress:
             left = (time.monotonic() - self._began) * (self._total / self._done - 1.0)
             notes = workers_note(job_counts()), f"{math.ceil(left / 60.0)} min left" if self._done < self._total else ""
             line = f"{self._done} of {self._total} {self._things}{self._note}"
-            self._console.print("; ".join([line, *filter(None, notes)]), highlight=False, soft_wrap=True)
+            say(self._console, "; ".join([line, *filter(None, notes)]))
 
     @property
     def _note(self) -> str:

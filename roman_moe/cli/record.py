@@ -5,26 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.episodes import RECORDER, Episodes
 from roman_moe.cli.keys import HINT, REARM, Keys
-from roman_moe.cli.options import (
-    SILENT,
-    Flag,
-    Folder,
-    Number,
-    OptionalFile,
-    OptionalText,
-    Share,
-    Simulation,
-    Start,
-    check_choice,
-    show_bundle,
-)
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
@@ -34,7 +22,6 @@ from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import task_of_bundle
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.ranges import AT_LEAST_1, SHARE
 from roman_moe.core.spec import GATE
 from roman_moe.core.tasks import load_spec
 from roman_moe.teleop.device import Act
@@ -57,18 +44,16 @@ NO_KEYS_HINT = "services start, stop and discard of node demo_recorder record ep
 class Record(Reach):
     """Record demonstrations that an operator gives through the graph."""
 
-    ranges: ClassVar = {"episodes": AT_LEAST_1, "least_rate": SHARE}
-
-    skill: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=SILENT)] = ""
+    skill: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=opt.SILENT)] = ""
     """The skill that is taught, or gate; with --intervene the one that led at the take-over, if not given."""
 
-    intervene: Annotated[Path | None, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=SILENT)] = None
+    intervene: Annotated[Path | None, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=opt.SILENT)] = None
     """Bundle whose policy drives; where it errs, take over (t), correct it and hand back (h). Only that teaches."""
 
-    bundle: Folder = Path("models/roman")
+    bundle: opt.Folder = Path("models/roman")
     """Bundle whose experts act on the weights that a device gives, with --skill gate."""
 
-    task: Simulation = ""
+    task: opt.Simulation = ""
     """The task: folder of its task.yaml, or name of one of `roman-moe tasks list`; the bundle's if not given."""
 
     arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo,none}")] = LAB
@@ -78,47 +63,47 @@ class Record(Reach):
     device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy,none}")] = KEYBOARD
     """What the operator drives with (docs/teleop.md); none: a node of your own (docs/your_task.md)."""
 
-    device_file: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    device_file: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=opt.SILENT)] = ""
     """Its file, such as /dev/input/js1; of joy, a parameter file of teleop_twist_joy."""
 
-    episodes: Number = 20
+    episodes: opt.Count = 20
     """Episodes to keep."""
 
-    out: Folder = Path("demos")
+    out: opt.Folder = Path("demos")
     """Folder of the demonstrations; those that are there stay, and new ones come beside them."""
 
-    name: OptionalText = ""
+    name: opt.OptionalText = ""
     """Name of the episodes, for people."""
 
-    notes: OptionalText = ""
+    notes: opt.OptionalText = ""
     """What else is to be known of them."""
 
-    operator: OptionalText = ""
+    operator: opt.OptionalText = ""
     """Who drives."""
 
-    images: Flag = False
+    images: opt.Flag = False
     """With --arm lab or servo: record the compressed images of the task's cameras, too."""
 
-    least_rate: Share = 0.95
+    least_rate: opt.Share = 0.95
     """Share of the task's rate below which an episode is refused."""
 
-    start: Start = ""
+    start: opt.Start = ""
     """With --arm lab: skill, or number of the scenario, that episodes start from; the skill that is taught, or the last
     scenario."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """With --arm lab: seed of the first episode's start; later episodes count up."""
 
-    viewer: Flag = False
+    viewer: opt.Flag = False
     """With --arm lab: open MuJoCo's viewer; needs a display."""
 
-    config: OptionalFile = None
+    config: opt.OptionalFile = None
     """With --arm servo: file that describes the robot, such as config/arms/franka.yaml (docs/arms.md)."""
 
-    limits: OptionalFile = None
+    limits: opt.OptionalFile = None
     """File of the guard's limits on speed, acceleration, workspace and ages; config/limits.yaml if not given."""
 
-    topics: OptionalFile = None
+    topics: opt.OptionalFile = None
     """File of other names for topics, such as {scene: /cell/scene} (docs/arms.md)."""
 
     private: tyro.conf.Suppress[bool] = False
@@ -148,7 +133,7 @@ class Record(Reach):
         specs = resolve(load_description(), self._arguments())
         console = Console()
         if self._policy:
-            show_bundle(console, self._bundle)
+            opt.show_bundle(console, self._bundle)
         what = f"corrections of {self.skill or 'the skill that leads'}" if self.intervene else self.skill
         title = f"Recording {what} of task {spec.name} on {ARMS[self.arm]}"
         with LiveView(console, title, spec) as view:
@@ -158,7 +143,7 @@ class Record(Reach):
 
     def _check(self) -> TaskSpec:
         """Refuse what cannot be used, before anything starts; the task."""
-        check_choice("--arm", self.arm, ARMS)
+        opt.check_choice("--arm", self.arm, ARMS)
         check_device(self.device, self.device_file, SOURCES)
         spec = load_spec(self.task) if self.task else task_of_bundle(self._bundle)
         if self.skill not in (*spec.networks, *([""] if self.intervene else [])):

@@ -10,24 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.episodes import Episodes
 from roman_moe.cli.keys import HINT, Keys
-from roman_moe.cli.options import (
-    SILENT,
-    Flag,
-    Folder,
-    Metres,
-    Number,
-    OptionalFile,
-    OptionalFolder,
-    Poses,
-    SimulatedArm,
-    Simulation,
-    Start,
-    check_choice,
-    check_poses,
-    show_bundle,
-)
 from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.limits import load_limits
@@ -53,61 +38,61 @@ REDRAW = 0.2  # [s] between two looks at the graph
 class Run(Reach):
     """Run a bundle as a ROS 2 graph, in real time, until Ctrl-C."""
 
-    bundle: Folder = Path("models/roman")
+    bundle: opt.Folder = Path("models/roman")
     """Folder of the bundle."""
 
     arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo,none}")] = LAB
     """What moves: lab, the simulated laboratory; mock, without physics; servo, a robot behind MoveIt Servo; or none:
     scenes come from and commands go to a graph of your own."""
 
-    topics: OptionalFile = None
+    topics: opt.OptionalFile = None
     """File of other names for topics, such as {scene: /cell/scene, delta_twist_cmds: /cell/twist} (docs/arms.md)."""
 
-    config: OptionalFile = None
+    config: opt.OptionalFile = None
     """With --arm servo: file that describes the robot, such as config/arms/franka.yaml (docs/arms.md)."""
 
-    read_only: Flag = False
+    read_only: opt.Flag = False
     """With --arm servo: listen to the robot and compute everything, but tell it nothing."""
 
-    servo_unchecked: Flag = False
+    servo_unchecked: opt.Flag = False
     """With --arm servo: command a Servo whose units cannot be read; you have compared them by hand."""
 
-    limits: OptionalFile = None
+    limits: opt.OptionalFile = None
     """File of the guard's limits on speed, acceleration, workspace and ages; config/limits.yaml if not given."""
 
-    poses: Poses = "truth"
+    poses: opt.Poses = "truth"
     """Where object poses come from: truth, the lab's own, with noise; or cameras' images: camera, by the learned
     estimator, or markers (docs/cameras.md)."""
 
-    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
+    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=opt.SILENT)] = ""
     """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
-    calibration: OptionalFolder = None
+    calibration: opt.OptionalFolder = None
     """With --arm servo and poses from cameras: folder of the cameras' files, NAME.yaml, as `roman-moe calibrate` makes
     them; if not given, topics say where the cameras are."""
 
-    separate: Flag = False
+    separate: opt.Flag = False
     """Run each node as a process of its own."""
 
-    task: Simulation = ""
+    task: opt.Simulation = ""
     """With --arm lab: name or folder of the task to simulate; the bundle's, here or installed, if not given."""
 
-    sim_arm: SimulatedArm = ""
+    sim_arm: opt.SimulatedArm = ""
     """With --arm lab: simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
-    start: Start = ""
+    start: opt.Start = ""
     """Skill, or number of the scenario, that each episode starts from; the task's last scenario if not given."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of the first episode's start and noise; later episodes count up."""
 
-    noise_bound: Metres = 0.005
+    noise_bound: opt.Metres = 0.005
     """Clip bound of the noise on object poses; its sigma is a third of that."""
 
-    disturb: Flag = False
+    disturb: opt.Flag = False
     """Move something in the middle of each episode, so that a skill has to be done again."""
 
-    viewer: Flag = False
+    viewer: opt.Flag = False
     """Open MuJoCo's viewer; needs a display."""
 
     @property
@@ -118,10 +103,10 @@ class Run(Reach):
 
     def main(self) -> int:
         """Runs until Ctrl-C, which is exit code 130."""
-        check_choice("--arm", self.arm, ARMS)
+        opt.check_choice("--arm", self.arm, ARMS)
         self._check_arm()
         given = self.noise_bound != Run.noise_bound
-        check_poses(self.poses, self.estimator, given, task_of_bundle(self.bundle, self.task))
+        opt.check_poses(self.poses, self.estimator, given, task_of_bundle(self.bundle, self.task))
         _ = self.ros_arguments  # says what is wrong with them before anything starts
         if self.limits is not None:
             load_limits(self.limits)
@@ -131,7 +116,7 @@ class Run(Reach):
         specs = resolve(load_description(), self._arguments())
         console = Console()
         silent = ", read only" if self.read_only else ""
-        show_bundle(console, self.bundle)
+        opt.show_bundle(console, self.bundle)
         title = f"On {ARMS[self.arm]}{silent}"
         view = LiveView(console, title, spec)
         episodes = Episodes(view, title)

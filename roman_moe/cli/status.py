@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,10 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from roman_moe.cli.options import Flag, OptionalFile, Seconds
+from roman_moe.cli.options import Flag, OptionalFile, Seconds, write_report
 from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import RomanError
-from roman_moe.core.files import write_json
 from roman_moe.core.ranges import Range
 from roman_moe.wire.topics import DIAGNOSTICS
 
@@ -40,9 +39,8 @@ class Status(Reach):
     """Show what runs in the running graph, and what is wrong."""
 
     needs = ("rclpy",)
-    ranges: ClassVar = {"seconds": Range(1, 3600)}
 
-    seconds: Seconds = 2.0
+    seconds: Annotated[Seconds, Range(1, 3600)] = 2.0
     """For how long to look; every node reports once a second, and each that is there is waited for."""
 
     watch: Flag = False
@@ -72,8 +70,7 @@ class Status(Reach):
 
     def _look(self, watch: Watch) -> dict[str, Any]:
         report = report_of(watch.look(self.seconds))
-        if self.json:
-            write_json(self.json, report)
+        write_report(self.json, report)
         return report
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
-from roman_moe.cli.options import SILENT, Flag, OptionalFolder
+from roman_moe.cli.options import SILENT, Flag, OptionalFolder, say
 from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.paths import find_shipped
@@ -64,7 +64,7 @@ class Swap(Reach):
                 said = self._swap_model(client, self.model)
             else:
                 said = self._set_taken_out(client, running.skills)
-        console.print(said, highlight=False, soft_wrap=True)
+        say(console, said)
         return 0
 
     def _swap_model(self, client: GraphClient, model: Path) -> str:

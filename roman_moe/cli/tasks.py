@@ -11,12 +11,11 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import Number, OptionalFile, SimulatedArm
+from roman_moe.cli.options import Count, OptionalFile, SimulatedArm, say, write_report
 from roman_moe.cli.refusal import missing
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_1
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.tasks import known_tasks, load_spec, new_task, task_folder
 
@@ -44,8 +43,7 @@ class List:
             if row["skills"]:
                 print(f"  skills: {', '.join(row['skills'])}")
             print(f"  folder: {row['folder']}")
-        if self.json:
-            write_json(self.json, {"tasks": rows})
+        write_report(self.json, {"tasks": rows})
         return 0
 
 
@@ -63,10 +61,10 @@ class Info:
         """0 when it is shown."""
         spec = load_spec(self.task)
         console = Console()
-        console.print(f"{spec.name}: {title_of(spec)}", highlight=False)
+        say(console, f"{spec.name}: {title_of(spec)}")
         for table in info_tables(spec):
             console.print(table)
-        console.print(f"sha256 {spec.digest}", highlight=False, soft_wrap=True)
+        say(console, f"sha256 {spec.digest}")
         if self.json:
             features = {name: list(found) for name, found in feature_layout(spec).observations.items()}
             write_json(self.json, {"task": spec.to_dict(), "sha256": spec.digest, "features": features})
@@ -77,12 +75,10 @@ class Info:
 class Check:
     """Check a task: description, arm, starts and demonstrators."""
 
-    ranges: ClassVar = {"episodes": AT_LEAST_1}
-
     task: Task
     """The task, by its name or folder."""
 
-    episodes: Number = 5
+    episodes: Count = 5
     """Starts of each kind to try, and demonstrations of each."""
 
     arm: SimulatedArm = ""
@@ -96,7 +92,7 @@ class Check:
             spec = load_spec(folder)
         except ConfigError as error:
             for mistake in error.others:
-                console.print(mistake, highlight=False, soft_wrap=True)
+                say(console, mistake)
             raise
         if not any(folder.glob("*.py")) and not any(folder.rglob("*.xml")):
             console.print(f"{folder}: task {spec.name!r} is right: a description alone, without simulation")
@@ -109,9 +105,9 @@ class Check:
             folder, self.episodes, self.arm, lambda step: console.print(f"checking {step}", style="dim")
         )
         for problem in problems:
-            console.print(problem, highlight=False, soft_wrap=True)
+            say(console, problem)
         if not problems:
-            console.print(f"{folder}: task {spec.name!r} is right", highlight=False, soft_wrap=True)
+            say(console, f"{folder}: task {spec.name!r} is right")
         return 1 if problems else 0
 
 

@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 from rich.prompt import Confirm
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.evaluate import report_table
-from roman_moe.cli.options import Flag, Metres, Number, OptionalFile, OptionalFolder, Simulation
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.reach import Reach
@@ -22,9 +22,7 @@ from roman_moe.cli.record import Record
 from roman_moe.cli.swap import Swap, expert_of, running_expert
 from roman_moe.cli.teleop import KEYBOARD
 from roman_moe.core.errors import ConfigError, DemonstrationError, RomanError
-from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
 if TYPE_CHECKING:
     from roman_moe.core.spec import TaskSpec
@@ -42,24 +40,17 @@ CORRECTIONS_ALONE = (
 class Teach(Reach):
     """Teach a skill: demonstrations, training, comparison, swap."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {
-        "episodes": AT_LEAST_1,
-        "workers": AT_LEAST_1,
-        "record": AT_LEAST_0,
-        "seed": AT_LEAST_0,
-    }
-
     skill: tyro.conf.Positional[str]
     """The skill; `roman-moe tasks info TASK` lists them."""
 
     demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...")] = "demos"
     """Its demonstrations and corrections, each set with its share of what is shown, such as fixes,demos=1."""
 
-    record: Number = 0
+    record: opt.Natural = 0
     """Record so many episodes first, as `roman-moe record` does, into the first set, a dataset; in a lab of its
     own, so that a graph that runs goes on."""
 
-    intervene: Flag = False
+    intervene: opt.Flag = False
     """With --record: record corrections of the bundle's policy, as `record --intervene` does."""
 
     device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy}")] = KEYBOARD
@@ -68,31 +59,31 @@ class Teach(Reach):
     bundle: Annotated[Path, tyro.conf.arg(metavar="BUNDLE")] = Path("models/roman")
     """The bundle whose expert is taught, and by whose recipe."""
 
-    anew: Flag = False
+    anew: opt.Flag = False
     """Start from random weights, not from those of the old expert."""
 
-    out: OptionalFolder = None
+    out: opt.OptionalFolder = None
     """Folder of the new bundle; runs/teach_SKILL if not given."""
 
-    task: Simulation = ""
+    task: opt.Simulation = ""
     """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
 
-    episodes: Number = 200
+    episodes: opt.Count = 200
     """Episodes by which the old and the new expert are compared, alone, from the same starts."""
 
-    noise_bound: Metres = 0.005
+    noise_bound: opt.Metres = 0.005
     """Clip bound of the noise on object positions in them; sigma is a third of it."""
 
     swap: Literal["ask", "yes", "no"] = "ask"
     """Whether the new expert changes over in the running graph, if it is no worse."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of everything random."""
 
-    workers: Number = 2
+    workers: opt.Count = 2
     """Processes; the result does not depend on it."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write what came of it to this file."""
 
     @property
@@ -128,24 +119,23 @@ class Teach(Reach):
         task, console = simulation_of(spec, self.task), Console()
         found = [checked(source.dataset / self.skill, source.weight) for source in sources]
         for line, _ in found:
-            say(console, line)
+            opt.say(console, line)
         if all(corrects for _, corrects in found):
-            say(console, CORRECTIONS_ALONE)
+            opt.say(console, CORRECTIONS_ALONE)
         self._train(spec, sources)
         times.lap("train")
-        say(console, f"{self.new_bundle}: trained; the old and the new expert do {self.episodes} episodes each")
+        opt.say(console, f"{self.new_bundle}: trained; the old and the new expert do {self.episodes} episodes each")
         old, new = (self._evaluate(console, task, bundle) for bundle in (self.bundle, self.new_bundle))
         times.lap("compare")
         try:
             if is_worse(old["skills"][self.skill], new["skills"][self.skill]):
-                say(console, f"the new expert is worse: it is not offered, and stays in {self.new_bundle}")
+                opt.say(console, f"the new expert is worse: it is not offered, and stays in {self.new_bundle}")
                 return 1
             return self._offer(console, self.new_bundle / f"{self.skill}.onnx")
         finally:
             times.lap("swap")
-            if self.json:
-                write_json(self.json, {"old": old, "new": new, "seconds": times.seconds})
-            say(console, str(times))
+            opt.write_report(self.json, {"old": old, "new": new, "seconds": times.seconds})
+            opt.say(console, str(times))
 
     def _check_running(self) -> None:
         """Refuse, before minutes of work, what could not change over in the end."""
@@ -204,12 +194,12 @@ class Teach(Reach):
         reach = f" --namespace {self.namespace}" if self.namespace else ""
         later = f"roman-moe swap {self.skill} {model}{reach} lets the running graph change over"
         if self.swap != "yes" and not (asks and Confirm.ask(f"swap {self.skill} in the running graph?")):
-            say(console, later)
+            opt.say(console, later)
             return 0
         try:
             return Swap(namespace=self.namespace, ros_args=self.ros_args, network=self.skill, model=model).main()
         except RomanError:
-            say(console, later)
+            opt.say(console, later)
             raise
 
 
@@ -260,8 +250,3 @@ def is_worse(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     One failure more or less of 200 would be chance.
     """
     return bool(new["rate"] < old["ci95"][0])
-
-
-def say(console: Console, line: str) -> None:
-    """A line, as it is."""
-    console.print(line, highlight=False, soft_wrap=True)

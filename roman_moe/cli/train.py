@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
-from roman_moe.cli.options import SILENT, Flag, Names, Number, OptionalFile, OptionalFolder, Share, Simulation
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import RunProgress, workers_note
 from roman_moe.cli.ranges import ALL, parse_names
@@ -26,7 +26,6 @@ from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 from roman_moe.evaluation.pool import job_counts
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 class Training:
     """What every part of `train` asks for."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "workers": AT_LEAST_1}
-
     demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...")] = "demos"
     """Demonstrations, as `collect` and `record` make them.
 
@@ -46,13 +43,13 @@ class Training:
     used whole; of a dataset `train expert` takes as many episodes as the recipe says.
     """
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of everything random."""
 
-    workers: Number = 2
+    workers: opt.Count = 2
     """Processes; the result does not depend on it."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write what came of it to this file."""
 
 
@@ -72,21 +69,19 @@ class Hybrid(Training):
         "matplotlib",
     )
 
-    ranges: ClassVar = {**Training.ranges, "budget": Range(0, 1)}
-
-    out: OptionalFolder = None
+    out: opt.OptionalFolder = None
     """Folder of the run; runs/NAME for a recipe NAME.yaml if not given."""
 
-    recipe: OptionalFile = None
+    recipe: opt.OptionalFile = None
     """YAML file with every number of the training; config/training/fast.yaml if not given."""
 
-    task: Simulation = ""
+    task: opt.Simulation = ""
     """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
 
-    budget: Share = 1.0
+    budget: opt.Share = 1.0
     """Share of the recipe's environment steps that every network gets; 0 for cloning alone."""
 
-    resume: Flag = False
+    resume: opt.Flag = False
     """Take up a run that was cut off; the result equals that of an uninterrupted run."""
 
     @property
@@ -137,7 +132,7 @@ class Hybrid(Training):
         plot_curves(spec, rows, folder / "curves.png")
         bundle = identify(self.new_bundle.absolute()) if self.new_bundle.is_dir() else None
         if bundle is not None:
-            console.print(f"bundle: {bundle}", highlight=False, soft_wrap=True)
+            opt.say(console, f"bundle: {bundle}")
         steps = record["environment_steps"]
         console.print(
             f"{folder}: {steps / 1e6:.2f} million environment steps, {time.monotonic() - began:.0f} s", soft_wrap=True
@@ -173,7 +168,7 @@ class Expert(Hybrid):
     skill: tyro.conf.Positional[str]
     """The expert's skill; `roman-moe tasks info TASK` lists them."""
 
-    base: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER", help_behavior_hint=SILENT)] = None
+    base: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER", help_behavior_hint=opt.SILENT)] = None
     """Start from this bundle's expert, by the bundle's own recipe; the run's bundle has its other networks. Or from
     the prior that `train multitask --method distral_...` has left in this folder."""
 
@@ -197,16 +192,16 @@ class Bc(Training):
 
     needs = ("torch", "onnx", "onnxruntime", "rosbags")
 
-    out: OptionalFolder = None
+    out: opt.OptionalFolder = None
     """Folder of the bundle; runs/NAME for a recipe NAME.yaml if not given."""
 
-    force: Flag = False
+    force: opt.Flag = False
     """Replace the bundle that is in the folder already."""
 
-    recipe: OptionalFile = None
+    recipe: opt.OptionalFile = None
     """YAML file with every number of the training; config/training/bc.yaml if not given."""
 
-    networks: Names = ALL
+    networks: opt.Names = ALL
     """All, or some with commas between: with --force the others stay as they are in the bundle."""
 
     @property
@@ -251,16 +246,13 @@ class Bc(Training):
                 )
                 left_out = cloned.provenance["demonstrations"].get("left_out_scenes")
                 note = f", {left_out} scenes without an answer or command left out" if left_out else ""
-                progress.console.print(
-                    f"{cloned.network:16} {', '.join(errors)}{note}", highlight=False, soft_wrap=True
-                )
+                opt.say(progress.console, f"{cloned.network:16} {', '.join(errors)}{note}")
                 progress.advance(bar)
 
             clone_bundle(sources, out, recipe, self.seed, self.workers, names, done, self.force)
         identity = identify(out.absolute())
-        console.print(f"{identity}: written after {time.monotonic() - began:.0f} s", highlight=False, soft_wrap=True)
-        if self.json:
-            write_json(self.json, {**identity.to_dict(), "networks": report})
+        opt.say(console, f"{identity}: written after {time.monotonic() - began:.0f} s")
+        opt.write_report(self.json, {**identity.to_dict(), "networks": report})
         return 0
 
 

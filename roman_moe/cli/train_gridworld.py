@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from roman_moe.cli.options import Folder, Number, OptionalFile, Share
+from roman_moe.cli import options as opt
 from roman_moe.cli.progress import CountProgress
 from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_1, MORE_THAN_0, SHARE, Range
+from roman_moe.core.ranges import MORE_THAN_0, Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,39 +26,32 @@ class Gridworld:
     """Compare Distral with separate soft Q-learning in two rooms."""
 
     needs = ("matplotlib",)
-    ranges: ClassVar[Mapping[str, Range]] = {
-        **dict.fromkeys(("iterations", "rollouts", "length"), AT_LEAST_1),
-        "seeds": Range(2, 1000),
-        "tasks": Range(1, 32),
-        "alpha": SHARE,
-        "beta": MORE_THAN_0,
-    }
 
-    seeds: Number = 10
+    seeds: Annotated[opt.Number, Range(2, 1000)] = 10
     """How many; 0, 1, 2, ... Each draws its own goals."""
 
-    tasks: Number = 6
+    tasks: Annotated[opt.Number, Range(1, 32)] = 6
     """Goals that are learned together."""
 
-    iterations: Number = 200
+    iterations: opt.Count = 200
     """After each of which Distral's prior is computed anew."""
 
-    rollouts: Number = 10
+    rollouts: opt.Count = 10
     """Of each task in an iteration."""
 
-    length: Number = 100
+    length: opt.Count = 100
     """Steps of a rollout at most."""
 
-    alpha: Share = 1.0
+    alpha: opt.Share = 1.0
     """Share of the regularisation that keeps to the prior; the rest rewards entropy."""
 
-    beta: Annotated[float, tyro.conf.arg(metavar="NUMBER")] = 5.0
+    beta: Annotated[float, tyro.conf.arg(metavar="NUMBER"), MORE_THAN_0] = 5.0
     """Inverse of the regularisation's strength: 1 / (cKL + cEnt)."""
 
-    out: Folder = Path("runs/gridworld")
+    out: opt.Folder = Path("runs/gridworld")
     """Folder for the pictures."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write the report to this file."""
 
     def main(self) -> int:
@@ -74,11 +67,10 @@ class Gridworld:
             length=self.length,
         )  # fmt: skip
         if ours.wanders:
-            console.print(
+            opt.say(
+                console,
                 f"alpha {self.alpha:g}, beta {self.beta:g}: entropy earns more than a step costs, so the regularised "
                 "optimum wanders: expect low returns (docs/mixtures.md)",
-                highlight=False,
-                soft_wrap=True,
             )
         recipes = {"distral": ours, "separate": dataclasses.replace(ours, distilled=False, alpha=1.0)}
         world = TwoRooms.build()
@@ -102,8 +94,8 @@ class Gridworld:
         plot_moves(world.cells, MOVES, drawn, self.out / "prior.png")
         console.print(table(report, self.seeds))
         kept = ", ".join(f"{move} {mean:.2f} ({low:.2f} to {high:.2f})" for move, (mean, low, high) in keeps.items())
-        console.print(f"in the corridor the prior keeps its direction: {kept}", highlight=False, soft_wrap=True)
-        console.print(f"{self.out}: returns.png, prior.png, {time.monotonic() - began:.0f} s", highlight=False)
+        opt.say(console, f"in the corridor the prior keeps its direction: {kept}")
+        opt.say(console, f"{self.out}: returns.png, prior.png, {time.monotonic() - began:.0f} s")
         if self.json:
             report |= {"keeps_direction": keeps, "seeds": self.seeds, "recipe": dataclasses.asdict(ours)}
             write_json(self.json, report)

@@ -5,50 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 from rich.console import Console
 
-from roman_moe.cli.options import SILENT, Number, OptionalFile, OptionalFolder, Text
+from roman_moe.cli import options as opt
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import write_json
-from roman_moe.core.ranges import AT_LEAST_0, Range
+from roman_moe.core.ranges import Range
 
 
 @dataclass(frozen=True, kw_only=True)
 class Multitask:
     """Train one method of multi-task learning on a suite."""
 
-    ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "steps": Range(1000, 100_000_000)}
-
-    method: Text = "soft_modular"
+    method: opt.Text = "soft_modular"
     """sac (each task by itself), mt_sac, mt_mh_sac, mix_expert, hard_routing, soft_modular, soft_modular_unbalanced;
     by actor-critic distral_kl_1col, distral_kl_ent_1col, distral_kl_2col, distral_kl_ent_2col, ac_separate,
     ac_multitask, ac_2col (docs/mixtures.md)."""
 
-    suite: Text = "conflict"
+    suite: opt.Text = "conflict"
     """The suite: conflict, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
 
-    steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=SILENT)] = None
+    steps: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint=opt.SILENT), Range(1000, 100_000_000)
+    ] = None
     """Environment steps of each task; 40000 if not given. With --demos there are none."""
 
-    demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...", help_behavior_hint=SILENT)] = ""
+    demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...", help_behavior_hint=opt.SILENT)] = ""
     """Clone the network from these demonstrations, which `collect` makes, on the
     suite of a task, in place of reinforcement learning."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of everything random."""
 
-    device: Text = "cpu"
+    device: opt.Text = "cpu"
     """Where SAC learns: cpu, or cuda for a GPU."""
 
-    out: OptionalFolder = None
+    out: opt.OptionalFolder = None
     """Folder for the policy; runs/multitask/SUITE/METHOD/seed_N if not given. What was cut off goes on there."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write all evaluations to this file."""
 
     @property
@@ -74,11 +73,10 @@ class Multitask:
         console = Console()
 
         def told(what: str) -> None:
-            console.print(what, highlight=False, soft_wrap=True)
+            opt.say(console, what)
 
         found = self._clone(told) if self.demos else self._train(told)
-        if self.json:
-            write_json(self.json, found)
+        opt.write_report(self.json, found)
         return 0
 
     def _train(self, told: Callable[[str], None]) -> dict[str, Any]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.console import Console
 
-from roman_moe.cli.options import Flag, Folder, Number, OptionalFile, OptionalFolder, Text
+from roman_moe.cli import options as opt
 from roman_moe.cli.progress import RunProgress
-from roman_moe.core.files import write_json
 from roman_moe.core.paths import config_path
-from roman_moe.core.ranges import AT_LEAST_0, AT_LEAST_1, Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,30 +22,29 @@ class Poses:
     """Train the estimator of object poses on images."""
 
     needs = ("torch", "onnx", "onnxruntime", "cv2")
-    ranges: ClassVar[Mapping[str, Range]] = {"seed": AT_LEAST_0, "workers": AT_LEAST_1}
 
-    images: Folder = Path("images")
+    images: opt.Folder = Path("images")
     """Images, as `roman-moe data images` makes them."""
 
-    task: Text = "roman"
+    task: opt.Text = "roman"
     """The task of the images, by its name or folder."""
 
-    out: OptionalFolder = None
+    out: opt.OptionalFolder = None
     """Folder of the run; runs/poses_TASK if not given."""
 
-    recipe: OptionalFile = None
+    recipe: opt.OptionalFile = None
     """YAML file with every number of the training; config/training/poses.yaml if not given."""
 
-    resume: Flag = False
+    resume: opt.Flag = False
     """Take up a run that was cut off, at its last checkpoint."""
 
-    seed: Number = 0
+    seed: opt.Natural = 0
     """Seed of everything random."""
 
-    workers: Number = 2
+    workers: opt.Count = 2
     """Processes."""
 
-    json: OptionalFile = None
+    json: opt.OptionalFile = None
     """Write what came of it to this file."""
 
     @property
@@ -68,14 +65,12 @@ class Poses:
         with RunProgress(console, partial(read_curve, self.folder)):
             train_poses(run, self.resume)
         errors = write_estimator(run)
-        console.print(
+        opt.say(
+            console,
             f"{self.folder / ESTIMATOR}: median {1e3 * errors['median_m']:.1f} mm, 95 % within "
             f"{1e3 * errors['p95_m']:.1f} mm, {time.monotonic() - began:.0f} s",
-            highlight=False,
-            soft_wrap=True,
         )
-        if self.json:
-            write_json(self.json, {"run": str(self.folder), **errors})
+        opt.write_report(self.json, {"run": str(self.folder), **errors})
         return 0
 
 
