@@ -74,7 +74,7 @@ class Export:
             return RUN_NEEDS
         if _is_multitask(self.source):
             return ("torch", "onnx", "onnxruntime", "mujoco", "gymnasium")
-        return ("onnx", "onnxruntime") if _is_old(self.source) else ("onnxruntime",)
+        return ("onnxruntime",)
 
     @property
     def new_bundle(self) -> Path | None:
@@ -107,10 +107,6 @@ class Export:
             from roman_moe.learning.runs.run import bundle_of
 
             bundle_of(source, out, self.evaluation)
-        elif _is_old(source):
-            from roman_moe.learning.runs.migration import migrate_bundle
-
-            migrate_bundle(source, out, summary_of(self.evaluation) if self.evaluation is not None else None)
         else:
             print(f"source: {identify(source)}")
             ship_bundle(source, out, self.evaluation)
@@ -169,12 +165,6 @@ class Export:
         if self.to is not None and self.to.is_dir() and not self.task:
             return load_manifest(self.to).task
         return load_spec(self.task or "roman")
-
-
-def _is_old(folder: Path) -> bool:
-    from roman_moe.learning.runs.migration import is_old_bundle
-
-    return is_old_bundle(find_shipped(folder))
 
 
 def _is_multitask(folder: Path) -> bool:

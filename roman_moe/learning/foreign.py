@@ -82,24 +82,14 @@ def network_content(
 def _described(source: Path, metadata: NetworkMetadata) -> bytes:
     """The ONNX file with our metadata."""
     try:
-        model = read_model(source.read_bytes(), str(source))
+        model = onnx.load_model_from_string(source.read_bytes())
     except OSError as error:
         raise BundleError(f"{source}: cannot be read: {error.strerror}") from None
+    except Exception as error:  # protobuf's exceptions share no base class with onnx's
+        raise BundleError(f"{source}: no ONNX file: {' '.join(str(error).split())}") from error
     helper.set_model_props(model, metadata.to_properties())
     data: bytes = model.SerializeToString(deterministic=True)
     return data
-
-
-def read_model(data: bytes, where: str) -> onnx.ModelProto:
-    """Model of an .onnx file's content.
-
-    Raises:
-        BundleError: naming `where`, if it is none.
-    """
-    try:
-        return onnx.load_model_from_string(data)
-    except Exception as error:  # protobuf's exceptions share no base class with onnx's
-        raise BundleError(f"{where}: no ONNX file: {' '.join(str(error).split())}") from error
 
 
 def _check_answers(network: Network, features: int, source: Path) -> None:
