@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from roman_moe.core.spec import GATE
-from roman_moe.wire.topics import (
-    GATE_WEIGHTS,
-    GRIPPER_COMMAND,
-    JOINT_STATE,
-    MESSAGE_TYPES,
-    POLICY_ACTION,
-    SCENE,
-    TICK,
-    TWIST_COMMAND,
-    expert_action,
-)
+from roman_moe.wire import topics as names
 
 METADATA_FILE = "metadata.yaml"
 MCAP_SUFFIX = ".mcap"
@@ -22,13 +12,13 @@ TICKS = "ticks"
 """Key of the custom data that says how many ticks were recorded: none of them may be missing."""
 
 
-OPTIONAL_TYPES = {name: MESSAGE_TYPES[name] for name in (TICK, POLICY_ACTION)}
+OPTIONAL_TYPES = {name: names.MESSAGE_TYPES[name] for name in (names.TICK, names.POLICY_ACTION)}
 """Message types of what an episode may have of each tick besides, by relative topic: recordings of a graph have it."""
 
 
 def answer_topic(network: str) -> str:
     """Relative name of the topic of what is taught."""
-    return GATE_WEIGHTS if network == GATE else expert_action(network)
+    return names.GATE_WEIGHTS if network == GATE else names.expert_action(network)
 
 
 def episode_types(network: str) -> dict[str, str]:
@@ -36,5 +26,5 @@ def episode_types(network: str) -> dict[str, str]:
 
     A bag holds full names: these behind "/" or behind a graph's namespace.
     """
-    types = {name: MESSAGE_TYPES[name] for name in (SCENE, TWIST_COMMAND, GRIPPER_COMMAND)}
-    return {**types, answer_topic(network): JOINT_STATE}
+    types = {name: names.MESSAGE_TYPES[name] for name in (names.SCENE, names.TWIST_COMMAND, names.GRIPPER_COMMAND)}
+    return {**types, answer_topic(network): names.JOINT_STATE}

@@ -37,20 +37,9 @@ from roman_moe.demos.checksums import CUSTOM_CHECKSUM, custom_checksum
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.teachable import is_teachable
 from roman_moe.demos.unfinished import hidden_folder, release, reserve, reserve_anew
+from roman_moe.wire import topics as names
 from roman_moe.wire.bag_types import codec, typestore
 from roman_moe.wire.codec import BlenderTick, LabTick
-from roman_moe.wire.topics import (
-    CAMERA_TYPES,
-    COMPRESSED,
-    GRIPPER_COMMAND,
-    LAB_TICK,
-    MESSAGE_TYPES,
-    POLICY_ACTION,
-    SCENE,
-    TICK,
-    TWIST_COMMAND,
-    camera,
-)
 
 
 class _Quoted(str):
@@ -160,7 +149,7 @@ class EpisodeWriter:
                 f"{self._path}: answer {index} has shape {answer.shape}: expected ({size},) for {self._network}"
             )
         for what, finite in (
-            (SCENE, is_teachable(scene, self._network)),
+            (names.SCENE, is_teachable(scene, self._network)),
             (answer_topic(self._network), bool(np.isfinite(answer).all())),
             ("command", command.is_finite()),
         ):
@@ -172,28 +161,28 @@ class EpisodeWriter:
             taught = messages.weights(scene.stamp_ns, self._spec.skill_names, answer)
         else:
             taught = messages.action(scene.stamp_ns, self._spec.action.layout, answer)
-        self._write(SCENE, scene.stamp_ns, messages.scene(scene))
+        self._write(names.SCENE, scene.stamp_ns, messages.scene(scene))
         self._write(answer_topic(self._network), scene.stamp_ns, taught)
-        self._write(TWIST_COMMAND, scene.stamp_ns, messages.twist(command))
-        self._write(GRIPPER_COMMAND, scene.stamp_ns, messages.gripper(command))
+        self._write(names.TWIST_COMMAND, scene.stamp_ns, messages.twist(command))
+        self._write(names.GRIPPER_COMMAND, scene.stamp_ns, messages.gripper(command))
         if tick is not None:
-            self._write(TICK, scene.stamp_ns, messages.tick(scene.stamp_ns, tick.skills, tick.numbers))
+            self._write(names.TICK, scene.stamp_ns, messages.tick(scene.stamp_ns, tick.skills, tick.numbers))
         if policy is not None:
             self._write(
-                POLICY_ACTION, scene.stamp_ns, messages.action(scene.stamp_ns, self._spec.action.layout, policy)
+                names.POLICY_ACTION, scene.stamp_ns, messages.action(scene.stamp_ns, self._spec.action.layout, policy)
             )
         self._stamps.append(scene.stamp_ns)
 
     def add_image(self, name: str, stamp_ns: int, data: bytes) -> None:
         """Add a CompressedImage of a camera, serialized (CDR), as it came; its stamp [ns] is its own."""
-        topic = camera(name, COMPRESSED)
+        topic = names.camera(name, names.COMPRESSED)
         if topic not in self._channels:
-            self._register(topic, CAMERA_TYPES[COMPRESSED])
+            self._register(topic, names.CAMERA_TYPES[names.COMPRESSED])
         self._put(topic, stamp_ns, data)
 
     def add_lab_tick(self, tick: LabTick) -> None:
         """Add what a lab's arm followed; its stamp is its own."""
-        self._write(LAB_TICK, tick.command.stamp_ns, codec().lab_tick(tick))
+        self._write(names.LAB_TICK, tick.command.stamp_ns, codec().lab_tick(tick))
 
     def close(self, meta: EpisodeMeta) -> None:
         """Complete the episode and give it its name.
@@ -272,7 +261,7 @@ class EpisodeWriter:
 
     def _write(self, topic: str, stamp_ns: int, message: object) -> None:
         if topic not in self._channels:
-            self._register(topic, MESSAGE_TYPES[topic])
+            self._register(topic, names.MESSAGE_TYPES[topic])
         self._put(topic, stamp_ns, bytes(typestore().serialize_cdr(message, self._types[topic])))
 
     def _put(self, topic: str, stamp_ns: int, data: bytes) -> None:

@@ -24,18 +24,8 @@ from roman_moe.control.manifest import load_manifest
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS, begins_anew
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.serialized import BodiesReader, NumbersReader
-from roman_moe.nodes.base.topics import (
-    CODEC,
-    GATE_WEIGHTS,
-    GRIPPER_COMMAND,
-    HAND_STATE,
-    SCENE,
-    TWIST,
-    TWIST_COMMAND,
-    Topic,
-    expert_action,
-)
 from roman_moe.nodes.bringup.bringup import Graph
 from roman_moe.nodes.bringup.graph_client import node_of
 from roman_moe.testing.probe import Probe
@@ -81,10 +71,16 @@ class Saboteur(Probe):
         self.episode = 0  # counted from the first that was seen
         self.commands: list[tuple[int, float]] = []  # likewise: stamp [ns], speed [m/s]
         self.scene = b""
-        self._read_hand = BodiesReader(HAND_STATE.name, HAND_STATE.kind, scene_layout(self.spec).hand_names)
-        self._read_twist = NumbersReader(TWIST_COMMAND.kind, TWIST)
+        self._read_hand = BodiesReader(
+            topics.HAND_STATE.name, topics.HAND_STATE.kind, scene_layout(self.spec).hand_names
+        )
+        self._read_twist = NumbersReader(topics.TWIST_COMMAND.kind, topics.TWIST)
         self._sending: dict[str, Any] = {}
-        for topic, handle in ((HAND_STATE, self._on_hand), (TWIST_COMMAND, self._on_command), (SCENE, self._on_scene)):
+        for topic, handle in (
+            (topics.HAND_STATE, self._on_hand),
+            (topics.TWIST_COMMAND, self._on_command),
+            (topics.SCENE, self._on_scene),
+        ):
             self.create_subscription(topic.kind, topic.name, handle, topic.qos, raw=True)
 
     def _on_hand(self, data: bytes) -> None:
@@ -140,7 +136,7 @@ class Saboteur(Probe):
         """Send a node's process a signal."""
         os.kill(self.graph.processes[node], number)
 
-    def send(self, topic: Topic, *messages: Any) -> None:
+    def send(self, topic: topics.Topic, *messages: Any) -> None:
         """Publish messages, or bytes, on any topic."""
         if topic.name not in self._sending:
             self._sending[topic.name] = self.create_publisher(topic.kind, topic.name, topic.qos)
@@ -161,58 +157,58 @@ def _future(saboteur: Saboteur) -> int:
 def _second_commander(saboteur: Saboteur) -> None:
     spec = saboteur.spec
     wild = Command(saboteur.stamp, np.array([spec.action.top_speed, 0.0, 0.0]), spec.gripper.open)
-    saboteur.send(TWIST_COMMAND, CODEC.twist(wild))
-    saboteur.send(GRIPPER_COMMAND, CODEC.gripper(wild))
+    saboteur.send(topics.TWIST_COMMAND, topics.CODEC.twist(wild))
+    saboteur.send(topics.GRIPPER_COMMAND, topics.CODEC.gripper(wild))
 
 
 def _two_gates(saboteur: Saboteur) -> None:
     """As a gate of another make has it: ours would not become active beside the first."""
     count = len(saboteur.skills)
     other = np.eye(count)[saboteur.rng.integers(count)]
-    saboteur.send(GATE_WEIGHTS, CODEC.weights(saboteur.stamp, saboteur.skills, other))
+    saboteur.send(topics.GATE_WEIGHTS, topics.CODEC.weights(saboteur.stamp, saboteur.skills, other))
 
 
 def _not_finite(saboteur: Saboteur) -> None:
     layout, skills = saboteur.spec.action.layout, saboteur.skills
     stamp, nans = saboteur.stamp + saboteur.period_ns, np.full(len(layout), np.nan)
     nans[0] = 0.5
-    saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, layout, nans))
-    saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, skills, np.full(len(skills), np.inf)))
+    saboteur.send(topics.expert_action(saboteur.leading), topics.CODEC.action(stamp, layout, nans))
+    saboteur.send(topics.GATE_WEIGHTS, topics.CODEC.weights(stamp, skills, np.full(len(skills), np.inf)))
 
 
 def _malformed(saboteur: Saboteur) -> None:
     layout, skills = saboteur.spec.action.layout, saboteur.skills
-    short = CODEC.action(saboteur.stamp, layout, np.zeros(len(layout)))
+    short = topics.CODEC.action(saboteur.stamp, layout, np.zeros(len(layout)))
     short.velocity = short.velocity[:2]
-    long = CODEC.weights(saboteur.stamp, skills, np.ones(len(skills)))
+    long = topics.CODEC.weights(saboteur.stamp, skills, np.ones(len(skills)))
     long.position = [*long.position, 1.0]
-    saboteur.send(expert_action(saboteur.leading), short)
-    saboteur.send(GATE_WEIGHTS, long)
-    saboteur.send(SCENE, saboteur.scene[:100])
+    saboteur.send(topics.expert_action(saboteur.leading), short)
+    saboteur.send(topics.GATE_WEIGHTS, long)
+    saboteur.send(topics.SCENE, saboteur.scene[:100])
 
 
 def _unknown_skills(saboteur: Saboteur) -> None:
     count = len(saboteur.skills)
     names = [f"dance_{i}" for i in range(count)]
-    saboteur.send(GATE_WEIGHTS, CODEC.weights(saboteur.stamp, names, np.ones(count) / count))
+    saboteur.send(topics.GATE_WEIGHTS, topics.CODEC.weights(saboteur.stamp, names, np.ones(count) / count))
 
 
 def _stamps(at: Callable[[Saboteur], int], saboteur: Saboteur) -> None:
     stamp, layout, skills = at(saboteur), saboteur.spec.action.layout, saboteur.skills
-    saboteur.send(expert_action(saboteur.leading), CODEC.action(stamp, layout, np.ones(len(layout))))
-    saboteur.send(GATE_WEIGHTS, CODEC.weights(stamp, skills, np.eye(len(skills))[0]))
+    saboteur.send(topics.expert_action(saboteur.leading), topics.CODEC.action(stamp, layout, np.ones(len(layout))))
+    saboteur.send(topics.GATE_WEIGHTS, topics.CODEC.weights(stamp, skills, np.eye(len(skills))[0]))
 
 
 def _flood(saboteur: Saboteur) -> None:
     layout = saboteur.spec.action.layout
-    message = CODEC.action(_future(saboteur), layout, np.ones(len(layout)))
-    saboteur.send(expert_action(saboteur.leading), *[message] * 200)
+    message = topics.CODEC.action(_future(saboteur), layout, np.ones(len(layout)))
+    saboteur.send(topics.expert_action(saboteur.leading), *[message] * 200)
 
 
 def _clock_back(saboteur: Saboteur) -> None:
     past = bytearray(saboteur.scene)
     past[4:12] = bytes(8)  # the stamp, seconds and nanoseconds
-    saboteur.send(SCENE, bytes(past))
+    saboteur.send(topics.SCENE, bytes(past))
 
 
 def _swap_during_swap(saboteur: Saboteur) -> None:
@@ -262,9 +258,9 @@ class LossyRelay(Node):
     def __init__(self, context: Context) -> None:
         super().__init__("lossy_relay", context=context)
         self._rng = np.random.default_rng(0)
-        self._publisher = self.create_publisher(SCENE.kind, SCENE.name, SCENE.qos)
+        self._publisher = self.create_publisher(topics.SCENE.kind, topics.SCENE.name, topics.SCENE.qos)
         self._waiting: list[tuple[float, bytes]] = []
-        self.create_subscription(SCENE.kind, self.SOURCE, self._on_scene, SCENE.qos, raw=True)
+        self.create_subscription(topics.SCENE.kind, self.SOURCE, self._on_scene, topics.SCENE.qos, raw=True)
         self.create_timer(0.002, self._on_time)
 
     def _on_scene(self, data: bytes) -> None:

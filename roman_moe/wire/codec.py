@@ -21,18 +21,8 @@ from roman_moe.core.action import Command
 from roman_moe.core.parts import ANGULAR_AXES
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.wire import topics
 from roman_moe.wire.bodies import Bodies, MessageError, scene_layout
-from roman_moe.wire.topics import (
-    GATE_WEIGHTS,
-    GRIPPER_COMMAND,
-    JOINT_STATE,
-    LAB_TICK,
-    MULTI_DOF,
-    SCENE,
-    TICK,
-    TWIST_COMMAND,
-    TWIST_STAMPED,
-)
 
 BASE_FRAME = "base"
 """Frame of every position and velocity on a wire: the arm's first link."""
@@ -62,9 +52,9 @@ class MessageCodec:
     """
 
     def __init__(self, types: MessageTypes) -> None:
-        self._multi_dof = types(MULTI_DOF)
-        self._joint_state = types(JOINT_STATE)
-        self._twist_stamped = types(TWIST_STAMPED)
+        self._multi_dof = types(topics.MULTI_DOF)
+        self._joint_state = types(topics.JOINT_STATE)
+        self._twist_stamped = types(topics.TWIST_STAMPED)
         self._header = types("std_msgs/msg/Header")
         self._time = types("builtin_interfaces/msg/Time")
         self._transform = types("geometry_msgs/msg/Transform")
@@ -225,7 +215,7 @@ def decode_scene(spec: TaskSpec, message: Any) -> SceneState:
         MessageError: naming what differs from the layout in wire/bodies.py.
     """
     layout = scene_layout(spec)
-    return layout.scene(read_bodies(SCENE, message, layout.scene_names))
+    return layout.scene(read_bodies(topics.SCENE, message, layout.scene_names))
 
 
 def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
@@ -234,7 +224,7 @@ def decode_weights(message: Any, skills: Sequence[str]) -> NDArray[np.float64]:
     Raises:
         MessageError: if the message is not about exactly these skills.
     """
-    return _decode_vector(GATE_WEIGHTS, message.name, skills, "position", message.position)
+    return _decode_vector(topics.GATE_WEIGHTS, message.name, skills, "position", message.position)
 
 
 def decode_action(message: Any, layout: Sequence[str]) -> NDArray[np.float64]:
@@ -254,7 +244,7 @@ def decode_twist(message: Any) -> NDArray[np.float64]:
     """
     frame = message.header.frame_id
     if frame != BASE_FRAME:
-        raise MessageError(f"{TWIST_COMMAND}: frame {frame!r}: expected {BASE_FRAME!r}")
+        raise MessageError(f"{topics.TWIST_COMMAND}: frame {frame!r}: expected {BASE_FRAME!r}")
     return np.array((*_xyz(message.twist.linear), *_xyz(message.twist.angular)), dtype=np.float64)
 
 
@@ -296,7 +286,7 @@ def decode_tick(message: Any) -> BlenderTick:
     """
     names = tuple(message.name)
     skills = tuple(name.removeprefix(_WEIGHT) for name in names[: -len(_OF_COMMAND)])
-    numbers = _decode_vector(TICK, names, tick_names(skills), "position", message.position)
+    numbers = _decode_vector(topics.TICK, names, tick_names(skills), "position", message.position)
     count = len(skills)
     command = command_of(message_stamp(message), numbers[count : count + 6], float(numbers[count + 6]))
     return BlenderTick(skills, numbers[:count], command, int(numbers[count + 7]), bool(numbers[count + 8]))
@@ -323,7 +313,7 @@ def decode_lab_tick(message: Any) -> LabTick:
     Raises:
         MessageError: if it names anything else.
     """
-    numbers = _decode_vector(LAB_TICK, message.name, LAB_TICK_NAMES, "position", message.position)
+    numbers = _decode_vector(topics.LAB_TICK, message.name, LAB_TICK_NAMES, "position", message.position)
     command = command_of(message_stamp(message), numbers[1:7], float(numbers[7]))
     return LabTick(int(numbers[0]), command, bool(numbers[8]))
 
@@ -337,7 +327,7 @@ def check_turns(spec: TaskSpec, twist: NDArray[np.float64]) -> None:
     for i, axis in enumerate(ANGULAR_AXES):
         if twist[3 + i] != 0.0 and i not in spec.action.angular_indices:
             turns = ", ".join(spec.action.angular) or "none"
-            found = f"{TWIST_COMMAND}: {twist[3 + i]:.3g} rad/s about {axis}"
+            found = f"{topics.TWIST_COMMAND}: {twist[3 + i]:.3g} rad/s about {axis}"
             raise MessageError(f"{found}: task {spec.name!r} turns the hand about {turns}")
 
 
@@ -347,7 +337,9 @@ def decode_gripper(message: Any) -> float:
     Raises:
         MessageError: if it is not about the one gripper joint.
     """
-    return float(_decode_vector(GRIPPER_COMMAND, message.name, (GRIPPER_JOINT,), "position", message.position)[0])
+    return float(
+        _decode_vector(topics.GRIPPER_COMMAND, message.name, (GRIPPER_JOINT,), "position", message.position)[0]
+    )
 
 
 def command_of(stamp_ns: int, twist: NDArray[np.float64], gripper_opening: float) -> Command:

@@ -13,6 +13,7 @@ from specs import SKILLS
 from worlds import TASK, roman_world
 
 from roman_moe.cli.demo import Demo, guard_codes
+from roman_moe.cli.main import run_verb
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError, MissingDependencyError, NotMovedError, RomanError
 from roman_moe.report import run_plot
@@ -173,7 +174,7 @@ def test_the_report_says_which_controller_ran(tmp_path, graph, capsys):
 )
 def test_bad_input_is_refused(tmp_path, graph, changes, message):
     with pytest.raises(ConfigError, match=message):
-        Demo(out=tmp_path, **changes).main()
+        run_verb(Demo(out=tmp_path, **changes))
     assert "start" not in graph
 
 

@@ -22,7 +22,7 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import begins_anew
-from roman_moe.nodes.arms.lab_node import HELD_TICKS, LabNode
+from roman_moe.nodes.arms.lab_node import LabNode
 from roman_moe.nodes.base.diagnostics import readable
 from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import (
@@ -31,6 +31,7 @@ from roman_moe.nodes.base.topics import (
     GATE_WEIGHTS,
     GRIPPER_COMMAND,
     HAND_STATE,
+    HELD_TICKS,
     JOINT_STATES,
     OUTCOME,
     ROBOT_DESCRIPTION,

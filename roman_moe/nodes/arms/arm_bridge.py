@@ -36,17 +36,11 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.arms.arm_gripper import Gripper, make_gripper, require
 from roman_moe.nodes.arms.servo_link import ServoLink
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import (
-    GRIPPER,
-    GRIPPER_COMMAND,
-    SENSOR_DATA,
-    TWIST_COMMAND,
-    Topic,
-)
 from roman_moe.nodes.control.commanders import REFUSED, commanders
 from roman_moe.wire.codec import message_stamp
 
@@ -118,10 +112,10 @@ class ArmBridge(RomanNode):
         self._servo = ""  # its last warning
         self._next_send = 0.0  # [s]
         self._opening: float | None = None  # last allowed for the gripper [m]
-        to_servo = Topic(config.twist.topic, TwistStamped, _NEWEST)
-        to_gripper = [Topic(config.gripper.topic, None)] if config.gripper.topic else []
+        to_servo = topics.Topic(config.twist.topic, TwistStamped, _NEWEST)
+        to_gripper = [topics.Topic(config.gripper.topic, None)] if config.gripper.topic else []
         self._to_robot = [to_servo, *to_gripper]
-        if self.resolve_topic_name(config.twist.topic) == self.resolve_topic_name(TWIST_COMMAND.name):
+        if self.resolve_topic_name(config.twist.topic) == self.resolve_topic_name(topics.TWIST_COMMAND.name):
             raise ConfigError(f"{self._settings.config}: twist.topic {config.twist.topic!r} is the graph's own topic")
         self.listen_for_ended()
         self._publish_hand = self.advertise_hand(self._spec)
@@ -138,7 +132,7 @@ class ArmBridge(RomanNode):
             self._look_at_robot()
             self.timer(GRIPPER_PERIOD, self._look_for_gripper, of_arm=True)
         self.listen_twist(self._spec, self._on_twist)
-        self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
+        self.listen_numbers(topics.GRIPPER_COMMAND, topics.GRIPPER, self._on_gripper)
         self.trigger_service("stop", self._stop)
         self.trigger_service("rearm", self._rearm)
         self.timer(POLL_PERIOD, self._on_poll, of_arm=True)
@@ -171,13 +165,15 @@ class ArmBridge(RomanNode):
         def same(message: Any) -> Any:
             return message
 
-        self.listen(Topic(config.pose.topic, PoseStamped, SENSOR_DATA), self._read_pose, self._ignore)
-        self.listen(Topic(config.fingers.topic, JointState, SENSOR_DATA), self._read_joints, self._ignore)
+        self.listen(topics.Topic(config.pose.topic, PoseStamped, topics.SENSOR_DATA), self._read_pose, self._ignore)
+        self.listen(topics.Topic(config.fingers.topic, JointState, topics.SENSOR_DATA), self._read_joints, self._ignore)
         for flag, topic in config.flags.items():
-            self.listen(Topic(topic, Bool, SENSOR_DATA), same, partial(self._on_flag, flag))
+            self.listen(topics.Topic(topic, Bool, topics.SENSOR_DATA), same, partial(self._on_flag, flag))
         if config.status.topic:
             kind, name = _status_type(config.status.type)
-            self.listen(Topic(config.status.topic, kind, SENSOR_DATA), same, partial(self._on_status, name))
+            self.listen(
+                topics.Topic(config.status.topic, kind, topics.SENSOR_DATA), same, partial(self._on_status, name)
+            )
 
     def deactivate(self) -> None:
         """Leave the robot at rest."""

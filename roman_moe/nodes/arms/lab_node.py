@@ -29,27 +29,11 @@ from roman_moe.core.action import Command, hold
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS, SceneState
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import (
-    CLOCK,
-    CODEC,
-    FAULT,
-    GATE_WEIGHTS,
-    GRIPPER,
-    GRIPPER_COMMAND,
-    HELD_TICKS,
-    JOINT_STATES,
-    LAB_TICK,
-    OBJECT_POSES,
-    OUTCOME,
-    ROBOT_DESCRIPTION,
-    STOPPED,
-    TRUTH_POSES,
-    TWIST_COMMAND,
-)
 from roman_moe.nodes.bringup.record import EpisodeRecorder
 from roman_moe.nodes.control.commanders import REFUSED, Commanders
 from roman_moe.perception.frame_timing import RATE
@@ -129,18 +113,20 @@ class LabNode(RomanNode):
             self._viewer = Viewer(self._lab)
         self._episode = -1
         self._publish_hand = self.advertise_hand(self._spec)
-        self._publish_truth = self.advertise_poses(TRUTH_POSES, self._spec)
-        self._joint_states = self.advertise(JOINT_STATES)
-        self.advertise(ROBOT_DESCRIPTION).publish(String(data=self._description))
-        self._clock_publisher = self.advertise(CLOCK)
-        self._outcome = self.advertise(OUTCOME)
-        self._ticks = self.advertise(LAB_TICK)
+        self._publish_truth = self.advertise_poses(topics.TRUTH_POSES, self._spec)
+        self._joint_states = self.advertise(topics.JOINT_STATES)
+        self.advertise(topics.ROBOT_DESCRIPTION).publish(String(data=self._description))
+        self._clock_publisher = self.advertise(topics.CLOCK)
+        self._outcome = self.advertise(topics.OUTCOME)
+        self._ticks = self.advertise(topics.LAB_TICK)
         self.listen_twist(self._spec, self._on_twist)
-        self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
+        self.listen_numbers(topics.GRIPPER_COMMAND, topics.GRIPPER, self._on_gripper)
         self.listen(
-            GATE_WEIGHTS, lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)), self._on_weights
+            topics.GATE_WEIGHTS,
+            lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)),
+            self._on_weights,
         )
-        self.listen(STOPPED, lambda message: bool(message.data), self._on_stopped)
+        self.listen(topics.STOPPED, lambda message: bool(message.data), self._on_stopped)
         self._stopped = False
         self._awaits_rearm = False  # before the next episode begins
         self._commanders = Commanders(self)
@@ -151,7 +137,7 @@ class LabNode(RomanNode):
         self._patience.cancel()
         if settings.cameras:
             self._cameras = self._open_cameras()
-            self.listen_poses(OBJECT_POSES, self._spec, lambda poses: self._recorder.add_poses(poses))
+            self.listen_poses(topics.OBJECT_POSES, self._spec, lambda poses: self._recorder.add_poses(poses))
         self._begin_episode()
 
     def _open_cameras(self) -> LabCameras:
@@ -221,12 +207,12 @@ class LabNode(RomanNode):
             self._publish_state()
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._is_for_now(TWIST_COMMAND.name, stamped):
+        if self._is_for_now(topics.TWIST_COMMAND.name, stamped):
             self._twist = stamped
             self._follow_if_whole()
 
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
-        if self._is_for_now(GRIPPER_COMMAND.name, stamped):
+        if self._is_for_now(topics.GRIPPER_COMMAND.name, stamped):
             self._opening = stamped[0], float(stamped[1][0])
             self._follow_if_whole()
 
@@ -294,7 +280,7 @@ class LabNode(RomanNode):
         if self._twist and not self._commanders.in_conflict:
             return command_of(self._stamp, self._twist[1], self._target)
         self._held_ticks += 1
-        self.diagnostics.count(HELD_TICKS, f"no command for {self._stamp} ns in time: held the arm")
+        self.diagnostics.count(topics.HELD_TICKS, f"no command for {self._stamp} ns in time: held the arm")
         return hold(self._stamp, self._target)
 
     def _follow(self, command: Command) -> None:
@@ -305,7 +291,7 @@ class LabNode(RomanNode):
         self._answered, self._twist, self._opening = True, None, None
         self._target = command.gripper_opening
         number = round(self._state.stamp_ns / self._period_ns)
-        self._ticks.publish(CODEC.lab_tick(LabTick(number, command, self._stopped)))
+        self._ticks.publish(topics.CODEC.lab_tick(LabTick(number, command, self._stopped)))
         if not self._stopped:
             self._recorder.add_tick(self._current.time_ns, command, self._lab.physics_state())
         try:
@@ -316,7 +302,7 @@ class LabNode(RomanNode):
                     self._disturbed_ns = time_ns
         except RomanError as error:
             self.diagnostics.state(ERROR, str(error))
-            self._conclude(FAULT)
+            self._conclude(topics.FAULT)
             return
         if outcome is not Outcome.RUNNING:
             self._conclude(outcome.value)
@@ -344,7 +330,7 @@ class LabNode(RomanNode):
         state: SceneState = dataclasses.replace(self._state, stamp_ns=self._stamp)
         self._shown = True
         self._sent_at = time.monotonic()
-        stamp = CODEC.time(state.stamp_ns)
+        stamp = topics.CODEC.time(state.stamp_ns)
         if self._settings.lockstep:
             self._publish_clock(state.stamp_ns)
         self._publish_hand(state)
@@ -359,7 +345,7 @@ class LabNode(RomanNode):
             self._viewer.update()
 
     def _publish_clock(self, now_ns: int) -> None:
-        self._clock_publisher.publish(Clock(clock=CODEC.time(now_ns)))
+        self._clock_publisher.publish(Clock(clock=topics.CODEC.time(now_ns)))
 
     def _on_weights(self, weights: tuple[int, tuple[str, ...], NDArray[np.float64]]) -> None:
         if np.isfinite(weights[2]).all():
@@ -367,7 +353,7 @@ class LabNode(RomanNode):
 
     def _conclude(self, result: str) -> None:
         self._result = result
-        self.diagnostics.state(ERROR if result == FAULT else OK, f"episode {self._episode} ended: {result}")
+        self.diagnostics.state(ERROR if result == topics.FAULT else OK, f"episode {self._episode} ended: {result}")
         self._patience.reset()
 
     def _finish(self) -> None:
@@ -396,7 +382,7 @@ class LabNode(RomanNode):
             "time_ns": self._current.time_ns,
             "first_ns": self._first_stamp,
             "real_time": self._real_time,
-            HELD_TICKS: self._held_ticks,
+            topics.HELD_TICKS: self._held_ticks,
         }
         level = OK if self._result in (Outcome.RUNNING.value, Outcome.SUCCESS.value) else WARN
         self._outcome.publish(

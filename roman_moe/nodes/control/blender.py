@@ -27,27 +27,12 @@ from roman_moe.control.swap import Mask
 from roman_moe.core.action import ACTION_BOUND, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import begins_anew
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter, texts_of
 from roman_moe.nodes.base.peers import names_of
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import (
-    GATE_WEIGHTS,
-    GRIPPER,
-    GRIPPER_COMMAND,
-    OPERATOR_ACTION,
-    OPERATOR_WEIGHTS,
-    SCENE,
-    TICK,
-    TWIST,
-    TWIST_COMMAND,
-    action_of,
-    expert_action,
-    tick_of,
-    weights_of,
-)
-from roman_moe.nodes.base.topics import STOPPED as IS_STOPPED
 from roman_moe.nodes.control.commanders import CONFLICTS, LOOK_PERIOD
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.nodes.control.pending import Pending
@@ -96,7 +81,7 @@ class Blender(RomanNode):
         self._skills: tuple[str, ...] = ()
         self._mask = Mask(self._counting(), self._settings.ramp)
         # here, as the services: a stop holds the arm whoever commands it, also while this node is inactive
-        self._stopped_publisher = self.create_publisher(IS_STOPPED.kind, OWN_STOPPED, IS_STOPPED.qos)
+        self._stopped_publisher = self.create_publisher(topics.STOPPED.kind, OWN_STOPPED, topics.STOPPED.qos)
         self._set_stopped(self._settings.stopped)
         self._tell_taken_out()
         self.trigger_service("stop", self._stop)  # here: one that comes before the activation counts, too
@@ -130,9 +115,9 @@ class Blender(RomanNode):
         self._armed = False
         self._operator = Operator(self._settings.ramp)
         self._begin_episode()
-        self._publish_gripper = self.advertise_numbers(GRIPPER_COMMAND, GRIPPER)
-        self._publish_twist = self.advertise_numbers(TWIST_COMMAND, TWIST)
-        self._publish_tick = self.advertise_numbers(TICK, tick_of(self._skills))
+        self._publish_gripper = self.advertise_numbers(topics.GRIPPER_COMMAND, topics.GRIPPER)
+        self._publish_twist = self.advertise_numbers(topics.TWIST_COMMAND, topics.TWIST)
+        self._publish_tick = self.advertise_numbers(topics.TICK, topics.tick_of(self._skills))
         self._deadline = self.timer(self._settings.deadline, self._on_deadline, of_arm=True)
         self._deadline.cancel()
         self._watchdog = self.timer(self._silence, self._on_silence, of_arm=True)
@@ -140,16 +125,16 @@ class Blender(RomanNode):
         self._braking = self.timer(1.0 / self._rates.control_rate, self._on_silence, of_arm=True)
         self._braking.cancel()
         self._twice: list[str] = []
-        operators = OPERATOR_ACTION, OPERATOR_WEIGHTS
-        self._sources = (SCENE, GATE_WEIGHTS, *map(expert_action, self._skills), *operators)
+        operators = topics.OPERATOR_ACTION, topics.OPERATOR_WEIGHTS
+        self._sources = (topics.SCENE, topics.GATE_WEIGHTS, *map(topics.expert_action, self._skills), *operators)
         self.listen_for_ended()
         self.timer(LOOK_PERIOD, self._find_conflicts)
-        self.listen(SCENE, observations(self._spec), self._on_scene, serialized=True)
-        self.listen_numbers(GATE_WEIGHTS, weights_of(self._skills), self._on_weights)
+        self.listen(topics.SCENE, observations(self._spec), self._on_scene, serialized=True)
+        self.listen_numbers(topics.GATE_WEIGHTS, topics.weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
-            self.listen_numbers(expert_action(skill), action_of(self._spec), partial(self._on_action, i))
-        self.listen_numbers(OPERATOR_ACTION, action_of(self._spec), partial(self._on_operator, False))
-        self.listen_numbers(OPERATOR_WEIGHTS, weights_of(self._skills), partial(self._on_operator, True))
+            self.listen_numbers(topics.expert_action(skill), topics.action_of(self._spec), partial(self._on_action, i))
+        self.listen_numbers(topics.OPERATOR_ACTION, topics.action_of(self._spec), partial(self._on_operator, False))
+        self.listen_numbers(topics.OPERATOR_WEIGHTS, topics.weights_of(self._skills), partial(self._on_operator, True))
         self.diagnostics.fact({DRIVER: POLICY})
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
@@ -236,7 +221,7 @@ class Blender(RomanNode):
 
     def _on_scene(self, seen: Observation) -> None:
         stamp = seen.scene.stamp_ns
-        if self.from_the_future(SCENE.name, stamp):
+        if self.from_the_future(topics.SCENE.name, stamp):
             return
         if stamp == self._pending.stamp:  # the arm asks again: it may have missed the command
             if not self._open and self._sent is not None:

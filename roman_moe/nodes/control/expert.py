@@ -18,18 +18,11 @@ from numpy.typing import NDArray
 from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import task_of_bundle
 from roman_moe.control.swap import as_action
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import (
-    GATE_WEIGHTS,
-    OPERATOR_WEIGHTS,
-    SCENE,
-    action_of,
-    expert_action,
-    weights_of,
-)
 from roman_moe.nodes.control.model_slot import ModelSlot
 from roman_moe.nodes.control.observation import Observation, observations
 
@@ -73,16 +66,19 @@ class ExpertNode(RomanNode):
         """Begin to answer."""
         spec, skills = self._spec, self._slot.manifest.skills
         self._place = skills.index(self._settings.skill)
-        self._weights = {GATE_WEIGHTS.name: math.nan, OPERATOR_WEIGHTS.name: math.nan}  # its own, latest of each
+        self._weights = {
+            topics.GATE_WEIGHTS.name: math.nan,
+            topics.OPERATOR_WEIGHTS.name: math.nan,
+        }  # its own, latest of each
         self._kept: Observation | None = None  # last scene, while it is not answered
-        self._publish = self.advertise_numbers(expert_action(self._settings.skill), action_of(spec))
-        self.listen(SCENE, observations(spec), self._on_scene, serialized=True)
-        for topic in (GATE_WEIGHTS, OPERATOR_WEIGHTS):
-            self.listen_numbers(topic, weights_of(skills), partial(self._on_weights, topic.name))
+        self._publish = self.advertise_numbers(topics.expert_action(self._settings.skill), topics.action_of(spec))
+        self.listen(topics.SCENE, observations(spec), self._on_scene, serialized=True)
+        for topic in (topics.GATE_WEIGHTS, topics.OPERATOR_WEIGHTS):
+            self.listen_numbers(topic, topics.weights_of(skills), partial(self._on_weights, topic.name))
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def _on_scene(self, seen: Observation) -> None:
-        if self._weights[GATE_WEIGHTS.name] == 0.0 and not self._weights[OPERATOR_WEIGHTS.name] > 0.0:
+        if self._weights[topics.GATE_WEIGHTS.name] == 0.0 and not self._weights[topics.OPERATOR_WEIGHTS.name] > 0.0:
             self._kept = seen
             self._slot.rest(seen.scene.stamp_ns)
             self.diagnostics.state(OK, IDLE)

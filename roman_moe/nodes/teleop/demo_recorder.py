@@ -22,24 +22,11 @@ from roman_moe.core.outcome import Outcome
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import begins_anew
 from roman_moe.demos.recorder import LEAST_RATE, Recorder
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.base.topics import (
-    GATE_WEIGHTS,
-    LAB_TICK,
-    OPERATOR_ACTION,
-    OPERATOR_WEIGHTS,
-    OUTCOME,
-    SCENE,
-    TICK,
-    action_of,
-    camera,
-    deep,
-    expert_action,
-    weights_of,
-)
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.nodes.control.pending import Pending
 from roman_moe.wire.codec import decode_lab_tick, decode_tick, serialized_stamp
@@ -112,21 +99,27 @@ class DemoRecorder(RomanNode):
         self._origin: dict[str, Any] = {}
         self._since = 0  # stamp with which the lab's episode began
         if settings.teach == GATE:
-            self.listen_numbers(deep(OPERATOR_WEIGHTS), weights_of(spec.skill_names), self._on_answer)
+            self.listen_numbers(
+                topics.deep(topics.OPERATOR_WEIGHTS), topics.weights_of(spec.skill_names), self._on_answer
+            )
         else:
-            self.listen_numbers(deep(OPERATOR_ACTION), action_of(spec), self._on_answer)
+            self.listen_numbers(topics.deep(topics.OPERATOR_ACTION), topics.action_of(spec), self._on_answer)
         if settings.policy:
             self._pending, self._told = Pending(self._rates, spec.action.size, len(spec.skills)), True
-            self.listen_numbers(GATE_WEIGHTS, weights_of(spec.skill_names), self._on_weights)
+            self.listen_numbers(topics.GATE_WEIGHTS, topics.weights_of(spec.skill_names), self._on_weights)
             for i, skill in enumerate(spec.skill_names):
-                self.listen_numbers(deep(expert_action(skill)), action_of(spec), partial(self._on_action, i))
+                self.listen_numbers(
+                    topics.deep(topics.expert_action(skill)), topics.action_of(spec), partial(self._on_action, i)
+                )
         for name in spec.cameras if settings.images else ():
-            topic = camera(name, COMPRESSED, settings.reliable)
-            self.listen(deep(topic), lambda data: (serialized_stamp(data), data), partial(self._on_image, name), True)
-        self.listen(TICK, decode_tick, lambda tick: self._do(self._here.tick, tick))
-        self.listen(LAB_TICK, decode_lab_tick, lambda tick: self._here.lab_tick(tick))
-        self.listen(OUTCOME, lambda message: message, self._on_outcome)
-        self.listen(deep(SCENE), observations(spec), self._on_scene, serialized=True)
+            topic = topics.camera(name, COMPRESSED, settings.reliable)
+            self.listen(
+                topics.deep(topic), lambda data: (serialized_stamp(data), data), partial(self._on_image, name), True
+            )
+        self.listen(topics.TICK, decode_tick, lambda tick: self._do(self._here.tick, tick))
+        self.listen(topics.LAB_TICK, decode_lab_tick, lambda tick: self._here.lab_tick(tick))
+        self.listen(topics.OUTCOME, lambda message: message, self._on_outcome)
+        self.listen(topics.deep(topics.SCENE), observations(spec), self._on_scene, serialized=True)
         self._tell()
         self.diagnostics.state(WARN, f"{WAITING}scene")
 

@@ -7,18 +7,8 @@ import math
 import numpy as np
 
 from roman_moe.core.state import SceneState
+from roman_moe.sim import motions
 from roman_moe.sim.disturbance import KnockOut
-from roman_moe.sim.motions import (
-    CLOSE,
-    OPEN,
-    POSITION_GAIN,
-    TURN_GAIN,
-    angle_to,
-    approach,
-    is_held,
-    nearness,
-    to_turning_action,
-)
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.kitting import layout, motion
@@ -46,7 +36,7 @@ class InsertPin(SimSkill):
     def progress(self, state: SceneState) -> float:
         if is_inserted(state):
             return 1.0
-        return 0.9 * nearness(state.position("pin") - state.position("hole"), SEATED)
+        return 0.9 * motions.nearness(state.position("pin") - state.position("hole"), SEATED)
 
     def reach_point(self, state: SceneState) -> Vector:
         return state.position("pin")
@@ -58,11 +48,15 @@ class InsertPin(SimSkill):
         offset = hole - pin
         over = math.hypot(offset[0], offset[1]) < OVER
         if over and pin[2] - hole[2] < ABOVE + 0.004:  # it falls the rest of the way
-            return to_turning_action(state, POSITION_GAIN * np.array([offset[0], offset[1], 0.0]), OPEN)
-        if not is_held(state, pin):
+            return motions.to_turning_action(
+                state, motions.POSITION_GAIN * np.array([offset[0], offset[1], 0.0]), motions.OPEN
+            )
+        if not motions.is_held(state, pin):
             return motion.grasp(state, pin, 0.0)
-        velocity = approach(pin, hole + [0.0, 0.0, ABOVE], floor=0.03, radius=0.003, slope=4.0)
-        return to_turning_action(state, velocity, CLOSE, TURN_GAIN * angle_to(state, 0.0))
+        velocity = motions.approach(pin, hole + [0.0, 0.0, ABOVE], floor=0.03, radius=0.003, slope=4.0)
+        return motions.to_turning_action(
+            state, velocity, motions.CLOSE, motions.TURN_GAIN * motions.angle_to(state, 0.0)
+        )
 
     def leads(self, state: SceneState) -> bool:
         return not is_inserted(state) or motion.is_beside(state, "pin")

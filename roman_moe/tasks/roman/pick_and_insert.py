@@ -7,19 +7,8 @@ import math
 import numpy as np
 
 from roman_moe.core.state import SceneState
+from roman_moe.sim import motions
 from roman_moe.sim.disturbance import Disturbance, KnockOut, Ongoing, move_joint
-from roman_moe.sim.motions import (
-    CLOSE,
-    OPEN,
-    POSITION_GAIN,
-    approach,
-    grasp,
-    is_beside,
-    is_held,
-    nearness,
-    retreat,
-    to_action,
-)
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.roman.layout import DRAWER_TRAVEL, drawer_opening, is_inserted
@@ -63,28 +52,30 @@ class PickAndInsert(SimSkill):
             return 1.0
         offset = state.position("vial") - state.position("rack")
         offset[:2] -= HOLE
-        return 0.8 * nearness(offset, 0.0)
+        return 0.8 * motions.nearness(offset, 0.0)
 
     def reach_point(self, state: SceneState) -> Vector:
         return state.position("vial") + [0.0, 0.0, 0.03]
 
     def demonstrate(self, state: SceneState) -> Vector:
-        return to_action(self.spec, *self._motion(state))
+        return motions.to_action(self.spec, *self._motion(state))
 
     def _motion(self, state: SceneState) -> tuple[Vector, float]:
         vial, rack = state.position("vial"), state.position("rack")
         if is_inserted(state):
-            return retreat(state)
+            return motions.retreat(state)
         mouth = rack + [HOLE[0], HOLE[1], 0.002]
         offset = mouth - vial
         aligned = math.hypot(offset[0], offset[1]) < 0.005
         if aligned and vial[2] < mouth[2] + 0.004:
-            return POSITION_GAIN * np.array([offset[0], offset[1], 0.0]), OPEN  # drop it the rest of the way
+            return motions.POSITION_GAIN * np.array(
+                [offset[0], offset[1], 0.0]
+            ), motions.OPEN  # drop it the rest of the way
         point = vial + [0.0, 0.0, 0.030]
-        if not is_held(state, point, tolerance=0.03):
-            return grasp(state, point)
-        return approach(vial, mouth, floor=0.115, radius=0.003, slope=4.0), CLOSE
+        if not motions.is_held(state, point, tolerance=0.03):
+            return motions.grasp(state, point)
+        return motions.approach(vial, mouth, floor=0.115, radius=0.003, slope=4.0), motions.CLOSE
 
     def leads(self, state: SceneState) -> bool:
         # pushing the rack, the hand is not much farther away
-        return not is_inserted(state) or is_beside(state, state.position("vial"), 0.025)
+        return not is_inserted(state) or motions.is_beside(state, state.position("vial"), 0.025)

@@ -11,23 +11,13 @@ from roman_moe.sim.disturbance import Disturbance, is_clear
 from roman_moe.sim.motions import CLOSE, POSITION_GAIN, approach, go_home, is_beside, to_action
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
-from roman_moe.tasks.roman.layout import (
-    DRAWER_TRAVEL,
-    LEAVING_SIDE,
-    RACK_HEIGHT,
-    SCALE,
-    drawer_opening,
-    is_dropped,
-    is_inserted,
-    is_placed,
-    rack_distance,
-)
+from roman_moe.tasks.roman import layout
 from roman_moe.tasks.roman.simulation import PUSH_TOLERANCE
 from roman_moe.tasks.roman.vial import SLOTS, put_vial
 
 SHARE = 0.05  # success: what remains of the initial distance
 NARROWER = 0.02 / 0.025  # spread of the rack along y, of what it has on its plate
-PUSHED = (0.27 * SCALE, 0.30 * SCALE)  # [m] along -y, once it has been pushed
+PUSHED = (0.27 * layout.SCALE, 0.30 * layout.SCALE)  # [m] along -y, once it has been pushed
 REMAINING = 0.6 * PUSH_TOLERANCE  # [m]
 
 SHOVE_SPEED = (0.35, 0.65)  # [m/s] that the shove gives the rack: it slides one to four centimetres
@@ -40,7 +30,7 @@ class ShoveRack(Disturbance):
     name = "shove_rack"
 
     def can_happen(self, world: World, state: SceneState, resting: dict[str, float]) -> bool:
-        return is_placed(state) and is_clear(state, "rack") and is_clear(state, "vial")
+        return layout.is_placed(state) and is_clear(state, "rack") and is_clear(state, "vial")
 
     def act(self, world: World, state: SceneState, rng: np.random.Generator) -> None:
         angle = rng.uniform(-math.pi, math.pi)
@@ -49,7 +39,7 @@ class ShoveRack(Disturbance):
         sideways, along = speed * math.cos(angle), speed * math.sin(angle)
         # At the conveyor's end only backwards: there is nothing in front of it but the stop.
         push = [0.3 * sideways, abs(along)] if at_end else [sideways, along]
-        for name in ("rack", "vial") if is_inserted(state) else ("rack",):
+        for name in ("rack", "vial") if layout.is_inserted(state) else ("rack",):
             world.data.joint(name).qvel[:2] += push
 
 
@@ -62,11 +52,11 @@ class ReturnVial(Disturbance):
     def can_happen(self, world: World, state: SceneState, resting: dict[str, float]) -> bool:
         offset = state.position("rack") - state.position("rack_target")
         return (
-            is_inserted(state)
+            layout.is_inserted(state)
             and is_clear(state, "vial")
-            and drawer_opening(state) > 0.9 * DRAWER_TRAVEL
+            and layout.drawer_opening(state) > 0.9 * layout.DRAWER_TRAVEL
             and bool(offset[1] > -0.03)
-            and is_dropped(state)
+            and layout.is_dropped(state)
         )
 
     def act(self, world: World, state: SceneState, rng: np.random.Generator) -> None:
@@ -91,20 +81,20 @@ class Push(SimSkill):
             rack[1] -= pushed
 
     def begin(self, world: World) -> None:
-        self.distance = rack_distance(world)
+        self.distance = layout.rack_distance(world)
 
     def achieved(self, world: World) -> bool:
-        return abs(rack_distance(world)) <= SHARE * abs(self.distance)
+        return abs(layout.rack_distance(world)) <= SHARE * abs(self.distance)
 
     def progress(self, state: SceneState) -> float:
-        if not is_placed(state):
+        if not layout.is_placed(state):
             return 0.0
         end = state.position("conveyor_end")[1]
         remaining = abs(state.position("rack")[1] - end) / (state.position("rack_target")[1] - end)
         return 1.0 if remaining <= SHARE else 1.0 - float(remaining)
 
     def reach_point(self, state: SceneState) -> Vector:
-        return state.position("rack") + [0.0, 0.058, -0.052 + 0.10 - RACK_HEIGHT]
+        return state.position("rack") + [0.0, 0.058, -0.052 + 0.10 - layout.RACK_HEIGHT]
 
     def demonstrate(self, state: SceneState) -> Vector:
         return to_action(self.spec, self._velocity(state), CLOSE)
@@ -125,5 +115,5 @@ class Push(SimSkill):
         rack = state.position("rack")
         if rack[1] - state.position("conveyor_end")[1] > REMAINING:
             return True
-        beside = bool(state.hand_position[1] < -LEAVING_SIDE) or is_beside(state, rack, 0.10)
+        beside = bool(state.hand_position[1] < -layout.LEAVING_SIDE) or is_beside(state, rack, 0.10)
         return not state.flag("button_pressed") and beside
