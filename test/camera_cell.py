@@ -50,7 +50,7 @@ def drawn_cell(spec: TaskSpec, seen_from: dict[str, Camera] = CAMERAS, *besides:
 
 
 class Cell:
-    """The node, its cameras and its hand: one look a tick, and poses that answer it."""
+    """The node, its cameras and its hand: one frame set a tick, and poses that answer it."""
 
     def __init__(self, rig: Rig, task: Path, clean: dict[str, np.ndarray], **parameters: Any) -> None:
         self.rig, self.clean, self.spec = rig, clean, read_spec(task / "task.yaml")
@@ -99,7 +99,7 @@ class Cell:
         return message
 
     def tick(self, spoil: Callable[[dict[str, Any]], None] = lambda _: None) -> ObjectPoses:
-        """A look, and the poses at the hand's state of that moment: of this look, too, from the second tick on."""
+        """A frame set, and the poses at the hand's state of that moment: of this one, too, from the second tick on."""
         self.stamp += LOOK_NS
         messages = self.messages()
         spoil(messages)
@@ -132,7 +132,7 @@ class Cell:
         return self.poses
 
     def good(self, ticks: int = 5) -> None:
-        """After some good looks all is seen where it is."""
+        """After some good frame sets all is seen where it is."""
         for _ in range(ticks):
             poses = self.tick()
         assert poses.valid.all()
@@ -146,7 +146,7 @@ class Cell:
                 assert np.linalg.norm(poses.positions[row] - PLACES[name]) < 0.005, name
 
     def bad(self, spoil: Callable[[dict[str, Any]], None], ticks: int = 6) -> None:
-        """Of bad looks no wrong pose comes, and in the end none at all."""
+        """Of bad frame sets no wrong pose comes, and in the end none at all."""
         for _ in range(ticks):
             self.check_right(self.tick(spoil))
         self.check_unusable()

@@ -1,10 +1,10 @@
 """A scripted operator at the keys: demonstrations as people give them, without people.
 
-The oracle says where to go. The operator looks ten times a second and sees everything late, by its reaction time. It
+The oracle says where to go. The operator glances ten times a second and sees everything late, by its reaction time. It
 adds the motion that it believes to have commanded since, and strikes keys, at most two for motion at a time. A key
 moves at the chosen speed or not at all. The operator pauses, believes too little motion and so overshoots, and now and
 then strikes a wrong key until it sees what that does. Keys go through `Keyboard` and `Steering`, as a person's do. A
-look follows from the first scene of the episode and those since, so an episode follows from its seed.
+glance follows from the first scene of the episode and those since, so an episode follows from its seed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from roman_moe.teleop.device import AXES, Act
 from roman_moe.teleop.keyboard import ACTS, MOTIONS, Keyboard
 from roman_moe.teleop.steering import SPEEDS, Steering
 
-PERIOD = 0.1  # [s] from one look to the next
+PERIOD = 0.1  # [s] from one glance to the next
 REACTION = (0.15, 0.25)  # [s] from what happens until it is seen; drawn an episode, as all ranges here
 BELIEVED = (0.7, 1.0)  # share of its own motion that it reckons with meanwhile
 NEAR, CAREFUL = 0.1, 1  # [m] from a thing that it does not hold, and number of the fastest of `SPEEDS` there
@@ -116,7 +116,7 @@ class KeyOperator:
         self._reaction, self._believed = self._rng.uniform(*REACTION), self._rng.uniform(*BELIEVED)
 
     def _look(self, now: float) -> str:
-        """The keys that are struck at a look."""
+        """The keys that are struck at a glance."""
         assert self._rng is not None
         rng = self._rng
         if now < self._busy_until:

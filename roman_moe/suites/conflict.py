@@ -2,7 +2,7 @@
 
 An arm of three joints reaches one of four goals, or carries a puck to one of them: the puck clings to a fingertip that
 touches it. From the same observation the tasks call for opposite motions, so that a network has to keep them apart by
-the task's code alone. All episodes run side by side in numpy.
+the task's one-hot code alone. All episodes run side by side in numpy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Meta-World's tasks (Yu et al. 2019; `metaworld` 3.1.1) as suites MT3, MT10 and MT50: real physics, random goals.
 
 The goal is part of the observation. Meta-World's own one-hot code is left out (`use_one_hot`): our networks have the
-task's code anyway, and Soft Modularization's f(s) is not to see it. Rewards are its version "v2". It needs an
+task's anyway, and Soft Modularization's f(s) is not to see it. Rewards are its version "v2". It needs an
 environment of its own, which `make metaworld` builds, since it is made for another MuJoCo than all else here.
 """
 

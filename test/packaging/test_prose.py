@@ -73,6 +73,26 @@ def test_short_sentences_and_what_is_no_prose_pass(tmp_path: Path):
     assert found(tmp_path, "roman_moe/module.py", f'{docstring}\nA = "{LONG}"\n# {SHORT}\n\n# {SHORT}\n') == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("docs/page.md", "{}\n"), ("roman_moe/module.py", '"""{}"""\n'), ("test/test_it.py", "# {}\n")],
+    ids=["page", "docstring", "comment"],
+)
+def test_a_word_that_the_glossary_rules_out_is_found(tmp_path: Path, name: str, text: str):
+    glossary = "# Glossary\n\n| a | b |\n|---|---|\n| ox | an ox |\n\n## Words not used\n\n"
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/glossary.md").write_text(f"{glossary}| not | but |\n|---|---|\n| kine, cattle | cow |\n")
+    assert found(tmp_path, name, text.format("Cattle, not a box.")) == [f"{name}:1: 'cattle': expected cow"]
+    assert found(tmp_path, name, text.format("An ox, `cattle` and the cattleman's.")) == []
+
+
+def test_the_glossary_rules_out_words(tmp_path: Path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/glossary.md").write_text((ROOT / "docs" / "glossary.md").read_text())
+    line = "docs/page.md:1: 'practice': expected reinforcement learning"
+    assert found(tmp_path, "docs/page.md", "Practice makes perfect.\n") == [line]
+
+
 def test_the_glossary_names_files_that_are_there():
     glossary = (ROOT / "docs" / "glossary.md").read_text()
     where = re.findall(r"`(\w+/[\w/]*(?:\.\w+)?)`", glossary)

@@ -139,7 +139,7 @@ class MultitaskA2C:
         return policy, found.get("prior", policy)
 
     def prior(self, observations: Tensor) -> Policy:
-        """The prior alone, of methods that have one; without a look at the task."""
+        """The prior alone, of methods that have one; which does not see the task."""
         return _gaussian(self.columns["prior"](observations))
 
     def act(self, observations: Tensor, greedy: bool = False) -> NDArray[np.float32]:

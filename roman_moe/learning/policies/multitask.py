@@ -93,7 +93,7 @@ class Separate(nn.Module):
 
 
 class Shared(nn.Module):
-    """One plain network, which sees the task's code."""
+    """One plain network, which sees the task's one-hot code."""
 
     def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Shared(nn.Module):
 
 
 class MultiHead(nn.Module):
-    """One plain network, which sees the task's code, with a head for each task."""
+    """One plain network, which sees the task's one-hot code, with a head for each task."""
 
     def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class MultiHead(nn.Module):
 
 
 class MixedExperts(nn.Module):
-    """Four plain networks and a gate, all of which see the task's code."""
+    """Four plain networks and a gate, all of which see the task's one-hot code."""
 
     def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class HardRouted(nn.Module):
 
 
 class Modular(nn.Module):
-    """Soft Modularization; the task's code goes to the routing alone."""
+    """Soft Modularization; the task's one-hot code goes to the routing alone."""
 
     def __init__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes, mode: Mode = "official") -> None:
         super().__init__()
@@ -233,5 +233,5 @@ def codes(x: Tensor) -> Tensor:
 
 
 def with_code(x: Tensor) -> Tensor:
-    """(T, B, n + T): each row with its task's code."""
+    """(T, B, n + T): each row with its task's one-hot code."""
     return torch.cat([x, codes(x)], dim=2)

@@ -66,7 +66,7 @@ class ArmBridgeParameters(TaskParameters):
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
     servo_unchecked: bool = parameter("whether to command a Servo whose units cannot be read", False)
     servo_timeout: float = parameter("how long to wait for Servo when it starts [s]", 10.0, (0.1, 600.0))
-    stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
+    stopped: bool = parameter("whether it begins stopped, as the node that it replaces was", False)
 
 
 class ArmBridge(RomanNode):

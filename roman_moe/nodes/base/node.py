@@ -94,7 +94,7 @@ class RomanNode(ManagedNode):
         return [who for who in self.publishers_of(topic) if who != TopicPublisher(self.full_name, self.process)]
 
     def _claim(self, topic: Topic) -> None:
-        """Make sure that no other node publishes a topic that has one speaker at a time.
+        """Make sure that no other node publishes a topic that has one publisher at a time.
 
         The bring-up vouches for its own processes: a namesake is the killed predecessor, which DDS gives up later.
         """

@@ -60,7 +60,7 @@ class BlenderParameters(TaskParameters):
     speed: float = parameter("simulated seconds per second; scales the scene timeout", 1.0, (0.001, 100.0))
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
     taken_out: tuple[str, ...] = parameter("skills whose experts do not count", (), fixed=False)
-    stopped: bool = parameter("whether it begins stopped, as the successor of one that was", False)
+    stopped: bool = parameter("whether it begins stopped, as the node that it replaces was", False)
     ramp: float = parameter("for an expert that is taken out or put back, or a hand-back [s]", 0.5, (0.0, 10.0))
 
 

@@ -1,4 +1,4 @@
-"""One actor fitted to demonstrations of several skills: it tells them apart by the task's code alone."""
+"""One actor fitted to demonstrations of several skills: it tells them apart by the task's one-hot code alone."""
 
 from __future__ import annotations
 

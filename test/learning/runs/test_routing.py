@@ -1,4 +1,4 @@
-"""Routing weights of a trained policy: taken from what it does, and mapped without a look at the task."""
+"""Routing weights of a trained policy: taken from what it does, and mapped without knowing the task."""
 
 from __future__ import annotations
 
