@@ -34,16 +34,8 @@ from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.core.state import ObjectPoses, SceneState, upright
 from roman_moe.core.tasks import load_spec
 from roman_moe.demos.reader import read_episodes
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.process import ros_context
-from roman_moe.nodes.base.topics import (
-    CODEC,
-    OPERATOR_ACTION,
-    OPERATOR_WEIGHTS,
-    SCENE,
-    TRUTH_POSES,
-    Topic,
-    expert_action,
-)
 from roman_moe.wire.bodies import scene_layout
 from roman_moe.wire.codec import decode_scene
 
@@ -106,14 +98,14 @@ class Operator:
     def __init__(self, rig: Rig, spec: TaskSpec, network: str) -> None:
         self._rig, self._spec, self._network = rig, spec, network
         self.sent: dict[int, NDArray[np.float64]] = {}
-        rig.heard[SCENE.name].clear()
-        rig.listen(SCENE)
-        experts = [OPERATOR_WEIGHTS, *map(expert_action, spec.skill_names)]
-        self._topics: list[Topic] = experts if network == GATE else [OPERATOR_ACTION]
+        rig.heard[topics.SCENE.name].clear()
+        rig.listen(topics.SCENE)
+        experts = [topics.OPERATOR_WEIGHTS, *map(topics.expert_action, spec.skill_names)]
+        self._topics: list[topics.Topic] = experts if network == GATE else [topics.OPERATOR_ACTION]
 
     def drive(self, goal: NDArray[np.float64], done: Callable[[SceneState], bool]) -> None:
         """Answer scenes with the way to a goal, until one is as it is to be."""
-        heard = self._rig.heard[SCENE.name]
+        heard = self._rig.heard[topics.SCENE.name]
         there = False
         while not there:
             self._rig.spin_until(lambda: heard)
@@ -128,13 +120,13 @@ class Operator:
         leads = ("grip" if near else "reach") if self._network == GATE else self._network
         weights = np.array([float(skill == leads) for skill in self._spec.skill_names])
         for topic in self._topics:
-            if topic is OPERATOR_WEIGHTS:
-                self._rig.send(topic, CODEC.weights(scene.stamp_ns, self._spec.skill_names, weights))
+            if topic is topics.OPERATOR_WEIGHTS:
+                self._rig.send(topic, topics.CODEC.weights(scene.stamp_ns, self._spec.skill_names, weights))
                 self.sent[scene.stamp_ns] = weights
                 continue
             grips = topic.name == "expert/grip/action" or self._network == "grip"
             action = np.array([*motion, -1.0 if grips else 1.0])
-            self._rig.send(topic, CODEC.action(scene.stamp_ns, self._spec.action.layout, action))
+            self._rig.send(topic, topics.CODEC.action(scene.stamp_ns, self._spec.action.layout, action))
             if self._network != GATE:
                 self.sent[scene.stamp_ns] = action
 
@@ -189,17 +181,17 @@ def test_what_an_operator_shows_through_the_graph_becomes_a_bundle_that_does_it(
     command = ["train", "bc", "--demos", "demos/handover", "--out", "runs/handover", "--recipe", "recipe.yaml"]
     assert main(command) == 0, capsys.readouterr().err
     assert main(["export", "runs/handover", "shipped"]) == 0
-    rig.heard[SCENE.name].clear()
+    rig.heard[topics.SCENE.name].clear()
     with process("-m", "roman_moe", "run", "--bundle", "shipped", "--arm", "mock"):
-        rig.spin_until(lambda: any(solved(decode_scene(spec, scene)) for scene in rig.heard[SCENE.name]))
-    rig.heard[SCENE.name].clear()
+        rig.spin_until(lambda: any(solved(decode_scene(spec, scene)) for scene in rig.heard[topics.SCENE.name]))
+    rig.heard[topics.SCENE.name].clear()
     see_part = robot_behind_servo(rig, spec, folder / "my_arm.yaml")
     with process("-m", "roman_moe", "run", "--bundle", "shipped", "--arm", "servo", "--config", "my_arm.yaml"):
 
         def reached() -> bool:
             see_part()
             part = np.array(spec.objects["part"].position)
-            return any(distance(decode_scene(spec, scene), part) < 0.02 for scene in rig.heard[SCENE.name])
+            return any(distance(decode_scene(spec, scene), part) < 0.02 for scene in rig.heard[topics.SCENE.name])
 
         rig.spin_until(reached)
 
@@ -216,13 +208,13 @@ def robot_behind_servo(rig: Rig, spec: TaskSpec, file: Path) -> Callable[[], Non
     servo = rig.join(lambda c: ServoNode(c, config, robot, JAZZY, {**FRANKA, "publish_period": 0.01}))
     robot.drive(servo)
     rig.join(lambda context: gripper_of(context, config))
-    publisher = robot.create_publisher(TRUTH_POSES.kind, TRUTH_POSES.name, TRUTH_POSES.qos)
+    publisher = robot.create_publisher(topics.TRUTH_POSES.kind, topics.TRUTH_POSES.name, topics.TRUTH_POSES.qos)
     part = np.array([spec.objects["part"].position])
 
     def see_part() -> None:
         now_ns = robot.get_clock().now().nanoseconds
         poses = ObjectPoses(now_ns, part, np.ones(1, dtype=bool), np.zeros(1), upright(1))
-        publisher.publish(CODEC.bodies(spec.object_names, scene_layout(spec).of_objects(poses)))
+        publisher.publish(topics.CODEC.bodies(spec.object_names, scene_layout(spec).of_objects(poses)))
 
     return see_part
 
@@ -242,15 +234,15 @@ def test_the_operator_of_the_documentation_moves_the_arm(rig: Rig, folder: Path)
     assert FILE not in sys.stdlib_module_names  # the other processes that begin in this folder would import it
     (folder / f"{FILE}.py").write_text(OPERATOR)
     spec = load_spec("handover")
-    rig.listen(SCENE)
+    rig.listen(topics.SCENE)
     options = ["--skill", "grip", "--episodes", "1", "--out", "demos", *OPTIONS]
     with (
         process(f"{FILE}.py", "grip"),
         process("-m", "roman_moe", "record", "--task", "handover", *options) as recorder,
     ):
-        rig.spin_until(lambda: rig.heard[SCENE.name])
+        rig.spin_until(lambda: rig.heard[topics.SCENE.name])
         assert rig.trigger("demo_recorder/start").success
-        rig.spin_until(lambda: shown(decode_scene(spec, rig.heard[SCENE.name][-1]), "grip"))
+        rig.spin_until(lambda: shown(decode_scene(spec, rig.heard[topics.SCENE.name][-1]), "grip"))
         assert rig.trigger("demo_recorder/stop").success
         output = said(recorder)
     assert recorder.returncode == 0, output

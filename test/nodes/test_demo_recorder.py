@@ -21,16 +21,7 @@ from roman_moe.core.errors import DemonstrationError
 from roman_moe.demos.reader import read_episodes
 from roman_moe.evaluation.replay import replay
 from roman_moe.nodes.arms.lab_node import LabNode
-from roman_moe.nodes.base.topics import (
-    CODEC,
-    GRIPPER_COMMAND,
-    OPERATOR_ACTION,
-    OUTCOME,
-    SCENE,
-    STOPPED,
-    TICK,
-    TWIST_COMMAND,
-)
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.teleop.demo_recorder import DemoRecorder
 from roman_moe.wire.codec import BlenderTick
 
@@ -47,14 +38,14 @@ class Recorded(Harness):
 
     def judge(self, outcome: str, seed: int = 0, first_ns: int = 0) -> None:
         values = [KeyValue(key="seed", value=str(seed)), KeyValue(key="first_ns", value=str(first_ns))]
-        self.rig.send(OUTCOME, DiagnosticStatus(name="scenario_2", message=outcome, values=values))
+        self.rig.send(topics.OUTCOME, DiagnosticStatus(name="scenario_2", message=outcome, values=values))
 
     def begins(self, seed: int, first_ns: int = 0) -> None:
         self.judge("running", seed, first_ns)
         self.rig.spin_until(lambda: self.recorder._origin.get("seed") == seed)
 
     def operator(self, tick: int, answer: np.ndarray = ANSWER) -> None:
-        self.rig.send(OPERATOR_ACTION, CODEC.action(tick * TICK_NS, ACTION_LAYOUT, answer))
+        self.rig.send(topics.OPERATOR_ACTION, topics.CODEC.action(tick * TICK_NS, ACTION_LAYOUT, answer))
 
     def driven_tick(self, tick: int) -> None:
         before = self.commands
@@ -146,15 +137,18 @@ def test_a_labs_recording_is_replayed_exactly_by_what_its_arm_has_followed(
     for tick in range(8):
         rig.spin_until(lambda state=state: lab._state.stamp_ns == state.stamp_ns and lab._shown)
         stopped = tick == 4
-        rig.send(STOPPED, Bool(data=stopped))
+        rig.send(topics.STOPPED, Bool(data=stopped))
         rig.spin_until(lambda stopped=stopped: lab._stopped == stopped)
         command = Command(lab._stamp, np.array([0.05, 0.0, -0.05]), ROMAN.gripper.open)
-        rig.send(OPERATOR_ACTION, CODEC.action(lab._stamp, ACTION_LAYOUT, ANSWER))
-        rig.send(TICK, CODEC.tick(lab._stamp, SKILLS, BlenderTick(SKILLS, 0 * WEIGHTS, command, 0, True).numbers))
-        rig.send(SCENE, CODEC.scene(replace(state, stamp_ns=lab._stamp)))
+        rig.send(topics.OPERATOR_ACTION, topics.CODEC.action(lab._stamp, ACTION_LAYOUT, ANSWER))
+        rig.send(
+            topics.TICK,
+            topics.CODEC.tick(lab._stamp, SKILLS, BlenderTick(SKILLS, 0 * WEIGHTS, command, 0, True).numbers),
+        )
+        rig.send(topics.SCENE, topics.CODEC.scene(replace(state, stamp_ns=lab._stamp)))
         rig.spin_until(lambda tick=tick: recorder.ticks == tick + 1)
-        rig.send(GRIPPER_COMMAND, CODEC.gripper(command))
-        rig.send(TWIST_COMMAND, CODEC.twist(command))
+        rig.send(topics.GRIPPER_COMMAND, topics.CODEC.gripper(command))
+        rig.send(topics.TWIST_COMMAND, topics.CODEC.twist(command))
         state = world.step(hold(0, ROMAN.gripper.open) if stopped else command)
     rig.spin_until(lambda: len(recorder._here._lab[1]) == 8)
     assert rig.trigger("demo_recorder/stop").success

@@ -23,21 +23,9 @@ from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import begins_anew
 from roman_moe.nodes.arms.lab_node import LabNode
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import readable
 from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
-from roman_moe.nodes.base.topics import (
-    CLOCK,
-    CODEC,
-    GATE_WEIGHTS,
-    GRIPPER_COMMAND,
-    HAND_STATE,
-    HELD_TICKS,
-    JOINT_STATES,
-    OUTCOME,
-    ROBOT_DESCRIPTION,
-    STOPPED,
-    TWIST_COMMAND,
-)
 from roman_moe.nodes.bringup.record import EpisodeRecord
 from roman_moe.nodes.control.commanders import REFUSED
 from roman_moe.wire.codec import message_stamp
@@ -51,8 +39,8 @@ class Harness:
 
     def __init__(self, rig: Rig, **parameters: Any) -> None:
         self.rig = rig
-        rig.listen(HAND_STATE)
-        rig.listen(OUTCOME)
+        rig.listen(topics.HAND_STATE)
+        rig.listen(topics.OUTCOME)
         self.node = rig.add(LabNode, **{"task": "roman", "start": "push", "lockstep": True, **parameters})
 
     def stamp(self, tick: int) -> int:
@@ -62,17 +50,17 @@ class Harness:
 
     def command(self, tick: int, velocity: np.ndarray = FORWARD, gripper: float = GRIPPER_OPEN) -> None:
         command = Command(self.stamp(tick), velocity, gripper)
-        self.rig.send(GRIPPER_COMMAND, CODEC.gripper(command))
-        self.rig.send(TWIST_COMMAND, CODEC.twist(command))
+        self.rig.send(topics.GRIPPER_COMMAND, topics.CODEC.gripper(command))
+        self.rig.send(topics.TWIST_COMMAND, topics.CODEC.twist(command))
 
     @property
     def stamps(self) -> list[int]:
-        return [decode_hand(message).stamp_ns for message in self.rig.heard[HAND_STATE.name]]
+        return [decode_hand(message).stamp_ns for message in self.rig.heard[topics.HAND_STATE.name]]
 
     def reach(self, tick: int) -> Any:
         """The state of a tick."""
         self.rig.spin_until(lambda: self.stamp(tick) in self.stamps)
-        return decode_hand(self.rig.heard[HAND_STATE.name][self.stamps.index(self.stamp(tick))])
+        return decode_hand(self.rig.heard[topics.HAND_STATE.name][self.stamps.index(self.stamp(tick))])
 
 
 def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -> None:
@@ -89,17 +77,17 @@ def test_lockstep_takes_one_command_a_tick_and_moves_as_the_lab_does(rig: Rig) -
 
 def test_description_and_joint_states_say_where_the_hand_is(rig: Rig) -> None:
     """What RViz and MoveIt draw from the two is where `hand_state` says that the hand is, fingers included."""
-    rig.listen(JOINT_STATES)
+    rig.listen(topics.JOINT_STATES)
     harness = Harness(rig)
     harness.reach(0)
     harness.command(0)
     hand = harness.reach(1)
     assert hand.finger_opening > 0.001  # else the fingers prove nothing
-    rig.listen(ROBOT_DESCRIPTION)  # late: it is latched
-    stamp = CODEC.time(harness.stamp(1))
-    rig.spin_until(lambda: any(joints.header.stamp == stamp for joints in rig.heard[JOINT_STATES.name]))
-    joints = next(joints for joints in rig.heard[JOINT_STATES.name] if joints.header.stamp == stamp)
-    description = rig.last(ROBOT_DESCRIPTION).data
+    rig.listen(topics.ROBOT_DESCRIPTION)  # late: it is latched
+    stamp = topics.CODEC.time(harness.stamp(1))
+    rig.spin_until(lambda: any(joints.header.stamp == stamp for joints in rig.heard[topics.JOINT_STATES.name]))
+    joints = next(joints for joints in rig.heard[topics.JOINT_STATES.name] if joints.header.stamp == stamp)
+    description = rig.last(topics.ROBOT_DESCRIPTION).data
     model = mujoco.MjModel.from_xml_string(
         description.replace("</robot>", '<mujoco><compiler fusestatic="false"/></mujoco></robot>')
     )
@@ -126,10 +114,10 @@ def test_commands_that_are_not_finite_malformed_or_of_another_tick_are_not_follo
     harness.reach(0)
     harness.command(0, np.array([np.nan, 0.0, 0.0]), gripper=np.inf)
     rig.spin_until(lambda: rig.reported("lab", NOT_FINITE) == 2)
-    elsewhere, turning = (CODEC.twist(Command(harness.stamp(0), FORWARD, 0.0)) for _ in range(2))
+    elsewhere, turning = (topics.CODEC.twist(Command(harness.stamp(0), FORWARD, 0.0)) for _ in range(2))
     elsewhere.header.frame_id = "tool0"
     turning.twist.angular.z = 1.0  # which no action of the task does
-    rig.send(TWIST_COMMAND, elsewhere, turning)
+    rig.send(topics.TWIST_COMMAND, elsewhere, turning)
     rig.spin_until(lambda: rig.reported("lab", MALFORMED) == 2)
     for tick in (-1, 1, 7):
         harness.command(tick)
@@ -148,7 +136,7 @@ def test_in_real_time_the_first_tick_waits_and_later_ones_hold_the_arm(rig: Rig)
     assert np.linalg.norm(moved.hand_velocity) > 0.01
     assert np.linalg.norm(rested.hand_velocity) < 0.01
     assert rested.finger_opening < 0.01  # the gripper kept its last target
-    rig.spin_until(lambda: rig.reported("lab", HELD_TICKS) >= 30)
+    rig.spin_until(lambda: rig.reported("lab", topics.HELD_TICKS) >= 30)
 
 
 def test_in_real_time_a_twist_alone_keeps_the_gripper(rig: Rig) -> None:
@@ -156,7 +144,7 @@ def test_in_real_time_a_twist_alone_keeps_the_gripper(rig: Rig) -> None:
     harness.reach(0)
     harness.command(0, gripper=GRIPPER_CLOSED)
     harness.reach(1)
-    rig.send(TWIST_COMMAND, CODEC.twist(Command(harness.stamp(1), FORWARD, GRIPPER_OPEN)))
+    rig.send(topics.TWIST_COMMAND, topics.CODEC.twist(Command(harness.stamp(1), FORWARD, GRIPPER_OPEN)))
     harness.reach(2)
     assert harness.node._target == GRIPPER_CLOSED
     assert harness.node._held_ticks == 0
@@ -170,13 +158,13 @@ def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, m
     for tick in range(4):
         harness.reach(tick)
         if tick % 2 == 0:
-            rig.send(GATE_WEIGHTS, CODEC.weights(harness.stamp(tick), SKILLS, weights[tick]))
+            rig.send(topics.GATE_WEIGHTS, topics.CODEC.weights(harness.stamp(tick), SKILLS, weights[tick]))
             rig.spin_until(lambda tick=tick: harness.stamp(tick) in harness.node._recorder._weights)
         harness.command(tick)
-    rig.spin_until(lambda: rig.heard[OUTCOME.name][-1].message == "time_limit")
-    rig.listen(OUTCOME)  # whoever comes late is told too
-    rig.spin_until(lambda: len(rig.heard[OUTCOME.name]) == 4)
-    assert [m.message for m in rig.heard[OUTCOME.name]] == ["running", "time_limit"] * 2
+    rig.spin_until(lambda: rig.heard[topics.OUTCOME.name][-1].message == "time_limit")
+    rig.listen(topics.OUTCOME)  # whoever comes late is told too
+    rig.spin_until(lambda: len(rig.heard[topics.OUTCOME.name]) == 4)
+    assert [m.message for m in rig.heard[topics.OUTCOME.name]] == ["running", "time_limit"] * 2
 
     record = EpisodeRecord.load(file)
     assert (record.start, record.seed, record.outcome, record.time_s) == ("push", 9, "time_limit", 0.2)
@@ -192,12 +180,12 @@ def test_it_may_go_on_with_further_seeds(rig: Rig, monkeypatch: pytest.MonkeyPat
     limit_time(monkeypatch, 0.05)
     harness = Harness(rig, seed=4, episodes=2)
     for count in (1, 2):
-        rig.spin_until(lambda count=count: len(rig.heard[OUTCOME.name]) == 2 * count - 1)
+        rig.spin_until(lambda count=count: len(rig.heard[topics.OUTCOME.name]) == 2 * count - 1)
         rig.spin_until(lambda: harness.node._running)
         harness.command(0)
         rig.spin_until(lambda: not harness.node._running)
-    rig.spin_until(lambda: len(rig.heard[OUTCOME.name]) == 4)
-    seeds = [v.value for m in rig.heard[OUTCOME.name] for v in m.values if v.key == "seed"]
+    rig.spin_until(lambda: len(rig.heard[topics.OUTCOME.name]) == 4)
+    seeds = [v.value for m in rig.heard[topics.OUTCOME.name] for v in m.values if v.key == "seed"]
     assert seeds == ["4", "4", "5", "5"]
 
 
@@ -212,13 +200,13 @@ def test_a_restart_leaves_the_episode_and_begins_the_next(rig: Rig) -> None:
 
 
 def outcomes(rig: Rig) -> list[str]:
-    return [message.message for message in rig.heard[OUTCOME.name]]
+    return [message.message for message in rig.heard[topics.OUTCOME.name]]
 
 
 def test_no_stamp_goes_back_over_episodes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_time(monkeypatch, 0.15)
-    rig.listen(CLOCK)
-    rig.listen(JOINT_STATES)
+    rig.listen(topics.CLOCK)
+    rig.listen(topics.JOINT_STATES)
     harness = Harness(rig, episodes=3)
     for episode in range(3):
         rig.spin_until(lambda episode=episode: harness.node._episode == episode and harness.node._running)
@@ -229,8 +217,8 @@ def test_no_stamp_goes_back_over_episodes(rig: Rig, monkeypatch: pytest.MonkeyPa
     stamps = harness.stamps
     assert stamps == sorted(stamps)
     assert sum(begins_anew(later, earlier) for earlier, later in pairwise(stamps)) == 2
-    clock = [m.clock.sec * 10**9 + m.clock.nanosec for m in rig.heard[CLOCK.name]]
-    joints = [message_stamp(m) for m in rig.heard[JOINT_STATES.name]]
+    clock = [m.clock.sec * 10**9 + m.clock.nanosec for m in rig.heard[topics.CLOCK.name]]
+    joints = [message_stamp(m) for m in rig.heard[topics.JOINT_STATES.name]]
     assert set(clock) == set(joints) == set(stamps)
     assert clock == sorted(clock)
 
@@ -249,11 +237,13 @@ def test_a_teleoperators_command_that_is_stamped_now_is_followed(rig: Rig) -> No
     lab = harness.node
     first = harness.reach(0).hand_position
     teleop = rig.join(lambda context: Node("teleop", context=context))
-    twists = teleop.create_publisher(TWIST_COMMAND.kind, TWIST_COMMAND.name, TWIST_COMMAND.qos)
-    grippers = teleop.create_publisher(GRIPPER_COMMAND.kind, GRIPPER_COMMAND.name, GRIPPER_COMMAND.qos)
+    twists = teleop.create_publisher(topics.TWIST_COMMAND.kind, topics.TWIST_COMMAND.name, topics.TWIST_COMMAND.qos)
+    grippers = teleop.create_publisher(
+        topics.GRIPPER_COMMAND.kind, topics.GRIPPER_COMMAND.name, topics.GRIPPER_COMMAND.qos
+    )
 
     def command() -> None:
-        for publisher, make in ((grippers, CODEC.gripper), (twists, CODEC.twist)):
+        for publisher, make in ((grippers, topics.CODEC.gripper), (twists, topics.CODEC.twist)):
             now = teleop.get_clock().now().nanoseconds  # each its own, as a joystick's driver does it
             publisher.publish(make(Command(now, 2.0 * FORWARD, GRIPPER_CLOSED)))
 
@@ -267,7 +257,7 @@ def test_a_refused_stamp_is_named_with_the_amount(rig: Rig, ahead: float, amount
     harness = Harness(rig, lockstep=False)
     harness.reach(0)
     stamp = harness.stamp(0) + round(ahead * 1e9)
-    rig.send(TWIST_COMMAND, CODEC.twist(Command(stamp, FORWARD, GRIPPER_OPEN)))
+    rig.send(topics.TWIST_COMMAND, topics.CODEC.twist(Command(stamp, FORWARD, GRIPPER_OPEN)))
     rig.spin_until(lambda: rig.reported("lab", REFUSED) == 1)
     said = rig.fact("lab", "last_fault")
     assert readable(f"delta_twist_cmds at {stamp} ns") in said
@@ -282,29 +272,29 @@ def test_a_stop_pauses_the_episode(rig: Rig, tmp_path: Path, monkeypatch: pytest
     for tick in range(2):
         harness.reach(tick)
         harness.command(tick)
-    rig.send(STOPPED, Bool(data=True))
+    rig.send(topics.STOPPED, Bool(data=True))
     rig.spin_until(lambda: harness.node._stopped)
     for tick in range(2, 12):  # far beyond the time limit
         harness.reach(tick)
         harness.command(tick, np.zeros(3))
     harness.reach(12)
     assert outcomes(rig) == ["running"]
-    rig.send(STOPPED, Bool(data=False))
+    rig.send(topics.STOPPED, Bool(data=False))
     rig.spin_until(lambda: not harness.node._stopped)
     harness.command(12)
     harness.reach(13)
-    rig.send(STOPPED, Bool(data=True))  # before the end, so that the next episode has to wait
+    rig.send(topics.STOPPED, Bool(data=True))  # before the end, so that the next episode has to wait
     rig.spin_until(lambda: harness.node._stopped)
     harness.command(13, np.zeros(3))
     harness.reach(14)
-    rig.send(STOPPED, Bool(data=False))
+    rig.send(topics.STOPPED, Bool(data=False))
     rig.spin_until(lambda: not harness.node._stopped)
     harness.command(14)
     rig.spin_until(lambda: outcomes(rig)[:2] == ["running", "time_limit"])
     record = EpisodeRecord.load(file)
     assert record.time_s == 0.2
     np.testing.assert_array_equal(record.stamps_ns, np.arange(4) * TICK_NS)  # without the pauses
-    values = {v.key: v.value for v in rig.heard[OUTCOME.name][1].values}
+    values = {v.key: v.value for v in rig.heard[topics.OUTCOME.name][1].values}
     assert values["time_ns"] == str(4 * TICK_NS)
 
 
@@ -317,7 +307,7 @@ def test_the_world_is_not_set_up_anew_while_the_arm_is_stopped(rig: Rig, monkeyp
     harness.node._on_stopped(True)  # between the end and the next beginning
     rig.spin_until(lambda: harness.node._awaits_rearm)
     assert harness.node._episode == 0
-    rig.send(STOPPED, Bool(data=False))
+    rig.send(topics.STOPPED, Bool(data=False))
     rig.spin_until(lambda: harness.node._episode == 1)
 
 

@@ -16,6 +16,7 @@ from sensor_msgs.msg import JointState
 from specs import ACTION_LAYOUT, FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SCENES, SKILLS
 
 from roman_moe.core.state import SceneState
+from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.serialized import (
     BodiesReader,
     BodiesWriter,
@@ -23,23 +24,11 @@ from roman_moe.nodes.base.serialized import (
     NumbersWriter,
     serialized_stamp,
 )
-from roman_moe.nodes.base.topics import (
-    CODEC,
-    GATE_WEIGHTS,
-    GRIPPER,
-    GRIPPER_COMMAND,
-    SCENE,
-    TWIST,
-    TWIST_COMMAND,
-    action_of,
-    expert_action,
-    weights_of,
-)
 from roman_moe.wire.bodies import MessageError
 from roman_moe.wire.codec import message_stamp, read_bodies
 
 NUMBERS = st.floats(width=64)
-ACTION = action_of(ROMAN)
+ACTION = topics.action_of(ROMAN)
 
 
 def state(rng: np.random.Generator, stamp_ns: int = 0) -> SceneState:
@@ -58,8 +47,8 @@ def state(rng: np.random.Generator, stamp_ns: int = 0) -> SceneState:
 
 def reader() -> BodiesReader:
     """One that has seen a good message, so that it reads in place."""
-    read = BodiesReader(SCENE.name, SCENE.kind, SCENE_NAMES)
-    read(serialize_message(CODEC.scene(state(np.random.default_rng(0)))))
+    read = BodiesReader(topics.SCENE.name, topics.SCENE.kind, SCENE_NAMES)
+    read(serialize_message(topics.CODEC.scene(state(np.random.default_rng(0)))))
     assert read._frame
     return read
 
@@ -99,10 +88,10 @@ def test_read_or_written_in_place_or_in_full_is_the_same(
         object_valid=valid,
         object_ages=ages,
     )
-    message = CODEC.scene(scene)
+    message = topics.CODEC.scene(scene)
     data = serialize_message(message)
-    found, expected = reader()(data), read_bodies(SCENE.name, message, SCENE_NAMES)
-    written = BodiesWriter(SCENE_NAMES, CODEC.bodies)(SCENES.of_scene(scene))
+    found, expected = reader()(data), read_bodies(topics.SCENE.name, message, SCENE_NAMES)
+    written = BodiesWriter(SCENE_NAMES, topics.CODEC.bodies)(SCENES.of_scene(scene))
     data = [data, written][in_place]
     assert found.stamp_ns == expected.stamp_ns == serialized_stamp(data) == stamp
     for field in ("translations", "velocities", "forces", "rotations", "turns"):
@@ -137,12 +126,12 @@ def _late_stamp(message: Any) -> None:
 @pytest.mark.parametrize("damage", [_rename, _swap, _move_one, _shorten, _late_stamp])
 def test_what_full_decoding_refuses_is_refused(damage: Any) -> None:
     read = reader()
-    message = CODEC.scene(state(np.random.default_rng(1)))
+    message = topics.CODEC.scene(state(np.random.default_rng(1)))
     damage(message)
     with pytest.raises(MessageError):
         read(serialize_message(message))
     good = state(np.random.default_rng(2), stamp_ns=7)
-    assert read(serialize_message(CODEC.scene(good))).stamp_ns == 7
+    assert read(serialize_message(topics.CODEC.scene(good))).stamp_ns == 7
 
 
 def test_bytes_without_a_stamp_are_refused() -> None:
@@ -162,10 +151,10 @@ def test_numbers_written_and_read_in_place_are_decoded_as_they_were(
     stamp: int, weights: np.ndarray, action: np.ndarray, velocity: np.ndarray, opening: float
 ) -> None:
     for topic, numbers, values in (
-        (GATE_WEIGHTS, weights_of(SKILLS), weights),
-        (expert_action("push"), ACTION, action),
-        (TWIST_COMMAND, TWIST, velocity),
-        (GRIPPER_COMMAND, GRIPPER, np.array([opening])),
+        (topics.GATE_WEIGHTS, topics.weights_of(SKILLS), weights),
+        (topics.expert_action("push"), ACTION, action),
+        (topics.TWIST_COMMAND, topics.TWIST, velocity),
+        (topics.GRIPPER_COMMAND, topics.GRIPPER, np.array([opening])),
     ):
         write, read = NumbersWriter(numbers), NumbersReader(topic.kind, numbers)
         data = write(stamp, values)
@@ -193,7 +182,7 @@ def _too_few(message: Any) -> None:
 
 @pytest.mark.parametrize("damage", [_late, _other_name, _too_few])
 def test_numbers_that_full_decoding_refuses_are_refused(damage: Any) -> None:
-    read, message = NumbersReader(JointState, ACTION), CODEC.action(5, ACTION_LAYOUT, np.ones(4))
+    read, message = NumbersReader(JointState, ACTION), topics.CODEC.action(5, ACTION_LAYOUT, np.ones(4))
     read(serialize_message(message))
     damage(message)
     with pytest.raises(MessageError):
@@ -201,7 +190,7 @@ def test_numbers_that_full_decoding_refuses_are_refused(damage: Any) -> None:
 
 
 def test_numbers_in_an_unusual_but_good_message_are_read() -> None:
-    message = CODEC.action(5, ACTION_LAYOUT, np.arange(4.0))
+    message = topics.CODEC.action(5, ACTION_LAYOUT, np.arange(4.0))
     message.header.frame_id = "somewhere/else"
     message.position.extend([1.0, 2.0])
     data, read = serialize_message(message), NumbersReader(JointState, ACTION)

@@ -19,21 +19,7 @@ import pyarrow.parquet as pq
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import atomic_folder, write_json
 from roman_moe.core.spec import TaskSpec
-from roman_moe.demos.convert.columns import (
-    ACTION,
-    COMMAND,
-    INTERVENTION,
-    SCENE,
-    STAMP,
-    Columns,
-    Converted,
-    columns_of,
-    describe,
-    described,
-    exported,
-    names_of,
-    write_dataset,
-)
+from roman_moe.demos.convert import columns as cols
 from roman_moe.demos.convert.statistics import of_columns
 from roman_moe.demos.convert.videos import CHUNK, VIDEO, VIDEO_MB, Videos, camera_sizes
 from roman_moe.demos.survey import Survey
@@ -57,7 +43,7 @@ def write_lerobot(found: Survey, out: Path) -> list[str]:
     """
     if out.exists():
         raise DemonstrationError(f"{out}: exists already: name a folder that is not there")
-    episodes, optional, notes = exported(found)
+    episodes, optional, notes = cols.exported(found)
     rate, network = episodes[0].meta.rate, episodes[0].meta.network
     if rate != int(rate):
         raise DemonstrationError(f"{episodes[0].path}: recorded at {rate} Hz: LeRobot takes whole numbers")
@@ -69,7 +55,7 @@ def write_lerobot(found: Survey, out: Path) -> list[str]:
         with _DataFiles(new) as files, Videos(new, sizes, int(rate)) as videos:
             for number, episode in enumerate(episodes):
                 task = tasks.index(episode.meta.network)
-                frames = _frames(columns_of(episode), features, number, total, task, rate)
+                frames = _frames(cols.columns_of(episode), features, number, total, task, rate)
                 place = files.add(_table(frames, features))
                 length = len(episode.states)
                 spoken = [_spoken(episode.meta.network)]
@@ -84,7 +70,7 @@ def write_lerobot(found: Survey, out: Path) -> list[str]:
         pq.write_table(pa.Table.from_pylist(rows), new / EPISODES)
         info = _info(features | videos.features, len(rows), total, len(tasks), int(rate))
         write_json(new / "meta" / "info.json", info)
-        (new / OURS).write_text(describe(found, episodes), encoding="utf-8")
+        (new / OURS).write_text(cols.describe(found, episodes), encoding="utf-8")
     return notes + unseen
 
 
@@ -98,27 +84,27 @@ def read_lerobot(source: Path, out: Path) -> int:
         raise DemonstrationError(
             f"{source}: no {OURS}, so not exported from here: say with --mapping what its columns are"
         )
-    spec, known = described((source / OURS).read_text(encoding="utf-8"), source / OURS)
+    spec, known = cols.described((source / OURS).read_text(encoding="utf-8"), source / OURS)
 
-    widths = {name: len(names_of(spec, "")[name]) for name in SCENE}
+    widths = {name: len(cols.names_of(spec, "")[name]) for name in cols.SCENE}
     ends = np.cumsum([*widths.values()])
     features = read_info(source)["features"]
-    for name in (STATE, ACTION, COMMAND, STAMP):
+    for name in (STATE, cols.ACTION, cols.COMMAND, cols.STAMP):
         if name not in features:
             raise DemonstrationError(f"{source}: no column {name!r}, though exported from here: it was changed")
     if features[STATE].get("shape") != [ends[-1]]:
         raise DemonstrationError(f"{source}: {STATE} has shape {features[STATE].get('shape')}: expected [{ends[-1]}]")
 
-    def converted() -> Iterator[Converted]:
+    def converted() -> Iterator[cols.Converted]:
         count = 0
         for (name, meta), (_, columns) in zip(known, episodes_in(source), strict=False):
             state = dict(zip(widths, np.split(columns.pop(STATE), ends[:-1], axis=1), strict=True))
             count += 1
-            yield Converted(name, meta, {**columns, **state})
+            yield cols.Converted(name, meta, {**columns, **state})
         if count != len(known):
             raise DemonstrationError(f"{source}: {count} episodes in its data: expected {len(known)}")
 
-    return write_dataset(out, spec, converted())
+    return cols.write_dataset(out, spec, converted())
 
 
 def read_info(source: Path) -> dict[str, Any]:
@@ -143,7 +129,7 @@ def read_info(source: Path) -> dict[str, Any]:
     return info
 
 
-def episodes_in(source: Path) -> Iterator[tuple[int, Columns]]:
+def episodes_in(source: Path) -> Iterator[tuple[int, cols.Columns]]:
     """Number and columns of each episode, whatever the order of the files' columns.
 
     Raises:
@@ -188,9 +174,9 @@ def tasks_in(source: Path) -> list[str]:
         raise DemonstrationError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
 
 
-def _joined(pieces: Sequence[pa.Table]) -> Columns:
+def _joined(pieces: Sequence[pa.Table]) -> cols.Columns:
     table = pa.concat_tables(pieces, promote_options="default")
-    columns: Columns = {}
+    columns: cols.Columns = {}
     for name in table.column_names:
         column = table[name].combine_chunks()
         if pa.types.is_fixed_size_list(column.type) or pa.types.is_list(column.type):
@@ -205,28 +191,33 @@ def _spoken(network: str) -> str:
 
 
 def _features(spec: TaskSpec, network: str, optional: Sequence[str]) -> dict[str, dict[str, Any]]:
-    names = names_of(spec, network)
+    names = cols.names_of(spec, network)
     state = [
-        number if group in (number, "flags") else f"{group}.{number}" for group in SCENE for number in names[group]
+        number if group in (number, "flags") else f"{group}.{number}" for group in cols.SCENE for number in names[group]
     ]
-    listed = {STATE: state, **{name: list(names[name]) for name in (ACTION, COMMAND, *optional) if name in names}}
+    listed = {
+        STATE: state,
+        **{name: list(names[name]) for name in (cols.ACTION, cols.COMMAND, *optional) if name in names},
+    }
     features: dict[str, dict[str, Any]] = {
         name: {"dtype": "float32", "shape": [len(numbers)], "names": numbers} for name, numbers in listed.items()
     }
-    scalars = {STAMP: "int64", **({INTERVENTION: "bool"} if INTERVENTION in optional else {}), **INDEX}
+    scalars = {cols.STAMP: "int64", **({cols.INTERVENTION: "bool"} if cols.INTERVENTION in optional else {}), **INDEX}
     return features | {name: {"dtype": kind, "shape": [1], "names": None} for name, kind in scalars.items()}
 
 
-def _frames(columns: Columns, features: Mapping[str, Any], number: int, begin: int, task: int, rate: float) -> Columns:
-    length = len(columns[ACTION])
+def _frames(
+    columns: cols.Columns, features: Mapping[str, Any], number: int, begin: int, task: int, rate: float
+) -> cols.Columns:
+    length = len(columns[cols.ACTION])
     frame = np.arange(length)
     index = (frame / rate, frame, np.full(length, number), begin + frame, np.full(length, task))
-    given = {STATE: np.concatenate([columns[name] for name in SCENE], axis=1), **columns}
+    given = {STATE: np.concatenate([columns[name] for name in cols.SCENE], axis=1), **columns}
     given |= dict(zip(INDEX, index, strict=True))
     return {name: given[name].astype(feature["dtype"]) for name, feature in features.items()}
 
 
-def _table(frames: Columns, features: Mapping[str, Any]) -> pa.Table:
+def _table(frames: cols.Columns, features: Mapping[str, Any]) -> pa.Table:
     """Numbers of shape (1,) are scalars, others lists of a fixed size."""
     return pa.table(
         {

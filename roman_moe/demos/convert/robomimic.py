@@ -17,19 +17,7 @@ import numpy as np
 from roman_moe.core.errors import DemonstrationError
 from roman_moe.core.files import atomic_path
 from roman_moe.core.outcome import Outcome
-from roman_moe.demos.convert.columns import (
-    ACTION,
-    COMMAND,
-    OPTIONAL,
-    SCENE,
-    STAMP,
-    Converted,
-    columns_of,
-    describe,
-    described,
-    exported,
-    write_dataset,
-)
+from roman_moe.demos.convert import columns as cols
 from roman_moe.demos.extras import images
 from roman_moe.demos.reader import Episode
 from roman_moe.demos.survey import Survey
@@ -49,7 +37,7 @@ def write_robomimic(found: Survey, out: Path) -> list[str]:
     """
     if out.exists():
         raise DemonstrationError(f"{out}: exists already: name a file that is not there")
-    episodes, optional, notes = exported(found)
+    episodes, optional, notes = cols.exported(found)
     seen = sum(bool(images(episode)) for episode in episodes)
     notes += [f"images of {seen} episodes: --to lerobot converts them"] if seen else []
     masks: dict[str, list[str]] = {"train": [], "valid": []}
@@ -58,7 +46,7 @@ def write_robomimic(found: Survey, out: Path) -> list[str]:
         data.attrs["total"] = sum(len(episode.states) for episode in episodes)
         environment = f"{found.spec.name}/{episodes[0].meta.network}-v0"
         data.attrs["env_args"] = json.dumps({"env_name": environment, "env_type": GYM_TYPE, "env_kwargs": {}})
-        file.create_dataset(OURS, data=describe(found, episodes))
+        file.create_dataset(OURS, data=cols.describe(found, episodes))
         for number, episode in enumerate(episodes):
             name = f"demo_{number}"
             _write(data.create_group(name), episode, optional)
@@ -72,14 +60,14 @@ def write_robomimic(found: Survey, out: Path) -> list[str]:
 
 
 def _write(demo: Any, episode: Episode, optional: tuple[str, ...]) -> None:
-    columns = columns_of(episode)
+    columns = cols.columns_of(episode)
     length = len(episode.states)
     demo.attrs["num_samples"] = length
-    for name in (COMMAND, STAMP, *optional):
+    for name in (cols.COMMAND, cols.STAMP, *optional):
         demo.create_dataset(name, data=columns[name])
-    demo.create_dataset("actions", data=columns[ACTION])
-    demo.create_dataset("states", data=np.concatenate([columns[name] for name in SCENE], axis=1))
-    for name in SCENE:
+    demo.create_dataset("actions", data=columns[cols.ACTION])
+    demo.create_dataset("states", data=np.concatenate([columns[name] for name in cols.SCENE], axis=1))
+    for name in cols.SCENE:
         demo.create_dataset(f"obs/{name}", data=columns[name])
         demo.create_dataset(f"next_obs/{name}", data=np.concatenate([columns[name][1:], columns[name][-1:]]))
     last = np.arange(length) == length - 1
@@ -97,15 +85,15 @@ def read_robomimic(source: Path, out: Path) -> int:
         with h5py.File(source, "r") as file:
             if OURS not in file:
                 raise DemonstrationError(f"{source}: not exported from here: only such HDF5 files can be imported")
-            spec, known = described(file[OURS][()].decode(), source)
+            spec, known = cols.described(file[OURS][()].decode(), source)
 
-            def converted() -> Iterator[Converted]:
+            def converted() -> Iterator[cols.Converted]:
                 for number, (name, meta) in enumerate(known):
                     demo = file["data"][f"demo_{number}"]
-                    columns = {key: demo[key][:] for key in (COMMAND, STAMP, *OPTIONAL) if key in demo}
-                    columns[ACTION] = demo["actions"][:]
-                    yield Converted(name, meta, {**columns, **{key: demo["obs"][key][:] for key in SCENE}})
+                    columns = {key: demo[key][:] for key in (cols.COMMAND, cols.STAMP, *cols.OPTIONAL) if key in demo}
+                    columns[cols.ACTION] = demo["actions"][:]
+                    yield cols.Converted(name, meta, {**columns, **{key: demo["obs"][key][:] for key in cols.SCENE}})
 
-            return write_dataset(out, spec, converted())
+            return cols.write_dataset(out, spec, converted())
     except (OSError, KeyError) as error:
         raise DemonstrationError(f"{source}: cannot be read as HDF5: {' '.join(str(error).split())}") from error
