@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from specs import FLAGS, GRIPPER_OPEN, HOME_POSITION, OBJECTS, ROMAN
 
+from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import HandState, ObjectPoses, SceneState, upright
 from roman_moe.sim.judge import Judge
 
@@ -17,9 +18,10 @@ def hand_at(stamp_ns: int, **fields: Any) -> HandState:
     return HandState(**{**_hand(stamp_ns), **fields})
 
 
-def scene_at(stamp_ns: int, **fields: Any) -> SceneState:
-    """Its objects are at the base, valid and of this moment."""
-    return SceneState(**{**_hand(stamp_ns), "object_positions": np.zeros((len(OBJECTS), 3)), **fields})
+def scene_at(stamp_ns: int, spec: TaskSpec = ROMAN, **fields: Any) -> SceneState:
+    """Its objects are at the base, valid and of this moment; of any task."""
+    usual = {**_hand(stamp_ns), "spec": spec, "flags": np.zeros(len(spec.flags), dtype=bool)}
+    return SceneState(**{**usual, "object_positions": np.zeros((len(spec.objects), 3)), **fields})
 
 
 def poses_at(stamp_ns: int, positions: np.ndarray | None = None, **fields: Any) -> ObjectPoses:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import write_loose_limits, write_tiny_bundle
-from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, LAYOUT, OBJECTS, ROMAN, TURN_KEY
+from scenes import scene_at
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, LAYOUT, OBJECTS, ROMAN, TURN_KEY
 
 from roman_moe.control.blend import blend
 from roman_moe.control.bundle import Bundle, load_bundle
@@ -36,15 +37,13 @@ def loose(tmp_path_factory: pytest.TempPathFactory) -> Limits:
 
 def scene(tick: int = 0, seed: int = 0) -> SceneState:
     rng = np.random.default_rng([seed, tick])
-    return SceneState(
-        spec=ROMAN,
-        stamp_ns=tick * TICK_NS,
+    return scene_at(
+        tick * TICK_NS,
         hand_position=rng.normal(size=3),
         hand_velocity=rng.normal(size=3),
         finger_opening=0.05,
         finger_forces=rng.random(2),
         object_positions=rng.normal(size=(len(OBJECTS), 3)),
-        flags=np.zeros(len(FLAGS), dtype=bool),
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bundles import write_loose_limits
-from specs import FLAGS, GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN
+from scenes import scene_at
+from specs import GRIPPER_CLOSED, GRIPPER_OPEN, OBJECTS, ROMAN
 
 from roman_moe.control.blend import blend
 from roman_moe.control.guard import GuardStatus
@@ -33,16 +34,8 @@ def guarded_blend(loose: Limits) -> GuardedBlend:
 
 
 def scene(tick: int = 0, opening: float = GRIPPER_OPEN, force: float = 0.0) -> SceneState:
-    return SceneState(
-        spec=ROMAN,
-        stamp_ns=tick * 50_000_000,
-        hand_position=np.array([0.45, 0.0, 0.25]),
-        hand_velocity=np.zeros(3),
-        finger_opening=opening,
-        finger_forces=np.array([0.0, force]),
-        object_positions=np.zeros((len(OBJECTS), 3)),
-        flags=np.zeros(len(FLAGS), dtype=bool),
-    )
+    hand = np.array([0.45, 0.0, 0.25])
+    return scene_at(tick * 50_000_000, hand_position=hand, finger_opening=opening, finger_forces=np.array([0.0, force]))
 
 
 def without(*experts: int) -> np.ndarray:

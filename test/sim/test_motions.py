@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scenes import scene_at
 from specs import ROMAN
 
 from roman_moe.core.state import POINTING_DOWN, SceneState, rotated
@@ -17,16 +18,13 @@ HOME = np.array(SPEC.home.position)
 
 
 def state_of(hand: np.ndarray, yaw: float = 0.0, force: float = 0.0) -> SceneState:
-    return SceneState(
-        spec=SPEC,
-        stamp_ns=0,
+    return scene_at(
+        0,
+        SPEC,
         hand_position=np.asarray(hand, dtype=float),
-        hand_velocity=np.zeros(3),
+        hand_orientation=rotated(POINTING_DOWN, np.array([0.0, 0.0, yaw])),
         finger_opening=0.04,
         finger_forces=np.full(2, force),
-        flags=np.zeros(len(SPEC.flags), dtype=bool),
-        hand_orientation=rotated(POINTING_DOWN, np.array([0.0, 0.0, yaw])),
-        object_positions=np.zeros((len(SPEC.objects), 3)),
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from messages import decode_hand, decode_poses, hand_message, poses_message
+from scenes import scene_at
 from specs import ACTION_LAYOUT, FLAGS, OBJECTS, ROMAN, SCENE_NAMES, SKILLS
 
 from roman_moe.core.action import Command
@@ -142,16 +143,7 @@ def test_weights_actions_and_commands_survive_the_wire(
 
 
 def _state() -> SceneState:
-    return SceneState(
-        spec=ROMAN,
-        stamp_ns=50_000_000,
-        hand_position=np.zeros(3),
-        hand_velocity=np.zeros(3),
-        finger_opening=0.04,
-        finger_forces=np.zeros(2),
-        object_positions=np.ones((len(OBJECTS), 3)),
-        flags=np.zeros(1, dtype=bool),
-    )
+    return scene_at(50_000_000, hand_position=np.zeros(3), object_positions=np.ones((len(OBJECTS), 3)))
 
 
 def test_poses_older_than_the_hand_age_by_the_difference() -> None:

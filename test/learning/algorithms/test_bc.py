@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from specs import FLAGS, LAYOUT, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, ROMAN, feature_indices, feature_vector
+from scenes import scene_at
+from specs import LAYOUT, NETWORKS, OBJECT_INDEX, OBJECTS, OBSERVATIONS, ROMAN, feature_indices, feature_vector
 
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.paths import config_path
 from roman_moe.core.spec import GATE
-from roman_moe.core.state import SceneState
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.reader import Episode
 from roman_moe.learning.algorithms import bc
@@ -38,15 +38,12 @@ def episode(network: str, seed: int, ticks: int = 40, **meta: object) -> Episode
     for tick in range(ticks):
         velocity = np.clip((target - hand) * 10.0, -1.0, 1.0)
         states.append(
-            SceneState(
-                spec=ROMAN,
-                stamp_ns=tick * TICK_NS,
+            scene_at(
+                tick * TICK_NS,
                 hand_position=hand,
                 hand_velocity=velocity,
                 finger_opening=0.08,
-                finger_forces=np.zeros(2),
                 object_positions=objects,
-                flags=np.zeros(len(FLAGS), dtype=bool),
             )
         )
         action = np.array([*velocity, 1.0 if target[0] > hand[0] else -1.0])
