@@ -182,9 +182,10 @@ class Evaluate:
         """That of the first errors, and by the report's keys those in which one of the errors has another value."""
         from roman_moe.sim.pose_source import TruthPoses
 
-        noises = parse_bounds(self.noise_bound, "--noise-bound")
-        biases = parse_bounds(self.bias_bound, "--bias-bound")
-        errors = parse_errors(self.calibration_error)
+        metres, both = "metres, such as 0.005 or 0,0.005", "degrees:metres, such as 0.5:0.005"
+        noises = [bound for (bound,) in parse_groups(self.noise_bound, "--noise-bound", 1, metres)]
+        biases = [bound for (bound,) in parse_groups(self.bias_bound, "--bias-bound", 1, metres)]
+        errors = parse_groups(self.calibration_error, "--calibration-error", 2, both)
         if self.estimator and self.poses != "camera":
             raise ConfigError("--estimator: expected it with --poses camera alone")
         if self.poses != "truth":
@@ -209,42 +210,25 @@ class Evaluate:
         return first, {what: sources for what, sources in several.items() if len(sources) > 1}
 
 
-def parse_bounds(text: str, option: str) -> list[float]:
-    """Bounds in the text of an option, such as "0,0.005" [m].
+def parse_groups(text: str, option: str, size: int, expected: str) -> list[tuple[float, ...]]:
+    """Groups of so many numbers with colons between, in the text of an option, such as "0:0,0.5:0.005".
 
     Raises:
-        ConfigError: naming what is no number, or is there twice.
+        ConfigError: naming what is no such group, and what was `expected`; or what is there twice.
     """
-    bounds: list[float] = []
-    for part in text.split(","):
+    groups: dict[str, tuple[float, ...]] = {}
+    for part in map(str.strip, text.split(",")):
         try:
-            bound = float(part)
+            group = tuple(map(float, part.split(":")))
         except ValueError:
-            raise ConfigError(f"{option}: {part.strip()!r}: expected metres, such as 0.005 or 0,0.005") from None
-        if any(f"{bound:g}" == f"{other:g}" for other in bounds):  # as the report's keys are written
-            raise ConfigError(f"{option}: {part.strip()} is there twice")
-        bounds.append(bound)
-    return bounds
-
-
-def parse_errors(text: str) -> list[tuple[float, float]]:
-    """Calibration errors in text such as "0:0,0.5:0.005": turns [degrees] and shifts [m].
-
-    Raises:
-        ConfigError: naming what is no error, or is there twice.
-    """
-    errors: list[tuple[float, float]] = []
-    for part in text.split(","):
-        try:
-            turn, shift = map(float, part.split(":"))
-        except ValueError:
-            raise ConfigError(
-                f"--calibration-error: {part.strip()!r}: expected degrees:metres, such as 0.5:0.005"
-            ) from None
-        if (turn, shift) in errors:
-            raise ConfigError(f"--calibration-error: {part.strip()} is there twice")
-        errors.append((turn, shift))
-    return errors
+            group = ()
+        if len(group) != size:
+            raise ConfigError(f"{option}: {part!r}: expected {expected}")
+        key = ":".join(f"{number:g}" for number in group)  # as the report's keys are written
+        if key in groups:
+            raise ConfigError(f"{option}: {part} is there twice")
+        groups[key] = group
+    return list(groups.values())
 
 
 def report_tables(report: dict[str, Any]) -> list[Table]:

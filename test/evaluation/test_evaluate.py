@@ -12,7 +12,7 @@ from bundles import write_tiny_bundle
 from specs import GRIPPER_OPEN, OBJECT_INDEX, ROMAN, SKILLS
 from worlds import TASK, roman_world
 
-from roman_moe.cli.evaluate import Evaluate, errors_title, link_title, parse_bounds, parse_errors, report_table
+from roman_moe.cli.evaluate import Evaluate, errors_title, link_title, parse_groups, report_table
 from roman_moe.cli.main import main, run_verb
 from roman_moe.control.controller import ControlStep
 from roman_moe.control.manifest import task_of_bundle
@@ -332,16 +332,16 @@ def test_bad_input_is_refused_before_anything_runs(changes, error, message):
 
 
 def test_noise_bounds_come_in_the_order_given_and_once():
-    assert parse_bounds("0.02, 0,5e-3", "--bias-bound") == [0.02, 0.0, 0.005]
+    assert parse_groups("0.02, 0,5e-3", "--bias-bound", 1, "metres") == [(0.02,), (0.0,), (0.005,)]
     for again in ("0.005,0.005", "0,0.0", "0.005,0.0050000001"):  # the last two would share a key of the report
         with pytest.raises(ConfigError, match="^--bias-bound: .* is there twice"):
-            parse_bounds(again, "--bias-bound")
+            parse_groups(again, "--bias-bound", 1, "metres")
 
 
 def test_calibration_errors_are_degrees_and_metres_and_each_is_there_once():
-    assert parse_errors("0:0, 0.5:5e-3") == [(0.0, 0.0), (0.5, 0.005)]
+    assert parse_groups("0:0, 0.5:5e-3", "--calibration-error", 2, "both") == [(0.0, 0.0), (0.5, 0.005)]
     with pytest.raises(ConfigError, match="--calibration-error: 0.50:0.005 is there twice"):
-        parse_errors("0.5:0.005,0.50:0.005")
+        parse_groups("0.5:0.005,0.50:0.005", "--calibration-error", 2, "both")
 
 
 def test_a_tables_title_says_what_errors_the_poses_have():
