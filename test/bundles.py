@@ -39,12 +39,19 @@ def tiny_network(
         x = parts.add("Gemm", [parts.add("Tanh", [x], f"tanh_{i}"), *inputs], f"linear_{i}")
     if name != GATE:
         return parts.model(metadata, parts.add("Tanh", [x], "action"))
-    if not k:
-        return parts.model(metadata, parts.add("Softmax", [x], "weights", axis=1))
-    parts.tensors.append(numpy_helper.from_array(np.array([k]), "k"))
-    parts.nodes.append(helper.make_node("TopK", [x, "k"], ["highest", "chosen"], axis=1))
-    weights = [parts.add("Sub", [x, x], "nothing"), "chosen", parts.add("Softmax", ["highest"], "kept", axis=1)]
-    return parts.model(metadata, parts.add("ScatterElements", weights, "weights", axis=1))
+    highest = x
+    if k:
+        parts.tensors.append(numpy_helper.from_array(np.array([k]), "k"))
+        parts.nodes.append(helper.make_node("TopK", [x, "k"], ["highest", "chosen"], axis=1))
+        highest = "highest"
+    limits = [parts.constant("zero", np.array(0.0)), parts.constant("one", np.array(1.0))]
+    clipped = parts.add("Clip", [highest, *limits], "clipped")
+    amplified = parts.add("Mul", [clipped, parts.constant("gain", np.array(10.0))], "amplified")
+    weights = parts.add("Softmax", [amplified], "kept" if k else "weights", axis=1)
+    if k:
+        nothing = parts.add("Sub", [x, x], "nothing")
+        weights = parts.add("ScatterElements", [nothing, "chosen", weights], "weights", axis=1)
+    return parts.model(metadata, weights)
 
 
 class Parts:
