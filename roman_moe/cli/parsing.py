@@ -11,13 +11,12 @@ import re
 import shutil
 import sys
 import textwrap
-import typing
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from roman_moe.cli.refusal import one_line
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.ranges import Range
+from roman_moe.core.ranges import ranges_of
 
 HELP = ("-h", "--help")
 UNFOLDED = "10000"  # [columns] a message that is folded cannot be put together again: words are cut, too
@@ -79,11 +78,10 @@ def check_numbers(command: Any) -> None:
     Raises:
         ConfigError: naming the option, what was found and what was expected.
     """
-    for name, kind in typing.get_type_hints(type(command), include_extras=True).items():
-        ranges = [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, Range)]
-        value = getattr(command, name) if ranges else None
-        if value is not None and value not in ranges[-1]:
-            raise ConfigError(f"--{name.replace('_', '-')} {value}: expected {ranges[-1]}")
+    for name, allowed in ranges_of(type(command)).items():
+        value = getattr(command, name)
+        if value is not None and value not in allowed:
+            raise ConfigError(f"--{name.replace('_', '-')} {value}: expected {allowed}")
 
 
 @contextlib.contextmanager

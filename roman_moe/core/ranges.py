@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,13 +38,22 @@ AT_LEAST_0 = Range(0, math.inf, below=True)
 AT_LEAST_1 = Range(1, math.inf, below=True)
 
 
-def check_ranges(owner: Any, ranges: Mapping[str, Range]) -> None:
-    """Check fields of a dataclass: numbers, or tuples of them.
+def ranges_of(kind: type) -> Mapping[str, Range]:
+    """The range of each field of a dataclass whose type states one; the last, if it states several."""
+    hints = typing.get_type_hints(kind, include_extras=True).items()
+    found = {
+        name: [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Range)] for name, hint in hints
+    }
+    return {name: ranges[-1] for name, ranges in found.items() if ranges}
+
+
+def check_ranges(owner: Any) -> None:
+    """Check the fields of a dataclass whose types state a range: numbers, or tuples of them.
 
     Raises:
         ValueError: naming the field, what was found and what was expected.
     """
-    for name, allowed in ranges.items():
+    for name, allowed in ranges_of(type(owner)).items():
         value = getattr(owner, name)
         if isinstance(value, tuple):
             if len(value) > MOST_NUMBERS or not all(number in allowed for number in value):

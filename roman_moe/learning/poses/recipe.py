@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
@@ -30,27 +30,16 @@ class PosesRecipe:
         checkpoint_steps: from one checkpoint to the next.
     """
 
-    steps: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    widths: tuple[int, ...]
-    validation_share: float
-    checkpoint_steps: int
+    steps: Annotated[int, STEPS]
+    batch_size: Annotated[int, BATCH]
+    learning_rate: Annotated[float, RATE]
+    weight_decay: Annotated[float, Range(0, 1)]
+    widths: Annotated[tuple[int, ...], Range(4, 1024)]
+    validation_share: Annotated[float, Range(0, 1, above=True, below=True)]
+    checkpoint_steps: Annotated[int, STEPS]
 
     def __post_init__(self) -> None:
-        check_ranges(
-            self,
-            {
-                "steps": STEPS,
-                "batch_size": BATCH,
-                "learning_rate": RATE,
-                "weight_decay": Range(0, 1),
-                "widths": Range(4, 1024),
-                "validation_share": Range(0, 1, above=True, below=True),
-                "checkpoint_steps": STEPS,
-            },
-        )
+        check_ranges(self)
         if len(self.widths) != 4:
             raise ValueError(f"widths {list(self.widths)}: expected four numbers")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from roman_moe.control.rates import Rates
 from roman_moe.core.config import build, merged, read_yaml
@@ -38,12 +38,12 @@ class GateRecipe:
     """
 
     kind: str = "softmax"
-    k: int = 2
-    importance: float = 0.1
-    load: float = 0.1
+    k: Annotated[int, Range(2, LAYER.most)] = 2
+    importance: Annotated[float, STRENGTH] = 0.1
+    load: Annotated[float, STRENGTH] = 0.1
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"k": Range(2, LAYER.most), "importance": STRENGTH, "load": STRENGTH})
+        check_ranges(self)
         if self.kind not in GATES:
             raise ValueError(f"kind is {self.kind!r}: expected {' or '.join(GATES)}")
 
@@ -69,29 +69,17 @@ class FitRecipe:
         validation_share: of the episodes that are kept from training, to report the error on them.
     """
 
-    steps: int = 4000
-    batch_size: int = 128
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
-    ema_decay: float = 0.995
-    noise_bound: float = 0.005
-    gripper_weight: float = 0.1
-    validation_share: float = 0.1
+    steps: Annotated[int, STEPS] = 4000
+    batch_size: Annotated[int, BATCH] = 128
+    learning_rate: Annotated[float, RATE] = 3e-3
+    weight_decay: Annotated[float, SHARE] = 1e-4
+    ema_decay: Annotated[float, Range(0, 1, below=True)] = 0.995
+    noise_bound: Annotated[float, SHARE] = 0.005
+    gripper_weight: Annotated[float, STRENGTH] = 0.1
+    validation_share: Annotated[float, Range(0, 1, below=True)] = 0.1
 
     def __post_init__(self) -> None:
-        check_ranges(
-            self,
-            {
-                "steps": STEPS,
-                "batch_size": BATCH,
-                "learning_rate": RATE,
-                "weight_decay": SHARE,
-                "ema_decay": Range(0, 1, below=True),
-                "noise_bound": SHARE,
-                "gripper_weight": STRENGTH,
-                "validation_share": Range(0, 1, below=True),
-            },
-        )
+        check_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +92,9 @@ class NetworkRecipe(FitRecipe):
         gate: of the gate, what makes its weights.
     """
 
-    hidden: tuple[int, ...] = (256, 256, 256)
-    near_scales: tuple[float, ...] = (0.05, 0.01)
+    hidden: Annotated[tuple[int, ...], LAYER] = (256, 256, 256)
+    near_scales: Annotated[tuple[float, ...], Range(0, 10, above=True)] = (0.05, 0.01)
     gate: GateRecipe = field(default_factory=GateRecipe)
-
-    def __post_init__(self) -> None:
-        FitRecipe.__post_init__(self)  # super() does not find its class among dataclasses with slots
-        check_ranges(self, {"hidden": LAYER, "near_scales": Range(0, 10, above=True)})
 
 
 @dataclass(frozen=True, slots=True)

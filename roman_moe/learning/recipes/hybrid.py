@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from roman_moe.control.manifest import Manifest
 from roman_moe.control.rates import Rates
@@ -33,6 +33,7 @@ from roman_moe.sim.pose_source import TruthPoses
 SCHEDULES = ("together", "gail_after_cloning")
 PENALTIES = ("logit", "probability")
 MOST_SCENARIOS = 1000
+TIME_LIMIT = Range(0, 3600, above=True)  # [s]
 MOST_SAMPLES = 1 << 22
 """Largest rollout of all environments: about a gigabyte of observations."""
 
@@ -58,44 +59,25 @@ class PPORecipe:
         decay: whether learning rate and clip range fall.
     """
 
-    steps: int = 100_000
-    environments: int = 16
-    rollout: int = 256
-    batch_size: int = 1024
-    epochs: int = 4
-    learning_rate: float = 1e-4
-    clip: float = 0.1
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    entropy: float = 0.0
-    value: float = 0.5
-    max_gradient: float = 0.5
-    target_kl: float = 0.02
-    log_std: float = -1.5
-    critic_updates: int = 1
+    steps: Annotated[int, Range(0, STEPS.most)] = 100_000
+    environments: Annotated[int, Range(1, 1024)] = 16
+    rollout: Annotated[int, BATCH] = 256
+    batch_size: Annotated[int, Range(2, BATCH.most)] = 1024  # advantages are normalised over a batch
+    epochs: Annotated[int, Range(1, 1000)] = 4
+    learning_rate: Annotated[float, RATE] = 1e-4
+    clip: Annotated[float, RATE] = 0.1
+    gamma: Annotated[float, SHARE] = 0.99
+    gae_lambda: Annotated[float, SHARE] = 0.95
+    entropy: Annotated[float, STRENGTH] = 0.0
+    value: Annotated[float, Range(0, 1000, above=True)] = 0.5
+    max_gradient: Annotated[float, Range(0, 1000, above=True)] = 0.5
+    target_kl: Annotated[float, STRENGTH] = 0.02
+    log_std: Annotated[float, Range(-20, 2)] = -1.5
+    critic_updates: Annotated[int, Range(0, COUNT.most)] = 1
     decay: bool = True
 
     def __post_init__(self) -> None:
-        check_ranges(
-            self,
-            {
-                "steps": Range(0, STEPS.most),
-                "environments": Range(1, 1024),
-                "rollout": BATCH,
-                "batch_size": Range(2, BATCH.most),  # advantages are normalised over a batch
-                "epochs": Range(1, 1000),
-                "learning_rate": RATE,
-                "clip": RATE,
-                "gamma": SHARE,
-                "gae_lambda": SHARE,
-                "entropy": STRENGTH,
-                "value": Range(0, 1000, above=True),
-                "max_gradient": Range(0, 1000, above=True),
-                "target_kl": STRENGTH,
-                "log_std": Range(-20, 2),
-                "critic_updates": Range(0, COUNT.most),
-            },
-        )
+        check_ranges(self)
         if self.samples > MOST_SAMPLES:
             raise ValueError(f"environments x rollout is {self.samples}: expected at most {MOST_SAMPLES}")
         if self.samples % self.batch_size:
@@ -121,23 +103,14 @@ class CloningRecipe:
         batch_size: samples a gradient step.
     """
 
-    strength: float = 0.5
-    learning_rate: float = 3e-4
-    steps: int = 80_000
-    epochs: float = 1.0
-    batch_size: int = 256
+    strength: Annotated[float, STRENGTH] = 0.5
+    learning_rate: Annotated[float, RATE] = 3e-4
+    steps: Annotated[int, STEPS] = 80_000
+    epochs: Annotated[float, Range(0, 1000)] = 1.0
+    batch_size: Annotated[int, BATCH] = 256
 
     def __post_init__(self) -> None:
-        check_ranges(
-            self,
-            {
-                "strength": STRENGTH,
-                "learning_rate": RATE,
-                "steps": STEPS,
-                "epochs": Range(0, 1000),
-                "batch_size": BATCH,
-            },
-        )
+        check_ranges(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,27 +128,17 @@ class GailRecipe:
         use_actions: whether D sees the action as well; ROMAN's sees states only.
     """
 
-    strength: float = 1.0
-    hidden: tuple[int, ...] = (128, 128)
-    learning_rate: float = 3e-4
-    gradient_penalty: float = 10.0
+    strength: Annotated[float, STRENGTH] = 1.0
+    hidden: Annotated[tuple[int, ...], LAYER] = (128, 128)
+    learning_rate: Annotated[float, RATE] = 3e-4
+    gradient_penalty: Annotated[float, STRENGTH] = 10.0
     penalty_of: str = "logit"
-    batch_size: int = 512
-    epochs: float = 1.0
+    batch_size: Annotated[int, BATCH] = 512
+    epochs: Annotated[float, Range(0, 1000)] = 1.0
     use_actions: bool = False
 
     def __post_init__(self) -> None:
-        check_ranges(
-            self,
-            {
-                "strength": STRENGTH,
-                "hidden": LAYER,
-                "learning_rate": RATE,
-                "gradient_penalty": STRENGTH,
-                "batch_size": BATCH,
-                "epochs": Range(0, 1000),
-            },
-        )
+        check_ranges(self)
         if self.penalty_of not in PENALTIES:
             raise ValueError(f"penalty_of is {self.penalty_of!r}: expected {' or '.join(PENALTIES)}")
 
@@ -191,17 +154,13 @@ class RewardRecipe:
         scale: of the weighted sum, so that returns suit the critic; changes nothing else.
     """
 
-    strength: float = 0.1
-    success: float = 1000.0
-    progress: float = 200.0
-    scale: float = 0.01
+    strength: Annotated[float, STRENGTH] = 0.1
+    success: Annotated[float, Range(0, 1_000_000)] = 1000.0
+    progress: Annotated[float, Range(0, 1_000_000)] = 200.0
+    scale: Annotated[float, Range(0, 1000, above=True)] = 0.01
 
     def __post_init__(self) -> None:
-        reward = Range(0, 1_000_000)
-        check_ranges(
-            self,
-            {"strength": STRENGTH, "success": reward, "progress": reward, "scale": Range(0, 1000, above=True)},
-        )
+        check_ranges(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,17 +177,14 @@ class EpisodesRecipe:
     """
 
     noise_bounds: tuple[float, ...] = (0.005,)
-    disturbed_share: float = 0.0
-    handed_over_share: float = 0.0
+    disturbed_share: Annotated[float, SHARE] = 0.0
+    handed_over_share: Annotated[float, SHARE] = 0.0
     delays: tuple[int, ...] = (0,)
     lost_shares: tuple[float, ...] = (0.0,)
-    time_limit: float = 30.0
+    time_limit: Annotated[float, TIME_LIMIT] = 30.0
 
     def __post_init__(self) -> None:
-        check_ranges(
-            self,
-            {"time_limit": Range(0, 3600, above=True), "disturbed_share": SHARE, "handed_over_share": SHARE},
-        )
+        check_ranges(self)
         for name, fits, expected in (
             ("noise_bounds", lambda bound: 0.0 <= bound <= 1.0, "metres, 0 to 1"),
             ("delays", lambda ticks: 0 <= ticks <= 100, "control ticks, 0 to 100"),
@@ -260,7 +216,7 @@ class ReinforcementRecipe(EpisodesRecipe):
     scenarios: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        EpisodesRecipe.__post_init__(self)
+        EpisodesRecipe.__post_init__(self)  # super() does not find its class among dataclasses with slots
         if not all(0 <= number < MOST_SCENARIOS for number in self.scenarios):
             raise ValueError(f"scenarios is {list(self.scenarios)}: expected numbers, 0 to {MOST_SCENARIOS - 1}")
 
@@ -275,14 +231,10 @@ class ValidationRecipe(EpisodesRecipe):
         enough: checkpoints in a row that solve all episodes and end the training early; 0 for never.
     """
 
-    time_limit: float = 80.0
-    updates: int = 5
-    episodes: int = 100
-    enough: int = 0
-
-    def __post_init__(self) -> None:
-        EpisodesRecipe.__post_init__(self)
-        check_ranges(self, {"updates": COUNT, "episodes": COUNT, "enough": Range(0, COUNT.most)})
+    time_limit: Annotated[float, TIME_LIMIT] = 80.0
+    updates: Annotated[int, COUNT] = 5
+    episodes: Annotated[int, COUNT] = 100
+    enough: Annotated[int, Range(0, COUNT.most)] = 0
 
     @property
     def combinations(self) -> list[tuple[TruthPoses, ChannelQuality]]:
@@ -303,7 +255,7 @@ class HybridNetworkRecipe:
         ppo, cloning, gail, reward, reinforcement, validation: what comes after.
     """
 
-    demonstrations: int = 20
+    demonstrations: Annotated[int, COUNT] = 20
     warm_start: bool = True
     schedule: str = "together"
     clone: NetworkRecipe = field(default_factory=NetworkRecipe)
@@ -315,7 +267,7 @@ class HybridNetworkRecipe:
     validation: ValidationRecipe = field(default_factory=ValidationRecipe)
 
     def __post_init__(self) -> None:
-        check_ranges(self, {"demonstrations": COUNT})
+        check_ranges(self)
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule is {self.schedule!r}: expected {' or '.join(SCHEDULES)}")
         waits = self.schedule == "gail_after_cloning" and self.gail.strength and self.cloning.strength
