@@ -32,7 +32,7 @@ from roman_moe.core.state import NANOSECONDS
 if TYPE_CHECKING:
     from roman_moe.control.identity import Identity
     from roman_moe.nodes.bringup.bringup import Graph, Tick
-    from roman_moe.nodes.bringup.record import EpisodeRecord
+    from roman_moe.nodes.bringup.episode_record import EpisodeRecord
     from roman_moe.report.camera_corner import CameraView
     from roman_moe.report.trace import Trace
     from roman_moe.sim.world import World

@@ -10,7 +10,7 @@ from roman_moe.core.state import NANOSECONDS
 
 if TYPE_CHECKING:
     from roman_moe.nodes.bringup.bringup import Graph
-    from roman_moe.nodes.bringup.monitor import Monitor, Standing, Tick
+    from roman_moe.nodes.bringup.monitor import EpisodeStatus, Monitor, Tick
     from roman_moe.report.live import LiveView
 
 RUNNING, SUCCESS = "running", "success"
@@ -51,7 +51,7 @@ class Episodes:
         self._told = len(monitor.standings)
         self._draw(monitor)
 
-    def _on_standing(self, standing: Standing, stopped: bool) -> None:
+    def _on_standing(self, standing: EpisodeStatus, stopped: bool) -> None:
         if standing.outcome == RUNNING:
             self._view.begin(f"{self._title}: {spoken_start(standing.start)}, seed {standing.seed}")
             self._stopped = stopped
@@ -98,7 +98,7 @@ def spoken_start(name: str) -> str:
     return name.replace("_", " ")
 
 
-def outcome_line(standing: Standing) -> str:
+def outcome_line(standing: EpisodeStatus) -> str:
     """What an episode came to."""
     outcome = "solved" if standing.outcome == SUCCESS else standing.outcome.replace("_", " ")
     return f"{spoken_start(standing.start)}, seed {standing.seed}: {outcome} after {standing.time_s:.1f} s"

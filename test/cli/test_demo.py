@@ -20,7 +20,7 @@ from roman_moe.report import run_plot
 
 pytest.importorskip("rclpy")
 bringup = pytest.importorskip("roman_moe.nodes.bringup.bringup")
-record = pytest.importorskip("roman_moe.nodes.bringup.record")
+record = pytest.importorskip("roman_moe.nodes.bringup.episode_record")
 
 TICKS = 24
 SMALL = "320x176"  # drawing is slow

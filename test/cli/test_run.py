@@ -110,7 +110,7 @@ class Screen:
         self.show()
 
     def standing(self, seed: int, outcome: str, time_s: float = 0.0) -> None:
-        self.graph.monitor.standings.append(monitor.Standing("push", seed, outcome, time_s))
+        self.graph.monitor.standings.append(monitor.EpisodeStatus("push", seed, outcome, time_s))
         self.show()
 
     def show(self) -> None:
@@ -182,8 +182,8 @@ def test_the_summary_tells_solved_failed_and_stopped_episodes_apart() -> None:
 
 
 def test_outcomes_are_told_in_words() -> None:
-    assert outcome_line(monitor.Standing("push", 4, "success", 9.25)) == "push, seed 4: solved after 9.2 s"
-    assert outcome_line(monitor.Standing("scenario_6", 1, "time_limit", 240.0)) == (
+    assert outcome_line(monitor.EpisodeStatus("push", 4, "success", 9.25)) == "push, seed 4: solved after 9.2 s"
+    assert outcome_line(monitor.EpisodeStatus("scenario_6", 1, "time_limit", 240.0)) == (
         "scenario 6, seed 1: time limit after 240.0 s"
     )
 

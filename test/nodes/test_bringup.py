@@ -31,8 +31,8 @@ from roman_moe.nodes.base.environment import DISCOVERY, DOMAIN, PROFILES
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.topics import TWIST_COMMAND
 from roman_moe.nodes.bringup.bringup import Tick, node_class, run_episode, running_graph
+from roman_moe.nodes.bringup.episode_record import EpisodeRecord
 from roman_moe.nodes.bringup.graph import load_description, resolve
-from roman_moe.nodes.bringup.record import EpisodeRecord
 from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
 from roman_moe.nodes.control.model_slot import ModelSlot
 from roman_moe.sim.episode import run_episode as run_in_process

@@ -26,7 +26,7 @@ from roman_moe.nodes.arms.lab_node import LabNode
 from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import readable
 from roman_moe.nodes.base.node import MALFORMED, NOT_FINITE
-from roman_moe.nodes.bringup.record import EpisodeRecord
+from roman_moe.nodes.bringup.episode_record import EpisodeRecord
 from roman_moe.nodes.control.commanders import REFUSED
 from roman_moe.wire.codec import message_stamp
 
@@ -153,7 +153,7 @@ def test_in_real_time_a_twist_alone_keeps_the_gripper(rig: Rig) -> None:
 def test_an_episode_ends_with_its_outcome_and_record(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_time(monkeypatch, 0.2)
     file = tmp_path / "episode.npz"
-    harness = Harness(rig, seed=9, record=str(file))
+    harness = Harness(rig, seed=9, episode_file=str(file))
     weights = np.eye(len(SKILLS))
     for tick in range(4):
         harness.reach(tick)
@@ -268,7 +268,7 @@ def test_a_refused_stamp_is_named_with_the_amount(rig: Rig, ahead: float, amount
 def test_a_stop_pauses_the_episode(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_time(monkeypatch, 0.2)
     file = tmp_path / "episode.npz"
-    harness = Harness(rig, record=str(file), episodes=2)
+    harness = Harness(rig, episode_file=str(file), episodes=2)
     for tick in range(2):
         harness.reach(tick)
         harness.command(tick)

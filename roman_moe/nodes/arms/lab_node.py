@@ -34,7 +34,7 @@ from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
-from roman_moe.nodes.bringup.record import EpisodeRecorder
+from roman_moe.nodes.bringup.episode_record import EpisodeRecorder
 from roman_moe.nodes.control.commanders import REFUSED, Commanders
 from roman_moe.perception.frame_timing import RATE
 from roman_moe.sim.episode import Episode
@@ -67,7 +67,7 @@ class LabParameters(TaskParameters):
     )
     lockstep: bool = parameter("whether every tick waits for its command, however long it takes", False)
     speed: float = parameter("simulated seconds per second, when not in lockstep", 1.0, (0.01, 100.0))
-    record: str = parameter("file (.npz) for the last episode's record; none if empty", "")
+    episode_file: str = parameter("file (.npz) for the last episode's record; none if empty", "", formerly="record")
     viewer: bool = parameter("whether to open MuJoCo's viewer", False)
     cameras: bool = parameter("whether the task's cameras give images", False)
     camera_rate: float = parameter("of the images, in simulated time [Hz]", RATE, (0.1, 100.0))
@@ -359,7 +359,7 @@ class LabNode(RomanNode):
     def _finish(self) -> None:
         """Save and tell; then the next episode, if there is to be one."""
         self._patience.cancel()
-        if self._settings.record:
+        if self._settings.episode_file:
             record = self._recorder.finish(
                 self._result,
                 self._current.time_ns,
@@ -367,7 +367,7 @@ class LabNode(RomanNode):
                 self._current.disturbance,
                 self._disturbed_ns,
             )
-            record.save(self._settings.record)
+            record.save(self._settings.episode_file)
         self._publish_outcome()
         if self._settings.episodes == 0 or self._episode + 1 < self._settings.episodes:
             if self._stopped:  # the world stays as it is

@@ -33,9 +33,9 @@ from roman_moe.nodes.base.process import StopSignals, make_executor, ros_context
 from roman_moe.nodes.base.services import ParameterServices
 from roman_moe.nodes.base.topics import FAULT
 from roman_moe.nodes.bringup.children import START_PATIENCE, Children
+from roman_moe.nodes.bringup.episode_record import EpisodeRecord
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, module_of, resolve
 from roman_moe.nodes.bringup.monitor import Monitor, Tick
-from roman_moe.nodes.bringup.record import EpisodeRecord
 
 __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
 
@@ -326,7 +326,7 @@ def run_episode(
             "disturbed": disturbed,
             "lockstep": lockstep,
             "speed": speed,
-            "record": str(file),
+            "episode_file": str(file),
             "viewer": viewer,
         }
         specs = resolve(load_description(), arguments)

@@ -66,7 +66,7 @@ SILENCES = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EpisodeStatus:
     """How one episode stands, as the lab says.
 
     Attributes:
@@ -101,7 +101,7 @@ class Monitor(Node):
     def __init__(self, context: Context, remaps: Mapping[str, str] | None = None) -> None:
         super().__init__("monitor", context=context, cli_args=remap_arguments(remaps or {}))
         self.tick: Tick | None = None
-        self.standings: list[Standing] = []
+        self.standings: list[EpisodeStatus] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
         self.heard: dict[str, float] = {}
         self.missing: dict[str, float] = {}
@@ -226,7 +226,7 @@ class Monitor(Node):
                     (stamp, replace(tick, stamp_ns=stamp - first_ns) if stamp >= first_ns else tick)
                     for stamp, tick in self._new_ticks
                 ]
-        self.standings.append(Standing(message.name, seed, message.message, time_s))
+        self.standings.append(EpisodeStatus(message.name, seed, message.message, time_s))
 
 
 def _misses(status: DiagnosticStatus) -> bool:

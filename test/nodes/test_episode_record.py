@@ -12,7 +12,7 @@ from specs import SKILLS
 from roman_moe.core.action import Command
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import ObjectPoses, upright
-from roman_moe.nodes.bringup.record import EpisodeRecord, EpisodeRecorder
+from roman_moe.nodes.bringup.episode_record import EpisodeRecord, EpisodeRecorder
 
 
 def poses(stamp_ns: int, x: float, valid: list[bool]) -> ObjectPoses:
