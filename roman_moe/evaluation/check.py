@@ -96,7 +96,7 @@ def _sites(task: SimTask) -> Problems:
         if scene.site(name) is None:
             where = place_of(task.folder / TASK_FILE, f"objects.{name}")
             yield f"{where}: {task.folder / task.scene} has no site of this name: add one"
-    for name in task.loose:
+    for name in task.loose or ():
         if scene.body(name) is None or scene.joint(name) is None:
             yield f"{_written(type(task))}: loose: {task.scene} has no body {name!r} with a free joint of this name"
 

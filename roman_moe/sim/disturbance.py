@@ -156,4 +156,4 @@ def is_clear(state: SceneState, name: str) -> bool:
 
 
 def _heights(world: World) -> dict[str, float]:
-    return {name: world.height(name) for name in world.task.loose}
+    return {world.model.body(body).name: float(world.data.xpos[body][2]) for body in world.loose}

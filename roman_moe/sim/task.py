@@ -40,6 +40,8 @@ LEFT_WITHIN = np.array([[-0.03, -0.03, 0.03], [0.03, 0.03, 0.15]])
 
 CLEAR_RADIUS, CLEAR_HEIGHT = 0.02, 0.08
 """A hand that has let go of an object is out of this cylinder over it [m]."""
+FALLEN = -1.0
+"""Height at which a thing has fallen from any table that an arm stands on [m]."""
 
 
 class When(enum.Enum):
@@ -157,7 +159,7 @@ class SimTask:
         home_tolerance: a skill ends with the hand this close to home [m].
         scenario_home_tolerance: likewise the whole task [m].
         reach_limit: an episode is lost when the hand is farther from home [m].
-        loose: bodies that may fall; a free joint has the name of its body.
+        loose: bodies that may fall, those with a free joint if None; such a joint has the name of its body.
         floor: height below which one of them is lost [m].
         tilt_limit: cosine of the angle from upright beyond which it is lost.
         workspace: horizontal distance from the base beyond which it is lost [m].
@@ -170,8 +172,8 @@ class SimTask:
     home_tolerance = 0.06
     scenario_home_tolerance = 0.06
     reach_limit = 1.0
-    loose: tuple[str, ...] = ()
-    floor = -math.inf
+    loose: tuple[str, ...] | None = None
+    floor = FALLEN
     tilt_limit = -1.0
     workspace = math.inf
 
@@ -245,7 +247,7 @@ class SimTask:
         for name in self.spec.objects:
             if scene.site(name) is None:
                 raise ConfigError(f"{path}: no site {name!r}: expected one for each object of the task")
-        for name in self.loose:
+        for name in self.loose or ():
             joint = scene.joint(name)
             if scene.body(name) is None or joint is None or joint.type != mujoco.mjtJoint.mjJNT_FREE:
                 raise ConfigError(f"{path}: no body {name!r} with a free joint of that name, as a loose thing needs it")

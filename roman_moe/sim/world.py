@@ -82,7 +82,8 @@ class World:
         self.is_arm_geom = model.body_rootid[model.geom_bodyid] == model.body(arm_spec.root).id
         self._jacobian = np.zeros((6, model.nv))
         self._tick = 0
-        self.loose = [model.body(name).id for name in task.loose]
+        free = model.jnt_bodyid[model.jnt_type == mujoco.mjtJoint.mjJNT_FREE]
+        self.loose = free.tolist() if task.loose is None else [model.body(name).id for name in task.loose]
         self.flags = np.zeros(len(task.spec.flags), dtype=bool)
         self.forced_opening: float | None = None
         self.skills = {name: type(skill)(task.spec, name) for name, skill in task.skills.items()}

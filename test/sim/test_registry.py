@@ -11,6 +11,7 @@ import pytest
 
 from roman_moe.core.action import hold
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.outcome import Outcome
 from roman_moe.sim.arm_spec import ARMS
 from roman_moe.sim.judge import Judge
 from roman_moe.sim.registry import load_sim_task
@@ -104,6 +105,24 @@ def test_a_folder_of_the_users_is_a_task_with_all_that_follows(folder: Path) -> 
     world.step(hold(world.stamp_ns, 0.08))
     assert world.state.flag("lifted")
     assert judge.achieved(world)
+
+
+def test_what_has_a_free_joint_may_fall_where_a_task_names_nothing(folder: Path) -> None:
+    task = load_sim_task(folder)
+    world, start = World(task), task.start("scenario_1")
+    world.reset(start, np.random.default_rng(0))
+    world.put("block", np.array([1.5, 0.0, -0.5]))  # beside the table, on its way down
+    world.update_kinematics()
+    assert Judge(start).update(world) is Outcome.RUNNING
+    world.put("block", np.array([1.5, 0.0, -1.5]))
+    world.update_kinematics()
+    assert Judge(start).update(world) is Outcome.OBJECT_DROPPED
+    task.loose = ()  # it may go anywhere
+    world = World(task)
+    world.reset(start, np.random.default_rng(0))
+    world.put("block", np.array([1.5, 0.0, -1.5]))
+    world.update_kinematics()
+    assert Judge(start).update(world) is Outcome.RUNNING
 
 
 def test_what_skills_remember_is_of_one_world(folder: Path) -> None:
