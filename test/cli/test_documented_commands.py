@@ -1,41 +1,15 @@
-"""Every command line in README and docs is one that `roman-moe` takes."""
+"""Every command line in README and docs is one that `roman-moe` takes; each is run, or has a reason not to be."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import shlex
-from pathlib import Path
 
 import pytest
+from documented import IN_PARTS, NOT_RUN, PAGES, SLOW, SMALLER, documented, lines_of, parsed, walks, words_of
 
-from roman_moe.cli.main import VERBS, verb_class
-from roman_moe.cli.parsing import parse
-from roman_moe.cli.ros_args import split
+from roman_moe.cli.main import VERBS
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([*map(ROOT.joinpath, ("README.md", "CONTRIBUTING.md", "AGENTS.md")), *(ROOT / "docs").glob("*.md")])
-PROGRAM = "roman-moe"
-
-
-def lines_of(text: str) -> list[str]:
-    """Command lines of an indented block, less their comments, and those in backquotes, which may be folded.
-
-    Where a shell sends what they print is none of theirs.
-    """
-    blocks = [re.split(" [#>]", line)[0].strip() for line in text.splitlines() if line.startswith(f"    {PROGRAM} ")]
-    quoted = [" ".join(found.split()) for found in re.findall(rf"`({PROGRAM}\s[^`]*)`", text)]
-    return [spelled for line in blocks + quoted for spelled in alternatives(line)]
-
-
-def alternatives(line: str) -> list[str]:
-    """`bench sim | control` is two command lines."""
-    first, *others = line.split(" | ")
-    return [first, *(f"{first.rpartition(' ')[0]} {other}" for other in others)]
-
-
-def documented() -> list[tuple[str, str]]:
-    return [(page.name, line) for page in PAGES for line in lines_of(page.read_text(encoding="utf-8"))]
+TEXTS = [line for page in PAGES for line in lines_of(page.read_text(encoding="utf-8"))]
 
 
 def test_the_lines_are_found():
@@ -46,19 +20,25 @@ def test_the_lines_are_found():
 
 @pytest.mark.parametrize(("page", "line"), documented())
 def test_a_documented_command_line_can_be_typed(page, line, capsys):
-    _, verb, *arguments = shlex.split(line.replace(" ...", ""))
-    if verb == "VERB":
-        return
-    assert verb in VERBS
-    command = verb_class(verb)
-    parts = getattr(command, "PARTS", {})
-    if arguments and arguments[0] in parts:
-        part, *arguments = arguments
-        command = parts[part]
-    elif not dataclasses.is_dataclass(command):
-        assert not arguments  # the verb as such
-        return
-    own, ros_args = split(arguments)
-    assert not ros_args or hasattr(command, "ros_args")
-    assert parse(command, f"{PROGRAM} {verb}", own) is not None
+    arguments = words_of(line)
+    if arguments[0] != "VERB":
+        parsed(arguments)
     assert not capsys.readouterr().err  # says which options have former names
+
+
+def test_every_line_is_run_or_stands_in_the_table_of_what_is_not():
+    run = [line.text for walk in walks() for line in walk.lines]
+    left_out = {line.text for line in TEXTS if line.why_not}
+    assert {*run, *left_out} == {line.text for line in TEXTS}
+    assert not left_out & set(run)
+
+
+def test_every_entry_of_the_tables_is_of_use():
+    for pattern in NOT_RUN:
+        assert any(re.search(pattern, line.text) for line in TEXTS), pattern
+    assert set(IN_PARTS) <= {page.name for page in PAGES}
+    assert set(SLOW) <= {walk.name for walk in walks()}
+    begun = [line.text.partition(" ")[2] for walk in walks() for line in walk.lines]
+    for command in SMALLER:
+        words, _, option = command.partition(" --")
+        assert any(text.startswith(words) and option in text for text in begun), command

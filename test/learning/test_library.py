@@ -1,4 +1,4 @@
-"""The programs of docs/library.md and the commands of docs/your_task.md, run as they stand there."""
+"""The programs of docs/library.md and the commands of docs/your_task.md, run as they stand there and at full size."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from documented import Line, apply, steps_of, words_of
 from episodes import make_meta, make_ticks
 from specs import ROMAN, SKILLS
 
@@ -79,31 +80,15 @@ def test_every_key_of_a_task_is_documented():
             assert f"`{name}`" in text, name
 
 
-def apply(diff: str, folder: Path) -> None:
-    """Change the files of a folder as a diff without line numbers says; its hunks are parted by @@."""
-    for part in re.split("^--- ", diff, flags=re.MULTILINE)[1:]:
-        name, _, hunks = part.partition("\n")
-        text = (folder / name).read_text() if (folder / name).exists() else ""
-        for hunk in hunks.split("@@\n"):
-            old, new = (
-                "".join(line[1:] for line in hunk.splitlines(True) if line[0] in signs) for signs in (" -", " +")
-            )
-            assert old in text, old
-            text = text.replace(old, new, 1)
-        (folder / name).write_text(text)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
-def test_every_command_of_your_task_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_commands_of_your_task_solve_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     text = (DOCS / "your_task.md").read_text(encoding="utf-8").partition("## A task without simulation")[0]
-    steps = re.findall(r"^    roman-moe ([^\n]*)$|^```diff\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert len(steps) == 13
-    for command, diff in steps:
-        if diff:
-            apply(diff, tmp_path)
-        else:
-            assert entry.main(command.split()) == 0, command
+    for step in steps_of(text):
+        if isinstance(step, Line):
+            assert entry.main(words_of(step.text)) == 0, step.text
+        elif step.kind == "diff":
+            apply(step.text, tmp_path)
     for number, report in json.loads(Path("out/block.json").read_text())["scenarios"].items():
         assert report["successes"] >= 48, number
