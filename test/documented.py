@@ -36,7 +36,7 @@ SLOW = (
 
 SLOW_LINES = (
     r"^(?!your_task).*("
-    r"demos replay .* --out|roman-moe demo( --[sdpn]| --controller models|$)|bench|chaos|ablate|compare|data images"
+    r"demos replay .* --out|roman-moe demo( --[sdpn]| --bundle models|$)|bench|chaos|ablate|compare|data images"
     r"|(teach|train) |collect( --out demos$| --task kitting|$)|export runs/|--poses (camera|markers)|evaluate poses"
     r"|--scenarios 0-6|oracle|keyboard|bias-bound)"
 )
@@ -48,7 +48,7 @@ AGAIN = tuple(f"{PROGRAM} {verb} " for verb in ("lifecycle", "stop", "swap"))
 SMALLER = {
     "ablate": {"--episodes": "1", "--seeds": "1", "--methods": "?bc", "--recipe": "SMALL", "--workers": "1"},
     "bench endurance": {"--bringups": "1", "--separate-bringups": "1", "--minutes": "0.1"},
-    "bench estimator": {"--looks": "3"},
+    "bench estimator": {"--frame-sets": "3"},
     "bench graph": {"--seconds": "1"},
     "bench jobs": {"--jobs": "20"},
     "bench learn": {"--seconds": "0.5"},
@@ -83,7 +83,7 @@ SMALL is the command's recipe with few steps.
 
 SOMETIMES_1 = (
     *("bench endurance", "bench swap", "bench teleop", "chaos", "status"),
-    *("demo --controller out", "demo --controller runs", "teach"),
+    *("demo --bundle out", "demo --bundle runs", "teach"),
 )
 """What may end with 1: a figure that depends on the machine's speed, or a network after few steps, is no fault."""
 
