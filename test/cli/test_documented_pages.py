@@ -22,7 +22,7 @@ import yaml
 from documented import PROGRAM, ROOT, SOMETIMES_1, Line, Walk, apply, parsed, smaller, walks, words_of
 from small_recipe import SMALL
 
-from roman_moe.bench.calibration import Laboratory
+from roman_moe.bench.calibration import BoardScene
 from roman_moe.cli import main as entry
 from roman_moe.core.config import merged, read_yaml
 from roman_moe.core.errors import ConfigError
@@ -250,10 +250,10 @@ def given(walk: Walk) -> None:
 
 def take_images() -> None:
     """Views of a board: by a fixed camera, on known places of the table, and by one on a hand."""
-    with Laboratory(Board(), 3) as lab:
-        front, _ = lab.in_front(14)
-        table, places, _ = lab.on_table()
-        around, hands, _ = lab.on_hand(10)
+    with BoardScene(Board(), 3) as scene:
+        front, _ = scene.in_front(14)
+        table, places, _ = scene.on_table()
+        around, hands, _ = scene.on_hand(10)
     for folder, images in (("images/left", front), ("images/left_table", table), ("images", around)):
         Path(folder).mkdir(parents=True, exist_ok=True)
         for name, image in images.items():
