@@ -55,7 +55,7 @@ class RayNodes:
         return node
 
     def wait_for(self, cores: int) -> None:
-        """Until the cluster to which this process is connected has so many cores."""
+        """Until the cluster to which this process is connected has so many cores or more."""
         import ray
 
         def there() -> bool:
@@ -65,7 +65,7 @@ class RayNodes:
             ]:  # Ray's nodes give up on a busy machine
                 self._nodes.remove(node)
                 self.start()
-            return ray.cluster_resources().get("CPU") == cores
+            return ray.cluster_resources().get("CPU", 0.0) >= cores
 
         self.wait(there)
 

@@ -24,6 +24,8 @@ from roman_moe.sim.pose_source import TruthPoses
 
 KILLS = int(os.environ.get("KILLS", "1"))
 """Of each kind, at as many moments."""
+EPISODES = 24
+"""So many that every node still has some when it is to be killed."""
 
 pytestmark = [
     pytest.mark.cluster,
@@ -48,7 +50,7 @@ def cluster(nodes):
 
 def report(workers, on_result=lambda result: None):
     """What an evaluation says."""
-    return evaluate(Evaluation("oracle", TASK, [0], ["button"], 8, TruthPoses(0.005), 3, workers), on_result)
+    return evaluate(Evaluation("oracle", TASK, [0], ["button"], EPISODES, TruthPoses(0.005), 3, workers), on_result)
 
 
 def kill_of(what, nodes):
