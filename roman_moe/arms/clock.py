@@ -77,8 +77,8 @@ class TickStamps:
         return self.stamp(own_ns)
 
 
-class Pace:
-    """Time of an arm that runs at some speed: begins at a wall clock's and goes on by a steady one, never back.
+class PacedClock:
+    """Time of an arm that runs at a given speed: begins at a wall clock's and goes on by a steady one, never back.
 
     Args:
         now_ns: of the wall clock [ns].
@@ -94,7 +94,7 @@ class Pace:
         return self._began_ns + round((now - self._began) * self._speed * NANOSECONDS)
 
 
-class Forward:
+class MonotonicClock:
     """Time that never goes back, of a clock that may be set back, as a simulation's is by its reset."""
 
     def __init__(self) -> None:

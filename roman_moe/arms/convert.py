@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.arms.config import ArmConfig, FingersConfig, GripperConfig, PoseConfig, TwistConfig
-from roman_moe.arms.keeping import HandPose
+from roman_moe.arms.kept_orientation import HandPose
 from roman_moe.core.rotation import Quaternion, inverse, product, rotate, unit
 
 

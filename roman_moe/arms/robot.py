@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from roman_moe.arms.clock import Freshness
 from roman_moe.arms.config import ArmConfig
 from roman_moe.arms.convert import finger_opening, hand_pose
-from roman_moe.arms.keeping import HandPose
-from roman_moe.arms.motion import StallEstimate, VelocityEstimate
+from roman_moe.arms.estimates import StallEstimate, VelocityEstimate
+from roman_moe.arms.kept_orientation import HandPose
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import POINTING_DOWN, HandState
 from roman_moe.wire.bodies import MessageError

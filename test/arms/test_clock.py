@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roman_moe.arms.clock import STEP_BACK_NS, Forward, Freshness, Pace, StampGrid, TickStamps, misfit
+from roman_moe.arms.clock import STEP_BACK_NS, Freshness, MonotonicClock, PacedClock, StampGrid, TickStamps, misfit
 from roman_moe.control.rates import Rates
 from roman_moe.core.state import EPISODE_GAP_NS, NANOSECONDS, begins_anew
 
@@ -119,13 +119,13 @@ def test_an_arm_that_waits_shows_its_state_with_the_newest_stamp_that_is_not_ahe
 
 @pytest.mark.parametrize("speed", [1.0, 10.0, 0.1])
 def test_the_pace_is_that_of_a_steady_clock(speed: float) -> None:
-    pace = Pace(NOON, 100.0, speed)
+    pace = PacedClock(NOON, 100.0, speed)
     assert pace.now_ns(100.0) == NOON
     assert pace.now_ns(102.0) == NOON + round(2.0 * speed * NANOSECONDS)
 
 
 def test_a_clock_that_is_set_back_goes_on_from_where_it_was() -> None:
-    forward = Forward()
+    forward = MonotonicClock()
     assert [forward.at(now) for now in (60.0, 61.0, 1.0, 1.5, 0.5, 2.0)] == [60.0, 61.0, 61.0, 61.5, 61.5, 63.0]
 
 

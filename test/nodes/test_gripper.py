@@ -267,7 +267,7 @@ def test_a_driver_that_comes_back_is_sent_nothing_while_nobody_commands(rig: Rig
     """The blender has died, then the driver; what the fingers hold must not drop once the driver is there again."""
     harness = Harness(rig, bundle)
     node = harness.start()
-    gripper, watch = node._gripper, node._watch
+    gripper, watch = node._gripper, node._watchdog
     assert gripper is not None
     harness.command(GRIPPER_CLOSED)
     harness.until_state("reached")

@@ -103,10 +103,10 @@ def test_a_bridge_grows_no_older_than_its_clock(rig: Rig, bundle: Path) -> None:
     rig.spin_until(lambda: moves(rig))
     clock.stand()  # ten times longer than a command or a pose may be old
     assert moves(rig)
-    assert node._watch.status is GuardStatus.NO_WARNING
+    assert node._watchdog.status is GuardStatus.NO_WARNING
     robot.steps(12)
     rig.spin_until(lambda: not moves(rig))
-    assert node._watch.status is GuardStatus.HALT_COMMAND_STALE
+    assert node._watchdog.status is GuardStatus.HALT_COMMAND_STALE
 
 
 def test_a_robot_that_falls_silent_is_missed_by_its_own_time(rig: Rig, bundle: Path) -> None:

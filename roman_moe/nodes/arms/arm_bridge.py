@@ -1,8 +1,8 @@
 """The bridge to a real arm by MoveIt Servo's conventions: the robot's own topics there, the graph's here.
 
 It publishes `hand_state` on an exact grid of control periods of its clock. Every command to the robot passes its own
-watch (`arms/watch.py`): if anything is wrong with it, the robot gets zero twists, then silence. With `read_only` the
-bridge has no publisher to the robot at all, and does everything else.
+watchdog (`arms/command_watchdog.py`): if anything is wrong with it, the robot gets zero twists, then silence. With
+`read_only` the bridge has no publisher to the robot at all, and does everything else.
 
 This is software: it stops a robot that works. It is no safety-rated emergency stop (IEC 60204-1), and replaces none.
 """
@@ -23,13 +23,13 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Int8
 
 from roman_moe.arms.clock import StampGrid
+from roman_moe.arms.command_watchdog import CommandWatchdog
 from roman_moe.arms.config import ArmConfig, load_arm_config
 from roman_moe.arms.convert import reachable, tip_twist, twist_numbers
-from roman_moe.arms.following import Following
-from roman_moe.arms.keeping import top_turning_speed
+from roman_moe.arms.kept_orientation import top_turning_speed
+from roman_moe.arms.motion_check import MotionCheck
 from roman_moe.arms.robot import RobotState
 from roman_moe.arms.servo_status import CLEAR, status_name
-from roman_moe.arms.watch import CommandWatch
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import ConfigError
@@ -95,17 +95,17 @@ class ArmBridge(RomanNode):
         self._limits = limits = replace(limits, angular_speed=min(limits.angular_speed, slowest))
         self._period_ns = round(NANOSECONDS / self._settings.rates().control_rate)
         halt_messages = self._config.twist.halt_messages
-        self._watch = CommandWatch(limits, self._period_ns / NANOSECONDS, halt_messages, self._spec)
+        self._watchdog = CommandWatchdog(limits, self._period_ns / NANOSECONDS, halt_messages, self._spec)
         if self._stopped:
-            self._watch.guard.stop()
+            self._watchdog.guard.stop()
 
     def activate(self) -> None:
         """Begin to listen to the robot and the graph."""
         config = self._config
         self._robot = RobotState(self._spec, config)
         self._grid = StampGrid(self._period_ns)
-        self._watch.reset()
-        self._following = Following(self._limits.speed, self._limits.angular_speed, self._limits.ramp)
+        self._watchdog.reset()
+        self._motion_check = MotionCheck(self._limits.speed, self._limits.angular_speed, self._limits.ramp)
         self._sent = np.zeros(6)  # [m/s, rad/s] that Servo was told last
         self._unresponsive = ""
         self._rivals: list[str] = []
@@ -199,7 +199,7 @@ class ArmBridge(RomanNode):
     def _stop(self) -> str:
         """Bring the robot to rest, and cancel a gripper's goal, until it is re-armed."""
         self._set_stopped(True)
-        self._watch.guard.stop()
+        self._watchdog.guard.stop()
         if self._gripper is not None and self._gripper.stop():
             self._opening = None  # whoever commands after the rearm gets a goal of its own, be it the same
             self._robot.told(None, self._now()[1])
@@ -209,7 +209,7 @@ class ArmBridge(RomanNode):
         """Let the robot move on, from rest."""
         was = self._stopped
         self._set_stopped(False)
-        self._watch.guard.rearm()
+        self._watchdog.guard.rearm()
         if self._gripper is not None:
             self._gripper.retry()
         return "armed again, from rest" if was else "was not stopped"
@@ -243,7 +243,7 @@ class ArmBridge(RomanNode):
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         self._look_who_commands()  # before a second commander's first command is followed
         now_ns, now = self._now()
-        refused = self._watch.take(*stamped, self._robot.pose(now_ns, now), now_ns, now)
+        refused = self._watchdog.take(*stamped, self._robot.pose(now_ns, now), now_ns, now)
         if refused is not None:
             self._count(refused, f"delta_twist_cmds at {stamped[0]} ns", now_ns, now)
             return
@@ -252,7 +252,7 @@ class ArmBridge(RomanNode):
     def _on_gripper(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         self._look_who_commands()
         now_ns, now = self._now()
-        opening = self._watch.take_gripper(stamped[0], float(stamped[1][0]), now_ns, now)
+        opening = self._watchdog.take_gripper(stamped[0], float(stamped[1][0]), now_ns, now)
         if isinstance(opening, GuardStatus):
             self._count(opening, f"gripper_cmd at {stamped[0]} ns", now_ns, now)
         elif opening is not None and opening != self._opening:
@@ -272,13 +272,13 @@ class ArmBridge(RomanNode):
     def _look_for_gripper(self) -> None:
         """The arm rests as long as the gripper cannot be reached, or does not do what it is commanded."""
         assert self._gripper is not None
-        self._watch.gripper_fault = self._gripper.absent() or self._gripper.trouble()
+        self._watchdog.gripper_fault = self._gripper.absent() or self._gripper.trouble()
         self.diagnostics.fact({"gripper_state": self._gripper.state()})
 
     def _look_who_commands(self) -> None:
         """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""
         self._rivals = commanders(self, *self._to_robot)
-        self._watch.meet(self._rivals)
+        self._watchdog.update_publishers(self._rivals)
 
     def _look_at_robot(self) -> None:
         """Whether the robot still takes commands, and follows them."""
@@ -286,11 +286,11 @@ class ArmBridge(RomanNode):
         if self._link is not None:
             self._link.look()
             if self._link.fault:
-                self._following.reset()
-            reason = self._link.fault or self._following.fault
+                self._motion_check.reset()
+            reason = self._link.fault or self._motion_check.fault
         if reason and not self._unresponsive:
             self.diagnostics.count(UNRESPONSIVE, reason)
-        self._unresponsive, self._watch.unresponsive = reason, bool(reason)
+        self._unresponsive, self._watchdog.unresponsive = reason, bool(reason)
 
     def _on_poll(self) -> None:
         now_ns, now = self._now()
@@ -299,7 +299,7 @@ class ArmBridge(RomanNode):
             self._tick(stamp, now_ns, now)
         if now >= self._next_send:
             self._output(now_ns, now)
-        if self._gripper is not None and self._watch.gripper_goes_on(now_ns, now):
+        if self._gripper is not None and self._watchdog.gripper_goes_on(now_ns, now):
             self._gripper.step(self._robot.standing(now), now)
 
     def _tick(self, stamp: int, now_ns: int, now: float) -> None:
@@ -308,8 +308,8 @@ class ArmBridge(RomanNode):
             self._grid.skipped = 0
         if self._twist is not None:
             hand = self._robot.pose(now_ns, now)
-            self._following.note(self._sent, hand, now)
-            self._watch.most = self._following.most(now)
+            self._motion_check.note(self._sent, hand, now)
+            self._watchdog.speed_limits = self._motion_check.speed_limits(now)
             self._look_at_robot()
         state = self._robot.hand_state(stamp, now_ns, now)
         if state is not None:
@@ -318,7 +318,7 @@ class ArmBridge(RomanNode):
 
     def _output(self, now_ns: int, now: float) -> None:
         self._next_send = now + 1.0 / self._config.twist.rate
-        twist = self._watch.output(now_ns, now)
+        twist = self._watchdog.output(now_ns, now)
         self._sent = np.zeros(6) if twist is None else twist
         if twist is not None and self._twist is not None:
             self._send(twist)
@@ -335,7 +335,7 @@ class ArmBridge(RomanNode):
 
     def _tell(self, now_ns: int, now: float) -> None:
         """How things stand, the gravest first."""
-        status = self._watch.status
+        status = self._watchdog.status
         self.diagnostics.fact({STATUS: f"{status.value} {status.name}"}, at_once=status.halts)
         missing = self._robot.missing(now_ns, now)
         if status is GuardStatus.STOPPED:
@@ -344,14 +344,14 @@ class ArmBridge(RomanNode):
             self.diagnostics.state(ERROR, f"{status.name}: {', '.join(self._rivals) or 'two commands for one scene'}")
         elif missing:
             self.diagnostics.state(WARN, missing)
-        elif self._watch.gripper_fault:
-            self.diagnostics.state(ERROR, f"{GuardStatus.HALT_GRIPPER.name}: {self._watch.gripper_fault}")
+        elif self._watchdog.gripper_fault:
+            self.diagnostics.state(ERROR, f"{GuardStatus.HALT_GRIPPER.name}: {self._watchdog.gripper_fault}")
         elif self._unresponsive:
             servo = f" (MoveIt Servo: {self._servo})" if self._servo else ""
             self.diagnostics.state(ERROR, f"HALT_ARM_UNRESPONSIVE: {self._unresponsive}{servo}")
-        elif self._following.doubted:
+        elif self._motion_check.doubted:
             self.diagnostics.state(WARN, "trying again, slowly: the hand did not follow")
-        elif not self._watch.heard:
+        elif not self._watchdog.has_command:
             self.diagnostics.state(WARN, f"{WAITING}commands")
         elif status.halts:
             self.diagnostics.state(WARN, status.name)

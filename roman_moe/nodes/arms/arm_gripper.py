@@ -19,7 +19,7 @@ from std_msgs.msg import Float64MultiArray
 
 from roman_moe.arms.config import GripperConfig
 from roman_moe.arms.convert import gripper_position, reachable
-from roman_moe.arms.gripping import GripperTask, Stage
+from roman_moe.arms.gripper_task import GripperTask, GripperTaskState
 from roman_moe.core.errors import MissingDependencyError, RomanError
 from roman_moe.nodes.base.node import RomanNode
 
@@ -193,7 +193,7 @@ class ActionGripper:
         """Why the gripper cannot be reached at present; whatever it was doing, it begins again when it is back."""
         if self._client.server_is_ready():
             return ""
-        if self._task is not None and self._task.stage is not Stage.TO_SEND:
+        if self._task is not None and self._task.state is not GripperTaskState.TO_SEND:
             self.command(self._task.opening)
         self._under_way = None
         return f"no action server {self._config.action}"
@@ -207,7 +207,7 @@ class ActionGripper:
         task = self._task
         if task is None:
             return
-        task.look(standing, now)
+        task.update(standing, now)
         if task.due(now) and self._client.server_is_ready():
             task.sent(now)
             answer = self._under_way = self._client.send_goal_async(self._goal(task.opening))
@@ -258,13 +258,13 @@ class ActionGripper:
 
     def retry(self) -> None:
         """Begin again with what it has given up."""
-        if self._task is not None and self._task.stage is Stage.FAILED:
+        if self._task is not None and self._task.state is GripperTaskState.FAILED:
             self.command(self._task.opening)
 
     def stop(self) -> bool:
         """Cancel a goal that is under way, and send none; a goal whose result has come is left as it is."""
         task, goal = self._task, self._under_way
-        if task is None or (goal is None and task.stage is not Stage.TO_SEND):
+        if task is None or (goal is None and task.state is not GripperTaskState.TO_SEND):
             return False
         if goal is not None:
             goal.add_done_callback(self._cancel)  # at once, or as soon as the gripper has taken it

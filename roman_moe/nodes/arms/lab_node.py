@@ -24,7 +24,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
+from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, PacedClock, TickStamps, misfit
 from roman_moe.core.action import Command, hold
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.outcome import Outcome
@@ -160,7 +160,7 @@ class LabNode(RomanNode):
 
     def _now_ns(self) -> int:
         """The lab's time [ns]: in real time, the node's clock when the episode began and a steady clock since then."""
-        return self._pace.now_ns(time.monotonic())
+        return self._arm_time.now_ns(time.monotonic())
 
     def _on_stopped(self, stopped: bool) -> None:
         self._stopped = stopped
@@ -198,7 +198,7 @@ class LabNode(RomanNode):
         now_ns = self.get_clock().now().nanoseconds
         self._first_stamp = self._stamp = self._stamps.begin(now_ns, self._real_time)  # _stamp: of the present state
         # anew for each episode: what a set clock and another speed have done to the two is over then
-        self._pace = Pace(now_ns if self._real_time else self._stamp, time.monotonic(), self._settings.speed)
+        self._arm_time = PacedClock(now_ns if self._real_time else self._stamp, time.monotonic(), self._settings.speed)
         self._shown = False  # whether the first state has been sent
         self._publish_outcome()
         if self._cameras is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, Pace, TickStamps, misfit
+from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, PacedClock, TickStamps, misfit
 from roman_moe.arms.mock import MockArm
 from roman_moe.core.action import hold
 from roman_moe.core.state import NANOSECONDS
@@ -59,7 +59,7 @@ class MockArmNode(RomanNode):
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
         self.listen(STOPPED, lambda message: bool(message.data), self._on_stopped)
         now_ns = self.get_clock().now().nanoseconds
-        self._pace = Pace(now_ns, time.monotonic())
+        self._arm_time = PacedClock(now_ns, time.monotonic())
         self._stamp = self._stamps.begin(now_ns)  # of the present state
         self.timer(POLL_PERIOD, self._on_poll)
         self.diagnostics.state(WARN, f"{WAITING}a command")
@@ -67,7 +67,7 @@ class MockArmNode(RomanNode):
     def _is_for_now(self, topic: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
         if not self._commanders.accepts(topic, stamped) or self._commanders.in_conflict or self._stopped:
             return False
-        latest = max(self._stamp, self._pace.now_ns(time.monotonic())) + FUTURE_TOLERANCE_NS
+        latest = max(self._stamp, self._arm_time.now_ns(time.monotonic())) + FUTURE_TOLERANCE_NS
         wrong = misfit(stamped[0], self._stamp, latest)
         if wrong:
             self.diagnostics.count(REFUSED, f"{topic} at {stamped[0]} ns {wrong}")
@@ -86,7 +86,7 @@ class MockArmNode(RomanNode):
             self._target = float(stamped[1][0])
 
     def _on_poll(self) -> None:
-        own, now_ns = self._arm.stamp_ns + self._period_ns, self._pace.now_ns(time.monotonic())
+        own, now_ns = self._arm.stamp_ns + self._period_ns, self._arm_time.now_ns(time.monotonic())
         due = self._stamps.stamp(own)
         if now_ns - due > self._period_ns:  # a busy machine: no tick is hurried
             due = self._stamps.postpone(own, now_ns)

@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter
 from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
-from roman_moe.arms.clock import Forward
+from roman_moe.arms.clock import MonotonicClock
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
@@ -85,7 +85,7 @@ class ManagedNode(LifecycleNode):
         self.process = own_process(self)
         self.diagnostics.fact({PROCESS: self.process.hex()}, at_once=False)  # in the first report
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
-        self._forward = Forward()
+        self._monotonic = MonotonicClock()
         self._autostart = declare_autostart(self)
         if not self._autostart:
             self.diagnostics.fact({AUTOSTART: str(False)})
@@ -283,7 +283,7 @@ class ManagedNode(LifecycleNode):
     def steady(self) -> float:
         """Time that never goes back [s], to measure how long an arm takes: of /clock, where the node follows it."""
         simulated = self.simulated_time
-        return self._forward.at(self.get_clock().now().nanoseconds / NANOSECONDS if simulated else time.monotonic())
+        return self._monotonic.at(self.get_clock().now().nanoseconds / NANOSECONDS if simulated else time.monotonic())
 
     def timer(self, period: float, handle: Callable[[], None], of_arm: bool = False) -> Timer:
         """Timer of `period` [s] wall time, with use_sim_time too; with `of_arm`, of the time that `steady` gives."""

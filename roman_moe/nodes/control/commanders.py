@@ -1,4 +1,4 @@
-"""Who commands an arm: one alone, or it stands still. Lab and mock, which have no other watch, use `Commanders`."""
+"""Who commands an arm: one node alone, or it is halted. Lab and mock, which have no watchdog, use `Commanders`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.arms.watch import OneCommander
+from roman_moe.arms.command_watchdog import SingleCommander
 from roman_moe.control.guard import GuardStatus
 from roman_moe.core.state import VELOCITY_BOUND, within
 from roman_moe.nodes.base.diagnostics import ERROR, OK
@@ -36,7 +36,7 @@ class Commanders:
     """Sees to it that an active node follows one commander alone, and has it say so where there are two."""
 
     def __init__(self, node: RomanNode) -> None:
-        self._node, self._one = node, OneCommander()
+        self._node, self._one = node, SingleCommander()
         node.listen_for_ended()
         node.timer(LOOK_PERIOD, self._look)
 
@@ -47,7 +47,7 @@ class Commanders:
 
     def forget(self) -> None:
         """An episode begins: its stamps come anew."""
-        self._one.forget()
+        self._one.reset()
 
     def accepts(self, what: str, stamped: tuple[int, NDArray[np.float64]]) -> bool:
         """A command of the topic `what` with its stamp [ns]; whether it is within bounds, and contradicts nobody."""
@@ -64,7 +64,7 @@ class Commanders:
 
     def _look(self) -> None:
         names, before = commanders(self._node), self._one.rivals
-        self._one.meet(names)
+        self._one.update_publishers(names)
         if self._one.rivals:
             self._node.diagnostics.state(ERROR, f"{GuardStatus.HALT_TWO_COMMANDERS.name}: {', '.join(names)}")
         elif before:

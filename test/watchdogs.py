@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 from specs import HOME_POSITION, ROMAN
 
-from roman_moe.arms.keeping import HandPose
-from roman_moe.arms.watch import CommandWatch
+from roman_moe.arms.command_watchdog import CommandWatchdog
+from roman_moe.arms.kept_orientation import HandPose
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.core.parts import ActionSpec
@@ -33,7 +33,7 @@ class Harness:
     """A watch whose two clocks are turned by hand."""
 
     def __init__(self, limits: Limits | None = None, spec: TaskSpec = ROMAN) -> None:
-        self.watch = CommandWatch(limits or load_limits(), PERIOD, halt_messages=3, spec=spec)
+        self.watchdog = CommandWatchdog(limits or load_limits(), PERIOD, halt_messages=3, spec=spec)
         self.now_ns, self.now, self.hand = START_NS, 100.0, HAND
 
     def wait(self, seconds: float) -> None:
@@ -42,10 +42,10 @@ class Harness:
 
     def take(self, wanted: np.ndarray = FORWARD, age: float = 0.0) -> GuardStatus | None:
         stamp = self.now_ns - round(age * 1e9)
-        return self.watch.take(stamp, wanted, self.hand, self.now_ns, self.now)
+        return self.watchdog.take(stamp, wanted, self.hand, self.now_ns, self.now)
 
     def output(self) -> np.ndarray | None:
-        return self.watch.output(self.now_ns, self.now)
+        return self.watchdog.output(self.now_ns, self.now)
 
     def move(self, ticks: int = 20) -> None:
         for _ in range(ticks):

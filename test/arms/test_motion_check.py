@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from roman_moe.arms.following import LONGEST_STEP, PROBE, PROBE_TURN, WINDOW, Following
-from roman_moe.arms.keeping import HandPose
+from roman_moe.arms.kept_orientation import HandPose
+from roman_moe.arms.motion_check import LONGEST_STEP, PROBE, PROBE_TURN, WINDOW, MotionCheck
 from roman_moe.control.limits import load_limits
 from roman_moe.core.rotation import product
 
@@ -25,7 +25,7 @@ class Robot:
     """A hand that goes as it is commanded, `late` [s], and a clock that is turned by hand."""
 
     def __init__(self, late: float = 0.0) -> None:
-        self.following = Following(SPEED, TURNING, RAMP)
+        self.check = MotionCheck(SPEED, TURNING, RAMP)
         self.follows = True
         self.now = 1000.0  # [s]
         self._whole, self._part = divmod(round(late / PERIOD, 6), 1.0)  # periods
@@ -43,8 +43,8 @@ class Robot:
             self._position = self._position + PERIOD * velocity_then[:3]
             self.turn(PERIOD * velocity_then[3:])
         hand = HandPose(self._position, self._orientation) if known else None
-        self.following.note(self._commanded[-1], hand, self.now)
-        return self.following.fault
+        self.check.note(self._commanded[-1], hand, self.now)
+        return self.check.fault
 
     def turn(self, by: NDArray[np.float64]) -> None:
         """Turn about the base frame's axes, (3,) [rad]."""
@@ -101,7 +101,7 @@ def test_a_hand_that_never_followed_is_found(speed: float) -> None:
     robot = Robot()
     robot.follows = False
     assert robot.until_found(speed) <= FOUND
-    assert robot.following.fault == "the hand does not follow: it went 0 % of the commanded way"
+    assert robot.check.fault == "the hand does not follow: it went 0 % of the commanded way"
 
 
 def test_a_hand_that_goes_elsewhere_is_found() -> None:
@@ -144,30 +144,30 @@ def test_contact_that_stands_behind_by_up_to_19_mm_is_no_fault(way: float, found
 
 def test_after_a_rest_it_is_tried_again_slowly_until_the_hand_follows_and_then_ramps_in() -> None:
     robot = Robot()
-    following = robot.following
+    check = robot.check
     robot.move(2.0)
-    assert following.most(robot.now)[0] >= SPEED
+    assert check.speed_limits(robot.now)[0] >= SPEED
     robot.follows = False
     robot.until_found(SPEED)
     for _ in range(3):  # as often as it stays
         began = robot.now
-        assert following.doubted
+        assert check.doubted
         while robot.step(np.zeros(3)):
-            assert following.most(robot.now) == (PROBE, PROBE_TURN)
+            assert check.speed_limits(robot.now) == (PROBE, PROBE_TURN)
         assert 0.5 - 1e-9 <= robot.now - began <= 0.5 + 1.001 * PERIOD
-        assert following.doubted
-        assert robot.until_found(following.most(robot.now)[0]) <= FOUND
+        assert check.doubted
+        assert robot.until_found(check.speed_limits(robot.now)[0]) <= FOUND
     robot.follows = True
     while robot.step(np.zeros(3)):
         pass
     began = robot.now
-    while following.doubted:
-        assert following.most(robot.now) == (PROBE, PROBE_TURN)
+    while check.doubted:
+        assert check.speed_limits(robot.now) == (PROBE, PROBE_TURN)
         assert not robot.step(PROBE * FORWARD)
     assert robot.now - began <= FOUND
-    assert following.most(robot.now) == (PROBE, PROBE_TURN)
+    assert check.speed_limits(robot.now) == (PROBE, PROBE_TURN)
     robot.move(RAMP, PROBE)
-    assert following.most(robot.now) == pytest.approx((PROBE + SPEED, PROBE_TURN + TURNING))
+    assert check.speed_limits(robot.now) == pytest.approx((PROBE + SPEED, PROBE_TURN + TURNING))
     robot.move(5.0)
 
 
@@ -175,8 +175,8 @@ def test_a_pause_is_no_motion_and_leaves_what_is_proven() -> None:
     robot = Robot()
     robot.move(2.0)
     robot.move(60.0, 0.0)
-    assert not robot.following.doubted
-    assert robot.following.most(robot.now)[0] > SPEED
+    assert not robot.check.doubted
+    assert robot.check.speed_limits(robot.now)[0] > SPEED
     robot.move(2.0)
 
 
@@ -208,9 +208,9 @@ def test_a_reset_knows_nothing_of_the_robot() -> None:
     robot.move(2.0)
     robot.follows = False
     robot.until_found(SPEED)
-    following = robot.following
-    following.reset()
-    assert (following.fault, following.doubted, following.most(robot.now)) == ("", False, (PROBE, PROBE_TURN))
+    check = robot.check
+    check.reset()
+    assert (check.fault, check.doubted, check.speed_limits(robot.now)) == ("", False, (PROBE, PROBE_TURN))
     robot.follows = True
     robot.move(2.0, PROBE)
 
@@ -242,15 +242,15 @@ def test_a_hand_that_ceases_to_turn_is_found_though_it_goes_on(speed: float, lat
         assert not robot.step(SPEED * FORWARD, turning=speed * ABOUT)
     turn, robot.turn = robot.turn, lambda by: None  # type: ignore[method-assign]
     assert 0.2 <= turned_until_found(robot, speed, SPEED * FORWARD) <= 0.6
-    assert robot.following.fault.startswith("the hand does not follow: it turned ")
+    assert robot.check.fault.startswith("the hand does not follow: it turned ")
     robot.turn = turn  # type: ignore[method-assign]
     while robot.step(STILL):
-        assert robot.following.most(robot.now) == (PROBE, PROBE_TURN)
-    while robot.following.doubted:
+        assert robot.check.speed_limits(robot.now) == (PROBE, PROBE_TURN)
+    while robot.check.doubted:
         assert not robot.step(STILL, turning=PROBE_TURN * ABOUT)
     for _ in range(round(RAMP / PERIOD)):
         robot.step(STILL, turning=PROBE_TURN * ABOUT)
-    assert robot.following.most(robot.now)[1] == pytest.approx(PROBE_TURN + TURNING)
+    assert robot.check.speed_limits(robot.now)[1] == pytest.approx(PROBE_TURN + TURNING)
 
 
 def test_a_hand_that_turns_the_other_way_is_found() -> None:

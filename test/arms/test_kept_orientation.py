@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from specs import ROMAN
 
-from roman_moe.arms.keeping import KEEPING_SPEED, MOVED_ON_PURPOSE, KeptOrientation, top_turning_speed
+from roman_moe.arms.kept_orientation import CORRECTION_SPEED, MOVED_ON_PURPOSE, KeptOrientation, top_turning_speed
 from roman_moe.core.parts import ActionSpec
 from roman_moe.core.rotation import inverse, product, rotate, rotation_vector, turn_about, unit
 from roman_moe.core.state import POINTING_DOWN, rotated
@@ -101,7 +101,7 @@ def test_it_turns_back_no_faster_than_every_servo_can() -> None:
     kept = KeptOrientation(())
     kept.resume(POINTING_DOWN)
     far = rotated(POINTING_DOWN, np.array([0.0, 2.0, 0.0]))
-    np.testing.assert_allclose(kept.correction(far), [0.0, -KEEPING_SPEED, 0.0], atol=1e-12)
+    np.testing.assert_allclose(kept.correction(far), [0.0, -CORRECTION_SPEED, 0.0], atol=1e-12)
 
 
 def test_a_hand_that_was_moved_on_purpose_stays_as_it_is() -> None:
@@ -117,6 +117,6 @@ def test_a_hand_that_was_moved_on_purpose_stays_as_it_is() -> None:
 
 
 def test_a_hand_turns_as_fast_as_the_task_or_its_keeping_wants() -> None:
-    assert top_turning_speed(ROMAN.action) == KEEPING_SPEED
+    assert top_turning_speed(ROMAN.action) == CORRECTION_SPEED
     fast = ActionSpec(top_speed=0.2, angular=("rx", "ry", "rz"), top_angular_speed=1.0)
     assert top_turning_speed(fast) == pytest.approx(3.0**0.5)

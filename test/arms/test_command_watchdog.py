@@ -9,9 +9,9 @@ import math
 import numpy as np
 import pytest
 from specs import HOME_POSITION, ROMAN
-from watches import FORWARD, HAND, PERIOD, REST, START_NS, TURNING, Harness, twist
+from watchdogs import FORWARD, HAND, PERIOD, REST, START_NS, TURNING, Harness, twist
 
-from roman_moe.arms.watch import CONFLICT_REST, contradicts
+from roman_moe.arms.command_watchdog import CONFLICT_HALT, contradicts
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.core.action import Command
@@ -23,7 +23,7 @@ TICK_NS = 50_000_000
 def test_nothing_is_sent_before_the_first_command() -> None:
     harness = Harness()
     assert harness.output() is None
-    assert not harness.watch.heard
+    assert not harness.watchdog.has_command
 
 
 def test_a_command_is_repeated_until_the_next() -> None:
@@ -32,7 +32,7 @@ def test_a_command_is_repeated_until_the_next() -> None:
     for _ in range(3):
         np.testing.assert_array_equal(harness.output(), FORWARD)
         harness.wait(0.025)
-    assert not harness.watch.status.halts
+    assert not harness.watchdog.status.halts
 
 
 def test_what_a_guard_has_let_through_passes_unchanged() -> None:
@@ -73,7 +73,7 @@ def test_silence_halts_by_either_clock_and_ends_in_silence(clock: str) -> None:
     sent = harness.halt()
     assert len(sent) == 3
     np.testing.assert_array_equal(sent, np.zeros((3, 6)))
-    assert harness.watch.status is GuardStatus.HALT_COMMAND_STALE
+    assert harness.watchdog.status is GuardStatus.HALT_COMMAND_STALE
 
 
 def test_an_old_command_does_not_move_the_arm() -> None:
@@ -96,7 +96,7 @@ def test_numbers_that_are_not_finite_halt_until_a_good_command(bad: float) -> No
     harness.wait(0.02)
     assert harness.take(twist(0.05, bad, 0.0)) is GuardStatus.HALT_COMMAND_NOT_FINITE
     assert not np.any(harness.output())
-    assert harness.watch.status is GuardStatus.HALT_COMMAND_NOT_FINITE
+    assert harness.watchdog.status is GuardStatus.HALT_COMMAND_NOT_FINITE
     harness.wait(PERIOD)
     assert harness.take() is None
     assert np.any(harness.output())
@@ -115,14 +115,14 @@ def test_a_clock_that_is_set_back_halts() -> None:
     harness.move()
     harness.now_ns -= 3_600_000_000_000
     assert not np.any(harness.output())
-    assert harness.watch.status is GuardStatus.HALT_COMMAND_FROM_THE_FUTURE
+    assert harness.watchdog.status is GuardStatus.HALT_COMMAND_FROM_THE_FUTURE
 
 
 def test_an_unknown_hand_halts() -> None:
     harness = Harness()
     harness.move()
     harness.wait(PERIOD)
-    refused = harness.watch.take(harness.now_ns, FORWARD, None, harness.now_ns, harness.now)
+    refused = harness.watchdog.take(harness.now_ns, FORWARD, None, harness.now_ns, harness.now)
     assert refused is GuardStatus.HALT_OBSERVER_SILENT
     assert not np.any(harness.output())
 
@@ -130,15 +130,15 @@ def test_an_unknown_hand_halts() -> None:
 def test_two_commanders_halt_until_one_is_gone_and_then_it_moves_from_rest() -> None:
     harness = Harness()
     harness.move()
-    harness.watch.meet(["blender", "teleop"])
+    harness.watchdog.update_publishers(["blender", "teleop"])
     assert not np.any(harness.output())
-    assert harness.watch.status is GuardStatus.HALT_TWO_COMMANDERS
+    assert harness.watchdog.status is GuardStatus.HALT_TWO_COMMANDERS
     for _ in range(10):
         harness.wait(PERIOD)
         assert harness.take() is None
         assert not np.any(harness.output())
     assert harness.output() is None
-    harness.watch.meet(["blender"])
+    harness.watchdog.update_publishers(["blender"])
     assert not np.any(harness.output())  # the commands of the meantime are no command for now
     harness.wait(PERIOD)
     harness.take()
@@ -153,7 +153,7 @@ def test_contradicting_commands_halt_for_a_while() -> None:
     assert harness.take() is None  # the same again
     assert harness.take(twist(0.0, 0.05, 0.0)) is GuardStatus.HALT_TWO_COMMANDERS
     assert not np.any(harness.output())
-    harness.wait(CONFLICT_REST)
+    harness.wait(CONFLICT_HALT)
     harness.take()
     assert np.any(harness.output())
 
@@ -163,7 +163,7 @@ def test_a_commander_may_take_back_what_it_sent_last() -> None:
     harness.move()
     assert harness.take(REST) is None
     assert not np.any(harness.output())
-    assert not harness.watch.status.halts
+    assert not harness.watchdog.status.halts
 
 
 def test_a_commander_may_bring_the_arm_softly_to_rest() -> None:
@@ -173,10 +173,10 @@ def test_a_commander_may_bring_the_arm_softly_to_rest() -> None:
         stamp = START_NS + 20 * TICK_NS
         harness.wait(0.03)
         harness.now_ns = stamp + 10_000_000
-        assert harness.watch.take(stamp, share * FORWARD, HAND, harness.now_ns, harness.now) is None
+        assert harness.watchdog.take(stamp, share * FORWARD, HAND, harness.now_ns, harness.now) is None
     harness.wait(PERIOD)
     assert not np.any(harness.output())
-    assert not harness.watch.status.halts
+    assert not harness.watchdog.status.halts
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_slower_the_same_way_contradicts_nobody(newer: tuple[float, ...], expect
 @pytest.mark.parametrize("wanted", [FORWARD, twist(-0.2, 0.1, 0.2), twist(1e300, -1e300, 0.0)])
 def test_a_speed_beyond_the_most_is_shortened_along_its_way(wanted: np.ndarray) -> None:
     harness = Harness()
-    harness.watch.most = 0.04, 0.04
+    harness.watchdog.speed_limits = 0.04, 0.04
     for _ in range(20):
         harness.wait(PERIOD)
         harness.take(np.clip(wanted, -VELOCITY_BOUND, VELOCITY_BOUND))
@@ -213,13 +213,13 @@ def test_a_speed_beyond_the_most_is_shortened_along_its_way(wanted: np.ndarray) 
         assert np.linalg.norm(velocity) <= 0.04 + 1e-12
     wanted = wanted / np.abs(wanted).max()
     np.testing.assert_allclose(velocity, 0.04 * wanted / np.linalg.norm(wanted), atol=1e-9)
-    assert not harness.watch.status.halts
+    assert not harness.watchdog.status.halts
 
 
 def test_a_most_that_grows_is_a_ramp() -> None:
     harness, speeds = Harness(), []
     for i in range(40):
-        harness.watch.most = 0.005 * i, math.inf
+        harness.watchdog.speed_limits = 0.005 * i, math.inf
         harness.wait(PERIOD)
         harness.take(twist(0.0, 9.0, 0.0))
         output = harness.output()
@@ -231,15 +231,15 @@ def test_a_most_that_grows_is_a_ramp() -> None:
 def test_a_robot_that_does_not_respond_is_halted_and_then_left_in_silence() -> None:
     harness = Harness()
     harness.move()
-    harness.watch.unresponsive = True
+    harness.watchdog.unresponsive = True
     sent = harness.halt()
     np.testing.assert_array_equal(sent, np.zeros((3, 6)))
     for _ in range(40):  # whoever commands on is not followed
         harness.wait(PERIOD)
         assert harness.take(twist(0.3, 0.0, 0.0)) is None
         assert harness.output() is None
-        assert harness.watch.status is GuardStatus.HALT_ARM_UNRESPONSIVE
-    harness.watch.unresponsive = False
+        assert harness.watchdog.status is GuardStatus.HALT_ARM_UNRESPONSIVE
+    harness.watchdog.unresponsive = False
     assert not np.any(harness.output())  # the commands of the meantime are no command for now
     assert_ramps_in(harness)
 
@@ -306,14 +306,14 @@ def test_the_newest_of_a_period_is_followed_in_the_next() -> None:
 def test_a_stop_lasts_until_it_is_rearmed() -> None:
     harness = Harness()
     harness.move()
-    harness.watch.guard.stop()
+    harness.watchdog.guard.stop()
     assert not np.any(harness.output())
-    harness.watch.reset()
+    harness.watchdog.reset()
     harness.wait(PERIOD)
     harness.take()
     assert not np.any(harness.output())
-    assert harness.watch.status is GuardStatus.STOPPED
-    harness.watch.guard.rearm()
+    assert harness.watchdog.status is GuardStatus.STOPPED
+    harness.watchdog.guard.rearm()
     harness.wait(PERIOD)
     harness.take()
     assert np.any(harness.output())
@@ -335,7 +335,7 @@ def test_a_fast_arm_is_halted_no_harder_than_its_limit() -> None:
 
 def test_the_gripper_follows_good_commands_alone() -> None:
     harness = Harness()
-    watch = harness.watch
+    watch = harness.watchdog
     assert watch.take_gripper(harness.now_ns, 0.08, harness.now_ns, harness.now) == 0.08
     stale = watch.take_gripper(harness.now_ns - 200_000_000, 0.0, harness.now_ns, harness.now)
     assert stale is GuardStatus.HALT_COMMAND_STALE
@@ -351,7 +351,7 @@ def test_the_gripper_follows_good_commands_alone() -> None:
 
 def test_a_faulty_gripper_goes_on_as_long_as_somebody_commands() -> None:
     harness = Harness()
-    watch = harness.watch
+    watch = harness.watchdog
 
     def goes_on() -> bool:
         return watch.gripper_goes_on(harness.now_ns, harness.now)

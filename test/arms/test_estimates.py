@@ -7,8 +7,8 @@ import pytest
 from specs import FORCE_SCALE
 
 from roman_moe.arms.clock import STEP_BACK_NS
-from roman_moe.arms.keeping import HandPose
-from roman_moe.arms.motion import StallEstimate, VelocityEstimate
+from roman_moe.arms.estimates import StallEstimate, VelocityEstimate
+from roman_moe.arms.kept_orientation import HandPose
 from roman_moe.core.state import POINTING_DOWN, rotated
 
 MS = 1_000_000

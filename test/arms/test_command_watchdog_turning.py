@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 from specs import HOME_POSITION, ROMAN
-from watches import FORWARD, PERIOD, REST, TURNING, Harness, twist
+from watchdogs import FORWARD, PERIOD, REST, TURNING, Harness, twist
 
-from roman_moe.arms.keeping import KEEPING_SPEED, HandPose
+from roman_moe.arms.kept_orientation import CORRECTION_SPEED, HandPose
 from roman_moe.control.limits import load_limits
 from roman_moe.core.parts import ActionSpec
 from roman_moe.core.state import POINTING_DOWN, rotated
@@ -39,7 +39,7 @@ def test_turning_meets_limits_of_its_own() -> None:
 def test_while_the_robot_is_doubted_it_turns_slowly_too() -> None:
     limits = load_limits()
     harness = Harness(limits, TURNING)
-    harness.watch.most = limits.speed, 0.1 * limits.angular_speed
+    harness.watchdog.speed_limits = limits.speed, 0.1 * limits.angular_speed
     for _ in range(20):
         harness.wait(PERIOD)
         harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 1.5))
@@ -60,7 +60,7 @@ def test_a_hand_that_drifts_is_turned_back_while_it_is_moved() -> None:
     harness.move(5)
     output = harness.output()
     assert output is not None
-    np.testing.assert_allclose(output[3:], [0.0, -KEEPING_SPEED, 0.0], atol=1e-9)
+    np.testing.assert_allclose(output[3:], [0.0, -CORRECTION_SPEED, 0.0], atol=1e-9)
     harness.wait(PERIOD)
     assert harness.take(REST) is None  # as a commander that is stopped says
     assert not np.any(harness.output())
@@ -90,9 +90,9 @@ def test_a_halt_ends_the_turning_too(how: str) -> None:
         harness.take(twist(0.0, 0.0, 0.0, 0.0, 0.0, 0.3))
         assert np.any(harness.output())
     if how == "stop":
-        harness.watch.guard.stop()
+        harness.watchdog.guard.stop()
     elif how == "two":
-        harness.watch.meet(["blender", "teleop"])
+        harness.watchdog.update_publishers(["blender", "teleop"])
     else:
         harness.wait(0.11)
     sent = harness.halt()

@@ -1,4 +1,4 @@
-"""Whether the hand goes and turns as commanded: a robot may take commands, complain about nothing, and not move."""
+"""Whether the hand moves and turns as commanded: a robot may take commands, report no fault, and not move."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.arms.keeping import HandPose
+from roman_moe.arms.kept_orientation import HandPose
 from roman_moe.core.rotation import inverse, product, rotation_vector
 
 WINDOW = 0.4  # [s] over which ways are compared
@@ -20,13 +20,13 @@ episodes of the shipped bundle, which pushes, presses and inserts."""
 LEAST_TURN = 0.1
 """[rad] likewise for turning: what keeps the orientation commands less, unless the hand is off by 0.25 rad."""
 SHARE = 0.2  # of the commanded way that the hand has to go; near a singularity Servo slows down by more than half
-REST = 0.5  # [s] before the next attempt
+RETRY_PERIOD = 0.5  # [s] before the next attempt
 PROBE = 0.08  # [m/s] until the hand is seen to follow: whoever switches Servo on meanwhile starts no fast motion
 PROBE_TURN = 0.34  # [rad/s] likewise for turning; fast enough to be judged
 LONGEST_STEP = 0.1  # [s] for which one command counts: Servo's incoming_command_timeout
 
 
-class Following:
+class MotionCheck:
     """Compares the way that was commanded with the way that the hand went, and the turn with the turn.
 
     Args:
@@ -35,15 +35,15 @@ class Following:
         ramp: from rest to that speed [s], once the hand follows.
 
     Attributes:
-        fault: in words why the arm has to rest, for `REST`; empty if it need not.
-        doubted: whether it did not follow last time, and has not done so since.
+        fault: in words why the arm is to be halted, for `RETRY_PERIOD`; empty if it is not.
+        doubted: whether the hand did not follow last time, and has not followed since.
     """
 
     def __init__(self, speed: float, angular_speed: float, ramp: float) -> None:
         self._speed, self._angular_speed, self._ramp = speed, angular_speed, ramp
         self._ways = (
-            _Way(LEAST, "it went {:.0f} % of the commanded way"),
-            _Way(LEAST_TURN, "it turned {:.0f} % of the commanded turn"),
+            _Displacement(LEAST, "it went {:.0f} % of the commanded way"),
+            _Displacement(LEAST_TURN, "it turned {:.0f} % of the commanded turn"),
         )
         self.reset()
 
@@ -51,7 +51,7 @@ class Following:
         """Nothing is known of the robot."""
         self.fault, self.doubted = "", False
         self._proven: float | None = None  # [s] since when it follows
-        self._rest_until = 0.0  # [s]
+        self._halted_until = 0.0  # [s]
         self._forget()
 
     def _forget(self) -> None:
@@ -59,7 +59,7 @@ class Following:
         self._orientation: NDArray[np.float64] | None = None
         self._turned = np.zeros(3)  # [rad]
         for way in self._ways:
-            way.forget()
+            way.reset()
 
     def note(self, twist: NDArray[np.float64], hand: HandPose | None, now: float) -> None:
         """What has been commanded since the last call, and where the hand is.
@@ -69,7 +69,7 @@ class Following:
             hand: None if it is not known.
             now: a steady clock [s].
         """
-        if self.fault and now >= self._rest_until:
+        if self.fault and now >= self._halted_until:
             self.fault = ""
             self._forget()
         if hand is None or self.fault:
@@ -85,7 +85,7 @@ class Following:
             way.note(measured, velocity * step, now)
         self._judge(now)
 
-    def most(self, now: float) -> tuple[float, float]:
+    def speed_limits(self, now: float) -> tuple[float, float]:
         """Highest speeds that may be commanded now [m/s, rad/s]."""
         share = 0.0 if self._proven is None else (now - self._proven) / self._ramp
         return PROBE + self._speed * share, PROBE_TURN + self._angular_speed * share
@@ -96,15 +96,15 @@ class Following:
         if faults:
             self.fault = f"the hand does not follow: {', '.join(faults)}"
             self.doubted, self._proven = True, None
-            self._rest_until = now + REST
+            self._halted_until = now + RETRY_PERIOD
         elif verdicts:
             self.doubted = False
             if self._proven is None:
                 self._proven = now
 
 
-class _Way:
-    """A way, (3,), as commanded and as measured.
+class _Displacement:
+    """A displacement or a turn, (3,), as commanded and as measured.
 
     Args:
         least: commanded within the window, below which it is not judged.
@@ -113,9 +113,9 @@ class _Way:
 
     def __init__(self, least: float, fault: str) -> None:
         self._least, self._fault = least, fault
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Nothing has been commanded."""
         self._commanded = np.zeros(3)
         self._history: deque[tuple[float, NDArray[np.float64], NDArray[np.float64]]] = deque()

@@ -18,7 +18,7 @@ from roman_moe.core.rotation import inverse, product, rotation_vector, turn_abou
 
 GAIN = 1.0
 """[1/s] From the error to the angular velocity. A robot that is 0.2 s late leaves a phase margin of 77 degrees."""
-KEEPING_SPEED = 0.25
+CORRECTION_SPEED = 0.25
 """[rad/s] at most, below the least scale.rotational that is known: ur_servo.yaml's 0.3."""
 MOVED_ON_PURPOSE = 0.1
 """[rad] by which a halted hand may turn and is still turned back; beyond, somebody has moved it: a jog, a hand."""
@@ -38,7 +38,7 @@ class HandPose(NamedTuple):
 
 def top_turning_speed(action: ActionSpec) -> float:
     """Highest angular speed that a task's actions and the keeping of the orientation ask for [rad/s]."""
-    return max(KEEPING_SPEED, action.top_angular_speed * math.sqrt(len(action.angular)))
+    return max(CORRECTION_SPEED, action.top_angular_speed * math.sqrt(len(action.angular)))
 
 
 class KeptOrientation:
@@ -50,9 +50,9 @@ class KeptOrientation:
 
     def __init__(self, turns: Sequence[int]) -> None:
         self._turns = tuple(turns)
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """The next commands begin from whatever orientation there is then."""
         self._kept: NDArray[np.float64] | None = None
 
@@ -67,7 +67,7 @@ class KeptOrientation:
             return np.zeros(3)
         wanted = -GAIN * self._error(orientation)
         speed = float(np.linalg.norm(wanted))
-        return wanted if speed <= KEEPING_SPEED else wanted * (KEEPING_SPEED / speed)
+        return wanted if speed <= CORRECTION_SPEED else wanted * (CORRECTION_SPEED / speed)
 
     def _error(self, orientation: NDArray[np.float64]) -> NDArray[np.float64]:
         """By how much the hand is turned about the axes that are kept, (3,) [rad]."""

@@ -1,4 +1,4 @@
-"""The last watch before a robot: what of the commands that come may go to it now.
+"""The last watchdog before a robot: which of the received commands may go to it now.
 
 Every command goes through a second guard, so a node that commands past the blender meets the same limits. A command
 halts the arm if it is not finite, from the future, of two commanders, or old by its stamp or by a steady clock. A halt
@@ -14,14 +14,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.arms.keeping import HandPose, KeptOrientation
+from roman_moe.arms.kept_orientation import HandPose, KeptOrientation
 from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import Command
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, VELOCITY_BOUND, within
 
-CONFLICT_REST = 0.5  # [s] for which the arm rests when two commands contradict each other
+CONFLICT_HALT = 0.5  # [s] for which the arm is halted after two commands that contradict each other
 _ROUNDING = 1e-9
 LINEAR, ANGULAR = slice(0, 3), slice(3, 6)
 """Parts of a twist."""
@@ -49,24 +49,24 @@ def _is_no_slower(newer: NDArray[np.float64], older: NDArray[np.float64]) -> boo
     return not (share >= -_ROUNDING and float(np.abs(new - share * old).max()) <= _ROUNDING)
 
 
-class OneCommander:
-    """Whether one commander alone commands an arm, by who is there and by what is said.
+class SingleCommander:
+    """Whether one commander alone commands an arm: by the publishers, and by what the commands say.
 
     Attributes:
-        rivals: all that command at present, if they are more than one.
+        rivals: names of all commanders, if there are more than one.
     """
 
     def __init__(self) -> None:
         self.rivals: tuple[str, ...] = ()
-        self._rest_until = 0.0  # [s]
-        self.forget()
+        self._halted_until = 0.0  # [s]
+        self.reset()
 
-    def forget(self) -> None:
-        """Nothing has been said yet: stamps come anew."""
+    def reset(self) -> None:
+        """No command has come yet: stamps begin anew."""
         self._last: dict[str, tuple[int, NDArray[np.float64]]] = {}
 
-    def meet(self, publishers: Sequence[str]) -> None:
-        """Names of all that command at present: more than one is one too many."""
+    def update_publishers(self, publishers: Sequence[str]) -> None:
+        """Names of all nodes that command the arm at present; more than one is a conflict."""
         self.rivals = tuple(publishers) if len(publishers) > 1 else ()
 
     def contradicted(self, what: str, stamp_ns: int, numbers: NDArray[np.float64], now: float) -> bool:
@@ -82,18 +82,18 @@ class OneCommander:
         if last is not None and last[0] == stamp_ns:
             differs = contradicts(numbers, last[1]) if len(numbers) > 1 else bool((numbers != last[1]).any())
             if differs:
-                self._rest_until = now + CONFLICT_REST
+                self._halted_until = now + CONFLICT_HALT
                 return True
         self._last[what] = stamp_ns, numbers
         return False
 
     def in_conflict(self, now: float) -> bool:
-        """Whether there are two, or were less than `CONFLICT_REST` ago, at `now` [s], a steady clock."""
-        return bool(self.rivals) or now < self._rest_until
+        """Whether there are two, or were less than `CONFLICT_HALT` ago, at `now` [s], a steady clock."""
+        return bool(self.rivals) or now < self._halted_until
 
 
-class CommandWatch:
-    """Watches over the commands for one robot.
+class CommandWatchdog:
+    """Decides which commands one robot gets.
 
     Args:
         limits: of the guard, and how old a command may be.
@@ -106,8 +106,8 @@ class CommandWatch:
         status: what is done to the commands at present, and why.
         gripper_fault: why the gripper does not do what it is commanded; empty if it does.
         unresponsive: whether the robot does not take commands, or does not follow them: it is halted.
-        most: highest speeds of a command at present, linear [m/s] and angular [rad/s]; what is faster is shortened
-            before the guard sees it.
+        speed_limits: highest speeds of a command at present, linear [m/s] and angular [rad/s]; a faster one is
+            shortened before the guard sees it.
     """
 
     def __init__(self, limits: Limits, period: float, halt_messages: int, spec: TaskSpec) -> None:
@@ -117,15 +117,15 @@ class CommandWatch:
         self._period_ns = round(period * NANOSECONDS)
         self._max_age = limits.max_command_age
         self._halt_messages = halt_messages
-        self.unresponsive, self.most = False, (math.inf, math.inf)
+        self.unresponsive, self.speed_limits = False, (math.inf, math.inf)
         self.reset()
 
     def reset(self) -> None:
-        """Nothing has come, and the robot rests. A stop stays."""
+        """No command has come, and the robot is at rest. A stop stays."""
         self.guard.reset()
         self.gripper_fault = ""
         self.status = self.guard.status
-        self._kept.forget()
+        self._kept.reset()
         self._allowed = np.zeros(6)
         self._last: tuple[int, NDArray[np.float64]] | None = None  # last good twist as it came, with its stamp
         self._received = 0.0  # [s]
@@ -135,17 +135,17 @@ class CommandWatch:
         self._last_opening: tuple[int, float] | None = None
         self._opening_received = 0.0  # [s]
         self._fault: GuardStatus | None = None  # of the last command
-        self._one = OneCommander()
+        self._one = SingleCommander()
         self._halts_left = 0  # a robot that was told nothing needs no halt
 
     @property
-    def heard(self) -> bool:
+    def has_command(self) -> bool:
         """Whether any good command has come."""
         return self._last is not None
 
-    def meet(self, publishers: Sequence[str]) -> None:
-        """Names of all that command at present: more than one is one too many."""
-        self._one.meet(publishers)
+    def update_publishers(self, publishers: Sequence[str]) -> None:
+        """Names of all nodes that command the arm at present; more than one is a conflict."""
+        self._one.update_publishers(publishers)
 
     def take(
         self, stamp_ns: int, twist: NDArray[np.float64], hand: HandPose | None, now_ns: int, now: float
@@ -176,7 +176,7 @@ class CommandWatch:
             return GuardStatus.HALT_TWO_COMMANDERS
         taken_back = self._last is not None and stamp_ns == self._last[0]
         self._last, self._received = (stamp_ns, twist), now
-        if not (self._resting(now) or self.gripper_fault):
+        if not (self._halted(now) or self.gripper_fault):
             self._waiting = self._with_correction(stamp_ns, twist, hand.orientation), hand.position
             if stamp_ns // self._period_ns != self._tick:
                 self._step(stamp_ns)
@@ -188,11 +188,11 @@ class CommandWatch:
     def _with_correction(self, stamp_ns: int, twist: NDArray[np.float64], orientation: NDArray[np.float64]) -> Command:
         """The command, with what turns a hand that moves back about the axes that nobody commands.
 
-        A hand that is to rest rests: so says a commander that is stopped or halted.
+        A twist of zero stays zero: it is what a commander sends that is stopped or halted.
         """
         if self._halts_left == 0:  # the robot has been told nothing, or nothing any more
             self._kept.resume(orientation)
-        most, most_turning = self.most
+        most, most_turning = self.speed_limits
         linear, angular = _shortened(twist[LINEAR], most), _shortened(twist[ANGULAR], most_turning)
         if twist.any():
             angular = angular + self._kept.correction(orientation)
@@ -215,7 +215,7 @@ class CommandWatch:
         if self._one.contradicted("gripper", stamp_ns, np.array([opening]), now):
             return GuardStatus.HALT_TWO_COMMANDERS
         self._last_opening, self._opening_received = (stamp_ns, opening), now
-        return None if self._resting(now) else opening
+        return None if self._halted(now) else opening
 
     def gripper_goes_on(self, now_ns: int, now: float) -> bool:
         """Whether a goal may still be sent for the last opening: someone commands the arm and that opening."""
@@ -255,7 +255,7 @@ class CommandWatch:
             return GuardStatus.HALT_COMMAND_STALE
         return None
 
-    def _resting(self, now: float) -> bool:
+    def _halted(self, now: float) -> bool:
         return bool(self.guard.stopped or self.unresponsive or self._one.in_conflict(now))
 
     def _reason(self, now_ns: int, now: float) -> GuardStatus | None:

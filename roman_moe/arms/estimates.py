@@ -1,4 +1,4 @@
-"""What a robot does not say about its hand, from what it says: its velocity, and whether its fingers hold something."""
+"""Estimates of what a robot does not report: the hand's velocity, and whether its fingers hold something."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.arms.clock import STEP_BACK_NS
-from roman_moe.arms.keeping import HandPose
+from roman_moe.arms.kept_orientation import HandPose
 from roman_moe.core.rotation import inverse, product, rotation_vector
 from roman_moe.core.state import NANOSECONDS
 
