@@ -38,7 +38,7 @@ class GripperTask:
         on_failure: called with the reason whenever a goal comes to nothing.
 
     Attributes:
-        stage: how far it has come.
+        state: how far it has come.
         tries: goals sent so far; what is reported of an earlier one than the last is history.
         trouble: why the last goal came to nothing, until one has been reached; else empty.
     """
@@ -51,7 +51,7 @@ class GripperTask:
         self._config, self._on_failure = config, on_failure
         self._result = ""  # of a goal whose fingers are still to be seen
         self._ended = 0.0  # when that result came
-        self._next = 0.0  # when the stage ends by itself, or may begin
+        self._next = 0.0  # when the state ends by itself, or may begin
 
     def due(self, now: float) -> bool:
         """Whether a goal is to be sent now."""
