@@ -53,6 +53,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "bc_ppo_10_demos": {"demonstrations": 10, "gail": {"strength": 0.0}},
     "bc_10_demos": {"demonstrations": 10, "ppo": {"steps": 0}},
     "hybrid_handed_over_5_demos": {"demonstrations": 5, "reinforcement": _HANDED_OVER, "validation": _HANDED_OVER},
+    "hybrid_probability_5_demos": {"demonstrations": 5, "gail": {"penalty_of": "probability"}},
     "hybrid_10_demos": {"demonstrations": 10},
     "hybrid_40_demos": {"demonstrations": 40},
     MONOLITHIC: {},
@@ -72,6 +73,11 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
     "Should the discriminator see actions?": {
         "hybrid": "states alone (ours)",
         "hybrid_state_action": "states and actions",
+    },
+    "Which slope should the discriminator's penalty hold, from 5 demonstrations?": {
+        "hybrid_5_demos": "its logit's (ours)",
+        "hybrid_probability_5_demos": "its own, as in ROMAN",
+        "bc_ppo_5_demos": "no discriminator",
     },
     "How many demonstrations a skill does it take?": {
         "bc_5_demos": "5, cloning alone",

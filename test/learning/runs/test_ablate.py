@@ -69,6 +69,8 @@ def test_only_the_number_of_demonstrations_differs_where_the_name_says_so(tmp_pa
     handed_over = ablate._recipe(study, "hybrid_handed_over_5_demos").networks["push"]
     reinforcement, validation = (dataclasses.replace(e, handed_over_share=0.5) for e in (few.reinforcement, few.validation))
     assert handed_over == dataclasses.replace(few, reinforcement=reinforcement, validation=validation)
+    of_probability = ablate._recipe(study, "hybrid_probability_5_demos").networks["push"]
+    assert of_probability == dataclasses.replace(few, gail=dataclasses.replace(few.gail, penalty_of="probability"))
     assert ablate._recipe(study, "hybrid_state_action").networks["push"].gail.use_actions
 
 
