@@ -6,21 +6,20 @@ finite never becomes a command: the arm is brought to rest and keeps its gripper
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roman_moe.control.alone import Alone
+from roman_moe.control.bundle import Bundle
 from roman_moe.control.guard import Guard
 from roman_moe.control.guarded_blend import GuardedBlend
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.control.network import Network, answers
-from roman_moe.control.rates import Rates
+from roman_moe.control.network import answers
 from roman_moe.core.action import Command
 from roman_moe.core.features import feature_layout
-from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import SceneState
 
 
@@ -65,37 +64,6 @@ class Driver(Protocol):
         """Answer one scene."""
 
 
-class Weighs(Protocol):
-    """A gate."""
-
-    def answer(self, features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
-        """Weights for all features of a scene, (F,), of which objects are usable; NaN for none."""
-
-
-class Networks(Protocol):
-    """What a controller mixes: a bundle, or one expert alone."""
-
-    @property
-    def spec(self) -> TaskSpec:
-        """Task that they are for."""
-
-    @property
-    def rates(self) -> Rates:
-        """At which gate and experts run."""
-
-    @property
-    def skills(self) -> tuple[str, ...]:
-        """In the order of the experts."""
-
-    @property
-    def gate(self) -> Weighs:
-        """Weighs the experts."""
-
-    @property
-    def experts(self) -> Sequence[Network]:
-        """One a skill."""
-
-
 class Controller:
     """Gate, experts and guarded blend of one task: a `Driver`.
 
@@ -110,7 +78,7 @@ class Controller:
 
     reads_truth = False
 
-    def __init__(self, networks: Networks, limits: Limits | None = None) -> None:
+    def __init__(self, networks: Bundle | Alone, limits: Limits | None = None) -> None:
         """`limits`: of the guard; the shipped ones, config/limits.yaml, if None."""
         self.networks = networks
         self.skills = networks.skills

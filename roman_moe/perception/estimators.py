@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TaskSpec
-from roman_moe.perception.camera import Camera
-from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimator import CPU, PoseEstimator, find_estimator
-from roman_moe.perception.images import Image
 from roman_moe.perception.markers import MarkerEstimator
 
 ESTIMATORS = ("camera", "markers")
 """The learned one, and markers."""
 
-
-class Estimator(Protocol):
-    """What finds objects in images.
-
-    Attributes:
-        cameras: as they are calibrated, by name.
-    """
-
-    cameras: dict[str, Camera]
-
-    def detect(self, stamp_ns: int, images: Mapping[str, Image]) -> Detections:
-        """What RGB images of one moment, (height, width, 3) by camera, show."""
+Estimator = PoseEstimator | MarkerEstimator
 
 
 def open_estimator(kind: str, spec: TaskSpec, file: str = "", provider: str = CPU) -> Estimator:

@@ -60,15 +60,17 @@ class Overlay:
         """
         image, px = Image.fromarray(frame), self._px
         draw_labels(ImageDraw.Draw(image), labels, self._size, px(8), px(2), load_font(px(15), True))
-        self._paste(image, self._corner, self._draw_panel(tick, speed))
+        panel = self._draw_panel(tick, speed)
+        image.paste(panel, self._corner, panel)
         time = self._trace.end_s if note else float(self._trace.times[tick])
         width, height = self._size
         margin = self._corner[0]
-        self._paste(image, (margin, height - self._px(20) - self._strip), self._draw_strip(width - 2 * margin, time))
+        strip = self._draw_strip(width - 2 * margin, time)
+        image.paste(strip, (margin, height - self._px(20) - self._strip), strip)
         happening = [name for moment, name in self._trace.events if moment <= time < moment + CAPTION_S]
         if said := note or ", ".join(happening):
             badge = self._draw_badge(said)
-            self._paste(image, ((width - badge.width) // 2, self._corner[1]), badge)
+            image.paste(badge, ((width - badge.width) // 2, self._corner[1]), badge)
         return np.asarray(image)
 
     def _draw_panel(self, tick: int, speed: float) -> Image.Image:
@@ -172,10 +174,6 @@ class Overlay:
                 corners = (x0 * SMOOTH, y0 * SMOOTH, x1 * SMOOTH - 1, y1 * SMOOTH - 1)
                 pen.rounded_rectangle(corners, radius=radius * SMOOTH, fill=color)
         return large.resize((width, height), Image.Resampling.BOX)
-
-    @staticmethod
-    def _paste(image: Image.Image, corner: tuple[int, int], part: Image.Image) -> None:
-        image.paste(part, corner, part)
 
 
 def fitting(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 import numpy as np
@@ -20,6 +20,9 @@ from roman_moe.report.labels import Label
 from roman_moe.report.overlay import CAPTION_S, Overlay
 from roman_moe.report.trace import Trace
 
+if TYPE_CHECKING:
+    from roman_moe.sim.film import Film
+
 DRAWING_S = 100.0  # [s] that drawing may take; without a GPU a frame takes 0.2 s to 0.4 s on two cores
 FEWEST_FRAMES, MOST_FRAMES = 150, 1200
 TRIAL_FRAMES = 3
@@ -29,13 +32,6 @@ LOWEST_FPS, HIGHEST_FPS = 8.0, 30.0
 ANIMATION_S, ANIMATION_FPS, ANIMATION_WIDTH = 5.0, 12.0, 800  # [s], [1/s], [pixels]
 NEAR = 0.06  # [m] from the hand to an object that it works on
 ASIDE_S = 0.25  # [s] before and after that
-
-
-class FrameSource(Protocol):
-    """Draws one recorded physics state."""
-
-    def frame(self, physics_state: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """(h, w, 3), RGB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +99,7 @@ def close_ticks(
 
 
 def affordable_frames(
-    source: FrameSource,
+    source: Film,
     physics_state: NDArray[np.float64],
     seconds: float = DRAWING_S,
     clock: Callable[[], float] = time.monotonic,
@@ -132,7 +128,7 @@ class RunFrames:
     """
 
     trace: Trace
-    source: FrameSource
+    source: Film
     size: tuple[int, int]
     title: str
     note: str

@@ -7,19 +7,17 @@ the images' moment, and is known `latency` later.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import SceneState
-from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimator import PoseEstimator, find_estimator
+from roman_moe.perception.estimators import Estimator
 from roman_moe.perception.frame_timing import LATENCY, RATE, DelayedFilter, FrameSetTimes
 from roman_moe.perception.markers import IMAGE, MarkerEstimator
 from roman_moe.sim.cameras import SceneCameras, camera_of
@@ -31,16 +29,7 @@ from roman_moe.sim.world import World
 if TYPE_CHECKING:
     from roman_moe.sim.streams import Streams
 
-Images = Mapping[str, NDArray[np.uint8]]
-
 ESTIMATORS = ("camera", "markers", "synthetic")
-
-
-class Estimator(Protocol):
-    """What finds objects in images."""
-
-    def detect(self, stamp_ns: int, images: Images) -> Detections:
-        """What RGB images of one moment, (height, width, 3) by camera, show."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +100,10 @@ class CameraSensor:
         ]
         self._visibility = Visibility(world, cameras)
         self._drawn: SceneCameras | None = None
+        self._estimator: Estimator | SyntheticEstimator
         if source.estimator == "synthetic":
             sigma = source.noise_bound / 3.0
-            self._estimator: Estimator = SyntheticEstimator(world, self._visibility, sigma, streams.noise)
+            self._estimator = SyntheticEstimator(world, self._visibility, sigma, streams.noise)
         elif source.estimator == "camera":
             self._drawn, self._estimator = _by_network(world, find_estimator(spec.name, source.file))
         else:

@@ -72,12 +72,6 @@ class Renderer:
         """Free the OpenGL context."""
         self._renderer.close()
 
-    def __enter__(self) -> Renderer:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
 
 def open_renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
     """MuJoCo's renderer of pictures of this size [pixels], for the thread that calls this.

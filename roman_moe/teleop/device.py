@@ -7,11 +7,10 @@ turns about them (REP 103).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,31 +82,34 @@ class Device(Protocol):
         """Let go of it."""
 
 
-class DeviceFile:
-    """A device file that is read without waiting, and opened again after it was unplugged.
+class FileDevice:
+    """A device whose file is read without waiting, and opened again after it was unplugged.
+
+    Args:
+        path: of the file.
 
     Attributes:
+        SIZE: the most that is read at once [bytes].
         fault: why nothing can be read from it; empty if it is open.
+
+    Raises:
+        DeviceError: with the reason, if it cannot be read.
     """
 
-    def __init__(self, path: Path, size: int, on_lost: Callable[[], None]) -> None:
-        """Open it.
+    SIZE: ClassVar[int]
 
-        Args:
-            path: of the file.
-            size: the most that is read at once [bytes].
-            on_lost: called when it was unplugged, before anything else.
-
-        Raises:
-            DeviceError: with the reason, if it cannot be read.
-        """
-        self._path, self._size, self._on_lost = path, size, on_lost
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor: int | None = None
         self._retry_at = 0.0
         self.fault = ""
         self._open()
         if self.fault:
             raise DeviceError(self.fault)
+        self._release()
+
+    def _release(self) -> None:
+        """Nothing is held: so it begins, also after it was unplugged."""
 
     def _open(self) -> None:
         try:
@@ -130,7 +132,7 @@ class DeviceFile:
         came: list[bytes] = []
         while self._descriptor is not None:
             try:
-                part = os.read(self._descriptor, self._size)
+                part = os.read(self._descriptor, self.SIZE)
             except BlockingIOError:
                 break
             except OSError as error:
@@ -145,10 +147,10 @@ class DeviceFile:
     def _lose(self, why: str, now: float) -> None:
         self.close()
         self.fault, self._retry_at = f"{why}: plug it in again", now + RETRY
-        self._on_lost()
+        self._release()
 
     def close(self) -> None:
-        """Close it; a later `read` opens it again."""
+        """See `Device`; a later `wish` opens it again."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -4,11 +4,10 @@ joydev of the kernel). Numbers of axes and buttons are those of an Xbox pad, whi
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import numpy as np
 
-from roman_moe.teleop.device import AXES, Act, DeviceFile, Wish
+from roman_moe.teleop.device import AXES, Act, FileDevice, Wish
 
 RECORD = struct.Struct("<IhBB")  # time [ms], value, type, number
 BUTTON, AXIS, INITIAL = 0x01, 0x02, 0x80
@@ -34,38 +33,23 @@ BUTTONS = {
 }
 
 
-class Gamepad:
-    """A gamepad as an input device.
+class Gamepad(FileDevice):
+    """A gamepad as an input device."""
 
-    Args:
-        path: of its file.
-
-    Raises:
-        DeviceError: if it cannot be read.
-    """
-
+    SIZE = 64 * RECORD.size
     help = (
         "hold the left shoulder button to move: left stick forward and sideways, right stick up, down and turn, "
         "triggers roll; A gripper, X take over, Y hand back, B stop, Start re-arm, up and down of the cross: speed"
     )
-
-    def __init__(self, path: Path) -> None:
-        self._file = DeviceFile(path, 64 * RECORD.size, self._release)
-        self._release()
 
     def _release(self) -> None:
         self._axes: dict[int, float] = {}
         self._held = False
         self._rest = b""
 
-    @property
-    def fault(self) -> str:
-        """See `Device`."""
-        return self._file.fault
-
     def wish(self, now: float) -> Wish:
         """See `Device`."""
-        data = self._rest + b"".join(self._file.records(now))
+        data = self._rest + b"".join(self.records(now))
         whole = len(data) // RECORD.size * RECORD.size
         data, self._rest = data[:whole], data[whole:]
         acts = [act for record in RECORD.iter_unpack(data) for act in self._take(*record[1:])]
@@ -90,10 +74,6 @@ class Gamepad:
             self._held = bool(value) and not kind & INITIAL  # one that was held before we came is pressed anew
             return []
         return [BUTTONS[number]] if value and not kind & INITIAL and number in BUTTONS else []
-
-    def close(self) -> None:
-        """See `Device`."""
-        self._file.close()
 
 
 def beyond_middle(value: float) -> float:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from roman_moe.teleop.device import AXES, Act, DeviceError, DeviceFile, Wish
+from roman_moe.teleop.device import AXES, Act, DeviceError, FileDevice, Wish
 from roman_moe.teleop.gamepad import beyond_middle
 
 FULL = 350.0
-REPORT = 64
 TRANSLATION, ROTATION, PRESSED = 1, 2, 3
 BOTH = 13  # bytes of a translation report that has rotation, too
 SILENCE = 0.3
@@ -25,37 +24,22 @@ VENDORS = ("046d", "256f")
 """Logitech, which once sold them, and 3Dconnexion."""
 
 
-class SpaceMouse:
-    """A SpaceMouse as an input device. Its cap, which springs back, is its dead-man.
+class SpaceMouse(FileDevice):
+    """A SpaceMouse as an input device. Its cap, which springs back, is its dead-man."""
 
-    Args:
-        path: of its file.
-
-    Raises:
-        DeviceError: if it cannot be read.
-    """
-
+    SIZE = 64  # of a report
+    _drives = False
     help = "push, lift and turn the cap: let go to rest; left button gripper, right button take over and hand back"
-
-    def __init__(self, path: Path) -> None:
-        self._file = DeviceFile(path, REPORT, self._release)
-        self._release()
-        self._drives = False
 
     def _release(self) -> None:
         self._cap = np.zeros(AXES)
         self._moved_at = -np.inf
         self._pressed = 0
 
-    @property
-    def fault(self) -> str:
-        """See `Device`."""
-        return self._file.fault
-
     def wish(self, now: float) -> Wish:
         """See `Device`."""
         acts: list[Act] = []
-        for report in self._file.records(now):
+        for report in self.records(now):
             acts += self._take(report, now)
         if now - self._moved_at > SILENCE:
             self._cap[:] = 0.0
@@ -82,10 +66,6 @@ class SpaceMouse:
             return act
         self._drives = not self._drives
         return Act.TAKE_OVER if self._drives else Act.HAND_BACK
-
-    def close(self) -> None:
-        """See `Device`."""
-        self._file.close()
 
 
 def find_space_mouse(root: Path = Path("/sys/class/hidraw")) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 from worlds import TASK, roman_world
@@ -62,7 +64,7 @@ def test_furniture_has_tones_of_its_own_and_what_cameras_see_has_not(state):
     roots = {int(lab.model.body_rootid[lab.model.geom_bodyid[geom]]) for geom in tones}
     assert roots == {lab.model.body(name).id for name in ("drawer_unit", "cabinet", "pedestal")}
     assert not any(lab.is_arm_geom[geom] for geom in tones)
-    with film("left") as tinted, Renderer(roman_world(), "left", WIDTH, HEIGHT) as plain:
+    with film("left") as tinted, closing(Renderer(roman_world(), "left", WIDTH, HEIGHT)) as plain:
         image, own = tinted.frame(state).astype(int), plain.frame(state).astype(int)
     assert (np.abs(image - own).max(axis=2) > 20)[:, : WIDTH // 2].mean() > 0.01
     for array, now in zip(before, (lab.model.mat_rgba, lab.model.geom_rgba), strict=True):

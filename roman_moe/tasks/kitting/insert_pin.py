@@ -38,9 +38,6 @@ class InsertPin(SimSkill):
             return 1.0
         return 0.9 * motions.nearness(state.position("pin") - state.position("hole"), SEATED)
 
-    def reach_point(self, state: SceneState) -> Vector:
-        return state.position("pin")
-
     def demonstrate(self, state: SceneState) -> Vector:
         if is_inserted(state):
             return motion.retreat(state)

@@ -41,9 +41,6 @@ class InsertTile(SimSkill):
         turn = abs(turn_left(state)) / (0.5 * math.pi)
         return 0.9 * nearness(offset, SEATED) * (1.0 - 0.3 * turn)
 
-    def reach_point(self, state: SceneState) -> Vector:
-        return state.position("tile")
-
     def demonstrate(self, state: SceneState) -> Vector:
         if is_inserted(state):
             return motion.retreat(state)

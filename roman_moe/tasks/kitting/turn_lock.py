@@ -31,9 +31,6 @@ class TurnLock(SimSkill):
     def progress(self, state: SceneState) -> float:
         return angle(state) / layout.LOCK_TURNED
 
-    def reach_point(self, state: SceneState) -> Vector:
-        return state.position("lock")
-
     def demonstrate(self, state: SceneState) -> Vector:
         turned, lock = angle(state), state.position("lock")
         if turned > layout.LOCK_TURNED + 0.04:

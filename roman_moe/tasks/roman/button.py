@@ -38,9 +38,6 @@ class Button(SimSkill):
     def progress(self, state: SceneState) -> float:
         return float(state.flag("button_pressed"))
 
-    def reach_point(self, state: SceneState) -> Vector:
-        return state.position("button")
-
     def demonstrate(self, state: SceneState) -> Vector:
         return to_action(self.spec, self._velocity(state), CLOSE)
 

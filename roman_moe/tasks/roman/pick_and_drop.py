@@ -36,9 +36,6 @@ class PickAndDrop(SimSkill):
             return 1.0
         return nearness(state.position("cover") - state.position("drop_zone"), 0.026)
 
-    def reach_point(self, state: SceneState) -> Vector:
-        return state.position("cover")
-
     def demonstrate(self, state: SceneState) -> Vector:
         return to_action(self.spec, *self._motion(state))
 

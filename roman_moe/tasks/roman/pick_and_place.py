@@ -55,9 +55,6 @@ class PickAndPlace(SimSkill):
             return 1.0
         return motions.nearness(state.position("rack") - state.position("rack_target"), layout.RACK_HEIGHT)
 
-    def reach_point(self, state: SceneState) -> Vector:
-        return state.position("rack")
-
     def demonstrate(self, state: SceneState) -> Vector:
         return motions.to_action(self.spec, *self._motion(state))
 

@@ -31,9 +31,6 @@ class Pull(SimSkill):
     def progress(self, state: SceneState) -> float:
         return drawer_opening(state) / (OPEN_SHARE * DRAWER_TRAVEL)
 
-    def reach_point(self, state: SceneState) -> Vector:
-        return state.position("drawer_handle")
-
     def demonstrate(self, state: SceneState) -> Vector:
         return to_action(self.spec, *self._motion(state))
 

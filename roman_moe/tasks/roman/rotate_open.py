@@ -34,9 +34,6 @@ class RotateOpen(SimSkill):
     def progress(self, state: SceneState) -> float:
         return door_angle(state) / (OPEN_SHARE * DOOR_RANGE)
 
-    def reach_point(self, state: SceneState) -> Vector:
-        return state.position("door_handle")
-
     def demonstrate(self, state: SceneState) -> Vector:
         return to_action(self.spec, *self._motion(state))
 
