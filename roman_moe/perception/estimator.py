@@ -22,7 +22,7 @@ from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.detections import Detections, Sighting
-from roman_moe.perception.fusion import Views, fuse_and_compare
+from roman_moe.perception.fusion import Views, fuse
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -144,7 +144,7 @@ class PoseEstimator:
             heights=answers["heights"],
             height_sigmas=answers["height_sigmas"],
         )
-        positions, covariances, torn = fuse_and_compare(cameras, views)
+        positions, covariances, torn = fuse(cameras, views)
         seen = np.asarray(views.seen.any(axis=0), dtype=bool)
         yaws = self._yaws(cameras, views, answers["turns"])
         orientations = np.zeros((len(seen), 4))

@@ -51,8 +51,10 @@ class Views:
     height_sigmas: Array
 
 
-def fuse(cameras: Sequence[Camera], views: Views) -> tuple[Array, Array]:
+def fuse(cameras: Sequence[Camera], views: Views) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Positions, (n, 3) [m], and their covariances, (n, 3, 3) [m^2], of objects that a camera sees; of others NaN.
+
+    And of which objects the views contradict each other, (n,).
 
     Where rays meet at another height than the views take the object to be at, the rays count alone. Where they do not
     meet either, the view that is surest of its pixel is taken alone.
@@ -60,11 +62,6 @@ def fuse(cameras: Sequence[Camera], views: Views) -> tuple[Array, Array]:
     Args:
         cameras: c of them, without distortion.
     """
-    return fuse_and_compare(cameras, views)[:2]
-
-
-def fuse_and_compare(cameras: Sequence[Camera], views: Views) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """As `fuse`, and of which objects the views contradict each other, (n,)."""
     weights = np.where(views.seen, views.pixel_sigmas**-2.0, 0.0)
     positions, covariances, residuals = _least_squares(cameras, views, weights)
     torn = (residuals > DOUBT) & (views.seen.sum(axis=0) > 1)

@@ -110,7 +110,7 @@ def test_lockstep_gives_the_in_process_trajectory_to_the_last_bit(
     assert record.outcome == expected.outcome
     assert record.missed_ticks == 0
     assert [tick.stamp_ns for tick in ticks] == record.stamps_ns.tolist()
-    assert tuple(tick.leading for tick in ticks) == record.leading
+    assert [tick.leading for tick in ticks] == [record.skills[row] for row in record.weights.argmax(axis=1)]
 
 
 def test_under_a_sparse_gate_the_experts_of_weight_0_idle_and_the_trajectory_is_the_in_process_one(

@@ -34,7 +34,6 @@ def record() -> EpisodeRecord:
 def test_weights_hold_until_the_next_and_are_zero_before_the_first() -> None:
     found = record()
     np.testing.assert_array_equal(found.weights, [[0, 0], [0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.2, 0.8]])
-    assert found.leading[1:] == ("push", "push", "pull", "pull")
 
 
 def test_poses_hold_until_the_next_and_are_unknown_before_the_first() -> None:
@@ -60,7 +59,6 @@ def test_an_episode_without_ticks_is_a_record_too() -> None:
     assert empty.skills == SKILLS
     assert empty.weights.shape == (0, len(SKILLS))
     assert (empty.positions.shape, empty.seen.shape) == ((0, 0, 3), (0, 0))
-    assert empty.leading == ()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a record", None])

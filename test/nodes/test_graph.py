@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from specs import SKILLS
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.core.tasks import task_folder
-from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class
-from roman_moe.nodes.bringup.graph import load_description, module_of, parse_arguments, resolve
+from roman_moe.nodes.bringup.bringup import node_class
+from roman_moe.nodes.bringup.graph import load_description, parse_arguments, resolve
 
 
 def edited(tmp_path: Path, old: str, new: str) -> Path:
@@ -58,9 +57,9 @@ def test_cameras_take_the_place_of_the_pose_source(bundle: Path, arm: str, poses
 @pytest.mark.parametrize(("arm", "poses"), [("lab", "truth"), ("mock", "truth"), ("servo", "truth"), ("lab", "camera")])
 def test_the_graph_only_sets_parameters_that_its_nodes_declare(bundle: Path, arm: str, poses: str) -> None:
     for spec in resolve(load_description(), {"bundle": str(bundle), "arm": arm, "poses": poses}):
-        module = importlib.import_module(module_of(spec.executable))
-        node = getattr(module, NODE_CLASSES[spec.executable])
-        declared = {field.name for field in dataclasses.fields(node.PARAMETERS)} | {"use_sim_time"}
+        declared = {field.name for field in dataclasses.fields(node_class(spec.executable).PARAMETERS)} | {
+            "use_sim_time"
+        }
         assert set(spec.parameters) <= declared, spec.name
 
 

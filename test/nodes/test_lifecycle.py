@@ -30,8 +30,8 @@ from roman_moe.nodes.base.managed import CALLBACK_FAULTS, ILLEGAL
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import CODEC, SCENE, TWIST_COMMAND, Topic, expert_action
-from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class, running_graph
-from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.bringup.bringup import node_class, running_graph
+from roman_moe.nodes.bringup.graph import EXECUTABLES, NodeSpec, load_description, resolve
 from roman_moe.nodes.control.blender import Blender
 from roman_moe.nodes.control.expert import ExpertNode
 from roman_moe.nodes.control.gate import GateNode
@@ -98,7 +98,7 @@ class Managed:
         assert not list(self.node.subscriptions)
 
 
-@pytest.mark.parametrize("executable", NODE_CLASSES)
+@pytest.mark.parametrize("executable", EXECUTABLES)
 def test_only_an_active_node_speaks_and_every_transition_is_made_in_time(
     rig: Rig, bundle: Path, executable: str
 ) -> None:
@@ -282,7 +282,7 @@ def test_when_the_context_ends_neither_files_nor_threads_are_left(
     before = held()
     with ros_context() as context, contextlib.closing(Rig(context)) as rig:  # closed if it fails, too: or it hangs
         play_robot(rig, bundle)
-        for executable in reversed(NODE_CLASSES):
+        for executable in reversed(list(EXECUTABLES)):
             node = rig.add(node_class(executable), executable, autostart=False, **needed(executable, bundle, "gate"))
             rig.serve(node)
             assert rig.change_state(executable, "configure")

@@ -15,7 +15,8 @@ from roman_moe.core.spec import TASK_FILE
 from roman_moe.core.tasks import load_spec, task_folder
 from roman_moe.nodes.arms.pose_source import PoseSource
 from roman_moe.nodes.base.parameters import TaskParameters
-from roman_moe.nodes.bringup.bringup import NODE_CLASSES, node_class
+from roman_moe.nodes.bringup.bringup import node_class
+from roman_moe.nodes.bringup.graph import EXECUTABLES
 from roman_moe.nodes.control.expert import ExpertNode
 from roman_moe.nodes.control.gate import GateNode
 from roman_moe.nodes.control.observer import Observer
@@ -42,7 +43,7 @@ def test_bad_values_are_named(rig: Rig, kind: Any, parameters: dict[str, Any], c
 
 NUMBERS = [
     (executable, name)
-    for executable in NODE_CLASSES
+    for executable in EXECUTABLES
     for name, field in node_class(executable).PARAMETERS.__dataclass_fields__.items()
     if field.type in ("int", "float")
 ]
@@ -88,7 +89,7 @@ def test_ros_knows_the_descriptions(rig: Rig) -> None:
     assert descriptor.floating_point_range[0].to_value == 1.0
 
 
-@pytest.mark.parametrize("executable", NODE_CLASSES)
+@pytest.mark.parametrize("executable", EXECUTABLES)
 def test_every_parameter_is_described(executable: str) -> None:
     fields = node_class(executable).PARAMETERS.__dataclass_fields__.values()
     assert all(field.metadata["description"] for field in fields)

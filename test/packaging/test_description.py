@@ -16,8 +16,7 @@ import yaml
 import roman_moe
 from roman_moe.cli.refusal import EXTRAS as OPTIONAL_MODULES
 from roman_moe.cli.refusal import ROS_MODULES
-from roman_moe.nodes.bringup.bringup import NODE_CLASSES
-from roman_moe.nodes.bringup.graph import module_of
+from roman_moe.nodes.bringup.graph import EXECUTABLES, module_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -154,7 +153,7 @@ def test_every_executable_of_the_graph_has_its_script():
     assert set(scripts) == executables
     for name, path in scripts.items():
         assert path.stat().st_mode & stat.S_IXUSR, f"scripts/{name} lacks the run bit"
-        assert f"from {module_of(name)} import {NODE_CLASSES[name]}\n" in path.read_text(encoding="utf-8")
+        assert f"from {module_of(name)} import {EXECUTABLES[name][1]}\n" in path.read_text(encoding="utf-8")
 
 
 BLOCKER = """

@@ -74,7 +74,7 @@ def validate(network: PoseNetwork, samples: Samples, spec: TaskSpec) -> Errors:
     for scene, row in enumerate(distances):
         views = slice(scene * samples.cameras, (scene + 1) * samples.cameras)
         seen = Views(found[views], pixels[views], sigmas[views], heights[views], height_sigmas[views])
-        positions, _ = fuse(samples.cameras_of(scene), seen)
+        positions, *_ = fuse(samples.cameras_of(scene), seen)
         off_by = np.linalg.norm(positions - samples.scenes.positions[scene], axis=1)
         row[:] = np.where(visible[views].any(axis=0), off_by, np.nan)
     there = visible.reshape(len(distances), samples.cameras, -1).any(axis=1)

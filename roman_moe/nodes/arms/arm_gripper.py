@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from action_msgs.msg import GoalStatus
 from action_msgs.srv import CancelGoal
@@ -31,45 +31,6 @@ _STATUS = {
     GoalStatus.STATUS_CANCELED: "CANCELED: by another client of the action?",
 }
 _UNKNOWN = "UNKNOWN: was the action server restarted?"
-
-
-class Gripper(Protocol):
-    """A way to a gripper. Times are of a steady clock [s]."""
-
-    how: str
-    """In words, for diagnostics."""
-
-    def absent(self) -> str:
-        """Why the gripper cannot be reached at present; empty if it can."""
-        ...
-
-    def command(self, opening: float) -> None:
-        """From now on this opening is wanted [m]."""
-        ...
-
-    def step(self, standing: float | None, now: float) -> None:
-        """Go on: send what is due. `standing`: where the fingers have come to stand [m]; None while they move."""
-        ...
-
-    def trouble(self) -> str:
-        """Why the gripper does not do what it is commanded; empty as far as it does."""
-        ...
-
-    def retry(self) -> None:
-        """Begin again with what a gripper has given up."""
-        ...
-
-    def stop(self) -> bool:
-        """Halt fingers on their way, and keep what is held; whether the opening has to be commanded anew."""
-        ...
-
-    def state(self) -> str:
-        """What it does, in words."""
-        ...
-
-    def close(self) -> None:
-        """End it."""
-        ...
 
 
 def make_gripper(
@@ -172,7 +133,13 @@ class TopicGripper:
 
 
 class ActionGripper:
-    """Sends a goal for each opening, and follows it; goals that fail are sent again, a few times and no more."""
+    """Sends a goal for each opening, and follows it; goals that fail are sent again, a few times and no more.
+
+    Times are of a steady clock [s].
+
+    Attributes:
+        how: the gripper is commanded, in words.
+    """
 
     def __init__(
         self,
@@ -190,7 +157,7 @@ class ActionGripper:
         self.how = f"action {config.action} ({config.action_type})"
 
     def absent(self) -> str:
-        """Why the gripper cannot be reached at present; whatever it was doing, it begins again when it is back."""
+        """Why the gripper cannot be reached at present; empty if it can. What it did begins anew when it is back."""
         if self._client.server_is_ready():
             return ""
         if self._task is not None and self._task.state is not GripperTaskState.TO_SEND:
@@ -203,7 +170,10 @@ class ActionGripper:
         self._task = GripperTask(reachable(opening, self._config), self._config, self._on_failure)
 
     def step(self, standing: float | None, now: float) -> None:
-        """Follow the goal, and send one if it is due."""
+        """Follow the goal, and send one if it is due.
+
+        `standing`: where the fingers have come to stand [m]; None while they move.
+        """
         task = self._task
         if task is None:
             return
@@ -253,7 +223,7 @@ class ActionGripper:
         task.ended(_STATUS.get(answer.status, _UNKNOWN), result.reached_goal, result.stalled, self._steady())
 
     def trouble(self) -> str:
-        """Why the gripper does not do what it is commanded."""
+        """Why the gripper does not do what it is commanded; empty as far as it does."""
         return f"{self._config.action}: {self._task.trouble}" if self._task is not None and self._task.trouble else ""
 
     def retry(self) -> None:
@@ -262,7 +232,10 @@ class ActionGripper:
             self.command(self._task.opening)
 
     def stop(self) -> bool:
-        """Cancel a goal that is under way, and send none; a goal whose result has come is left as it is."""
+        """Cancel a goal that is under way, and send none; a goal whose result has come is left as it is.
+
+        Whether the opening has to be commanded anew.
+        """
         task, goal = self._task, self._under_way
         if task is None or (goal is None and task.state is not GripperTaskState.TO_SEND):
             return False
@@ -296,3 +269,6 @@ class ActionGripper:
         """End it."""
         self._task = None
         self._client.destroy()
+
+
+Gripper = TopicGripper | ActionGripper

@@ -23,7 +23,7 @@ from roman_moe.arms.clock import MonotonicClock
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import ERROR, OK, PROCESS, WAITING, WARN, Diagnostics
-from roman_moe.nodes.base.parameters import AUTOSTART, declare_autostart
+from roman_moe.nodes.base.parameters import AUTOSTART, NodeParameters, declare
 from roman_moe.nodes.base.peers import own_process
 from roman_moe.nodes.base.process import remap_arguments
 
@@ -86,7 +86,7 @@ class ManagedNode(LifecycleNode):
         self.diagnostics.fact({PROCESS: self.process.hex()}, at_once=False)  # in the first report
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self._monotonic = MonotonicClock()
-        self._autostart = declare_autostart(self)
+        self._autostart = declare(self, NodeParameters).autostart
         if not self._autostart:
             self.diagnostics.fact({AUTOSTART: str(False)})
         self._survive_illegal_transitions()

@@ -71,7 +71,9 @@ def parameter(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Autostart:
+class NodeParameters:
+    """Parameters that all nodes have."""
+
     autostart: bool = parameter("whether the node configures and activates itself; else a lifecycle manager does", True)
 
 
@@ -104,11 +106,6 @@ class TaskParameters:
             return load_manifest(self.bundle).rates
         spec = self.spec()
         return Rates(spec.control_rate, spec.gate_rate)
-
-
-def declare_autostart(node: Node) -> bool:
-    """Declare the parameter that all nodes have, and return its value."""
-    return declare(node, _Autostart).autostart
 
 
 def declare(node: Node, kind: type[T]) -> T:

@@ -34,7 +34,7 @@ from roman_moe.nodes.base.services import ParameterServices
 from roman_moe.nodes.base.topics import FAULT
 from roman_moe.nodes.bringup.children import START_PATIENCE, Children
 from roman_moe.nodes.bringup.episode_record import EpisodeRecord
-from roman_moe.nodes.bringup.graph import NodeSpec, load_description, module_of, resolve
+from roman_moe.nodes.bringup.graph import EXECUTABLES, NodeSpec, load_description, module_of, resolve
 from roman_moe.nodes.bringup.monitor import Monitor, Tick
 
 __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
@@ -46,21 +46,6 @@ ANSWER_PATIENCE = 1.0  # [s] for a node to say that it has stopped
 STALL_PATIENCE = 60.0  # [s] without a tick after the first one
 LAST_WORDS = 0.1  # [s] after an episode for what was sent before its outcome on other topics
 
-NODE_CLASSES = {
-    "lab_node": "LabNode",
-    "mock_arm": "MockArmNode",
-    "arm_bridge": "ArmBridge",
-    "pose_source": "PoseSource",
-    "observer": "Observer",
-    "gate": "GateNode",
-    "expert": "ExpertNode",
-    "blender": "Blender",
-    "demo_recorder": "DemoRecorder",
-    "teleop": "Teleop",
-    "object_pose_estimator": "ObjectPoseEstimator",
-}
-"""Class of each executable of the graph."""
-
 
 class Graph:
     """A running graph.
@@ -68,6 +53,7 @@ class Graph:
     Attributes:
         monitor: what is known of it.
         children: its processes, if it has any.
+        restarts: which nodes were started again, and why, in order.
         names: of its nodes.
         said: what nodes answered to `trigger`.
     """
@@ -95,7 +81,7 @@ class Graph:
         self._asked: list[tuple[str, Any, float]] = []
         self.said: list[str] = []
         self.monitor = self.add(partial(Monitor, remaps=remaps))
-        self.children = children
+        self.children, self.restarts = children, children.restarts
         children.on_end = self.monitor.tell_ended
 
     def add(self, make: Callable[[Context], N]) -> N:
@@ -107,11 +93,6 @@ class Graph:
             self._services.add(node)
             node.start()
         return node
-
-    @property
-    def restarts(self) -> list[str]:
-        """Which nodes were started again, and why, in order."""
-        return self.children.restarts
 
     @property
     def processes(self) -> dict[str, int]:
@@ -261,7 +242,7 @@ def node_class(executable: str) -> type[RomanNode]:
         ConfigError: if there is no such executable.
     """
     module = importlib.import_module(module_of(executable))
-    found: type[RomanNode] = getattr(module, NODE_CLASSES[executable])
+    found: type[RomanNode] = getattr(module, EXECUTABLES[executable][1])
     return found
 
 

@@ -70,11 +70,6 @@ class EpisodeRecord:
         """Whether the skill or scenario was solved."""
         return self.outcome == "success"
 
-    @property
-    def leading(self) -> tuple[str, ...]:
-        """Skill of the largest weight at each tick, T names."""
-        return tuple(self.skills[i] for i in self.weights.argmax(axis=1))
-
     def save(self, path: str | Path) -> None:
         """Write the .npz file atomically."""
         content: dict[str, Any] = {

@@ -5,7 +5,6 @@ Bring-up and launch files both get their nodes here and nowhere else. Nothing he
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,18 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.control.manifest import load_manifest, task_of_bundle
-from roman_moe.core.config import build, read_yaml
+from roman_moe.core.config import build, read_yaml, suggestion
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path, find_shipped
 from roman_moe.core.tasks import load_spec, task_folder
 
-EXECUTABLES: Mapping[str, str] = {
-    **dict.fromkeys(("lab_node", "mock_arm", "arm_bridge", "pose_source"), "arms"),
-    **dict.fromkeys(("observer", "gate", "expert", "blender"), "control"),
-    **dict.fromkeys(("demo_recorder", "teleop"), "teleop"),
-    "object_pose_estimator": "perception",
+EXECUTABLES: Mapping[str, tuple[str, str]] = {
+    "lab_node": ("arms", "LabNode"),
+    "mock_arm": ("arms", "MockArmNode"),
+    "arm_bridge": ("arms", "ArmBridge"),
+    "pose_source": ("arms", "PoseSource"),
+    "observer": ("control", "Observer"),
+    "gate": ("control", "GateNode"),
+    "expert": ("control", "ExpertNode"),
+    "blender": ("control", "Blender"),
+    "demo_recorder": ("teleop", "DemoRecorder"),
+    "teleop": ("teleop", "Teleop"),
+    "object_pose_estimator": ("perception", "ObjectPoseEstimator"),
 }
-"""Executables of the graph, and the package of `roman_moe.nodes` in which each has a module of its name."""
+"""Executables of the graph: the package of `roman_moe.nodes` in which each has a module of its name, and its class."""
 
 Value = Any
 """bool, int, float or str: what a ROS parameter here may be."""
@@ -99,7 +105,7 @@ def module_of(executable: str) -> str:
     """
     if executable not in EXECUTABLES:
         raise ConfigError(f"graph: unknown executable {executable!r}: expected one of {', '.join(EXECUTABLES)}")
-    return f"roman_moe.nodes.{EXECUTABLES[executable]}.{executable}"
+    return f"roman_moe.nodes.{EXECUTABLES[executable][0]}.{executable}"
 
 
 def load_description(path: Path | None = None) -> Description:
@@ -167,9 +173,7 @@ def _topic_map(path: str, skills: tuple[str, ...], cameras: tuple[str, ...]) -> 
 
 def _converted(description: Description, name: str, value: Value) -> Value:
     if name not in description.arguments:
-        close = difflib.get_close_matches(name, description.arguments, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(description.arguments)}"
-        raise ConfigError(f"graph: unknown argument {name!r}: {hint}")
+        raise ConfigError(f"graph: unknown argument {name!r}: {suggestion(name, description.arguments)}")
     kind = type(description.arguments[name].default)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

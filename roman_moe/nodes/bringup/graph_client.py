@@ -16,7 +16,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
@@ -85,7 +85,7 @@ class GraphClient:
         response = self._call(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=[parameter]), node)
         if not response.values:
             raise RomanError(f"node {node} has no parameter {parameter!r}")
-        return Parameter.from_parameter_msg(_named(parameter, response.values[0])).value
+        return parameter_value_to_python(response.values[0])
 
     def set(self, node: str, parameter: str, value: Any) -> None:
         """Set a node's parameter.
@@ -206,12 +206,6 @@ class Calls:
     def answer(self, node: str) -> Any:
         """What a node has answered; None so far."""
         return next((future.result() for future in self._futures[node] if future.done()), None)
-
-
-def _named(name: str, value: Any) -> Any:
-    from rcl_interfaces.msg import Parameter as Message
-
-    return Message(name=name, value=value)
 
 
 @contextlib.contextmanager

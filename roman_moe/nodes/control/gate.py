@@ -83,11 +83,7 @@ class GateNode(RomanNode):
     def _hold(self, weighed_at: int, weights: list[float], stamp: int) -> bool:
         """Whether weights are of a scene's gate tick, or since."""
         since = self._rates.tick(weighed_at) - self._rates.gate_tick(stamp)
-        return _finite(weights) and 0 <= since < self._rates.gate_divider
-
-
-def _finite(weights: list[float]) -> bool:
-    return all(map(math.isfinite, weights))
+        return all(map(math.isfinite, weights)) and 0 <= since < self._rates.gate_divider
 
 
 if __name__ == "__main__":
