@@ -68,6 +68,7 @@ def write_for_agents(app: Sphinx, exception: Exception | None) -> None:
     out, env = Path(app.outdir), app.env
     for docname in env.found_docs:
         file = out / f"{docname}.md"
+        file.parent.mkdir(exist_ok=True)
         file.write_text(pages[docname], encoding="utf-8")
     root = env.get_doctree(env.config.root_doc)
     lines = [f"# {project} {release}", "", f"> {first_paragraph(root)}"]

@@ -14,7 +14,7 @@ from roman_moe.cli.parsing import parse
 from roman_moe.cli.ros_args import split
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md"]
 PROGRAM = "roman-moe"
 
 IN_PARTS = ("README.md", "cameras.md", "installing.md", "mixtures.md")

@@ -23,7 +23,9 @@ markdown_it = pytest.importorskip("markdown_it", reason="markdown-it-py is not i
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "models").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "models").rglob("*.md")])
+NAMES = sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+"""Pages of the site, by their paths in docs/."""
 MARKDOWN = markdown_it.MarkdownIt("commonmark").enable("table")
 
 
@@ -37,7 +39,7 @@ def reference() -> ModuleType:
 def test_every_page_is_in_the_table_of_contents_once():
     blocks = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), re.DOTALL)
     listed = [line for block in blocks for line in block.splitlines() if line and not line.startswith(":")]
-    assert sorted([*listed, "index"]) == sorted(page.stem for page in DOCS.glob("*.md"))
+    assert sorted(f"{name}.md" for name in [*listed, "index"]) == NAMES
 
 
 def links(text: str) -> Iterator[str]:
@@ -73,11 +75,11 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path):
 
 @pytest.fixture(scope="module")
 def filled(reference: ModuleType) -> dict[str, str]:
-    """The site's pages by file name, with what is generated."""
-    return {page.name: reference.fill(page.read_text(encoding="utf-8")) for page in DOCS.glob("*.md")}
+    """The site's pages by name, with what is generated."""
+    return {name: reference.fill((DOCS / name).read_text(encoding="utf-8")) for name in NAMES}
 
 
-@pytest.mark.parametrize("name", sorted(page.name for page in DOCS.glob("*.md")))
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_generated_can_be_made_and_links_to_pages_of_the_site(
     name: str, filled: dict[str, str], reference: ModuleType
 ):
@@ -88,8 +90,9 @@ def test_what_is_generated_can_be_made_and_links_to_pages_of_the_site(
     for link in links(text):
         target = urlsplit(link)
         if not target.scheme and target.path.endswith(".md"):
-            assert target.path in filled, f"{link}: no page of the site"
-            assert not target.fragment or target.fragment in anchors(filled[target.path]), f"{link}: no such heading"
+            page = os.path.normpath(Path(name).parent / target.path)
+            assert page in filled, f"{link}: no page of the site"
+            assert not target.fragment or target.fragment in anchors(filled[page]), f"{link}: no such heading"
 
 
 def test_the_reference_describes_every_topic(reference: ModuleType):
@@ -137,8 +140,8 @@ def test_the_site_builds_without_warnings_or_broken_links(tmp_path: Path):
         pytest.skip("no up-to-date .venv-docs: run `make docs` once")
     done = make("docs", f"SITE={tmp_path}")
     assert done.returncode == 0, done.stderr
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in tmp_path.glob("*.html")}
-    assert len(pages) > len(list(DOCS.glob("*.md")))
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in tmp_path.rglob("*.html")}
+    assert len(pages) > len(NAMES)
     checked = 0
     for path, page in pages.items():
         for link in page.targets:
@@ -150,7 +153,7 @@ def test_the_site_builds_without_warnings_or_broken_links(tmp_path: Path):
             assert not target.fragment or unquote(target.fragment) in pages[file].ids, f"{path.name}: {link}"
             checked += 1
     assert checked > 1000
-    listed = re.findall(r"\]\((\w+\.md)\): (\w)?", (tmp_path / "llms.txt").read_text(encoding="utf-8"))
-    assert {name for name, _ in listed} == {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+    listed = re.findall(r"\]\(([\w/]+\.md)\): (\w)?", (tmp_path / "llms.txt").read_text(encoding="utf-8"))
+    assert {name for name, _ in listed} == {*NAMES} - {"index.md"}
     assert all(first for _, first in listed), "a page begins with no sentence"
     assert all((tmp_path / name).is_file() for name, _ in listed)

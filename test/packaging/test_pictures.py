@@ -13,12 +13,12 @@ from tool_scripts import load_tool
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
-COMMAND = re.compile(r"(?:^ {4,}|`)(?:roman-moe|make|python tools/)", re.MULTILINE)
+COMMAND = re.compile(r"(?:^ {4,}|`)(?:(?:\S*/)?roman-moe|make|python tools/)", re.MULTILINE)
 KINDS = {".png": "PNG", ".jpg": "JPEG", ".gif": "GIF", ".webp": "WEBP"}
 
 PICTURES = [
     (page, match[1], (page.parent / match[2]).resolve(), match.start())
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
     for match in PICTURE.finditer(page.read_text())
 ]
 
