@@ -148,7 +148,7 @@ def test_the_site_builds_without_warnings_or_broken_links(tmp_path: Path):
             target = urlsplit(link)
             if target.scheme:
                 continue
-            file = path.parent / unquote(target.path) if target.path else path
+            file = Path(os.path.normpath(path.parent / unquote(target.path))) if target.path else path
             assert file.is_file(), f"{path.name}: {link}"
             assert not target.fragment or unquote(target.fragment) in pages[file].ids, f"{path.name}: {link}"
             checked += 1
