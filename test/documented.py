@@ -37,16 +37,23 @@ SLOW = (
 SLOW_LINES = (
     r"^(?!your_task).*("
     r"demos replay .* --out|roman-moe demo( --[sdpn]| --bundle models|$)|bench|chaos|ablate|compare|data images"
-    r"|(teach|train) |collect( --out demos$| --task kitting|$)|export runs/|--poses (camera|markers)|evaluate poses"
-    r"|--scenarios 0-6|oracle|keyboard|bias-bound)"
+    r"|(teach|train) |collect( --seed 1)?( --out demos$| --task kitting|$)|export runs/|--poses (camera|markers)"
+    r"|evaluate poses|--scenarios 0-6|oracle|keyboard|bias-bound)"
 )
 """Other lines that take long, by page and text: a slow test of that page or part runs them in their order."""
 
-AGAIN = tuple(f"{PROGRAM} {verb} " for verb in ("lifecycle", "stop", "swap"))
-"""Beginnings of lines that are run on every page."""
+AGAIN = tuple(f"{PROGRAM} {words} " for words in ("collect --seed 1", "lifecycle", "stop", "swap"))
+"""Beginnings of lines that are run on every page: the next line may need them."""
 
 SMALLER = {
     "ablate": {"--episodes": "1", "--seeds": "1", "--methods": "?bc", "--recipe": "SMALL", "--workers": "1"},
+    "ablate --methods bc,": {
+        "--episodes": "1",
+        "--seeds": "1",
+        "--methods": "bc,gail_ppo,hybrid_state_action,monolithic",
+        "--recipe": "SMALL",
+        "--workers": "1",
+    },
     "bench endurance": {"--bringups": "1", "--separate-bringups": "1", "--minutes": "0.1"},
     "bench estimator": {"--frame-sets": "3"},
     "bench graph": {"--seconds": "1"},
@@ -59,14 +66,30 @@ SMALLER = {
     "bench swap": {"--swaps": "3"},
     "bench teleop": {"--keys": "3", "--takeovers": "3"},
     "chaos": {"--runs": "1", "--faults": "kill_blender", "--damaged": "2"},
-    "collect": {"--episodes": "1", "--gate-episodes": "1", "--workers": "1"},
+    "collect": {"--episodes": "1", "--gate-episodes": "?1", "--workers": "1"},
     "compare": {"--seeds": "2", "--steps": "1000", "--methods": "?soft_modular", "--workers": "1"},
+    "compare --methods distral": {
+        "--seeds": "2",
+        "--steps": "1000",
+        "--methods": "distral_kl_ent_2col,ac_2col",
+        "--workers": "1",
+    },
     "compare --methods sac": {"--seeds": "2", "--steps": "1000", "--methods": "sac,mix_expert", "--workers": "1"},
     "data images": {"--count": "400", "--workers": "1"},
-    "demo": {"--video-size": "320x176", "--video-speed": "20"},
+    "demo": {"--scenario": "0", "--video-size": "320x176", "--video-speed": "20"},
     "evaluate": {"--episodes": "1", "--workers": "1"},
+    "evaluate --bias-bound": {"--bias-bound": "0.005,0.01", "--episodes": "1", "--workers": "1"},
+    "evaluate --calibration-error": {
+        "--bias-bound": "0,0.01",
+        "--calibration-error": "0:0,1:0.01",
+        "--episodes": "1",
+        "--workers": "1",
+    },
+    "evaluate --noise-bound 0,": {"--noise-bound": "0,0.02", "--episodes": "1", "--workers": "1"},
+    "evaluate --poses": {"--scenarios": "0", "--episodes": "1", "--workers": "1"},
     "evaluate multitask": {"--episodes": "1"},
     "evaluate poses": {"--images": "8", "--episodes": "1", "--workers": "1"},
+    "record --device none": {"--episodes": "1", "--least-rate": "?0"},
     "teach": {"--episodes": "1", "--workers": "1"},
     "train all": {"--recipe": "SMALL", "--workers": "1"},
     "train bc": {"--recipe": "SMALL", "--workers": "1"},
@@ -93,14 +116,10 @@ NOT_RUN = {
     r"--arm servo": "a robot: test/learning/test_taught.py runs `--arm servo` against an emulator of MoveIt Servo",
     r"lifecycle arm_bridge": "a robot: test/nodes/test_servo.py activates the node against an emulator",
     r"calibrate .* --topic": "a camera: test/cli/test_calibrate_live.py publishes such images",
-    r"(record|train bc|run) .*handover": "an operator's node: test/learning/test_taught.py runs these three",
-    r"demos import open_set": "a dataset of somebody else: test/demos/convert makes one",
-    r"--from policy.zip": "a policy of Stable-Baselines3: test/learning/test_foreign.py trains and exports them",
     r"metaworld|mt3": "Meta-World, in an environment of its own",
     r"roman-moe (bench|demos|record|VERB( --help)?|export --from FILE|tasks check (FOLDER|roman --arm FOLDER))$": (
         "names a command, and leaves out what it works on"
     ),
-    r"^python -m roman_moe.nodes.control.expert": "test/nodes/test_separate.py starts nodes as processes",
     r"^(\S*/)?python -m pytest": "the tests themselves",
     r"^make ": "test/packaging/test_make.py has the Makefile",
     r"^(pip|export|ray) ": "packages from an index, or Ray",
@@ -194,7 +213,7 @@ class Walk:
 def walks() -> list[Walk]:
     """Every page or part with something to run, the quick ones first: a line that stands twice is run once.
 
-    Only what changes a running graph is run on each page: the next line may need it.
+    Only what AGAIN has is run on each page.
     """
     parts: list[tuple[str, str]] = []
     for page in PAGES:

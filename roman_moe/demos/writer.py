@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from roman_moe.core.action import Command
 from roman_moe.core.errors import DemonstrationError, EpisodeTakenError
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
-from roman_moe.core.state import SceneState
+from roman_moe.core.state import POSITION_BOUND, VELOCITY_BOUND, SceneState
 from roman_moe.demos.bag import (
     MCAP_SUFFIX,
     METADATA_FILE,
@@ -154,8 +154,9 @@ class EpisodeWriter:
             ("command", command.is_finite()),
         ):
             if not finite:
-                wrong = "is not finite, or an object that the network observes is neither seen nor remembered"
-                raise DemonstrationError(f"{self._path}: {what} {index} {wrong}: nothing to learn from")
+                bounds = f"{POSITION_BOUND:g} m or {VELOCITY_BOUND:g} m/s"
+                wrong = f"is not finite, is beyond {bounds}, or an object that the network observes is neither seen nor"
+                raise DemonstrationError(f"{self._path}: {what} {index} {wrong} remembered: nothing to learn from")
         messages = codec()
         if self._network == GATE:
             taught = messages.weights(scene.stamp_ns, self._spec.skill_names, answer)

@@ -5,22 +5,30 @@ test/documented.py says what makes them smaller, and which need more than this m
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import gymnasium
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from documented import PROGRAM, ROOT, SOMETIMES_1, Line, Walk, apply, parsed, smaller, walks, words_of
 from small_recipe import SMALL
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from roman_moe.bench.calibration import BoardScene
 from roman_moe.cli import main as entry
@@ -45,12 +53,20 @@ TYPED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "status --watch": (("blender", "\x03"),),
     "teleop": (("the policy drives", "t"), ("the operator drives", "h"), ("the policy drives", "q")),
     "record": (("ready to record", "n"), ("recording", "r"), ("discarded", "q")),
+    "record --device none": (
+        ("ready to record", "n"),
+        *[(" ticks", "")] * 10,  # redraws, in which there are some
+        ("ticks", "n"),
+    ),
     "record --intervene": CORRECTION,
     "teach --record": CORRECTION,
 }
-"""What a person at the terminal waits for and then types. Nothing is kept: that takes a machine that keeps up."""
+"""What a person at the terminal waits for and then types.
 
-ENDED = {"status --watch": 130, "record": 1, "teach --record": 1}
+With a device nothing is kept: that takes a machine that keeps up.
+"""
+
+ENDED = {"status --watch": 130, "record": 1, "record --device none": 0, "teach --record": 1}
 """Exit codes of what ends because a person ends it."""
 
 NEW = ("ablate", "collect", "compare", "data images", "export", "teach", "train")
@@ -63,6 +79,10 @@ OUTPUTS = ("json", "plot", "routing", "sheet", "out", "folder", "new_bundle")
 """Fields of commands with the file or folder that they write."""
 
 
+FILE = re.compile(r"`([\w/]+\.(?:yaml|py))`[^`\n]*:\n\n```(?:yaml|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+"""A file as a page shows it, by name."""
+
+
 def begins(words: list[str], starts: Iterable[str]) -> str:
     """The longest of these beginnings of command lines that this one has; empty if it has none."""
 
@@ -73,13 +93,23 @@ def begins(words: list[str], starts: Iterable[str]) -> str:
     return max(filter(has, starts), key=len, default="")
 
 
+LACKS_PUSH = """
+from roman_moe.cli.main import main
+from roman_moe.nodes.bringup import graph
+resolve = graph.resolve
+graph.resolve = lambda *arguments: [spec for spec in resolve(*arguments) if spec.name != "expert_push"]
+raise SystemExit(main(["run", "--arm", "mock"]))
+"""
+"""A graph for an expert to join: `roman-moe run` starts them all."""
+
+
 class Graph:
     """`roman-moe run` in the background, and what it says."""
 
-    def __init__(self, words: list[str], log: Path) -> None:
-        self.words, self._log = words, log
+    def __init__(self, words: list[str], log: Path, program: Sequence[str] = ("-m", "roman_moe")) -> None:
+        self._log = log
         with log.open("w") as file:
-            command = [sys.executable, "-m", "roman_moe", *words]
+            command = [sys.executable, *program, *words]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
         while "Ctrl-C ends it" not in self.said:
             assert self._process.poll() is None, self.said
@@ -121,6 +151,9 @@ class Walker:
                 self._graph.kill()
 
     def _run(self, line: Line) -> None:
+        if "nodes.control.expert" in line.text:
+            self._join(line.text)
+            return
         if not line.text.startswith(f"{PROGRAM} "):
             path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
             subprocess.run(line.text, shell=True, check=True, env={**os.environ, "PATH": path})
@@ -143,13 +176,32 @@ class Walker:
             for path in filter(Path.is_dir, outputs):
                 shutil.rmtree(path)
         self._capture.readouterr()
-        code, said = typed(words) if begins(words, TYPED) else (entry.main(words), None)
+        with operator(command):
+            code, said = typed(words) if begins(words, TYPED) else (entry.main(words), None)
         said = "".join(self._capture.readouterr()) if said is None else said
         usual = ENDED.get(begins(words, ENDED), 0)
         assert code == usual or (code == 1 and begins(words, SOMETIMES_1)), f"{line.text}: exit code {code}:\n{said}"
         for path in outputs if code == 0 else ():
             assert path.exists(), f"{line.text}: {path} is not there"
         self._said.append(said)
+
+    def _join(self, text: str) -> None:
+        """An expert joins a graph that waits for it, and answers."""
+        self._end_graph()
+        self._graph = Graph([], self._folder / "graph.log", ("-c", LACKS_PUSH))
+        assert "waiting for expert_push" in self._status()
+        with subprocess.Popen([sys.executable, *shlex.split(text)[1:]]) as expert:
+            try:
+                while not re.search("expert_push +ok +giving actions", self._status()):
+                    assert expert.poll() is None
+            finally:
+                expert.send_signal(signal.SIGINT)
+        assert expert.returncode == 0
+
+    def _status(self) -> str:
+        self._capture.readouterr()
+        entry.main(["status"])
+        return self._capture.readouterr().out
 
     def _compare(self, shown: str) -> None:
         """What a page shows as the output of commands stands in it, in its order."""
@@ -165,6 +217,19 @@ class Walker:
                 graph.end()
             finally:
                 graph.kill()
+
+
+@contextlib.contextmanager
+def operator(command: object) -> Iterator[None]:
+    """The node of a page that gives demonstrations, where no device does."""
+    if getattr(command, "device", "") != "none":
+        yield
+        return
+    with subprocess.Popen([sys.executable, "teach.py", command.skill]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def typed(words: list[str]) -> tuple[int, str]:
@@ -222,7 +287,7 @@ def folder(tmp_path: Path, demonstrations: Path, monkeypatch: pytest.MonkeyPatch
 def given(walk: Walk) -> None:
     """What a page takes for granted that is not on it."""
     roman = Path("models/roman")
-    for bundle in ("models/other", "models/mine", "runs/push/bundle"):
+    for bundle in ("models/other", "models/mine", "my_bundle", "runs/push/bundle"):
         if bundle in walk.text:
             shutil.copytree(roman, bundle)
     for name, source in (
@@ -236,8 +301,14 @@ def given(walk: Walk) -> None:
             shutil.copy(source, name)
     if "cell.yaml" in walk.text:
         Path("cell.yaml").write_text("{scene: /cell/scene, delta_twist_cmds: /cell/twist}")
-    if few := re.search(r"`few.yaml`:\n\n((?:    .*\n)+)", walk.text):
-        Path("config/training/few.yaml").write_text(textwrap.dedent(few[1]))
+    for name, content in FILE.findall(walk.text):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(content)
+    if skill := re.search(r"export --from policy.zip --skill (\w+)", walk.text):
+        train_policy(skill[1])
+    if "demos import open_set" in walk.text:
+        assert entry.main(["tasks", "new", "block"]) == 0
+        write_open_set()
     if "calibrate intrinsics" in walk.text:
         take_images()
     if any(line.text.startswith("roman-moe teach") for line in walk.lines):
@@ -246,6 +317,36 @@ def given(walk: Walk) -> None:
             for network in content["provenance"].get("networks", {}).values():
                 network["recipe"]["clone"]["steps"] = 20
             manifest.write_text(yaml.safe_dump(content))
+
+
+def train_policy(skill: str) -> None:
+    """A policy of Stable-Baselines3, and the statistics of its observations."""
+    envs = VecNormalize(DummyVecEnv([lambda: gymnasium.make(f"roman_moe.sim.env:roman/{skill}-v0")]))
+    model = PPO("MlpPolicy", envs, n_steps=64, batch_size=32, n_epochs=1, device="cpu")
+    model.learn(64)
+    model.save("policy.zip")
+    envs.save("vecnormalize.pkl")
+
+
+def write_open_set() -> None:
+    """A LeRobot dataset of somebody else's, with the columns that docs/demonstrations.md maps; one episode."""
+    widths = {"observation.state": 7, "observation.environment_state": 3, "action": 7}
+    data: dict[str, object] = {
+        name: list(np.linspace(0.0, 0.5, 20 * width).reshape(20, width)) for name, width in widths.items()
+    }
+    data |= dict.fromkeys(("episode_index", "task_index"), np.zeros(20, dtype=int))
+    info = {
+        "codebase_version": "v3.0",
+        "fps": 20,
+        "total_episodes": 1,
+        "features": {name: {"dtype": "float64", "shape": [width]} for name, width in widths.items()},
+    }
+    for folder in ("open_set/meta", "open_set/data/chunk-000"):
+        Path(folder).mkdir(parents=True)
+    Path("open_set/meta/info.json").write_text(json.dumps(info))
+    tasks = {"task_index": [0], "task": ["Put the block on the mark"]}
+    pq.write_table(pa.table(tasks), "open_set/meta/tasks.parquet")
+    pq.write_table(pa.table(data), "open_set/data/chunk-000/file-000.parquet")
 
 
 def take_images() -> None:
