@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from roman_moe.core.parts import MarkerSpec
 from roman_moe.core.rotation import from_matrix
-from roman_moe.perception import tags
+from roman_moe.core.spec_parts import MarkerSpec
+from roman_moe.perception import marker_images
 from roman_moe.perception.camera import Camera
 
 Body = tuple[Sequence[MarkerSpec], np.ndarray, np.ndarray]
@@ -45,7 +45,7 @@ def drawn_bodies(camera: Camera, bodies: Sequence[Body], smooth: int = 3) -> np.
     image = np.full(shape, 120.0, dtype=np.float32)
     for markers, rotation, position in bodies:
         for marker in markers:
-            _lay(image, camera, marker, tags.corners(marker) @ rotation.T + position, smooth)
+            _lay(image, camera, marker, marker_images.corners(marker) @ rotation.T + position, smooth)
     return cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
 
 
@@ -56,7 +56,7 @@ def noisy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _lay(image: np.ndarray, camera: Camera, marker: MarkerSpec, corners: np.ndarray, smooth: int) -> None:
-    shape, picture = image.shape, tags.picture(marker, 24).astype(np.float32)
+    shape, picture = image.shape, marker_images.picture(marker, 24).astype(np.float32)
     side, black = len(picture), len(picture) - 48
     pixels, _ = camera.project(corners)
     source = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) * black + 24 - 0.5

@@ -11,8 +11,8 @@ from roman_moe.arms.command_watchdog import CommandWatchdog
 from roman_moe.arms.kept_orientation import HandPose
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import Limits, load_limits
-from roman_moe.core.parts import ActionSpec
 from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec_parts import ActionSpec
 from roman_moe.core.state import POINTING_DOWN
 
 PERIOD = 0.05

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.parts import ActionSpec
 from roman_moe.core.rotation import inverse, product, rotation_vector, turn_about
+from roman_moe.core.spec_parts import ActionSpec
 
 GAIN = 1.0
 """[1/s] From the error to the angular velocity. A robot that is 0.2 s late leaves a phase margin of 77 degrees."""

@@ -15,7 +15,7 @@ from roman_moe.perception.board import Board
 from roman_moe.perception.calibration import camera_to_base, find_boards, hand_eye, intrinsics
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.camera_file import Pose
-from roman_moe.perception.tags import CORNERS
+from roman_moe.perception.marker_images import CORNERS
 from roman_moe.sim.cameras import OPTICAL, camera_of
 from roman_moe.sim.markers import add_plate
 from roman_moe.sim.render import open_renderer

@@ -32,20 +32,20 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.evaluation.disturbed import disturbed_copy
+from roman_moe.evaluation.perturbed_bundle import disturbed_copy
 from roman_moe.nodes.base.peers import own_process
 from roman_moe.nodes.base.topics import SCENE
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
-from roman_moe.nodes.bringup.children import START_PATIENCE
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.bringup.monitor import RUNNING
+from roman_moe.nodes.bringup.node_processes import START_TIMEOUT
 from roman_moe.testing.saboteur import FAULTS, Fault, LossyRelay, Saboteur
 
 AT_REST = 0.003  # [m] the hand swings by up to 2.7 mm on the arm's servos when its command stops
-MOTION_PATIENCE = 60.0  # [s]
+MOTION_TIMEOUT = 60.0  # [s]
 NOTICED = 0.15  # [s] until a loss must show: the gate's period or the poses' greatest age, and the tick under way
 WATCHED = 0.5  # [s] of simulated time after a fault; a pose source was seen back after 0.8 s, maybe 0.65 s
-EPISODE_PATIENCE = 120.0  # [s] from a fault to the episode's end; without one, scenario 2 takes 13 s
+EPISODE_TIMEOUT = 120.0  # [s] from a fault to the episode's end; without one, scenario 2 takes 13 s
 EARLIEST, LATEST = 1.0, 9.0  # [s] of an episode at which a fault may come
 STARTS = ("2", "3", "4", "5", "6")
 SHARED_MEMORY = "/dev/shm"
@@ -168,11 +168,11 @@ def _run(saboteur: Saboteur, fault: Fault, result: Result) -> bool:
     restarts = len(graph.restarts)
     try:
         begun = saboteur.episode if saboteur.hand else -1
-        graph.spin_until(lambda: bool(saboteur.hand) and saboteur.episode != begun, START_PATIENCE)
+        graph.spin_until(lambda: bool(saboteur.hand) and saboteur.episode != begun, START_TIMEOUT)
         earliest = float(saboteur.rng.uniform(EARLIEST, LATEST))
-        if not graph.spin_until(lambda: saboteur.in_motion(earliest), START_PATIENCE + MOTION_PATIENCE):
-            raise RomanError(f"no motion in {MOTION_PATIENCE:.0f} s: {'; '.join(monitor.troubles())}")
-        known = len(monitor.standings)
+        if not graph.spin_until(lambda: saboteur.in_motion(earliest), START_TIMEOUT + MOTION_TIMEOUT):
+            raise RomanError(f"no motion in {MOTION_TIMEOUT:.0f} s: {'; '.join(monitor.faults())}")
+        known = len(monitor.episodes)
         at = saboteur.stamp
         if fault.uncounted:
             monitor.tell_process_ended(own_process(saboteur).hex())
@@ -183,10 +183,10 @@ def _run(saboteur: Saboteur, fault: Fault, result: Result) -> bool:
             fault.inject(saboteur)
         saboteur.be_silent()
         result.stopped_in_time += stopped
-        if not graph.spin_until(lambda: _ended(saboteur, known), EPISODE_PATIENCE):
-            troubles = "; ".join(monitor.troubles()) or "no node complains"
-            raise RomanError(f"{saboteur.leading} still led {EPISODE_PATIENCE:.0f} s after the fault: {troubles}")
-        outcome = next(s.outcome for s in monitor.standings[known:] if s.outcome != RUNNING)
+        if not graph.spin_until(lambda: _ended(saboteur, known), EPISODE_TIMEOUT):
+            faults = "; ".join(monitor.faults()) or "no node complains"
+            raise RomanError(f"{saboteur.leading} still led {EPISODE_TIMEOUT:.0f} s after the fault: {faults}")
+        outcome = next(s.outcome for s in monitor.episodes[known:] if s.outcome != RUNNING)
         result.task_successes += outcome == "success"
         if outcome != "success":
             result.failures.append(outcome)
@@ -205,8 +205,8 @@ def _spin_a_tick(saboteur: Saboteur) -> None:
 
 
 def _ended(saboteur: Saboteur, known: int) -> bool:
-    standings = saboteur.graph.monitor.standings
-    return any(standing.outcome != RUNNING for standing in standings[known:])
+    episodes = saboteur.graph.monitor.episodes
+    return any(standing.outcome != RUNNING for standing in episodes[known:])
 
 
 def _stopped_in_time(saboteur: Saboteur, fault: Fault, at: int, result: Result) -> bool:
@@ -264,9 +264,9 @@ def _swap_to_damaged(
     refused, unnamed, accepted = 0, [], []
     with _graph("usual", bundle_path, start, seed) as graph:
         saboteur = graph.add(partial(Saboteur, graph=graph, others=others, rng=np.random.default_rng(seed)))
-        if not graph.spin_until(lambda: graph.monitor.tick is not None, START_PATIENCE):
-            raise RomanError(f"chaos: no tick: {'; '.join(graph.monitor.troubles())}")
-        if not graph.spin_until(partial(saboteur.finds, skill), START_PATIENCE):
+        if not graph.spin_until(lambda: graph.monitor.tick is not None, START_TIMEOUT):
+            raise RomanError(f"chaos: no tick: {'; '.join(graph.monitor.faults())}")
+        if not graph.spin_until(partial(saboteur.finds, skill), START_TIMEOUT):
             raise RomanError(f"chaos: no parameter services of expert_{skill}")
         for kind, file in files:
             future = saboteur.set_model(skill, file)

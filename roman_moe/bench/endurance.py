@@ -17,7 +17,7 @@ from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup.bringup import running_graph
 from roman_moe.nodes.bringup.graph import load_description, resolve
 
-PATIENCE = 90.0  # [s]
+TIMEOUT = 90.0  # [s]
 
 
 def measure(
@@ -53,7 +53,7 @@ def _bring_up_and_down(bundle_path: str | Path, times: int, separate: bool) -> d
         began = time.monotonic()
         try:
             with running_graph(specs, separate=separate) as graph:
-                failures += not graph.spin_until(lambda: graph.monitor.tick is not None, PATIENCE)
+                failures += not graph.spin_until(lambda: graph.monitor.tick is not None, TIMEOUT)
         except RomanError:
             failures += 1
         durations.append(time.monotonic() - began)
@@ -78,26 +78,26 @@ def _held() -> dict[str, int]:
 def _run_for_long(bundle_path: str | Path, minutes: float) -> dict[str, Any]:
     specs = resolve(load_description(), {"bundle": str(bundle_path), "lockstep": True, "episodes": 0})
     with running_graph(specs) as graph:
-        standings = graph.monitor.standings
+        episodes = graph.monitor.episodes
 
         def simulated() -> float:
             """Minutes of all ended episodes."""
-            return sum(standing.time_s for standing in standings if standing.outcome != "running") / 60.0
+            return sum(standing.time_s for standing in episodes if standing.outcome != "running") / 60.0
 
-        if not graph.spin_until(lambda: simulated() >= min(1.0, minutes / 2.0), PATIENCE):
-            raise RomanError(f"bench endurance: no episode ended: {graph.monitor.troubles()}")
+        if not graph.spin_until(lambda: simulated() >= min(1.0, minutes / 2.0), TIMEOUT):
+            raise RomanError(f"bench endurance: no episode ended: {graph.monitor.faults()}")
         at_first, since, began = _memory(), simulated(), time.monotonic()
         while simulated() < minutes:
-            ended = len(standings)
-            if not graph.spin_until(lambda ended=ended: len(standings) > ended, PATIENCE):  # type: ignore[misc]
-                raise RomanError(f"bench endurance: the graph stands still: {graph.monitor.troubles()}")
+            ended = len(episodes)
+            if not graph.spin_until(lambda ended=ended: len(episodes) > ended, TIMEOUT):  # type: ignore[misc]
+                raise RomanError(f"bench endurance: the graph stands still: {graph.monitor.faults()}")
         took, at_last = time.monotonic() - began, _memory()
         return {
             "simulated_minutes": round(simulated(), 1),
             "realtime_factor": round((simulated() - since) * 60.0 / took, 1),
             "memory_mb": round(at_last / 1e6, 1),
             "memory_growth": round(at_last / at_first - 1.0, 5),
-            "episodes": sum(standing.outcome != "running" for standing in standings),
+            "episodes": sum(standing.outcome != "running" for standing in episodes),
         }
 
 

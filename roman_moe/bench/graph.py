@@ -20,8 +20,8 @@ import numpy as np
 from roman_moe.control.manifest import load_manifest
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
-from roman_moe.nodes.bringup.children import START_PATIENCE
 from roman_moe.nodes.bringup.graph import load_description, resolve
+from roman_moe.nodes.bringup.node_processes import START_TIMEOUT
 from roman_moe.testing.scenes import random_scene
 from roman_moe.testing.stand_in_arm import StandInArm
 
@@ -53,24 +53,24 @@ def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> di
     for mode in ("composed", "separate"):
         with running_graph(specs, separate=mode == "separate") as graph:
             arm = graph.add(lambda context: StandInArm(context, states, rate))
-            if not graph.spin_until(lambda arm=arm: len(arm.delays_ns) > 0, START_PATIENCE):  # type: ignore[misc]
-                raise RomanError(f"bench graph: no command within {START_PATIENCE:.0f} s: {graph.monitor.troubles()}")
+            if not graph.spin_until(lambda arm=arm: len(arm.delays_ns) > 0, START_TIMEOUT):  # type: ignore[misc]
+                raise RomanError(f"bench graph: no command within {START_TIMEOUT:.0f} s: {graph.monitor.faults()}")
             figures[mode] = _measure(graph, arm, max(1, round(seconds * rate)), rate)
     return figures
 
 
 def _measure(graph: Graph, arm: StandInArm, ticks: int, rate: float) -> dict[str, Any]:
     processes = list(graph.processes.values())
-    patience = 10.0 * (WARM_UP_TICKS + ticks) / rate
+    timeout = 10.0 * (WARM_UP_TICKS + ticks) / rate
     first = arm.ticks + WARM_UP_TICKS
-    graph.spin_until(lambda: arm.ticks >= first, patience)
+    graph.spin_until(lambda: arm.ticks >= first, timeout)
     began, cpu_before = time.monotonic(), _cpu_time(processes)
-    graph.spin_until(lambda: arm.ticks >= first + ticks, patience)
+    graph.spin_until(lambda: arm.ticks >= first + ticks, timeout)
     cpu_cores = (_cpu_time(processes) - cpu_before) / (time.monotonic() - began)
     graph.spin_until(lambda: first + ticks - 1 in arm.delays_ns, 1.0 / rate)  # the last one's command
     delays = np.array([arm.delays_ns[tick] for tick in range(first, first + ticks) if tick in arm.delays_ns])
     if not len(delays):
-        raise RomanError(f"bench graph: no tick of {ticks} got a command: {graph.monitor.troubles()}")
+        raise RomanError(f"bench graph: no tick of {ticks} got a command: {graph.monitor.faults()}")
     return {
         "p50_ms": round(float(np.percentile(delays, 50)) / 1e6, 3),
         "p99_ms": round(float(np.percentile(delays, 99)) / 1e6, 3),

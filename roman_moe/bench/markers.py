@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.core.parts import CameraSpec
+from roman_moe.core.spec_parts import CameraSpec
 from roman_moe.perception.markers import MarkerEstimator
 from roman_moe.sim.cameras import SceneCameras
 from roman_moe.sim.registry import load_sim_task

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from roman_moe.learning.algorithms.looped import updates
+from roman_moe.learning.algorithms.looped_soft_modular import updates
 from roman_moe.learning.policies.multitask import Sizes
 
 TASKS, ROWS = 10, 32

@@ -31,7 +31,7 @@ from roman_moe.wire.topics import COMPRESSED, SCENE
 
 TICKS = 10  # of an episode that a process which is killed writes
 LIFE = 0.5  # [s] within which it is killed
-PATIENCE = 60.0  # [s]
+TIMEOUT = 60.0  # [s]
 
 
 def measure(task: str = "roman", seconds: float = 10.0, kills: int = 100, seed: int = 0) -> dict[str, Any]:
@@ -66,8 +66,8 @@ def _kill(spec: TaskSpec, dataset: Path, kills: int, rng: np.random.Generator) -
         process = context.Process(target=_write_for_ever, args=(spec, dataset, theirs), daemon=True)
         process.start()
         theirs.close()
-        if not ours.poll(PATIENCE):
-            raise RomanError(f"bench record: no episode within {PATIENCE:.0f} s")
+        if not ours.poll(TIMEOUT):
+            raise RomanError(f"bench record: no episode within {TIMEOUT:.0f} s")
         time.sleep(rng.uniform(0.0, LIFE))
         process.kill()
         process.join()

@@ -21,7 +21,7 @@ import numpy as np
 from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import GATE
-from roman_moe.evaluation.disturbed import disturbed_copy
+from roman_moe.evaluation.perturbed_bundle import disturbed_copy
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.graph_client import node_of
@@ -30,7 +30,7 @@ from roman_moe.testing.probe import Listener, Moment
 
 RAMP = 0.5  # [s] the nodes' default
 GATE_SHARE = 5  # every so many swaps it is the gate's turn
-PATIENCE = 60.0  # [s]
+TIMEOUT = 60.0  # [s]
 
 
 def measure(bundle_path: str | Path, swaps: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def measure(bundle_path: str | Path, swaps: int = 1000, seed: int = 0) -> dict[s
         arguments = {"bundle": str(bundle_path), "seed": seed, "episodes": 0}
         with running_graph(resolve(load_description(), arguments)) as graph:
             listener = graph.add(lambda context: Listener("bench", context, bundle.spec, bundle.skills))
-            if not graph.spin_until(lambda: len(listener.scenes) > 2.0 * bundle.rates.control_rate, PATIENCE):
-                raise RomanError(f"bench swap: no scenes within {PATIENCE:.0f} s: {graph.monitor.troubles()}")
+            if not graph.spin_until(lambda: len(listener.scenes) > 2.0 * bundle.rates.control_rate, TIMEOUT):
+                raise RomanError(f"bench swap: no scenes within {TIMEOUT:.0f} s: {graph.monitor.faults()}")
             before = graph.monitor.missed_ticks
             delays, seams = _swap(graph, listener, bundle, others, swaps)
             graph.spin_until(lambda: False, 2.0)  # the last ramp, and the last reports
@@ -91,15 +91,15 @@ def _swap(
         name = GATE if number % GATE_SHARE == 0 or tick is None else tick.leading
         where[name] = others if where[name] == bundle.path else bundle.path
         file = Path(where[name]).resolve() / files[name]
-        if not graph.spin_until(partial(listener.finds, name), PATIENCE):
+        if not graph.spin_until(partial(listener.finds, name), TIMEOUT):
             raise RomanError(f"bench swap: {node_of(name)} is not to be found")
         seams[name].append(max(listener.scenes))
         began = time.monotonic()
         future = listener.set_model(name, file)
-        if not graph.spin_until(future.done, PATIENCE) or not future.result().results[0].successful:
+        if not graph.spin_until(future.done, TIMEOUT) or not future.result().results[0].successful:
             raise RomanError(f"bench swap: {name}: {future.result() if future.done() else 'no answer'}")
-        if not graph.spin_until(partial(_runs, graph, name, shas[where[name], name]), PATIENCE):
-            raise RomanError(f"bench swap: {name} does not run {file}: {graph.monitor.troubles()}")
+        if not graph.spin_until(partial(_runs, graph, name, shas[where[name], name]), TIMEOUT):
+            raise RomanError(f"bench swap: {name} does not run {file}: {graph.monitor.faults()}")
         delays.append(time.monotonic() - began)
     return delays, seams
 

@@ -43,7 +43,7 @@ def measure(bundle_path: str | Path, takeovers: int = 200, keys: int = 100, seed
         moving = 0
         for key in itertools.islice(itertools.cycle(KEYS), takeovers):
             session.hold("", rng.uniform(SHORT, LONG))
-            session.spin_until(lambda: session.last.command.moves, patience=SHORT)  # a policy may rest
+            session.spin_until(lambda: session.last.command.moves, timeout=SHORT)  # a policy may rest
             moving += session.last.command.moves
             session.press("t" + key)
             session.spin_until(lambda: session.last.drove, key)

@@ -13,7 +13,7 @@ from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.evaluate import link_title
 from roman_moe.cli.progress import CountProgress
-from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
+from roman_moe.cli.selections import ALL, parse_names, parse_numbers
 from roman_moe.cli.train import Hybrid
 from roman_moe.core.paths import config_path
 from roman_moe.core.ranges import Range

@@ -119,7 +119,7 @@ class _Part(_BoardOptions):
     def source(self) -> Generator[tuple[Image, Pose | None], None, None]:
         """Images as they come, and where the hand is."""
         if self.device:
-            from roman_moe.perception.views import images_of_device
+            from roman_moe.perception.board_views import images_of_device
 
             return ((image, None) for image in images_of_device(self.device))
         from roman_moe.nodes.perception.image_topic import images_of_topic
@@ -132,15 +132,15 @@ class _Part(_BoardOptions):
         Raises:
             ConfigError: if it holds images already, or the images end before.
         """
+        from roman_moe.perception.board_views import BoardViewCollector, write_image
         from roman_moe.perception.calibration import SUFFIXES
-        from roman_moe.perception.views import ViewTaker, write_image
 
         if self.topic and self.device:
             raise ConfigError("--topic and --device: expected one of them")
         if self.images.is_dir() and any(path.suffix.lower() in SUFFIXES for path in self.images.iterdir()):
             raise ConfigError(f"{self.images}: holds images already: leave out --topic and --device, or name a new one")
         self.images.mkdir(parents=True, exist_ok=True)
-        taker, console, name, line = ViewTaker(self.board, self.rest), Console(), self.name(0), ""
+        taker, console, name, line = BoardViewCollector(self.board, self.rest), Console(), self.name(0), ""
         missing = ["all views"]
         with Live(console=console, auto_refresh=False, transient=True) as live, closing(self.source()) as source:
             for image, hand in source:
@@ -329,7 +329,7 @@ class Board(_BoardOptions):
 
     def main(self) -> int:
         """0 when it is written."""
-        from roman_moe.perception.sheet import board_page, write_pages
+        from roman_moe.perception.printable_pages import board_page, write_pages
 
         _say(write_pages([board_page(self.board)], self.out, "board"))
         return 0
@@ -350,7 +350,7 @@ class Markers:
     def main(self) -> int:
         """0 when they are written."""
         from roman_moe.core.tasks import load_spec
-        from roman_moe.perception.sheet import marker_pages, write_pages
+        from roman_moe.perception.printable_pages import marker_pages, write_pages
 
         spec = load_spec(self.task)
         _say(write_pages(marker_pages(spec), self.out, f"{spec.name}_markers"))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.ranges import ALL, parse_names
+from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.core.ranges import Range
 
 if TYPE_CHECKING:

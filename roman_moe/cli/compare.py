@@ -14,7 +14,7 @@ from rich.table import Table
 from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.progress import CountProgress
-from roman_moe.cli.ranges import ALL, parse_names
+from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.core.ranges import Range
 
 

@@ -188,7 +188,7 @@ class Demo:
 
             def spin(graph: Graph) -> None:
                 keys.obey(graph)
-                for lines in (graph.monitor.news, graph.said):
+                for lines in (graph.monitor.changes, graph.said):
                     while lines:
                         view.say(lines.pop(0), "yellow")
 

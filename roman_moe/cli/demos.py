@@ -18,7 +18,7 @@ from roman_moe.cli.demo import draw_video, spoken
 from roman_moe.cli.demos_write import Edit, Export, Import, OnDemos
 from roman_moe.cli.options import Flag, OptionalFile, Simulation, say, write_report
 from roman_moe.cli.outputs import check_picture
-from roman_moe.cli.refusal import reason
+from roman_moe.cli.user_errors import reason
 from roman_moe.core.errors import ConfigError, RomanError
 
 if TYPE_CHECKING:

@@ -152,7 +152,7 @@ class Import:
                 raise ConfigError("--mapping: expected it with --from lerobot alone")
             count = read_robomimic(self.source, self.out)
         elif self.mapping:
-            from roman_moe.demos.convert.foreign import read_foreign
+            from roman_moe.demos.convert.lerobot_mapping import read_foreign
 
             count = read_foreign(self.source, self.out, self.mapping)
         else:

@@ -29,7 +29,7 @@ class Episodes:
 
     def __init__(self, view: LiveView, title: str) -> None:
         self._view, self._title = view, title
-        self._told = self._restarts = 0  # standings and restarts that were shown
+        self._told = self._restarts = 0  # episodes' messages and restarts that were shown
         self._tick: Tick | None = None
         self._moved = time.monotonic()  # [s] when it came
         self._stopped = False  # whether a stop held in the running episode
@@ -39,31 +39,31 @@ class Episodes:
         """Tell what is new, above what is drawn, and draw how it stands."""
         monitor = graph.monitor
         self._stopped = self._stopped or monitor.stopped
-        while monitor.news:
-            self._view.say(monitor.news.pop(0), "yellow")
+        while monitor.changes:
+            self._view.say(monitor.changes.pop(0), "yellow")
         for line in graph.restarts[self._restarts :]:
             self._view.say(line, "yellow")
         self._restarts = len(graph.restarts)
         while graph.said:
             self._view.say(graph.said.pop(0))
-        for standing in monitor.standings[self._told :]:
-            self._on_standing(standing, monitor.stopped)
-        self._told = len(monitor.standings)
+        for episode in monitor.episodes[self._told :]:
+            self._on_episode_status(episode, monitor.stopped)
+        self._told = len(monitor.episodes)
         self._draw(monitor)
 
-    def _on_standing(self, standing: EpisodeStatus, stopped: bool) -> None:
-        if standing.outcome == RUNNING:
-            self._view.begin(f"{self._title}: {spoken_start(standing.start)}, seed {standing.seed}")
+    def _on_episode_status(self, episode: EpisodeStatus, stopped: bool) -> None:
+        if episode.outcome == RUNNING:
+            self._view.begin(f"{self._title}: {spoken_start(episode.start)}, seed {episode.seed}")
             self._stopped = stopped
             return
-        self._view.say(outcome_line(standing))
-        solved = standing.outcome == SUCCESS
+        self._view.say(outcome_line(episode))
+        solved = episode.outcome == SUCCESS
         self._outcomes["solved" if solved else "stopped" if self._stopped else "failed"] += 1
 
     def _draw(self, monitor: Monitor) -> None:
         tick = monitor.tick
         if tick is None:
-            self._view.wait("; ".join(["starting", *monitor.troubles()[:1]]))
+            self._view.wait("; ".join(["starting", *monitor.faults()[:1]]))
             return
         if tick is not self._tick:
             self._tick, self._moved = tick, time.monotonic()
@@ -90,7 +90,7 @@ def note_of(monitor: Monitor, silence: float) -> str:
         return "stopped: R or roman-moe stop --rearm lets the arm move again"
     quiet = [f"no tick for {silence:.0f} s"] if silence > SILENCE else []
     told = [monitor.statuses[node].message for node in (TELEOP, RECORDER) if node in monitor.statuses]
-    return "; ".join([*told, *quiet, *monitor.troubles()[:1]])
+    return "; ".join([*told, *quiet, *monitor.faults()[:1]])
 
 
 def spoken_start(name: str) -> str:
@@ -98,7 +98,7 @@ def spoken_start(name: str) -> str:
     return name.replace("_", " ")
 
 
-def outcome_line(standing: EpisodeStatus) -> str:
+def outcome_line(episode: EpisodeStatus) -> str:
     """What an episode came to."""
-    outcome = "solved" if standing.outcome == SUCCESS else standing.outcome.replace("_", " ")
-    return f"{spoken_start(standing.start)}, seed {standing.seed}: {outcome} after {standing.time_s:.1f} s"
+    outcome = "solved" if episode.outcome == SUCCESS else episode.outcome.replace("_", " ")
+    return f"{spoken_start(episode.start)}, seed {episode.seed}: {outcome} after {episode.time_s:.1f} s"

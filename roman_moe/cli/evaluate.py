@@ -18,7 +18,7 @@ from roman_moe.cli.evaluate_multitask import Multitask
 from roman_moe.cli.evaluate_poses import Poses
 from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.progress import CountProgress
-from roman_moe.cli.ranges import ALL, parse_names, parse_numbers
+from roman_moe.cli.selections import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 
 if TYPE_CHECKING:

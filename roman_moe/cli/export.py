@@ -142,7 +142,7 @@ class Export:
             raise ConfigError(f"{to}: is there already: choose another --to, or replace it with --force")
         from roman_moe.cli.outputs import check_file
         from roman_moe.core.files import atomic_path
-        from roman_moe.learning.foreign import metadata_of, network_content, replace_network
+        from roman_moe.learning.external_networks import metadata_of, network_content, replace_network
 
         if not to.is_dir():
             check_file(to)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from roman_moe.cli.graph_options import GraphOptions
 from roman_moe.cli.options import SILENT
-from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 
 TRANSITIONS = ("configure", "activate", "deactivate", "cleanup")
@@ -16,7 +16,7 @@ REPORT = 1.5  # [s] within which a node reports why it refused
 
 
 @dataclass(frozen=True)
-class Lifecycle(Reach):
+class Lifecycle(GraphOptions):
     """Configure, activate, deactivate or clean up a running node."""
 
     needs = ("rclpy",)
@@ -34,9 +34,9 @@ class Lifecycle(Reach):
         if not self.node or self.transition not in TRANSITIONS:
             raise ConfigError(f"expected NODE and one of {', '.join(TRANSITIONS)}, such as blender deactivate")
         from roman_moe.nodes.bringup.graph_client import Refusal, graph_client
-        from roman_moe.nodes.bringup.snapshot import Watch
+        from roman_moe.nodes.bringup.snapshot import GraphListener
 
-        with graph_client(self.ros_arguments) as client, Watch(client) as watch:
+        with graph_client(self.ros_arguments) as client, GraphListener(client) as watch:
             try:
                 client.change_state(self.node, self.transition)
             except Refusal as refusal:

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe import __version__
-from roman_moe.cli import quick
+from roman_moe.cli import quick_stop
 from roman_moe.cli.outputs import check_outputs
 from roman_moe.cli.parsing import HELP, check_numbers, parse, unknown_word
-from roman_moe.cli.refusal import missing, reason
 from roman_moe.cli.ros_args import ROS_ARGS, split
+from roman_moe.cli.user_errors import missing, reason
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 
 PROGRAM = "roman-moe"
@@ -118,7 +118,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if verb not in VERBS:
         raise ConfigError(unknown_word("verb", verb, VERBS))
-    if verb == "stop" and (code := quick.stop(rest)) is not None:
+    if verb == "stop" and (code := quick_stop.stop(rest)) is not None:
         return code
     command, program = verb_class(verb), f"{PROGRAM} {verb}"
     parts: Mapping[str, type] = getattr(command, "PARTS", {})

@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from roman_moe.cli.refusal import one_line
+from roman_moe.cli.user_errors import one_line
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.ranges import ranges_of
 

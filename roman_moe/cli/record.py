@@ -12,9 +12,9 @@ from rich.console import Console
 
 from roman_moe.cli import options as opt
 from roman_moe.cli.episodes import RECORDER, Episodes
+from roman_moe.cli.graph_options import GraphOptions
 from roman_moe.cli.keys import HINT, REARM, Keys
 from roman_moe.cli.parsing import unknown_word
-from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.cli.run import ARMS, LAB, REDRAW, SERVO
 from roman_moe.cli.teleop import DEVICES, KEYBOARD, check_device, open_device
@@ -24,8 +24,8 @@ from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import GATE
 from roman_moe.core.tasks import load_spec
-from roman_moe.teleop.device import Act
-from roman_moe.teleop.keyboard import ACTS
+from roman_moe.teleop.device import OperatorEvent
+from roman_moe.teleop.keyboard import EVENTS
 
 if TYPE_CHECKING:
     from roman_moe.core.spec import TaskSpec
@@ -41,7 +41,7 @@ NO_KEYS_HINT = "services start, stop and discard of node demo_recorder record ep
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(Reach):
+class Record(GraphOptions):
     """Record demonstrations that an operator gives through the graph."""
 
     skill: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=opt.SILENT)] = ""
@@ -198,11 +198,11 @@ class Record(Reach):
             from roman_moe.nodes.teleop.teleop import Teleop
 
             device = None if self.device == NONE else open_device(keys, self.device, self.device_file, spec)
-            acts: list[Act] = []
+            events: list[OperatorEvent] = []
 
             def look(graph: Graph) -> None:
                 if self.device != KEYBOARD:  # which the node reads
-                    acts.extend(ACTS[key] for key in keys.obey(graph, REARM) if key in ACTS)
+                    events.extend(EVENTS[key] for key in keys.obey(graph, REARM) if key in EVENTS)
 
             given = {
                 "bundle": str(find_shipped(self._bundle)) if self._policy or not self.task else "",
@@ -222,7 +222,7 @@ class Record(Reach):
                     graph.add(
                         lambda context: Teleop(
                             device=device,
-                            on_act=acts.append,
+                            on_event=events.append,
                             context=context,
                             parameters={**given, **teleop},
                             remaps=remaps,
@@ -230,10 +230,10 @@ class Record(Reach):
                     )
                     view.say(device.help)
                 view.say(f"{KEYS_HINT}; {HINT}" if keys.there or device is not None else NO_KEYS_HINT)
-                while recorder.kept < self.episodes and Act.QUIT not in acts:
-                    while acts:
-                        self._act(graph, recorder, acts.pop(0))
-                    graph.spin_until(lambda: bool(acts), REDRAW)
+                while recorder.kept < self.episodes and OperatorEvent.QUIT not in events:
+                    while events:
+                        self._handle(graph, recorder, events.pop(0))
+                    graph.spin_until(lambda: bool(events), REDRAW)
                     while recorder.told:
                         view.say(recorder.told.pop(0))
                     episodes.show(graph)
@@ -253,11 +253,11 @@ class Record(Reach):
             **{name: getattr(self, name) for name in ("images", "least_rate", "name", "notes", "operator")},
         }
 
-    def _act(self, graph: Graph, recorder: DemoRecorder, act: Act) -> None:
+    def _handle(self, graph: Graph, recorder: DemoRecorder, event: OperatorEvent) -> None:
         """What the operator does to the open episode."""
-        if act is Act.NEXT and not recorder.recording and self.arm == LAB:
+        if event is OperatorEvent.NEXT and not recorder.recording and self.arm == LAB:
             graph.trigger("lab", "restart")  # a recorder that is quicker begins again with it
-        if act is Act.NEXT:
+        if event is OperatorEvent.NEXT:
             graph.trigger(RECORDER, "stop" if recorder.recording else "start")
-        elif act is Act.AGAIN:
+        elif event is OperatorEvent.AGAIN:
             graph.trigger(RECORDER, "discard")

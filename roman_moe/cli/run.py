@@ -12,8 +12,8 @@ from rich.console import Console
 
 from roman_moe.cli import options as opt
 from roman_moe.cli.episodes import Episodes
+from roman_moe.cli.graph_options import GraphOptions
 from roman_moe.cli.keys import HINT, Keys
-from roman_moe.cli.reach import Reach
 from roman_moe.cli.ros_args import QUIET
 from roman_moe.control.limits import load_limits
 from roman_moe.control.manifest import load_manifest, task_of_bundle
@@ -35,7 +35,7 @@ REDRAW = 0.2  # [s] between two looks at the graph
 
 
 @dataclass(frozen=True)
-class Run(Reach):
+class Run(GraphOptions):
     """Run a bundle as a ROS 2 graph, in real time, until Ctrl-C."""
 
     bundle: opt.Folder = Path("models/roman")

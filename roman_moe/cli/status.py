@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from roman_moe.cli.graph_options import GraphOptions
 from roman_moe.cli.options import Flag, OptionalFile, Seconds, write_report
-from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import RomanError
 from roman_moe.core.ranges import Range
 from roman_moe.wire.topics import DIAGNOSTICS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from roman_moe.nodes.bringup.snapshot import GraphSnapshot, Watch
+    from roman_moe.nodes.bringup.snapshot import GraphListener, GraphSnapshot
 
 LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
 LEVELS = ("ok", "warning", "error", "stale")
@@ -35,7 +35,7 @@ WIDE = 1000  # [characters] for a file or a pipe: nothing that is to be searched
 
 
 @dataclass(frozen=True)
-class Status(Reach):
+class Status(GraphOptions):
     """Show what runs in the running graph, and what is wrong."""
 
     needs = ("rclpy",)
@@ -52,10 +52,10 @@ class Status(Reach):
     def main(self) -> int:
         """0 if every node is well, 1 if one is not."""
         from roman_moe.nodes.bringup.graph_client import BLENDER, graph_client
-        from roman_moe.nodes.bringup.snapshot import Watch
+        from roman_moe.nodes.bringup.snapshot import GraphListener
 
         console = Console()
-        with graph_client(self.ros_arguments) as client, Watch(client) as watch:
+        with graph_client(self.ros_arguments) as client, GraphListener(client) as watch:
             if not watch.find():
                 raise RomanError(client.absent(BLENDER))
             if self.watch and console.is_terminal:
@@ -68,7 +68,7 @@ class Status(Reach):
         show(console, report)
         return 0 if all(node["level"] == LEVELS[0] for node in report["nodes"].values()) else 1
 
-    def _look(self, watch: Watch) -> dict[str, Any]:
+    def _look(self, watch: GraphListener) -> dict[str, Any]:
         report = report_of(watch.look(self.seconds))
         write_report(self.json, report)
         return report

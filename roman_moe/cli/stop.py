@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roman_moe.cli import quick
+from roman_moe.cli import quick_stop
+from roman_moe.cli.graph_options import GraphOptions
 from roman_moe.cli.options import Flag
-from roman_moe.cli.reach import Reach
 
 
 @dataclass(frozen=True)
-class Stop(Reach):
+class Stop(GraphOptions):
     """Bring the arm of the running graph to rest until it is re-armed.
 
     It is software, no safety-rated emergency stop.
@@ -23,4 +23,4 @@ class Stop(Reach):
 
     def main(self) -> int:
         """0 when the graph has done it."""
-        return quick.command(self.rearm, self.ros_arguments)
+        return quick_stop.command(self.rearm, self.ros_arguments)

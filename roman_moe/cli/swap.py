@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
+from roman_moe.cli.graph_options import GraphOptions
 from roman_moe.cli.options import SILENT, Flag, OptionalFolder, say
-from roman_moe.cli.reach import Reach
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import GATE
@@ -25,7 +25,7 @@ MODEL = tyro.conf.arg(metavar="[MODEL]", help_behavior_hint=SILENT)
 
 
 @dataclass(frozen=True)
-class Swap(Reach):
+class Swap(GraphOptions):
     """Replace a network of the running graph, or take an expert out."""
 
     needs = ("rclpy",)
@@ -47,8 +47,8 @@ class Swap(Reach):
 
     def main(self) -> int:
         """0 when all has changed over; nothing has if it is refused."""
-        wishes = [self.bundle is not None, self.model is not None, self.take_out, self.put_back]
-        if sum(wishes) != 1 or (self.bundle is None) != bool(self.network):
+        requests = [self.bundle is not None, self.model is not None, self.take_out, self.put_back]
+        if sum(requests) != 1 or (self.bundle is None) != bool(self.network):
             raise ConfigError("expected NETWORK MODEL, --bundle BUNDLE, or NETWORK with --take-out or --put-back")
         from roman_moe.nodes.bringup.graph_client import graph_client
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli.options import Count, OptionalFile, SimulatedArm, say, write_report
-from roman_moe.cli.refusal import missing
+from roman_moe.cli.user_errors import missing
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.files import write_json
@@ -99,7 +99,7 @@ class Check:
             return 0
         if line := missing(["mujoco"]):
             raise MissingDependencyError(line)
-        from roman_moe.evaluation.check import check_task
+        from roman_moe.evaluation.task_check import check_task
 
         problems = check_task(
             folder, self.episodes, self.arm, lambda step: console.print(f"checking {step}", style="dim")

@@ -15,9 +15,9 @@ from rich.prompt import Confirm
 
 from roman_moe.cli import options as opt
 from roman_moe.cli.evaluate import report_table
+from roman_moe.cli.graph_options import GraphOptions
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import CountProgress
-from roman_moe.cli.reach import Reach
 from roman_moe.cli.record import Record
 from roman_moe.cli.swap import Swap, expert_of, running_expert
 from roman_moe.cli.teleop import KEYBOARD
@@ -26,7 +26,7 @@ from roman_moe.core.paths import config_path
 
 if TYPE_CHECKING:
     from roman_moe.core.spec import TaskSpec
-    from roman_moe.learning.sets import Source
+    from roman_moe.learning.demonstration_sets import DemonstrationSet
     from roman_moe.sim.task import SimTask
 
 
@@ -37,7 +37,7 @@ CORRECTIONS_ALONE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Teach(Reach):
+class Teach(GraphOptions):
     """Teach a skill: demonstrations, training, comparison, swap."""
 
     skill: tyro.conf.Positional[str]
@@ -102,7 +102,7 @@ class Teach(Reach):
         from roman_moe.control.bundle_writer import check_replaceable
         from roman_moe.control.manifest import load_manifest
         from roman_moe.evaluation.controllers import simulation_of
-        from roman_moe.learning.sets import parse_sources, sources_spec
+        from roman_moe.learning.demonstration_sets import parse_sets, sets_spec
 
         skills = load_manifest(self.bundle).skills
         if self.skill not in skills:
@@ -114,15 +114,15 @@ class Teach(Reach):
         if self.record and self._record(Path(self.demos.split(",")[0].partition("=")[0])):
             return 1  # it was ended before
         times.lap("record")
-        sources = parse_sources(self.demos, self.skill, "--demos")
-        spec = sources_spec(sources)
+        sets = parse_sets(self.demos, self.skill, "--demos")
+        spec = sets_spec(sets)
         task, console = simulation_of(spec, self.task), Console()
-        found = [checked(source.dataset / self.skill, source.weight) for source in sources]
+        found = [checked(each.dataset / self.skill, each.weight) for each in sets]
         for line, _ in found:
             opt.say(console, line)
         if all(corrects for _, corrects in found):
             opt.say(console, CORRECTIONS_ALONE)
-        self._train(spec, sources)
+        self._train(spec, sets)
         times.lap("train")
         opt.say(console, f"{self.new_bundle}: trained; the old and the new expert do {self.episodes} episodes each")
         old, new = (self._evaluate(console, task, bundle) for bundle in (self.bundle, self.new_bundle))
@@ -165,7 +165,7 @@ class Teach(Reach):
             private=self.device != "joy",  # which is another node
         ).main()
 
-    def _train(self, spec: TaskSpec, sources: Sequence[Source]) -> None:
+    def _train(self, spec: TaskSpec, sets: Sequence[DemonstrationSet]) -> None:
         from roman_moe.control.manifest import load_manifest
         from roman_moe.learning.recipes.cloning import Recipe
         from roman_moe.learning.recipes.hybrid import bundles_recipe, load_hybrid_recipe
@@ -175,7 +175,7 @@ class Teach(Reach):
         hybrid = bundles_recipe(manifest, load_hybrid_recipe(config_path("training/fast.yaml"), spec))
         recipe = Recipe(manifest.rates, {name: network.clone for name, network in hybrid.networks.items()})
         networks = (self.skill,)
-        clone_bundle(sources, self.new_bundle, recipe, self.seed, 1, networks, base=self.bundle, anew=self.anew)
+        clone_bundle(sets, self.new_bundle, recipe, self.seed, 1, networks, base=self.bundle, anew=self.anew)
 
     def _evaluate(self, console: Console, task: SimTask, bundle: Path) -> dict[str, Any]:
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
@@ -191,8 +191,8 @@ class Teach(Reach):
     def _offer(self, console: Console, model: Path) -> int:
         """Change over in the running graph, if that is wanted."""
         asks = self.swap == "ask" and sys.stdin.isatty()
-        reach = f" --namespace {self.namespace}" if self.namespace else ""
-        later = f"roman-moe swap {self.skill} {model}{reach} lets the running graph change over"
+        options = f" --namespace {self.namespace}" if self.namespace else ""
+        later = f"roman-moe swap {self.skill} {model}{options} lets the running graph change over"
         if self.swap != "yes" and not (asks and Confirm.ask(f"swap {self.skill} in the running graph?")):
             opt.say(console, later)
             return 0

@@ -17,7 +17,7 @@ from roman_moe.control.manifest import task_of_bundle
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.report.live import LiveView
-from roman_moe.teleop.device import Act, Device
+from roman_moe.teleop.device import Device, OperatorEvent
 from roman_moe.teleop.keyboard import Keyboard
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Teleop(Run):
             from roman_moe.nodes.teleop.teleop import Teleop as TeleopNode
 
             device = open_device(keys, self.device, self.device_file, task_of_bundle(self.bundle, self.task))
-            acts: list[Act] = []
+            events: list[OperatorEvent] = []
             given = {"bundle": str(find_shipped(self.bundle)), "device": self.device, "drives": self.alone}
             with running_graph(
                 () if self.join else specs,
@@ -76,13 +76,13 @@ class Teleop(Run):
             ) as graph:
                 graph.add(
                     lambda context: TeleopNode(
-                        device=device, on_act=acts.append, context=context, parameters=given, remaps=specs[0].remaps
+                        device=device, on_event=events.append, context=context, parameters=given, remaps=specs[0].remaps
                     )
                 )
                 view.say(device.help)
                 view.say("software stop, no safety-rated emergency stop; q or Ctrl-C ends it")
-                while Act.QUIT not in acts:
-                    graph.spin_until(lambda: Act.QUIT in acts, REDRAW)
+                while OperatorEvent.QUIT not in events:
+                    graph.spin_until(lambda: OperatorEvent.QUIT in events, REDRAW)
                     episodes.show(graph)
 
 

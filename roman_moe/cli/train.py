@@ -18,7 +18,7 @@ from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import RunProgress, workers_note
-from roman_moe.cli.ranges import ALL, parse_names
+from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.cli.train_gridworld import Gridworld
 from roman_moe.cli.train_multitask import Multitask
 from roman_moe.cli.train_poses import Poses
@@ -101,14 +101,14 @@ class Hybrid(Training):
         """Train these networks, or all, from the folder `base` if given; 0 when they are written."""
         from roman_moe.control.manifest import load_manifest
         from roman_moe.evaluation.controllers import simulation_of
+        from roman_moe.learning.demonstration_sets import parse_sets, sets_spec
         from roman_moe.learning.recipes.hybrid import bundles_recipe, load_hybrid_recipe
         from roman_moe.learning.runs.multitask import RESULT
         from roman_moe.learning.runs.run import Run, curves, train_run
-        from roman_moe.learning.sets import parse_sources, sources_spec
         from roman_moe.report.plots import plot_curves
 
-        sources = parse_sources(self.demos, networks[0] if len(networks) == 1 else "", "--demos")
-        spec = sources_spec(sources)
+        sets = parse_sets(self.demos, networks[0] if len(networks) == 1 else "", "--demos")
+        spec = sets_spec(sets)
         networks = networks or spec.networks
         for name in networks:
             if name not in spec.networks:
@@ -123,9 +123,9 @@ class Hybrid(Training):
         console = Console()
         began = time.monotonic()
         rows_now = partial(read_rows, folder, networks)
-        files = [task.folder, *(source.dataset for source in sources)]
+        files = [task.folder, *(each.dataset for each in sets)]
         with workers_of(console, cluster, self.workers, files, [folder]) as workers:
-            run = Run(task, folder, recipe, sources, self.seed, workers, base, prior)
+            run = Run(task, folder, recipe, sets, self.seed, workers, base, prior)
             with RunProgress(console, lambda: progress_lines(rows_now()), lambda: progress_table(folder, rows_now())):
                 record = train_run(run, networks, self.resume)
         rows = curves(folder)
@@ -215,13 +215,13 @@ class Bc(Training):
     def main(self) -> int:
         """0 when the bundle is written."""
         from roman_moe.control.bundle_writer import check_replaceable
+        from roman_moe.learning.demonstration_sets import parse_sets, sets_spec
         from roman_moe.learning.recipes.cloning import load_recipe
         from roman_moe.learning.runs.clone import clone_bundle
-        from roman_moe.learning.sets import parse_sources, sources_spec
 
         check_replaceable(self.new_bundle, self.force)  # before anything is read
-        sources = parse_sources(self.demos, self.networks, "--demos")
-        spec = sources_spec(sources)
+        sets = parse_sets(self.demos, self.networks, "--demos")
+        spec = sets_spec(sets)
         names = parse_names(self.networks, spec.networks, "--networks")
         out, recipe = self.new_bundle, load_recipe(self._recipe(), spec)
         console = Console()
@@ -249,7 +249,7 @@ class Bc(Training):
                 opt.say(progress.console, f"{cloned.network:16} {', '.join(errors)}{note}")
                 progress.advance(bar)
 
-            clone_bundle(sources, out, recipe, self.seed, self.workers, names, done, self.force)
+            clone_bundle(sets, out, recipe, self.seed, self.workers, names, done, self.force)
         identity = identify(out.absolute())
         opt.say(console, f"{identity}: written after {time.monotonic() - began:.0f} s")
         opt.write_report(self.json, {**identity.to_dict(), "networks": report})

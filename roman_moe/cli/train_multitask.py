@@ -92,11 +92,11 @@ class Multitask:
         return found
 
     def _clone(self, told: Callable[[str], None]) -> dict[str, Any]:
+        from roman_moe.learning.demonstration_sets import parse_sets
         from roman_moe.learning.runs.multitask_clone import clone_multitask, cloning_run
-        from roman_moe.learning.sets import parse_sources
 
-        sources = parse_sources(self.demos, "", "--demos")
-        found = clone_multitask(cloning_run(self.suite, self.method, self.seed), sources, folder=self.folder)
+        sets = parse_sets(self.demos, "", "--demos")
+        found = clone_multitask(cloning_run(self.suite, self.method, self.seed), sets, folder=self.folder)
         for skill, errors in found["errors"].items():
             told(f"{skill:16} " + ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in errors.items()))
         told(f"{self.folder}: cloned, {found['parameters']} parameters, {_solved(found['rows'][-1])}")

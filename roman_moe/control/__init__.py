@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from roman_moe.core.face import face
+from roman_moe.core.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from roman_moe.control.bundle import load_bundle
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from roman_moe.control.manifest import load_manifest
 
 __all__ = ["Controller", "load_bundle", "load_manifest"]
-__getattr__ = face(
+__getattr__ = lazy_exports(
     __name__,
     Controller="controller",
     load_bundle="bundle",

@@ -17,7 +17,7 @@ from roman_moe.control.blend import are_weights
 from roman_moe.control.manifest import Manifest, load_manifest, read_network
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
-from roman_moe.control.swap import Loaded
+from roman_moe.control.swap import LoadedNetwork
 from roman_moe.core.action import ACTION_BOUND
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import feature_layout
@@ -83,7 +83,7 @@ def load_bundle(path: str | Path) -> Bundle:
     return Bundle(folder, manifest, gate, experts)
 
 
-def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Network]:
+def load_model(model: str | Path, name: str, running: Manifest) -> LoadedNetwork[Network]:
     """Load and check one network's file, to run in place of one of a running bundle's.
 
     If the file's folder is a bundle that names it, its size and sha256 must be what that bundle's manifest says.
@@ -100,7 +100,7 @@ def load_model(model: str | Path, name: str, running: Manifest) -> Loaded[Networ
     path = Path(model)
     data = read_network(path)
     open_ = _gate_of if name == GATE else _expert_of
-    return Loaded(open_(data, str(path), name, running), str(path), hashlib.sha256(data).hexdigest())
+    return LoadedNetwork(open_(data, str(path), name, running), str(path), hashlib.sha256(data).hexdigest())
 
 
 def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Network:

@@ -12,12 +12,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.alone import Alone
 from roman_moe.control.bundle import Bundle
 from roman_moe.control.guard import Guard
 from roman_moe.control.guarded_blend import GuardedBlend
 from roman_moe.control.limits import Limits, load_limits
 from roman_moe.control.network import answers
+from roman_moe.control.single_expert import SingleExpert
 from roman_moe.core.action import Command
 from roman_moe.core.features import feature_layout
 from roman_moe.core.state import SceneState
@@ -42,7 +42,7 @@ class ControlStep:
     fault: str = ""
 
 
-class Driver(Protocol):
+class EpisodeController(Protocol):
     """What drives an episode: a controller of networks, or an oracle."""
 
     @property
@@ -65,7 +65,7 @@ class Driver(Protocol):
 
 
 class Controller:
-    """Gate, experts and guarded blend of one task: a `Driver`.
+    """Gate, experts and guarded blend of one task: an `EpisodeController`.
 
     An expert runs at every tick at which its weight is not exactly 0. A softmax gate gives none of them a weight of 0,
     a sparse gate most of them. Its only memory is the gate's last weights and what the guard keeps.
@@ -78,7 +78,7 @@ class Controller:
 
     reads_truth = False
 
-    def __init__(self, networks: Bundle | Alone, limits: Limits | None = None) -> None:
+    def __init__(self, networks: Bundle | SingleExpert, limits: Limits | None = None) -> None:
         """`limits`: of the guard; the shipped ones, config/limits.yaml, if None."""
         self.networks = networks
         self.skills = networks.skills

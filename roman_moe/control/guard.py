@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from roman_moe.control.limits import Limits
 from roman_moe.core.action import Command
-from roman_moe.core.parts import GripperSpec
+from roman_moe.core.spec_parts import GripperSpec
 from roman_moe.core.state import AT_REST
 
 _TINY = 1e-12

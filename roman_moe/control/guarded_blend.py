@@ -89,7 +89,7 @@ class GuardedBlend:
         share: NDArray[np.float64] | None = None,
         missing: bool = False,
         finite: bool | None = None,
-        ease: Callable[[int, NDArray[np.float64]], NDArray[np.float64]] | None = None,
+        changeover: Callable[[int, NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> Decision:
         """Decide a tick.
 
@@ -99,7 +99,7 @@ class GuardedBlend:
             actions: of the experts, (n, a); a row that is not finite or out of range is an expert without an answer.
             missing: whether an expert without an answer has not answered at all, and not only declined to.
             finite: what `scene.is_finite()` said, if it was asked already.
-            ease: makes of a scene's stamp [ns] and the mixture's action, (a,), the one that is used.
+            changeover: makes of a scene's stamp [ns] and the mixture's action, (a,), the one that is used.
             share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
         """
         if not self._begun:
@@ -112,8 +112,8 @@ class GuardedBlend:
             return self._halt_without_weights(scene, weights)
         try:
             action, used, status = _mixture(weights, actions, share)
-            if ease is not None:
-                action = ease(scene.stamp_ns, action)
+            if changeover is not None:
+                action = changeover(scene.stamp_ns, action)
             command = to_command(self._spec, scene.stamp_ns, action, self.guard.gripper_opening)
         except ValueError as error:
             if missing:

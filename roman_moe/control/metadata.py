@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from roman_moe.core.errors import BundleError
 from roman_moe.core.features import feature_layout
-from roman_moe.core.parts import ActionSpec
 from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.core.spec_parts import ActionSpec
 
 NETWORK_FORMAT = 2
 

@@ -2,7 +2,7 @@
 
 An operator's answer to a scene, an action or weights for the experts, takes over from that scene on; an answer of NaN
 hands back. Whoever has taken over is waited for at each scene, as experts are. After a hand-back the policy's actions
-are eased, as after a swap.
+change over as after a swap.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.swap import Ease, as_action
+from roman_moe.control.swap import Changeover, as_action
 
 LIMIT = 8
 """Answers kept at once: messages may come before their scene, but a flood of wrong stamps must not fill the memory."""
@@ -28,7 +28,7 @@ class Operator:
     """
 
     def __init__(self, ramp: float) -> None:
-        self._ease = Ease(ramp)
+        self._changeover = Changeover(ramp)
         self._drives = False
         self.clear()
 
@@ -69,12 +69,12 @@ class Operator:
         """An action that the operator gave, or chose by weights, was used, (a,)."""
         self._last = action
 
-    def eased(self, stamp: int, action: Array) -> Array:
-        """The policy's action for a scene, (a,): eased if the operator has handed back a moment ago."""
+    def after_hand_back(self, stamp: int, action: Array) -> Array:
+        """The policy's action for a scene, (a,): changed over from the operator's last if that was a moment ago."""
         if self._last is not None:
-            self._ease.begin(stamp, self._last - action)
+            self._changeover.begin(stamp, self._last - action)
             self._last = None
-        return self._ease(stamp, action, as_action)
+        return self._changeover(stamp, action, as_action)
 
 
 def drop_latest(pending: dict[int, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Replacing a network while it runs: loaded off the control loop, changed over between two ticks, eased without a jump.
+"""Replacing a network while it runs: loaded off the control loop, changed over between two ticks, without a jump.
 
 At the changeover the old network answers one last scene, and the new one answers it too. The difference between the two
 is subtracted from the new network's answers, less and less over the ramp. The first answer is therefore the old
@@ -24,7 +24,7 @@ Bound = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded(Generic[N]):
+class LoadedNetwork(Generic[N]):
     """A network that is ready to run.
 
     Attributes:
@@ -38,8 +38,8 @@ class Loaded(Generic[N]):
     sha256: str
 
 
-class Ease:
-    """Takes a difference away from answers, all of it at first and less and less over a ramp.
+class Changeover:
+    """The ramp of a swap: adds the difference between the old answer and the new one, all of it at first, then less.
 
     Args:
         ramp: how long that takes [s].
@@ -47,30 +47,30 @@ class Ease:
 
     def __init__(self, ramp: float) -> None:
         self._ramp_ns = max(1, round(ramp * NANOSECONDS))
-        self._seam_ns = 0
+        self._begin_ns = 0
         self._difference: NDArray[np.float64] | None = None
 
     def begin(self, stamp_ns: int, difference: NDArray[np.float64]) -> None:
         """From a scene on [ns]; `difference` is how far the answer before was from the one that follows it."""
-        self._seam_ns = stamp_ns
+        self._begin_ns = stamp_ns
         self._difference = difference if np.isfinite(difference).all() and difference.any() else None
 
     def end(self) -> None:
-        """Nothing is left to take away."""
+        """No difference is left."""
         self._difference = None
 
     def __call__(self, stamp_ns: int, answer: NDArray[np.float64], bound: Bound) -> NDArray[np.float64]:
-        """An answer to a scene [ns], eased; itself once the ramp is over."""
+        """An answer to a scene [ns] with what is left of the difference; unchanged once the ramp is over."""
         if self._difference is None:
             return answer
-        done = (stamp_ns - self._seam_ns) / self._ramp_ns
+        done = (stamp_ns - self._begin_ns) / self._ramp_ns
         if not 0.0 <= done < 1.0:  # over, or another episode
             self.end()
             return answer
         return bound(answer + (1.0 - done) * self._difference)
 
 
-class Slot(Generic[N]):
+class NetworkSlot(Generic[N]):
     """Holds the network that runs, and the one that is to run next.
 
     `replace` may be called from another thread than `answer`.
@@ -80,29 +80,29 @@ class Slot(Generic[N]):
         swaps: changeovers so far.
     """
 
-    def __init__(self, first: Loaded[N], ramp: float, bound: Bound = lambda answer: answer) -> None:
+    def __init__(self, first: LoadedNetwork[N], ramp: float, bound: Bound = lambda answer: answer) -> None:
         """Begin with a network.
 
         Args:
             first: to run.
             ramp: from the old network's answer to the new one's [s].
-            bound: brings an eased answer back to what such a network may answer.
+            bound: brings an answer within a changeover back to what such a network may answer.
         """
         self.running = first
         self._bound = bound
         self.swaps = 0
-        self._next: Loaded[N] | None = None
+        self._next: LoadedNetwork[N] | None = None
         self._lock = threading.Lock()
         self._stamp_ns = -1  # of the last scene
-        self._ease = Ease(ramp)
+        self._changeover = Changeover(ramp)
 
-    def replace(self, network: Loaded[N]) -> None:
+    def replace(self, network: LoadedNetwork[N]) -> None:
         """Let this one answer from the next scene on; one that still waits for its first scene is forgotten."""
         with self._lock:
             self._next = network
 
     def answer(self, stamp_ns: int, ask: Callable[[N], NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Answer to one scene, eased while a changeover is young.
+        """Answer to one scene, with what is left of a changeover.
 
         Args:
             stamp_ns: of the scene [ns]. One that comes twice in a row is answered twice by the same network: whoever
@@ -112,39 +112,39 @@ class Slot(Generic[N]):
         repeated, self._stamp_ns = stamp_ns == self._stamp_ns, stamp_ns
         new = None if repeated or self._next is None else self._take_next()
         if new is None:
-            return self._eased(stamp_ns, ask(self.running.network))
-        before = self._eased(stamp_ns, ask(self.running.network))
+            return self._changed_over(stamp_ns, ask(self.running.network))
+        before = self._changed_over(stamp_ns, ask(self.running.network))
         after = ask(new.network)
         self.running = new
         self.swaps += 1
-        self._ease.begin(stamp_ns, before - after)
-        return self._eased(stamp_ns, after)
+        self._changeover.begin(stamp_ns, before - after)
+        return self._changed_over(stamp_ns, after)
 
-    def rest(self, stamp_ns: int) -> None:
-        """A scene [ns] without an answer: a network that waits takes over, and there is nothing to ease."""
+    def idle(self, stamp_ns: int) -> None:
+        """A scene [ns] without an answer: a network that waits takes over, and no changeover is needed."""
         repeated, self._stamp_ns = stamp_ns == self._stamp_ns, stamp_ns
-        self._ease.end()
+        self._changeover.end()
         new = None if repeated else self._take_next()
         if new is not None:
             self.running = new
             self.swaps += 1
 
-    def _take_next(self) -> Loaded[N] | None:
+    def _take_next(self) -> LoadedNetwork[N] | None:
         with self._lock:
             new, self._next = self._next, None
         return new
 
-    def _eased(self, stamp_ns: int, answer: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._ease(stamp_ns, answer, self._bound)
+    def _changed_over(self, stamp_ns: int, answer: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._changeover(stamp_ns, answer, self._bound)
 
 
 def as_action(answer: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An eased answer within the range of actions, (a,)."""
+    """An answer within a changeover, clipped to the range of actions, (a,)."""
     return np.clip(answer, -1.0, 1.0)
 
 
 def as_weights(answer: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An eased answer as weights: not negative, and with the sum that it had, (n,)."""
+    """An answer within a changeover as weights: not negative, and with the sum that it had, (n,)."""
     if answer.min() >= 0.0:
         return answer
     positive = np.maximum(answer, 0.0)
@@ -152,7 +152,7 @@ def as_weights(answer: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-class Mask:
+class ExpertMask:
     """How much each expert counts: 1, 0 for those that are taken out, and what lies between while that is young.
 
     `set` may be called from another thread than `share`.

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from roman_moe.core.face import face
+from roman_moe.core.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from roman_moe.core.features import feature_layout
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from roman_moe.core.tasks import load_spec
 
 __all__ = ["SceneState", "TaskSpec", "feature_layout", "load_spec"]
-__getattr__ = face(
+__getattr__ = lazy_exports(
     __name__,
     SceneState="state",
     TaskSpec="spec",

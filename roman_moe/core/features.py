@@ -15,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.parts import ObjectSpec
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
+from roman_moe.core.spec_parts import ObjectSpec
 from roman_moe.core.state import SceneState, heading
 
 AXES = ("x", "y", "z")

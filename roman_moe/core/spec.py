@@ -23,7 +23,7 @@ import yaml
 from roman_moe.core.conditions import Conditions, Open, PlacementSpec, Pressed
 from roman_moe.core.config import build, read_yaml, suggestion
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.parts import (
+from roman_moe.core.spec_parts import (
     ActionSpec,
     CameraSpec,
     GateSpec,

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.controller import ControlStep, Driver
+from roman_moe.control.controller import ControlStep, EpisodeController
 from roman_moe.control.identity import KEYBOARD, ORACLE
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.files import move, scratch_folder
-from roman_moe.core.parts import ActionSpec
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, MONOLITHIC, TASK_FILE
+from roman_moe.core.spec_parts import ActionSpec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_spec, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
@@ -305,7 +305,9 @@ class PerturbedController:
         rng: of the bursts.
     """
 
-    def __init__(self, controller: Driver, action: ActionSpec, deviation: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, controller: EpisodeController, action: ActionSpec, deviation: float, rng: np.random.Generator
+    ) -> None:
         self._controller = controller
         self._top = np.array([action.top_speed] * 3 + [action.top_angular_speed] * len(action.angular))
         self._axes = [0, 1, 2, *(3 + index for index in action.angular_indices)]

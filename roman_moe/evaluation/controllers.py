@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from roman_moe.control.alone import Alone
 from roman_moe.control.bundle import load_bundle
-from roman_moe.control.controller import Controller, ControlStep, Driver
+from roman_moe.control.controller import Controller, ControlStep, EpisodeController
 from roman_moe.control.identity import KEYBOARD, ORACLE, SCRIPTED, identify
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
+from roman_moe.control.single_expert import SingleExpert
 from roman_moe.core.action import to_command
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import find_shipped
@@ -24,7 +24,7 @@ from roman_moe.sim.task import SimTask
 
 
 class OracleController:
-    """The oracle as a `Driver`: of a whole task, or of one skill alone."""
+    """The oracle as an `EpisodeController`: of a whole task, or of one skill alone."""
 
     reads_truth = True
 
@@ -69,7 +69,7 @@ def identity_of(name: str) -> dict[str, str]:
     return {"controller": name} if name in SCRIPTED else identify(name).to_dict()
 
 
-def make_controller(name: str, task: SimTask, skill: str | None = None) -> Driver:
+def make_controller(name: str, task: SimTask, skill: str | None = None) -> EpisodeController:
     """The controller `name`: "oracle", "keyboard", a bundle's folder, shipped ones too, or one network's .onnx file.
 
     Args:
@@ -85,7 +85,7 @@ def make_controller(name: str, task: SimTask, skill: str | None = None) -> Drive
         return KeyOperator(task, skill)
     folder = find_shipped(name)
     if folder.suffix == ".onnx" and folder.is_file():
-        return Controller(Alone.of(task.spec, Network(task.spec, folder.read_bytes(), name)))
+        return Controller(SingleExpert.of(task.spec, Network(task.spec, folder.read_bytes(), name)))
     if not folder.is_dir():
         raise BundleError(
             f"{name}: no such bundle folder: expected one, such as models/roman, or {' or '.join(SCRIPTED)}"
@@ -100,7 +100,7 @@ def make_controller(name: str, task: SimTask, skill: str | None = None) -> Drive
         return Controller(bundle)
     if skill not in bundle.skills:
         raise BundleError(f"{bundle.path}: no expert for {skill!r}: it has {', '.join(bundle.skills)}")
-    return Controller(Alone.of(bundle.spec, bundle.experts[bundle.skills.index(skill)]))
+    return Controller(SingleExpert.of(bundle.spec, bundle.experts[bundle.skills.index(skill)]))
 
 
 def task_of(name: str, task: str = "") -> SimTask:

@@ -8,19 +8,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.control.controller import ControlStep, Driver
+from roman_moe.control.controller import ControlStep, EpisodeController
 from roman_moe.core.action import to_command
 from roman_moe.core.state import SceneState
 from roman_moe.evaluation.key_operator import KeyOperator
 from roman_moe.sim.task import SimTask
 
 WRONG = 0.5  # largest difference of an action from the oracle's beyond which the policy errs
-PATIENCE = 0.5  # [s] for which it errs before the operator takes over
+TAKE_OVER_DELAY = 0.5  # [s] for which it errs before the operator takes over
 AT_LEAST = 1.5  # [s] for which the operator drives; then it hands back as soon as the policy agrees
 
 
 class Corrector:
-    """One skill's policy, with an operator beside it: a `Driver`. Both see the true state.
+    """One skill's policy, with an operator beside it: an `EpisodeController`. Both see the true state.
 
     Attributes:
         drove: whether the operator drove in the last step.
@@ -29,7 +29,7 @@ class Corrector:
 
     reads_truth = True
 
-    def __init__(self, policy: Driver, task: SimTask, skill: str) -> None:
+    def __init__(self, policy: EpisodeController, task: SimTask, skill: str) -> None:
         self._policy, self._task, self._skill = policy, task, skill
         self._operator = KeyOperator(task, skill)
         self.skills, self.control_rate = task.spec.skill_names, policy.control_rate
@@ -67,7 +67,7 @@ class Corrector:
             changes = not errs and state.stamp - self._since >= AT_LEAST
         else:
             self._since = self._since if errs else state.stamp
-            changes = state.stamp - self._since >= PATIENCE
+            changes = state.stamp - self._since >= TAKE_OVER_DELAY
         if changes:
             self.drove, self._since = not self.drove, state.stamp
             self._operator.take_over(self.drove)

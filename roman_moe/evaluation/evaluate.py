@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from roman_moe.control.controller import Driver
+from roman_moe.control.controller import EpisodeController
 from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import identity_of, make_controller
 from roman_moe.evaluation.pool import Workers, run_jobs
@@ -210,5 +210,5 @@ def shared_world(task: SimTask, control_rate: float, arm: str = "", markers: boo
 
 
 @functools.lru_cache(maxsize=8)
-def _controller(name: str, task: SimTask, skill: str | None) -> Driver:
+def _controller(name: str, task: SimTask, skill: str | None) -> EpisodeController:
     return make_controller(name, task, skill)

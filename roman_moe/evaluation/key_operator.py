@@ -22,8 +22,8 @@ from roman_moe.core.action import Command, to_command
 from roman_moe.core.state import SceneState
 from roman_moe.sim.motions import holds, leading_skill
 from roman_moe.sim.task import SimTask
-from roman_moe.teleop.device import AXES, Act
-from roman_moe.teleop.keyboard import ACTS, MOTIONS, Keyboard
+from roman_moe.teleop.device import AXES, OperatorEvent
+from roman_moe.teleop.keyboard import EVENTS, MOTIONS, Keyboard
 from roman_moe.teleop.steering import SPEEDS, Steering
 
 PERIOD = 0.1  # [s] from one glance to the next
@@ -38,11 +38,11 @@ PAUSE_RATE, PAUSE = 0.15, (0.3, 1.0)  # [1/s], [s]
 SLIP_RATE, SLIP = 0.1, (0.15, 0.35)  # [1/s], [s] until it sees that the key was a wrong one
 
 KEYS = {(axis, direction): key for key, (axis, direction) in reversed(MOTIONS.items())}
-ACT_KEYS = {act: key for key, act in reversed(ACTS.items())}
+EVENT_KEYS = {event: key for key, event in reversed(EVENTS.items())}
 
 
 class KeyOperator:
-    """A `Driver` of a whole task, or of one skill alone."""
+    """A `EpisodeController` of a whole task, or of one skill alone."""
 
     reads_truth = True
 
@@ -97,9 +97,9 @@ class KeyOperator:
         if state.stamp > (self._looks - 0.01) * PERIOD:
             self._looks = round(state.stamp / PERIOD) + 1
             self._typed = self._look(state.stamp)
-        wish = self._keyboard.wish(state.stamp)
-        self._steering.take(wish.acts, wish.skills, self._opening)
-        return self._steering.action(wish)
+        given = self._keyboard.read(state.stamp)
+        self._steering.take(given.events, given.skills, self._opening)
+        return self._steering.action(given)
 
     def feel(self, command: Command) -> None:
         """Know what was sent to the arm, whoever drove."""
@@ -108,7 +108,7 @@ class KeyOperator:
 
     def take_over(self, drives: bool) -> None:
         """Take over from a policy, as key t does, or hand back, as h does."""
-        self._steering.take([Act.TAKE_OVER if drives else Act.HAND_BACK], (), self._opening)
+        self._steering.take([OperatorEvent.TAKE_OVER if drives else OperatorEvent.HAND_BACK], (), self._opening)
 
     def _begin(self, state: SceneState) -> None:
         first = np.concatenate([state.hand_position, state.object_positions.ravel()])
@@ -157,14 +157,14 @@ class KeyOperator:
         wanted = self._task.skills[self._leading].demonstrate(believed)
         if abs(wanted[-1]) > PRESSED and (wanted[-1] > 0.0) != self._steering.opens and now >= self._gripper_until:
             self._gripper_until = now + GRIPPER_WAIT
-            return struck + ACT_KEYS[Act.GRIPPER]
+            return struck + EVENT_KEYS[OperatorEvent.GRIPPER]
         axes = np.zeros(AXES)
         axes[self._axes] = wanted[:-1]
         size, speed = np.abs(axes), self._steering.speed
         level = int(np.argmin(np.abs(np.array(SPEEDS) - size.max())))
         level = min(level, CAREFUL) if self._careful else level
         if level != SPEEDS.index(speed) and size.any():
-            struck += ACT_KEYS[Act.FASTER if SPEEDS[level] > speed else Act.SLOWER]
+            struck += EVENT_KEYS[OperatorEvent.FASTER if SPEEDS[level] > speed else OperatorEvent.SLOWER]
         first = np.argsort(-size, kind="stable")[:AT_ONCE]
         return struck + "".join(
             KEYS[axis, np.sign(axes[axis])] for axis in first.tolist() if size[axis] > PRESSED * speed

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.parts import MarkerSpec
-from roman_moe.perception.tags import dictionary, picture
+from roman_moe.core.spec_parts import MarkerSpec
+from roman_moe.perception.marker_images import dictionary, picture
 
 Array = NDArray[np.float64]
 

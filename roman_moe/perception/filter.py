@@ -18,7 +18,7 @@ from roman_moe.control.guarded_blend import GRASP_FORCE
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, begins_anew
 from roman_moe.perception.detections import Detections
-from roman_moe.perception.track import BASE, LEAST_VARIANCE, Detection, Pose, Track
+from roman_moe.perception.object_track import BASE, LEAST_VARIANCE, Detection, Pose, Track
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.perception.camera import Camera
-from roman_moe.perception.tags import CORNERS
+from roman_moe.perception.marker_images import CORNERS
 
 Array = NDArray[np.float64]
 

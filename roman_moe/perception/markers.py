@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.parts import CameraSpec
 from roman_moe.core.rotation import from_matrix
 from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec_parts import CameraSpec
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.detections import Detections, Sighting
 from roman_moe.perception.marker_fit import Fit, Problem, View
-from roman_moe.perception.tags import corners, dictionary, picture
+from roman_moe.perception.marker_images import corners, dictionary, picture
 
 Array = NDArray[np.float64]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from roman_moe.core.parts import SkillSpec
 from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec_parts import SkillSpec
 
 INK = "#22262b"
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from roman_moe.core.face import face
+from roman_moe.core.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from roman_moe.sim.env import register
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from roman_moe.sim.world import World
 
 __all__ = ["SimSkill", "SimTask", "World", "load_sim_task", "register", "run_episode"]
-__getattr__ = face(
+__getattr__ = lazy_exports(
     __name__,
     SimSkill="task",
     SimTask="task",

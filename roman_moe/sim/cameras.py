@@ -8,8 +8,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.parts import CameraSpec
 from roman_moe.core.rotation import from_matrix
+from roman_moe.core.spec_parts import CameraSpec
 from roman_moe.perception.camera import Camera
 from roman_moe.sim.render import Renderer
 from roman_moe.sim.world import World

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from roman_moe.control.controller import ControlStep, Driver
+from roman_moe.control.controller import ControlStep, EpisodeController
 from roman_moe.core.action import Command
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.state import NANOSECONDS, SceneState
@@ -151,7 +151,7 @@ class Episode:
 
 def run_episode(
     world: World,
-    controller: Driver,
+    controller: EpisodeController,
     start: Start,
     seed: int,
     poses: PoseSource,

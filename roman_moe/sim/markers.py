@@ -8,10 +8,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.parts import MarkerSpec
 from roman_moe.core.rotation import matrix
 from roman_moe.core.spec import TaskSpec
-from roman_moe.perception.tags import CORNERS, modules, picture
+from roman_moe.core.spec_parts import MarkerSpec
+from roman_moe.perception.marker_images import CORNERS, modules, picture
 
 MODULE = 16  # pixels of its texture
 THICKNESS = 0.0002  # [m]; MuJoCo takes no mesh without volume

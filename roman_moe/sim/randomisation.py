@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import rotated
 from roman_moe.perception.camera import Camera
-from roman_moe.perception.sensor import as_sensed
+from roman_moe.perception.sensor_model import as_sensed
 from roman_moe.sim.cameras import camera_of
 from roman_moe.sim.compose import compose
 from roman_moe.sim.render import open_renderer

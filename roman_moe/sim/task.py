@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from roman_moe.core.conditions import completion_of, hold_in, parts_of
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.outcome import Outcome
-from roman_moe.core.parts import ScenarioSpec, SkillSpec
 from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec_parts import ScenarioSpec, SkillSpec
 from roman_moe.core.state import SceneState
 from roman_moe.sim.arm_spec import ArmSpec, load_arm
 from roman_moe.sim.placement import NUMBERS, place_object

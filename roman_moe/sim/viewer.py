@@ -9,7 +9,7 @@ import warnings
 from roman_moe.core.errors import RomanError
 from roman_moe.sim.world import World
 
-END_PATIENCE = 2.0  # [s]
+END_TIMEOUT = 2.0  # [s]
 
 
 class Viewer:
@@ -46,4 +46,4 @@ class Viewer:
         """Close the window and wait for its thread: the interpreter must not end under it."""
         self._handle.close()
         for thread in self._threads:
-            thread.join(END_PATIENCE)
+            thread.join(END_TIMEOUT)

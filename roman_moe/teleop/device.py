@@ -1,4 +1,4 @@
-"""What an operator asks for, whatever the input device: a motion that holds while a dead-man does, and acts.
+"""What an operator asks for, whatever the input device: a motion that lasts while a dead-man is held, and events.
 
 Axes are those of the arm's base frame as the operator sees them who stands behind it: x forward, y left, z up, and
 turns about them (REP 103).
@@ -28,7 +28,7 @@ class DeviceError(RomanError):
     """An input device cannot be used."""
 
 
-class Act(StrEnum):
+class OperatorEvent(StrEnum):
     """What an operator does once, by a key or a button. The value is what a help line calls it."""
 
     STOP = "stop"
@@ -44,19 +44,19 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Wish:
+class OperatorInput:
     """What an operator asks for now.
 
     Attributes:
         axes: shares of the top speeds, (6,), -1 to 1.
         held: whether the dead-man is held; nothing moves otherwise.
-        acts: since the last wish, in order.
-        skills: that are to get the whole weight, since the last wish, in order, by number from 0.
+        events: since the last call, in order.
+        skills: that are to get the whole weight, since the last call, in order, by number from 0.
     """
 
     axes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(AXES))
     held: bool = False
-    acts: tuple[Act, ...] = ()
+    events: tuple[OperatorEvent, ...] = ()
     skills: tuple[int, ...] = ()
 
 
@@ -71,7 +71,7 @@ class Device(Protocol):
     def fault(self) -> str:
         """Why it gives nothing at present; empty if it works."""
 
-    def wish(self, now: float) -> Wish:
+    def read(self, now: float) -> OperatorInput:
         """What it asks for now, with what happened since the last call.
 
         Args:

@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from roman_moe.teleop.device import AXES, Act, FileDevice, Wish
+from roman_moe.teleop.device import AXES, FileDevice, OperatorEvent, OperatorInput
 
 RECORD = struct.Struct("<IhBB")  # time [ms], value, type, number
 BUTTON, AXIS, INITIAL = 0x01, 0x02, 0x80
@@ -20,16 +20,16 @@ STICKS = {1: (0, -1.0), 0: (1, -1.0), 4: (2, -1.0), 3: (5, -1.0)}
 """Of the device's axes: left stick forward and left, right stick up, and the turn about the vertical."""
 TRIGGERS = {2: (3, -1.0), 5: (3, 1.0)}
 """Axes that rest at -1: they roll the hand."""
-HAT = {7: (Act.FASTER, Act.SLOWER)}
+HAT = {7: (OperatorEvent.FASTER, OperatorEvent.SLOWER)}
 """Its up and down, which are -1 and 1."""
 BUTTONS = {
-    0: Act.GRIPPER,
-    1: Act.STOP,
-    2: Act.TAKE_OVER,
-    3: Act.HAND_BACK,
-    5: Act.NEXT,
-    6: Act.AGAIN,
-    7: Act.REARM,
+    0: OperatorEvent.GRIPPER,
+    1: OperatorEvent.STOP,
+    2: OperatorEvent.TAKE_OVER,
+    3: OperatorEvent.HAND_BACK,
+    5: OperatorEvent.NEXT,
+    6: OperatorEvent.AGAIN,
+    7: OperatorEvent.REARM,
 }
 
 
@@ -47,20 +47,20 @@ class Gamepad(FileDevice):
         self._held = False
         self._rest = b""
 
-    def wish(self, now: float) -> Wish:
+    def read(self, now: float) -> OperatorInput:
         """See `Device`."""
         data = self._rest + b"".join(self.records(now))
         whole = len(data) // RECORD.size * RECORD.size
         data, self._rest = data[:whole], data[whole:]
-        acts = [act for record in RECORD.iter_unpack(data) for act in self._take(*record[1:])]
+        events = [event for record in RECORD.iter_unpack(data) for event in self._take(*record[1:])]
         axes = np.zeros(AXES)
         for number, (axis, sign) in STICKS.items():
             axes[axis] += sign * beyond_middle(self._axes.get(number, 0.0))
         for number, (axis, sign) in TRIGGERS.items():
             axes[axis] += sign * 0.5 * (1.0 + self._axes.get(number, -1.0))
-        return Wish(np.clip(axes, -1.0, 1.0) if self._held else np.zeros(AXES), self._held, tuple(acts))
+        return OperatorInput(np.clip(axes, -1.0, 1.0) if self._held else np.zeros(AXES), self._held, tuple(events))
 
-    def _take(self, value: int, kind: int, number: int) -> list[Act]:
+    def _take(self, value: int, kind: int, number: int) -> list[OperatorEvent]:
         """Take one record; what it does."""
         if kind & AXIS:
             before, now = self._axes.get(number, 0.0), max(-1.0, value / FULL)

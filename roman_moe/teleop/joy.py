@@ -12,7 +12,7 @@ import numpy as np
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TaskSpec
-from roman_moe.teleop.device import AXES, Act, Wish
+from roman_moe.teleop.device import AXES, OperatorEvent, OperatorInput
 
 SILENCE = 0.5
 """After which a joystick that says nothing counts as released [s]: joy_node repeats what it says 20 times a second."""
@@ -80,16 +80,16 @@ class JoyMapping:
             raise ValueError("require_enable_button is false: expected true: an arm moves only while a button is held")
 
     @property
-    def acts(self) -> dict[int, Act]:
+    def events(self) -> dict[int, OperatorEvent]:
         """What buttons do, by number."""
         buttons = {
-            self.gripper_button: Act.GRIPPER,
-            self.take_over_button: Act.TAKE_OVER,
-            self.hand_back_button: Act.HAND_BACK,
-            self.stop_button: Act.STOP,
-            self.rearm_button: Act.REARM,
+            self.gripper_button: OperatorEvent.GRIPPER,
+            self.take_over_button: OperatorEvent.TAKE_OVER,
+            self.hand_back_button: OperatorEvent.HAND_BACK,
+            self.stop_button: OperatorEvent.STOP,
+            self.rearm_button: OperatorEvent.REARM,
         }
-        return {number: act for number, act in buttons.items() if number != NONE}
+        return {number: event for number, event in buttons.items() if number != NONE}
 
 
 def load_joy_mapping(path: Path) -> JoyMapping:
@@ -124,7 +124,7 @@ class Joystick:
     def __post_init__(self) -> None:
         self._axes: list[float] = []
         self._buttons: list[bool] = []
-        self._acts: list[Act] = []
+        self._events: list[OperatorEvent] = []
         self._heard = -np.inf
 
     def take(self, axes: Sequence[float], buttons: Sequence[int], now: float) -> None:
@@ -133,11 +133,11 @@ class Joystick:
         before, self._buttons = self._buttons, [bool(each) for each in buttons]
         self._axes, self._heard = list(axes), now
         if not first:
-            self._acts += [act for i, act in self.mapping.acts.items() if self._down(i) and not _at(before, i)]
+            self._events += [event for i, event in self.mapping.events.items() if self._down(i) and not _at(before, i)]
 
-    def wish(self, now: float) -> Wish:
+    def read(self, now: float) -> OperatorInput:
         """See `Device`."""
-        acts, self._acts = tuple(self._acts), []
+        events, self._events = tuple(self._events), []
         silent = now - self._heard > SILENCE
         self.fault = "the joystick says nothing: is joy_node running?" if silent else ""
         mapping, action = self.mapping, self.spec.action
@@ -150,7 +150,7 @@ class Joystick:
             shares[:3] = self._moved(mapping.axis_linear, linear) / action.top_speed
             if action.angular:
                 shares[3:] = self._moved(mapping.axis_angular, angular) / action.top_angular_speed
-        return Wish(np.clip(shares, -1.0, 1.0), held, acts)
+        return OperatorInput(np.clip(shares, -1.0, 1.0), held, events)
 
     def _moved(self, axes: Linear | Angular, scales: Linear | Angular) -> np.ndarray:
         numbers, factors = vars(axes).values(), vars(scales).values()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from roman_moe.teleop.device import AXES, Act, Wish
+from roman_moe.teleop.device import AXES, OperatorEvent, OperatorInput
 
 HELD = 0.15  # [s]
 
@@ -34,18 +34,18 @@ MOTIONS = {
 }
 """Axis and direction of each key: arrows, page up and page down as terminals send them."""
 
-ACTS = {
-    " ": Act.STOP,
-    "R": Act.REARM,
-    "t": Act.TAKE_OVER,
-    "h": Act.HAND_BACK,
-    "g": Act.GRIPPER,
-    "+": Act.FASTER,
-    "=": Act.FASTER,
-    "-": Act.SLOWER,
-    "n": Act.NEXT,
-    "r": Act.AGAIN,
-    "q": Act.QUIT,
+EVENTS = {
+    " ": OperatorEvent.STOP,
+    "R": OperatorEvent.REARM,
+    "t": OperatorEvent.TAKE_OVER,
+    "h": OperatorEvent.HAND_BACK,
+    "g": OperatorEvent.GRIPPER,
+    "+": OperatorEvent.FASTER,
+    "=": OperatorEvent.FASTER,
+    "-": OperatorEvent.SLOWER,
+    "n": OperatorEvent.NEXT,
+    "r": OperatorEvent.AGAIN,
+    "q": OperatorEvent.QUIT,
 }
 _KEY = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])|.", re.DOTALL)
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;]*|O)?$")
@@ -70,24 +70,24 @@ class Keyboard:
         self._seen = np.full(AXES, -np.inf)
         self._directions = np.zeros(AXES)
 
-    def wish(self, now: float) -> Wish:
+    def read(self, now: float) -> OperatorInput:
         """See `Device`."""
         text = self._begun + self._read()
         unfinished = _UNFINISHED.search(text)
         self._begun = unfinished.group() if unfinished else ""
-        acts, skills = [], []
+        events, skills = [], []
         for key in _KEY.findall(text[: len(text) - len(self._begun)]):
             if key in MOTIONS:
                 axis, self._directions[axis] = MOTIONS[key]
                 self._seen[axis] = now
-            elif key in ACTS:
-                acts.append(ACTS[key])
-                if ACTS[key] is Act.STOP:
+            elif key in EVENTS:
+                events.append(EVENTS[key])
+                if EVENTS[key] is OperatorEvent.STOP:
                     self._seen[:] = -np.inf
             elif key in "123456789":
                 skills.append(int(key) - 1)
         held = now - self._seen <= HELD
-        return Wish(np.where(held, self._directions, 0.0), bool(held.any()), tuple(acts), tuple(skills))
+        return OperatorInput(np.where(held, self._directions, 0.0), bool(held.any()), tuple(events), tuple(skills))
 
     def close(self) -> None:
         """See `Device`."""

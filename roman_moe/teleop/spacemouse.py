@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roman_moe.teleop.device import AXES, Act, DeviceError, FileDevice, Wish
+from roman_moe.teleop.device import AXES, DeviceError, FileDevice, OperatorEvent, OperatorInput
 from roman_moe.teleop.gamepad import beyond_middle
 
 FULL = 350.0
@@ -19,7 +19,7 @@ SILENCE = 0.3
 """After which a cap that was deflected counts as released [s]: the device repeats a deflection all the time."""
 SIGNS = ((1, -1.0), (0, -1.0), (2, -1.0))
 """Of the device's x right, y towards the user and z down: x forward, y left, z up."""
-BUTTONS = {0: Act.GRIPPER, 1: Act.TAKE_OVER}
+BUTTONS = {0: OperatorEvent.GRIPPER, 1: OperatorEvent.TAKE_OVER}
 VENDORS = ("046d", "256f")
 """Logitech, which once sold them, and 3Dconnexion."""
 
@@ -36,22 +36,22 @@ class SpaceMouse(FileDevice):
         self._moved_at = -np.inf
         self._pressed = 0
 
-    def wish(self, now: float) -> Wish:
+    def read(self, now: float) -> OperatorInput:
         """See `Device`."""
-        acts: list[Act] = []
+        events: list[OperatorEvent] = []
         for report in self.records(now):
-            acts += self._take(report, now)
+            events += self._take(report, now)
         if now - self._moved_at > SILENCE:
             self._cap[:] = 0.0
         axes = np.array([beyond_middle(share) for share in self._cap.tolist()])
-        return Wish(axes, bool(axes.any()), tuple(acts))
+        return OperatorInput(axes, bool(axes.any()), tuple(events))
 
-    def _take(self, report: bytes, now: float) -> list[Act]:
+    def _take(self, report: bytes, now: float) -> list[OperatorEvent]:
         kind = report[0] if report else 0
         if kind == PRESSED and len(report) >= 2:
             (pressed,) = struct.unpack("<H", (report[1:3] + b"\0")[:2])
             fresh, self._pressed = pressed & ~self._pressed, pressed
-            return [self._act(act) for number, act in BUTTONS.items() if fresh & 1 << number]
+            return [self._take_over_or_back(event) for number, event in BUTTONS.items() if fresh & 1 << number]
         if kind in (TRANSLATION, ROTATION) and len(report) >= 7:
             self._moved_at = now
             first = 0 if kind == TRANSLATION else 3
@@ -61,11 +61,11 @@ class SpaceMouse(FileDevice):
                     self._cap[first + begin + axis] = np.clip(sign * numbers[begin + source] / FULL, -1.0, 1.0)
         return []
 
-    def _act(self, act: Act) -> Act:
-        if act is not Act.TAKE_OVER:
-            return act
+    def _take_over_or_back(self, event: OperatorEvent) -> OperatorEvent:
+        if event is not OperatorEvent.TAKE_OVER:
+            return event
         self._drives = not self._drives
-        return Act.TAKE_OVER if self._drives else Act.HAND_BACK
+        return OperatorEvent.TAKE_OVER if self._drives else OperatorEvent.HAND_BACK
 
 
 def find_space_mouse(root: Path = Path("/sys/class/hidraw")) -> Path:

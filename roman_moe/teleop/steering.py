@@ -1,4 +1,4 @@
-"""From an operator's wishes to a task's actions: speed, gripper, and who drives."""
+"""From an operator's inputs to a task's actions: speed, gripper, and who drives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.spec import TaskSpec
-from roman_moe.teleop.device import Act, Wish
+from roman_moe.teleop.device import OperatorEvent, OperatorInput
 
 SPEEDS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
 """Shares of the top speeds that `FASTER` and `SLOWER` go through."""
@@ -36,32 +36,32 @@ class Steering:
         """Share of the top speeds that a fully deflected axis gives."""
         return SPEEDS[self._speed]
 
-    def take(self, acts: Sequence[Act], skills: Sequence[int], opening: float) -> None:
+    def take(self, events: Sequence[OperatorEvent], skills: Sequence[int], opening: float) -> None:
         """Take what the operator did.
 
         Args:
-            acts: in order.
+            events: in order.
             skills: that get the whole weight, in order, by number; those that there are not count for nothing.
             opening: what the gripper was last told [m]: whoever takes over drops nothing.
         """
-        for act in acts:
-            if act is Act.TAKE_OVER and not self.drives:
+        for event in events:
+            if event is OperatorEvent.TAKE_OVER and not self.drives:
                 self.drives = True
                 gripper = self._spec.gripper
                 self.opens = opening > 0.5 * (gripper.open + gripper.closed)
-            elif act is Act.HAND_BACK:
+            elif event is OperatorEvent.HAND_BACK:
                 self.drives = False
-            elif act is Act.GRIPPER and self.drives:
+            elif event is OperatorEvent.GRIPPER and self.drives:
                 self.opens = not self.opens
-            elif act in (Act.FASTER, Act.SLOWER):
-                self._speed = min(len(SPEEDS) - 1, max(0, self._speed + (1 if act is Act.FASTER else -1)))
+            elif event in (OperatorEvent.FASTER, OperatorEvent.SLOWER):
+                self._speed = min(len(SPEEDS) - 1, max(0, self._speed + (1 if event is OperatorEvent.FASTER else -1)))
         for skill in skills:
             if skill < len(self._weights):
                 self._weights = np.eye(len(self._weights))[skill]
 
-    def action(self, wish: Wish) -> NDArray[np.float64]:
-        """The action that the wish comes to, (a,): at rest unless the dead-man is held."""
-        axes = self.speed * wish.axes if wish.held else np.zeros_like(wish.axes)
+    def action(self, given: OperatorInput) -> NDArray[np.float64]:
+        """The action that the input comes to, (a,): at rest unless the dead-man is held."""
+        axes = self.speed * given.axes if given.held else np.zeros_like(given.axes)
         turns = axes[3:][list(self._spec.action.angular_indices)]
         return np.array([*axes[:3], *turns, 1.0 if self.opens else -1.0])
 

@@ -21,7 +21,7 @@ from roman_moe.testing.terminal import Terminal
 from roman_moe.wire.codec import BlenderTick, decode_tick, decode_twist, message_stamp
 
 REPEAT = 0.03  # [s] between two characters of a key that is held
-PATIENCE = 60.0  # [s]
+TIMEOUT = 60.0  # [s]
 
 
 class Session:
@@ -60,18 +60,18 @@ class Session:
         self._terminal.type(keys)
         return time.monotonic()
 
-    def spin_until(self, condition: Callable[[], object], key: str = "", patience: float = PATIENCE) -> bool:
+    def spin_until(self, condition: Callable[[], object], key: str = "", timeout: float = TIMEOUT) -> bool:
         """Let time pass until something holds, while a key is held.
 
         Raises:
-            RomanError: if it does not within `PATIENCE`; a shorter patience just ends.
+            RomanError: if it does not within `TIMEOUT`; a shorter timeout just ends.
         """
         began = pressed = time.monotonic()
         while not condition():
             now = time.monotonic()
-            if now - began > patience:
-                if patience == PATIENCE or not self._terminal.runs:
-                    raise RomanError(f"teleop: nothing within {patience:.0f} s: {self._terminal.shown[-300:]}")
+            if now - began > timeout:
+                if timeout == TIMEOUT or not self._terminal.runs:
+                    raise RomanError(f"teleop: nothing within {timeout:.0f} s: {self._terminal.shown[-300:]}")
                 return False
             if key and now - pressed > REPEAT:
                 pressed = self.press(key)

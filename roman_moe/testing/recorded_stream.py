@@ -17,8 +17,8 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
 from roman_moe.core.errors import RomanError
-from roman_moe.core.parts import CameraSpec
 from roman_moe.core.spec import TASK_FILE, TaskSpec
+from roman_moe.core.spec_parts import CameraSpec
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.environment import ros_environment
 from roman_moe.nodes.base.process import make_executor, ros_context
@@ -32,7 +32,7 @@ RATE = 60.0  # [Hz] of scenes and actions
 CAMERA_RATE = 30.0  # [Hz] of each camera's images
 CAMERAS = {"left": CameraSpec(640, 480), "right": CameraSpec(640, 480)}
 WARM_UP = 60  # ticks that do not count, while publishers and subscriptions find each other
-PATIENCE = 60.0  # [s]
+TIMEOUT = 60.0  # [s]
 DONE = "bench/done"
 
 
@@ -82,16 +82,16 @@ def record_stream(spec: TaskSpec, folder: Path, seconds: float) -> Stream:
         process.start()
         stack.callback(process.kill)
 
-        def spin_until(condition: Callable[[], object], patience: float) -> None:
-            end = time.monotonic() + patience
+        def spin_until(condition: Callable[[], object], timeout: float) -> None:
+            end = time.monotonic() + timeout
             while not condition():
                 if time.monotonic() > end:
-                    raise RomanError(f"nothing was recorded within {patience:.0f} s: {node.told}")
+                    raise RomanError(f"nothing was recorded within {timeout:.0f} s: {node.told}")
                 executor.spin_once(0.1)
 
-        spin_until(lambda: node.ticks, PATIENCE)
+        spin_until(lambda: node.ticks, TIMEOUT)
         began, cpu = time.monotonic(), time.process_time()
-        spin_until(lambda: done, PATIENCE + 10.0 * seconds)
+        spin_until(lambda: done, TIMEOUT + 10.0 * seconds)
         cpu_cores = (time.process_time() - cpu) / (time.monotonic() - began)
         node.end()
     images = len(CAMERAS) * len(range(0, ticks, round(RATE / CAMERA_RATE)))
@@ -126,4 +126,4 @@ def publish_stream(spec: TaskSpec, ticks: int) -> None:
                 publishers[topic.name].publish(image)
         time.sleep(1.0)  # [s] for what is under way
         done.publish(String(data=str(began_ns)))
-        time.sleep(PATIENCE)  # until it is killed: what it has sent stays to be sent again
+        time.sleep(TIMEOUT)  # until it is killed: what it has sent stays to be sent again

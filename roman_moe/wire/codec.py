@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
-from roman_moe.core.parts import ANGULAR_AXES
 from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec_parts import ANGULAR_AXES
 from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.wire import topics
 from roman_moe.wire.bodies import Bodies, MessageError, scene_layout

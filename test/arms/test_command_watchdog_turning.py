@@ -11,7 +11,7 @@ from watchdogs import FORWARD, PERIOD, REST, TURNING, Harness, twist
 
 from roman_moe.arms.kept_orientation import CORRECTION_SPEED, HandPose
 from roman_moe.control.limits import load_limits
-from roman_moe.core.parts import ActionSpec
+from roman_moe.core.spec_parts import ActionSpec
 from roman_moe.core.state import POINTING_DOWN, rotated
 
 YAWING = dataclasses.replace(ROMAN, action=ActionSpec(top_speed=0.2, angular=("rz",)))

@@ -7,8 +7,8 @@ import pytest
 from specs import ROMAN
 
 from roman_moe.arms.kept_orientation import CORRECTION_SPEED, MOVED_ON_PURPOSE, KeptOrientation, top_turning_speed
-from roman_moe.core.parts import ActionSpec
 from roman_moe.core.rotation import inverse, product, rotate, rotation_vector, turn_about, unit
+from roman_moe.core.spec_parts import ActionSpec
 from roman_moe.core.state import POINTING_DOWN, rotated
 
 mujoco = pytest.importorskip("mujoco")

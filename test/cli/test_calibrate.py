@@ -17,7 +17,7 @@ from roman_moe.cli.main import main
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 from roman_moe.core.rotation import from_matrix, matrix
 from roman_moe.core.tasks import load_spec
-from roman_moe.perception import tags
+from roman_moe.perception import marker_images
 from roman_moe.perception.board import Board
 from roman_moe.perception.camera_file import read_camera
 
@@ -179,7 +179,7 @@ def raster(path, dots_per_mm: int = 8) -> np.ndarray:
 def test_the_printed_markers_decode_to_scale(task, tmp_path):
     assert main(["calibrate", "markers", task, "--out", str(tmp_path)]) == 0
     found = {}
-    detector = cv2.aruco.ArucoDetector(tags.dictionary("4x4_50"))
+    detector = cv2.aruco.ArucoDetector(marker_images.dictionary("4x4_50"))
     for path in sorted(tmp_path.glob("*.svg")):
         image = raster(path)
         quads, ids, _ = detector.detectMarkers(image)

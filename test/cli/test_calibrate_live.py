@@ -19,10 +19,10 @@ from roman_moe.cli import calibrate
 from roman_moe.cli.main import main
 from roman_moe.core.errors import MissingDependencyError
 from roman_moe.perception.board import Board
+from roman_moe.perception.board_views import BoardViewCollector
 from roman_moe.perception.calibration import read_images
 from roman_moe.perception.camera_file import read_camera, write_camera
 from roman_moe.perception.images import fill_image
-from roman_moe.perception.views import ViewTaker
 
 pytest.importorskip("rclpy")
 
@@ -51,7 +51,7 @@ def lab() -> Iterator[BoardScene]:
 @pytest.fixture(autouse=True)
 def looked(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
     """Released whenever an image was looked at; a period goes by with each."""
-    ticks, semaphore, take = itertools.count(), threading.Semaphore(0), ViewTaker.take
+    ticks, semaphore, take = itertools.count(), threading.Semaphore(0), BoardViewCollector.take
 
     class Clock:
         @staticmethod
@@ -65,7 +65,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
             semaphore.release()
 
     monkeypatch.setattr(calibrate, "time", Clock)
-    monkeypatch.setattr(ViewTaker, "take", watched)
+    monkeypatch.setattr(BoardViewCollector, "take", watched)
     return semaphore
 
 
@@ -217,7 +217,7 @@ def write_video(path: Path, images: list[np.ndarray]) -> None:
 def test_a_view_is_sharp_at_rest_and_new(lab: BoardScene) -> None:
     front, _ = lab.in_front(2)
     one, other = front.values()
-    taker = ViewTaker(Board(), rest=0.5)
+    taker = BoardViewCollector(Board(), rest=0.5)
     said = []
     for now, image in enumerate([np.zeros_like(one), one, one, one, one, other, one, soft(one), soft(one)]):
         taker.take(image, 0.25 * now, "view")

@@ -9,7 +9,7 @@ import pytest
 from roman_moe.cli import doctor as module
 from roman_moe.cli.doctor import Doctor, advice, attempt, needs_of, settings, version
 from roman_moe.cli.main import commands, main
-from roman_moe.cli.refusal import EXTRAS, ROS_MODULES
+from roman_moe.cli.user_errors import EXTRAS, ROS_MODULES
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 
 

@@ -36,8 +36,8 @@ from roman_moe.core.config import merged, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.learning.runs import multitask_clone
 from roman_moe.perception.board import Board
+from roman_moe.perception.board_views import write_image
 from roman_moe.perception.camera_file import write_poses
-from roman_moe.perception.views import write_image
 from roman_moe.testing.terminal import terminal
 
 pytest.importorskip("rclpy")

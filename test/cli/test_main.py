@@ -14,7 +14,7 @@ import pytest
 import roman_moe
 from roman_moe.cli import main as entry
 from roman_moe.cli.parsing import RENAMED, option_names, parse
-from roman_moe.cli.refusal import EXTRAS, REQUIRED, ROS_MODULES, reason
+from roman_moe.cli.user_errors import EXTRAS, REQUIRED, ROS_MODULES, reason
 from roman_moe.core.errors import BundleError, ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -69,10 +69,10 @@ def test_every_module_of_a_verb_is_registered():
         "parsing",
         "cluster",
         "progress",
-        "quick",
-        "ranges",
-        "reach",
-        "refusal",
+        "quick_stop",
+        "selections",
+        "graph_options",
+        "user_errors",
         "ros_args",
         "train_gridworld",
         "evaluate_multitask",

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from roman_moe.cli import refusal
+from roman_moe.cli import user_errors
 from roman_moe.cli.doctor import ready
-from roman_moe.cli.refusal import EXTRAS, ROS_MODULES
+from roman_moe.cli.user_errors import EXTRAS, ROS_MODULES
 
 BLOCK = """
 import contextlib, io, json, sys
@@ -140,7 +140,7 @@ def test_what_a_command_does_not_name_it_does_not_import(command: str, code: str
 
 
 def test_doctor_names_the_same_for_each_command(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(refusal, "installed", lambda module: False)
+    monkeypatch.setattr(user_errors, "installed", lambda module: False)
     monkeypatch.setenv("COLUMNS", "10000")
     lines = ready()
     found = {tuple(names.strip().split(", ")): state for state, names in zip(lines[::2], lines[1::2], strict=True)}

@@ -74,13 +74,13 @@ class FakeMonitor:
 
     def __init__(self) -> None:
         self.tick: Any = None
-        self.standings: list[Any] = []
-        self.news: list[str] = []
+        self.episodes: list[Any] = []
+        self.changes: list[str] = []
         self.statuses: dict[str, Any] = {}
         self.stopped = False
         self.complaints: list[str] = []
 
-    def troubles(self) -> list[str]:
+    def faults(self) -> list[str]:
         return self.complaints
 
 
@@ -110,7 +110,7 @@ class Screen:
         self.show()
 
     def standing(self, seed: int, outcome: str, time_s: float = 0.0) -> None:
-        self.graph.monitor.standings.append(monitor.EpisodeStatus("push", seed, outcome, time_s))
+        self.graph.monitor.episodes.append(monitor.EpisodeStatus("push", seed, outcome, time_s))
         self.show()
 
     def show(self) -> None:
@@ -123,7 +123,7 @@ def test_what_happens_is_told_and_stays_on_the_screen(terminal: bool) -> None:
     with screen.view:
         screen.standing(4, "running")
         screen.tick(50_000_000)
-        screen.graph.monitor.news.append("pull is taken out")
+        screen.graph.monitor.changes.append("pull is taken out")
         screen.graph.restarts.append("node gate was silent: started again")
         screen.graph.said.append("blender/stop: no answer")
         screen.standing(4, "success", 9.25)
@@ -135,7 +135,7 @@ def test_what_happens_is_told_and_stays_on_the_screen(terminal: bool) -> None:
         "push, seed 4: solved after 9.2 s",
     ):
         assert any(shown.endswith(line) for shown in lines), lines
-    assert not screen.graph.monitor.news
+    assert not screen.graph.monitor.changes
     assert not screen.graph.said
 
 

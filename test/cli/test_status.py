@@ -115,7 +115,7 @@ def test_a_time_that_cannot_be_looked_for_gives_one_line_and_2(seconds: str, cap
 def test_without_a_graph_it_says_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "FIND_PATIENCE", 0.1)
+    monkeypatch.setattr(snapshot, "FIND_TIMEOUT", 0.1)
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
     assert entry.main(["status", "--seconds", "1", "--json", str(tmp_path / "none.json")]) == 2
     captured = capfd.readouterr()

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from roman_moe.cli import main as entry
-from roman_moe.cli import quick
+from roman_moe.cli import quick_stop
 from roman_moe.cli.stop import Stop
 
 pytest.importorskip("rclpy")
@@ -19,7 +19,7 @@ from roman_moe.nodes.bringup import graph_client
 def test_without_a_graph_there_is_nothing_to_command(
     arguments: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph_client, "FIND_PATIENCE", 0.1)
+    monkeypatch.setattr(graph_client, "FIND_TIMEOUT", 0.1)
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
     assert entry.main(arguments) == 2
     captured = capfd.readouterr()
@@ -53,16 +53,16 @@ def test_the_quick_way_and_the_usual_one_do_the_same(
         calls.append((rearm, ros_arguments))
         return 0
 
-    monkeypatch.setattr(quick, "command", command)
-    assert quick.stop(arguments) == 0
-    monkeypatch.setattr(quick, "stop", lambda _: None)
+    monkeypatch.setattr(quick_stop, "command", command)
+    assert quick_stop.stop(arguments) == 0
+    monkeypatch.setattr(quick_stop, "stop", lambda _: None)
     assert entry.main(["stop", *arguments]) == 0
     assert calls == [(rearm, ros_arguments)] * 2
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--now"], ["x"], ["--namespace"], ["--namespace", "--rearm"]])
 def test_what_is_not_plain_takes_the_usual_way(arguments: list[str]) -> None:
-    assert quick.stop(arguments) is None
+    assert quick_stop.stop(arguments) is None
 
 
 def test_every_option_of_a_stop_is_known_to_the_quick_way() -> None:

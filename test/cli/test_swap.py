@@ -22,7 +22,7 @@ from roman_moe.core.errors import RomanError
 pytest.importorskip("rclpy")
 
 from roman_moe.nodes.bringup import graph_client, snapshot
-from roman_moe.nodes.bringup.snapshot import Watch
+from roman_moe.nodes.bringup.snapshot import GraphListener
 
 
 def one_line(capfd: pytest.CaptureFixture[str]) -> str:
@@ -145,14 +145,14 @@ def test_a_running_graph_from_the_command_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    for module, patience in [
+    for module, timeout in [
         (graph_client, "FIND"),
         (graph_client, "ANSWER"),
         (snapshot, "FIND"),
         (snapshot, "REPORT"),
     ]:
-        monkeypatch.setattr(module, f"{patience}_PATIENCE", 600.0)  # only a hang reaches it
-    with graph_client.graph_client() as client, Watch(client) as watch:
+        monkeypatch.setattr(module, f"{timeout}_TIMEOUT", 600.0)  # only a hang reaches it
+    with graph_client.graph_client() as client, GraphListener(client) as watch:
         while watch.look(0.3).leading is None:  # it has only just begun to start
             assert running.poll() is None
     _, report, table = status(capfd, tmp_path)

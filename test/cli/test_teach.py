@@ -148,7 +148,7 @@ def test_a_swap_needs_a_graph_that_runs_what_the_new_expert_is_compared_with(tmp
     graph_client = pytest.importorskip("roman_moe.nodes.bringup.graph_client")
     monkeypatch.setattr(Teach, "_record", lambda *_: pytest.fail("it recorded"))
     arguments = ["teach", "push", "--record", "1", "--swap", "yes", "--out", str(tmp_path / "new")]
-    monkeypatch.setattr(graph_client, "FIND_PATIENCE", 0.0)
+    monkeypatch.setattr(graph_client, "FIND_TIMEOUT", 0.0)
     assert main(arguments) == 2
     assert "expert_push is not running in /" in capsys.readouterr().err
     old, other = write_tiny_bundle(tmp_path / "old"), write_tiny_bundle(tmp_path / "other", seed=1)

@@ -84,10 +84,10 @@ def test_a_new_episode_forgets_answers_and_not_who_drives(operator: Operator) ->
 
 
 def test_after_a_hand_back_the_first_action_is_the_operators_and_the_last_the_policys_own(operator: Operator) -> None:
-    np.testing.assert_array_equal(operator.eased(0, OTHER), OTHER)
+    np.testing.assert_array_equal(operator.after_hand_back(0, OTHER), OTHER)
     operator.drove(ACTION)
-    eased = [operator.eased(tick * TICK, OTHER) for tick in range(1, 7)]
-    np.testing.assert_allclose(eased[0], ACTION, atol=1e-12)
-    np.testing.assert_array_equal(eased[-1], OTHER)
-    steps = np.abs(np.diff(eased, axis=0))
+    changed = [operator.after_hand_back(tick * TICK, OTHER) for tick in range(1, 7)]
+    np.testing.assert_allclose(changed[0], ACTION, atol=1e-12)
+    np.testing.assert_array_equal(changed[-1], OTHER)
+    steps = np.abs(np.diff(changed, axis=0))
     assert (steps <= np.abs(ACTION - OTHER) * 0.25 + 1e-12).all(), "a quarter of the way a tick"

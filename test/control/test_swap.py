@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from roman_moe.control.swap import Loaded, Mask, Slot, as_action, as_weights
+from roman_moe.control.swap import ExpertMask, LoadedNetwork, NetworkSlot, as_action, as_weights
 
 TICK_NS = 50_000_000
 RAMP = 0.5
@@ -19,8 +19,8 @@ Net = Callable[[int], np.ndarray]
 """Stands in for a network: from a tick to its answer, (4,)."""
 
 
-def loaded(network: Net, name: str = "net") -> Loaded[Net]:
-    return Loaded(network, f"{name}.onnx", name)
+def loaded(network: Net, name: str = "net") -> LoadedNetwork[Net]:
+    return LoadedNetwork(network, f"{name}.onnx", name)
 
 
 def wandering(seed: int, size: int = 4) -> Net:
@@ -34,7 +34,7 @@ def constant(value: float) -> Net:
     return lambda tick: np.full(4, value)
 
 
-def ask(slot: Slot[Net], tick: int) -> np.ndarray:
+def ask(slot: NetworkSlot[Net], tick: int) -> np.ndarray:
     return slot.answer(tick * TICK_NS, lambda network: network(tick))
 
 
@@ -49,13 +49,13 @@ def fast_switching() -> Iterator[None]:
 
 def test_without_a_changeover_answers_pass_as_they_are():
     answer = np.array([0.1, -0.2, 0.3, 1.0])
-    slot: Slot[Net] = Slot(loaded(lambda tick: answer), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(lambda tick: answer), RAMP)
     assert all(ask(slot, tick) is answer for tick in range(20))
 
 
 def test_replacing_a_network_by_its_equal_changes_no_bit():
-    alone: Slot[Net] = Slot(loaded(wandering(0)), RAMP)
-    slot: Slot[Net] = Slot(loaded(wandering(0)), RAMP)
+    alone: NetworkSlot[Net] = NetworkSlot(loaded(wandering(0)), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(wandering(0)), RAMP)
     rng = np.random.default_rng(0)
     for tick in range(200):
         if rng.random() < 0.2:
@@ -66,7 +66,7 @@ def test_replacing_a_network_by_its_equal_changes_no_bit():
 
 def test_the_first_answer_is_the_old_ones_and_the_last_the_new_ones_to_the_last_bit():
     old, new = wandering(1), wandering(2)
-    slot: Slot[Net] = Slot(loaded(old), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(old), RAMP)
     ask(slot, 4)
     slot.replace(loaded(new, "new"))
     assert slot.running.sha256 == "net"
@@ -80,7 +80,7 @@ def test_the_first_answer_is_the_old_ones_and_the_last_the_new_ones_to_the_last_
 
 
 def test_between_networks_that_stand_still_the_ramp_is_a_straight_line():
-    slot: Slot[Net] = Slot(loaded(constant(-1.0)), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(constant(-1.0)), RAMP)
     slot.replace(loaded(constant(1.0)))
     answers = np.array([ask(slot, tick) for tick in range(RAMP_TICKS + 3)])
     expected = np.minimum(np.linspace(-1.0, 1.0 + 0.4, RAMP_TICKS + 3), 1.0)
@@ -88,7 +88,7 @@ def test_between_networks_that_stand_still_the_ramp_is_a_straight_line():
 
 
 def test_without_a_ramp_the_new_network_takes_over_after_one_scene():
-    slot: Slot[Net] = Slot(loaded(constant(-1.0)), 0.0)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(constant(-1.0)), 0.0)
     slot.replace(loaded(constant(1.0)))
     assert [float(ask(slot, tick)[0]) for tick in range(3)] == [-1.0, 1.0, 1.0]
 
@@ -98,7 +98,7 @@ def test_swaps_during_swaps_jump_no_further_than_a_step_of_the_network_and_the_r
     rng = np.random.default_rng(seed)
     networks = [wandering(100 * seed + i) for i in range(40)]
     running, waiting, left_over = networks.pop(), None, np.zeros(4)
-    slot: Slot[Net] = Slot(loaded(running), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(running), RAMP)
     before, swaps = ask(slot, 0), 0
     for tick in range(1, 150):
         if networks and rng.random() < 0.3:
@@ -115,7 +115,7 @@ def test_swaps_during_swaps_jump_no_further_than_a_step_of_the_network_and_the_r
 
 
 def test_of_two_that_wait_the_later_one_runs():
-    slot: Slot[Net] = Slot(loaded(constant(0.0)), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(constant(0.0)), RAMP)
     slot.replace(loaded(constant(0.5), "first"))
     slot.replace(loaded(constant(1.0), "second"))
     ask(slot, 0)
@@ -124,7 +124,7 @@ def test_of_two_that_wait_the_later_one_runs():
 
 def test_a_scene_that_comes_again_is_answered_to_the_last_bit_as_before():
     """Who got two different answers to one scene would take them for two experts'."""
-    slot: Slot[Net] = Slot(loaded(wandering(0)), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(wandering(0)), RAMP)
     for tick in range(30):
         first = ask(slot, tick)
         if tick % 7 == 3:
@@ -136,7 +136,7 @@ def test_a_scene_that_comes_again_is_answered_to_the_last_bit_as_before():
 
 def test_a_new_episode_ends_the_ramp():
     new = wandering(2)
-    slot: Slot[Net] = Slot(loaded(constant(0.9)), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(constant(0.9)), RAMP)
     slot.replace(loaded(new))
     ask(slot, 100)
     assert not np.array_equal(ask(slot, 101), new(101))
@@ -146,7 +146,7 @@ def test_a_new_episode_ends_the_ramp():
 
 def test_a_long_silence_ends_the_ramp():
     new = wandering(2)
-    slot: Slot[Net] = Slot(loaded(constant(0.9)), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(constant(0.9)), RAMP)
     slot.replace(loaded(new))
     ask(slot, 0)
     np.testing.assert_array_equal(ask(slot, 50), new(50))
@@ -161,7 +161,7 @@ def test_with_no_answer_at_the_seam_there_is_nothing_to_ease(silent: str, bad: f
     def new(tick: int) -> np.ndarray:
         return np.full(4, bad if silent != "old" and tick == 5 else 0.7)
 
-    slot: Slot[Net] = Slot(loaded(old), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(old), RAMP)
     slot.replace(loaded(new))
     with np.errstate(invalid="ignore"):
         np.testing.assert_array_equal(ask(slot, 5), new(5))
@@ -173,7 +173,7 @@ def test_no_answer_within_the_ramp_is_none_and_the_ramp_goes_on():
     def new(tick: int) -> np.ndarray:
         return np.full(4, np.nan if tick == 3 else 1.0)
 
-    slot: Slot[Net] = Slot(loaded(constant(0.0)), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(constant(0.0)), RAMP)
     slot.replace(loaded(new))
     answers = [float(ask(slot, tick)[0]) for tick in range(12)]
     assert np.isnan(answers[3])
@@ -184,7 +184,7 @@ def test_a_network_that_raises_keeps_the_old_one_running():
     def broken(tick: int) -> np.ndarray:
         raise RuntimeError("out of order")
 
-    slot: Slot[Net] = Slot(loaded(constant(0.5)), RAMP)
+    slot: NetworkSlot[Net] = NetworkSlot(loaded(constant(0.5)), RAMP)
     slot.replace(loaded(broken))
     with pytest.raises(RuntimeError, match="out of order"):
         ask(slot, 0)
@@ -195,9 +195,9 @@ def test_a_network_that_raises_keeps_the_old_one_running():
 def test_the_last_network_that_another_thread_hands_over_is_never_lost():
     count = 200
     for _ in range(20):
-        slot: Slot[Net] = Slot(loaded(constant(0.0), "0"), RAMP)
+        slot: NetworkSlot[Net] = NetworkSlot(loaded(constant(0.0), "0"), RAMP)
 
-        def hand_over(slot: Slot[Net] = slot) -> None:
+        def hand_over(slot: NetworkSlot[Net] = slot) -> None:
             for i in range(1, count + 1):
                 slot.replace(loaded(constant(i / count), str(i)))
 
@@ -231,12 +231,12 @@ def test_eased_weights_are_weights():
     for _ in range(300):
         old, new = rng.dirichlet(np.full(7, 0.1)), rng.dirichlet(np.full(7, 0.1))
         now = rng.dirichlet(np.full(7, 0.1))
-        eased = now + rng.random() * (old - new)
-        weights = as_weights(eased)
+        changed = now + rng.random() * (old - new)
+        weights = as_weights(changed)
         assert weights.min() >= 0.0
         assert weights.sum() == pytest.approx(1.0, abs=1e-12)
-        assert (weights[eased <= 0.0] == 0.0).all()
-        repaired += weights is not eased
+        assert (weights[changed <= 0.0] == 0.0).all()
+        repaired += weights is not changed
         plain = rng.dirichlet(np.full(7, 0.1))
         assert as_weights(plain) is plain
     assert repaired > 100
@@ -244,13 +244,13 @@ def test_eased_weights_are_weights():
         assert np.isnan(as_weights(np.full(7, np.nan))).all()
 
 
-def shares(mask: Mask, ticks: range) -> np.ndarray:
+def shares(mask: ExpertMask, ticks: range) -> np.ndarray:
     found = [mask.share(tick * TICK_NS) for tick in ticks]
     return np.array([np.ones(3) if share is None else share for share in found])
 
 
 def test_when_all_count_there_is_no_share():
-    mask = Mask(np.ones(3), RAMP)
+    mask = ExpertMask(np.ones(3), RAMP)
     assert all(mask.share(tick * TICK_NS) is None for tick in range(5))
     mask.set(np.ones(3))
     assert all(mask.share(tick * TICK_NS) is None for tick in range(5, 10))
@@ -258,7 +258,7 @@ def test_when_all_count_there_is_no_share():
 
 
 def test_an_expert_is_eased_out_and_back_in():
-    mask = Mask(np.ones(3), RAMP)
+    mask = ExpertMask(np.ones(3), RAMP)
     shares(mask, range(100, 102))
     mask.set(np.array([1.0, 0.0, 1.0]))
     assert mask.counting == [True] * 3  # its answers are needed as long as it counts
@@ -276,7 +276,7 @@ def test_an_expert_is_eased_out_and_back_in():
 
 def test_a_share_never_moves_faster_than_its_ramp_whatever_is_set():
     rng = np.random.default_rng(0)
-    mask = Mask(np.ones(3), RAMP)
+    mask = ExpertMask(np.ones(3), RAMP)
     before = shares(mask, range(1))[0]
     for tick in range(1, 500):
         if rng.random() < 0.2:
@@ -289,7 +289,7 @@ def test_a_share_never_moves_faster_than_its_ramp_whatever_is_set():
 
 
 def test_a_share_stands_still_when_time_does_or_goes_back():
-    mask = Mask(np.ones(3), RAMP)
+    mask = ExpertMask(np.ones(3), RAMP)
     shares(mask, range(100, 101))
     mask.set(np.zeros(3))
     half = shares(mask, range(101, 106))[-1]
@@ -299,6 +299,6 @@ def test_a_share_stands_still_when_time_does_or_goes_back():
 
 
 def test_an_expert_that_is_out_from_the_start_is_out_at_once():
-    mask = Mask(np.array([0.0, 1.0, 1.0]), RAMP)
+    mask = ExpertMask(np.array([0.0, 1.0, 1.0]), RAMP)
     np.testing.assert_array_equal(mask.share(0), [0.0, 1.0, 1.0])
     assert mask.counting == [False, True, True]

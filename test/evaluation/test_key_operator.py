@@ -17,7 +17,7 @@ from roman_moe.demos.reader import read_episodes
 from roman_moe.evaluation import collect as module
 from roman_moe.evaluation.collect import NOT_NEEDED, Collection, collect
 from roman_moe.evaluation.controllers import OracleController
-from roman_moe.evaluation.corrections import PATIENCE
+from roman_moe.evaluation.corrections import TAKE_OVER_DELAY
 from roman_moe.evaluation.evaluate import EpisodeJob, run_job
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.teleop.steering import SPEEDS
@@ -76,7 +76,7 @@ def test_corrections_teach_only_where_the_operator_drove(tmp_path, monkeypatch):
     (episode,) = read_episodes(tmp_path, ROMAN, "button")
     taught = episode.taught
     assert 0 < taught.sum() < len(taught)
-    assert not taught[: int(20 * PATIENCE) - 1].any()  # nobody takes over before the policy has erred for a while
+    assert not taught[: int(20 * TAKE_OVER_DELAY) - 1].any()  # nobody takes over before that
     stood_still = ~episode.policy[:, :3].any(axis=1)
     assert taught[stood_still].any()
     np.testing.assert_array_equal(episode.answers[~taught], episode.policy[~taught])

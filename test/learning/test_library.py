@@ -15,8 +15,8 @@ from specs import ROMAN, SKILLS
 
 from roman_moe.cli import main as entry
 from roman_moe.core.conditions import Condition
-from roman_moe.core.parts import SkillSpec
 from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec_parts import SkillSpec
 from roman_moe.demos.dataset import write_spec
 from roman_moe.demos.writer import EpisodeWriter
 

@@ -30,7 +30,7 @@ from roman_moe.wire.codec import message_stamp
 
 TICK_NS = 50_000_000
 FORWARD = np.array([0.05, 0.0, 0.0])
-PATIENCE = 0.5  # [s] of Servo, and of the limits: this machine may be busy
+TIMEOUT = 0.5  # [s] of Servo, and of the limits: this machine may be busy
 GRIPPER = Topic("/hand", JointState)
 
 
@@ -78,7 +78,7 @@ class Servo(Node):
 
     def _move(self) -> None:
         now = self.get_clock().now()
-        if (now - Time.from_msg(self._command.header.stamp)).nanoseconds < PATIENCE * 1e9:
+        if (now - Time.from_msg(self._command.header.stamp)).nanoseconds < TIMEOUT * 1e9:
             linear = self._command.twist.linear
             self._position = self._position + self._period * np.array([linear.x, linear.y, linear.z])
         pose = PoseStamped()
@@ -106,7 +106,7 @@ def servo(rig: Rig, bundle: Path) -> RomanNode:
     file, limits = bundle.parent / "kept.yaml", bundle.parent / "patient.yaml"
     file.write_text(yaml.safe_dump(content))
     loose = write_loose_limits(bundle.parent).read_text()
-    limits.write_text(loose.replace("command_age: 60.0", f"command_age: {PATIENCE}"))
+    limits.write_text(loose.replace("command_age: 60.0", f"command_age: {TIMEOUT}"))
     rig.join(Servo)
     return rig.add(ArmBridge, bundle=str(bundle), config=str(file), limits=str(limits), servo_unchecked=True)
 

@@ -30,7 +30,7 @@ from roman_moe.nodes.base.environment import (
 from roman_moe.nodes.base.process import ros_context
 
 port = environment._port
-PATIENCE = 600.0  # [s] for two participants of a busy machine to find each other
+TIMEOUT = 600.0  # [s] for two participants of a busy machine to find each other
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_a_private_graph_joins_no_running_one_whatever_is_exported(
         begin("private")
         stack.enter_context(mock.patch.dict(os.environ, users, clear=True))
         begin("late")  # finds the first after the private one would have
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not {"running", "late"} <= set(names.get("late", [])) & set(names.get("running", [])):
             assert time.monotonic() < end, names
             names = {name: node.get_node_names() for name, node in nodes.items()}

@@ -66,7 +66,7 @@ class Others:
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
-    monkeypatch.setattr(graph_client, "FIND_PATIENCE", 60.0)
+    monkeypatch.setattr(graph_client, "FIND_TIMEOUT", 60.0)
     with ros_context() as context:
         others = Others(context)
         yield others
@@ -102,7 +102,7 @@ def test_without_a_blender_the_bridge_is_stopped(others: Others) -> None:
 
 
 def test_a_bridge_that_cannot_be_asked_is_no_success(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph_client, "ANSWER_PATIENCE", 1.0)
+    monkeypatch.setattr(graph_client, "ANSWER_TIMEOUT", 1.0)
     others.add(BLENDER, stops=True, moves=False)
     others.add(BRIDGE, stops=False, moves=True)
     with pytest.raises(RomanError, match="arm_bridge does not answer"):
@@ -112,7 +112,7 @@ def test_a_bridge_that_cannot_be_asked_is_no_success(others: Others, monkeypatch
 
 def test_an_answer_that_got_lost_is_asked_for_again(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_client, "ASK_AGAIN", 0.1)
-    monkeypatch.setattr(graph_client, "ANSWER_PATIENCE", FOREVER)
+    monkeypatch.setattr(graph_client, "ANSWER_TIMEOUT", FOREVER)
     others.add(BLENDER, stops=True, moves=False, lost=2)
     others.add("lab", stops=False, moves=True)
     assert stop(others) == ["blender: stopped"]
@@ -129,7 +129,7 @@ def test_who_refuses_is_named(others: Others) -> None:
 def test_a_stop_imports_neither_messages_nor_what_draws_and_parses() -> None:
     heavy = {"tyro", "rich", "sensor_msgs", "geometry_msgs", "diagnostic_msgs", "onnxruntime", "mujoco"}
     code = (
-        "import sys; from roman_moe.cli import main, quick; import roman_moe.nodes.bringup.graph_client; "
+        "import sys; from roman_moe.cli import main, quick_stop; import roman_moe.nodes.bringup.graph_client; "
         f"print({heavy!r} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)

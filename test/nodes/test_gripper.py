@@ -32,7 +32,7 @@ from roman_moe.core.paths import config_path
 from roman_moe.nodes.arms.arm_bridge import GRIPPER_TROUBLE, ArmBridge
 from roman_moe.nodes.arms.arm_gripper import ActionGripper, make_gripper
 from roman_moe.nodes.base.diagnostics import LAST_FAULT
-from roman_moe.nodes.base.managed import CALLBACK_FAULTS
+from roman_moe.nodes.base.managed_node import CALLBACK_FAULTS
 from roman_moe.nodes.base.topics import CODEC, GRIPPER_COMMAND, HAND_STATE, TWIST_COMMAND, Topic
 from roman_moe.wire.codec import message_stamp
 

@@ -26,7 +26,7 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import BundleError, ConfigError, RomanError
 from roman_moe.core.paths import config_path
 from roman_moe.nodes.base.diagnostics import ERROR, OK
-from roman_moe.nodes.base.managed import CALLBACK_FAULTS, ILLEGAL
+from roman_moe.nodes.base.managed_node import CALLBACK_FAULTS, ILLEGAL
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import CODEC, SCENE, TWIST_COMMAND, Topic, expert_action

@@ -142,11 +142,11 @@ def test_a_process_is_told_as_ended_once_and_its_successor_keeps_the_stop(rig: R
     report(rig, "gate", "aa")
     rig.spin_until(lambda: monitor._processes == {"gate": "aa"})
     monitor.tell_ended("gate")
-    before = monitor.heard["gate"]
+    before = monitor.last_reports["gate"]
     report(rig, "gate", "aa")  # of the killed one, still on its way
-    rig.spin_until(lambda: monitor.heard["gate"] > before)
+    rig.spin_until(lambda: monitor.last_reports["gate"] > before)
     monitor.tell_ended("gate")
-    assert monitor.kept("gate") == {"stopped": True}
+    assert monitor.restart_parameters("gate") == {"stopped": True}
     report(rig, "gate", "bb")
     rig.spin_until(lambda: monitor._processes == {"gate": "bb"})
     monitor.tell_ended("gate")
@@ -167,9 +167,9 @@ def test_an_episodes_time_begins_with_the_labs_word_and_at_no_gap(rig: Rig, moni
     def begin(tick: int) -> None:
         said = {"seed": "0", "time_ns": "0", "first_ns": str(tick * TICK_NS)}
         values = [KeyValue(key=key, value=value) for key, value in said.items()]
-        count = len(monitor.standings)
+        count = len(monitor.episodes)
         rig.send(OUTCOME, DiagnosticStatus(name="push", message="running", values=values))
-        rig.spin_until(lambda: len(monitor.standings) > count)
+        rig.spin_until(lambda: len(monitor.episodes) > count)
 
     begin(first)
     tick(rig, first, 1)
@@ -189,6 +189,6 @@ def test_lockstep_time_begins_with_the_labs_word_although_the_first_tick_was_not
     said = {"seed": "0", "time_ns": "0", "first_ns": "0", "real_time": "False"}
     values = [KeyValue(key=key, value=value) for key, value in said.items()]
     rig.send(OUTCOME, DiagnosticStatus(name="push", message="running", values=values))
-    rig.spin_until(lambda: bool(monitor.standings))
+    rig.spin_until(lambda: bool(monitor.episodes))
     tick(rig, 3, 2)
     assert told(rig, monitor, 2) == [(2, SKILLS[1]), (3, SKILLS[2])]

@@ -39,8 +39,8 @@ def test_images_become_poses_at_every_state_of_the_hand(
     drawn_in = camera("left", names.ANNOTATED)
     for topic in (SEEN_POSES, drawn_in):
         rig.listen(topic)
-    rig.spin_until(lambda: cell.node._pictures._annotated["left"].get_subscription_count() == 1)
-    rig.spin_until(lambda: cell.node._pictures._poses.get_subscription_count() == 1)
+    rig.spin_until(lambda: cell.node._visualization._annotated["left"].get_subscription_count() == 1)
+    rig.spin_until(lambda: cell.node._visualization._poses.get_subscription_count() == 1)
     cell.stamp += LOOK_NS // 2
     cell.tick()
     cell.tick()
@@ -58,7 +58,7 @@ def test_markers_for_rviz_name_every_object_and_tell_the_hidden_ones_apart(cell:
     messages = pytest.importorskip("visualization_msgs.msg", reason="not in every ROS installation")
     topic = Topic(names.SEEN_MARKERS, messages.MarkerArray)
     cell.rig.listen(topic)
-    cell.rig.spin_until(lambda: cell.node._pictures._markers.get_subscription_count() == 1)
+    cell.rig.spin_until(lambda: cell.node._visualization._markers.get_subscription_count() == 1)
 
     def shown(space: str) -> list[Any]:
         """Markers of the last state of the hand."""

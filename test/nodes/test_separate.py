@@ -53,7 +53,7 @@ def is_alive(process: int) -> bool:
 
 
 def first_tick(graph: Graph) -> Tick:
-    assert graph.spin_until(lambda: graph.monitor.tick is not None, START), graph.monitor.troubles()
+    assert graph.spin_until(lambda: graph.monitor.tick is not None, START), graph.monitor.faults()
     assert graph.monitor.tick is not None
     return graph.monitor.tick
 
@@ -75,7 +75,7 @@ def test_processes_give_the_in_process_weights_and_leave_nothing(bundle: Path) -
         processes = graph.processes
         others = {"lab", "pose_source", "observer", "gate", "blender"}
         assert set(processes) == others | {f"expert_{skill}" for skill in SKILLS}
-        assert graph.spin_until(lambda: bool(graph.monitor.standings), START)  # the lab has told when it began
+        assert graph.spin_until(lambda: bool(graph.monitor.episodes), START)  # the lab has told when it began
         ticks.clear()
         assert graph.spin_until(lambda: len(ticks) >= count, START)
         there = Counter(graph.monitor.get_node_names())

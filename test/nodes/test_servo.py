@@ -87,7 +87,7 @@ def test_the_bundle_solves_scenario_2_behind_servo(arm: str) -> None:
     ):
         assert graph.spin_until(lambda: robot.last["state"] == "done", HANG), (
             robot.last,
-            graph.monitor.troubles(),
+            graph.monitor.faults(),
         )
         facts = {value.key: value.value for value in graph.monitor.statuses["arm_bridge"].values}
     print(robot.last, facts)
@@ -110,7 +110,7 @@ def test_the_bundle_solves_scenario_2_with_the_gripper_commanded_by_action(
         running_graph(specs(arm_config=file), private=False, ros_arguments=SIMULATED) as graph,
     ):
         done = graph.spin_until(lambda: robot.last["state"] == "done", HANG)
-        assert done, (robot.last, graph.monitor.troubles())
+        assert done, (robot.last, graph.monitor.faults())
         facts = {value.key: value.value for value in graph.monitor.statuses["arm_bridge"].values}
     print(robot.last, facts)
     assert robot.last["outcome"] == "success", robot.last
@@ -132,5 +132,5 @@ def test_read_only_the_graph_decides_and_the_robot_hears_nothing() -> None:
                 ticks.add(graph.monitor.tick.stamp_ns)
             return len(ticks) >= 20
 
-        assert graph.spin_until(decided, HANG), graph.monitor.troubles()
+        assert graph.spin_until(decided, HANG), graph.monitor.faults()
         assert robot.last == {"state": "ready"}  # its time begins with the first twist that it gets

@@ -144,7 +144,7 @@ def test_a_simulation_that_begins_again_is_followed_at_once(rig: Rig, bundle: Pa
     rig.spin_until(lambda: moves(rig))
 
 
-def test_a_blenders_deadline_and_its_patience_are_the_clocks(rig: Rig, bundle: Path) -> None:
+def test_a_blenders_deadline_and_its_timeout_are_the_clocks(rig: Rig, bundle: Path) -> None:
     node = rig.add(Blender, bundle=str(bundle), use_sim_time=True)
     clock = SimulatedClock(rig, node)
     rig.listen(topics.TWIST_COMMAND)

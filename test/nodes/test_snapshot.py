@@ -18,11 +18,11 @@ from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import CODEC, DIAGNOSTICS, GATE_WEIGHTS
 from roman_moe.nodes.bringup import snapshot
 from roman_moe.nodes.bringup.graph_client import GraphClient, node_of
-from roman_moe.nodes.bringup.snapshot import EVERY_GRAPH_HAS, Counter, Watch
+from roman_moe.nodes.bringup.snapshot import EVERY_GRAPH_HAS, GraphListener, TopicCounter
 
 
-def counted(sent: list[float], came: list[float]) -> Counter:
-    counter = Counter(sent[0], sent[0], came[0])
+def counted(sent: list[float], came: list[float]) -> TopicCounter:
+    counter = TopicCounter(sent[0], sent[0], came[0])
     for one, other in zip(sent[1:], came[1:], strict=True):
         counter.add(one, other)
     return counter
@@ -42,7 +42,7 @@ def test_a_rate_falls_when_nothing_comes_any_more() -> None:
 
 
 def test_one_message_has_no_rate() -> None:
-    assert Counter(1.0, 1.0, 1.0).rate(1.5) == 0.0
+    assert TopicCounter(1.0, 1.0, 1.0).rate(1.5) == 0.0
 
 
 class Talker:
@@ -89,7 +89,7 @@ def look(context: Context, talker: Talker, reporting: list[str]) -> snapshot.Gra
 
     thread, client = threading.Thread(target=talk), GraphClient(context)
     try:
-        with Watch(client) as watch:
+        with GraphListener(client) as watch:
             late.start()
             thread.start()
             assert watch.find()
@@ -102,8 +102,8 @@ def look(context: Context, talker: Talker, reporting: list[str]) -> snapshot.Gra
 
 
 def test_each_node_that_is_there_is_waited_for(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "FIND_PATIENCE", 60.0)
-    monkeypatch.setattr(snapshot, "REPORT_PATIENCE", 60.0)
+    monkeypatch.setattr(snapshot, "FIND_TIMEOUT", 60.0)
+    monkeypatch.setattr(snapshot, "REPORT_TIMEOUT", 60.0)
     seen = look(context, Talker(context, ALL), ALL)
     assert set(seen.statuses) == set(seen.expected) == set(ALL)
     assert seen.leading == (SKILLS[0], 1.0)
@@ -112,8 +112,8 @@ def test_each_node_that_is_there_is_waited_for(context: Context, monkeypatch: py
 def test_a_node_that_does_not_report_is_expected_all_the_same(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "FIND_PATIENCE", 60.0)
-    monkeypatch.setattr(snapshot, "REPORT_PATIENCE", 3.0)
+    monkeypatch.setattr(snapshot, "FIND_TIMEOUT", 60.0)
+    monkeypatch.setattr(snapshot, "REPORT_TIMEOUT", 3.0)
     frozen, dead = "lab", node_of(SKILLS[2])
     talker = Talker(context, [name for name in ALL if name != dead])
     seen = look(context, talker, [name for name in ALL if name not in (frozen, dead)])

@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger
 from roman_moe.control.guard import GuardStatus
 from roman_moe.control.limits import load_limits
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, WARN
-from roman_moe.nodes.base.managed import CALLBACK_FAULTS
+from roman_moe.nodes.base.managed_node import CALLBACK_FAULTS
 from roman_moe.nodes.base.node import FUTURE
 from roman_moe.nodes.base.peers import names_of
 from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, GRIPPER_COMMAND, SCENE, TWIST_COMMAND, Topic, expert_action

@@ -18,8 +18,8 @@ from rclpy.parameter import Parameter
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.base.environment import DOMAIN
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
-from roman_moe.nodes.bringup.children import DEAF_LIMIT, RESTART_LIMIT, START_PATIENCE, Children
 from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.bringup.node_processes import CONNECTION_RETRIES, RESTART_LIMIT, START_TIMEOUT, NodeProcesses
 from roman_moe.testing.probe import Probe
 
 START = 300.0  # [s] for a dozen processes; only a hang reaches it
@@ -30,7 +30,7 @@ def graph(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
     monkeypatch.delenv(DOMAIN, raising=False)  # the bring-up takes one at random
     specs = resolve(load_description(), {"bundle": str(bundle), "episodes": 0})
     with running_graph(specs, separate=True, respawn=True) as graph:
-        assert graph.spin_until(lambda: graph.monitor.tick is not None, START), graph.monitor.troubles()
+        assert graph.spin_until(lambda: graph.monitor.tick is not None, START), graph.monitor.faults()
         yield graph
 
 
@@ -41,13 +41,13 @@ def test_what_is_killed_or_frozen_is_started_again_and_the_graph_goes_on(graph: 
     assert graph.spin_until(lambda: len(graph.restarts) == 2, START), graph.restarts
     assert sorted(line.split()[1] for line in graph.restarts) == ["blender", "observer"]
     assert any("ended with exit code -9" in line for line in graph.restarts)
-    assert any("was silent for too long" in line for line in graph.restarts)
+    assert any("sent no report for too long" in line for line in graph.restarts)
     after = graph.processes
     assert {name for name in before if before[name] != after[name]} == {"blender", "observer"}
     there = graph.monitor.tick
-    assert graph.spin_until(lambda: graph.monitor.tick is not there, START), graph.monitor.troubles()
+    assert graph.spin_until(lambda: graph.monitor.tick is not there, START), graph.monitor.faults()
     # DDS shows the killed commander for 20 s: the arm does not take it for a second one
-    assert not any("HALT_TWO_COMMANDERS" in line for line in graph.monitor.troubles())
+    assert not any("HALT_TWO_COMMANDERS" in line for line in graph.monitor.faults())
     assert "two" not in facts(graph, "lab").get("last_fault", "")
 
 
@@ -106,27 +106,27 @@ def test_the_successor_of_a_deactivated_node_waits_until_it_is_activated(graph: 
     assert graph.spin_until(lambda: facts(graph, "blender").get("autostart") == "False", START)
     change(Transition.TRANSITION_CLEANUP)
     successor_of("blender")
-    assert graph.monitor.rests  # so that nobody who misses it is taken for deaf
+    assert graph.monitor.any_inactive  # so that nobody who misses it is taken for deaf
     graph.spin_until(lambda: False, 1.0)
     there = graph.monitor.tick
     assert not graph.spin_until(lambda: graph.monitor.tick is not there, 2.0)
     assert graph.spin_until(client.service_is_ready, START)
     change(Transition.TRANSITION_CONFIGURE)
     change(Transition.TRANSITION_ACTIVATE)
-    assert graph.spin_until(lambda: graph.monitor.tick is not there, START), graph.monitor.troubles()
+    assert graph.spin_until(lambda: graph.monitor.tick is not there, START), graph.monitor.faults()
     assert facts(graph, "blender")["stopped"] == "True"
     assert graph.spin_until(lambda: facts(graph, "blender").get("autostart") == "True", START)
     successor_of("blender")
     again = graph.monitor.tick
-    assert graph.spin_until(lambda: graph.monitor.tick is not again, START), graph.monitor.troubles()
+    assert graph.spin_until(lambda: graph.monitor.tick is not again, START), graph.monitor.faults()
 
 
 def test_a_successor_that_does_not_come_together_with_the_others_is_started_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
-    children.start(NodeSpec("observer", "observer", {"task": "roman"}))
+    node_processes = NodeProcesses(respawn=True)
+    node_processes.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
+    node_processes.start(NodeSpec("observer", "observer", {"task": "roman"}))
     began = time.monotonic()
     restarts: list[str] = []
 
@@ -134,50 +134,50 @@ def test_a_successor_that_does_not_come_together_with_the_others_is_started_anew
         for tenths in range(round(10 * first), round(10 * last)):  # it has to look often, or it doubts itself
             now = began + tenths / 10.0
             monkeypatch.setattr(time, "monotonic", lambda now=now: now)
-            heard = dict.fromkeys(("pose_source", "observer"), now)
-            children.check(heard, missing={name: began + since for name, since in missing.items()})
-        restarts[:] = children.restarts
+            last_reports = dict.fromkeys(("pose_source", "observer"), now)
+            node_processes.check(last_reports, missing={name: began + since for name, since in missing.items()})
+        restarts[:] = node_processes.restarts
 
     try:
         look(0.0, 40.0, {"observer": 1.0})  # from the first start on: whatever it is, no successor is to blame
         assert not restarts
-        os.kill(children.ids["observer"], signal.SIGKILL)
-        os.waitid(os.P_PID, children.ids["observer"], os.WEXITED | os.WNOWAIT)
+        os.kill(node_processes.ids["observer"], signal.SIGKILL)
+        os.waitid(os.P_PID, node_processes.ids["observer"], os.WEXITED | os.WNOWAIT)
         look(40.0, 42.0, {})
         assert len(restarts) == 1
         look(42.0, 45.0, {"observer": 42.0})  # it starts, waits, and hears: all well
         look(45.0, 60.0, {})
         look(60.0, 90.0, {"observer": 60.0})  # later trouble is not of its start
         assert len(restarts) == 1
-        os.kill(children.ids["observer"], signal.SIGKILL)
-        os.waitid(os.P_PID, children.ids["observer"], os.WEXITED | os.WNOWAIT)
+        os.kill(node_processes.ids["observer"], signal.SIGKILL)
+        os.waitid(os.P_PID, node_processes.ids["observer"], os.WEXITED | os.WNOWAIT)
         look(90.0, 102.0, {"blender": 92.0})
         assert len(restarts) == 2
         look(102.0, 103.0, {"blender": 92.0})
         assert restarts[2:] == [
-            "node observer did not come together with the others (blender heard nothing): started again"
+            "node observer is not connected to the others (blender received nothing): started again"
         ]
         look(103.0, 300.0, {"blender": 92.0})
-        assert len(restarts) == 2 + DEAF_LIMIT  # then it must have another reason
+        assert len(restarts) == 2 + CONNECTION_RETRIES  # then it must have another reason
         assert all("observer" in restart for restart in restarts)
     finally:
         monkeypatch.undo()
-        children.end()
+        node_processes.end()
 
 
 def test_a_supervisor_that_was_suspended_takes_nobody_for_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
+    node_processes = NodeProcesses(respawn=True)
+    node_processes.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
     began = time.monotonic()
-    heard = {"pose_source": began + 1.0}
+    last_reports = {"pose_source": began + 1.0}
     try:
         for later, restarts in ((2.0, 0), (20.0, 0), (22.0, 0), (23.0, 0), (24.5, 1)):
             monkeypatch.setattr(time, "monotonic", lambda later=later: began + later)
-            children.check(heard)
-            assert len(children.restarts) == restarts, later
+            node_processes.check(last_reports)
+            assert len(node_processes.restarts) == restarts, later
     finally:
         monkeypatch.undo()
-        children.end()
+        node_processes.end()
 
 
 def test_the_world_is_not_started_again(graph: Graph) -> None:
@@ -187,18 +187,18 @@ def test_the_world_is_not_started_again(graph: Graph) -> None:
 
 
 def test_what_dies_again_and_again_is_an_error() -> None:
-    children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
+    node_processes = NodeProcesses(respawn=True)
+    node_processes.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
     try:
         for count in range(RESTART_LIMIT):
-            os.kill(children.ids["pose_source"], signal.SIGKILL)
-            _check_until(children, lambda count=count: len(children.restarts) > count)  # type: ignore[misc]
-        os.kill(children.ids["pose_source"], signal.SIGKILL)
+            os.kill(node_processes.ids["pose_source"], signal.SIGKILL)
+            _check_until(node_processes, lambda count=count: len(node_processes.restarts) > count)  # type: ignore[misc]
+        os.kill(node_processes.ids["pose_source"], signal.SIGKILL)
         with pytest.raises(RomanError, match=rf"code -9: .*; {RESTART_LIMIT} nodes were started again in 30 s already"):
-            _check_until(children, lambda: False)
-        assert len(children.restarts) == RESTART_LIMIT
+            _check_until(node_processes, lambda: False)
+        assert len(node_processes.restarts) == RESTART_LIMIT
     finally:
-        children.end()
+        node_processes.end()
 
 
 @pytest.mark.parametrize(
@@ -211,32 +211,32 @@ def test_what_dies_again_and_again_is_an_error() -> None:
 def test_a_node_that_refuses_its_configuration_is_not_started_again(
     name: str, parameters: dict[str, object], complaint: str
 ) -> None:
-    children = Children(respawn=True)
-    children.start(NodeSpec(name, name, parameters))
+    node_processes = NodeProcesses(respawn=True)
+    node_processes.start(NodeSpec(name, name, parameters))
     try:
         with pytest.raises(RomanError, match=rf"node {name} ended with exit code 2: [^;]*{complaint}[^;]*$"):
-            _check_until(children, lambda: False)
-        assert not children.restarts
+            _check_until(node_processes, lambda: False)
+        assert not node_processes.restarts
     finally:
-        children.end()
+        node_processes.end()
 
 
-def _check_until(children: Children, condition: Callable[[], bool]) -> None:
+def _check_until(node_processes: NodeProcesses, condition: Callable[[], bool]) -> None:
     end = time.monotonic() + START
     while not condition():
         assert time.monotonic() < end
-        children.check({})
+        node_processes.check({})
 
 
 def test_a_node_that_starts_is_not_taken_for_a_frozen_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    children = Children(respawn=True)
-    children.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
+    node_processes = NodeProcesses(respawn=True)
+    node_processes.start(NodeSpec("pose_source", "pose_source", {"task": "roman"}))
     began = time.monotonic()
     try:
-        for later in range(round(START_PATIENCE) + 2):  # it has to look often, or it doubts itself
+        for later in range(round(START_TIMEOUT) + 2):  # it has to look often, or it doubts itself
             monkeypatch.setattr(time, "monotonic", lambda later=later: began + later)
-            children.check({"pose_source": began - 100.0})  # its predecessor's last word
-            assert len(children.restarts) == (later >= START_PATIENCE), later
+            node_processes.check({"pose_source": began - 100.0})  # its predecessor's last word
+            assert len(node_processes.restarts) == (later >= START_TIMEOUT), later
     finally:
         monkeypatch.undo()
-        children.end()
+        node_processes.end()

@@ -21,7 +21,7 @@ from specs import ACTION_LAYOUT, LAYOUT, OBSERVATIONS, SKILLS
 from roman_moe.control.bundle import load_model
 from roman_moe.core.paths import share_folder
 from roman_moe.core.spec import GATE
-from roman_moe.nodes.base.managed import CALLBACK_FAULTS
+from roman_moe.nodes.base.managed_node import CALLBACK_FAULTS
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, OPERATOR_WEIGHTS, SCENE, Topic, expert_action
 from roman_moe.nodes.control import model_slot
@@ -261,8 +261,8 @@ def test_requests_at_the_same_time_are_all_answered_and_the_truth_is_told(
 def test_what_is_refused_with_something_else_does_not_take_over_later(rig: Rig, bundle: Path, other: Path) -> None:
     stream = Stream.of_expert(rig, bundle)
     before = stream.next()
-    wishes = [Parameter(MODEL, value=str(other / "push.onnx")), Parameter("use_sim_time", value="yes")]
-    request = SetParametersAtomically.Request(parameters=[wish.to_parameter_msg() for wish in wishes])
+    requests = [Parameter(MODEL, value=str(other / "push.onnx")), Parameter("use_sim_time", value="yes")]
+    request = SetParametersAtomically.Request(parameters=[requested.to_parameter_msg() for requested in requests])
     name = "expert_push/set_parameters_atomically"
     assert not rig.answer(rig.call(SetParametersAtomically, name, request)).result.successful
     assert rig.set("expert_push", "use_sim_time", False).successful

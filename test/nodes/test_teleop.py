@@ -18,7 +18,7 @@ from roman_moe.nodes.base.node import NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, JOY, OPERATOR_ACTION, OPERATOR_WEIGHTS, TICK
 from roman_moe.nodes.control.blender import MISSED_TICKS
 from roman_moe.nodes.teleop.teleop import Teleop
-from roman_moe.teleop.device import Act, Wish
+from roman_moe.teleop.device import OperatorEvent, OperatorInput
 from roman_moe.wire.codec import decode_tick, decode_weights
 
 FORWARD = np.array([1.0, 0, 0, 0, 0, 0])
@@ -31,13 +31,13 @@ class Hands:
 
     def __init__(self) -> None:
         self.axes, self.held = np.zeros(6), True
-        self.acts: list[Act] = []
+        self.events: list[OperatorEvent] = []
         self.keys: list[int] = []
 
-    def wish(self, now: float) -> Wish:
-        acts, self.acts = self.acts, []
+    def read(self, now: float) -> OperatorInput:
+        events, self.events = self.events, []
         keys, self.keys = self.keys, []
-        return Wish(self.axes if self.held else np.zeros(6), self.held, tuple(acts), tuple(keys))
+        return OperatorInput(self.axes if self.held else np.zeros(6), self.held, tuple(events), tuple(keys))
 
     def close(self) -> None:
         pass
@@ -52,14 +52,14 @@ class Driven(Harness):
         self.hands, self.others = Hands(), []
         given = {"bundle": str(bundle), "gate": gate}
         self.teleop = rig.join(
-            lambda context: Teleop(device=self.hands, on_act=self.others.append, context=context, parameters=given)
+            lambda context: Teleop(device=self.hands, on_event=self.others.append, context=context, parameters=given)
         )
         self.teleop.start()
 
-    def act(self, *acts: Act) -> None:
+    def event(self, *events: OperatorEvent) -> None:
         """Do something, and wait until the node has seen it."""
-        self.hands.acts += acts
-        self.rig.spin_until(lambda: not self.hands.acts)
+        self.hands.events += events
+        self.rig.spin_until(lambda: not self.hands.events)
 
     def driven_tick(self, tick: int) -> Any:
         """A scene that the operator alone answers."""
@@ -75,7 +75,7 @@ def driven(rig: Rig, bundle: Path) -> Driven:
 
 def test_the_operator_takes_over_and_hands_back_without_a_missed_tick(driven: Driven) -> None:
     policy = driven.whole_tick(0)
-    driven.act(Act.TAKE_OVER, Act.FASTER, Act.FASTER)
+    driven.event(OperatorEvent.TAKE_OVER, OperatorEvent.FASTER, OperatorEvent.FASTER)
     driven.hands.axes = FORWARD
     command = driven.driven_tick(1)
     assert command.stamp_ns == TICK_NS
@@ -83,9 +83,9 @@ def test_the_operator_takes_over_and_hands_back_without_a_missed_tick(driven: Dr
     assert not command.linear_velocity[1:].any()
     assert not decode_tick(driven.rig.last(TICK, 2)).weights.any(), "no expert had a part in it"
     assert driven.rig.fact("blender", "driver") == "operator"
-    driven.act(Act.HAND_BACK)
-    eased = driven.whole_tick(2)
-    np.testing.assert_allclose(eased.linear_velocity, command.linear_velocity, atol=1e-9)
+    driven.event(OperatorEvent.HAND_BACK)
+    changed = driven.whole_tick(2)
+    np.testing.assert_allclose(changed.linear_velocity, command.linear_velocity, atol=1e-9)
     later = [driven.whole_tick(tick) for tick in range(3, 14)][-1]
     np.testing.assert_allclose(later.linear_velocity, policy.linear_velocity, atol=1e-9)
     assert driven.rig.fact("blender", "driver") == "policy"
@@ -93,7 +93,7 @@ def test_the_operator_takes_over_and_hands_back_without_a_missed_tick(driven: Dr
 
 
 def test_the_arm_rests_while_the_dead_man_is_loose(driven: Driven) -> None:
-    driven.act(Act.TAKE_OVER)
+    driven.event(OperatorEvent.TAKE_OVER)
     driven.hands.axes = FORWARD
     assert driven.driven_tick(0).moves
     driven.hands.held = False
@@ -109,20 +109,20 @@ def test_whoever_takes_over_drops_nothing_and_toggles_the_gripper(driven: Driven
     assert driven.command(1).gripper_opening == GRIPPER_CLOSED
     driven.rig.last(TICK, 1)
     driven.rig.spin_until(lambda: driven.teleop._opening == GRIPPER_CLOSED)
-    driven.act(Act.TAKE_OVER)
+    driven.event(OperatorEvent.TAKE_OVER)
     assert driven.driven_tick(1).gripper_opening == GRIPPER_CLOSED
-    driven.act(Act.GRIPPER)
+    driven.event(OperatorEvent.GRIPPER)
     assert driven.driven_tick(2).gripper_opening == GRIPPER_OPEN
 
 
 def test_a_stop_goes_to_the_blender_at_once_and_holds_until_it_is_re_armed(driven: Driven) -> None:
-    driven.act(Act.TAKE_OVER)
+    driven.event(OperatorEvent.TAKE_OVER)
     driven.hands.axes = FORWARD
     assert driven.driven_tick(0).moves
-    driven.act(Act.STOP)
+    driven.event(OperatorEvent.STOP)
     driven.rig.spin_until(lambda: driven.rig.fact("blender", "stopped") == "True")
     assert not [driven.driven_tick(tick) for tick in range(1, 30)][-1].moves
-    driven.act(Act.REARM)
+    driven.event(OperatorEvent.REARM)
     driven.rig.spin_until(lambda: driven.rig.fact("blender", "stopped") == "False")
     assert driven.driven_tick(30).moves
 
@@ -130,8 +130,8 @@ def test_a_stop_goes_to_the_blender_at_once_and_holds_until_it_is_re_armed(drive
 def test_a_stop_reaches_all_that_command_the_arm_however_late_they_are_found(rig: Rig, bundle: Path) -> None:
     hands, given = Hands(), {"bundle": str(bundle)}
     rig.join(lambda context: Teleop(device=hands, context=context, parameters=given)).start()
-    hands.acts = [Act.STOP]
-    rig.spin_until(lambda: not hands.acts)
+    hands.events = [OperatorEvent.STOP]
+    rig.spin_until(lambda: not hands.events)
     asked: list[str] = []
 
     def answer(node: str, response: Trigger.Response) -> Trigger.Response:
@@ -145,21 +145,21 @@ def test_a_stop_reaches_all_that_command_the_arm_however_late_they_are_found(rig
 
 
 def test_acts_of_a_recording_go_to_whoever_records(driven: Driven) -> None:
-    driven.act(Act.NEXT, Act.STOP, Act.AGAIN, Act.TAKE_OVER)
-    assert driven.others == [Act.NEXT, Act.AGAIN, Act.TAKE_OVER]
+    driven.event(OperatorEvent.NEXT, OperatorEvent.STOP, OperatorEvent.AGAIN, OperatorEvent.TAKE_OVER)
+    assert driven.others == [OperatorEvent.NEXT, OperatorEvent.AGAIN, OperatorEvent.TAKE_OVER]
 
 
 def test_an_operator_gives_weights_in_the_gates_place(rig: Rig, bundle: Path) -> None:
     driven = Driven(rig, bundle, gate=True)
     rig.listen(OPERATOR_WEIGHTS)
     driven.hands.keys = [2]
-    driven.act(Act.TAKE_OVER)
+    driven.event(OperatorEvent.TAKE_OVER)
     driven.scene(0)
     driven.action(0, 2)
     driven.command(1)
     assert decode_tick(rig.last(TICK, 1)).weights.tolist() == [0, 0, 1, 0, 0, 0, 0]
     assert decode_weights(rig.last(OPERATOR_WEIGHTS, 1), SKILLS).tolist() == [0, 0, 1, 0, 0, 0, 0]
-    driven.act(Act.HAND_BACK)
+    driven.event(OperatorEvent.HAND_BACK)
     driven.whole_tick(1)
     assert decode_tick(rig.last(TICK, 2)).weights[0] == pytest.approx(0.6)
 
@@ -182,7 +182,7 @@ def test_an_operator_who_falls_silent_leaves_the_arm_at_rest(rig: Rig, bundle: P
 
 
 def test_a_teleop_that_is_deactivated_hands_back(driven: Driven) -> None:
-    driven.act(Act.TAKE_OVER)
+    driven.event(OperatorEvent.TAKE_OVER)
     driven.driven_tick(0)
     assert driven.rig.change_state("teleop", "deactivate")
     before = driven.commands
@@ -192,7 +192,7 @@ def test_a_teleop_that_is_deactivated_hands_back(driven: Driven) -> None:
 
 
 def test_a_device_that_is_lost_is_told_and_moves_nothing(driven: Driven) -> None:
-    driven.act(Act.TAKE_OVER)
+    driven.event(OperatorEvent.TAKE_OVER)
     driven.hands.axes, driven.hands.held = FORWARD, False
     driven.hands.fault = "/dev/input/js0: it was unplugged: plug it in again"
     assert not driven.driven_tick(0).moves

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import roman_moe
-from roman_moe.cli.refusal import EXTRAS as OPTIONAL_MODULES
-from roman_moe.cli.refusal import ROS_MODULES
+from roman_moe.cli.user_errors import EXTRAS as OPTIONAL_MODULES
+from roman_moe.cli.user_errors import ROS_MODULES
 from roman_moe.nodes.bringup.graph import EXECUTABLES, module_of
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def test_every_imported_package_is_required(monkeypatch: pytest.MonkeyPatch):
         if name in required or name == "metaworld":  # the latter: in an environment of its own, by make metaworld
             continue
         extra = "ros" if module in ROS_MODULES else OPTIONAL_MODULES.get(module)
-        assert extra is not None, f"{path}: {module} is in no extra of cli/refusal.py"
+        assert extra is not None, f"{path}: {module} is in no extra of cli/user_errors.py"
         assert name in optional[extra], f"{path}: {module} should come with the extra {extra!r} of setup.py"
 
 

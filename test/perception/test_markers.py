@@ -10,10 +10,10 @@ from drawn_markers import about, drawn, looking, upright
 from small_task import write_small_task
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.parts import MarkerSpec, ObjectSpec
 from roman_moe.core.rotation import from_matrix, matrix
 from roman_moe.core.spec import read_spec
-from roman_moe.perception import tags
+from roman_moe.core.spec_parts import MarkerSpec, ObjectSpec
+from roman_moe.perception import marker_images
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.marker_fit import AIM_SIGMA, CORNER_SIGMA, View
 from roman_moe.perception.markers import UNKNOWN_TURN, MarkerEstimator
@@ -37,9 +37,9 @@ def seen(camera, markers, rotation, position, rng=None, scale=1.0) -> list[View]
     views = []
     for marker in markers:
         printed = replace(marker, size=scale * marker.size)
-        pixels, _ = camera.project(tags.corners(printed) @ rotation.T + position)
+        pixels, _ = camera.project(marker_images.corners(printed) @ rotation.T + position)
         noise = 0.0 if rng is None else CORNER_SIGMA * rng.standard_normal((4, 2))
-        views.append(View(camera, "peg", marker.id, pixels + noise, tags.corners(marker)))
+        views.append(View(camera, "peg", marker.id, pixels + noise, marker_images.corners(marker)))
     return views
 
 
@@ -188,7 +188,7 @@ def test_a_marker_at_another_place_and_a_camera_that_has_moved_are_named(task):
     place = np.eye(3), np.array([0.5, 0.0, 0.0])
     moved = (*markers[:2], replace(markers[2], position=(0.06, 0.03, 0.0)))
     views = [
-        replace(view, points=tags.corners(markers[view.marker]))
+        replace(view, points=marker_images.corners(markers[view.marker]))
         for each in CAMERAS.values()
         for view in seen(each, moved, *place, rng)
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roman_moe.teleop.device import RETRY, Act, Device, DeviceError
+from roman_moe.teleop.device import RETRY, Device, DeviceError, OperatorEvent
 from roman_moe.teleop.gamepad import AXIS, BUTTON, BUTTONS, DEAD_MAN, INITIAL, RECORD, Gamepad
 from roman_moe.teleop.keyboard import HELD, Keyboard
 from roman_moe.teleop.spacemouse import SILENCE, SpaceMouse, find_space_mouse
@@ -81,11 +81,11 @@ def typed() -> Typed:
 def test_keys_move_axes_for_a_moment(typed: Typed, keys: str, axes: dict[int, float]) -> None:
     expected = [axes.get(i, 0.0) for i in range(6)]
     typed(keys)
-    wish = typed.keyboard.wish(10.0)
-    assert wish.axes.tolist() == expected
-    assert wish.held is bool(axes)
-    assert typed.keyboard.wish(10.0 + 0.99 * HELD).axes.tolist() == expected
-    late = typed.keyboard.wish(10.0 + 1.01 * HELD)
+    given = typed.keyboard.read(10.0)
+    assert given.axes.tolist() == expected
+    assert given.held is bool(axes)
+    assert typed.keyboard.read(10.0 + 0.99 * HELD).axes.tolist() == expected
+    late = typed.keyboard.read(10.0 + 1.01 * HELD)
     assert not late.axes.any()
     assert not late.held
 
@@ -93,31 +93,40 @@ def test_keys_move_axes_for_a_moment(typed: Typed, keys: str, axes: dict[int, fl
 def test_a_key_that_repeats_keeps_its_axis_moving_beside_another(typed: Typed) -> None:
     for moment in np.arange(0.0, 1.0, 0.03):
         typed("w")
-        assert typed.keyboard.wish(moment).axes[0] == 1.0
+        assert typed.keyboard.read(moment).axes[0] == 1.0
     typed("a")
-    assert typed.keyboard.wish(1.0).axes[:2].tolist() == [1.0, 1.0]
+    assert typed.keyboard.read(1.0).axes[:2].tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(("first", "second"), [("\x1b", "[A"), ("\x1b[", "A"), ("", "\x1b[A")])
 def test_a_key_that_comes_in_pieces_is_one_key(typed: Typed, first: str, second: str) -> None:
     typed(first)
-    assert not typed.keyboard.wish(0.0).held
+    assert not typed.keyboard.read(0.0).held
     typed(second)
-    wish = typed.keyboard.wish(0.01)
-    assert wish.axes[0] == 1.0
-    assert wish.axes[1] == 0.0, "the A of an arrow is no `a`"
+    given = typed.keyboard.read(0.01)
+    assert given.axes[0] == 1.0
+    assert given.axes[1] == 0.0, "the A of an arrow is no `a`"
 
 
 def test_acts_come_once_and_in_order_and_a_stop_ends_a_motion(typed: Typed) -> None:
     typed("wtg+-n3r1hR q")
-    wish = typed.keyboard.wish(0.0)
-    assert wish.acts == (
-        *(Act.TAKE_OVER, Act.GRIPPER, Act.FASTER, Act.SLOWER, Act.NEXT, Act.AGAIN, Act.HAND_BACK, Act.REARM),
-        *(Act.STOP, Act.QUIT),
+    given = typed.keyboard.read(0.0)
+    assert given.events == (
+        *(
+            OperatorEvent.TAKE_OVER,
+            OperatorEvent.GRIPPER,
+            OperatorEvent.FASTER,
+            OperatorEvent.SLOWER,
+            OperatorEvent.NEXT,
+            OperatorEvent.AGAIN,
+            OperatorEvent.HAND_BACK,
+            OperatorEvent.REARM,
+        ),
+        *(OperatorEvent.STOP, OperatorEvent.QUIT),
     )
-    assert wish.skills == (2, 0)
-    assert not wish.held
-    assert typed.keyboard.wish(0.0).acts == ()
+    assert given.skills == (2, 0)
+    assert not given.held
+    assert typed.keyboard.read(0.0).events == ()
 
 
 def pad(value: int, kind: int, number: int) -> bytes:
@@ -127,44 +136,44 @@ def pad(value: int, kind: int, number: int) -> bytes:
 def test_a_gamepad_moves_while_its_dead_man_is_held(plug: Plug) -> None:
     gamepad = Gamepad(plug.path)
     plug.send(pad(-32767, AXIS, 1), pad(16384, AXIS, 0))
-    wish = gamepad.wish(0.0)
-    assert not wish.held
-    assert not wish.axes.any()
+    given = gamepad.read(0.0)
+    assert not given.held
+    assert not given.axes.any()
     plug.send(pad(1, BUTTON, DEAD_MAN))
-    wish = gamepad.wish(0.01)
-    assert wish.held
-    assert wish.axes[0] == 1.0
-    assert wish.axes[1] == pytest.approx(-(0.5 - 0.1) / 0.9, abs=1e-3)
-    assert not wish.axes[2:].any(), "triggers rest at -1, or have said nothing"
+    given = gamepad.read(0.01)
+    assert given.held
+    assert given.axes[0] == 1.0
+    assert given.axes[1] == pytest.approx(-(0.5 - 0.1) / 0.9, abs=1e-3)
+    assert not given.axes[2:].any(), "triggers rest at -1, or have said nothing"
     plug.send(pad(32767, AXIS, 5), pad(3000, AXIS, 0))
-    wish = gamepad.wish(0.02)
-    assert wish.axes[3] == 1.0
-    assert wish.axes[1] == 0.0, "within the middle"
+    given = gamepad.read(0.02)
+    assert given.axes[3] == 1.0
+    assert given.axes[1] == 0.0, "within the middle"
     plug.send(pad(0, BUTTON, DEAD_MAN))
-    assert not gamepad.wish(0.03).axes.any()
+    assert not gamepad.read(0.03).axes.any()
 
 
 def test_a_dead_man_that_was_held_when_the_gamepad_was_opened_does_not_count(plug: Plug) -> None:
     gamepad = Gamepad(plug.path)
     plug.send(pad(1, BUTTON | INITIAL, DEAD_MAN), pad(-32767, AXIS | INITIAL, 1), pad(1, BUTTON | INITIAL, 0))
-    wish = gamepad.wish(0.0)
-    assert (wish.held, wish.acts) == (False, ())
+    given = gamepad.read(0.0)
+    assert (given.held, given.events) == (False, ())
 
 
 def test_buttons_and_the_cross_act_when_they_go_down(plug: Plug) -> None:
     gamepad = Gamepad(plug.path)
     plug.send(*(pad(value, BUTTON, number) for number in BUTTONS for value in (1, 0)))
     plug.send(*(pad(value, AXIS, 7) for value in (-32767, 0, 32767, 32767, 0)))
-    assert gamepad.wish(0.0).acts == (*BUTTONS.values(), Act.FASTER, Act.SLOWER)
+    assert gamepad.read(0.0).events == (*BUTTONS.values(), OperatorEvent.FASTER, OperatorEvent.SLOWER)
 
 
 def test_a_record_that_comes_in_pieces_is_one_record(plug: Plug) -> None:
     gamepad = Gamepad(plug.path)
     record = pad(1, BUTTON, 0)
     plug.send(record[:3])
-    assert gamepad.wish(0.0).acts == ()
+    assert gamepad.read(0.0).events == ()
     plug.send(record[3:])
-    assert gamepad.wish(0.0).acts == (Act.GRIPPER,)
+    assert gamepad.read(0.0).events == (OperatorEvent.GRIPPER,)
 
 
 def held_gamepad(plug: Plug) -> Device:
@@ -184,18 +193,18 @@ def test_an_unplugged_device_rests_and_says_so_and_works_again_when_it_is_back(
     plug: Plug, make: Callable[[Plug], Device]
 ) -> None:
     device = make(plug)
-    assert device.wish(0.0).axes[0] == 1.0
+    assert device.read(0.0).axes[0] == 1.0
     plug.unplug()
-    wish = device.wish(0.01)
-    assert not wish.held
-    assert not wish.axes.any()
+    given = device.read(0.01)
+    assert not given.held
+    assert not given.axes.any()
     assert "it was unplugged: plug it in again" in device.fault
     plug.plug_in()
-    device.wish(0.02)
+    device.read(0.02)
     assert device.fault, "it is not tried at every tick"
-    device.wish(0.02 + RETRY)
+    device.read(0.02 + RETRY)
     assert device.fault == ""
-    assert not device.wish(0.03 + RETRY).held, "what was held before it was lost is not held now"
+    assert not device.read(0.03 + RETRY).held, "what was held before it was lost is not held now"
     device.close()
 
 
@@ -214,32 +223,32 @@ def test_a_space_mouse_moves_as_its_cap_is_pushed(plug: Plug) -> None:
         (struct.pack("<B3h", 2, 0, -350, 0), [0, 0, 0, 1, 0, 0]),
     ):
         plug.send(report)
-        assert mouse.wish(0.0).axes.tolist() == axes
+        assert mouse.read(0.0).axes.tolist() == axes
 
 
 def test_a_space_mouse_that_falls_silent_while_its_cap_is_deflected_counts_as_released(plug: Plug) -> None:
     mouse = SpaceMouse(plug.path)
     plug.send(translation(0, -350, 0))
-    assert mouse.wish(0.0).held
-    assert mouse.wish(0.9 * SILENCE).held
-    assert not mouse.wish(1.1 * SILENCE).held
+    assert mouse.read(0.0).held
+    assert mouse.read(0.9 * SILENCE).held
+    assert not mouse.read(1.1 * SILENCE).held
 
 
 def test_the_buttons_of_a_space_mouse(plug: Plug) -> None:
     mouse = SpaceMouse(plug.path)
-    acts = []
+    events = []
     for pressed in (1, 1, 0, 2, 0, 2, 3, 0):
         plug.send(bytes([3, pressed]))
-        acts += mouse.wish(0.0).acts
-    assert acts == [Act.GRIPPER, Act.TAKE_OVER, Act.HAND_BACK, Act.GRIPPER]
+        events += mouse.read(0.0).events
+    assert events == [OperatorEvent.GRIPPER, OperatorEvent.TAKE_OVER, OperatorEvent.HAND_BACK, OperatorEvent.GRIPPER]
 
 
 def test_a_report_of_another_kind_or_cut_off_is_left_alone(plug: Plug) -> None:
     mouse = SpaceMouse(plug.path)
     for report in (b"\x17" + bytes(6), bytes([1, 0, 1]), bytes([3])):
         plug.send(report)
-        wish = mouse.wish(0.0)
-        assert (wish.held, wish.acts) == (False, ())
+        given = mouse.read(0.0)
+        assert (given.held, given.events) == (False, ())
 
 
 @pytest.mark.parametrize("kind", [Gamepad, SpaceMouse])

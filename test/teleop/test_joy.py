@@ -10,7 +10,7 @@ from specs import ROMAN
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.tasks import load_spec
-from roman_moe.teleop.device import Act
+from roman_moe.teleop.device import OperatorEvent
 from roman_moe.teleop.joy import SILENCE, JoyMapping, Joystick, load_joy_mapping
 
 TOP = ROMAN.action.top_speed
@@ -38,43 +38,49 @@ def test_a_file_of_teleop_twist_joy_is_read_as_it_is(tmp_path: Path) -> None:
     joystick = Joystick(load_spec("kitting"), load_joy_mapping(file))
     action = joystick.spec.action
     joystick.take([0.5, 1.0, -1.0, 0.0], buttons(2), 0.0)
-    wish = joystick.wish(0.0)
+    given = joystick.read(0.0)
     expected = [0.07 / action.top_speed, 0.5 * 0.035 / action.top_speed, 0, 0, 0, -0.4 / action.top_angular_speed]
-    np.testing.assert_allclose(wish.axes, expected)
+    np.testing.assert_allclose(given.axes, expected)
     joystick.take([0.5, 1.0, -1.0, 0.0], buttons(5), 0.1)
-    assert joystick.wish(0.1).axes[0] == 1.0, "never faster than the task's top speed"
+    assert joystick.read(0.1).axes[0] == 1.0, "never faster than the task's top speed"
 
 
 def test_nothing_moves_unless_a_button_is_held_and_the_joystick_speaks() -> None:
     joystick = Joystick(ROMAN)
-    assert not joystick.wish(0.0).held
+    assert not joystick.read(0.0).held
     assert "joy_node" in joystick.fault
     joystick.take([0.0, 1.0], buttons(), 0.0)
-    assert not joystick.wish(0.0).held
+    assert not joystick.read(0.0).held
     joystick.take([0.0, 1.0], buttons(4), 0.1)
-    wish = joystick.wish(0.1)
-    assert wish.axes[0] == pytest.approx(min(1.0, 0.15 / TOP))
-    assert not wish.axes[3:].any(), "a task without turns"
+    given = joystick.read(0.1)
+    assert given.axes[0] == pytest.approx(min(1.0, 0.15 / TOP))
+    assert not given.axes[3:].any(), "a task without turns"
     assert joystick.fault == ""
-    assert not joystick.wish(0.1 + 1.1 * SILENCE).held
+    assert not joystick.read(0.1 + 1.1 * SILENCE).held
 
 
 def test_buttons_act_once_when_they_go_down_and_not_when_they_were_down_at_first() -> None:
     joystick = Joystick(ROMAN)
     joystick.take([], buttons(0), 0.0)
     joystick.take([], buttons(0), 0.1)
-    assert joystick.wish(0.1).acts == ()
+    assert joystick.read(0.1).events == ()
     joystick.take([], buttons(), 0.2)
     joystick.take([], buttons(0, 1, 2), 0.3)
     joystick.take([], buttons(0, 1, 2, 3, 7), 0.4)
-    assert joystick.wish(0.4).acts == (Act.GRIPPER, Act.TAKE_OVER, Act.STOP, Act.HAND_BACK, Act.REARM)
+    assert joystick.read(0.4).events == (
+        OperatorEvent.GRIPPER,
+        OperatorEvent.TAKE_OVER,
+        OperatorEvent.STOP,
+        OperatorEvent.HAND_BACK,
+        OperatorEvent.REARM,
+    )
 
 
 @pytest.mark.parametrize("axes", [[], [0.3]])
 def test_a_joystick_with_fewer_axes_moves_those_that_it_has(axes: list[float]) -> None:
     joystick = Joystick(ROMAN)
     joystick.take(axes, buttons(4), 0.0)
-    assert np.count_nonzero(joystick.wish(0.0).axes) == len(axes)
+    assert np.count_nonzero(joystick.read(0.0).axes) == len(axes)
 
 
 @pytest.mark.parametrize(
@@ -93,4 +99,4 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, complaint: st
 
 
 def test_without_a_file_an_xbox_pad_is_taken_for_granted() -> None:
-    assert JoyMapping().acts[1] is Act.STOP
+    assert JoyMapping().events[1] is OperatorEvent.STOP

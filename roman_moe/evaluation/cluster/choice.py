@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from roman_moe.evaluation.cluster.check import common
 from roman_moe.evaluation.cluster.ray_cluster import ray_cluster
 from roman_moe.evaluation.cluster.slurm_queue import LOCAL, SLURM, slurm_queue
+from roman_moe.evaluation.cluster.worker_check import common
 from roman_moe.evaluation.pool import Cluster
 
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.evaluation.cluster.answer import answer, decode, packed
-from roman_moe.evaluation.cluster.check import Common
+from roman_moe.evaluation.cluster.job_answer import answer, decode, packed
+from roman_moe.evaluation.cluster.worker_check import Common
 from roman_moe.evaluation.pool import Cluster, JobCounts
 
 AUTO = "auto"

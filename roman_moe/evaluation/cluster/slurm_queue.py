@@ -18,8 +18,8 @@ from typing import Any
 
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import atomic_path, scratch_folder
-from roman_moe.evaluation.cluster.answer import answer, decode, packed
-from roman_moe.evaluation.cluster.check import Common
+from roman_moe.evaluation.cluster.job_answer import answer, decode, packed
+from roman_moe.evaluation.cluster.worker_check import Common
 from roman_moe.evaluation.pool import ONE_THREAD, Cluster, JobCounts
 
 SLURM = "slurm"

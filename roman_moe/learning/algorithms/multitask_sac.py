@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from roman_moe.learning.algorithms.recorded import Recorded
+from roman_moe.learning.algorithms.cuda_graph import GraphedFunction
 from roman_moe.learning.policies.multitask import NETWORKS, HardRouted, Sizes, SkillObservation
 
 Balance = Literal["none", "paper", "official"]
@@ -99,7 +99,7 @@ class MultitaskSAC:
         self._alpha_step = torch.optim.Adam([self.log_alpha], rate, capturable=on_gpu)
         works: list[Callable[..., Any]] = [self._update, self._sampled, self._greedy]
         if on_gpu:
-            works = [Recorded(work) for work in works]
+            works = [GraphedFunction(work) for work in works]
         self._updated, self._any_action, self._best_action = works
 
     @property

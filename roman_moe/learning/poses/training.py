@@ -40,7 +40,7 @@ RECIPE = "recipe.yaml"
 CURVE = "curve.json"
 ESTIMATOR = "poses.onnx"
 GRADIENT_NORM = 5.0
-PATIENCE = timedelta(hours=2)
+TIMEOUT = timedelta(hours=2)
 """For another process that is slow, as on a busy machine: one that has died is noticed at once."""
 
 
@@ -134,7 +134,7 @@ def _train(rank: _Rank) -> None:
         init_method=f"file://{_store(rank.run).resolve()}",
         rank=rank.number,
         world_size=rank.run.workers,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     try:
         _Trainer(rank).train()

@@ -22,7 +22,7 @@ from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.demos.reader import read_episodes
 from roman_moe.learning.recipes.cloning import NetworkRecipe, Recipe
 from roman_moe.evaluation.pool import run_jobs
-from roman_moe.learning.sets import Demonstrations, Source, mixed, sources_of, sources_provenance, sources_spec
+from roman_moe.learning.demonstration_sets import Demonstrations, DemonstrationSet, mixed_samples, sets_of, sets_provenance, sets_spec
 
 if TYPE_CHECKING:
     from roman_moe.learning.samples import Samples
@@ -49,7 +49,7 @@ class ClonedNetwork:
 class _Reading:
     spec: TaskSpec
     network: str
-    sources: Sequence[Source]
+    sets: Sequence[DemonstrationSet]
     rates: Rates
 
 
@@ -94,15 +94,15 @@ def clone_bundle(
         ConfigError: if training diverges.
     """
     check_replaceable(out, force)  # before minutes of training
-    sources = sources_of(demonstrations)
-    spec = sources_spec(sources)
+    sets = sets_of(demonstrations)
+    spec = sets_spec(sets)
     networks = networks or spec.networks
     kept = [name for name in spec.networks if name not in networks or not anew]
     # Of `out`, an absolute path: never the shipped bundle in place of one that is not there.
     data, provenance = networks_of_bundle(base or out.absolute(), spec, recipe.rates, kept) if kept else ({}, {})
     # The largest first, so that no worker is left with it at the end.
     order = sorted(networks, key=lambda name: -recipe.networks[name].steps * sum(recipe.networks[name].hidden))
-    readings = [_Reading(spec, name, sources, recipe.rates) for name in order]
+    readings = [_Reading(spec, name, sets, recipe.rates) for name in order]
     read = dict(run_jobs(_read, readings, workers))  # a damaged demonstration is found before minutes of training
     jobs = [
         _Job(*read[index], recipe.networks[name], recipe.rates, seed, None if anew else data[name])
@@ -125,14 +125,14 @@ def _read(job: _Reading) -> tuple[Samples, dict[str, Any]]:
     """Samples of a network's demonstrations, and their provenance; what a worker does first."""
     from roman_moe.learning.samples import samples_of
 
-    sets = [read_episodes(source.dataset, job.spec, job.network) for source in job.sources]
+    sets = [read_episodes(each.dataset, job.spec, job.network) for each in job.sets]
     episodes = [episode for found in sets for episode in found]
-    samples = mixed(
+    samples = mixed_samples(
         [samples_of(job.spec, job.network, found, job.rates) for found in sets],
-        [source.weight for source in job.sources],
+        [each.weight for each in job.sets],
     )
     provenance: dict[str, Any] = {
-        **sources_provenance(job.sources, job.spec, job.network),
+        **sets_provenance(job.sets, job.spec, job.network),
         "episodes": len(set(samples.episodes.tolist())),
         "samples": len(samples.observations),
     }

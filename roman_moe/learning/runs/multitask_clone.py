@@ -34,7 +34,7 @@ from roman_moe.learning.runs.multitask import (
     save_policy,
 )
 from roman_moe.learning.samples import Samples, samples_of
-from roman_moe.learning.sets import Source, mixed, sources_provenance, sources_spec
+from roman_moe.learning.demonstration_sets import DemonstrationSet, mixed_samples, sets_provenance, sets_spec
 from roman_moe.suites.catalogue import find_suite
 from roman_moe.suites.suite import Suite
 
@@ -50,7 +50,7 @@ CLONED = ("sac", "mt_sac", "mt_mh_sac", "mix_expert", "soft_modular")
 
 
 def clone_multitask(
-    run: MultitaskRun, sources: tuple[Source, ...], recipe: FitRecipe = RECIPE, folder: Path | None = None
+    run: MultitaskRun, sets: tuple[DemonstrationSet, ...], recipe: FitRecipe = RECIPE, folder: Path | None = None
 ) -> dict[str, Any]:
     """Clone the run's policy from demonstrations of all its tasks, and evaluate it; what was done already is kept.
 
@@ -68,18 +68,18 @@ def clone_multitask(
     """
     torch.set_num_threads(1)  # these networks are too small to share
     suite = find_suite(run.suite)
-    spec = _spec(suite, run.method, sources)
+    spec = _spec(suite, run.method, sets)
     said = {
         "run": dataclasses.asdict(run),
         "clone": {
             "recipe": dataclasses.asdict(recipe),
-            "demonstrations": {skill: sources_provenance(sources, spec, skill) for skill in suite.tasks},
+            "demonstrations": {skill: sets_provenance(sets, spec, skill) for skill in suite.tasks},
         },
     }
     kept = kept_result(folder, said) if folder is not None else None
     if kept is not None:
         return kept
-    samples = [_samples(spec, skill, sources) for skill in suite.tasks]
+    samples = [_samples(spec, skill, sets) for skill in suite.tasks]
     learner = new_learner(run, suite)
     assert isinstance(learner, MultitaskSAC)
     errors = clone_actor(learner, samples, recipe, run.seed)
@@ -105,22 +105,22 @@ def cloning_run(suite: str, method: str, seed: int, sizes: Sizes = SIZES) -> Mul
     return MultitaskRun(suite, method, seed, steps=0, warm_up=0, sac=SACRecipe(sizes=sizes))
 
 
-def _spec(suite: Suite, method: str, sources: tuple[Source, ...]) -> TaskSpec:
+def _spec(suite: Suite, method: str, sets: tuple[DemonstrationSet, ...]) -> TaskSpec:
     """Task of suite and demonstrations. Raises as `clone_multitask`."""
     if method not in CLONED:
         raise ConfigError(f"method {method}: learns by reward alone: with demonstrations expected {', '.join(CLONED)}")
     if suite.spec is None:
         raise ConfigError(f"suite {suite.name}: has no demonstrations: expected a task whose skills it is")
-    spec = sources_spec(sources)
+    spec = sets_spec(sets)
     if spec != suite.spec:
         raise DemonstrationError(
-            f"{sources[0].dataset}: shows task {spec.name!r}, or another version of it, as its task.yaml says: expected "
+            f"{sets[0].dataset}: shows task {spec.name!r}, or another version of it, as its task.yaml says: expected "
             f"task {suite.spec.name!r} as it is now: collect with `roman-moe collect --task {suite.spec.name}`"
         )
     return suite.spec
 
 
-def _samples(spec: TaskSpec, skill: str, sources: tuple[Source, ...]) -> Samples:
+def _samples(spec: TaskSpec, skill: str, sets: tuple[DemonstrationSet, ...]) -> Samples:
     rates, names = Rates(spec.control_rate, spec.gate_rate), feature_layout(spec).names
-    sets = [samples_of(spec, skill, read_episodes(source.dataset, spec, skill), rates, names) for source in sources]
-    return mixed(sets, [source.weight for source in sources])
+    samples = [samples_of(spec, skill, read_episodes(each.dataset, spec, skill), rates, names) for each in sets]
+    return mixed_samples(samples, [each.weight for each in sets])

@@ -39,7 +39,7 @@ from roman_moe.learning.runs.trainer import (
 from roman_moe.learning.runs.trainer import train_network as _train_network
 from roman_moe.learning.runs.clone import networks_of_bundle
 from roman_moe.learning.runs.shipping import summary_of
-from roman_moe.learning.sets import Demonstrations, sources_of, sources_provenance
+from roman_moe.learning.demonstration_sets import Demonstrations, sets_of, sets_provenance
 from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.sim.task import SimTask
 
@@ -125,8 +125,8 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
     """Check everything that can be checked before anything is trained, and write the run's record."""
     folder, recipe = run.folder, run.recipe
     path = folder / RECORD
-    sources = sources_of(run.demonstrations)
-    said = {name: sources_provenance(sources, run.spec, name) for name in networks}
+    sets = sets_of(run.demonstrations)
+    said = {name: sets_provenance(sets, run.spec, name) for name in networks}
     hashes = {name: content["sha256"] for name, content in said.items()}
     base = {} if run.base is None else identify(run.base).to_dict()
     prior = {}
@@ -175,7 +175,7 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
         record["base"] = base
     if prior:
         record["prior"] = prior
-    if len(sources) > 1:
+    if len(sets) > 1:
         record["sets"] = record.get("sets", {}) | {name: content["sets"] for name, content in said.items()}
     write_json(path, record)
     return record

@@ -40,7 +40,7 @@ from roman_moe.learning.algorithms.training_envs import ExpertEnvs, GateEnvs, Tr
 from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.samples import Samples, samples_of
-from roman_moe.learning.sets import Demonstrations, Source, mixed, sources_of
+from roman_moe.learning.demonstration_sets import Demonstrations, DemonstrationSet, mixed_samples, sets_of
 from roman_moe.evaluation.statistics import summarize
 from roman_moe.evaluation.pool import Workers, cores_here, run_jobs
 from roman_moe.sim.env import TaskEnv
@@ -156,10 +156,10 @@ def demonstrated(job: TrainingJob) -> Samples:
         DemonstrationError: if there are fewer.
         ConfigError: if they are too few for the cloning term.
     """
-    sources = sources_of(job.demonstrations)
-    samples = mixed(
-        [samples_of(job.spec, job.network, _episodes(job, source), job.rates) for source in sources],
-        [source.weight for source in sources],
+    sets = sets_of(job.demonstrations)
+    samples = mixed_samples(
+        [samples_of(job.spec, job.network, _episodes(job, each), job.rates) for each in sets],
+        [each.weight for each in sets],
     )
     cloning, count = job.recipe.cloning, len(samples.observations)
     shown = cloning.epochs * count
@@ -171,9 +171,9 @@ def demonstrated(job: TrainingJob) -> Samples:
     return samples
 
 
-def _episodes(job: TrainingJob, source: Source) -> list[Episode]:
-    episodes = read_episodes(source.dataset, job.spec, job.network)
-    if source.whole or job.network == MONOLITHIC:  # the latter are collected for it alone
+def _episodes(job: TrainingJob, each: DemonstrationSet) -> list[Episode]:
+    episodes = read_episodes(each.dataset, job.spec, job.network)
+    if each.whole or job.network == MONOLITHIC:  # the latter are collected for it alone
         return list(episodes)
     wanted = job.recipe.demonstrations
     by_start: dict[str, list[Episode]] = {}
@@ -183,7 +183,7 @@ def _episodes(job: TrainingJob, source: Source) -> list[Episode]:
         found = by_start.get(start, [])
         if len(found) < wanted:
             raise DemonstrationError(
-                f"{source.dataset / job.network}: {len(found)} demonstrations of {start}: the recipe wants {wanted}"
+                f"{each.dataset / job.network}: {len(found)} demonstrations of {start}: the recipe wants {wanted}"
             )
     return [episode for found in by_start.values() for episode in found[:wanted]]
 

@@ -15,7 +15,7 @@ from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from roman_moe.core.parts import CameraSpec
+from roman_moe.core.spec_parts import CameraSpec
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.topics import CODEC, camera
 from roman_moe.perception.camera import Camera

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 STOPPED_STATE = "stopped: no command is followed"
-PATIENCE = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
+RECORD_DELAY = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class LabNode(RomanNode):
         self.timer(RESEND_PERIOD, self._on_resend)
         if not settings.lockstep:
             self.timer(min(POLL_PERIOD, 0.5 / (self._lab.control_rate * settings.speed)), self._on_poll)
-        self._patience = self.timer(PATIENCE, self._finish)
-        self._patience.cancel()
+        self._record_timer = self.timer(RECORD_DELAY, self._finish)
+        self._record_timer.cancel()
         if settings.cameras:
             self._cameras = self._open_cameras()
             self.listen_poses(topics.OBJECT_POSES, self._spec, lambda poses: self._recorder.add_poses(poses))
@@ -174,7 +174,7 @@ class LabNode(RomanNode):
             raise RomanError(
                 f"{self.get_name()} is {'stopped: re-arm' if self.active else 'not active: activate'} it first"
             )
-        self._patience.cancel()
+        self._record_timer.cancel()
         self._begin_episode()
         return f"episode {self._episode} begins"
 
@@ -354,11 +354,11 @@ class LabNode(RomanNode):
     def _conclude(self, result: str) -> None:
         self._result = result
         self.diagnostics.state(ERROR if result == topics.FAULT else OK, f"episode {self._episode} ended: {result}")
-        self._patience.reset()
+        self._record_timer.reset()
 
     def _finish(self) -> None:
         """Save and tell; then the next episode, if there is to be one."""
-        self._patience.cancel()
+        self._record_timer.cancel()
         if self._settings.episode_file:
             record = self._recorder.finish(
                 self._result,

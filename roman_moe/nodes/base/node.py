@@ -19,7 +19,7 @@ from roman_moe.arms.clock import FUTURE_TOLERANCE_NS
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses
-from roman_moe.nodes.base.managed import ManagedNode
+from roman_moe.nodes.base.managed_node import ManagedNode
 from roman_moe.nodes.base.peers import TopicPublisher, publishers_of
 from roman_moe.nodes.base.process import PARENT_VARIABLE
 from roman_moe.nodes.base.serialized import BodiesReader, BodiesWriter, Numbers, NumbersReader, NumbersWriter

@@ -32,18 +32,18 @@ from roman_moe.nodes.base.peers import refuse_namesakes
 from roman_moe.nodes.base.process import StopSignals, make_executor, ros_context
 from roman_moe.nodes.base.services import ParameterServices
 from roman_moe.nodes.base.topics import FAULT
-from roman_moe.nodes.bringup.children import START_PATIENCE, Children
 from roman_moe.nodes.bringup.episode_record import EpisodeRecord
 from roman_moe.nodes.bringup.graph import EXECUTABLES, NodeSpec, load_description, module_of, resolve
 from roman_moe.nodes.bringup.monitor import Monitor, Tick
+from roman_moe.nodes.bringup.node_processes import START_TIMEOUT, NodeProcesses
 
 __all__ = ["Graph", "Tick", "run_episode", "running_graph"]
 
 N = TypeVar("N", bound=Node)
 
 SPIN_PERIOD = 0.05  # [s]
-ANSWER_PATIENCE = 1.0  # [s] for a node to say that it has stopped
-STALL_PATIENCE = 60.0  # [s] without a tick after the first one
+ANSWER_TIMEOUT = 1.0  # [s] for a node to say that it has stopped
+STALL_TIMEOUT = 60.0  # [s] without a tick after the first one
 LAST_WORDS = 0.1  # [s] after an episode for what was sent before its outcome on other topics
 
 
@@ -52,7 +52,7 @@ class Graph:
 
     Attributes:
         monitor: what is known of it.
-        children: its processes, if it has any.
+        node_processes: its processes, if it has any.
         restarts: which nodes were started again, and why, in order.
         names: of its nodes.
         said: what nodes answered to `trigger`.
@@ -64,7 +64,7 @@ class Graph:
         remaps: Mapping[str, str],
         executor: Executor,
         services: ParameterServices,
-        children: Children,
+        node_processes: NodeProcesses,
         signals: StopSignals,
         on_tick: Callable[[Tick], None] | None,
         on_spin: Callable[[Graph], object] | None,
@@ -81,8 +81,8 @@ class Graph:
         self._asked: list[tuple[str, Any, float]] = []
         self.said: list[str] = []
         self.monitor = self.add(partial(Monitor, remaps=remaps))
-        self.children, self.restarts = children, children.restarts
-        children.on_end = self.monitor.tell_ended
+        self.node_processes, self.restarts = node_processes, node_processes.restarts
+        node_processes.on_end = self.monitor.tell_ended
 
     def add(self, make: Callable[[Context], N]) -> N:
         """Take a node into this process, and start it if it is one of ours; it ends with the graph."""
@@ -97,7 +97,7 @@ class Graph:
     @property
     def processes(self) -> dict[str, int]:
         """Process ids by node name; empty when composed."""
-        return self.children.ids
+        return self.node_processes.ids
 
     def trigger(self, node: str, service: str) -> None:
         """Call a node's std_srvs/Trigger service; what it says, or that it says nothing, goes to `said`."""
@@ -113,7 +113,7 @@ class Graph:
             if future.done():
                 self.said.append(f"{name}: {future.result().message}")
                 continue
-            late = time.monotonic() - when > ANSWER_PATIENCE
+            late = time.monotonic() - when > ANSWER_TIMEOUT
             if late:
                 self.said.append(f"{name}: no answer yet")
             self._asked.append((name, future, math.inf if late else when))
@@ -136,8 +136,10 @@ class Graph:
             self._on_spin(self)
         self._hear_answers()
         # what rests sends nothing: a lab after its episode, a node that somebody has deactivated
-        rests = self.monitor.finished is not None or self.monitor.rests
-        self.children.check(self.monitor.heard, self.monitor.kept, {} if rests else self.monitor.missing)
+        waits = self.monitor.finished is not None or self.monitor.any_inactive
+        self.node_processes.check(
+            self.monitor.last_reports, self.monitor.restart_parameters, {} if waits else self.monitor.missing
+        )
 
     def close(self) -> None:
         """End the nodes of this process."""
@@ -193,14 +195,14 @@ def running_graph(
     try:
         with signals, ros_environment(separate, private), contextlib.ExitStack() as stack:
             classes = [node_class(spec.executable) for spec in specs]
-            children = Children(respawn, ros_arguments)
+            node_processes = NodeProcesses(respawn, ros_arguments)
             context = stack.enter_context(ros_context(ros_arguments))
             services = ParameterServices(context, make_executor(context))
             remaps = {name: other for spec in specs for name, other in spec.remaps.items()}
-            graph = Graph(context, remaps, make_executor(context), services, children, signals, on_tick, on_spin)
+            graph = Graph(context, remaps, make_executor(context), services, node_processes, signals, on_tick, on_spin)
             graph.names = tuple(spec.name for spec in specs)
             stack.callback(graph.close)
-            stack.callback(graph.children.end)
+            stack.callback(graph.node_processes.end)
             stack.enter_context(services)
             stack.callback(graph.come_to_rest)
             if not private:
@@ -220,15 +222,15 @@ def running_graph(
 
 
 def _start_processes(specs: Sequence[NodeSpec], graph: Graph) -> None:
-    """Start the nodes; the last, the arm, when all others have been heard of, so that it speaks to no empty room."""
+    """Start the nodes; the last, the arm, when all others have reported, so that its first messages are received."""
     *others, last = specs
     for spec in others:
-        graph.children.start(spec)
-    heard = graph.monitor.statuses
-    if not graph.spin_until(lambda: all(spec.name in heard for spec in others), START_PATIENCE):
-        silent = ", ".join(spec.name for spec in others if spec.name not in heard)
-        raise RomanError(f"graph: not heard of within {START_PATIENCE:.0f} s: {silent}")
-    graph.children.start(last)
+        graph.node_processes.start(spec)
+    reported = graph.monitor.statuses
+    if not graph.spin_until(lambda: all(spec.name in reported for spec in others), START_TIMEOUT):
+        silent = ", ".join(spec.name for spec in others if spec.name not in reported)
+        raise RomanError(f"graph: no report within {START_TIMEOUT:.0f} s: {silent}")
+    graph.node_processes.start(last)
 
 
 def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:
@@ -325,10 +327,10 @@ def _spin_to_outcome(graph: Graph) -> None:
     monitor = graph.monitor
     while monitor.finished is None:
         before = monitor.tick
-        patience = START_PATIENCE if before is None else STALL_PATIENCE
-        if not graph.spin_until(partial(_moved_on, monitor, before), patience):
-            reasons = "; ".join(monitor.troubles()) or "no node complains"
-            raise RomanError(f"graph: no tick for {patience:.0f} s: {reasons}")
+        timeout = START_TIMEOUT if before is None else STALL_TIMEOUT
+        if not graph.spin_until(partial(_moved_on, monitor, before), timeout):
+            reasons = "; ".join(monitor.faults()) or "no node complains"
+            raise RomanError(f"graph: no tick for {timeout:.0f} s: {reasons}")
     graph.spin_until(lambda: False, LAST_WORDS)
     if monitor.finished == FAULT:
         raise RomanError(f"lab: {monitor.statuses['lab'].message}")

@@ -29,8 +29,8 @@ BLENDER, BRIDGE, GATE_NODE = "blender", "arm_bridge", "gate"
 COMMANDERS = (BLENDER, BRIDGE)
 """Nodes that have a software stop, in the order of the commands' way."""
 SETTLE = 1.0  # [s] from the first of them that is found to the other one, unless it turns out that there is none
-FIND_PATIENCE = 5.0  # [s] for a node to be found: discovery takes up to a second
-ANSWER_PATIENCE = 10.0  # [s] for its answer: a network is read, checked and warmed up in 20 ms
+FIND_TIMEOUT = 5.0  # [s] for a node to be found: discovery takes up to a second
+ANSWER_TIMEOUT = 10.0  # [s] for its answer: a network is read, checked and warmed up in 20 ms
 ASK_AGAIN = 1.0  # [s] after which a stop is asked for again: DDS drops an answer to a client that it has yet to find
 
 
@@ -53,7 +53,7 @@ class GraphClient:
         # not the events executor, which fails at callbacks that ask for a message's time of sending (Kilted's)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)
-        self._clients: dict[str, Any] = {}  # by service; kept, since an answer may come after our patience has ended
+        self._clients: dict[str, Any] = {}  # by service; kept, since an answer may come after its timeout
 
     @property
     def namespace(self) -> str:
@@ -128,14 +128,14 @@ class GraphClient:
             RomanError: if none of them is there, or why one refuses or does not answer.
         """
         calls = Calls({node: self._client(Trigger, f"{node}/{service}") for node in COMMANDERS})
-        if not self.spin_until(lambda: bool(calls.made()), FIND_PATIENCE):
+        if not self.spin_until(lambda: bool(calls.made()), FIND_TIMEOUT):
             raise RomanError(self.absent(BLENDER))
         self.spin_until(
             lambda: len(calls.made()) == len(COMMANDERS) or (BLENDER in calls.made() and self._has_no_bridge()), SETTLE
         )
         if self._has_bridge():
-            self.spin_until(lambda: BRIDGE in calls.made(), ANSWER_PATIENCE)
-        self.spin_until(lambda: all(calls.answer(node) for node in calls.made()), ANSWER_PATIENCE)
+            self.spin_until(lambda: BRIDGE in calls.made(), ANSWER_TIMEOUT)
+        self.spin_until(lambda: all(calls.answer(node) for node in calls.made()), ANSWER_TIMEOUT)
         said = {node: calls.answer(node) for node in calls.made()}
         if self._has_bridge():
             said.setdefault(BRIDGE, None)
@@ -163,11 +163,11 @@ class GraphClient:
 
     def _call(self, kind: Any, name: str, request: Any, node: str) -> Any:
         client = self._client(kind, name)
-        if not self.spin_until(client.service_is_ready, FIND_PATIENCE):
+        if not self.spin_until(client.service_is_ready, FIND_TIMEOUT):
             raise RomanError(self.absent(node))
         future: Future = client.call_async(request)
-        if not self.spin_until(future.done, ANSWER_PATIENCE):
-            raise RomanError(f"node {node} does not answer within {ANSWER_PATIENCE:.0f} s")
+        if not self.spin_until(future.done, ANSWER_TIMEOUT):
+            raise RomanError(f"node {node} does not answer within {ANSWER_TIMEOUT:.0f} s")
         return future.result()
 
     def _client(self, kind: Any, name: str) -> Any:

@@ -21,7 +21,7 @@ from roman_moe.nodes.base.diagnostics import PROCESS, STATUS, STOPPED, WAITING, 
 from roman_moe.nodes.base.parameters import AUTOSTART
 from roman_moe.nodes.base.process import remap_arguments
 from roman_moe.nodes.base.topics import DIAGNOSTICS, ENDED, HELD_TICKS, OUTCOME, TICK
-from roman_moe.nodes.bringup.news import News
+from roman_moe.nodes.bringup.change_reports import ChangeReports
 from roman_moe.nodes.control.blender import MISSED_TICKS, TAKEN_OUT
 from roman_moe.nodes.control.model_slot import MODEL
 from roman_moe.wire.bodies import MessageError
@@ -53,7 +53,7 @@ class Tick:
 
 RUNNING = Outcome.RUNNING.value
 
-SILENCES = tuple(
+MISSING_INPUT = tuple(
     f"{status.value} {status.name}"
     for status in (
         GuardStatus.HALT_EXPERTS_SILENT,
@@ -62,7 +62,7 @@ SILENCES = tuple(
         GuardStatus.HALT_OBJECTS_STALE,
     )
 )
-"""What the blender tells of its guard while somebody is not heard."""
+"""What the blender reports of its guard while messages are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +91,22 @@ class Monitor(Node):
 
     Attributes:
         tick: the last one, once there was one.
-        standings: of the lab's episodes, twice each: when it begins and when it ends.
+        episodes: status of the lab's episodes, twice each: when it begins and when it ends.
         statuses: last report of each node, by its name.
-        heard: when it came [s], `time.monotonic`.
-        news: what has happened in the graph, in words; whoever shows them takes them out.
+        last_reports: when it came [s], `time.monotonic`.
+        changes: what has happened in the graph, in words; whoever shows them takes them out.
         missing: since when [s] each node has said in all its reports that it misses what another should send.
     """
 
     def __init__(self, context: Context, remaps: Mapping[str, str] | None = None) -> None:
         super().__init__("monitor", context=context, cli_args=remap_arguments(remaps or {}))
         self.tick: Tick | None = None
-        self.standings: list[EpisodeStatus] = []
+        self.episodes: list[EpisodeStatus] = []
         self.statuses: dict[str, DiagnosticStatus] = {}
-        self.heard: dict[str, float] = {}
+        self.last_reports: dict[str, float] = {}
         self.missing: dict[str, float] = {}
-        self.news: list[str] = []
-        self._news = News()
+        self.changes: list[str] = []
+        self._change_reports = ChangeReports()
         self._new_ticks: list[tuple[int, Tick]] = []  # with their stamps
         self._weights: NDArray[np.float64] | None = None  # last that were used
         self._began = 0  # stamp of the episode's first tick
@@ -134,8 +134,8 @@ class Monitor(Node):
         self._killed.add(process)
         self._ended.publish(String(data=process))
 
-    def kept(self, node: str) -> dict[str, Any]:
-        """What a node has said of parameters that its successor is to begin with."""
+    def restart_parameters(self, node: str) -> dict[str, Any]:
+        """Parameters that a node begins with when it is restarted, as its last report has them."""
         said = self._said(node)
         kept: dict[str, Any] = {MODEL: said[MODEL]} if MODEL in said else {}
         if said.get(TAKEN_OUT):
@@ -143,7 +143,7 @@ class Monitor(Node):
         return {**kept, **{key: said[key] == str(True) for key in (STOPPED, AUTOSTART) if key in said}}
 
     @property
-    def rests(self) -> bool:
+    def any_inactive(self) -> bool:
         """Whether somebody has deactivated a node, so that others may miss what it would send them."""
         return any(self._said(node).get(AUTOSTART) == str(False) for node in self.statuses)
 
@@ -164,14 +164,14 @@ class Monitor(Node):
     @property
     def finished(self) -> str | None:
         """How the last episode ended; None while there is none or it goes on."""
-        return self.standings[-1].outcome if self.standings and self.standings[-1].outcome != RUNNING else None
+        return self.episodes[-1].outcome if self.episodes and self.episodes[-1].outcome != RUNNING else None
 
     def take_ticks(self) -> list[Tick]:
         """The ticks since this was last asked."""
         ticks, self._new_ticks = self._new_ticks, []
         return [tick for _, tick in ticks]
 
-    def troubles(self) -> list[str]:
+    def faults(self) -> list[str]:
         """One line for each node that is not well."""
         return [f"{name}: {status.message}" for name, status in sorted(self.statuses.items()) if status.level != b"\0"]
 
@@ -202,11 +202,11 @@ class Monitor(Node):
             name = local_name(status, self.get_namespace())
             if name is not None:
                 self.statuses[name] = status
-                self.heard[name] = now = time.monotonic()
+                self.last_reports[name] = now = time.monotonic()
                 process = self._said(name).get(PROCESS)
                 if process is not None and process not in self._killed:
                     self._processes[name] = process
-                self.news += self._news.of(name, self._said(name))
+                self.changes += self._change_reports.lines(name, self._said(name))
                 if _misses(status):
                     self.missing.setdefault(name, now)
                 else:
@@ -226,10 +226,10 @@ class Monitor(Node):
                     (stamp, replace(tick, stamp_ns=stamp - first_ns) if stamp >= first_ns else tick)
                     for stamp, tick in self._new_ticks
                 ]
-        self.standings.append(EpisodeStatus(message.name, seed, message.message, time_s))
+        self.episodes.append(EpisodeStatus(message.name, seed, message.message, time_s))
 
 
 def _misses(status: DiagnosticStatus) -> bool:
-    """Whether a node says that it does not hear what it needs."""
+    """Whether a node says that it does not receive what it needs."""
     guard = next((value.value for value in status.values if value.key == STATUS), "")
-    return status.message.startswith(WAITING) or guard in SILENCES
+    return status.message.startswith(WAITING) or guard in MISSING_INPUT

@@ -18,13 +18,13 @@ from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import local_name
 from roman_moe.nodes.base.process import PLACEHOLDER
 from roman_moe.nodes.base.topics import DIAGNOSTICS, GATE_WEIGHTS, SCENE, TWIST_COMMAND, Topic
-from roman_moe.nodes.bringup.graph_client import BLENDER, FIND_PATIENCE, GATE_NODE, GraphClient, node_of
+from roman_moe.nodes.bringup.graph_client import BLENDER, FIND_TIMEOUT, GATE_NODE, GraphClient, node_of
 from roman_moe.wire.bodies import MessageError, hand_in
 from roman_moe.wire.codec import decode_weights, read_bodies
 
 EVERY_GRAPH_HAS = ("observer", BLENDER, GATE_NODE)
 WITHOUT_WEIGHTS = 2.0  # [s] two reports' time, after which no weights are waited for: a graph at rest sends none
-REPORT_PATIENCE = 8.0  # [s] for each node's report, which comes once a second; as for DDS' discovery on a busy machine
+REPORT_TIMEOUT = 8.0  # [s] for each node's report, which comes once a second; as for DDS' discovery on a busy machine
 
 
 @dataclass
@@ -53,7 +53,7 @@ class GraphSnapshot:
 
 
 @dataclass
-class Counter:
+class TopicCounter:
     """Messages of one topic: how many were sent from the first to the last [s], by their publisher's clock.
 
     Not by when they are taken from the queue: on a busy machine that comes in heaps.
@@ -76,7 +76,7 @@ class Counter:
         return (self.count - 1) / (lasted + late)
 
 
-class Watch:
+class GraphListener:
     """Listens to a graph; a context manager.
 
     Args:
@@ -86,12 +86,12 @@ class Watch:
     def __init__(self, client: GraphClient) -> None:
         self._client = client
         self._heard: dict[str, tuple[DiagnosticStatus, float]] = {}  # last report of each node, and when it came [s]
-        self._counters: dict[str, Counter] = {}
+        self._counters: dict[str, TopicCounter] = {}
         self._skills: tuple[str, ...] = ()
         self._leading: tuple[str, float] | None = None
         self._scene: bytes | None = None
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> GraphListener:
         self._subscriptions = [
             self._listen(SCENE, self._on_scene, True),
             self._listen(GATE_WEIGHTS, self._on_weights, False),
@@ -106,14 +106,14 @@ class Watch:
 
     def find(self) -> bool:
         """Whether anything of the graph is there."""
-        return self._client.spin_until(lambda: bool(self._heard), FIND_PATIENCE)
+        return self._client.spin_until(lambda: bool(self._heard), FIND_TIMEOUT)
 
     def look(self, seconds: float) -> GraphSnapshot:
-        """Look for so long [s], and longer until each node that is there has reported, within `REPORT_PATIENCE`."""
+        """Look for so long [s], and longer until each node that is there has reported, within `REPORT_TIMEOUT`."""
         began = time.monotonic()
         self._counters.clear()
         self._client.spin_until(lambda: False, seconds)
-        self._client.spin_until(lambda: self._complete(time.monotonic() - began), REPORT_PATIENCE)
+        self._client.spin_until(lambda: self._complete(time.monotonic() - began), REPORT_TIMEOUT)
         now = time.monotonic()
         return GraphSnapshot(
             statuses={name: status for name, (status, _) in sorted(self._heard.items())},
@@ -141,7 +141,7 @@ class Watch:
             if topic.name in self._counters:
                 self._counters[topic.name].add(sent, came)
             else:
-                self._counters[topic.name] = Counter(sent, sent, came)
+                self._counters[topic.name] = TopicCounter(sent, sent, came)
             handle(message)
 
         return self._client.node.create_subscription(topic.kind, topic.name, on_message, topic.qos, raw=raw)

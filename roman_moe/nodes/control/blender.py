@@ -23,7 +23,7 @@ from roman_moe.control.guard import Guard, GuardStatus
 from roman_moe.control.guarded_blend import GuardedBlend
 from roman_moe.control.limits import load_limits
 from roman_moe.control.operator import Operator
-from roman_moe.control.swap import Mask
+from roman_moe.control.swap import ExpertMask
 from roman_moe.core.action import ACTION_BOUND, Command
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.state import begins_anew
@@ -35,7 +35,7 @@ from roman_moe.nodes.base.peers import names_of
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.commanders import CONFLICTS, LOOK_PERIOD
 from roman_moe.nodes.control.observation import Observation, observations
-from roman_moe.nodes.control.pending import Pending
+from roman_moe.nodes.control.pending_answers import PendingAnswers
 
 MISSED_TICKS = "missed_ticks"
 SKIPPED_TICKS = "skipped_ticks"
@@ -79,7 +79,7 @@ class Blender(RomanNode):
         self._settings = declare(self, BlenderParameters)
         self.real_time = not self._settings.lockstep and self._settings.speed == 1.0
         self._skills: tuple[str, ...] = ()
-        self._mask = Mask(self._counting(), self._settings.ramp)
+        self._mask = ExpertMask(self._counting(), self._settings.ramp)
         # here, as the services: a stop holds the arm whoever commands it, also while this node is inactive
         self._stopped_publisher = self.create_publisher(topics.STOPPED.kind, OWN_STOPPED, topics.STOPPED.qos)
         self._set_stopped(self._settings.stopped)
@@ -101,8 +101,8 @@ class Blender(RomanNode):
         refused = self._taken_out_wrongly(self._taken_out)
         if refused:
             raise ConfigError(f"{self.get_name()}: parameter {refused}")
-        self._pending = Pending(self._rates, self._spec.action.size, len(self._skills))
-        self._mask = Mask(self._counting(), self._settings.ramp)
+        self._pending = PendingAnswers(self._rates, self._spec.action.size, len(self._skills))
+        self._mask = ExpertMask(self._counting(), self._settings.ramp)
         self._mask.set(self._counting())  # what was set a moment ago went to the mask before
 
     def clean_up(self) -> None:
@@ -139,7 +139,7 @@ class Blender(RomanNode):
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def deactivate(self) -> None:
-        """Tell the arm to rest: who falls silent in mid-motion leaves that to the arm's own patience."""
+        """Tell the arm to rest: who falls silent in mid-motion leaves that to the arm's own timeout."""
         sent, self._sent = self._sent, None
         while sent is not None:  # no time is left for steps: what counts is that the last word is rest
             sent = self._guarded_blend.guard.halt(sent.stamp_ns, GuardStatus.HALT_COMMAND_STALE)
@@ -348,10 +348,12 @@ class Blender(RomanNode):
         if driven and weights is None:
             decision = self._guarded_blend.drive(self._scene, self._operator.action(self._pending.stamp))
         else:
-            ease = None if driven else self._operator.eased
+            changeover = None if driven else self._operator.after_hand_back
             weights = self._pending.present_weights() if weights is None else weights
             actions = self._pending.present_actions()
-            decision = self._guarded_blend.decide(self._scene, weights, actions, self._share, bool(missing), ease=ease)
+            decision = self._guarded_blend.decide(
+                self._scene, weights, actions, self._share, bool(missing), changeover=changeover
+            )
         if driven and not decision.fault:
             self._operator.drove(decision.action)
         self.diagnostics.fact({DRIVER: OPERATOR if driven else POLICY})

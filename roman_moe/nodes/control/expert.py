@@ -80,7 +80,7 @@ class ExpertNode(RomanNode):
     def _on_scene(self, seen: Observation) -> None:
         if self._weights[topics.GATE_WEIGHTS.name] == 0.0 and not self._weights[topics.OPERATOR_WEIGHTS.name] > 0.0:
             self._kept = seen
-            self._slot.rest(seen.scene.stamp_ns)
+            self._slot.idle(seen.scene.stamp_ns)
             self.diagnostics.state(OK, IDLE)
         else:
             self._answer(seen)

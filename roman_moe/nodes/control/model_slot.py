@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from roman_moe.control.bundle import load_model
 from roman_moe.control.manifest import Manifest, load_manifest
 from roman_moe.control.network import Network
-from roman_moe.control.swap import Bound, Loaded, Slot
+from roman_moe.control.swap import Bound, LoadedNetwork, NetworkSlot
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import GATE
 from roman_moe.core.state import begins_anew
@@ -29,7 +29,7 @@ REFUSED = "refused_models"
 
 
 class ModelSlot:
-    """The network of one node, and the checks between a wish for another one and its first answer.
+    """The network of one node, and the checks between a request for another one and its first answer.
 
     The request comes on the thread of the parameter services (`nodes.base.services`). There the file is read, checked
     and warmed up. The answers are given on the control loop's thread, which never waits for that.
@@ -39,7 +39,7 @@ class ModelSlot:
         bundle: folder of the bundle that runs: what a network must fit, and where the first one is from.
         name: skill of the expert, or "gate".
         ramp: from the old network's answer to the new one's [s].
-        bound: brings an eased answer back to what such a network may answer.
+        bound: see `NetworkSlot`.
 
     Attributes:
         manifest: of the bundle.
@@ -48,10 +48,12 @@ class ModelSlot:
     def __init__(self, node: RomanNode, bundle: str, name: str, ramp: float, bound: Bound) -> None:
         self._node = node
         self._bundle, self._name, self._ramp, self._bound = bundle, name, ramp, bound
-        self._slot: Slot[Network] | None = None
+        self._slot: NetworkSlot[Network] | None = None
         self._stamp, self._answered = -1, False  # last scene, and whether any of its episode's was answered
         self._told = ""  # sha256 of the model last reported
-        self._wish: tuple[str, Loaded[Network]] | None = None  # checked; the next one when the parameter has that value
+        self._requested: tuple[str, LoadedNetwork[Network]] | None = (
+            None  # checked; runs next, once the parameter is set
+        )
         self._lock = threading.Lock()  # none is set unchecked while the first one is being loaded
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
@@ -64,7 +66,7 @@ class ModelSlot:
         """
         with self._lock:
             self.manifest: Manifest = load_manifest(self._bundle)
-            self._slot = Slot(self._load(str(self._node.get_parameter(MODEL).value)), self._ramp, self._bound)
+            self._slot = NetworkSlot(self._load(str(self._node.get_parameter(MODEL).value)), self._ramp, self._bound)
             self._tell()
 
     def unload(self) -> None:
@@ -72,7 +74,7 @@ class ModelSlot:
         self._slot = None
 
     def answer(self, stamp_ns: int, features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
-        """Answer to one scene, see `Slot.answer` and `Network.answer`; one that is not finite is counted."""
+        """Answer to one scene, see `NetworkSlot.answer` and `Network.answer`; one that is not finite is counted."""
         assert self._slot is not None, "answers are asked for between load and unload"
         result = self._slot.answer(stamp_ns, lambda network: network.answer(features, usable))
         self._tell_swap()
@@ -87,10 +89,10 @@ class ModelSlot:
                 count(STALE, f"no answer for {stamp_ns} ns: an object is invalid or too old")
         return result
 
-    def rest(self, stamp_ns: int) -> None:
-        """A scene without an answer, see `Slot.rest`."""
+    def idle(self, stamp_ns: int) -> None:
+        """A scene without an answer, see `NetworkSlot.idle`."""
         assert self._slot is not None, "scenes come between load and unload"
-        self._slot.rest(stamp_ns)
+        self._slot.idle(stamp_ns)
         self._see(stamp_ns)
         self._tell_swap()
 
@@ -99,7 +101,7 @@ class ModelSlot:
             self._answered = False
         self._stamp = stamp_ns
 
-    def _load(self, model: str) -> Loaded[Network]:
+    def _load(self, model: str) -> LoadedNetwork[Network]:
         if not model:
             entry = self.manifest.gate if self._name == GATE else self.manifest.experts.get(self._name)
             if entry is None:
@@ -133,7 +135,7 @@ class ModelSlot:
         if self._slot is None:  # `load` will see
             return ""
         try:
-            self._wish = model, self._load(model)
+            self._requested = model, self._load(model)
         except RomanError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 (whoever asks gets an answer, whatever is wrong with the file)
@@ -141,7 +143,11 @@ class ModelSlot:
         return ""
 
     def _take(self, parameters: list[Parameter[Any]]) -> None:
-        wish, self._wish = self._wish, None
+        requested, self._requested = self._requested, None
         slot = self._slot
-        if wish is not None and slot is not None and any(p.name == MODEL and p.value == wish[0] for p in parameters):
-            slot.replace(wish[1])
+        if (
+            requested is not None
+            and slot is not None
+            and any(p.name == MODEL and p.value == requested[0] for p in parameters)
+        ):
+            slot.replace(requested[1])

@@ -24,7 +24,7 @@ KINDS: dict[str, tuple[type, Callable[[Any], Image]]] = {
     "sensor_msgs/msg/Image": (ImageMessage, lambda message: read_image(message, grey=True)),
     "sensor_msgs/msg/CompressedImage": (CompressedImage, read_compressed),
 }
-PATIENCE = 10.0  # [s] for the first image, and for each further one
+TIMEOUT = 10.0  # [s] for the first image, and for each further one
 SPIN_PERIOD = 0.05  # [s]
 
 
@@ -47,7 +47,7 @@ def images_of_topic(
         latest: dict[str, Any] = {}
         if hand:
             node.create_subscription(PoseStamped, hand, lambda message: latest.update(hand=message), 10)
-        name, end, read = node.resolve_topic_name(topic), clock() + PATIENCE, None
+        name, end, read = node.resolve_topic_name(topic), clock() + TIMEOUT, None
         while True:
             if read is None and (kind := _kind(node, name)) is not None:
                 message_type, read = KINDS[kind]
@@ -57,10 +57,10 @@ def images_of_topic(
             executor.spin_once(SPIN_PERIOD)
             if "image" in latest and read is not None and not (hand and "hand" not in latest):
                 yield read(latest.pop("image")), _pose(latest["hand"]) if hand else None
-                end = clock() + PATIENCE
+                end = clock() + TIMEOUT
             elif clock() > end:
                 wanting = hand if "image" in latest else name
-                raise RomanError(f"{wanting}: no message within {PATIENCE:g} s: compare ros2 topic list, ROS_DOMAIN_ID")
+                raise RomanError(f"{wanting}: no message within {TIMEOUT:g} s: compare ros2 topic list, ROS_DOMAIN_ID")
 
 
 def _kind(node: Node, name: str) -> str | None:

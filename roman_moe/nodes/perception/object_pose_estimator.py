@@ -26,12 +26,12 @@ from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, camera
-from roman_moe.nodes.perception.pictures import Pictures
+from roman_moe.nodes.perception.visualization import Visualization
+from roman_moe.perception.camera_feed import AHEAD, CameraFeed
 from roman_moe.perception.camera_file import read_camera
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimator import CPU
 from roman_moe.perception.estimators import open_estimator
-from roman_moe.perception.feed import AHEAD, CameraFeed
 from roman_moe.perception.filter import SILENCE
 from roman_moe.perception.frame_timing import LATENCY, RATE, DelayedFilter, FrameSetTimes
 from roman_moe.perception.images import Image, read_compressed, read_image
@@ -114,7 +114,7 @@ class ObjectPoseEstimator(RomanNode):
         self._pool = None if settings.lockstep else ThreadPoolExecutor(1)
         self._under_way: Future[tuple[Detections, str, float]] | None = None
         self._publish = self.advertise_poses(OBJECT_POSES, self._spec)
-        self._pictures = Pictures(self, self._spec)
+        self._visualization = Visualization(self, self._spec)
         for name, feed in self._feeds.items():
             self._listen_to(name, feed)
         layout = scene_layout(self._spec)
@@ -251,9 +251,9 @@ class ObjectPoseEstimator(RomanNode):
     def _answer(self, hand: HandState) -> None:
         self._poses = self._filter.poses(hand)
         self._publish(self._poses)
-        self._pictures.show_poses(self._poses)
+        self._visualization.show_poses(self._poses)
         if self._undrawn and self._found:
-            self._pictures.show_images(self._undrawn, self._estimator.cameras, self._poses, self._found)
+            self._visualization.show_images(self._undrawn, self._estimator.cameras, self._poses, self._found)
             self._undrawn = {}
         wrong = self._faults(hand)
         if wrong:

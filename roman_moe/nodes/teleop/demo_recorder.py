@@ -28,7 +28,7 @@ from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.observation import Observation, observations
-from roman_moe.nodes.control.pending import Pending
+from roman_moe.nodes.control.pending_answers import PendingAnswers
 from roman_moe.wire.codec import decode_lab_tick, decode_tick, serialized_stamp
 from roman_moe.wire.topics import COMPRESSED
 
@@ -105,7 +105,7 @@ class DemoRecorder(RomanNode):
         else:
             self.listen_numbers(topics.deep(topics.OPERATOR_ACTION), topics.action_of(spec), self._on_answer)
         if settings.policy:
-            self._pending, self._told = Pending(self._rates, spec.action.size, len(spec.skills)), True
+            self._pending, self._told = PendingAnswers(self._rates, spec.action.size, len(spec.skills)), True
             self.listen_numbers(topics.GATE_WEIGHTS, topics.weights_of(spec.skill_names), self._on_weights)
             for i, skill in enumerate(spec.skill_names):
                 self.listen_numbers(
@@ -205,10 +205,10 @@ class DemoRecorder(RomanNode):
             self.told.append(f"{message.message}: discarded {self._here.discard()}")
         self._tell()
 
-    def _do(self, act: Callable[..., object], *arguments: Any) -> None:
+    def _do(self, command: Callable[..., object], *arguments: Any) -> None:
         """Record something; what cannot be recorded is told."""
         try:
-            act(*arguments)
+            command(*arguments)
         except DemonstrationError as error:
             self.told.append(str(error))
             self.diagnostics.count("refused_episodes", str(error))
@@ -236,10 +236,10 @@ class DemoRecorder(RomanNode):
         """Discard the open episode."""
         return self._telling(lambda: f"discarded {self._here.discard()}")
 
-    def _telling(self, act: Callable[[], str]) -> str:
+    def _telling(self, command: Callable[[], str]) -> str:
         """Do something with an episode, and report how many were kept, and which is open."""
         try:
-            return act()
+            return command()
         finally:
             self._tell()
 

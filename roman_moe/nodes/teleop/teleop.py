@@ -25,7 +25,7 @@ from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import JOY, OPERATOR_ACTION, OPERATOR_WEIGHTS, SCENE, TICK, action_of, weights_of
 from roman_moe.nodes.bringup.graph_client import ASK_AGAIN, BLENDER, COMMANDERS, Calls
 from roman_moe.nodes.control.observation import Observation, observations
-from roman_moe.teleop.device import Act, Device, Wish
+from roman_moe.teleop.device import Device, OperatorEvent, OperatorInput
 from roman_moe.teleop.gamepad import Gamepad
 from roman_moe.teleop.joy import JoyMapping, Joystick, load_joy_mapping
 from roman_moe.teleop.spacemouse import SpaceMouse, find_space_mouse
@@ -36,7 +36,7 @@ PERIOD = 0.01  # [s] between two looks at the device
 FIRST_GAMEPAD = "/dev/input/js0"
 DRIVES = "drives"
 """Fact: whether the operator drives."""
-ASKED = {Act.STOP: "stop", Act.REARM: "rearm"}
+ASKED = {OperatorEvent.STOP: "stop", OperatorEvent.REARM: "rearm"}
 """What those that command the arm are asked to do."""
 
 
@@ -76,7 +76,7 @@ class Teleop(RomanNode):
 
     Args:
         device: that is open already; the one that the parameters name if None.
-        on_act: called with each act that is not the arm's own, such as `Act.NEXT`.
+        on_event: called with each event that is not the arm's own, such as `OperatorEvent.NEXT`.
     """
 
     NAME = "teleop"
@@ -88,15 +88,15 @@ class Teleop(RomanNode):
         self,
         name: str | None = None,
         device: Device | None = None,
-        on_act: Callable[[Act], object] = lambda act: None,
+        on_event: Callable[[OperatorEvent], object] = lambda event: None,
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
         self._settings = declare(self, TeleopParameters)
-        self._given, self._on_act = device, on_act
-        self._triggers: dict[Act, dict[str, Client[Any, Any]]] = {
-            act: {node: self.create_client(Trigger, f"{node}/{service}") for node in COMMANDERS}
-            for act, service in ASKED.items()
+        self._given, self._on_event = device, on_event
+        self._triggers: dict[OperatorEvent, dict[str, Client[Any, Any]]] = {
+            event: {node: self.create_client(Trigger, f"{node}/{service}") for node in COMMANDERS}
+            for event, service in ASKED.items()
         }
         self._stopping: Calls | None = None  # that has not been answered yet
         self._stopped_at = 0.0  # [s]
@@ -118,7 +118,7 @@ class Teleop(RomanNode):
     def activate(self) -> None:
         """Begin to look at the device."""
         spec = self._spec
-        self._wish = Wish()
+        self._input = OperatorInput()
         self._drove = False
         if self._settings.gate:
             self._publish = self.advertise_numbers(OPERATOR_WEIGHTS, weights_of(spec.skill_names))
@@ -144,13 +144,13 @@ class Teleop(RomanNode):
         device = self._device
         if device is None:  # closed, and a timer was under way
             return
-        wish = self._wish = device.wish(time.monotonic())
-        self._steering.take(wish.acts, wish.skills, self._opening)
-        for act in wish.acts:
-            if act in ASKED:
-                self._ask(act)
+        given = self._input = device.read(time.monotonic())
+        self._steering.take(given.events, given.skills, self._opening)
+        for event in given.events:
+            if event in ASKED:
+                self._ask(event)
             else:
-                self._on_act(act)
+                self._on_event(event)
         drives = self._steering.drives
         self.diagnostics.fact({DRIVES: str(drives)})
         fault = self._unanswered() or device.fault
@@ -160,10 +160,10 @@ class Teleop(RomanNode):
             speed = f"speed {100 * self._steering.speed:.0f} %"
             self.diagnostics.state(OK, f"{'the operator' if drives else 'the policy'} drives, {speed}")
 
-    def _ask(self, act: Act) -> None:
-        calls = Calls(self._triggers[act])
+    def _ask(self, event: OperatorEvent) -> None:
+        calls = Calls(self._triggers[event])
         calls.made()
-        self._stopping, self._stopped_at = calls if act is Act.STOP else None, time.monotonic()
+        self._stopping, self._stopped_at = calls if event is OperatorEvent.STOP else None, time.monotonic()
 
     def _unanswered(self) -> str:
         """Ask again for a stop that somebody has not answered; who, once that takes long."""
@@ -192,7 +192,7 @@ class Teleop(RomanNode):
         if self._settings.gate:
             weights = self._steering.weights
             return None if weights is None else weights.tolist()
-        return self._steering.action(self._wish).tolist()
+        return self._steering.action(self._input).tolist()
 
 
 if __name__ == "__main__":

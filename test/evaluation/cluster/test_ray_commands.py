@@ -13,7 +13,7 @@ from ray_nodes import busy_workers, killing, two_nodes
 from small_recipe import SMALL
 
 from roman_moe.core.config import merged
-from roman_moe.evaluation.cluster.check import digest
+from roman_moe.evaluation.cluster.worker_check import digest
 
 pytestmark = [
     pytest.mark.cluster,

@@ -23,7 +23,7 @@ from roman_moe.learning.recipes.cloning import FitRecipe
 from roman_moe.learning.runs import multitask_clone
 from roman_moe.learning.runs.multitask import POLICY, RESULT, judge
 from roman_moe.learning.runs.multitask_clone import clone_multitask, cloning_run
-from roman_moe.learning.sets import Source
+from roman_moe.learning.demonstration_sets import DemonstrationSet
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.suites import skills
 
@@ -62,27 +62,27 @@ def policy(tmp_path_factory) -> Path:
 def cloned(shown, policy):
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
-        return clone_multitask(RUN, (Source(shown),), QUICK, policy)
+        return clone_multitask(RUN, (DemonstrationSet(shown),), QUICK, policy)
 
 
 def test_it_comes_close_to_the_demonstrations_and_says_which_they_were(shown, cloned):
     assert [*cloned["errors"]] == [*SKILLS]
-    still = clone_multitask(RUN, (Source(shown),), dataclasses.replace(QUICK, steps=1))
+    still = clone_multitask(RUN, (DemonstrationSet(shown),), dataclasses.replace(QUICK, steps=1))
     for skill in SKILLS:
         assert cloned["errors"][skill]["velocity_rms"] < 0.9 * still["errors"][skill]["velocity_rms"]
         assert cloned["clone"]["demonstrations"][skill] == {"sha256": dataset_hash(shown, ROMAN, skill)}
 
 
 def test_a_cloning_follows_from_its_seed_and_is_not_done_twice(shown, policy, cloned, tmp_path, monkeypatch):
-    again = clone_multitask(RUN, (Source(shown),), QUICK, tmp_path)
+    again = clone_multitask(RUN, (DemonstrationSet(shown),), QUICK, tmp_path)
     assert (again["rows"], again["errors"]) == (cloned["rows"], cloned["errors"])
     policies = [torch.load(folder / POLICY, weights_only=True) for folder in (policy, tmp_path)]
     for name, values in policies[0]["actor"].items():
         assert torch.equal(values, policies[1]["actor"][name]), name
     monkeypatch.setattr(multitask_clone, "clone_actor", lambda *_: pytest.fail("it was cloned again"))
-    assert clone_multitask(RUN, (Source(shown),), QUICK, policy) == json.loads(json.dumps(cloned))
+    assert clone_multitask(RUN, (DemonstrationSet(shown),), QUICK, policy) == json.loads(json.dumps(cloned))
     with pytest.raises(ConfigError, match="was trained with other numbers: choose another --out"):
-        clone_multitask(RUN, (Source(shown),), dataclasses.replace(QUICK, steps=151), policy)
+        clone_multitask(RUN, (DemonstrationSet(shown),), dataclasses.replace(QUICK, steps=151), policy)
 
 
 def test_it_is_judged_and_exported_as_any_policy_of_a_suite(policy, cloned, tmp_path):
@@ -102,7 +102,7 @@ def test_a_policy_whose_skills_saw_all_features_is_refused_in_one_line(policy, s
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     with pytest.raises(ConfigError, match=said):
-        clone_multitask(RUN, (Source(shown),), QUICK, old)
+        clone_multitask(RUN, (DemonstrationSet(shown),), QUICK, old)
 
 
 def test_demonstrations_of_another_task_or_with_a_skill_missing_are_refused(shown, tmp_path, capsys):
@@ -116,7 +116,7 @@ def test_demonstrations_of_another_task_or_with_a_skill_missing_are_refused(show
     shutil.copytree(shown, tmp_path / "part")
     shutil.rmtree(tmp_path / "part" / "push")
     with pytest.raises(DemonstrationError, match="push: no demonstration there"):
-        clone_multitask(RUN, (Source(tmp_path / "part"),), QUICK)
+        clone_multitask(RUN, (DemonstrationSet(tmp_path / "part"),), QUICK)
     assert not (tmp_path / "policy" / RESULT).exists()
 
 
@@ -131,7 +131,7 @@ def test_demonstrations_of_another_task_or_with_a_skill_missing_are_refused(show
 )
 def test_what_cannot_be_cloned_is_refused(shown, change, message):
     with pytest.raises(RomanError, match=message):
-        clone_multitask(dataclasses.replace(RUN, **change), (Source(shown),), QUICK)
+        clone_multitask(dataclasses.replace(RUN, **change), (DemonstrationSet(shown),), QUICK)
 
 
 def test_environment_steps_are_refused_with_demonstrations(shown, tmp_path, capsys):

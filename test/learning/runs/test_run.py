@@ -22,7 +22,7 @@ from roman_moe.evaluation.collect import Collection, collect
 from roman_moe.learning.recipes.hybrid import HybridRecipe
 from roman_moe.learning.runs.run import Run, bundle_of, curves, new_record, train_run, write_description
 from roman_moe.learning.runs.trainer import train_network
-from roman_moe.learning.sets import Source
+from roman_moe.learning.demonstration_sets import DemonstrationSet
 from roman_moe.sim.pose_source import TruthPoses
 
 
@@ -162,8 +162,8 @@ def test_a_run_with_a_network_missing_makes_no_bundle(whole_dataset, tmp_path):
 
 def test_one_expert_is_trained_from_a_bundles_weights_and_the_bundle_keeps_the_others(run, whole_dataset, tmp_path):
     base = run.folder / "bundle"
-    sources = (Source(whole_dataset, whole=True), Source(whole_dataset, 0.5, whole=True))
-    other = Run(TASK, tmp_path / "run", quick_recipe(ppo={"steps": 0}), sources, seed=3, base=base)
+    sets = (DemonstrationSet(whole_dataset, whole=True), DemonstrationSet(whole_dataset, 0.5, whole=True))
+    other = Run(TASK, tmp_path / "run", quick_recipe(ppo={"steps": 0}), sets, seed=3, base=base)
     train_run(other, ("button",))
     new, old = (load_bundle(folder / "bundle").manifest for folder in (other.folder, run.folder))
     assert [name for name in SKILLS if new.experts[name].sha256 != old.experts[name].sha256] == ["button"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from roman_moe.learning.algorithms.recorded import WARM_UP, Recorded
+from roman_moe.learning.algorithms.cuda_graph import WARM_UP, GraphedFunction
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
@@ -31,7 +31,7 @@ def test_recorded_updates_are_those_of_the_same_work_unrecorded():
 
         return update
 
-    update, recorded = update_of(networks[0]), Recorded(update_of(networks[1]))
+    update, recorded = update_of(networks[0]), GraphedFunction(update_of(networks[1]))
     for _ in range(WARM_UP + 5):
         given = torch.randn(32, 6, device="cuda"), torch.randn(32, 1, device="cuda")
         assert float(update(*given)) == pytest.approx(float(recorded(*given)), rel=1e-5)
@@ -40,6 +40,6 @@ def test_recorded_updates_are_those_of_the_same_work_unrecorded():
 
 
 def test_recorded_noise_is_new_in_each_call():
-    recorded = Recorded(lambda x: x + torch.randn_like(x))
+    recorded = GraphedFunction(lambda x: x + torch.randn_like(x))
     answers = [recorded(torch.zeros(4, device="cuda")).clone() for _ in range(WARM_UP + 3)]
     assert len({tuple(each.tolist()) for each in answers}) == len(answers)

@@ -11,8 +11,8 @@ import pytest
 from worlds import TASK
 
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.evaluation.cluster.answer import answer, decode, encode, packed
-from roman_moe.evaluation.cluster.check import Common
+from roman_moe.evaluation.cluster.job_answer import answer, decode, encode, packed
+from roman_moe.evaluation.cluster.worker_check import Common
 from roman_moe.sim.episode import EpisodeResult
 from roman_moe.sim.pose_tally import PoseTally
 

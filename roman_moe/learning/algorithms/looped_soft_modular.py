@@ -15,7 +15,7 @@ OBSERVATION, ACTION = 39, 4
 """Numbers of them, as Meta-World has them."""
 
 
-class Looped(nn.Module):
+class LoopedSoftModular(nn.Module):
     """The same network with the same parameters, its modules one by one; in the mode `official` alone."""
 
     def __init__(self, net: SoftModular) -> None:
@@ -54,7 +54,7 @@ def learner(sizes: Sizes, tasks: int, seed: int, looped: bool) -> MultitaskSAC:
     made = MultitaskSAC(recipe, OBSERVATION, ACTION, tasks)
     if looped:
         for network in (made.actor, *made.critics, *made.targets):
-            network.body = Looped(network.get_submodule("body"))  # type: ignore[arg-type]
+            network.body = LoopedSoftModular(network.get_submodule("body"))  # type: ignore[arg-type]
     return made
 
 

@@ -1,4 +1,4 @@
-"""A package's face: its public names, imported when they are asked for.
+"""The public names of a package, each imported when it is asked for.
 
 `from roman_moe.control import load_bundle` needs onnxruntime, but importing the package alone does not: a stop must be
 quick, and a robot lacks what only a laptop has.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def face(package: str, **modules: str) -> Callable[[str], Any]:
+def lazy_exports(package: str, **modules: str) -> Callable[[str], Any]:
     """`__getattr__` of a package that has these names, each in the module that is given."""
 
     def find(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""News of a graph, in words: what changed from one report of a node to its next, such as a stop or a swap.
+"""What changed in a graph, in words: from one report of a node to its next, such as a stop or a swap.
 
-A fault is told the first, tenth and hundredth time, as in a node's own log: a screen is no place for each.
+A fault is reported the first, tenth and hundredth time, as in a node's own log: a screen is no place for each.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from roman_moe.nodes.control.model_slot import MODEL, SWAPS
 YES, NO = str(True), str(False)
 
 
-class News:
+class ChangeReports:
     """Follows the reports of one graph's nodes."""
 
     def __init__(self) -> None:
         self._known: dict[str, Mapping[str, str]] = {}  # facts and counts of each node's last report
 
-    def of(self, node: str, said: Mapping[str, str]) -> list[str]:
+    def lines(self, node: str, said: Mapping[str, str]) -> list[str]:
         """A line for each thing that is new in a node's report; its first one is compared with that of a node all well.
 
         Args:

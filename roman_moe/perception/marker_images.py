@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.parts import MarkerSpec
 from roman_moe.core.rotation import matrix
+from roman_moe.core.spec_parts import MarkerSpec
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path
 from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.board import Board
-from roman_moe.perception.tags import modules, picture
+from roman_moe.perception.marker_images import modules, picture
 
 A4 = 210.0, 297.0  # [mm]
 EDGE = 12.0  # [mm] that printers leave white

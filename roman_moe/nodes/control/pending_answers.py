@@ -11,7 +11,7 @@ from roman_moe.control.operator import drop_latest
 from roman_moe.control.rates import Rates
 
 
-class Pending:
+class PendingAnswers:
     """Weights by gate tick, and actions by stamp and expert; NaN stands for "no answer".
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roman_moe.cli.ranges import parse_names, parse_numbers
+from roman_moe.cli.selections import parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
 
 NUMBERS = range(7)

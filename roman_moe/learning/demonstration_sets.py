@@ -1,6 +1,6 @@
-"""Sets of demonstrations that teach one network together, each with a weight: its share of what is shown.
+"""Sets of demonstrations from which one network learns, each with a weight: its share of the samples.
 
-Samples of a set that is short of its share are shown more often; none is left out.
+Samples of a set that is short of its share are repeated; none is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from roman_moe.learning.samples import Samples
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DemonstrationSet:
     """One set.
 
     Attributes:
@@ -37,22 +37,22 @@ class Source:
     whole: bool = False
 
 
-Demonstrations = Path | Sequence[Source]
+Demonstrations = Path | Sequence[DemonstrationSet]
 """A dataset, or several."""
 
 
-def sources_of(demonstrations: Demonstrations) -> tuple[Source, ...]:
+def sets_of(demonstrations: Demonstrations) -> tuple[DemonstrationSet, ...]:
     """One or several datasets as sets."""
-    return (Source(demonstrations),) if isinstance(demonstrations, Path) else tuple(demonstrations)
+    return (DemonstrationSet(demonstrations),) if isinstance(demonstrations, Path) else tuple(demonstrations)
 
 
-def parse_sources(text: str, network: str, option: str) -> tuple[Source, ...]:
+def parse_sets(text: str, network: str, option: str) -> tuple[DemonstrationSet, ...]:
     """Sets from FOLDER[=WEIGHT] with commas between. A folder is a dataset, or its folder of the network: used whole.
 
     Raises:
         ConfigError: on a weight that is no positive number, or a folder of another network.
     """
-    sources = []
+    demonstration_sets = []
     for part in text.split(","):
         folder, equals, weight = part.strip().partition("=")
         try:
@@ -65,33 +65,35 @@ def parse_sources(text: str, network: str, option: str) -> tuple[Source, ...]:
         whole = not (path / TASK_FILE).exists() and (path.parent / TASK_FILE).exists()
         if whole and path.name != network:
             raise ConfigError(f"{option} {folder}: teaches {path.name!r}: expected {network or 'a dataset'}")
-        sources.append(Source(path.parent if whole else path, share, whole))
-    return tuple(sources)
+        demonstration_sets.append(DemonstrationSet(path.parent if whole else path, share, whole))
+    return tuple(demonstration_sets)
 
 
-def sources_spec(sources: Sequence[Source]) -> TaskSpec:
+def sets_spec(demonstration_sets: Sequence[DemonstrationSet]) -> TaskSpec:
     """Task of all sets.
 
     Raises:
         DemonstrationError: if one is of another task or version than the first, or there is none.
     """
-    spec = dataset_spec(sources[0].dataset)
-    for source in sources[1:]:
-        if dataset_spec(source.dataset) != spec:
-            raise DemonstrationError(f"{source.dataset}: is of another task or version than {sources[0].dataset}")
+    spec = dataset_spec(demonstration_sets[0].dataset)
+    for each in demonstration_sets[1:]:
+        if dataset_spec(each.dataset) != spec:
+            raise DemonstrationError(
+                f"{each.dataset}: is of another task or version than {demonstration_sets[0].dataset}"
+            )
     return spec
 
 
-def sources_provenance(sources: Sequence[Source], spec: TaskSpec, network: str) -> dict[str, Any]:
+def sets_provenance(demonstration_sets: Sequence[DemonstrationSet], spec: TaskSpec, network: str) -> dict[str, Any]:
     """What is said of them: the sha256 of one set; of several a common one, with each set's own and its weight."""
-    hashes = [dataset_hash(source.dataset, spec, network) for source in sources]
-    if len(sources) == 1:
+    hashes = [dataset_hash(each.dataset, spec, network) for each in demonstration_sets]
+    if len(demonstration_sets) == 1:
         return {"sha256": hashes[0]}
-    sets = [{"sha256": digest, "weight": source.weight} for digest, source in zip(hashes, sources, strict=True)]
+    sets = [{"sha256": digest, "weight": each.weight} for digest, each in zip(hashes, demonstration_sets, strict=True)]
     return {"sha256": hashlib.sha256(json.dumps(sets).encode()).hexdigest(), "sets": sets}
 
 
-def mixed(sets: Sequence[Samples], weights: Sequence[float]) -> Samples:
+def mixed_samples(sets: Sequence[Samples], weights: Sequence[float]) -> Samples:
     """One set of samples, of which each set makes up its share."""
     if len(sets) == 1:
         return sets[0]

@@ -15,7 +15,7 @@ import pytest
 from bundles import write_tiny_bundle
 
 from roman_moe.cli import main as entry
-from roman_moe.cli.reach import Reach
+from roman_moe.cli.graph_options import GraphOptions
 from roman_moe.cli.ros_args import split
 from roman_moe.core.errors import ConfigError
 
@@ -26,7 +26,7 @@ from rclpy.node import Node
 from roman_moe.nodes.base.process import make_executor, ros_context
 from roman_moe.nodes.base.topics import TWIST_COMMAND
 
-PATIENCE = 600.0  # [s] for what takes seconds: only a hang reaches it
+TIMEOUT = 600.0  # [s] for what takes seconds: only a hang reaches it
 
 
 @pytest.mark.parametrize(
@@ -45,28 +45,28 @@ def test_ros_arguments_end_at_two_dashes(arguments: list[str], own: list[str], r
 
 @pytest.mark.parametrize("namespace", ["left", "/left", "left/", "/left/"])
 def test_a_namespace_is_a_rule_for_all_nodes(namespace: str) -> None:
-    assert Reach(namespace).ros_arguments == ("--ros-args", "-r", "__ns:=/left")
-    assert Reach(namespace, ("-p", "a:=b")).ros_arguments == ("--ros-args", "-p", "a:=b", "-r", "__ns:=/left")
+    assert GraphOptions(namespace).ros_arguments == ("--ros-args", "-r", "__ns:=/left")
+    assert GraphOptions(namespace, ("-p", "a:=b")).ros_arguments == ("--ros-args", "-p", "a:=b", "-r", "__ns:=/left")
 
 
 def test_without_a_namespace_there_is_nothing_to_add() -> None:
-    assert Reach().ros_arguments == ()
-    assert Reach(ros_args=("-r", "__ns:=/left")).ros_arguments == ("--ros-args", "-r", "__ns:=/left")
+    assert GraphOptions().ros_arguments == ()
+    assert GraphOptions(ros_args=("-r", "__ns:=/left")).ros_arguments == ("--ros-args", "-r", "__ns:=/left")
 
 
 @pytest.mark.parametrize(
     ("reach", "complaint"),
     [
-        (Reach("a b"), "--namespace a b: expected words"),
-        (Reach("4"), "--namespace 4: expected words"),
-        (Reach("a//b"), "--namespace a//b: expected words"),
-        (Reach("left", ("-r", "__ns:=/right")), "give one of them"),
-        (Reach(ros_args=("-r", "__node:=x")), "names every node alike: write NODE:__node:=x"),
+        (GraphOptions("a b"), "--namespace a b: expected words"),
+        (GraphOptions("4"), "--namespace 4: expected words"),
+        (GraphOptions("a//b"), "--namespace a//b: expected words"),
+        (GraphOptions("left", ("-r", "__ns:=/right")), "give one of them"),
+        (GraphOptions(ros_args=("-r", "__node:=x")), "names every node alike: write NODE:__node:=x"),
     ],
 )
-def test_a_namespace_that_cannot_be_one_is_refused(reach: Reach, complaint: str) -> None:
+def test_a_namespace_that_cannot_be_one_is_refused(options: GraphOptions, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        _ = reach.ros_arguments
+        _ = options.ros_arguments
 
 
 def test_a_verb_without_a_graph_takes_none(capfd: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +98,7 @@ class Listener:
         return on_twist
 
     def until(self, condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not condition():
             assert time.monotonic() < end, {space: moves[-20:] for space, moves in self.moves.items()}
             self._spin()

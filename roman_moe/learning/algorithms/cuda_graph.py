@@ -1,4 +1,4 @@
-"""Work on a GPU that is recorded once and then replayed: a small network's kernels take less time than their launches.
+"""A function on a GPU as a CUDA graph, captured once and replayed: kernels of small networks take less than launches.
 
 A CUDA graph (docs.pytorch.org, "CUDA Graphs") is launched as a whole. What it does is fixed: shapes, and which tensors
 it reads and writes. So the work must not answer to what a tensor holds.
@@ -16,7 +16,7 @@ WARM_UP = 3
 """Calls before the recording, in which optimizers make their state and libraries choose their kernels."""
 
 
-class Recorded:
+class GraphedFunction:
     """A function of tensors with the same shapes in each call, which runs on a GPU."""
 
     def __init__(self, work: Callable[..., Any]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from roman_moe.learning.algorithms.looped import ACTION, OBSERVATION, Looped, learner
+from roman_moe.learning.algorithms.looped_soft_modular import ACTION, OBSERVATION, LoopedSoftModular, learner
 from roman_moe.learning.policies.multitask import Sizes
 
 TASKS = 10
@@ -24,7 +24,7 @@ def test_the_loop_has_the_batched_answers_and_gradients(layers, modules):
         return [answers.detach(), *torch.autograd.grad((answers * weight).sum(), parameters)]
 
     batched = found()
-    actor.body = Looped(actor.body)
+    actor.body = LoopedSoftModular(actor.body)
     for one, other in zip(found(), batched, strict=True):
         assert (one - other).abs().max() <= 1e-10 * max(1.0, float(other.abs().max()))
 
@@ -32,7 +32,7 @@ def test_the_loop_has_the_batched_answers_and_gradients(layers, modules):
 def test_both_begin_alike_and_learn_the_looped_networks_own_parameters():
     batched, looped = (learner(Sizes((10,), width=6), TASKS, 0, way) for way in (False, True))
     for network in (looped.actor, *looped.critics, *looped.targets):
-        assert isinstance(network.body, Looped)
+        assert isinstance(network.body, LoopedSoftModular)
     for one, other in zip(batched.actor.parameters(), looped.actor.parameters(), strict=True):
         assert torch.equal(one, other)
     learned = {id(p) for group in looped._actor_step.param_groups for p in group["params"]}

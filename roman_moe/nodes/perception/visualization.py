@@ -1,4 +1,4 @@
-"""What people see of the object pose estimator: poses and markers for RViz and Foxglove, images with what was found.
+"""Visualization of the object pose estimator: poses and markers for RViz and Foxglove, images with what was found.
 
 Each is made only while somebody subscribes to it.
 """
@@ -32,7 +32,7 @@ SIZE, TEXT = 0.02, 0.025  # [m] of a marker's ball, and of its name's letters
 VALID, HIDDEN = (0.25, 0.85, 0.35, 0.9), (0.6, 0.6, 0.6, 0.5)  # red, green, blue, opacity
 
 
-class Pictures:
+class Visualization:
     """Made while its node is activated."""
 
     def __init__(self, node: RomanNode, spec: TaskSpec) -> None:

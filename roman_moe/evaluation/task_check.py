@@ -15,8 +15,8 @@ import numpy as np
 from roman_moe.core.action import Command, hold, to_command
 from roman_moe.core.config import place_of
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.parts import ANGULAR_AXES
 from roman_moe.core.spec import TASK_FILE
+from roman_moe.core.spec_parts import ANGULAR_AXES
 from roman_moe.core.state import SceneState
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import run_episode

@@ -7,58 +7,58 @@ import re
 import pytest
 
 from roman_moe.nodes.base.diagnostics import readable
-from roman_moe.nodes.bringup.news import News
+from roman_moe.nodes.bringup.change_reports import ChangeReports
 
 WELL = {"stopped": "False", "taken_out": ""}
 
 
 def test_stop_take_out_and_their_ends_are_told_once() -> None:
-    news = News()
-    assert news.of("blender", WELL) == []
-    assert news.of("blender", {**WELL, "stopped": "True"}) == ["blender is stopped"]
-    assert news.of("blender", {**WELL, "stopped": "True"}) == []
-    assert news.of("blender", {**WELL, "taken_out": "pull,push"}) == [
+    changes = ChangeReports()
+    assert changes.lines("blender", WELL) == []
+    assert changes.lines("blender", {**WELL, "stopped": "True"}) == ["blender is stopped"]
+    assert changes.lines("blender", {**WELL, "stopped": "True"}) == []
+    assert changes.lines("blender", {**WELL, "taken_out": "pull,push"}) == [
         "blender is armed again",
         "pull is taken out",
         "push is taken out",
     ]
-    assert news.of("blender", {**WELL, "taken_out": "push"}) == ["pull is put back"]
+    assert changes.lines("blender", {**WELL, "taken_out": "push"}) == ["pull is put back"]
 
 
 def test_a_graph_that_is_found_stopped_is_told() -> None:
-    assert News().of("blender", {**WELL, "stopped": "True"}) == ["blender is stopped"]
+    assert ChangeReports().lines("blender", {**WELL, "stopped": "True"}) == ["blender is stopped"]
 
 
 def test_a_swap_is_told_and_a_first_network_is_not() -> None:
-    news = News()
+    changes = ChangeReports()
     first = {"model": "/models/roman/push.onnx", "sha256": "ab", "swaps": "0"}
-    assert news.of("expert_push", {}) == []
-    assert news.of("expert_push", first) == []
-    assert news.of("expert_push", {**first, "swaps": "1"}) == ["expert_push runs roman/push.onnx"]
-    assert news.of("expert_push", {**first, "model": "/other/push.onnx", "swaps": "2"}) == [
+    assert changes.lines("expert_push", {}) == []
+    assert changes.lines("expert_push", first) == []
+    assert changes.lines("expert_push", {**first, "swaps": "1"}) == ["expert_push runs roman/push.onnx"]
+    assert changes.lines("expert_push", {**first, "model": "/other/push.onnx", "swaps": "2"}) == [
         "expert_push runs other/push.onnx"
     ]
 
 
 def test_a_node_that_is_started_again_with_its_model_is_no_swap() -> None:
-    news = News()
+    changes = ChangeReports()
     said = {"model": "/models/roman/push.onnx", "swaps": "3"}
-    news.of("expert_push", said)
-    assert news.of("expert_push", {}) == []
-    assert news.of("expert_push", {**said, "swaps": "0"}) == []
+    changes.lines("expert_push", said)
+    assert changes.lines("expert_push", {}) == []
+    assert changes.lines("expert_push", {**said, "swaps": "0"}) == []
 
 
 def test_a_node_that_is_deactivated_is_told() -> None:
-    news = News()
-    assert news.of("gate", {"autostart": "False"}) == ["gate is deactivated"]
-    assert news.of("gate", {"autostart": "True"}) == ["gate is active again"]
+    changes = ChangeReports()
+    assert changes.lines("gate", {"autostart": "False"}) == ["gate is deactivated"]
+    assert changes.lines("gate", {"autostart": "True"}) == ["gate is active again"]
 
 
 def test_faults_are_told_at_powers_of_ten() -> None:
-    news, told = News(), []
+    changes, told = ChangeReports(), []
     for count in range(1, 121):
         said = {"missed_ticks": str(count), "last_fault": f"missed_ticks: number {count}", "swaps": "0"}
-        told += news.of("blender", said)
+        told += changes.lines("blender", said)
     assert told == [
         "blender: missed ticks: number 1",
         "blender: missed ticks (10 times): number 10",
@@ -67,9 +67,9 @@ def test_faults_are_told_at_powers_of_ten() -> None:
 
 
 def test_faults_of_a_node_that_is_started_again_are_told_anew() -> None:
-    news, told = News(), []
+    changes, told = ChangeReports(), []
     for count in (37, 1, 2, 10):
-        told += news.of("gate", {"missed_ticks": str(count), "last_fault": f"missed_ticks: number {count}"})
+        told += changes.lines("gate", {"missed_ticks": str(count), "last_fault": f"missed_ticks: number {count}"})
     assert told == [
         "gate: missed ticks (37 times): number 37",
         "gate: missed ticks: number 1",

@@ -13,7 +13,7 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.spec import TaskSpec
 
 
-class AllWeight:
+class SingleExpertGate:
     """A gate with nothing to choose."""
 
     def answer(self, features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
@@ -22,7 +22,7 @@ class AllWeight:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Alone:
+class SingleExpert:
     """Networks of a `Controller`: one expert.
 
     Attributes:
@@ -36,13 +36,13 @@ class Alone:
     spec: TaskSpec
     rates: Rates
     skills: tuple[str, ...]
-    gate: AllWeight
+    gate: SingleExpertGate
     experts: tuple[Network, ...]
 
     @classmethod
-    def of(cls, spec: TaskSpec, network: Network) -> Alone:
+    def of(cls, spec: TaskSpec, network: Network) -> SingleExpert:
         """Of a network that answers actions."""
         told = network.metadata
         turning = told.top_angular_speed or spec.action.top_angular_speed
         spec = replace(spec, action=replace(spec.action, top_speed=told.top_speed, top_angular_speed=turning))
-        return cls(spec, Rates(told.rate, told.rate), (told.name,), AllWeight(), (network,))
+        return cls(spec, Rates(told.rate, told.rate), (told.name,), SingleExpertGate(), (network,))

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from roman_moe.core.errors import RomanError
-from roman_moe.evaluation.cluster.check import Common
+from roman_moe.evaluation.cluster.worker_check import Common
 from roman_moe.sim.episode import EpisodeResult
 
 EPISODE = "episode"

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-FACES = ("core", "control", "demos", "sim")
+PACKAGES = ("core", "control", "demos", "sim")
 
 
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", PACKAGES)
 def test_every_public_name_is_what_its_module_has(name: str) -> None:
     package = importlib.import_module(f"roman_moe.{name}")
     for public in package.__all__:
@@ -25,6 +25,6 @@ def test_every_public_name_is_what_its_module_has(name: str) -> None:
 
 def test_a_package_alone_imports_nothing_heavy() -> None:
     heavy = {"numpy", "yaml", "onnxruntime", "mujoco", "rosbags", "torch", "gymnasium"}
-    code = f"import sys, {', '.join(f'roman_moe.{name}' for name in FACES)}; print({heavy!r} & set(sys.modules))"
+    code = f"import sys, {', '.join(f'roman_moe.{name}' for name in PACKAGES)}; print({heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert done.stdout.strip() == "set()", done.stderr

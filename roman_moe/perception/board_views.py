@@ -22,7 +22,7 @@ NEW = 0.05  # [image widths] from the board's corners in each other view, root m
 CORNERS = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 
 
-class ViewTaker:
+class BoardViewCollector:
     """Takes views of a board from images.
 
     Args:

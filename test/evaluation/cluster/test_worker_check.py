@@ -7,8 +7,8 @@ import os
 import pytest
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.evaluation.cluster import check
-from roman_moe.evaluation.cluster.check import Common, common, digest
+from roman_moe.evaluation.cluster import worker_check
+from roman_moe.evaluation.cluster.worker_check import Common, common, digest
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def test_the_same_code_and_files_pass(place):
 
 @pytest.mark.parametrize("name", ["roman_moe", "git commit", "numpy"])
 def test_another_version_is_refused_by_name(name, monkeypatch):
-    found = Common(check.code())
-    monkeypatch.setattr(check, "code", lambda: {**found.code, name: "other"})
+    found = Common(worker_check.code())
+    monkeypatch.setattr(worker_check, "code", lambda: {**found.code, name: "other"})
     with pytest.raises(ConfigError, match=f"worker on .*: {name} is other: expected {found.code[name]}"):
         found.check()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scenes import hand_at
 
-from roman_moe.perception.feed import CameraFeed
+from roman_moe.perception.camera_feed import CameraFeed
 
 
 def image_at(seconds: int) -> Any:

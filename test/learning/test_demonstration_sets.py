@@ -18,11 +18,18 @@ from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import find_shipped
 from roman_moe.demos.dataset import dataset_hash, write_spec
 from roman_moe.demos.reader import read_episodes
+from roman_moe.learning.demonstration_sets import (
+    DemonstrationSet,
+    mixed_samples,
+    parse_sets,
+    sets_of,
+    sets_provenance,
+    sets_spec,
+)
 from roman_moe.learning.export import expert_of, export_policy, policy_of
 from roman_moe.learning.recipes.cloning import NetworkRecipe, Recipe
 from roman_moe.learning.runs.clone import clone_bundle
 from roman_moe.learning.samples import Samples, samples_of
-from roman_moe.learning.sets import Source, mixed, parse_sources, sources_of, sources_provenance, sources_spec
 
 FAST = Recipe(Rates(), dict.fromkeys(NETWORKS, NetworkRecipe(steps=3, batch_size=8, validation_share=0.0)))
 
@@ -34,38 +41,38 @@ def numbered(count: int, value: float) -> Samples:
 
 def test_each_set_has_its_share_and_no_sample_is_left_out():
     old, new = numbered(90, 1.0), numbered(20, 2.0)
-    both = mixed([old, new], [0.25, 0.75])
+    both = mixed_samples([old, new], [0.25, 0.75])
     values = both.observations[:, 0]
     assert np.mean(values == 2.0) == pytest.approx(0.75, abs=0.01)
     assert (values == 1.0).sum() == 90
     assert np.unique(both.episodes[values == 2.0]).size == 7
     assert not set(both.episodes[values == 1.0].tolist()) & set(both.episodes[values == 2.0].tolist())
-    assert mixed([old], [3.0]) is old
+    assert mixed_samples([old], [3.0]) is old
 
 
 def test_a_folder_of_a_skill_is_used_whole_and_a_dataset_by_the_recipe(tmp_path):
     write_spec(tmp_path / "demos", ROMAN)
     write_spec(tmp_path / "fixes", ROMAN)
     (tmp_path / "fixes" / "push").mkdir()
-    demos, fixes = parse_sources(f"{tmp_path}/demos, {tmp_path}/fixes/push=0.5", "push", "--demos")
-    assert demos == Source(tmp_path / "demos", 1.0, whole=False)
-    assert fixes == Source(tmp_path / "fixes", 0.5, whole=True)
-    assert sources_spec([demos, fixes]) == ROMAN
+    demos, fixes = parse_sets(f"{tmp_path}/demos, {tmp_path}/fixes/push=0.5", "push", "--demos")
+    assert demos == DemonstrationSet(tmp_path / "demos", 1.0, whole=False)
+    assert fixes == DemonstrationSet(tmp_path / "fixes", 0.5, whole=True)
+    assert sets_spec([demos, fixes]) == ROMAN
     with pytest.raises(ConfigError, match="teaches 'push': expected pull"):
-        parse_sources(f"{tmp_path}/fixes/push", "pull", "--demos")
+        parse_sets(f"{tmp_path}/fixes/push", "pull", "--demos")
 
 
 @pytest.mark.parametrize("weight", ("0", "-1", "much", "inf", ""))
 def test_a_weight_is_a_positive_number(weight):
     with pytest.raises(ConfigError, match="expected a number more than 0"):
-        parse_sources(f"demos={weight}", "push", "--demos")
+        parse_sets(f"demos={weight}", "push", "--demos")
 
 
 def test_sets_of_two_tasks_are_not_mixed(tmp_path):
     write_spec(tmp_path / "a", ROMAN)
     write_spec(tmp_path / "b", dataclasses.replace(ROMAN, name="other"))
     with pytest.raises(DemonstrationError, match="another task"):
-        sources_spec(sources_of((Source(tmp_path / "a"), Source(tmp_path / "b"))))
+        sets_spec(sets_of((DemonstrationSet(tmp_path / "a"), DemonstrationSet(tmp_path / "b"))))
 
 
 def test_only_what_the_operator_did_teaches(demonstrations):
@@ -92,7 +99,7 @@ def test_an_expert_comes_back_from_its_file_with_the_same_answers():
 
 def test_a_taught_expert_says_what_taught_it_and_the_others_stay(demonstrations, tmp_path):
     write_spec(demonstrations, ROMAN)
-    sources = (Source(demonstrations, 1.0), Source(demonstrations, 0.5))
+    sources = (DemonstrationSet(demonstrations, 1.0), DemonstrationSet(demonstrations, 0.5))
     base = find_shipped("models/roman")
     clone_bundle(sources, tmp_path / "new", FAST, 0, 1, ("button",), base=base, anew=False)
     new, old = load_bundle(tmp_path / "new").manifest, load_manifest("models/roman")
@@ -103,5 +110,5 @@ def test_a_taught_expert_says_what_taught_it_and_the_others_stay(demonstrations,
     assert [entry["sha256"] for entry in said["demonstrations"]["sets"]] == [digest, digest]
     assert [entry["weight"] for entry in said["demonstrations"]["sets"]] == [1.0, 0.5]
     assert said["initial_sha256"] == old.experts["button"].sha256
-    assert said["demonstrations"]["sha256"] == sources_provenance(sources, ROMAN, "button")["sha256"]
+    assert said["demonstrations"]["sha256"] == sets_provenance(sources, ROMAN, "button")["sha256"]
     assert new.provenance["networks"]["push"] == old.provenance["networks"]["push"]

@@ -1,4 +1,4 @@
-"""Options of the verbs that talk to a running graph, or bring one up: which one it is."""
+"""Options that say which graph is meant, for the verbs that talk to a running graph or bring one up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roman_moe.cli.ros_args import ros_arguments
 
 
 @dataclass(frozen=True)
-class Reach:
+class GraphOptions:
     """Base of those verbs."""
 
     namespace: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=SILENT)] = ""

@@ -1,6 +1,6 @@
 """Nodes as child processes: started quietly, watched, and ended together; none outlives the block that holds them.
 
-A process that ends by itself, or is silent for too long, is an error, or is restarted if that is wished and can help.
+A process that ends by itself, or sends no report for too long, is an error, or is restarted if `respawn` is set.
 One that refuses its configuration (exit code 2) is an error at once, since another start would refuse it again.
 
 DDS discovery now and then leaves two processes without a connection for ever: in one of some 420 starts on a busy
@@ -29,21 +29,19 @@ from roman_moe.nodes.base.process import PARENT_VARIABLE, REFUSED, remap_argumen
 from roman_moe.nodes.bringup.graph import NodeSpec, module_of
 
 CHECK_PERIOD = 0.1  # [s]
-SILENCE = 4.0  # [s] without a report (there is one every second), after which a node counts as frozen: as nav2 has it
-START_PATIENCE = (
-    300.0  # [s] until the first report: a dozen processes load at once, and the machine may be slow and busy
-)
-DEAF_PATIENCE = 10.0  # [s] for a successor to be heard and to hear: on a busy machine it took up to 3 s
-DEAF_LIMIT = 3  # times a successor is started anew for that: there may be another reason, such as a robot that is off
+REPORT_TIMEOUT = 4.0  # [s] without a report (one comes every second), after which a node counts as frozen, as in nav2
+START_TIMEOUT = 300.0  # [s] to the first report: a dozen processes load at once, and the machine may be busy
+CONNECTION_TIMEOUT = 10.0  # [s] for a restarted node to be connected: on a busy machine it took up to 3 s
+CONNECTION_RETRIES = 3  # restarts for that: there may be another reason, such as a robot that is off
 RESTART_LIMIT = 5  # within RESTART_PERIOD: what fails more often than that does not fail by accident
 RESTART_PERIOD = 30.0  # [s]
-WORLD = "lab_node"
+NOT_RESTARTABLE = "lab_node"
 """Executable that holds the world: one that is started again would be another one."""
-END_PATIENCE = 3.0  # [s] from SIGTERM to SIGKILL: a node takes 0.2 s
+END_TIMEOUT = 3.0  # [s] from SIGTERM to SIGKILL: a node takes 0.2 s
 
 
 @dataclass(frozen=True)
-class _Child:
+class _NodeProcess:
     spec: NodeSpec
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
@@ -54,7 +52,7 @@ class _Child:
         return self.spec.name
 
 
-class Children:
+class NodeProcesses:
     """The processes of one graph. Whoever starts them calls `end`.
 
     Args:
@@ -62,7 +60,7 @@ class Children:
         ros_arguments: `--ros-args` and what follows it, for every node.
 
     Attributes:
-        on_end: called with the name of a node whose process has ended, before its successor is started.
+        on_end: called with the name of a node whose process has ended, before it is started again.
         restarts: what was started again, and why, in order.
     """
 
@@ -72,16 +70,16 @@ class Children:
         self.on_end: Callable[[str], None] = lambda name: None
         self.restarts: list[str] = []
         self._restarted: deque[float] = deque(maxlen=RESTART_LIMIT)  # when [s]
-        self._children: list[_Child] = []
+        self._processes: list[_NodeProcess] = []
         self._next_check = time.monotonic()
-        self._patient_until = self._replaced = 0.0
-        self._on_trial: dict[str, int] = {}  # successors since all was well: how often each was started for being deaf
+        self._not_before = self._restarted_at = 0.0
+        self._restarted_lately: dict[str, int] = {}  # restarts of each for want of a connection
         self._folder = tempfile.TemporaryDirectory(prefix="roman_moe-")
 
     @property
     def ids(self) -> dict[str, int]:
         """Process ids by node name."""
-        return {child.name: child.process.pid for child in self._children}
+        return {running.name: running.process.pid for running in self._processes}
 
     def start(self, spec: NodeSpec) -> None:
         """Start one node's process; it ends with this one, even if this one is killed."""
@@ -101,19 +99,19 @@ class Children:
             env=_environment(),
             start_new_session=True,  # Ctrl-C comes to us alone: we end them
         )
-        self._children.append(_Child(spec, process, errors, time.monotonic()))
+        self._processes.append(_NodeProcess(spec, process, errors, time.monotonic()))
 
     def check(
         self,
-        heard: Mapping[str, float],
-        kept: Callable[[str], Mapping[str, Any]] = lambda name: {},
+        last_reports: Mapping[str, float],
+        restart_parameters: Callable[[str], Mapping[str, Any]] = lambda name: {},
         missing: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Look after them, now and then however often it is called.
 
         Args:
-            heard: when each node was last heard of [s], `time.monotonic`, by name.
-            kept: parameters that a node's successor begins with instead of its own: what was set meanwhile, such as
+            last_reports: when the last report of each node came [s], `time.monotonic`, by name.
+            restart_parameters: of a node, what it begins with when it is restarted: what was set meanwhile, such as
                 another model, or that it was stopped.
             missing: since when [s] nodes have missed what another should send them.
 
@@ -123,79 +121,79 @@ class Children:
         now = time.monotonic()
         if now < self._next_check:
             return
-        if now - self._next_check > SILENCE / 2.0:  # we did not look, or were suspended: it is not they who were silent
-            self._patient_until = now + SILENCE
+        if now - self._next_check > REPORT_TIMEOUT / 2.0:  # we did not look, or were suspended: nodes did report
+            self._not_before = now + REPORT_TIMEOUT
         self._next_check = now + CHECK_PERIOD
-        for child in list(self._children):
-            if child.process.poll() is not None:
-                reason = f"ended with exit code {child.process.returncode}: {_last_line(child)}"
-            elif self._respawn and now > max(self._patient_until, _latest_word(child, heard)):
-                reason = "was silent for too long"
+        for running in list(self._processes):
+            if running.process.poll() is not None:
+                reason = f"ended with exit code {running.process.returncode}: {_last_line(running)}"
+            elif self._respawn and now > max(self._not_before, _report_deadline(running, last_reports)):
+                reason = "sent no report for too long"
             else:
                 continue
-            self._on_trial[child.name] = 0
-            self._replace(child, reason, now, kept(child.name))
-        if now - self._replaced > DEAF_PATIENCE:
-            self._judge_successors(missing, now, kept)
+            self._restarted_lately[running.name] = 0
+            self._replace(running, reason, now, restart_parameters(running.name))
+        if now - self._restarted_at > CONNECTION_TIMEOUT:
+            self._check_connections(missing, now, restart_parameters)
 
-    def _judge_successors(
-        self, missing: Mapping[str, float], now: float, kept: Callable[[str], Mapping[str, Any]]
+    def _check_connections(
+        self, missing: Mapping[str, float], now: float, restart_parameters: Callable[[str], Mapping[str, Any]]
     ) -> None:
-        """With all well, they have come together with the rest; with a node left out since then, try the next anew."""
+        """Restart again what is not connected; if nothing is missing, all restarted nodes are connected."""
         if not missing:
-            self._on_trial.clear()
-        left_out = [name for name, since in missing.items() if now - since > DEAF_PATIENCE]
-        tries = {name: count for name, count in self._on_trial.items() if count < DEAF_LIMIT}
+            self._restarted_lately.clear()
+        left_out = [name for name, since in missing.items() if now - since > CONNECTION_TIMEOUT]
+        tries = {name: count for name, count in self._restarted_lately.items() if count < CONNECTION_RETRIES}
         if not (left_out and tries):
             return
         name = min(tries, key=lambda name: tries[name])
-        self._on_trial[name] += 1
-        (child,) = (child for child in self._children if child.name == name)
-        reason = f"did not come together with the others ({', '.join(sorted(left_out))} heard nothing)"
-        self._replace(child, reason, now, kept(name))
+        self._restarted_lately[name] += 1
+        (running,) = (running for running in self._processes if running.name == name)
+        reason = f"is not connected to the others ({', '.join(sorted(left_out))} received nothing)"
+        self._replace(running, reason, now, restart_parameters(name))
 
-    def _replace(self, child: _Child, reason: str, now: float, kept: Mapping[str, Any]) -> None:
-        reason = f"node {child.name} {reason}"
-        hopeless = child.spec.executable == WORLD or child.process.returncode == REFUSED
+    def _replace(self, running: _NodeProcess, reason: str, now: float, restart_parameters: Mapping[str, Any]) -> None:
+        reason = f"node {running.name} {reason}"
+        hopeless = running.spec.executable == NOT_RESTARTABLE or running.process.returncode == REFUSED
         if hopeless or not self._respawn:
             raise RomanError(reason)
         if len(self._restarted) == RESTART_LIMIT and now - self._restarted[0] < RESTART_PERIOD:
             raise RomanError(f"{reason}; {RESTART_LIMIT} nodes were started again in {RESTART_PERIOD:.0f} s already")
         self._restarted.append(now)
-        self._replaced = now
-        child.process.kill()
-        child.process.wait()
-        child.errors.close()
-        self._children.remove(child)
-        self.on_end(child.name)
-        self.start(dataclasses.replace(child.spec, parameters={**child.spec.parameters, **kept}))
+        self._restarted_at = now
+        running.process.kill()
+        running.process.wait()
+        running.errors.close()
+        self._processes.remove(running)
+        self.on_end(running.name)
+        self.start(dataclasses.replace(running.spec, parameters={**running.spec.parameters, **restart_parameters}))
         self.restarts.append(f"{reason}: started again")
 
     def end(self) -> None:
         """End them all, politely first: a node that shuts down itself tells the others that it goes."""
-        for child in self._children:
-            child.process.terminate()
-        deadline = time.monotonic() + END_PATIENCE
-        for child in self._children:
+        for running in self._processes:
+            running.process.terminate()
+        deadline = time.monotonic() + END_TIMEOUT
+        for running in self._processes:
             try:
-                child.process.wait(max(0.0, deadline - time.monotonic()))
+                running.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
-            child.errors.close()
+                running.process.kill()
+                running.process.wait()
+            running.errors.close()
         self._folder.cleanup()
 
 
-def _latest_word(child: _Child, heard: Mapping[str, float]) -> float:
-    """When it has to be heard of again [s]; a start may take longer."""
-    last = heard.get(child.name, 0.0)
-    return last + SILENCE if last > child.began else child.began + START_PATIENCE
+def _report_deadline(running: _NodeProcess, last_reports: Mapping[str, float]) -> float:
+    """When its next report is due [s]; a start may take longer."""
+    last = last_reports.get(running.name, 0.0)
+    return last + REPORT_TIMEOUT if last > running.began else running.began + START_TIMEOUT
 
 
-def _last_line(child: _Child) -> str:
-    child.errors.seek(0)
-    lines = child.errors.read().decode(errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+def _last_line(running: _NodeProcess) -> str:
+    running.errors.seek(0)
+    lines = running.errors.read().decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else "it printed nothing"
 
 
 def _environment() -> dict[str, str]:
