@@ -55,7 +55,7 @@ def test_without_a_namespace_there_is_nothing_to_add() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reach", "complaint"),
+    ("options", "complaint"),
     [
         (GraphOptions("a b"), "--namespace a b: expected words"),
         (GraphOptions("4"), "--namespace 4: expected words"),
