@@ -168,8 +168,8 @@ def guard() -> str:
     follows = [status for status in GuardStatus if not status.halts]
     rows = (
         ("follows", listed(follows)),
-        ("rests until the cause is gone", listed(halts)),
-        ("rests until it is re-armed", listed([GuardStatus.STOPPED])),
+        ("halts until the cause is gone", listed(halts)),
+        ("stops until it is re-armed", listed([GuardStatus.STOPPED])),
     )
     return table(("the arm", "codes"), rows)
 

@@ -151,7 +151,10 @@ class Collect:
         for column in ("demonstrations", "kept", "failed attempts"):
             table.add_column(column)
         for name, row in kept.items():
-            table.add_row(name, str(row["kept"]), ", ".join(row["failed"]) or "-")
+            failed = zip(row["failed"], row["failed_seeds"], strict=True)
+            table.add_row(
+                name, str(row["kept"]), ", ".join(f"{outcome} (seed {seed})" for outcome, seed in failed) or "-"
+            )
         console.print(table)
         if self.json:
             networks = sorted({name.split("/")[0] for name in kept})

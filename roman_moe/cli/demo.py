@@ -357,7 +357,7 @@ def draw_video(
         most = affordable_frames(film, trace.physics_states[0])
         playback = Playback.of(close, world.control_rate, most, speed)
         frames = RunFrames(trace, film, size, title, note, views, labels)
-        with CountProgress(console, "video", len(playback.ticks), "frames") as progress:
+        with CountProgress(console, "video", len(playback.ticks), "frames of the video") as progress:
             write_video(frames, path, playback, progress.advance)
         if animation:
             write_animation(frames, animation)

@@ -92,7 +92,7 @@ class Evaluate:
     """Control ticks by which every command reaches the arm late."""
 
     lost_share: opt.Share = 0.0
-    """Share of the commands that never reach the arm, which rests at such a tick."""
+    """Share of the commands that never reach the arm, which is held at such a tick."""
 
     seed: opt.Natural = 0
     """Seed of the starts, the poses' errors, the disturbances and what gets lost."""

@@ -40,7 +40,7 @@ class Swap(GraphOptions):
     """Replace all networks by those of this bundle."""
 
     take_out: Flag = False
-    """Take the expert out: the others' weights make up for it, or the arm rests while it leads."""
+    """Take the expert out: the others' weights make up for it, or the arm is halted while it leads."""
 
     put_back: Flag = False
     """Put it back."""

@@ -35,7 +35,7 @@ class GuardStatus(enum.IntEnum):
     """What the guard does to the commands, and why. The larger the code, the graver.
 
     0: all goes through. From 1: it goes through, limited. From 9: the arm comes to rest, and goes on as soon as the
-    reason is gone. 20: it rests until it is re-armed.
+    reason is gone. 20: it is stopped until it is re-armed.
     """
 
     NO_WARNING = 0

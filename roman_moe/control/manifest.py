@@ -166,6 +166,13 @@ def load_manifest(path: str | Path) -> Manifest:
     """
     folder = find_shipped(path)
     if not os.path.isdir(folder):  # unlike Path's, it never raises: whatever the reason, there is none for us
+        from roman_moe.control.identity import SCRIPTED  # which imports this module
+
+        if str(path) in SCRIPTED:
+            raise BundleError(
+                f"{path}: is no bundle: a graph runs networks alone. roman-moe evaluate {path} judges it; to watch it, "
+                "run roman-moe collect, then roman-moe demos replay EPISODE --states --out oracle.mp4"
+            )
         raise BundleError(f"{folder}: no such folder: expected a bundle (a folder with {MANIFEST_NAME})")
     file = folder / MANIFEST_NAME
     if not os.path.isfile(file):  # a pipe would keep us waiting

@@ -9,6 +9,7 @@ are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,6 +119,15 @@ class ObjectPoses:
     def is_finite(self) -> bool:
         """Whether every valid object's pose is finite and within its bound."""
         return poses_are_finite(self.positions, self.orientations, self.valid)
+
+    def misplaced(self, names: Sequence[str]) -> str:
+        """In words which of the valid objects, of these names, have a pose for which `is_finite` is false."""
+        rows = [row for row in np.flatnonzero(self.valid).tolist() if not self._is_placed(row)]
+        places = [(names[row], ", ".join(f"{value:.4g}" for value in self.positions[row])) for row in rows]
+        return "; ".join(f"{name} is at ({place}) m" for name, place in places)
+
+    def _is_placed(self, row: int) -> bool:
+        return within(self.positions[row], POSITION_BOUND) and is_unit(self.orientations[row])
 
 
 def _unset() -> Any:

@@ -5,7 +5,7 @@ The oracle acts on the true state; the recorded scene has the pose source's erro
 would not answer are left out: an object that it observes is then neither seen nor remembered. Optionally short bursts
 disturb what is executed, while the recorded answer stays the oracle's own. Demonstrations then show the way back from
 mistakes. (DART: Laskey et al., "Noise injection for robust imitation learning", CoRL 2017.) Some are given over a poor
-channel: there the hand now and then rests for no reason, so its velocity does not tell what comes next. Only solved
+channel: there the hand now and then holds for no reason, so its velocity does not tell what comes next. Only solved
 episodes are kept.
 """
 
@@ -161,7 +161,7 @@ def groups(collection: Collection) -> list[Group]:
 def collect(
     collection: Collection, on_result: Callable[[EpisodeResult], None] = lambda result: None
 ) -> dict[str, dict[str, Any]]:
-    """Record the demonstrations and return, per start, how many were kept and how many failed, and why.
+    """Record the demonstrations and return, per start, how many were kept, and the failed attempts' outcomes and seeds.
 
     They are in the folder when all of them are there: one that is cut off leaves it as it was.
 
@@ -204,7 +204,7 @@ def _collect(
     commit = git_commit()
     kept = dict.fromkeys(wanted, 0)
     tried = dict.fromkeys(wanted, 0)
-    failures: dict[Group, list[str]] = {group: [] for group in wanted}
+    failures: dict[Group, list[tuple[str, int]]] = {group: [] for group in wanted}  # outcome and seed of each
     # Each round tries what is still missing: which attempts run does not depend on which worker is faster.
     while missing := [group for group in wanted if kept[group] < group.wanted]:
         attempts = [(group, tried[group] + more) for group in missing for more in range(group.wanted - kept[group])]
@@ -221,10 +221,14 @@ def _collect(
             if result.success:
                 kept[group] += 1
             else:
-                failures[group].append(result.outcome)
+                failures[group].append((result.outcome, result.seed))
             on_result(result)
     return {
-        f"{group.network}/{group.start.name}": {"kept": kept[group], "failed": sorted(failures[group])}
+        f"{group.network}/{group.start.name}": {
+            "kept": kept[group],
+            "failed": [outcome for outcome, _ in sorted(failures[group])],
+            "failed_seeds": [seed for _, seed in sorted(failures[group])],
+        }
         for group in wanted
     }
 

@@ -42,7 +42,7 @@ EVENT_KEYS = {event: key for key, event in reversed(EVENTS.items())}
 
 
 class KeyOperator:
-    """A `EpisodeController` of a whole task, or of one skill alone."""
+    """An `EpisodeController` of a whole task, or of one skill alone."""
 
     reads_truth = True
 

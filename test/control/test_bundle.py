@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from specs import FEATURES, ROMAN, SKILLS
 
 from roman_moe.control.bundle import load_bundle, load_model
+from roman_moe.control.identity import SCRIPTED
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.network import Network
 from roman_moe.core.errors import BundleError, MissingDependencyError
@@ -81,6 +82,12 @@ def test_answers_are_new_arrays(bundle: Path):
 
 def test_no_folder(tmp_path: Path):
     assert "no such folder" in refusal(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_a_scripted_controller_is_no_bundle_and_how_to_watch_it_is_said(name: str):
+    with pytest.raises(BundleError, match=f"^{name}: is no bundle: .* evaluate {name} judges it; to watch it"):
+        load_manifest(name)
 
 
 def test_no_manifest(bundle: Path):

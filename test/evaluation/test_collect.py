@@ -87,7 +87,10 @@ def test_collection_is_reproducible_and_independent_of_workers(tmp_path, quick, 
 
 def test_an_episode_says_where_it_comes_from_and_answers_every_scene(tmp_path, quick):
     kept = collect(small(tmp_path))
-    assert kept == {"button/button": {"kept": 2, "failed": []}, "gate/scenario_0": {"kept": 1, "failed": []}}
+    assert kept == {
+        "button/button": {"kept": 2, "failed": [], "failed_seeds": []},
+        "gate/scenario_0": {"kept": 1, "failed": [], "failed_seeds": []},
+    }
     episode = read_episode(tmp_path / "button" / "episode_000", ROMAN, "button")
     assert (episode.meta.source, episode.meta.outcome, episode.meta.start) == ("oracle", "success", "button")
     assert (episode.meta.noise_bound, episode.meta.rate) == (0.005, 20.0)
@@ -113,7 +116,7 @@ def test_disturbed_commands_leave_the_recorded_answer_clean(tmp_path, quick):
 def test_an_episode_says_what_disturbed_it(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "groups", lambda collection: [Group("push", TASK.start("push"), collection.episodes)])
     kept = collect(small(tmp_path, disturbed_share=0.5))
-    assert kept == {"push/push": {"kept": 2, "failed": []}}
+    assert kept == {"push/push": {"kept": 2, "failed": [], "failed_seeds": []}}
     episodes = [read_episode(tmp_path / "push" / f"episode_00{index}", ROMAN) for index in range(2)]
     assert [episode.meta.disturbance for episode in episodes] == ["", "shove_rack"]
 
@@ -167,7 +170,8 @@ def test_failed_attempts_are_counted_and_made_up_for(tmp_path, quick, monkeypatc
     monkeypatch.setattr(module, "demonstrate", failing)
     seen: list[EpisodeResult] = []
     kept = collect(small(tmp_path, gate_episodes=0), seen.append)
-    assert kept["button/button"] == {"kept": 2, "failed": ["time_limit"]}
+    (failed,) = [result.seed for result in seen if not result.success]
+    assert kept["button/button"] == {"kept": 2, "failed": ["time_limit"], "failed_seeds": [failed]}
     assert [path.name for path in episode_folders(tmp_path, "button")] == ["episode_001", "episode_002"]
     assert len(seen) == 3
 

@@ -265,6 +265,17 @@ def test_a_refused_stamp_is_named_with_the_amount(rig: Rig, ahead: float, amount
     assert harness.node._lab.stamp_ns == 0
 
 
+def test_what_comes_late_in_real_time_is_reported_with_what_to_do(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness, said = Harness(rig, lockstep=False), []
+    monkeypatch.setattr(harness.node.diagnostics, "count", lambda kind, detail: said.append((kind, detail)))
+    harness.reach(0)
+    harness.command(0)
+    harness.reach(3)
+    harness.command(1)
+    rig.spin_until(lambda: {topics.HELD_TICKS, REFUSED} <= {kind for kind, _ in said})
+    assert all("end other programs, or let the lab wait for commands (roman-moe demo" in detail for _, detail in said)
+
+
 def test_a_stop_pauses_the_episode(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_time(monkeypatch, 0.2)
     file = tmp_path / "episode.npz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from roman_moe.core.spec import TASK_FILE
 from roman_moe.core.tasks import load_spec, task_folder
 from roman_moe.nodes.arms.pose_source import PoseSource
 from roman_moe.nodes.base.parameters import TaskParameters
+from roman_moe.nodes.base.process import refuse_former_nodes, ros_context
 from roman_moe.nodes.bringup.bringup import node_class
 from roman_moe.nodes.bringup.graph import EXECUTABLES
 from roman_moe.nodes.control.expert import ExpertNode
@@ -79,6 +81,40 @@ def test_a_former_name_is_understood_and_the_present_one_comes_first(
     node = rig.add(Observer, **{name: others[name] for name in names})
     assert node.get_parameter("bundle").value == str(bundle)
     assert not node.has_parameter("controller")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("/manipulation_network: {ros__parameters: {ramp: 0.1}}", "the node /manipulation_network, which is /gate now"),
+        ("manipulation_network: {ros__parameters: {ramp: 0.1}}", "the node manipulation_network, which is gate now"),
+        (
+            "left: {manipulation_network: {ros__parameters: {ramp: 0.1}}}",
+            "the node left/manipulation_network, which is left/gate now",
+        ),
+        ("/**: {ros__parameters: {manipulation_network: 0.1}}", ""),
+        ("/gate: {ros__parameters: {ramp: 0.1}}", ""),
+        ("[manipulation_network]", ""),
+    ],
+)
+def test_a_parameter_file_for_a_former_node_is_refused(tmp_path: Path, content: str, complaint: str) -> None:
+    """ROS would apply it to no node, and say nothing."""
+    file = tmp_path / "parameters.yaml"
+    file.write_text(content)
+    refused = pytest.raises(ConfigError, match=f"{file}: names {complaint}") if complaint else contextlib.nullcontext()
+    with refused:
+        refuse_former_nodes(("--ros-args", "--params-file", str(file)))
+
+
+@pytest.mark.parametrize(
+    ("flag", "argument", "former"),
+    [("-r", "manipulation_network:__node:=x", True), ("-p", "manipulation_network:ramp:=0.1", True)]
+    + [("-r", "gate:__node:=x", False), ("-p", "ramp:=0.1", False), ("-r", "scene:=manipulation_network", False)],
+)
+def test_a_rule_for_a_former_node_is_refused(flag: str, argument: str, former: bool) -> None:
+    refused = pytest.raises(ConfigError, match="which is gate now: write gate") if former else contextlib.nullcontext()
+    with refused, ros_context(("--ros-args", flag, argument)):
+        pass
 
 
 def test_ros_knows_the_descriptions(rig: Rig) -> None:

@@ -6,12 +6,13 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import pytest
 from messages import decode_hand, decode_poses, hand_message, poses_message
 from ros_rig import Rig
 from scenes import hand_at, poses_at
 from specs import OBJECTS, ROMAN
 
-from roman_moe.nodes.arms.pose_source import PoseSource
+from roman_moe.nodes.arms.pose_source import OUT_OF_WORLD, PoseSource
 from roman_moe.nodes.base.node import FUTURE, MALFORMED, NOT_FINITE
 from roman_moe.nodes.base.topics import CODEC, HAND_STATE, OBJECT_POSES, SCENE, TRUTH_POSES
 from roman_moe.nodes.control.observer import LATE_POSES, Observer
@@ -156,6 +157,19 @@ def test_numbers_that_are_not_finite_never_become_a_scene(rig: Rig) -> None:
     scene = rig.last(SCENE)
     assert decode_scene(ROMAN, scene).is_finite()
     assert len(rig.heard[SCENE.name]) == 1
+
+
+@pytest.mark.parametrize(("height", "spoken"), [(-12.5, "-12.5"), (np.nan, "nan")])
+def test_an_object_that_has_fallen_out_of_the_world_is_named(rig: Rig, height: float, spoken: str) -> None:
+    rig.add(PoseSource, task="roman")
+    fallen = POSITIONS.copy()
+    fallen[1, 2] = height
+    rig.send(TRUTH_POSES, poses(0, fallen))
+    rig.spin_until(lambda: rig.reported("pose_source", OUT_OF_WORLD) == 1)
+    said = rig.fact("pose_source", "last_fault")
+    assert f"{OUT_OF_WORLD}: {OBJECTS[1]} is at (0.09375, 0.125, {spoken}) m at 0.00 s: " in said
+    assert OBJECTS[0] not in said
+    assert "name its body in `loose`" in said
 
 
 def test_malformed_poses_are_counted_and_dropped(rig: Rig) -> None:

@@ -126,7 +126,7 @@ class ArmBridge(RomanNode):
             self._gripper = make_gripper(self, config.gripper, on_failure, self.steady)
             self._undo.append(self._let_go_of_gripper)
             self._find_servo()
-            if self.starting:  # else it rests until `absent` finds it: a new client's discovery takes a moment
+            if self.starting:  # else it is halted until `absent` finds it: a new client's discovery takes a moment
                 require(self, self._gripper, config.gripper.timeout)
             self._look_for_gripper()
             self._look_at_robot()
@@ -270,13 +270,13 @@ class ArmBridge(RomanNode):
         self.diagnostics.count(REFUSED, f"{reason.name}: {what}")
 
     def _look_for_gripper(self) -> None:
-        """The arm rests as long as the gripper cannot be reached, or does not do what it is commanded."""
+        """The arm is halted as long as the gripper cannot be reached, or does not do what it is commanded."""
         assert self._gripper is not None
         self._watchdog.gripper_fault = self._gripper.absent() or self._gripper.trouble()
         self.diagnostics.fact({"gripper_state": self._gripper.state()})
 
     def _look_who_commands(self) -> None:
-        """Whoever else commands, be it through the graph or past it: the robot rests while there are two."""
+        """Whoever else commands, be it through the graph or past it: the robot is halted while there are two."""
         self._rivals = commanders(self, *self._to_robot)
         self._watchdog.update_publishers(self._rivals)
 

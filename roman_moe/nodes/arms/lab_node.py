@@ -35,7 +35,7 @@ from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.bringup.episode_record import EpisodeRecorder
-from roman_moe.nodes.control.commanders import REFUSED, Commanders
+from roman_moe.nodes.control.commanders import REFUSED, TOO_SLOW, Commanders
 from roman_moe.perception.frame_timing import RATE
 from roman_moe.sim.episode import Episode
 from roman_moe.sim.registry import load_sim_task
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 RESEND_PERIOD = 0.25  # [s] after which an unanswered state is sent again
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 STOPPED_STATE = "stopped: no command is followed"
+WAIT_INSTEAD = f"{TOO_SLOW}, or let the lab wait for commands (roman-moe demo, or launch argument lockstep:=true)"
 RECORD_DELAY = 0.2  # [s] from an episode's end to its record: the gate's last weights may come after the last command
 
 
@@ -61,7 +62,7 @@ class LabParameters(TaskParameters):
     start: str = parameter("skill or scenario that an episode starts from; the last scenario if empty", "")
     sim_arm: str = parameter("name or folder of the simulated arm; the task's own if empty", "")
     seed: int = parameter("of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
-    episodes: int = parameter("after which the lab rests; 0 for no end", 1, (0, 2**31 - 1))
+    episodes: int = parameter("after which the lab begins no other; 0 for no end", 1, (0, 2**31 - 1))
     disturbed: bool = parameter(
         "whether something is moved in mid-episode, so that a skill has to be done again", False
     )
@@ -228,7 +229,9 @@ class LabNode(RomanNode):
             latest = max(self._stamp, self._now_ns()) + FUTURE_TOLERANCE_NS
         wrong = misfit(stamp, self._first_stamp if self._waits else self._stamp, latest)
         if wrong:
-            self.diagnostics.count(REFUSED, f"{topic} at {stamp} ns {wrong}: the present state is of {self._stamp} ns")
+            advice = f"; {WAIT_INSTEAD}" if self._real_time and stamp < self._stamp and not self._waits else ""
+            where = f"{topic} at {stamp} ns {wrong}: the present state is of {self._stamp} ns"
+            self.diagnostics.count(REFUSED, f"{where}{advice}")
         return not wrong
 
     def _follow_if_whole(self) -> None:
@@ -280,7 +283,9 @@ class LabNode(RomanNode):
         if self._twist and not self._commanders.in_conflict:
             return command_of(self._stamp, self._twist[1], self._target)
         self._held_ticks += 1
-        self.diagnostics.count(topics.HELD_TICKS, f"no command for {self._stamp} ns in time: held the arm")
+        self.diagnostics.count(
+            topics.HELD_TICKS, f"no command for {self._stamp} ns in time: held the arm; {WAIT_INSTEAD}"
+        )
         return hold(self._stamp, self._target)
 
     def _follow(self, command: Command) -> None:

@@ -19,7 +19,7 @@ from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES, TWIST_COMMAND
-from roman_moe.nodes.control.commanders import REFUSED, Commanders
+from roman_moe.nodes.control.commanders import REFUSED, TOO_SLOW, Commanders
 from roman_moe.wire.codec import command_of
 
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
@@ -70,7 +70,8 @@ class MockArmNode(RomanNode):
         latest = max(self._stamp, self._arm_time.now_ns(time.monotonic())) + FUTURE_TOLERANCE_NS
         wrong = misfit(stamped[0], self._stamp, latest)
         if wrong:
-            self.diagnostics.count(REFUSED, f"{topic} at {stamped[0]} ns {wrong}")
+            advice = f"; {TOO_SLOW}" if stamped[0] < self._stamp else ""
+            self.diagnostics.count(REFUSED, f"{topic} at {stamped[0]} ns {wrong}{advice}")
         return not wrong
 
     def _on_stopped(self, stopped: bool) -> None:

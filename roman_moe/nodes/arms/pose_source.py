@@ -10,14 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.core.state import ObjectPoses, begins_anew
+from roman_moe.core.state import POSITION_BOUND, ObjectPoses, begins_anew
 from roman_moe.nodes.base.diagnostics import OK
-from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
+from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import OBJECT_POSES, TRUTH_POSES
 from roman_moe.sim.pose_source import TRUTH, TruthPoses, TruthSensor
 from roman_moe.sim.streams import Streams
+
+OUT_OF_WORLD = "objects_out_of_the_world"
+"""Kind of trouble: true poses that are not finite, or beyond `POSITION_BOUND`: nothing has stopped the fall."""
+LET_IT_LAND = (
+    f"farther than {POSITION_BOUND:g} m from the base, or not finite: it has fallen, and the arm halts: give it a "
+    "floor in scene.xml, or name its body in `loose` of simulation.py, so that the episode ends"
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ class PoseSource(RomanNode):
 
     def _on_truth(self, truth: ObjectPoses) -> None:
         if not truth.is_finite():
-            self.diagnostics.count(NOT_FINITE, f"true poses at {truth.stamp_ns} ns")
+            where = truth.misplaced(self._spec.object_names)
+            self.diagnostics.count(OUT_OF_WORLD, f"{where} at {truth.stamp_ns} ns: {LET_IT_LAND}")
             return
         if self._stamp >= 0 and begins_anew(truth.stamp_ns, self._stamp):
             self._episode += 1

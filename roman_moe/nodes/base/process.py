@@ -6,11 +6,13 @@ Nothing a DDS participant holds (shared memory, locks) survives: whatever ends t
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -19,7 +21,7 @@ from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from roman_moe.core.errors import RomanError
+from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.signals import SIGNALS
 from roman_moe.nodes.base.environment import check_domain, ros_environment
 from roman_moe.nodes.base.services import ParameterServices
@@ -34,6 +36,9 @@ EXECUTOR_VARIABLE = "ROMAN_MOE_EXECUTOR"
 
 REFUSED = 2
 """Exit code of a node that refuses its configuration: another start would find the same."""
+
+FORMER_NODES = {"manipulation_network": "gate"}
+"""Present names of nodes by former ones. What names a former one ROS applies to no node, and says nothing."""
 
 SPIN_PERIOD = 0.05  # [s] within which a signal or the parent's end is noticed
 
@@ -64,6 +69,47 @@ def make_executor(context: Context) -> Executor:
     return SingleThreadedExecutor(context=context)
 
 
+def refuse_former_nodes(arguments: Sequence[str]) -> None:
+    """Refuse ROS arguments and parameter files that name a node as an earlier version did.
+
+    Raises:
+        ConfigError: naming the argument, or the file and its key, and the present name.
+    """
+    for flag, argument in itertools.pairwise(("", *arguments)):
+        if flag == "--params-file":
+            for name in _nodes_in(Path(argument)):
+                _refuse_former(argument, name)
+        elif flag in ("-r", "--remap", "-p", "--param"):
+            _refuse_former(f"{flag} {argument}", argument.partition(":=")[0].partition(":")[0])
+
+
+def _refuse_former(where: str, name: str) -> None:
+    space, _, last = name.rpartition("/")
+    if last in FORMER_NODES:
+        present = f"{space}/{FORMER_NODES[last]}" if space or name.startswith("/") else FORMER_NODES[last]
+        raise ConfigError(f"{where}: names the node {name}, which is {present} now: write {present}")
+
+
+def _nodes_in(file: Path) -> list[str]:
+    """Names of nodes in a parameter file; keys may be nested namespaces. None if it cannot be read: ROS says why."""
+    import yaml  # here: a stop needs none of it, and must be quick
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []
+    names, spaces = [], [("", content)]
+    while spaces:
+        space, entries = spaces.pop()
+        for key, value in entries.items() if isinstance(entries, dict) else ():
+            name = f"{space}/{str(key).strip('/')}" if space else str(key)
+            if isinstance(value, dict) and "ros__parameters" in value:
+                names.append(name)
+            else:
+                spaces.append((name, value))
+    return names
+
+
 @contextlib.contextmanager
 def ros_context(arguments: Sequence[str] = ()) -> Iterator[Context]:
     """A context of our own, shut down at the end; signals stay Python's.
@@ -72,6 +118,7 @@ def ros_context(arguments: Sequence[str] = ()) -> Iterator[Context]:
         arguments: of a command line, of which ROS takes what follows `--ros-args`; they hold for every node.
     """
     check_domain()
+    refuse_former_nodes(arguments)
     context = Context()
     try:
         rclpy.init(args=list(arguments), context=context, signal_handler_options=SignalHandlerOptions.NO)

@@ -86,7 +86,7 @@ JOY = _topic(names.JOY, requested_qos=SENSOR_DATA)
 CLOCK = _topic(names.CLOCK, shared=True)
 
 HELD_TICKS = "held_ticks"
-"""In the lab's reports and outcomes: how many ticks it rested for want of a command."""
+"""In the lab's reports and outcomes: how many ticks it held the arm for want of a command."""
 
 FAULT = "fault"
 """Outcome of an episode that the simulation itself could not finish."""

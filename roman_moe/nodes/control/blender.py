@@ -45,7 +45,7 @@ DRIVER = "driver"
 POLICY, OPERATOR = "policy", "operator"
 
 LED, FAINT = 0.5, 0.05
-"""Weight of those that are taken out at which the arm rests for them, and below which one of them is not named."""
+"""Weight of those that are taken out at which the arm is halted for them, and below which one of them is not named."""
 
 OWN_STOPPED = "~/stopped"
 """`topics.STOPPED` of the node that the graph calls "blender"; a second blender has its own, as its services."""
@@ -139,7 +139,7 @@ class Blender(RomanNode):
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def deactivate(self) -> None:
-        """Tell the arm to rest: who falls silent in mid-motion leaves that to the arm's own timeout."""
+        """Tell the arm to stand still: who falls silent in mid-motion leaves that to the arm's own timeout."""
         sent, self._sent = self._sent, None
         while sent is not None:  # no time is left for steps: what counts is that the last word is rest
             sent = self._guarded_blend.guard.halt(sent.stamp_ns, GuardStatus.HALT_COMMAND_STALE)
@@ -306,7 +306,7 @@ class Blender(RomanNode):
             self._open = False
         if self._sent is not None:
             command = self._halt(GuardStatus.HALT_OBSERVER_SILENT)
-            if command.moves:  # limits that do not let it stop at once: again, until it rests
+            if command.moves:  # limits that do not let it stop at once: again, until it is at rest
                 self._braking.reset()
             else:
                 self._guarded_blend.guard.reset(command.gripper_opening)
@@ -375,7 +375,7 @@ class Blender(RomanNode):
         return self._guarded_blend.guard.status is GuardStatus.HALT_OBJECTS_STALE and not self._guarded_blend.answered
 
     def _out(self, weights: NDArray[np.float64] | None) -> list[str]:
-        """Skills that are taken out, if it is they whom the arm rests for."""
+        """Skills that are taken out, if the arm is halted for them."""
         if weights is None or not np.isfinite(weights).all():
             return []
         out = [i for i in range(len(self._skills)) if not self._needed[i] and weights[i] > FAINT]

@@ -19,6 +19,7 @@ LOOK_PERIOD = 0.1  # [s] between two looks at who commands
 CONFLICTS = "conflicting_messages"
 REFUSED = "refused_commands"
 """Kind of trouble: a command whose stamp is not for the present tick."""
+TOO_SLOW = "if this goes on, the machine does not keep up: end other programs"
 
 
 def commanders(node: RomanNode, *past_the_graph: Topic) -> list[str]:

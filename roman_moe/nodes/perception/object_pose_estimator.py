@@ -3,7 +3,7 @@
 A frame set needs a good image of every camera. Estimator and filter are those of `evaluate --poses`. In lockstep a
 state of the hand waits for the images that are due at its stamp, and the graph gives the same poses. Otherwise a thread
 of its own looks, at the newest images once it is done with the last ones. Whatever is wrong with images or cameras is
-reported, and nothing of them reaches the filter: within half a second no object is valid, and the arm rests.
+reported, and nothing of them reaches the filter: within half a second no object is valid, and the arm is halted.
 """
 
 from __future__ import annotations
