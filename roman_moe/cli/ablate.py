@@ -1,4 +1,4 @@
-"""`roman-moe ablate`: the training recipe with one part changed at a time, compared on the same terms."""
+"""`roman-moe ablate`: variants of the training recipe, one part changed in each, compared under equal conditions."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Ablate:
     """Scenarios to evaluate, such as 6 or 0-6."""
 
     skills: opt.OptionalNames = ""
-    """Skills whose experts are trained and judged, each alone, not the mixture on --scenarios; some, or all."""
+    """Train and evaluate only the experts of these skills, not the mixture on --scenarios; some, or all."""
 
     source: Literal["oracle", "keyboard"] = "oracle"
-    """Who demonstrates the skills: the oracle, or the scripted operator at the keys (`roman-moe collect`)."""
+    """Source of the demonstrations: the oracle, or the scripted operator at the keys (`roman-moe collect`)."""
 
     budget: Annotated[opt.Share, Range(0, 1, above=True)] = 1.0
     """Share of the recipe's environment steps that every method gets."""
@@ -59,22 +59,22 @@ class Ablate:
     """YAML file of the recipe; config/training/fast.yaml if not given."""
 
     out: opt.Folder = Path("runs/ablation")
-    """Folder for demonstrations, runs and the plot; a study that was cut off goes on where it was."""
+    """Folder for demonstrations, runs and the plot; an interrupted study continues there."""
 
     noise_bound: opt.Metres = 0.005
     """Clip bound of the noise on object positions in the evaluation; sigma is a third of it."""
 
     delay: opt.Natural = 0
-    """Control ticks by which every command reaches the arm late, in the evaluation."""
+    """Control ticks by which every command is delayed in the evaluation."""
 
     lost_share: opt.Share = 0.0
-    """Share of the commands that never reach the arm, in the evaluation."""
+    """Share of the commands that are lost in the evaluation."""
 
     time_limit: opt.Seconds = 240.0
-    """After which an episode of the evaluation counts as lost, if sooner than the task's own limit."""
+    """Time limit of an episode in the evaluation, if shorter than the task's own."""
 
     workers: opt.Count = 2
-    """Processes; the results do not depend on it."""
+    """Number of processes; the results do not depend on it."""
 
     cluster: ClusterAddress = ""
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""

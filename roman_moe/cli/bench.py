@@ -1,4 +1,4 @@
-"""`roman-moe bench`: the figures of README, each from the part that it is about."""
+"""`roman-moe bench`: measures the figures of README."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FASTER = 15.0  # simulated seconds a second in lockstep
 
 @dataclass(frozen=True)
 class Part:
-    """What every part of `bench` does: measure, print, and write if asked to."""
+    """Base of the parts of `bench`: measure, print, and write with --json."""
 
     json: opt.OptionalFile = None
     """Write the figures to this file."""
@@ -47,7 +47,7 @@ class Timed(Part):
     """A part that measures for some time."""
 
     seconds: opt.Seconds = 10.0
-    """About how long each measurement lasts."""
+    """Approximate duration of each measurement."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Controlled(Part):
 
 @dataclass(frozen=True)
 class Sim(Timed):
-    """How fast the simulation of a task is."""
+    """Speed of a task's simulation."""
 
     needs = ("mujoco", "gymnasium")
 
@@ -85,7 +85,7 @@ class Sim(Timed):
 
 @dataclass(frozen=True)
 class Control(Controlled):
-    """How long one tick of the controller takes."""
+    """Duration of one tick of the controller."""
 
     needs = ("onnxruntime",)
 
@@ -118,12 +118,12 @@ class Graph(Timed, Controlled):
 
 @dataclass(frozen=True)
 class Calibration(Part):
-    """How good calibration is, on noisy simulated images."""
+    """Accuracy of calibration on noisy simulated images."""
 
     needs = ("cv2", "mujoco")
 
     seed: opt.Natural = 0
-    """Of the board's and the hand's poses, and of the noise."""
+    """Seed of the board's and the hand's poses, and of the noise."""
 
     def measure(self, console: Console) -> dict[str, Any]:
         """Of all three calibrations."""
@@ -134,7 +134,7 @@ class Calibration(Part):
 
 @dataclass(frozen=True)
 class Markers(Part):
-    """How far poses from markers are from the truth."""
+    """Pose errors of markers."""
 
     needs = ("cv2", "mujoco")
 
@@ -142,10 +142,10 @@ class Markers(Part):
     """The task, by its name or folder."""
 
     starts: opt.Count = 30
-    """How many starts to look at."""
+    """Number of starts."""
 
     width: opt.Count = 960
-    """Of the images; their height is three quarters of it."""
+    """Width of the images; their height is three quarters of it."""
 
     def measure(self, console: Console) -> dict[str, Any]:
         """Of the simulated scene."""
@@ -156,7 +156,7 @@ class Markers(Part):
 
 @dataclass(frozen=True)
 class Estimator(Part):
-    """How long the learned estimator of object poses takes."""
+    """Duration of one estimate of the object poses."""
 
     needs = ("cv2", "mujoco", "onnxruntime")
 
@@ -167,7 +167,7 @@ class Estimator(Part):
     """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
     frame_sets: opt.Count = 200
-    """How many estimates to time, each of one image a camera."""
+    """Number of estimates, each from one image of every camera."""
 
     def measure(self, console: Console) -> dict[str, Any]:
         """At a start of the task, in simulation."""
@@ -181,7 +181,7 @@ class Estimator(Part):
 
 @dataclass(frozen=True)
 class Learn(Timed):
-    """How fast hybrid learning is, and how much of it is physics."""
+    """Speed of hybrid learning, and the share of physics in it."""
 
     needs = ("torch", "stable_baselines3", "tensorboard", "mujoco", "gymnasium", "rosbags")
 
@@ -198,7 +198,7 @@ class Learn(Timed):
 
 @dataclass(frozen=True)
 class Mixtures(Timed):
-    """What batching the modules of Soft Modularization saves."""
+    """Time saved by batching Soft Modularization's modules."""
 
     needs = ("torch",)
 
@@ -211,12 +211,12 @@ class Mixtures(Timed):
 
 @dataclass(frozen=True)
 class Swap(Controlled):
-    """What replacing networks costs while the arm moves."""
+    """Delay and steps of replacing networks while the arm moves."""
 
     needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
 
     swaps: opt.Count = 1000
-    """How many networks to replace."""
+    """Number of networks to replace."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the graph in real time."""
@@ -228,15 +228,15 @@ class Swap(Controlled):
 
 @dataclass(frozen=True)
 class Endurance(Controlled):
-    """What many starts of the graph, or a long run, leave behind."""
+    """Leaks of many starts of the graph, and of a long run."""
 
     needs = ("rclpy", "onnxruntime", "mujoco")
 
     bringups: opt.Count = 200
-    """How often to start and stop the graph in one process."""
+    """Number of starts of the graph in one process."""
 
     separate_bringups: opt.Natural = 10
-    """How often to do so with a process for each node."""
+    """Number of starts with a process for each node."""
 
     minutes: opt.Minutes = 60.0
     """Simulated time to run for."""
@@ -259,7 +259,7 @@ class Endurance(Controlled):
 
 @dataclass(frozen=True)
 class Record(Timed):
-    """What recording loses and costs."""
+    """Losses and processor time of recording."""
 
     needs = ("rclpy", "rosbags", "mcap", "cv2")
 
@@ -267,7 +267,7 @@ class Record(Timed):
     """The task, by its name or folder."""
 
     kills: opt.Count = 100
-    """How many recording processes to kill at random moments."""
+    """Number of recording processes to kill at random moments."""
 
     def measure(self, console: Console) -> dict[str, Any]:
         """Of the recorder alone, and in a graph."""
@@ -278,15 +278,15 @@ class Record(Timed):
 
 @dataclass(frozen=True)
 class Teleop(Controlled):
-    """How soon an operator's keys act, and how smooth take-overs are."""
+    """Latency of an operator's keys, and smoothness of take-overs."""
 
     needs = ("rclpy", "onnxruntime")
 
     takeovers: opt.Count = 200
-    """How often to take over and hand back."""
+    """Number of take-overs, each with a hand-back."""
 
     keys: opt.Count = 100
-    """How many keys to press, and how often to stop."""
+    """Number of key presses, and of stops."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
         """Of the graph with the mock arm, at a pseudo-terminal."""
@@ -298,13 +298,13 @@ class Teleop(Controlled):
 
 @dataclass(frozen=True)
 class Jobs(Part):
-    """What a short job costs, in processes and on a cluster."""
+    """Overhead of a short job, in processes and on a cluster."""
 
     cluster: ClusterAddress = ""
     """A cluster to compare: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     jobs: Annotated[opt.Number, Range(2, 1_000_000)] = 1000
-    """How many jobs to run."""
+    """Number of jobs."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`roman-moe calibrate`: what a camera's images measure and where it is, from a printed board; and what to print."""
+"""`roman-moe calibrate`: intrinsics and pose of a camera from images of a printed board, and the pages to print."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class _BoardOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Part(_BoardOptions):
-    """A calibration from a folder of images, or from a camera that fills it first."""
+    """A calibration from a folder of images, which --topic or --device fills first."""
 
     images: Images
-    """Folder of images that show the board; with --topic or --device, of those that are taken."""
+    """Folder of images of the board; --topic and --device write their images into it."""
 
     camera: CameraFile
-    """The camera's file, as ROS reads it; a picture of the calibration is written beside it."""
+    """The camera's file, in ROS format; a picture of the calibration is written beside it."""
 
     topic: Topic = ""
     """Take the images of this topic, raw or compressed, while you move the board."""
@@ -103,7 +103,7 @@ class _Part(_BoardOptions):
         raise NotImplementedError
 
     rest: ClassVar[float] = 0.0
-    """For how long the board has to be at rest for a view [s]."""
+    """Time for which the board has to be at rest for a view [s]."""
 
     def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
         """What views still lack."""
@@ -215,7 +215,7 @@ class Intrinsics(_Part):
 
 @dataclass(frozen=True, kw_only=True)
 class CameraToBase(_Part):
-    """Where a fixed camera is, from boards at known places."""
+    """Pose of a fixed camera, from boards at known places."""
 
     place: Place = ""
     """Place of the board's middle in the base frame [m, degrees], for all images."""
@@ -263,7 +263,7 @@ class CameraToBase(_Part):
 
 @dataclass(frozen=True, kw_only=True)
 class HandEye(_Part):
-    """Where a camera on the hand is, or the hand holds the board."""
+    """Pose of a camera on the hand, or of one facing the hand."""
 
     poses: opt.OptionalFile = None
     """YAML of the hand's pose for each image, poses: {IMAGE: {position: [x, y, z], orientation: [x, y, z, w]}};
@@ -358,7 +358,7 @@ class Markers:
 
 
 class Calibrate:
-    """Calibrate cameras, and write the pages to print for it."""
+    """Calibrate cameras, and write the pages to print."""
 
     PARTS: ClassVar[Mapping[str, type]] = {
         "intrinsics": Intrinsics,

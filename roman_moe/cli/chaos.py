@@ -1,4 +1,4 @@
-"""`roman-moe chaos`: faults put into a running graph, and what comes of them."""
+"""`roman-moe chaos`: injects faults into a running graph and checks its reactions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EPISODE, DAMAGED = 25.0, 0.3  # [s] about what one takes on an idle machine, res
 
 @dataclass(frozen=True)
 class Chaos:
-    """Put faults into a graph in motion, and count what it withstands."""
+    """Inject faults into a graph in motion; check its reactions."""
 
     needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
 
@@ -36,13 +36,13 @@ class Chaos:
     """Episodes with each fault."""
 
     start: Literal["2", "3", "4", "5", "6"] = "2"
-    """Scenario of each episode; shorter ones are over too soon."""
+    """Scenario of each episode; lower ones end too soon for a fault."""
 
     damaged: Annotated[opt.Number, Range(0, 200)] = 200
-    """How many damaged networks to swap to while the arm moves; 0 for none."""
+    """Number of damaged networks to swap to while the arm moves; 0 for none."""
 
     seed: opt.Natural = 0
-    """Seed of the starts and of the moments at which faults come."""
+    """Seed of the starts and of the moments of the faults."""
 
     json: opt.OptionalFile = None
     """Write the report to this file."""

@@ -1,4 +1,4 @@
-"""The option --cluster of verbs that have many jobs: which machines run them."""
+"""The option --cluster of verbs with many jobs: the machines that run them."""
 
 from __future__ import annotations
 

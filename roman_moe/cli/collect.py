@@ -34,73 +34,68 @@ class Collect:
     """Record scripted demonstrations, solved ones only."""
 
     out: opt.Folder = Path("demos")
-    """Folder for the demonstrations, with one of each network in it."""
+    """Folder for the demonstrations, with a subfolder for each network."""
 
     task: opt.Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
     source: Literal["oracle", "keyboard"] = "oracle"
-    """Who gives them: the scripted oracle, or a scripted operator who presses keys as people do."""
+    """Source: the scripted oracle, or a scripted operator that presses keys as a person does."""
 
     skills: opt.Names = ALL
     """Skills to demonstrate: all, or some with commas between."""
 
     intervene: Annotated[str, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=opt.SILENT)] = ""
-    """With --source keyboard: experts of this bundle drive, and the operator takes over where they err."""
+    """With --source keyboard: this bundle's experts drive, and the operator takes over to correct their mistakes."""
 
     episodes: opt.Count = 20
     """Demonstrations per skill."""
 
     gate_episodes: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint=opt.SILENT), AT_LEAST_0] = None
-    """Demonstrations for the gate per scenario of the task; if not given, so many that they are 42 or more.
-
-    Of the keyboard none if not given.
+    """Demonstrations for the gate per scenario of the task; by default enough for 42 or more in all, and none with
+    --source keyboard.
     """
 
     poses: opt.PoseSources = "truth"
-    """Where the recorded poses come from: the truth, or cameras' images, as in `roman-moe evaluate`."""
+    """Source of the recorded poses: the truth, or cameras' images, as in `roman-moe evaluate`."""
 
     estimator: opt.EstimatorFile = ""
     """The network of --poses camera; the task's shipped one if not given."""
 
     noise_bound: opt.Metres = 0.005
-    """Clip bound of the noise on the recorded object positions; its sigma is a third of that.
-
-    Of synthetic poses it is that of a single frame set, without the clipping.
+    """Clip bound of the noise on the recorded object positions; its sigma is a third of that. With synthetic poses it
+    applies to a single frame set, without clipping.
     """
 
     noise_kind: Literal["clipped", "gaussian"] = "clipped"
     """Clipped as in ROMAN, or gaussian without the clipping."""
 
     perturbation: OptionalNumber = None
-    """Standard deviation of bursts that disturb the executed, not the recorded, actions, in units of a full action.
-
-    0.5 if not given, 0 of the keyboard: an operator makes mistakes of his own.
+    """Standard deviation of bursts added to the executed, not the recorded, actions, in units of a full action; 0.5 by
+    default, 0 with --source keyboard, whose operator makes mistakes.
     """
 
     disturbed_share: OptionalShare = None
-    """Share of the episodes in which something is moved in mid-episode, so that a skill has to be done again.
-
-    All of them if not given, none of the keyboard.
+    """Share of the episodes with a disturbance, which moves something so that a skill has to be done again; 1 by
+    default, 0 with --source keyboard.
     """
 
     poor_channel_share: OptionalShare = None
-    """Share of the attempts whose commands reach the arm a tick late, and three of ten not at all.
-
-    0.5 if not given, 0 of the keyboard.
+    """Share of the attempts over a poor channel, with commands a tick late and 30 % of them lost; 0.5 by default, 0
+    with --source keyboard.
     """
 
     seed: opt.Natural = 0
-    """Seed of the starts, the noise, the bursts, the disturbances and what gets lost."""
+    """Seed of the starts, the noise, the bursts, the disturbances and the lost commands."""
 
     workers: opt.Count = 2
-    """Processes; the demonstrations do not depend on it."""
+    """Number of processes; the demonstrations do not depend on it."""
 
     cluster: ClusterAddress = ""
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     json: opt.OptionalFile = None
-    """Write what was kept and what failed to this file."""
+    """Write the kept and the failed attempts to this file."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -23,13 +23,13 @@ class Compare:
     """Compare methods of multi-task learning on a suite."""
 
     suite: opt.Text = "conflict"
-    """The suite: conflict, mt3, mt10, mt50, or a task whose skills it is (docs/mixtures.md)."""
+    """The suite: conflict, mt3, mt10, mt50, or a task, for its skills (docs/mixtures.md)."""
 
     methods: opt.Names = ALL
     """All, or some such as sac,mt_sac,soft_modular (docs/mixtures.md)."""
 
     seeds: Annotated[opt.Number, Range(2, 1000)] = 5
-    """Trainings of each method; 0, 1, 2, ..."""
+    """Number of trainings of each method, with the seeds 0, 1, 2, ..."""
 
     steps: Annotated[opt.Number, Range(1000, 100_000_000)] = 40_000
     """Environment steps of each task in each training."""
@@ -41,10 +41,10 @@ class Compare:
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     device: opt.Text = "cpu"
-    """Where SAC learns: cpu, or cuda for a GPU that all processes share."""
+    """Device for SAC: cpu, or cuda for a GPU that all processes share."""
 
     out: opt.Folder = Path("runs/compare")
-    """Folder for trainings and plot; a comparison that was cut off goes on with the trainings that are missing."""
+    """Folder for trainings and plot; an interrupted comparison continues with the missing trainings."""
 
     json: opt.OptionalFile = None
     """Write the report to this file."""

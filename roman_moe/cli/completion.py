@@ -1,4 +1,4 @@
-"""`roman-moe completion`: what a shell needs to complete commands and their options."""
+"""`roman-moe completion`: a script with which a shell completes commands and their options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Completion:
     """Print a script that completes commands in bash, zsh or fish."""
 
     shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional, tyro.conf.arg(metavar="{bash,zsh,fish}")]
-    """The shell (docs/installing.md says where it looks for the script)."""
+    """The shell (docs/installing.md says where to save its script)."""
 
     def main(self) -> int:
         """0 when it is printed."""

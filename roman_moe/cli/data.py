@@ -1,4 +1,4 @@
-"""`roman-moe data`: labelled images of a task's scenes, from which an estimator learns where objects are."""
+"""`roman-moe data`: labelled images of a task's scenes, the training data of a pose estimator."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Images:
     """The task: name of one of `roman-moe tasks list`, or its folder."""
 
     count: Count = 20000
-    """Images of all cameras together; those that are there already are kept."""
+    """Number of images of all cameras together; existing ones are kept."""
 
     seed: Natural = 0
     """Seed of the scenes and their appearance."""
 
     workers: Count = 2
-    """Processes; the images do not depend on it."""
+    """Number of processes; the images do not depend on it."""
 
     cluster: ClusterAddress = ""
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
@@ -63,6 +63,6 @@ class Images:
 
 
 class Data:
-    """Make data to train an estimator of object poses from."""
+    """Make training data for an estimator of object poses."""
 
     PARTS: ClassVar[Mapping[str, type]] = {"images": Images}

@@ -59,20 +59,20 @@ class Demo:
     """Seed of the start and of the noise."""
 
     out: opt.Folder = Path("out/demo")
-    """Folder for demo.mp4, gate_weights.png and report.json; a finished run replaces those that it makes anew."""
+    """Folder for demo.mp4, gate_weights.png and report.json; a finished run replaces the files that it writes."""
 
     bundle: opt.Folder = Path("models/roman")
     """Folder of the bundle."""
 
     task: opt.Simulation = ""
-    """Name or folder of the task to simulate; that of the bundle, here or installed, if not given."""
+    """Name or folder of the task to simulate; by default the bundle's, from the working directory or installed."""
 
     sim_arm: opt.SimulatedArm = ""
     """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
     poses: opt.Poses = "truth"
-    """Where object poses come from: truth, the lab's own, with noise; or cameras' images: camera, by the learned
-    estimator, or markers (docs/cameras.md)."""
+    """Source of object poses: truth (the simulator's, with noise), camera (images and the learned estimator) or markers
+    (images; docs/cameras.md)."""
 
     estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=opt.SILENT)] = ""
     """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
@@ -81,7 +81,7 @@ class Demo:
     """Clip bound of the noise on object positions; its sigma is a third of that."""
 
     disturb: opt.Flag = False
-    """Move something in mid-episode, once, so that a skill has to be done again; the seed decides what."""
+    """Move something once in mid-episode, so that a skill has to be done again; the seed chooses it."""
 
     viewer: opt.Flag = False
     """Open MuJoCo's viewer as well; needs a display."""
@@ -90,7 +90,7 @@ class Demo:
     """Run each node as a process of its own."""
 
     realtime: opt.Flag = False
-    """Run at real time and miss what comes late; otherwise the lab waits, and a seed always gives the same run."""
+    """Run in real time and miss late commands; by default the lab waits, and a seed always gives the same run."""
 
     video: opt.Flag = True
     """Leave out the video."""
@@ -99,7 +99,7 @@ class Demo:
     """Draw demo.webp as well: the run in five seconds."""
 
     video_speed: Annotated[float, tyro.conf.arg(metavar="TIMES")] = 1.5
-    """Seconds of the run per second of video where the hand is near an object; elsewhere four times as many."""
+    """Speed of the video while the hand is near an object; four times as fast otherwise."""
 
     video_size: Annotated[str, tyro.conf.arg(metavar="SIZE")] = "x".join(map(str, VIDEO_SIZE))
     """Width and height of the video [pixels]."""

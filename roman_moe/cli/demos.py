@@ -1,4 +1,4 @@
-"""`roman-moe demos`: what is in recorded demonstrations, whether it is right, and how they get elsewhere and back."""
+"""`roman-moe demos`: lists, checks, replays, edits and converts recorded demonstrations."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class List(OnDemos):
 
 @dataclass(frozen=True)
 class Info(OnDemos):
-    """Show what an episode or a set is: metadata, gaps and hashes."""
+    """Show metadata, gaps and hashes of an episode or a dataset."""
 
     needs = BAGS
 
@@ -82,7 +82,7 @@ class Info(OnDemos):
 
 @dataclass(frozen=True)
 class Plot(OnDemos):
-    """Draw an episode over time, or where the hand goes in a set."""
+    """Draw an episode over time, or the hand's paths of a dataset."""
 
     needs = (*BAGS, "matplotlib")
 
@@ -110,18 +110,18 @@ class Plot(OnDemos):
 
 @dataclass(frozen=True)
 class Check(OnDemos):
-    """Name what is damaged or cannot be right, episode by episode."""
+    """Find damaged and implausible episodes."""
 
     needs = BAGS
 
     task: Simulation = ""
-    """Name or folder of the task to judge outcomes in; that of the demonstrations, if installed, if not given."""
+    """Name or folder of the task that judges outcomes; by default the demonstrations' own, if it is installed."""
 
     quick: Flag = False
-    """Leave out the outcomes, for which every episode is simulated again."""
+    """Skip the check of outcomes, which simulates every episode again."""
 
     json: OptionalFile = None
-    """Write what was found to this file."""
+    """Write the findings to this file."""
 
     def main(self) -> int:
         """0 if nothing is wrong; 1 if something is: one line each."""
@@ -171,13 +171,14 @@ class Replay(OnDemos):
     """Replay commands in open loop in simulation, or show the scenes."""
 
     states: Flag = False
-    """Show the recorded scenes, without physics, as a video of one episode; else commands are replayed in open loop."""
+    """Draw a video of one episode's recorded scenes, without physics, instead of replaying commands in open loop."""
 
     out: OptionalFile = None
     """Video to write of one episode, such as replay.mp4."""
 
     task: Simulation = ""
-    """Name or folder of the task to simulate; that of the demonstrations, here or installed, if not given."""
+    """Name or folder of the task to simulate; by default the demonstrations' own, from the working directory or
+    installed."""
 
     json: OptionalFile = None
     """Write errors and outcomes to this file."""
@@ -262,7 +263,7 @@ class Replay(OnDemos):
 
 
 class Demos:
-    """Look at demonstrations, check, replay, edit and convert them."""
+    """List, check, replay, edit and convert demonstrations."""
 
     PARTS: ClassVar[Mapping[str, type]] = {
         part.__name__.lower(): part for part in (List, Info, Plot, Check, Replay, Edit, Export, Import)

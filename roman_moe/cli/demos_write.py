@@ -1,4 +1,4 @@
-"""`roman-moe demos edit`, `export` and `import`: what writes demonstrations, always to where nothing is yet."""
+"""`roman-moe demos edit`, `export` and `import`: verbs that write demonstrations, always to a new place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _needs(form: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class OnDemos:
-    """A verb on demonstrations that are there."""
+    """A verb that reads existing demonstrations."""
 
     demos: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """A dataset, the folder of a network in it, or an episode."""
@@ -47,25 +47,25 @@ class Edit(OnDemos):
     needs = ("rosbags", "mcap")
 
     out: Out
-    """Folder to write, not there yet; damaged episodes are left out. DIR stays as it is."""
+    """New folder to write; damaged episodes are left out. DIR stays unchanged."""
 
     delete: EpisodeNames = ""
     """Episodes to leave out, such as push/episode_003,push/episode_007."""
 
     split: EpisodeNames = ""
-    """Episodes to cut in two, and when since their first scene [s], such as push/episode_003=4.5."""
+    """Episodes to cut in two, each with the time since its first scene [s], such as push/episode_003=4.5."""
 
     only: EpisodeNames = ""
-    """Episodes that the labels are for; all if not given."""
+    """Episodes to label; all if not given."""
 
     outcome: Name = ""
-    """Label: how they ended, such as success or time_limit."""
+    """Label: outcome, such as success or time_limit."""
 
     network: Name = ""
     """Label: the skill that they teach."""
 
     notes: Name = ""
-    """Label: what is to be known of them."""
+    """Label: notes in free text."""
 
     def main(self) -> int:
         """0 when it is written."""
@@ -95,7 +95,7 @@ class Export(OnDemos):
     """Write demonstrations as a LeRobot dataset or as robomimic's HDF5."""
 
     out: Out
-    """Folder (lerobot) or file (robomimic) to write, not there yet."""
+    """New folder (lerobot) or file (robomimic) to write."""
 
     to: Format
     """LeRobotDataset v3.0, or robomimic's HDF5."""
@@ -124,19 +124,19 @@ class Export(OnDemos):
 
 @dataclass(frozen=True)
 class Import:
-    """Make demonstrations of a LeRobot dataset or robomimic's HDF5."""
+    """Import a LeRobot dataset or robomimic's HDF5."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """What was exported: folder (lerobot) or file (robomimic); with --mapping anybody's LeRobot dataset."""
+    """Exported folder (lerobot) or file (robomimic); with --mapping, any LeRobot dataset."""
 
     out: Out
-    """Folder of the dataset to write, not there yet."""
+    """New folder for the dataset."""
 
     from_: Annotated[Format, tyro.conf.arg(name="from")]
     """LeRobotDataset v3.0, or robomimic's HDF5."""
 
     mapping: OptionalFile = None
-    """YAML file that says which columns are what of a task (docs/demonstrations.md)."""
+    """YAML file that maps columns to parts of a task (docs/demonstrations.md)."""
 
     @property
     def needs(self) -> tuple[str, ...]:

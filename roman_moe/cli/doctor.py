@@ -1,4 +1,4 @@
-"""`roman-moe doctor`: what is installed, what is missing for which command, and what stands in a graph's way."""
+"""`roman-moe doctor`: installed and missing packages of each command, and obstacles to starting a graph."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNTESTED = (3, 14)
 
 @dataclass(frozen=True)
 class Doctor:
-    """Check packages, pictures and ROS, and say what can run."""
+    """Check packages, rendering and ROS; say what can run."""
 
     def main(self) -> int:
         """0 if `roman-moe demo` can run, 1 if not."""

@@ -1,4 +1,4 @@
-"""Episodes of a running graph, one after the other: what the screen shows of them, and what they came to."""
+"""The display of a running graph's episodes, and the count of their outcomes."""
 
 from __future__ import annotations
 

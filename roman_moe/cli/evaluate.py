@@ -40,11 +40,11 @@ class Evaluate:
     PARTS: ClassVar[Mapping[str, type]] = {"poses": Poses, "multitask": Multitask}
 
     controller: tyro.conf.Positional[str]
-    """Folder of a bundle, such as models/roman; "oracle", the scripted demonstrator; or
-    "keyboard", a scripted operator who presses keys."""
+    """Folder of a bundle, such as models/roman; "oracle", the scripted demonstrator; or "keyboard", a scripted operator
+    that presses keys."""
 
     task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=opt.SILENT)] = ""
-    """The task: name or folder; that of the bundle, or roman for the oracle, if not given."""
+    """The task: name or folder; by default the bundle's, or roman for the oracle."""
 
     sim_arm: opt.SimulatedArm = ""
     """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
@@ -53,27 +53,29 @@ class Evaluate:
     """Scenarios, such as 6, 0-6 or 0,3,6; all of them if neither scenarios nor skills are given."""
 
     skills: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=opt.SILENT)] = ""
-    """Skills, each with its expert alone: some, with commas between, or all; `roman-moe tasks info TASK` lists them."""
+    """Skills to evaluate, each with its expert alone, separated by commas, or all; `roman-moe tasks info TASK` lists
+    them."""
 
     episodes: opt.Count = 100
     """Episodes per scenario and per skill."""
 
     poses: opt.PoseSources = "truth"
-    """Where scenes' poses come from: the truth, or cameras' images: by a network, by markers, or by a stand-in."""
+    """Source of object poses: truth, camera (images and a network), markers (images), or synthetic (a model of a
+    network's errors)."""
 
     estimator: opt.EstimatorFile = ""
     """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
     camera_rate: Annotated[float, tyro.conf.arg(metavar="HZ", help_behavior_hint=opt.SILENT)] = 10.0
-    """Images of each camera a second, where they give the poses."""
+    """Images of each camera per second, if cameras give the poses."""
 
     camera_latency: Annotated[float, tyro.conf.arg(metavar="SECONDS", help_behavior_hint=opt.SILENT)] = 0.1
-    """From images until what they show is known, likewise."""
+    """Time from the images to the poses, likewise."""
 
     noise_bound: opt.Numbers = "0.005"
     """Clip bound of the noise on object positions [m], or several such as 0,0.005,0.02; sigma is a third of it.
 
-    Of synthetic poses it is that of a single frame set, without the clipping.
+    With synthetic poses it applies to a single frame set, without clipping.
     """
 
     noise_kind: Literal["clipped", "gaussian"] = "clipped"
@@ -86,19 +88,19 @@ class Evaluate:
     """Error of a camera's calibration in an episode: a turn [degrees] and a shift [m], or several: 0:0,0.5:0.005."""
 
     disturb: opt.Flag = False
-    """Run all starts again under the first errors with one disturbance an episode, such as a drawer half closed."""
+    """Also run all starts with one disturbance per episode, such as a half-closed drawer, under the first errors."""
 
     delay: opt.Natural = 0
-    """Control ticks by which every command reaches the arm late."""
+    """Control ticks by which every command is delayed."""
 
     lost_share: opt.Share = 0.0
-    """Share of the commands that never reach the arm, which is held at such a tick."""
+    """Share of the commands that are lost; the arm is held at such a tick."""
 
     seed: opt.Natural = 0
-    """Seed of the starts, the poses' errors, the disturbances and what gets lost."""
+    """Seed of the starts, the poses' errors, the disturbances and the lost commands."""
 
     workers: opt.Count = 2
-    """Processes; the results do not depend on it."""
+    """Number of processes; the results do not depend on it."""
 
     cluster: ClusterAddress = ""
     """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
@@ -107,7 +109,7 @@ class Evaluate:
     """Write the report to this file."""
 
     plot: opt.OptionalFile = None
-    """Draw what was solved over each error that has several values, to this file: .png, .pdf or .svg."""
+    """Plot the solved share over each error that has several values, to this file: .png, .pdf or .svg."""
 
     @property
     def needs(self) -> tuple[str, ...]:

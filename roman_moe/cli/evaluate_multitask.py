@@ -1,4 +1,4 @@
-"""`roman-moe evaluate multitask`: what a policy of `train multitask`, or random actions, solve of each task."""
+"""`roman-moe evaluate multitask`: success rate on each task of a policy of `train multitask`, or of random actions."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from roman_moe.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Multitask:
-    """Judge a policy of `roman-moe train multitask`, task by task."""
+    """Evaluate a policy of `train multitask` on each task."""
 
     policy: tyro.conf.Positional[Path]
-    """Folder that the training has left; or `random` for random actions, by --suite."""
+    """Folder of the training; or `random` for random actions on --suite."""
 
     suite: opt.OptionalText = ""
-    """Suite of `random` actions; a folder's is known."""
+    """Suite of `random` actions; a training's folder names its own."""
 
     episodes: opt.Count = 100
-    """Episodes of each task; rounded up to a multiple of those that run side by side."""
+    """Episodes of each task; rounded up to a multiple of the number that runs in parallel."""
 
     seed: opt.Natural = 0
-    """Seed of the episodes; none gives those of the training."""
+    """Seed of the episodes, which always differ from the training's."""
 
     json: opt.OptionalFile = None
     """Write the report to this file."""
 
     routing: opt.OptionalFile = None
-    """Draw which modules a Soft-Modular policy uses for which task, by t-SNE: .png, .pdf or .svg; numbers beside it
-    as .npz."""
+    """Plot the routing weights of a Soft-Modular policy for each task, by t-SNE: .png, .pdf or .svg, and .npz with the
+    numbers."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`roman-moe evaluate poses`: how far an estimator of object poses is off, in images that training has not shown."""
+"""`roman-moe evaluate poses`: errors of an estimator of object poses in held-out images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from roman_moe.cli.progress import CountProgress
 
 @dataclass(frozen=True)
 class Poses:
-    """Judge an estimator of object poses on held-out images."""
+    """Evaluate an estimator of object poses on held-out images."""
 
     task: opt.Text = "roman"
     """The task: name of one of `roman-moe tasks list`, or its folder."""
@@ -30,10 +30,10 @@ class Poses:
     """Images of all cameras together under each condition: as trained, unseen appearance, a moved camera."""
 
     episodes: opt.Natural = 4
-    """Episodes in which the filter must not take what is hidden for seen; 0 for none."""
+    """Episodes that check that the filter reports no hidden object as seen; 0 for none."""
 
     seed: opt.Natural = 0
-    """Seed of scenes, their appearance and episodes; none gives scenes that a network was trained on."""
+    """Seed of scenes, their appearance and episodes, which always differ from the training's."""
 
     workers: opt.Count = 2
     """Processes; the results do not depend on it."""

@@ -1,4 +1,4 @@
-"""`roman-moe export`: a trained bundle to where it is shipped, or a network trained elsewhere to one of ours."""
+"""`roman-moe export`: copies a trained bundle, or adds metadata to a network that was trained elsewhere."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Export:
     source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SOURCE", help_behavior_hint=SILENT)] = (
         None
     )
-    """Folder of a run, as `roman-moe train all` or `train multitask` leaves it, or of a bundle."""
+    """Folder of a run of `roman-moe train all` or `train multitask`, or of a bundle."""
 
     out: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="OUT", help_behavior_hint=SILENT)] = None
-    """Folder to write; with --force it may hold a bundle already, or be the source itself."""
+    """Folder to write; with --force it may contain a bundle, or be the source itself."""
 
     evaluation: OptionalFile = None
     """Report of `roman-moe evaluate SOURCE --json FILE` to keep in the manifest."""
 
     force: Flag = False
-    """Replace the bundle that is in OUT already, or what --to names."""
+    """Replace an existing bundle in OUT, or the file or network of --to."""
 
     gate: Annotated[str, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=SILENT)] = ""
     """With a run of `train multitask`: bundle whose gate weighs its experts; the task's shipped one if not given."""
@@ -46,22 +46,22 @@ class Export:
     """With --from: the expert's skill, such as push, or gate."""
 
     to: Annotated[Path | None, tyro.conf.arg(metavar="OUT", help_behavior_hint=SILENT)] = None
-    """With --from: file to write, SKILL.onnx if not given; or the folder of a bundle whose network it replaces."""
+    """With --from: file to write, SKILL.onnx if not given; or folder of a bundle in which the network is replaced."""
 
     features: Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint=SILENT)] = ""
-    """With --from: features that it observes, in order; what the task says if not given."""
+    """With --from: observed features, in order; the task's if not given."""
 
     rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint=SILENT)] = None
-    """With --from: at which it was trained to run; the task's, 20 for an expert of roman, if not given."""
+    """With --from: rate at which the network runs; the task's, 20 for an expert of roman, if not given."""
 
     top_speed: Annotated[float | None, tyro.conf.arg(metavar="M/S", help_behavior_hint=SILENT)] = None
-    """With --from: hand speed of an action of 1 that an expert was trained with; the task's if not given."""
+    """With --from: hand speed of an expert's action of 1; the task's if not given."""
 
     task: Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)] = ""
-    """With --from: name or folder of the task; that of the bundle in --to, or roman, if not given."""
+    """With --from: name or folder of the task; by default that of the bundle in --to, or roman."""
 
     normalization: OptionalFile = None
-    """With --from policy.zip: what VecNormalize.save wrote, if it was trained with one."""
+    """With --from policy.zip: file of VecNormalize.save, if the policy was trained with one."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Options that say which graph is meant, for the verbs that talk to a running graph or bring one up."""
+"""Options of the verbs that use or start a graph: its namespace and ROS arguments."""
 
 from __future__ import annotations
 

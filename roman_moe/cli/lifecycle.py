@@ -27,7 +27,7 @@ class Lifecycle(GraphOptions):
     transition: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRANSITION", help_behavior_hint=SILENT)] = (
         ""
     )
-    """What it is to do: configure, activate, deactivate or cleanup."""
+    """Transition: configure, activate, deactivate or cleanup."""
 
     def main(self) -> int:
         """0 when the node has done it; a refusal leaves it as it was."""

@@ -1,4 +1,4 @@
-"""What several verbs share: the kinds of their options as the help shows them, and what they say before they run."""
+"""Parts that several verbs share: the types of their options as help shows them, and the lines printed at the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a command writes: refused before anything runs if it cannot be written, not after hours of it."""
+"""Checks of a command's output paths, made before anything runs and not after hours of work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments of a verb: read by tyro, its help made to fit the terminal, its complaints made one plain line."""
+"""Arguments of a verb, read by tyro: help fits the terminal, and an error is one plain line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long work stands, shown while it goes on."""
+"""Displays of the progress of long work."""
 
 from __future__ import annotations
 

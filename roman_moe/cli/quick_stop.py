@@ -1,4 +1,4 @@
-"""The software stop without what reads arguments and draws: importing that takes as long as the way to the arm."""
+"""The software stop, without importing the argument parser and rich: that would take as long as the stop itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`roman-moe record`: demonstrations and corrections that an operator gives through the graph."""
+"""`roman-moe record`: records an operator's demonstrations and corrections through the graph."""
 
 from __future__ import annotations
 
@@ -42,44 +42,44 @@ NO_KEYS_HINT = "services start, stop and discard of node demo_recorder record ep
 
 @dataclass(frozen=True, kw_only=True)
 class Record(GraphOptions):
-    """Record demonstrations that an operator gives through the graph."""
+    """Record an operator's demonstrations through the graph."""
 
     skill: Annotated[str, tyro.conf.arg(metavar="NAME", help_behavior_hint=opt.SILENT)] = ""
-    """The skill that is taught, or gate; with --intervene the one that led at the take-over, if not given."""
+    """The skill to teach, or gate; with --intervene by default the leading skill at the take-over."""
 
     intervene: Annotated[Path | None, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint=opt.SILENT)] = None
-    """Bundle whose policy drives; where it errs, take over (t), correct it and hand back (h). Only that teaches."""
+    """Bundle whose policy drives: take over (t), correct it, hand back (h). Only the corrections teach."""
 
     bundle: opt.Folder = Path("models/roman")
-    """Bundle whose experts act on the weights that a device gives, with --skill gate."""
+    """With --skill gate: bundle whose experts act with the weights from the device."""
 
     task: opt.Simulation = ""
     """The task: folder of its task.yaml, or name of one of `roman-moe tasks list`; the bundle's if not given."""
 
     arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo,none}")] = LAB
-    """What moves: lab, simulated, whose judge ends episodes; mock, without physics; servo, a robot behind MoveIt
-    Servo; or none: a graph of your own."""
+    """The arm: lab (simulated; its judge ends episodes), mock (no physics), servo (a robot behind MoveIt Servo) or none
+    (a graph of your own)."""
 
     device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy,none}")] = KEYBOARD
-    """What the operator drives with (docs/teleop.md); none: a node of your own (docs/your_task.md)."""
+    """The operator's device (docs/teleop.md); none: a node of your own (docs/your_task.md)."""
 
     device_file: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=opt.SILENT)] = ""
-    """Its file, such as /dev/input/js1; of joy, a parameter file of teleop_twist_joy."""
+    """File of the device, such as /dev/input/js1; for joy, a parameter file of teleop_twist_joy."""
 
     episodes: opt.Count = 20
     """Episodes to keep."""
 
     out: opt.Folder = Path("demos")
-    """Folder of the demonstrations; those that are there stay, and new ones come beside them."""
+    """Folder of the demonstrations; existing ones stay, and new ones are added."""
 
     name: opt.OptionalText = ""
     """Name of the episodes, for people."""
 
     notes: opt.OptionalText = ""
-    """What else is to be known of them."""
+    """Notes on the episodes, in free text."""
 
     operator: opt.OptionalText = ""
-    """Who drives."""
+    """Name of the operator."""
 
     images: opt.Flag = False
     """With --arm lab or servo: record the compressed images of the task's cameras, too."""
@@ -88,8 +88,8 @@ class Record(GraphOptions):
     """Share of the task's rate below which an episode is refused."""
 
     start: opt.Start = ""
-    """With --arm lab: skill, or number of the scenario, that episodes start from; the skill that is taught, or the last
-    scenario."""
+    """With --arm lab: skill or number of the scenario from which episodes start; by default the taught skill, or the
+    last scenario."""
 
     seed: opt.Natural = 0
     """With --arm lab: seed of the first episode's start; later episodes count up."""
@@ -107,7 +107,7 @@ class Record(GraphOptions):
     """File of other names for topics, such as {scene: /cell/scene} (docs/arms.md)."""
 
     private: tyro.conf.Suppress[bool] = False
-    """Keep apart from a graph that runs meanwhile."""
+    """Isolate this graph from others on the machine."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`roman-moe run`: brings the ROS 2 graph up and keeps it running until Ctrl-C."""
+"""`roman-moe run`: starts the ROS 2 graph and keeps it running until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Run(GraphOptions):
     """Folder of the bundle."""
 
     arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo,none}")] = LAB
-    """What moves: lab, the simulated laboratory; mock, without physics; servo, a robot behind MoveIt Servo; or none:
-    scenes come from and commands go to a graph of your own."""
+    """The arm: lab (simulated), mock (no physics), servo (a robot behind MoveIt Servo) or none (scenes from and
+    commands to a graph of your own)."""
 
     topics: opt.OptionalFile = None
     """File of other names for topics, such as {scene: /cell/scene, delta_twist_cmds: /cell/twist} (docs/arms.md)."""
@@ -52,36 +52,37 @@ class Run(GraphOptions):
     """With --arm servo: file that describes the robot, such as config/arms/franka.yaml (docs/arms.md)."""
 
     read_only: opt.Flag = False
-    """With --arm servo: listen to the robot and compute everything, but tell it nothing."""
+    """With --arm servo: read the robot's topics and compute commands, but send none."""
 
     servo_unchecked: opt.Flag = False
-    """With --arm servo: command a Servo whose units cannot be read; you have compared them by hand."""
+    """With --arm servo: send commands although Servo's parameters cannot be read; compare the units by hand first."""
 
     limits: opt.OptionalFile = None
     """File of the guard's limits on speed, acceleration, workspace and ages; config/limits.yaml if not given."""
 
     poses: opt.Poses = "truth"
-    """Where object poses come from: truth, the lab's own, with noise; or cameras' images: camera, by the learned
-    estimator, or markers (docs/cameras.md)."""
+    """Source of object poses: truth (the simulator's, with noise), camera (images and the learned estimator) or markers
+    (images; docs/cameras.md)."""
 
     estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=opt.SILENT)] = ""
     """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
 
     calibration: opt.OptionalFolder = None
-    """With --arm servo and poses from cameras: folder of the cameras' files, NAME.yaml, as `roman-moe calibrate` makes
-    them; if not given, topics say where the cameras are."""
+    """With --arm servo and poses from cameras: folder of the cameras' files NAME.yaml from `roman-moe calibrate`; by
+    default topics give the cameras' poses."""
 
     separate: opt.Flag = False
     """Run each node as a process of its own."""
 
     task: opt.Simulation = ""
-    """With --arm lab: name or folder of the task to simulate; the bundle's, here or installed, if not given."""
+    """With --arm lab: name or folder of the task to simulate; by default the bundle's, from the working directory or
+    installed."""
 
     sim_arm: opt.SimulatedArm = ""
     """With --arm lab: simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
     start: opt.Start = ""
-    """Skill, or number of the scenario, that each episode starts from; the task's last scenario if not given."""
+    """Skill or number of the scenario from which each episode starts; by default the task's last scenario."""
 
     seed: opt.Natural = 0
     """Seed of the first episode's start and noise; later episodes count up."""

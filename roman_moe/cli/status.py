@@ -1,4 +1,4 @@
-"""`roman-moe status`: what runs in a running graph, and how it is."""
+"""`roman-moe status`: nodes, networks, rates and faults of a running graph."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ WIDE = 1000  # [characters] for a file or a pipe: nothing that is to be searched
 
 @dataclass(frozen=True)
 class Status(GraphOptions):
-    """Show what runs in the running graph, and what is wrong."""
+    """Show nodes, networks, rates and faults of the running graph."""
 
     needs = ("rclpy",)
 
     seconds: Annotated[Seconds, Range(1, 3600)] = 2.0
-    """For how long to look; every node reports once a second, and each that is there is waited for."""
+    """Time to wait for reports; every node reports once a second, and the command waits for each visible node."""
 
     watch: Flag = False
-    """Look again and again until Ctrl-C."""
+    """Refresh continuously until Ctrl-C."""
 
     json: OptionalFile = None
     """Write the report to this file."""

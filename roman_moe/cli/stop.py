@@ -19,7 +19,7 @@ class Stop(GraphOptions):
     needs = ("rclpy",)
 
     rearm: Flag = False
-    """Let it move again, from rest, instead."""
+    """End the stop: the arm moves again, from rest."""
 
     def main(self) -> int:
         """0 when the graph has done it."""

@@ -1,4 +1,4 @@
-"""`roman-moe swap`: another network for a running graph, without a pause."""
+"""`roman-moe swap`: replaces a network of a running graph without a pause."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Swap(GraphOptions):
     needs = ("rclpy",)
 
     network: Annotated[tyro.conf.Positional[str], tyro.conf.arg(help_behavior_hint=SILENT)] = ""
-    """Which: a skill of the running bundle for its expert, or gate."""
+    """The network: a skill of the running bundle for its expert, or gate."""
 
     model: Annotated[tyro.conf.Positional[Path | None], MODEL] = None
-    """File (.onnx) of the network that is to take over."""
+    """File (.onnx) of the new network."""
 
     bundle: OptionalFolder = None
     """Replace all networks by those of this bundle."""
 
     take_out: Flag = False
-    """Take the expert out: the others' weights make up for it, or the arm is halted while it leads."""
+    """Take the expert out: the others get its weight, or the arm is halted while it would lead."""
 
     put_back: Flag = False
-    """Put it back."""
+    """Put the expert back."""
 
     def main(self) -> int:
         """0 when all has changed over; nothing has if it is refused."""

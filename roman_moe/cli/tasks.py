@@ -1,4 +1,4 @@
-"""`roman-moe tasks`: which tasks there are, what one is, whether one is right, and a new one."""
+"""`roman-moe tasks`: lists, shows, checks and creates tasks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class List:
 
 @dataclass(frozen=True)
 class Info:
-    """Show what a task is: objects, skills, scenarios, actions and features."""
+    """Show a task: objects, skills, scenarios, actions and features."""
 
     task: Task
     """The task, by its name or folder."""
@@ -79,10 +79,10 @@ class Check:
     """The task, by its name or folder."""
 
     episodes: Count = 5
-    """Starts of each kind to try, and demonstrations of each."""
+    """Number of starts of each kind to try, and of demonstrations."""
 
     arm: SimulatedArm = ""
-    """Name or folder of the arm to try it with; the task's own if not given."""
+    """Name or folder of the arm to check with; the task's own if not given."""
 
     def main(self) -> int:
         """0 if nothing is wrong; 1 if something is, 2 if task.yaml cannot be read: one line a mistake."""
@@ -113,7 +113,7 @@ class Check:
 
 @dataclass(frozen=True)
 class New:
-    """Write the smallest complete task, to begin one's own with."""
+    """Write the smallest complete task, a template for your own."""
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder to write; its name becomes the task's."""
@@ -126,7 +126,7 @@ class New:
 
 
 class Tasks:
-    """List, show, check and begin tasks."""
+    """List, show, check and create tasks."""
 
     PARTS: ClassVar[Mapping[str, type]] = {part.__name__.lower(): part for part in (List, Info, Check, New)}
 

@@ -1,4 +1,4 @@
-"""`roman-moe teach`: from demonstrations of a skill to its new expert in the running graph, if it is no worse."""
+"""`roman-moe teach`: trains a skill's new expert, and swaps it into the running graph if it is no worse."""
 
 from __future__ import annotations
 
@@ -44,47 +44,47 @@ class Teach(GraphOptions):
     """The skill; `roman-moe tasks info TASK` lists them."""
 
     demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...")] = "demos"
-    """Its demonstrations and corrections, each set with its share of what is shown, such as fixes,demos=1."""
+    """Datasets of demonstrations and corrections, each with its weight, such as fixes,demos=1."""
 
     record: opt.Natural = 0
-    """Record so many episodes first, as `roman-moe record` does, into the first set, a dataset; in a lab of its
-    own, so that a graph that runs goes on."""
+    """Record this many episodes first into the first dataset, as `roman-moe record` does; a lab of its own leaves a
+    running graph alone."""
 
     intervene: opt.Flag = False
     """With --record: record corrections of the bundle's policy, as `record --intervene` does."""
 
     device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy}")] = KEYBOARD
-    """With --record: what the operator drives with (docs/teleop.md)."""
+    """With --record: the operator's device (docs/teleop.md)."""
 
     bundle: Annotated[Path, tyro.conf.arg(metavar="BUNDLE")] = Path("models/roman")
-    """The bundle whose expert is taught, and by whose recipe."""
+    """Bundle whose expert is trained further, by the bundle's own recipe."""
 
     anew: opt.Flag = False
-    """Start from random weights, not from those of the old expert."""
+    """Start from random weights, not from the old expert's."""
 
     out: opt.OptionalFolder = None
     """Folder of the new bundle; runs/teach_SKILL if not given."""
 
     task: opt.Simulation = ""
-    """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
+    """Folder of the task's simulation; by default the installed task that the demonstrations name."""
 
     episodes: opt.Count = 200
-    """Episodes by which the old and the new expert are compared, alone, from the same starts."""
+    """Episodes for the comparison of the old and the new expert, each alone, from the same starts."""
 
     noise_bound: opt.Metres = 0.005
-    """Clip bound of the noise on object positions in them; sigma is a third of it."""
+    """Clip bound of the noise on object positions in the comparison; sigma is a third of it."""
 
     swap: Literal["ask", "yes", "no"] = "ask"
-    """Whether the new expert changes over in the running graph, if it is no worse."""
+    """Whether to swap the new expert into the running graph, if it is no worse."""
 
     seed: opt.Natural = 0
-    """Seed of everything random."""
+    """Seed of the training and of the comparison."""
 
     workers: opt.Count = 2
-    """Processes; the result does not depend on it."""
+    """Number of processes; the result does not depend on it."""
 
     json: opt.OptionalFile = None
-    """Write what came of it to this file."""
+    """Write the result to this file."""
 
     @property
     def needs(self) -> tuple[str, ...]:

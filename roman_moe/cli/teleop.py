@@ -1,4 +1,4 @@
-"""`roman-moe teleop`: drives an arm by hand, through the guard, and takes over from a policy that runs."""
+"""`roman-moe teleop`: drives an arm by hand, through the guard, and takes over from a running policy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Teleop(Run):
     """Drive an arm by hand; take over from a policy, and hand back."""
 
     device: Annotated[str, tyro.conf.arg(metavar="{keyboard,gamepad,spacemouse,joy}")] = KEYBOARD
-    """What drives: keyboard, of this terminal; gamepad; spacemouse; or joy, sensor_msgs/Joy of another node."""
+    """The device: keyboard (this terminal's), gamepad, spacemouse, or joy (sensor_msgs/Joy of another node)."""
 
     device_file: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)] = ""
     """Its file, such as /dev/input/js1; of joy, a parameter file of teleop_twist_joy."""
@@ -47,7 +47,7 @@ class Teleop(Run):
     """Run no policy: the operator drives from the beginning."""
 
     join: Flag = False
-    """Join a graph that runs already, as `roman-moe run` brings it up."""
+    """Join a running graph, started by `roman-moe run`."""
 
     def main(self) -> int:
         """Runs until Ctrl-C, which is exit code 130, or until the operator quits, which is 0."""

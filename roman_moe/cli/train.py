@@ -37,10 +37,8 @@ class Training:
     """What every part of `train` asks for."""
 
     demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...")] = "demos"
-    """Demonstrations, as `collect` and `record` make them.
-
-    Several datasets, each with its share of what is shown: demos,fixes=0.5. The folder of one skill, demos/push, is
-    used whole; of a dataset `train expert` takes as many episodes as the recipe says.
+    """Dataset from `collect` or `record`; several with a weight each: demos,fixes=0.5. The folder of one skill,
+    demos/push, is used whole; from a dataset `train expert` takes as many episodes as the recipe says.
     """
 
     seed: opt.Natural = 0
@@ -79,10 +77,10 @@ class Hybrid(Training):
     """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
 
     budget: opt.Share = 1.0
-    """Share of the recipe's environment steps that every network gets; 0 for cloning alone."""
+    """Share of the recipe's environment steps for every network; 0 for cloning alone."""
 
     resume: opt.Flag = False
-    """Take up a run that was cut off; the result equals that of an uninterrupted run."""
+    """Continue an interrupted run; the result equals that of an uninterrupted run."""
 
     @property
     def folder(self) -> Path:
@@ -169,8 +167,8 @@ class Expert(Hybrid):
     """The expert's skill; `roman-moe tasks info TASK` lists them."""
 
     base: Annotated[Path | None, tyro.conf.arg(name="from", metavar="FOLDER", help_behavior_hint=opt.SILENT)] = None
-    """Start from this bundle's expert, by the bundle's own recipe; the run's bundle has its other networks. Or from
-    the prior that `train multitask --method distral_...` has left in this folder."""
+    """Start from this bundle's expert, by the bundle's own recipe; the run's bundle keeps its other networks. Or start
+    from the prior in this folder of `train multitask --method distral_...`."""
 
     def main(self) -> int:
         """0 when it is trained."""
@@ -196,13 +194,13 @@ class Bc(Training):
     """Folder of the bundle; runs/NAME for a recipe NAME.yaml if not given."""
 
     force: opt.Flag = False
-    """Replace the bundle that is in the folder already."""
+    """Replace an existing bundle in the folder."""
 
     recipe: opt.OptionalFile = None
     """YAML file with every number of the training; config/training/bc.yaml if not given."""
 
     networks: opt.Names = ALL
-    """All, or some with commas between: with --force the others stay as they are in the bundle."""
+    """Networks to train, separated by commas, or all; with --force the bundle's others stay."""
 
     @property
     def new_bundle(self) -> Path:

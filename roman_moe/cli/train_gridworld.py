@@ -1,4 +1,5 @@
-"""`roman-moe train gridworld`: Distral in its two-room grid world, beside soft Q-learning of each task by itself."""
+"""`roman-moe train gridworld`: Distral in its two-room grid world, compared with separate soft Q-learning of each
+task."""
 
 from __future__ import annotations
 
@@ -28,19 +29,19 @@ class Gridworld:
     needs = ("matplotlib",)
 
     seeds: Annotated[opt.Number, Range(2, 1000)] = 10
-    """How many; 0, 1, 2, ... Each draws its own goals."""
+    """Number of seeds: 0, 1, 2, ... Each draws its own goals."""
 
     tasks: Annotated[opt.Number, Range(1, 32)] = 6
-    """Goals that are learned together."""
+    """Number of goals that are learned together."""
 
     iterations: opt.Count = 200
-    """After each of which Distral's prior is computed anew."""
+    """Number of iterations; each ends with an update of Distral's prior."""
 
     rollouts: opt.Count = 10
-    """Of each task in an iteration."""
+    """Rollouts of each task in an iteration."""
 
     length: opt.Count = 100
-    """Steps of a rollout at most."""
+    """Maximum number of steps of a rollout."""
 
     alpha: opt.Share = 1.0
     """Share of the regularisation that keeps to the prior; the rest rewards entropy."""

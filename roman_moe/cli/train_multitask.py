@@ -32,20 +32,21 @@ class Multitask:
     steps: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint=opt.SILENT), Range(1000, 100_000_000)
     ] = None
-    """Environment steps of each task; 40000 if not given. With --demos there are none."""
+    """Environment steps of each task; 40000 if not given. --demos needs none."""
 
     demos: Annotated[str, tyro.conf.arg(metavar="FOLDER[=WEIGHT],...", help_behavior_hint=opt.SILENT)] = ""
-    """Clone the network from these demonstrations, which `collect` makes, on the
-    suite of a task, in place of reinforcement learning."""
+    """On the suite of a task: clone the network from these demonstrations of `collect`, without reinforcement
+    learning."""
 
     seed: opt.Natural = 0
     """Seed of everything random."""
 
     device: opt.Text = "cpu"
-    """Where SAC learns: cpu, or cuda for a GPU."""
+    """Device for SAC: cpu, or cuda for a GPU."""
 
     out: opt.OptionalFolder = None
-    """Folder for the policy; runs/multitask/SUITE/METHOD/seed_N if not given. What was cut off goes on there."""
+    """Folder for the policy; runs/multitask/SUITE/METHOD/seed_N if not given. An interrupted training continues
+    there."""
 
     json: opt.OptionalFile = None
     """Write all evaluations to this file."""

@@ -1,4 +1,4 @@
-"""`roman-moe train poses`: from labelled images to the estimator of object poses."""
+"""`roman-moe train poses`: trains the estimator of object poses on labelled images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Poses:
     needs = ("torch", "onnx", "onnxruntime", "cv2")
 
     images: opt.Folder = Path("images")
-    """Images, as `roman-moe data images` makes them."""
+    """Folder of images from `roman-moe data images`."""
 
     task: opt.Text = "roman"
     """The task of the images, by its name or folder."""
@@ -36,13 +36,13 @@ class Poses:
     """YAML file with every number of the training; config/training/poses.yaml if not given."""
 
     resume: opt.Flag = False
-    """Take up a run that was cut off, at its last checkpoint."""
+    """Continue an interrupted run from its last checkpoint."""
 
     seed: opt.Natural = 0
     """Seed of everything random."""
 
     workers: opt.Count = 2
-    """Processes."""
+    """Number of processes."""
 
     json: opt.OptionalFile = None
     """Write what came of it to this file."""

@@ -1,6 +1,6 @@
-"""Exceptions that a user can mend, as the one line that says how; everything else is a mistake in the code.
+"""Turns an exception that a user can fix into one line that says how; every other exception is a bug.
 
-Invariant: a line names what was found and what to do, and an exception that no line fits is never swallowed.
+Invariant: a line names what was found and what to do; all other exceptions pass through.
 """
 
 from __future__ import annotations
