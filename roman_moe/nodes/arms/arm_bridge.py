@@ -1,10 +1,11 @@
-"""The bridge to a real arm by MoveIt Servo's conventions: the robot's own topics there, the graph's here.
+"""The bridge between the graph's topics and those of a real arm behind MoveIt Servo.
 
 It publishes `hand_state` on an exact grid of control periods of its clock. Every command to the robot passes its own
-watchdog (`arms/command_watchdog.py`): if anything is wrong with it, the robot gets zero twists, then silence. With
-`read_only` the bridge has no publisher to the robot at all, and does everything else.
+watchdog (`arms/command_watchdog.py`): instead of a faulty command the robot gets zero twists, then nothing. With
+`read_only` the bridge has no publisher to the robot, and does everything else.
 
-This is software: it stops a robot that works. It is no safety-rated emergency stop (IEC 60204-1), and replaces none.
+This is software: it stops only a robot that works. It is no safety-rated emergency stop (IEC 60204-1) and replaces
+    none.
 """
 
 from __future__ import annotations
@@ -59,18 +60,18 @@ _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)  # a twist
 
 @dataclass(frozen=True)
 class ArmBridgeParameters(TaskParameters):
-    """Parameters of the bridge: bundle or task say what control rate it keeps, too."""
+    """Parameters of the bridge; bundle or task also determine its control rate."""
 
     config: str = parameter("file that describes the robot, such as config/arms/franka.yaml", "", shipped=True)
-    read_only: bool = parameter("whether the robot is listened to, but told nothing", False)
+    read_only: bool = parameter("whether to read the robot's topics but send no command", False)
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
-    servo_unchecked: bool = parameter("whether to command a Servo whose units cannot be read", False)
-    servo_timeout: float = parameter("how long to wait for Servo when it starts [s]", 10.0, (0.1, 600.0))
-    stopped: bool = parameter("whether it begins stopped, as the node that it replaces was", False)
+    servo_unchecked: bool = parameter("whether to send commands although Servo's parameters cannot be read", False)
+    servo_timeout: float = parameter("time to wait for Servo at the start [s]", 10.0, (0.1, 600.0))
+    stopped: bool = parameter("whether the node starts stopped, as a restarted one may have to", False)
 
 
 class ArmBridge(RomanNode):
-    """Turns `delta_twist_cmds` and `gripper_cmd` into what MoveIt Servo and a gripper take; gives `hand_state`."""
+    """Forwards `delta_twist_cmds` and `gripper_cmd` to MoveIt Servo and a gripper; publishes `hand_state`."""
 
     NAME = "arm_bridge"
     PARAMETERS = ArmBridgeParameters

@@ -1,6 +1,6 @@
-"""How a real arm's gripper is commanded: through control_msgs' actions where they are installed, else by a topic.
+"""Commands a real arm's gripper: by control_msgs' actions if they are installed, else by a topic.
 
-A gripper that cannot be reached, or that does not do what it is commanded, is named: the arm must not go on without it.
+A gripper that is unreachable or does not follow its commands is reported, and the arm halts.
 """
 
 from __future__ import annotations

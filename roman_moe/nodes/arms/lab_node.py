@@ -59,20 +59,18 @@ RECORD_DELAY = 0.2  # [s] from an episode's end to its record: the gate's last w
 class LabParameters(TaskParameters):
     """Parameters of the lab."""
 
-    start: str = parameter("skill or scenario that an episode starts from; the last scenario if empty", "")
+    start: str = parameter("skill or scenario from which an episode starts; the last scenario if empty", "")
     sim_arm: str = parameter("name or folder of the simulated arm; the task's own if empty", "")
-    seed: int = parameter("of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
-    episodes: int = parameter("after which the lab begins no other; 0 for no end", 1, (0, 2**31 - 1))
-    disturbed: bool = parameter(
-        "whether something is moved in mid-episode, so that a skill has to be done again", False
-    )
-    lockstep: bool = parameter("whether every tick waits for its command, however long it takes", False)
+    seed: int = parameter("seed of the first episode's start; later episodes count up", 0, (0, 2**31 - 1))
+    episodes: int = parameter("number of episodes; 0 for no end", 1, (0, 2**31 - 1))
+    disturbed: bool = parameter("whether each episode has one disturbance", False)
+    lockstep: bool = parameter("whether every tick waits for its command without a timeout", False)
     speed: float = parameter("simulated seconds per second, when not in lockstep", 1.0, (0.01, 100.0))
     episode_file: str = parameter("file (.npz) for the last episode's record; none if empty", "", formerly="record")
     viewer: bool = parameter("whether to open MuJoCo's viewer", False)
-    cameras: bool = parameter("whether the task's cameras give images", False)
-    camera_rate: float = parameter("of the images, in simulated time [Hz]", RATE, (0.1, 100.0))
-    markers: bool = parameter("whether the scene shows the objects' markers, in images that are large enough", False)
+    cameras: bool = parameter("whether to draw the task's cameras", False)
+    camera_rate: float = parameter("rate of the images, in simulated time [Hz]", RATE, (0.1, 100.0))
+    markers: bool = parameter("whether the scene shows the objects' markers, with larger images", False)
 
 
 class LabNode(RomanNode):

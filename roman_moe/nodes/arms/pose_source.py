@@ -31,10 +31,10 @@ LET_IT_LAND = (
 class PoseSourceParameters(TaskParameters):
     """Parameters of the pose source."""
 
-    noisy: bool = parameter("whether poses get errors at all: a real estimator's have their own", True)
+    noisy: bool = parameter("whether to add errors to poses; not to a real estimator's", True)
     noise_bound: float = parameter("clip bound of the noise on each coordinate, three sigma [m]", 0.005, (0.0, 1.0))
     bias_bound: float = parameter("bound of an object's constant offset, new in each episode [m]", 0.0, (0.0, 1.0))
-    seed: int = parameter("of the first episode's errors; later episodes count up", 0, (0, 2**31 - 1))
+    seed: int = parameter("seed of the first episode's errors; later episodes count up", 0, (0, 2**31 - 1))
 
 
 class PoseSource(RomanNode):

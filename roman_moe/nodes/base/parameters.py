@@ -74,14 +74,16 @@ def parameter(
 class NodeParameters:
     """Parameters that all nodes have."""
 
-    autostart: bool = parameter("whether the node configures and activates itself; else a lifecycle manager does", True)
+    autostart: bool = parameter(
+        "whether the node configures and activates itself, or waits for a lifecycle manager", True
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskParameters:
     """Parameters of a node that must know the task, but runs no network."""
 
-    bundle: str = parameter("folder of the bundle, whose task it is", "", shipped=True, formerly="controller")
+    bundle: str = parameter("folder of the bundle, which has the task", "", shipped=True, formerly="controller")
     task: str = parameter("name or folder of a task; the bundle's if empty", "")
 
     def spec(self) -> TaskSpec:
@@ -146,7 +148,7 @@ def _former_value(node: Node, name: str) -> str:
     value: str = node.declare_parameter(name, "").value
     node.undeclare_parameter(name)
     if value:
-        node.get_logger().warning(f"parameter {name!r} has another name now; this one goes with the next version")
+        node.get_logger().warning(f"parameter {name!r} has a new name; the next version removes this one")
     return value
 
 

@@ -1,8 +1,8 @@
 """Blender: mixes the experts' actions with the gate's weights into one guarded command per scene.
 
-A tick is complete when the weights of its gate tick and the answers of all experts with a weight are there. In lockstep
-it waits for that; otherwise it decides at the deadline with what it has, or brings the arm to rest. It sends nothing
-before the first complete tick of its life: a graph that was never whole does not move an arm.
+A tick is complete when the weights of its gate tick and the answers of all experts with a weight have arrived. In
+lockstep the blender waits for a complete tick; otherwise it blends the received answers at the deadline, or brings the
+arm to rest. It sends nothing before its first complete tick: an incomplete graph does not move an arm.
 
 An operator may answer a scene in the policy's place, with an action or with weights (`control.operator`).
 """
@@ -53,15 +53,15 @@ OWN_STOPPED = "~/stopped"
 
 @dataclass(frozen=True)
 class BlenderParameters(TaskParameters):
-    """Parameters of the blender, which blends an operator's answers without a bundle, too."""
+    """Parameters of the blender. Without a bundle it accepts only an operator's answers."""
 
-    lockstep: bool = parameter("whether a tick waits for its experts for as long as it takes", False)
-    deadline: float = parameter("from a scene until its command must leave, otherwise [s]", 0.03, (0.001, 1.0))
+    lockstep: bool = parameter("whether a tick waits for its experts without a timeout", False)
+    deadline: float = parameter("without lockstep: time from a scene to its command, at most [s]", 0.03, (0.001, 1.0))
     speed: float = parameter("simulated seconds per second; scales the scene timeout", 1.0, (0.001, 100.0))
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
-    taken_out: tuple[str, ...] = parameter("skills whose experts do not count", (), fixed=False)
-    stopped: bool = parameter("whether it begins stopped, as the node that it replaces was", False)
-    ramp: float = parameter("for an expert that is taken out or put back, or a hand-back [s]", 0.5, (0.0, 10.0))
+    taken_out: tuple[str, ...] = parameter("skills whose experts are taken out", (), fixed=False)
+    stopped: bool = parameter("whether the node starts stopped, as a restarted one may have to", False)
+    ramp: float = parameter("duration of a change: an expert out or back, or a hand-back [s]", 0.5, (0.0, 10.0))
 
 
 class Blender(RomanNode):

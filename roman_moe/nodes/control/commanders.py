@@ -1,4 +1,4 @@
-"""Who commands an arm: one node alone, or it is halted. Lab and mock, which have no watchdog, use `Commanders`."""
+"""Checks that one node alone commands an arm, and halts it otherwise. For lab and mock, which have no watchdog."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def commanders(node: RomanNode, *past_the_graph: Topic) -> list[str]:
 
 
 class Commanders:
-    """Sees to it that an active node follows one commander alone, and has it say so where there are two."""
+    """Makes an active node refuse commands while it has two commanders, and report them."""
 
     def __init__(self, node: RomanNode) -> None:
         self._node, self._one = node, SingleCommander()

@@ -34,15 +34,17 @@ class ExpertParameters:
     """Parameters of an expert's node."""
 
     bundle: str = parameter("folder of the bundle", shipped=True, formerly="controller")
-    skill: str = parameter("skill of the bundle whose expert this is")
+    skill: str = parameter("the expert's skill, one of the bundle's")
     task: str = parameter("name or folder of a task; the bundle's if empty", "")
-    model: str = parameter("file (.onnx) of the network, from the bundle's folder; its own if empty", "", fixed=False)
-    ramp: float = parameter("from the old network's answers to the new one's [s]", 0.5, (0.0, 10.0))
+    model: str = parameter(
+        "file (.onnx) of the network, relative to the bundle's folder; the bundle's own if empty", "", fixed=False
+    )
+    ramp: float = parameter("duration of the ramp from an old network's answers to a new one's [s]", 0.5, (0.0, 10.0))
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
 
 
 class ExpertNode(RomanNode):
-    """Turns `scene` into `expert/<skill>/action`, unless `gate/weights` say that nothing comes of it."""
+    """Turns `scene` into `expert/<skill>/action`, unless its weight in `gate/weights` is 0."""
 
     NAME = "expert"
     PARAMETERS = ExpertParameters

@@ -1,7 +1,7 @@
 """The gate's node: weighs the experts at its own rate, every second scene by default, chosen by the scene's stamp.
 
-The gate may have no answer at its tick, because an object that it observes was not usable or the scene got lost. It
-then answers the scenes after that until it has one.
+If the gate has no answer at its tick, because an observed object was not usable or the scene was lost, it tries again
+with each later scene.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ class GateParameters:
 
     bundle: str = parameter("folder of the bundle", shipped=True, formerly="controller")
     task: str = parameter("name or folder of a task; the bundle's if empty", "")
-    model: str = parameter("file (.onnx) of the network, from the bundle's folder; its own if empty", "", fixed=False)
-    ramp: float = parameter("from the old network's weights to the new one's [s]", 0.5, (0.0, 10.0))
+    model: str = parameter(
+        "file (.onnx) of the network, relative to the bundle's folder; the bundle's own if empty", "", fixed=False
+    )
+    ramp: float = parameter("duration of the ramp from an old network's weights to a new one's [s]", 0.5, (0.0, 10.0))
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
 
 

@@ -1,4 +1,4 @@
-"""What gate and experts share: a network that the parameter `model` replaces while the node runs."""
+"""The network of a gate or expert node, which the parameter `model` replaces while the node runs."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ REFUSED = "refused_models"
 
 
 class ModelSlot:
-    """The network of one node, and the checks between a request for another one and its first answer.
+    """The network of one node, and the checks from the request for another one to its first answer.
 
     The request comes on the thread of the parameter services (`nodes.base.services`). There the file is read, checked
     and warmed up. The answers are given on the control loop's thread, which never waits for that.
 
     Args:
-        node: whose parameter `model` is watched. It must be declared.
-        bundle: folder of the bundle that runs: what a network must fit, and where the first one is from.
+        node: the node, which must declare the parameter `model`.
+        bundle: folder of the running bundle: the source of the first network, which every later one must fit.
         name: skill of the expert, or "gate".
-        ramp: from the old network's answer to the new one's [s].
-        bound: see `NetworkSlot`.
+        ramp: duration of the ramp from the old network's answers to the new one's [s].
+        bound: clips an answer during the ramp to the range of such a network's answers.
 
     Attributes:
         manifest: of the bundle.

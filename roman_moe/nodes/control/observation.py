@@ -1,4 +1,4 @@
-"""What gate, experts and blender take from `scene`: composed, they share one process, and the first decodes for all."""
+"""A decoded `scene`, shared by gate, experts and blender when they run in one process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from roman_moe.wire.bodies import scene_layout
 
 
 class Observation:
-    """One scene, and what is made of it at most once.
+    """One scene, with its decoded state computed at most once.
 
     Attributes:
         scene: as it was sent.

@@ -1,9 +1,10 @@
 """Observer, the pacemaker: joins the hand's state and the objects' poses into one stamped scene per control tick.
 
-A tick waits for poses of its own stamp, in lockstep for ever and otherwise for `pose_wait`. After that the newest poses
-serve, and their age grows by what they are older. If a source is silent for longer than `max_command_age`, no object is
-usable. Poses of a camera, which looks at times of its own, are not waited for: the newest that are not newer than the
-hand serve at once. A state or poses never become a scene if they are not finite or stamped in the future.
+A tick waits for poses of its own stamp, in lockstep without a timeout and otherwise for `pose_wait`. After that the
+newest poses are used, with an age that includes their delay. If a source is silent for longer than `max_command_age`,
+no object is usable. A tick does not wait for poses from cameras, which have their own timing: the newest that are not
+newer than the hand's state are used at once. States and poses that are not finite, or stamped in the future, are
+dropped.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ RECENT = 16  # poses that are kept: a hand's state may come after poses of a lat
 class ObserverParameters(TaskParameters):
     """Parameters of the observer."""
 
-    lockstep: bool = parameter("whether a tick waits for its own poses for as long as it takes", False)
-    pose_wait: float = parameter("how long a tick waits for its own poses otherwise [s]", 0.02, (0.001, 1.0))
+    lockstep: bool = parameter("whether a tick waits for poses of its own stamp without a timeout", False)
+    pose_wait: float = parameter(
+        "without lockstep: time to wait for poses of a tick's own stamp [s]", 0.02, (0.001, 1.0)
+    )
     speed: float = parameter("simulated seconds per second", 1.0, (0.001, 100.0))
     limits: str = parameter("file of the guard's limits; config/limits.yaml if empty", "", shipped=True)
-    await_poses: bool = parameter("whether there are poses of each tick's own stamp, to wait for", True)
+    await_poses: bool = parameter("whether to wait for poses of each tick's own stamp", True)
 
 
 class Observer(RomanNode):

@@ -1,4 +1,4 @@
-"""What gate and experts have answered to the present scene and to later ones: a message may come before its scene."""
+"""The answers of gate and experts to the present scene and to later ones: an answer may arrive before its scene."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Nodes that see: from images to object poses."""
+"""Nodes that turn images into object poses."""

@@ -1,4 +1,4 @@
-"""Images of a topic for a tool that is no node of the graph, with where the hand was at the time."""
+"""Images of a topic, with the hand's pose at their time, for a tool outside the graph."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Object pose estimator: from the cameras' images to the poses of the task's objects, at every state of the hand.
+"""Object pose estimator: turns the cameras' images into poses of the task's objects, at every state of the hand.
 
 A frame set needs a good image of every camera. Estimator and filter are those of `evaluate --poses`. In lockstep a
-state of the hand waits for the images that are due at its stamp, and the graph gives the same poses. Otherwise a thread
-of its own looks, at the newest images once it is done with the last ones. Whatever is wrong with images or cameras is
-reported, and nothing of them reaches the filter: within half a second no object is valid, and the arm is halted.
+state of the hand waits for the images that are due at its stamp, and the poses equal those of `evaluate`. Otherwise a
+separate thread runs the estimator, always on the newest images. Faults of images or cameras are reported, and such
+images do not reach the filter: within half a second no object is valid, and the arm is halted.
 """
 
 from __future__ import annotations
@@ -50,21 +50,25 @@ BAD_MARKERS = "bad_markers"
 class ObjectPoseEstimatorParameters(TaskParameters):
     """Parameters of the estimator."""
 
-    poses: str = parameter("what finds objects: camera, the learned estimator, or markers", "camera")
+    poses: str = parameter("the estimator: camera (the learned one) or markers", "camera")
     estimator: str = parameter("file of the learned estimator; the one shipped for the task if empty", "", shipped=True)
-    provider: str = parameter("what runs the learned estimator: cpu or cuda", CPU)
+    provider: str = parameter("device of the learned estimator: cpu or cuda", CPU)
     calibration: str = parameter(
-        "folder of the cameras' files, NAME.yaml, which say where they are; if empty, their topics `pose` do",
+        "folder of the cameras' files NAME.yaml with their poses; if empty, the topics `pose` give them",
         *("",),
         shipped=True,
     )
-    compressed: bool = parameter("whether to listen to image_raw/compressed instead of image_raw", False)
-    rate: float = parameter("of the images [Hz]; in lockstep it says which states have images", RATE, (0.1, 100.0))
-    latency: float = parameter("in lockstep: from images until what they show is known [s]", LATENCY, (0.0, 0.9))
-    max_skew: float = parameter("by which images of one frame set may be apart [s]", 0.02, (0.0, 0.2))
-    sensor_noise: bool = parameter("whether images of a scene at rest differ: if not so, they are frozen", True)
-    reliable: bool = parameter("whether lost images are to be sent again, for a simulation", False)
-    lockstep: bool = parameter("whether a state of the hand waits for its images for as long as it takes", False)
+    compressed: bool = parameter("whether to subscribe to image_raw/compressed instead of image_raw", False)
+    rate: float = parameter(
+        "rate of the images [Hz]; in lockstep it determines which states have images", RATE, (0.1, 100.0)
+    )
+    latency: float = parameter("in lockstep: time from images to their poses [s]", LATENCY, (0.0, 0.9))
+    max_skew: float = parameter("largest difference of the stamps in one frame set [s]", 0.02, (0.0, 0.2))
+    sensor_noise: bool = parameter(
+        "whether images of a scene at rest differ, so that equal ones mean a frozen camera", True
+    )
+    reliable: bool = parameter("whether to subscribe to images reliably, as for a simulation", False)
+    lockstep: bool = parameter("whether a state of the hand waits for its images without a timeout", False)
     speed: float = parameter("simulated seconds per second", 1.0, (0.001, 100.0))
 
 

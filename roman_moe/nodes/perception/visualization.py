@@ -1,4 +1,4 @@
-"""Visualization of the object pose estimator: poses and markers for RViz and Foxglove, images with what was found.
+"""Visualization of the estimator: poses and markers for RViz and Foxglove, and annotated images.
 
 Each is made only while somebody subscribes to it.
 """

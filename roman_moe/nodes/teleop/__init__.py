@@ -1,1 +1,1 @@
-"""An operator's side of the graph: demonstrations that are given through it."""
+"""Nodes for an operator: driving, and recording of demonstrations."""

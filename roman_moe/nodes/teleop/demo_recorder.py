@@ -1,8 +1,8 @@
-"""Demo recorder: keeps what an operator shows through a running graph as demonstrations of one network.
+"""Demo recorder: records an operator's demonstrations for one network through a running graph.
 
 The operator drives through the blender, by `operator/action` or, to teach the gate, `operator/weights`. Episodes are
-started, kept and discarded by services; a lab's judge ends them as well. Where a policy runs, what it would have done
-is recorded, too; with corrections it drives, and only what the operator does in its place teaches.
+started, kept and discarded by services; a lab's judge ends them as well. If a policy runs, its answers are recorded,
+too. With corrections the policy drives, and only the ticks in which the operator drives teach.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ Array = NDArray[np.float64]
 class DemoRecorderParameters(TaskParameters):
     """Parameters of the demo recorder."""
 
-    teach: str = parameter("skill that is taught, or gate; with corrections, the skill that led if empty", "")
+    teach: str = parameter("skill to teach, or gate; with corrections, the leading skill if empty", "")
     demos: str = parameter("folder of the demonstrations", "demos")
-    source: str = parameter("what gives them, such as a device", "operator")
-    policy: bool = parameter("whether a policy runs, whose answers are recorded, too", False)
+    source: str = parameter("source of the demonstrations, such as a device", "operator")
+    policy: bool = parameter("whether a policy runs; its answers are then recorded, too", False)
     corrects: bool = parameter("whether the policy drives, and the operator corrects it", False)
-    images: bool = parameter("whether the compressed images of the task's cameras are recorded, too", False)
-    reliable: bool = parameter("whether lost images are sent again, which not all cameras do", False)
+    images: bool = parameter("whether to record the compressed images of the task's cameras", False)
+    reliable: bool = parameter("whether to subscribe to images reliably, which not all cameras support", False)
     least_rate: float = parameter("share of the rate below which an episode is refused", LEAST_RATE, (0.0, 1.0))
-    name: str = parameter("of the episodes, for people", "")
-    notes: str = parameter("on the episodes", "")
-    operator: str = parameter("who drives", "")
+    name: str = parameter("name of the episodes, for people", "")
+    notes: str = parameter("notes on the episodes", "")
+    operator: str = parameter("name of the operator", "")
 
 
 class DemoRecorder(RomanNode):

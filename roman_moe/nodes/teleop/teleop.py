@@ -1,8 +1,8 @@
-"""Teleop: an operator's device drives the arm, through the blender as any answer does.
+"""Teleop: an operator's device drives the arm through the blender.
 
-While the operator drives, the node answers each scene: with an action or, where the operator teaches the gate, with
-weights. Handing back is one answer of NaN. Stop and re-arm go at once to the services of all that command the arm. A
-service answers, so a stop is asked for again until it was received.
+While the operator drives, the node answers each scene: with an action or, when the operator teaches the gate, with
+weights. One answer of NaN hands back. Stop and re-arm call the services of all commanders at once. A stop is requested
+again until each service has answered.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ class TeleopParameters(TaskParameters):
     """Parameters of teleop."""
 
     device: str = parameter("gamepad, spacemouse, or joy: sensor_msgs/Joy of another node", "gamepad")
-    device_file: str = parameter("its file, such as /dev/input/js1, or joy's parameter file", "", shipped=True)
+    device_file: str = parameter(
+        "file of the device, such as /dev/input/js1, or joy's parameter file", "", shipped=True
+    )
     drives: bool = parameter("whether the operator drives from the beginning", False)
-    gate: bool = parameter("whether the operator gives weights, by the keys 1 to 9, and not actions", False)
+    gate: bool = parameter("whether the operator gives weights, with the keys 1 to 9, instead of actions", False)
 
 
 class Teleop(RomanNode):
