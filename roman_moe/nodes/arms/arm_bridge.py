@@ -5,7 +5,7 @@ watchdog (`arms/command_watchdog.py`): instead of a faulty command the robot get
 `read_only` the bridge has no publisher to the robot, and does everything else.
 
 This is software: it stops only a robot that works. It is no safety-rated emergency stop (IEC 60204-1) and replaces
-    none.
+none.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Blender: mixes the experts' actions with the gate's weights into one guarded command per scene.
 
 A tick is complete when the weights of its gate tick and the answers of all experts with a weight have arrived. In
-lockstep the blender waits for a complete tick; otherwise it blends the received answers at the deadline, or brings the
-arm to rest. It sends nothing before its first complete tick: an incomplete graph does not move an arm.
+lockstep the blender waits for a complete tick; otherwise it blends the received answers at the deadline, or halts the
+arm. It sends nothing before its first complete tick: an incomplete graph does not move an arm.
 
 An operator may answer a scene in the policy's place, with an action or with weights (`control.operator`).
 """
