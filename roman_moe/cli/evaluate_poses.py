@@ -67,8 +67,8 @@ class Poses:
         began = time.monotonic()
         jobs = len(request.parts) + len(request.episode_jobs)
         with CountProgress(console, task.spec.name, jobs, "parts") as progress:
-            judgement = judge_poses(request, progress.advance)
-        report = poses_report(request, judgement)
+            evaluation = judge_poses(request, progress.advance)
+        report = poses_report(request, evaluation)
         console.print(errors_table(report))
         opt.say(
             console,
@@ -79,11 +79,11 @@ class Poses:
         if self.plot:
             from roman_moe.report.pose_plots import plot_pose_errors
 
-            plot_pose_errors(errors_by_object(task.spec, judgement), self.plot, f"{task.spec.name}: {file.name}")
+            plot_pose_errors(errors_by_object(task.spec, evaluation), self.plot, f"{task.spec.name}: {file.name}")
         if self.sheet:
             from roman_moe.perception.contact_sheet import write_cases
 
-            write_cases(judgement.worst, self.sheet)
+            write_cases(evaluation.worst, self.sheet)
         return 0
 
 

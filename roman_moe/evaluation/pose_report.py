@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import TaskSpec
-from roman_moe.evaluation.poses import Judged, Judgement, PosesRequest
+from roman_moe.evaluation.poses import PoseErrors, PosesEvaluation, PosesRequest
 from roman_moe.perception.image_set import VISIBLE_PIXELS
 from roman_moe.sim.pose_tally import quantiles, summarize_poses
 
@@ -20,11 +20,11 @@ WHOLE = 0.9
 Mask = NDArray[np.bool_]
 
 
-def poses_report(request: PosesRequest, judgement: Judgement) -> dict[str, Any]:
+def poses_report(request: PosesRequest, evaluation: PosesEvaluation) -> dict[str, Any]:
     """The usual keys are those of "held_out"; `hidden_valid_share` is None where no episode was run."""
     spec = request.task.spec
-    conditions = {name: summarize_errors(spec, judged) for name, judged in judgement.conditions.items()}
-    filtered = summarize_poses(judgement.tallies) if judgement.tallies else {"objects": {}}
+    conditions = {name: summarize_errors(spec, judged) for name, judged in evaluation.conditions.items()}
+    filtered = summarize_poses(evaluation.tallies) if evaluation.tallies else {"objects": {}}
     for name, row in conditions["held_out"]["objects"].items():
         row["hidden_valid_share"] = filtered["objects"].get(name, {}).get("hidden_valid_share")
     return {
@@ -43,7 +43,7 @@ def poses_report(request: PosesRequest, judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def summarize_errors(spec: TaskSpec, judged: Judged) -> dict[str, Any]:
+def summarize_errors(spec: TaskSpec, judged: PoseErrors) -> dict[str, Any]:
     """Errors of what is visible and found, and what was missed and claimed, over all objects and by object."""
     columns = range(len(spec.objects))
     objects = {}
@@ -56,7 +56,7 @@ def summarize_errors(spec: TaskSpec, judged: Judged) -> dict[str, Any]:
     return {**_row(judged, list(columns)), "objects": objects}
 
 
-def _row(judged: Judged, columns: list[int]) -> dict[str, Any]:
+def _row(judged: PoseErrors, columns: list[int]) -> dict[str, Any]:
     """Of some objects."""
     visible, hidden, found = (each[:, columns] for each in (judged.visible, judged.hidden, judged.found))
     views, errors = judged.views[:, columns], judged.errors[:, columns]
@@ -81,12 +81,12 @@ def _share(which: Mask, of: Mask) -> float | None:
     return float(which[of].mean()) if of.any() else None
 
 
-def errors_by_object(spec: TaskSpec, judgement: Judgement) -> dict[str, dict[str, NDArray[np.float64]]]:
+def errors_by_object(spec: TaskSpec, evaluation: PosesEvaluation) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Errors of what is visible and found [m], by object and condition."""
     return {
         name: {
             condition: judged.errors[:, row][(judged.visible & judged.found)[:, row]]
-            for condition, judged in judgement.conditions.items()
+            for condition, judged in evaluation.conditions.items()
         }
         for row, name in enumerate(spec.object_names)
     }

@@ -97,7 +97,7 @@ class ScenePart:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class PoseErrors:
     """What an estimator says of n objects in s scenes with c cameras, beside the truth.
 
     Attributes:
@@ -130,13 +130,15 @@ class Judged:
         return np.asarray(~self.pixels.any(axis=1))
 
     @staticmethod
-    def joined(parts: list[Judged]) -> Judged:
+    def joined(parts: list[PoseErrors]) -> PoseErrors:
         """Scenes one after another."""
-        return Judged(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Judged)))
+        return PoseErrors(
+            *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(PoseErrors))
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class PosesEvaluation:
     """What came of a request.
 
     Attributes:
@@ -145,12 +147,12 @@ class Judgement:
         tallies: of the filter's poses, one an episode.
     """
 
-    conditions: Mapping[str, Judged]
+    conditions: Mapping[str, PoseErrors]
     worst: list[Case]
     tallies: list[PoseTally]
 
 
-def judge_poses(request: PosesRequest, on_done: Callable[[], None] = lambda: None) -> Judgement:
+def judge_poses(request: PosesRequest, on_done: Callable[[], None] = lambda: None) -> PosesEvaluation:
     """Judge an estimator.
 
     Args:
@@ -159,7 +161,7 @@ def judge_poses(request: PosesRequest, on_done: Callable[[], None] = lambda: Non
     Raises:
         BundleError: if the estimator must not run, or is for another task.
     """
-    parts: dict[int, tuple[dict[str, Judged], list[Case]]] = {}
+    parts: dict[int, tuple[dict[str, PoseErrors], list[Case]]] = {}
     for index, part in run_jobs(judge_part, request.parts, request.workers):
         parts[index] = part
         on_done()
@@ -169,20 +171,20 @@ def judge_poses(request: PosesRequest, on_done: Callable[[], None] = lambda: Non
         episodes[index] = result.tally
         on_done()
     ordered = [parts[index] for index in range(len(parts))]
-    return Judgement(
-        {name: Judged.joined([judged[name] for judged, _ in ordered]) for name in CONDITIONS},
+    return PosesEvaluation(
+        {name: PoseErrors.joined([judged[name] for judged, _ in ordered]) for name in CONDITIONS},
         worst_of([case for _, cases in ordered for case in cases]),
         [episodes[index] for index in range(len(episodes))],
     )
 
 
-def judge_part(part: ScenePart) -> tuple[dict[str, Judged], list[Case]]:
+def judge_part(part: ScenePart) -> tuple[dict[str, PoseErrors], list[Case]]:
     """Judge some scenes under each condition; the worst cases are among what is answered."""
     request, task = part.request, part.request.task
     scene, estimator = _shared_scene(task), open_estimator(task, request.estimator)
     rng = stream(request.seed, part.begin, "moments")
     moments = draw_moments(shared_world(task, task.spec.control_rate), part.scenes, EPISODE_SCENES, rng)
-    judged: dict[str, Judged] = {}
+    judged: dict[str, PoseErrors] = {}
     cases: list[Case] = []
     for condition in CONDITIONS:
         rng = stream(request.seed, part.begin, condition)
@@ -195,7 +197,7 @@ def judge_part(part: ScenePart) -> tuple[dict[str, Judged], list[Case]]:
             rows.append(judge(task.spec, found, truth.positions[0], truth.orientations[0], _seen(scene, views)))
             cases += cases_of(task.spec, condition, views, truth.positions[0], found, rows[-1])
             cases = worst_of(cases)
-        judged[condition] = Judged.joined(rows)
+        judged[condition] = PoseErrors.joined(rows)
     return judged, cases
 
 
@@ -206,20 +208,20 @@ def stream(seed: int, begin: int, purpose: str) -> np.random.Generator:
 
 def judge(
     spec: TaskSpec, found: Detections, positions: Array, orientations: Array, seen: tuple[NDArray[np.int64], Array]
-) -> Judged:
+) -> PoseErrors:
     """One scene.
 
     Args:
         found: what the estimator says.
         positions: true ones, (n, 3) [m].
         orientations: true ones, (n, 4).
-        seen: `Judged.pixels` and `Judged.shares` of the scene, (c, n) each.
+        seen: `PoseErrors.pixels` and `PoseErrors.shares` of the scene, (c, n) each.
     """
     off = np.linalg.norm(found.positions - positions, axis=1)
     periods = np.array([2.0 * math.pi / each.symmetry for each in spec.objects.values()])
     turned = np.array([yaw(a) - yaw(b) for a, b in zip(found.orientations, orientations, strict=True)])
     yaw_errors = np.abs((turned + 0.5 * periods) % periods - 0.5 * periods)
-    return Judged(
+    return PoseErrors(
         pixels=seen[0][None],
         shares=seen[1][None],
         found=found.seen[None],
@@ -229,7 +231,7 @@ def judge(
 
 
 def cases_of(
-    spec: TaskSpec, condition: str, views: list[View], positions: Array, found: Detections, judged: Judged
+    spec: TaskSpec, condition: str, views: list[View], positions: Array, found: Detections, judged: PoseErrors
 ) -> Iterator[Case]:
     """The cases of one scene: each visible object that was found, in the image that shows most of it."""
     for row in np.flatnonzero(judged.visible[0] & judged.found[0]).tolist():

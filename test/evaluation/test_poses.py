@@ -17,7 +17,7 @@ from roman_moe.core.state import yaw
 from roman_moe.evaluation import poses
 from roman_moe.evaluation.images import draw_moments
 from roman_moe.evaluation.pose_report import poses_report, summarize_errors
-from roman_moe.evaluation.poses import Judged, PosesRequest, judge_part, judge_poses, open_estimator, stream
+from roman_moe.evaluation.poses import PoseErrors, PosesRequest, judge_part, judge_poses, open_estimator, stream
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.image_set import Scenes
@@ -218,7 +218,7 @@ def test_what_is_seen_by_whom_and_how_much_of_it_is_told_apart():
     shares[:3, :, TILE] = [[0.95, 0.2], [0.5, 0.0], [0.1, 0.1]]
     found[4, TILE] = False
     errors = np.tile(np.array([0.001, 0.003, 0.5, 0.5, np.nan])[:, None], len(SPEC.objects))
-    judged = Judged(pixels, shares, found, errors, np.radians(1e3 * errors))
+    judged = PoseErrors(pixels, shares, found, errors, np.radians(1e3 * errors))
     tile = summarize_errors(SPEC, judged)["objects"]["tile"]
     assert (tile["visible"], tile["missed_share"]) == (2, 0.0)
     assert (tile["hidden"], tile["claimed_share"]) == (2, 0.5)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from roman_moe.evaluation.cluster.ray_cluster import ray_cluster
 from roman_moe.evaluation.cluster.slurm_queue import LOCAL, SLURM, slurm_queue
-from roman_moe.evaluation.cluster.worker_check import common
+from roman_moe.evaluation.cluster.worker_check import requirements
 from roman_moe.evaluation.pool import Cluster
 
 
@@ -27,7 +27,7 @@ def open_cluster(address: str, files: Sequence[Path], folders: Sequence[Path] = 
     """
     queue = address.partition(":")[0] in (SLURM, LOCAL)
     here = folders or [Path.cwd()] * queue  # where a queue's own files go
-    with common(files, here) as found:
+    with requirements(files, here) as found:
         chosen = slurm_queue(address, found, jobs, Path.cwd()) if queue else ray_cluster(address, found)
         with chosen as cluster:
             yield cluster

@@ -15,21 +15,21 @@ from functools import lru_cache
 from typing import Any
 
 from roman_moe.core.errors import RomanError
-from roman_moe.evaluation.cluster.worker_check import Common
+from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
 from roman_moe.sim.episode import EpisodeResult
 
 EPISODE = "episode"
 
 
-def answer(common: bytes, work: bytes) -> bytes:
+def answer(requirements: bytes, work: bytes) -> bytes:
     """Run a job in this process.
 
     Args:
-        common: pickled `Common`.
+        requirements: pickled `WorkerRequirements`.
         work: pickled function and its one argument.
     """
     try:
-        _check(common)
+        _check(requirements)
         function, job = pickle.loads(work)
         return encode(function(job))
     except Exception as error:  # noqa: BLE001 - whatever a job raises goes to who sent it
@@ -37,9 +37,9 @@ def answer(common: bytes, work: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _check(common: bytes) -> None:
+def _check(requirements: bytes) -> None:
     """Once a process."""
-    found: Common = pickle.loads(common)
+    found: WorkerRequirements = pickle.loads(requirements)
     found.check()
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.evaluation.cluster.job_answer import answer, decode, packed
-from roman_moe.evaluation.cluster.worker_check import Common
+from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
 from roman_moe.evaluation.pool import Cluster, JobCounts
 
 AUTO = "auto"
@@ -48,7 +48,7 @@ ENVIRONMENT = {
 class RayCluster(Cluster):
     """The cluster to which this process is connected, or of which it is a worker."""
 
-    common: Common
+    requirements: WorkerRequirements
 
     def run(
         self, function: Callable[[Any], Any], jobs: Sequence[Any], counts: JobCounts
@@ -58,7 +58,7 @@ class RayCluster(Cluster):
         from ray.exceptions import RayError, RayTaskError
 
         task = ray.remote(answer).options(num_cpus=1, max_retries=0)  # Ray's own retries are not counted
-        common = ray.put(pickle.dumps(self.common))
+        requirements = ray.put(pickle.dumps(self.requirements))
         waiting = iter(range(len(jobs)))
         pending: dict[Any, int] = {}
         lost = [0] * len(jobs)
@@ -68,7 +68,7 @@ class RayCluster(Cluster):
         try:
             while True:
                 for index in itertools.islice(waiting, IN_FLIGHT - len(pending)):
-                    pending[task.remote(common, packed(function, jobs[index]))] = index
+                    pending[task.remote(requirements, packed(function, jobs[index]))] = index
                 if not pending:
                     return
                 done, _ = ray.wait([*pending], timeout=INTERVAL)
@@ -124,7 +124,7 @@ def _check_head(head: str) -> None:
 
 
 @contextlib.contextmanager
-def ray_cluster(address: str, common: Common) -> Iterator[RayCluster]:
+def ray_cluster(address: str, requirements: WorkerRequirements) -> Iterator[RayCluster]:
     """Connect this process to a cluster.
 
     Args:
@@ -163,7 +163,7 @@ def ray_cluster(address: str, common: Common) -> Iterator[RayCluster]:
             lines.append(f"cluster: {', '.join(far)}: beyond this machine's loopback: for trusted networks only")
         if os.environ["RAY_AUTH_MODE"] != "token":
             lines.append("cluster: without token authentication: whoever reaches it runs code on it")
-        yield RayCluster(tuple(lines), max(1, round(cores)), common)
+        yield RayCluster(tuple(lines), max(1, round(cores)), requirements)
     finally:
         ray.shutdown()
 

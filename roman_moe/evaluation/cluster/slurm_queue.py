@@ -19,7 +19,7 @@ from typing import Any
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.core.files import atomic_path, scratch_folder
 from roman_moe.evaluation.cluster.job_answer import answer, decode, packed
-from roman_moe.evaluation.cluster.worker_check import Common
+from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
 from roman_moe.evaluation.pool import ONE_THREAD, Cluster, JobCounts
 
 SLURM = "slurm"
@@ -37,13 +37,13 @@ class SlurmQueue(Cluster):
     """The queue of a partition; Slurm's own for an empty name.
 
     Attributes:
-        common: what workers must have in common with us.
+        requirements: what workers must have in common with us.
         executor: submitit's name for it: "slurm" or "local".
         partition: of Slurm.
         folder: in which queues have theirs.
     """
 
-    common: Common
+    requirements: WorkerRequirements
     executor: str
     partition: str
     folder: Path
@@ -100,7 +100,7 @@ class _Share:
             executor.update_parameters(slurm_partition=self._queue.partition)
         self._left -= 1
         try:
-            self._job = executor.submit(work_off, pickle.dumps(self._queue.common), self.works, self._folder)
+            self._job = executor.submit(work_off, pickle.dumps(self._queue.requirements), self.works, self._folder)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise ConfigError(f"--cluster {SLURM}: refused by Slurm: {' '.join(str(error).split())}") from error
 
@@ -125,10 +125,10 @@ class _Share:
             self._job.cancel(check=False)
 
 
-def work_off(common: bytes, works: dict[int, bytes], folder: Path) -> None:
+def work_off(requirements: bytes, works: dict[int, bytes], folder: Path) -> None:
     """What a Slurm job does: each job to a file of its own."""
     for index, work in works.items():
-        data = answer(common, work)
+        data = answer(requirements, work)
         with atomic_path(result_file(folder, index)) as path:
             path.write_bytes(data)
 
@@ -139,7 +139,7 @@ def result_file(folder: Path, index: int) -> Path:
 
 
 @contextlib.contextmanager
-def slurm_queue(address: str, common: Common, jobs: int, folder: Path) -> Iterator[SlurmQueue]:
+def slurm_queue(address: str, requirements: WorkerRequirements, jobs: int, folder: Path) -> Iterator[SlurmQueue]:
     """A queue.
 
     Args:
@@ -156,4 +156,4 @@ def slurm_queue(address: str, common: Common, jobs: int, folder: Path) -> Iterat
     executor = "local" if kind == LOCAL else "slurm"
     if executor == "local":
         os.environ.update(ONE_THREAD)
-    yield SlurmQueue((f"cluster: {address}, {jobs} jobs at a time",), jobs, common, executor, partition, folder)
+    yield SlurmQueue((f"cluster: {address}, {jobs} jobs at a time",), jobs, requirements, executor, partition, folder)

@@ -1,4 +1,4 @@
-"""What a worker must have in common with who sends it jobs: code, files that jobs read, folders that they write to."""
+"""Checks that a worker has what jobs need: the same code, the files that they read, the folders that they write to."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PACKAGES = ("numpy", "mujoco", "onnxruntime", "torch")
 
 
 @dataclass(frozen=True)
-class Common:
-    """What is so where jobs come from.
+class WorkerRequirements:
+    """What a worker has to have in common with who sends it jobs.
 
     Attributes:
         code: versions, by what they are of.
@@ -67,7 +67,7 @@ class Common:
 
 
 @contextlib.contextmanager
-def common(files: Sequence[Path], folders: Sequence[Path]) -> Iterator[Common]:
+def requirements(files: Sequence[Path], folders: Sequence[Path]) -> Iterator[WorkerRequirements]:
     """What is so here, as long as the block lasts.
 
     Args:
@@ -82,7 +82,7 @@ def common(files: Sequence[Path], folders: Sequence[Path]) -> Iterator[Common]:
             mark = stack.enter_context(tempfile.NamedTemporaryFile("w", prefix=".cluster-", dir=there))
             mark.write(marks.setdefault(mark.name, secrets.token_hex()))
             mark.flush()
-        yield Common(code(), {str(path.absolute()): digest(path) for path in files}, marks, os.getcwd())
+        yield WorkerRequirements(code(), {str(path.absolute()): digest(path) for path in files}, marks, os.getcwd())
 
 
 def code() -> dict[str, str]:

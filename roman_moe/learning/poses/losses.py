@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from roman_moe.learning.poses.network import STRIDE, Answers
+from roman_moe.learning.poses.network import STRIDE, PosePredictions
 
 HEAT_SIGMA = 1.0
 """Of the Gaussian that a heat map is to be [cells]."""
@@ -39,7 +39,7 @@ class Labels:
     turned: Tensor
 
 
-def losses(answers: Answers, labels: Labels) -> dict[str, Tensor]:
+def losses(answers: PosePredictions, labels: Labels) -> dict[str, Tensor]:
     """Each part of the loss, unweighted; all but visibility over visible objects alone."""
     visible = labels.visible
     off = answers.pixels - labels.pixels
@@ -67,7 +67,7 @@ def total(parts: dict[str, Tensor]) -> Tensor:
     return torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
 
 
-def _presence(answers: Answers, labels: Labels) -> Tensor:
+def _presence(answers: PosePredictions, labels: Labels) -> Tensor:
     """Focal loss of CenterNet (Zhou et al. 2019, equation 1), per visible object. What is hidden is nowhere.
 
     A cell counts the less, the nearer it is to the one that shows the object.
@@ -81,17 +81,17 @@ def _presence(answers: Answers, labels: Labels) -> Tensor:
     return torch.where(shown, missed, claimed).sum() / labels.visible.sum().clamp(min=1.0)
 
 
-def _target(answers: Answers, labels: Labels) -> Tensor:
+def _target(answers: PosePredictions, labels: Labels) -> Tensor:
     """Gaussian about the true place, over all cells, which sums to 1, (b, n, h w)."""
     return functional.softmax(_log_near(answers, labels), 2)
 
 
-def _near(answers: Answers, labels: Labels) -> Tensor:
+def _near(answers: PosePredictions, labels: Labels) -> Tensor:
     """Likewise, which is 1 at the true place."""
     return _log_near(answers, labels).exp()
 
 
-def _log_near(answers: Answers, labels: Labels) -> Tensor:
+def _log_near(answers: PosePredictions, labels: Labels) -> Tensor:
     height, width = answers.logits.shape[2:]
     x, y = ((labels.pixels - 0.5 * (STRIDE - 1)) / STRIDE).unbind(-1)
     along_x = -(torch.arange(width) - x[..., None]).square() / (2.0 * HEAT_SIGMA**2)

@@ -31,7 +31,7 @@ IMAGE_MIDDLE, IMAGE_SCALE = 0.45, 4.0
 
 
 @dataclass(frozen=True)
-class Answers:
+class PosePredictions:
     """What the network says of n objects in b images.
 
     Attributes:
@@ -83,7 +83,7 @@ class PoseNetwork(nn.Module):
         nn.init.constant_(self.presence.bias, self.RARE)
         self.rest = nn.Conv2d(eighth, objects * self.PARTS, 1)
 
-    def forward(self, images: Tensor, geometry: Tensor) -> Answers:
+    def forward(self, images: Tensor, geometry: Tensor) -> PosePredictions:
         """Answer images, (b, 3, H, W) in 0 to 1, of cameras with `geometry_of`, (b, 3, H/4, W/4)."""
         quarter = torch.cat([self.stem((images - IMAGE_MIDDLE) * IMAGE_SCALE), geometry], 1)
         eighth = self.down(quarter)
@@ -96,7 +96,7 @@ class PoseNetwork(nn.Module):
         pooled = functional.avg_pool2d(share, 2) * 4.0
         parts = self.rest(wide).unflatten(1, (self.objects, self.PARTS))
         rest = (parts * pooled[:, :, None]).flatten(3).sum(3)
-        return Answers(
+        return PosePredictions(
             logits=logits,
             pixels=pixels,
             log_pixel_sigmas=rest[..., 1].clamp(*LOG_SIGMAS),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from roman_moe.core.spec import TaskSpec
 from roman_moe.learning.poses.data import Samples
 from roman_moe.learning.poses.losses import CENTIMETRE, Labels
-from roman_moe.learning.poses.network import Answers, PoseNetwork
+from roman_moe.learning.poses.network import PoseNetwork, PosePredictions
 from roman_moe.perception.fusion import Views, fuse
 
 BATCH = 32
@@ -87,7 +87,7 @@ def validate(network: PoseNetwork, samples: Samples, spec: TaskSpec) -> Errors:
     )
 
 
-def _answered(network: PoseNetwork, samples: Samples) -> tuple[Answers, Labels]:
+def _answered(network: PoseNetwork, samples: Samples) -> tuple[PosePredictions, Labels]:
     """Answers to all images, and the truth; without heat maps, which would fill the memory."""
     answers, labels = [], []
     for begin in range(0, len(samples), BATCH):
@@ -104,7 +104,7 @@ def _answered(network: PoseNetwork, samples: Samples) -> tuple[Answers, Labels]:
         turns=torch.cat([each.turns for each in labels]),
         visible=torch.cat([each.visible for each in labels]),
     )
-    return Answers(*map(torch.cat, zip(*answers, strict=True))), together
+    return PosePredictions(*map(torch.cat, zip(*answers, strict=True))), together
 
 
 def equal_error(visible: NDArray[np.floating], hidden: NDArray[np.floating]) -> float:

@@ -12,11 +12,11 @@ from worlds import TASK
 
 from roman_moe.core.errors import ConfigError, RomanError
 from roman_moe.evaluation.cluster.job_answer import answer, decode, encode, packed
-from roman_moe.evaluation.cluster.worker_check import Common
+from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
 from roman_moe.sim.episode import EpisodeResult
 from roman_moe.sim.pose_tally import PoseTally
 
-ANYWHERE = pickle.dumps(Common({}))
+ANYWHERE = pickle.dumps(WorkerRequirements({}))
 
 
 class Foreign(Exception):
@@ -88,4 +88,4 @@ def test_an_answer_cannot_name_what_is_no_error():
 
 def test_a_worker_that_is_refused_runs_nothing():
     with pytest.raises(ConfigError, match="weather is missing"):
-        decode(answer(pickle.dumps(Common({"weather": "1"})), b"no pickle: it is not read"))
+        decode(answer(pickle.dumps(WorkerRequirements({"weather": "1"})), b"no pickle: it is not read"))

@@ -8,7 +8,7 @@ import pytest
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.evaluation.cluster import worker_check
-from roman_moe.evaluation.cluster.worker_check import Common, common, digest
+from roman_moe.evaluation.cluster.worker_check import WorkerRequirements, digest, requirements
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def place(tmp_path, monkeypatch):
 
 
 def test_the_same_code_and_files_pass(place):
-    with common([place / "bundle"], [place / "runs" / "new"]) as found:
+    with requirements([place / "bundle"], [place / "runs" / "new"]) as found:
         os.chdir("/")
         found.check()
     assert os.getcwd() == str(place)
@@ -30,7 +30,7 @@ def test_the_same_code_and_files_pass(place):
 
 @pytest.mark.parametrize("name", ["roman_moe", "git commit", "numpy"])
 def test_another_version_is_refused_by_name(name, monkeypatch):
-    found = Common(worker_check.code())
+    found = WorkerRequirements(worker_check.code())
     monkeypatch.setattr(worker_check, "code", lambda: {**found.code, name: "other"})
     with pytest.raises(ConfigError, match=f"worker on .*: {name} is other: expected {found.code[name]}"):
         found.check()
@@ -38,25 +38,25 @@ def test_another_version_is_refused_by_name(name, monkeypatch):
 
 def test_what_is_not_installed_is_refused_by_name():
     with pytest.raises(ConfigError, match="weather is missing: expected 1"):
-        Common({"weather": "1"}).check()
+        WorkerRequirements({"weather": "1"}).check()
 
 
 def test_another_content_is_refused_by_name(place):
-    with common([place / "bundle"], []) as found:
+    with requirements([place / "bundle"], []) as found:
         (place / "bundle" / "gate.onnx").write_bytes(b"2")
         with pytest.raises(ConfigError, match=f"{place / 'bundle'} is another than where the command runs"):
             found.check()
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(place):
-    with common([place / "bundle"], []) as found:
+    with requirements([place / "bundle"], []) as found:
         (place / "bundle").rename(place / "away")
         with pytest.raises(ConfigError, match=f"does not see {place / 'bundle'}: expected it at the same place"):
             found.check()
 
 
 def test_a_folder_of_the_same_name_that_is_not_shared_is_refused(place):
-    with common([], [place]) as found:
+    with requirements([], [place]) as found:
         os.rename(place, f"{place}-elsewhere")
         place.mkdir()
         with pytest.raises(ConfigError, match=f"does not see the folder {place}: expected one that all machines share"):

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from roman_moe.learning.poses.losses import Labels, losses
-from roman_moe.learning.poses.network import STRIDE, Answers
+from roman_moe.learning.poses.network import STRIDE, PosePredictions
 from roman_moe.learning.poses.validation import equal_error
 
 PLACE = torch.tensor([[[5.0 * STRIDE + 1.5, 3.0 * STRIDE + 1.5]]])  # cell 5 of row 3
 
 
-def answers(presence: torch.Tensor) -> Answers:
+def answers(presence: torch.Tensor) -> PosePredictions:
     one = torch.zeros(1, 1)
-    return Answers(torch.zeros(1, 1, 8, 10), PLACE, one, one, one, presence, one, torch.zeros(1, 1, 2))
+    return PosePredictions(torch.zeros(1, 1, 8, 10), PLACE, one, one, one, presence, one, torch.zeros(1, 1, 2))
 
 
 def labels(visible: float) -> Labels:
