@@ -45,15 +45,13 @@ SLOW_LINES = (
 AGAIN = tuple(f"{PROGRAM} {words} " for words in ("collect --seed 1", "lifecycle", "stop", "swap"))
 """Beginnings of lines that are run on every page: the next line may need them."""
 
+ABLATED = {"--episodes": "1", "--seeds": "1", "--recipe": "SMALL", "--workers": "1"}
+
 SMALLER = {
-    "ablate": {"--episodes": "1", "--seeds": "1", "--methods": "?bc", "--recipe": "SMALL", "--workers": "1"},
-    "ablate --methods bc,": {
-        "--episodes": "1",
-        "--seeds": "1",
-        "--methods": "bc,gail_ppo,hybrid_state_action,monolithic",
-        "--recipe": "SMALL",
-        "--workers": "1",
-    },
+    "ablate": {**ABLATED, "--methods": "?bc", "--skills": "push"},
+    "ablate --methods bc,": {**ABLATED, "--methods": "bc,gail_ppo,hybrid_state_action", "--skills": "push"},
+    "ablate --out runs/ablation_few": {**ABLATED, "--methods": "hybrid_5_demos,hybrid_handed_over_5_demos"},
+    "ablate --scenarios": {**ABLATED, "--methods": "monolithic"},
     "bench endurance": {"--bringups": "1", "--separate-bringups": "1", "--minutes": "0.1"},
     "bench estimator": {"--frame-sets": "3"},
     "bench graph": {"--seconds": "1"},
@@ -74,6 +72,7 @@ SMALLER = {
         "--methods": "distral_kl_ent_2col,ac_2col",
         "--workers": "1",
     },
+    "compare --suite kitting": {"--seeds": "1", "--steps": "1000", "--methods": "soft_modular", "--workers": "1"},
     "compare --methods sac": {"--seeds": "2", "--steps": "1000", "--methods": "sac,mix_expert", "--workers": "1"},
     "data images": {"--count": "400", "--workers": "1"},
     "demo": {"--scenario": "0", "--video-size": "320x176", "--video-speed": "20"},
@@ -91,6 +90,7 @@ SMALLER = {
     "evaluate poses": {"--images": "8", "--episodes": "1", "--workers": "1"},
     "record --device none": {"--episodes": "1", "--least-rate": "?0"},
     "teach": {"--episodes": "1", "--workers": "1"},
+    "teach --record": {"--out": "runs/recorded", "--episodes": "1", "--workers": "1"},
     "train all": {"--recipe": "SMALL", "--workers": "1"},
     "train bc": {"--recipe": "SMALL", "--workers": "1"},
     "train expert": {"--recipe": "SMALL", "--workers": "1"},
@@ -112,9 +112,9 @@ SOMETIMES_1 = (
 
 NOT_RUN = {
     r"--cluster": "Ray or Slurm: `make test-cluster` runs such commands",
-    r"--device (gamepad|spacemouse)": "an operator's device: test/teleop has emulators of them",
+    r"--device (gamepad|spacemouse)": "an operator's device: test/teleop/test_devices.py gives the bytes of one",
     r"--arm servo": "a robot: test/learning/test_taught.py runs `--arm servo` against an emulator of MoveIt Servo",
-    r"lifecycle arm_bridge": "a robot: test/nodes/test_servo.py activates the node against an emulator",
+    r"lifecycle arm_bridge": "a robot: test/nodes/test_servo_link.py activates the node against an emulator",
     r"calibrate .* --topic": "a camera: test/cli/test_calibrate_live.py publishes such images",
     r"metaworld|mt3": "Meta-World, in an environment of its own",
     r"roman-moe (bench|demos|record|VERB( --help)?|export --from FILE|tasks check (FOLDER|roman --arm FOLDER))$": (
