@@ -32,7 +32,6 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.limits import load_limits
 from roman_moe.core.errors import RomanError
 from roman_moe.core.state import NANOSECONDS
-from roman_moe.evaluation.perturbed_bundle import disturbed_copy
 from roman_moe.nodes.base.peers import own_process
 from roman_moe.nodes.base.topics import SCENE
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
@@ -40,6 +39,7 @@ from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
 from roman_moe.nodes.bringup.monitor import RUNNING
 from roman_moe.nodes.bringup.node_processes import START_TIMEOUT
 from roman_moe.testing.saboteur import FAULTS, Fault, LossyRelay, Saboteur
+from roman_moe.testing.weakened_expert import disturbed_copy
 
 AT_REST = 0.003  # [m] the hand swings by up to 2.7 mm on the arm's servos when its command stops
 MOTION_TIMEOUT = 60.0  # [s]
@@ -101,7 +101,7 @@ def measure(
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="roman_moe-") as name:
         folder = Path(name)
-        others = disturbed_copy(load_bundle(bundle_path), folder / "others", np.random.default_rng(seed))
+        others = disturbed_copy(bundle_path, folder / "others", np.random.default_rng(seed))
         for kind in ("usual", "lossy", "full_shm"):
             if kind == "full_shm" and any(fault.graph == kind for fault in chosen) and not _shared_memory_is_full():
                 found = _in_full_shared_memory(bundle_path, runs, start, seed)

@@ -21,12 +21,12 @@ import numpy as np
 from roman_moe.control.bundle import Bundle, load_bundle
 from roman_moe.core.errors import RomanError
 from roman_moe.core.spec import GATE
-from roman_moe.evaluation.perturbed_bundle import disturbed_copy
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.graph_client import node_of
 from roman_moe.nodes.control.model_slot import SHA256
 from roman_moe.testing.probe import Listener, Moment
+from roman_moe.testing.weakened_expert import disturbed_copy
 
 RAMP = 0.5  # [s] the nodes' default
 GATE_SHARE = 5  # every so many swaps it is the gate's turn
@@ -48,18 +48,17 @@ def measure(bundle_path: str | Path, swaps: int = 1000, seed: int = 0) -> dict[s
     """
     with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
         bundle = load_bundle(bundle_path)
-        others = disturbed_copy(bundle, Path(folder), np.random.default_rng(seed))
+        other = load_bundle(disturbed_copy(bundle_path, Path(folder) / "other", np.random.default_rng(seed)))
         arguments = {"bundle": str(bundle_path), "seed": seed, "episodes": 0}
         with running_graph(resolve(load_description(), arguments)) as graph:
             listener = graph.add(lambda context: Listener("bench", context, bundle.spec, bundle.skills))
             if not graph.spin_until(lambda: len(listener.scenes) > 2.0 * bundle.rates.control_rate, TIMEOUT):
                 raise RomanError(f"bench swap: no scenes within {TIMEOUT:.0f} s: {graph.monitor.faults()}")
             before = graph.monitor.missed_ticks
-            delays, seams = _swap(graph, listener, bundle, others, swaps)
+            delays, seams = _swap(graph, listener, bundle, other, swaps)
             graph.spin_until(lambda: False, 2.0)  # the last ramp, and the last reports
             missed = graph.monitor.missed_ticks - before
-        answers = {file: load_bundle(path) for file, path in (("own", bundle_path), ("other", others))}
-    seam_step, excess, own_step, difference = _steps(listener, seams, bundle.skills, answers)
+    seam_step, excess, own_step, difference = _steps(listener, seams, bundle.skills, (bundle, other))
     return {
         "swaps": len(delays),
         "missed_ticks": missed,
@@ -74,23 +73,18 @@ def measure(bundle_path: str | Path, swaps: int = 1000, seed: int = 0) -> dict[s
 
 
 def _swap(
-    graph: Graph, listener: Listener, bundle: Bundle, others: Path, swaps: int
+    graph: Graph, listener: Listener, bundle: Bundle, other: Bundle, swaps: int
 ) -> tuple[list[float], dict[str, list[Moment]]]:
     """Swap so often; how long each took [s], and the first tick after each request by network."""
-    files = {**{skill: entry.file for skill, entry in bundle.manifest.experts.items()}, GATE: bundle.manifest.gate.file}
-    shas = {
-        (folder, name): (load.manifest.gate if name == GATE else load.manifest.experts[name]).sha256
-        for folder, load in ((bundle.path, bundle), (others, load_bundle(others)))
-        for name in files
-    }
-    where = dict.fromkeys(files, bundle.path)
+    next_ones = {name: itertools.cycle((other, bundle)) for name in (*bundle.skills, GATE)}
     delays: list[float] = []
-    seams: dict[str, list[Moment]] = {name: [] for name in files}
+    seams: dict[str, list[Moment]] = {name: [] for name in next_ones}
     for number in range(swaps):
         tick = graph.monitor.tick
         name = GATE if number % GATE_SHARE == 0 or tick is None else tick.leading
-        where[name] = others if where[name] == bundle.path else bundle.path
-        file = Path(where[name]).resolve() / files[name]
+        chosen = next(next_ones[name])
+        entry = chosen.manifest.gate if name == GATE else chosen.manifest.experts[name]
+        file = chosen.path.resolve() / entry.file
         if not graph.spin_until(partial(listener.finds, name), TIMEOUT):
             raise RomanError(f"bench swap: {node_of(name)} is not to be found")
         seams[name].append(max(listener.scenes))
@@ -98,7 +92,7 @@ def _swap(
         future = listener.set_model(name, file)
         if not graph.spin_until(future.done, TIMEOUT) or not future.result().results[0].successful:
             raise RomanError(f"bench swap: {name}: {future.result() if future.done() else 'no answer'}")
-        if not graph.spin_until(partial(_runs, graph, name, shas[where[name], name]), TIMEOUT):
+        if not graph.spin_until(partial(_runs, graph, name, entry.sha256), TIMEOUT):
             raise RomanError(f"bench swap: {name} does not run {file}: {graph.monitor.faults()}")
         delays.append(time.monotonic() - began)
     return delays, seams
@@ -110,7 +104,7 @@ def _runs(graph: Graph, name: str, sha256: str) -> bool:
 
 
 def _steps(
-    listener: Listener, seams: Mapping[str, Sequence[Moment]], skills: tuple[str, ...], bundles: Mapping[str, Bundle]
+    listener: Listener, seams: Mapping[str, Sequence[Moment]], skills: tuple[str, ...], bundles: tuple[Bundle, Bundle]
 ) -> tuple[float, float, float, float]:
     """Four measures of the answers' steps, of all skills together.
 
@@ -118,13 +112,13 @@ def _steps(
         The largest step of a swapped expert within its ramps, and by how much such a step exceeds those of both its
         networks over the same two scenes. Then the experts' own largest step, and the networks' mean difference.
     """
-    ramp_ns, period_ns = round(RAMP * 1e9), round(1e9 / next(iter(bundles.values())).rates.control_rate)
+    ramp_ns, period_ns = round(RAMP * 1e9), round(1e9 / bundles[0].rates.control_rate)
     stamps = sorted(listener.scenes)
     seam_step = own_step = excess = 0.0
     differences = []
     for i, skill in enumerate(skills):
         given = listener.answers[skill]
-        own = [np.array([bundle.experts[i](listener.scenes[s]) for s in stamps]) for bundle in bundles.values()]
+        own = [np.array([bundle.experts[i](listener.scenes[s]) for s in stamps]) for bundle in bundles]
         differences.append(float(np.abs(own[0] - own[1]).mean()))
         follows = np.array([a[0] == b[0] and b[1] - a[1] == period_ns for a, b in itertools.pairwise(stamps)])
         own_steps = np.max([np.abs(np.diff(answers, axis=0)).max(axis=1) for answers in own], axis=0)

@@ -1,4 +1,8 @@
-"""A weakened expert: one that still runs and often fails, for what is to be corrected."""
+"""Bundles with noise on their weights: they still run, and answer otherwise.
+
+A weakened expert often fails, for what is to be corrected. A disturbed bundle is another controller of the same kind,
+for benches that need two.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,10 @@ from onnx import numpy_helper
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
+from roman_moe.control.manifest import Manifest
 from roman_moe.core.spec import GATE
+
+DISTURBANCE = 0.02  # of the weights, relative
 
 
 def weaken_expert(bundle: str | Path, skill: str, out: str | Path, deviation: float, seed: int = 0) -> None:
@@ -20,17 +27,39 @@ def weaken_expert(bundle: str | Path, skill: str, out: str | Path, deviation: fl
         deviation: of the normal noise, as a share of each weight.
         seed: of the noise.
     """
-    loaded, rng = load_bundle(bundle), np.random.default_rng(seed)
-    manifest = loaded.manifest
-    files = {GATE: manifest.gate, **manifest.experts}
-    networks = {name: file.read(loaded.path) for name, file in files.items()}
+    manifest, networks = _content(bundle)
     model = onnx.load_from_string(networks[skill])
-    for tensor in model.graph.initializer:
-        if "weight" in tensor.name:
-            weight = numpy_helper.to_array(tensor)
-            noisy = weight * (1.0 + deviation * rng.standard_normal(weight.shape))
-            tensor.CopyFrom(numpy_helper.from_array(noisy.astype(np.float32), tensor.name))
-    networks[skill] = model.SerializeToString(deterministic=True)
+    weights = [tensor for tensor in model.graph.initializer if "weight" in tensor.name]
+    networks[skill] = _noisy(model, weights, deviation, np.random.default_rng(seed))
     said = {"weakened": {"skill": skill, "deviation": deviation, "seed": seed}}
     networks_said = manifest.provenance.get("networks", {})
     write_bundle(Path(out), manifest.task, networks, manifest.rates, {**said, "networks": networks_said})
+
+
+def disturbed_copy(bundle: str | Path, out: Path, rng: np.random.Generator) -> Path:
+    """The bundle again in another folder, every matrix of its networks with some noise; answers the folder."""
+    manifest, networks = _content(bundle)
+    for name, data in networks.items():
+        model = onnx.load_from_string(data)
+        matrices = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 2 and min(tensor.dims) > 1]
+        networks[name] = _noisy(model, matrices, DISTURBANCE, rng)
+    write_bundle(out, manifest.task, networks, manifest.rates, manifest.provenance)
+    return out
+
+
+def _content(bundle: str | Path) -> tuple[Manifest, dict[str, bytes]]:
+    """A bundle's manifest, and its networks by name."""
+    loaded = load_bundle(bundle)
+    files = {GATE: loaded.manifest.gate, **loaded.manifest.experts}
+    return loaded.manifest, {name: file.read(loaded.path) for name, file in files.items()}
+
+
+def _noisy(
+    model: onnx.ModelProto, tensors: list[onnx.TensorProto], share: float, rng: np.random.Generator
+) -> bytes:
+    """The network once each of these tensors of it is times 1 plus normal noise of this deviation."""
+    for tensor in tensors:
+        values = numpy_helper.to_array(tensor)
+        noisy = values * (1.0 + share * rng.standard_normal(values.shape))
+        tensor.CopyFrom(numpy_helper.from_array(noisy.astype(values.dtype), tensor.name))
+    return bytes(model.SerializeToString(deterministic=True))
