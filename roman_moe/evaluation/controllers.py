@@ -28,11 +28,11 @@ class OracleController:
 
     reads_truth = True
 
-    def __init__(self, task: SimTask, skill: str | None = None, rates: Rates | None = None) -> None:
+    def __init__(self, task: SimTask, skill: str | None = None) -> None:
         self._task = task
         self.skills = task.spec.skill_names
         self._skill = skill
-        self._rates = rates or Rates(task.spec.control_rate, task.spec.gate_rate)
+        self._rates = Rates(task.spec.control_rate, task.spec.gate_rate)
         self.reset()
 
     @property
@@ -116,7 +116,8 @@ def task_of(name: str, task: str = "") -> SimTask:
     """
     if not task:
         if name in SCRIPTED or find_shipped(name).is_file():
-            raise ConfigError(f"{name}: does not say its task: name it with --task, such as --task {_example()}")
+            example = next(iter(known_tasks()), "FOLDER")
+            raise ConfigError(f"{name}: does not say its task: name it with --task, such as --task {example}")
         task = load_manifest(name).task.name
         if not can_be_named(task):
             raise ConfigError(
@@ -143,7 +144,3 @@ def simulation_of(spec: TaskSpec, task: str = "") -> SimTask:
             f"{spec.digest[:12]}"
         )
     return found
-
-
-def _example() -> str:
-    return next(iter(known_tasks()), "FOLDER")

@@ -70,16 +70,10 @@ def write_sheet(images: ImageSet, path: Path) -> None:
         scene = turn * len(scenes) // wanted
         for number, image in enumerate(images.scene(part, scene)):
             pixels, _ = camera_at(scenes, scene, number, images.description).project(scenes.positions[scene])
-            tiles.append(circled(image, pixels[scenes.visible[scene, number]], RED))
+            tiles.append(image.copy())
+            for x, y in pixels[scenes.visible[scene, number]].round().astype(int).tolist():
+                cv2.circle(tiles[-1], (x, y), RADIUS, RED, 1, cv2.LINE_AA)
     write_tiles(tiles, path)
-
-
-def circled(image: Image, pixels: Array, colour: tuple[int, int, int]) -> Image:
-    """A copy of an image, (height, width, 3), with a circle about each pixel, (n, 2)."""
-    drawn = image.copy()
-    for x, y in pixels.round().astype(int).tolist():
-        cv2.circle(drawn, (x, y), RADIUS, colour, 1, cv2.LINE_AA)
-    return drawn
 
 
 def write_tiles(tiles: Sequence[Image], path: Path) -> None:

@@ -20,7 +20,7 @@ from roman_moe.control.manifest import MANIFEST_NAME
 from roman_moe.core.errors import ConfigError
 from roman_moe.testing.wrong_models import wrong_models
 
-Writer = Callable[[Path], None]
+Writer = Callable[[Path], object]
 """Makes the file, given its path; the folder is there, and empty."""
 
 
@@ -57,11 +57,7 @@ def damaged_models(good: Path, folder: Path, count: int = 200, seed: int = 0) ->
 
 
 def _content(data: bytes) -> Writer:
-    return lambda path: _write(path, data)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+    return lambda path: path.write_bytes(data)
 
 
 def _truncated(good: Path, rng: np.random.Generator) -> Iterator[tuple[str, Writer]]:
@@ -189,14 +185,14 @@ def _other_models(good: Path) -> Iterator[tuple[str, Writer]]:
         edit(damaged)
         yield kind, _content(damaged.SerializeToString(deterministic=True))
     skill = told["skill"]
-    place = int(_places(data, _property("skill", skill), skill)[0])
-    yield "metadata that are no UTF-8", _content(_flip(data, place, 7))
     wanted = model.graph.node[-1].input[0]
-    place = int(_places(data, _field(1, wanted), wanted)[0])
-    yield "an input whose name is no UTF-8", _content(_flip(data, place, 7))
     batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
-    place = int(_places(data, _field(2, batch), batch)[0])
-    yield "a dimension whose name is no UTF-8", _content(_flip(data, place, 7))
+    for kind, field, text in (
+        ("metadata that are no UTF-8", _property("skill", skill), skill),
+        ("an input whose name is no UTF-8", _field(1, wanted), wanted),
+        ("a dimension whose name is no UTF-8", _field(2, batch), batch),
+    ):
+        yield kind, _content(_flip(data, int(_places(data, field, text)[0]), 7))
 
 
 def _manifest(good: Path) -> bytes:

@@ -132,10 +132,6 @@ class Saboteur(Probe):
             and float(np.linalg.norm(self.hand[-1].velocities[0])) > MOVING
         )
 
-    def kill(self, node: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a node's process a signal."""
-        os.kill(self.graph.processes[node], number)
-
     def send(self, topic: topics.Topic, *messages: Any) -> None:
         """Publish messages, or bytes, on any topic."""
         if topic.name not in self._sending:
@@ -221,7 +217,7 @@ def _swap_during_swap(saboteur: Saboteur) -> None:
 
 
 def _kill(find: Callable[[Saboteur], str], number: signal.Signals, saboteur: Saboteur) -> None:
-    saboteur.kill(find(saboteur), number)
+    os.kill(saboteur.graph.processes[find(saboteur)], number)
 
 
 _NODES: tuple[tuple[str, Callable[[Saboteur], str]], ...] = (

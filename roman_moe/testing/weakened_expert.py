@@ -54,9 +54,7 @@ def _content(bundle: str | Path) -> tuple[Manifest, dict[str, bytes]]:
     return loaded.manifest, {name: file.read(loaded.path) for name, file in files.items()}
 
 
-def _noisy(
-    model: onnx.ModelProto, tensors: list[onnx.TensorProto], share: float, rng: np.random.Generator
-) -> bytes:
+def _noisy(model: onnx.ModelProto, tensors: list[onnx.TensorProto], share: float, rng: np.random.Generator) -> bytes:
     """The network once each of these tensors of it is times 1 plus normal noise of this deviation."""
     for tensor in tensors:
         values = numpy_helper.to_array(tensor)

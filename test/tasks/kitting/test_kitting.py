@@ -7,14 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from roman_moe.control.rates import Rates
 from roman_moe.core.action import hold
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.streams import START_STREAM, generator
-from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
 from roman_moe.tasks.kitting import insert_pin, insert_tile, layout
 from roman_moe.tasks.kitting.turn_lock import angle
@@ -28,15 +26,12 @@ def world() -> World:
     return World(TASK)
 
 
-def oracle(start: Start) -> OracleController:
-    spec = TASK.spec
-    return OracleController(TASK, start.skill, Rates(spec.control_rate, spec.gate_rate))
-
-
 @pytest.mark.parametrize("name", STARTS)
 def test_the_demonstrators_solve_every_start(world: World, name: str) -> None:
     start = TASK.start(name)
-    results = [run_episode(world, oracle(start), start, seed, TruthPoses(0.0)) for seed in range(3)]
+    results = [
+        run_episode(world, OracleController(TASK, start.skill), start, seed, TruthPoses(0.0)) for seed in range(3)
+    ]
     assert [result.outcome for result in results] == ["success"] * 3
 
 
@@ -47,7 +42,7 @@ def test_no_start_is_solved_already_and_nothing_moves(world: World, name: str) -
         before = world.reset(start, generator(seed, START_STREAM))
         skills = [start.skill] if start.skill else TASK.spec.skill_names
         assert not all(world.skills[skill].achieved(world) for skill in skills)
-        after = world.step(oracle(start).step(before).command)
+        after = world.step(OracleController(TASK, start.skill).step(before).command)
         assert np.abs(after.object_positions - before.object_positions).max() < 1e-3
 
 
@@ -74,7 +69,7 @@ def test_the_tile_does_not_fit_at_another_angle(world: World) -> None:
     world.put("tile", world.site("slot") + [0.0, 0.0, layout.TILE_HALF_HEIGHT + 0.001], turned)
     home = world.state
     for _ in range(40):
-        world.step(oracle(TASK.start("insert_pin")).step(home).command)
+        world.step(OracleController(TASK, "insert_pin").step(home).command)
     assert not world.skills["insert_tile"].achieved(world)
 
 
