@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from lifecycle_msgs.msg import Transition
@@ -20,7 +21,7 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from roman_moe.nodes.base.node import RomanNode
-from roman_moe.nodes.base.process import make_executor
+from roman_moe.nodes.base.process import make_executor, ros_context
 from roman_moe.nodes.base.services import ParameterServices
 from roman_moe.nodes.base.topics import DIAGNOSTICS, Topic
 
@@ -193,3 +194,10 @@ class Rig:
         self._executor.shutdown()
         for node in [*self._nodes, self._probe]:
             node.destroy_node()
+
+
+@contextlib.contextmanager
+def open_rig() -> Iterator[Rig]:
+    """A rig in a context of its own, both closed in the end, whatever happens."""
+    with ros_context() as context, contextlib.closing(Rig(context)) as rig:
+        yield rig

@@ -102,13 +102,18 @@ def test_efforts_are_forces_if_the_gripper_measures_them() -> None:
     assert hand.finger_forces.tolist() == [0.4, 0.7]
 
 
-def test_stalled_fingers_hold_something() -> None:
+def stalled(finger: float) -> RobotState:
+    """Of a robot told to close long ago, whose fingers have stood so for 0.3 s [m]."""
     state = robot()
     see_pose(state)
     state.told(0.0, NOW - 1.0)
     for i in range(30):
-        state.see_joints(["left", "right"], [0.01, 0.01], [], NOW - 0.3 + 0.01 * i)
-    hand = state.hand_state(NOW_NS, NOW_NS, NOW)
+        state.see_joints(["left", "right"], [finger, finger], [], NOW - 0.3 + 0.01 * i)
+    return state
+
+
+def test_stalled_fingers_hold_something() -> None:
+    hand = stalled(0.01).hand_state(NOW_NS, NOW_NS, NOW)
     assert hand is not None
     assert (hand.finger_forces >= 0.5).all()
 
@@ -122,11 +127,7 @@ def test_servos_codes_have_the_names_of_their_message() -> None:
 
 def test_fingers_that_have_not_closed_hold_nothing() -> None:
     """A gripper that does not move, or not yet, stands wide open, however long ago it was told to close."""
-    state = robot()
-    see_pose(state)
-    state.told(0.0, NOW - 1.0)
-    for i in range(30):
-        state.see_joints(["left", "right"], [0.0395, 0.0395], [], NOW - 0.3 + 0.01 * i)
+    state = stalled(0.0395)
     hand = state.hand_state(NOW_NS, NOW_NS, NOW)
     assert hand is not None
     assert not hand.finger_forces.any()

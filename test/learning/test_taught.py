@@ -23,7 +23,7 @@ pytest.importorskip("rclpy")
 
 from rclpy.context import Context
 from rclpy.node import Node
-from ros_rig import TIMEOUT, Rig
+from ros_rig import TIMEOUT, Rig, open_rig
 from servo_emulator import FRANKA, JAZZY, PointRobot, ServoNode
 from std_msgs.msg import Float64MultiArray
 
@@ -35,7 +35,6 @@ from roman_moe.core.state import ObjectPoses, SceneState, upright
 from roman_moe.core.tasks import load_spec
 from roman_moe.demos.reader import read_episodes
 from roman_moe.nodes.base import topics
-from roman_moe.nodes.base.process import ros_context
 from roman_moe.wire.bodies import scene_layout
 from roman_moe.wire.codec import decode_scene
 
@@ -51,10 +50,8 @@ OPTIONS = ["--arm", "mock", "--device", "none", "--least-rate", "0"]  # however 
 
 @pytest.fixture
 def rig(own_domain: int) -> Iterator[Rig]:
-    with ros_context() as context:
-        rig = Rig(context)
+    with open_rig() as rig:
         yield rig
-        rig.close()
 
 
 @pytest.fixture

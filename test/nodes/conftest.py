@@ -25,28 +25,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    from ros_rig import Rig
-
-    from roman_moe.nodes.base.process import ros_context
+    from ros_rig import open_rig
 
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
-    with ros_context() as context:
-        rig = Rig(context)
+    with open_rig() as rig:
         yield rig
-        rig.close()
 
 
 @pytest.fixture
 def shared_rig(own_domain: int) -> Iterator[Rig]:
     """A rig whose graph the processes that the test starts are part of, and nobody else."""
-    from ros_rig import Rig
+    from ros_rig import open_rig
 
-    from roman_moe.nodes.base.process import ros_context
-
-    with ros_context() as context:
-        rig = Rig(context)
+    with open_rig() as rig:
         yield rig
-        rig.close()
 
 
 @pytest.fixture(scope="session")

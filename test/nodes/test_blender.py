@@ -110,8 +110,8 @@ def test_nothing_is_sent_before_the_first_complete_tick(rig: Rig, bundle: Path) 
     assert harness.command(1).stamp_ns == 0
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_actions_that_are_not_finite_are_dropped_and_counted(rig: Rig, bundle: Path, bad: float) -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1.1, -1e300])
+def test_actions_not_finite_or_out_of_range_are_dropped_and_counted(rig: Rig, bundle: Path, bad: float) -> None:
     harness = Harness(rig, bundle, deadline=0.3)
     harness.whole_tick(0)
     harness.scene(2)
@@ -153,19 +153,6 @@ def test_where_the_gate_had_no_answer_its_next_one_serves(rig: Rig, bundle: Path
         harness.action(3, expert)
     harness.weights(3)
     assert np.linalg.norm(harness.command(3).linear_velocity) > 0.0
-
-
-@pytest.mark.parametrize("huge", [1.1, -1e300])
-def test_an_action_out_of_range_is_dropped_and_counted(rig: Rig, bundle: Path, huge: float) -> None:
-    harness = Harness(rig, bundle, lockstep=True)
-    harness.whole_tick(0)
-    harness.scene(2)
-    harness.weights(2)
-    harness.action(2, 0, np.array([huge, 0.0, 0.0, 0.0]))
-    harness.action(2, 1)
-    harness.action(2, 2)
-    np.testing.assert_array_equal(harness.command(2).linear_velocity, np.zeros(3))
-    assert harness.counts[NOT_FINITE] == 1
 
 
 def test_malformed_messages_are_dropped_and_counted(rig: Rig, bundle: Path) -> None:

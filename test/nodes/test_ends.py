@@ -21,7 +21,6 @@ from ros_rig import Rig
 from servo_bench import Bench
 
 from roman_moe.core.paths import config_path, share_folder
-from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import Topic
 
 SERVO = Topic("/servo_node/delta_twist_cmds", TwistStamped)
@@ -41,15 +40,6 @@ process.select = select
 process.StopSignals.spin_once = failing
 process.run_node(ArmBridge)
 """
-
-
-@pytest.fixture
-def open_rig(own_domain: int) -> Iterator[Rig]:
-    """A rig that other processes of this machine can reach, in a domain of its own."""
-    with ros_context() as context:
-        rig = Rig(context)
-        yield rig
-        rig.close()
 
 
 def twists(rig: Rig) -> list[Any]:
@@ -77,40 +67,40 @@ def moving_bridge(rig: Rig, bundle: Path, *program: str) -> Iterator[subprocess.
 
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"])
-def test_a_signal_in_mid_motion_ends_at_rest(open_rig: Rig, bundle: Path, name: str) -> None:
-    with moving_bridge(open_rig, bundle, "-m", "roman_moe.nodes.arms.arm_bridge") as process:
+def test_a_signal_in_mid_motion_ends_at_rest(shared_rig: Rig, bundle: Path, name: str) -> None:
+    with moving_bridge(shared_rig, bundle, "-m", "roman_moe.nodes.arms.arm_bridge") as process:
         process.send_signal(signal.Signals[f"SIG{name}"])
-        open_rig.spin_until(lambda: process.poll() is not None, END)
-        open_rig.spin_until(lambda: not moves(twists(open_rig)[-1]), END)
+        shared_rig.spin_until(lambda: process.poll() is not None, END)
+        shared_rig.spin_until(lambda: not moves(twists(shared_rig)[-1]), END)
     assert process.returncode == 0
 
 
-def test_a_mistake_that_escapes_ends_at_rest(open_rig: Rig, bundle: Path) -> None:
-    with moving_bridge(open_rig, bundle, "-c", RAISES) as process:
+def test_a_mistake_that_escapes_ends_at_rest(shared_rig: Rig, bundle: Path) -> None:
+    with moving_bridge(shared_rig, bundle, "-c", RAISES) as process:
         assert process.stdin is not None
         process.stdin.close()
-        open_rig.spin_until(lambda: process.poll() is not None, END)
-        open_rig.spin_until(lambda: not moves(twists(open_rig)[-1]), END)
+        shared_rig.spin_until(lambda: process.poll() is not None, END)
+        shared_rig.spin_until(lambda: not moves(twists(shared_rig)[-1]), END)
     assert process.returncode == 1
 
 
-def test_ctrl_c_ends_the_wait_for_a_servo(open_rig: Rig, bundle: Path) -> None:
+def test_ctrl_c_ends_the_wait_for_a_servo(shared_rig: Rig, bundle: Path) -> None:
     command = [sys.executable, "-m", "roman_moe.nodes.arms.arm_bridge", "--ros-args", "-p", "servo_timeout:=600.0"]
     command += ["-p", f"bundle:={bundle}", "-p", f"config:={config_path('arms/ur.yaml')}"]
     with subprocess.Popen(command) as process:
         try:
-            open_rig.spin_until(lambda: open_rig.said("arm_bridge", "waiting for"), END)
+            shared_rig.spin_until(lambda: shared_rig.said("arm_bridge", "waiting for"), END)
             process.send_signal(signal.SIGINT)
-            open_rig.spin_until(lambda: process.poll() is not None, END)
+            shared_rig.spin_until(lambda: process.poll() is not None, END)
         finally:
             process.kill()
     assert process.returncode == 0
 
 
 @pytest.mark.parametrize("separate", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_closed_terminal_ends_a_whole_graph_at_rest(open_rig: Rig, separate: bool) -> None:
+def test_a_closed_terminal_ends_a_whole_graph_at_rest(shared_rig: Rig, separate: bool) -> None:
     """The terminal's end hangs up `roman-moe run`, which can write nothing more; all of it goes, the robot rests."""
-    rig = open_rig
+    rig = shared_rig
     rig.listen(SERVO)
     robot = subprocess.Popen(
         [sys.executable, str(STAND_IN), "--scenario", "2"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import threading
@@ -16,7 +15,7 @@ from bundles import write_tiny_bundle
 from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle.node import LifecycleNodeMixin
-from ros_rig import Rig
+from ros_rig import Rig, open_rig
 from scenes import scene_at
 from specs import ROMAN
 from std_msgs.msg import Float64MultiArray
@@ -28,7 +27,6 @@ from roman_moe.core.paths import config_path
 from roman_moe.nodes.base.diagnostics import ERROR, OK
 from roman_moe.nodes.base.managed_node import CALLBACK_FAULTS, ILLEGAL
 from roman_moe.nodes.base.node import RomanNode
-from roman_moe.nodes.base.process import ros_context
 from roman_moe.nodes.base.topics import CODEC, SCENE, TWIST_COMMAND, Topic, expert_action
 from roman_moe.nodes.bringup.bringup import node_class, running_graph
 from roman_moe.nodes.bringup.graph import EXECUTABLES, NodeSpec, load_description, resolve
@@ -280,7 +278,7 @@ def test_when_the_context_ends_neither_files_nor_threads_are_left(
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF")
     load_bundle(bundle)  # ONNX Runtime opens files of its own, once a process
     before = held()
-    with ros_context() as context, contextlib.closing(Rig(context)) as rig:  # closed if it fails, too: or it hangs
+    with open_rig() as rig:
         play_robot(rig, bundle)
         for executable in reversed(list(EXECUTABLES)):
             node = rig.add(node_class(executable), executable, autostart=False, **needed(executable, bundle, "gate"))

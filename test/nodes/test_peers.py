@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
-from ros_rig import Rig
+from ros_rig import Rig, open_rig
 from specs import GRIPPER_OPEN
 from std_msgs.msg import String
 
@@ -43,12 +43,10 @@ def domain(own_domain: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def open_rig(domain: None) -> Iterator[Rig]:
+def domain_rig(domain: None) -> Iterator[Rig]:
     """A rig that processes of its domain see."""
-    with ros_context() as context:
-        rig = Rig(context)
+    with open_rig() as rig:
         yield rig
-        rig.close()
 
 
 @contextlib.contextmanager
@@ -97,9 +95,9 @@ def test_nodes_are_counted_by_process_and_name(
     assert names_of(twists, grippers) == names
 
 
-def test_nodes_of_one_process_have_its_id_and_those_of_another_have_not(open_rig: Rig) -> None:
-    first = open_rig.join(lambda context: Node("first", context=context))
-    second = open_rig.join(lambda context: Node("second", context=context))
+def test_nodes_of_one_process_have_its_id_and_those_of_another_have_not(domain_rig: Rig) -> None:
+    first = domain_rig.join(lambda context: Node("first", context=context))
+    second = domain_rig.join(lambda context: Node("second", context=context))
     with ros_context() as context:
         third = Node("first", context=context)
         ids = [own_process(node) for node in (first, second, third)]
@@ -109,9 +107,9 @@ def test_nodes_of_one_process_have_its_id_and_those_of_another_have_not(open_rig
 
 @pytest.mark.parametrize("topic", [TWIST_COMMAND, GRIPPER_COMMAND])
 def test_an_arm_rests_between_two_commanders_of_one_name_until_the_killed_one_is_known(
-    open_rig: Rig, bundle: Path, topic: Topic
+    domain_rig: Rig, bundle: Path, topic: Topic
 ) -> None:
-    rig = open_rig
+    rig = domain_rig
     rig.listen(HAND_STATE)
     arm = rig.add(MockArmNode, bundle=str(bundle))
     rig.send(TWIST_COMMAND, CODEC.twist(Command(0, np.zeros(3), GRIPPER_OPEN)))  # the rig's own node is "probe", too
@@ -127,30 +125,26 @@ def test_an_arm_rests_between_two_commanders_of_one_name_until_the_killed_one_is
         rig.spin_until(lambda: rig.reported("mock_arm", MALFORMED) == 1)
 
 
-def test_a_robot_that_another_graphs_bridge_commands_is_left_to_it(open_rig: Rig, bundle: Path) -> None:
+def test_a_robot_that_another_graphs_bridge_commands_is_left_to_it(domain_rig: Rig, bundle: Path) -> None:
     """Namespaces keep two graphs apart, but not what they tell one robot."""
     settings = {"bundle": str(bundle), "config": str(config_path("arms/franka.yaml"))}
-    first = open_rig.join(lambda context: Node("arm_bridge", context=context))
+    first = domain_rig.join(lambda context: Node("arm_bridge", context=context))
     first.create_publisher(TwistStamped, "/servo_node/delta_twist_cmds", 1)
-    with ros_context() as context:
-        rig = Rig(context)
-        try:
-            second = rig.join(lambda context: ArmBridge(context=context, namespace="/other", parameters=settings))
-            to_servo = Topic("/servo_node/delta_twist_cmds", None)
-            rig.spin_until(lambda: names_of(second.publishers_of(to_servo)) == ["arm_bridge"])
-            with pytest.raises(RomanError, match="servo_node/delta_twist_cmds is published by arm_bridge"):
-                second.start()
-        finally:
-            rig.close()
+    with open_rig() as rig:
+        second = rig.join(lambda context: ArmBridge(context=context, namespace="/other", parameters=settings))
+        to_servo = Topic("/servo_node/delta_twist_cmds", None)
+        rig.spin_until(lambda: names_of(second.publishers_of(to_servo)) == ["arm_bridge"])
+        with pytest.raises(RomanError, match="servo_node/delta_twist_cmds is published by arm_bridge"):
+            second.start()
 
 
 @pytest.mark.parametrize("parent", [False, True])
 def test_a_second_node_that_says_the_same_is_refused_unless_it_succeeds_a_killed_one(
-    open_rig: Rig, monkeypatch: pytest.MonkeyPatch, parent: bool
+    domain_rig: Rig, monkeypatch: pytest.MonkeyPatch, parent: bool
 ) -> None:
     with another("observer", SCENE):
-        second = open_rig.join(lambda context: Observer(context=context, parameters={"task": "roman"}))
-        open_rig.spin_until(lambda: [who.node for who in second.publishers_of(SCENE)] == ["observer"])
+        second = domain_rig.join(lambda context: Observer(context=context, parameters={"task": "roman"}))
+        domain_rig.spin_until(lambda: [who.node for who in second.publishers_of(SCENE)] == ["observer"])
         if parent:  # the bring-up has looked around, and has killed the first
             monkeypatch.setenv(PARENT_VARIABLE, str(os.getpid()))
             second.start()

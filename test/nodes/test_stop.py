@@ -245,25 +245,20 @@ def test_a_stop_is_still_told_when_the_scenes_end(rig: Rig, bundle: Path) -> Non
     harness.says(GuardStatus.STOPPED, ERROR)
 
 
-def test_a_dead_gate_halts_the_arm(rig: Rig, bundle: Path) -> None:
+@pytest.mark.parametrize(
+    ("alive", "status"),
+    [(Harness.answer, GuardStatus.HALT_GATE_SILENT), (Harness.gate, GuardStatus.HALT_EXPERTS_SILENT)],
+    ids=["gate", "experts"],
+)
+def test_a_dead_gate_or_dead_experts_halt_the_arm(rig: Rig, bundle: Path, alive: Any, status: GuardStatus) -> None:
     harness = Harness(rig, bundle, lockstep=False)
     harness.run(3)
     before = harness.commands
     harness.scene(4)
-    harness.answer()
+    alive(harness)
     assert harness.speed(before + 1) == 0.0
-    harness.says(GuardStatus.HALT_GATE_SILENT, WARN)
+    harness.says(status, WARN)
     assert harness.node.diagnostics.counts[MISSED_TICKS] == 1
-
-
-def test_dead_experts_halt_the_arm(rig: Rig, bundle: Path) -> None:
-    harness = Harness(rig, bundle, lockstep=False)
-    harness.run(3)
-    before = harness.commands
-    harness.scene(4)
-    harness.gate()
-    assert harness.speed(before + 1) == 0.0
-    harness.says(GuardStatus.HALT_EXPERTS_SILENT, WARN)
 
 
 def test_an_expert_without_its_objects_halts_the_arm(rig: Rig, bundle: Path) -> None:

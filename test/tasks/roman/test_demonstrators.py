@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from specs import FLAGS, SCENARIOS, SKILLS, TOP_SPEED
-from worlds import TASK, roman_world
+from worlds import TASK
 
 from roman_moe.core.outcome import Outcome
 from roman_moe.evaluation.controllers import OracleController
@@ -13,11 +13,6 @@ from roman_moe.sim.episode import run_episode
 from roman_moe.sim.motions import leading_skill
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.tasks.roman.button import PRESS_SPEED
-
-
-@pytest.fixture(scope="module")
-def lab():
-    return roman_world()
 
 
 @pytest.mark.parametrize("skill", SKILLS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from specs import GRIPPER_CLOSED, GRIPPER_OPEN, SCENARIOS, SKILLS
-from worlds import TASK, roman_world
+from worlds import TASK
 
 from roman_moe.core.action import Command
 from roman_moe.core.outcome import Outcome
@@ -22,11 +22,6 @@ from roman_moe.tasks.roman.layout import DOOR_RANGE, DRAWER_TRAVEL, door_angle, 
 from roman_moe.tasks.roman.vial import SLOTS
 
 SEEDS = range(3)
-
-
-@pytest.fixture(scope="module")
-def lab() -> World:
-    return roman_world()
 
 
 @dataclass

@@ -4,18 +4,13 @@ import mujoco
 import numpy as np
 import pytest
 from specs import HOME_POSITION, SKILLS
-from worlds import TASK, roman_world
+from worlds import TASK
 
 from roman_moe.core.action import hold
 from roman_moe.core.outcome import Outcome
 from roman_moe.sim.judge import Judge
 
 WHOLE = "scenario"
-
-
-@pytest.fixture(scope="module")
-def lab():
-    return roman_world()
 
 
 def begin(lab, name):

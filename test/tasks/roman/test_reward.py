@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from specs import FLAGS, OBJECTS, ROMAN, SKILLS
-from worlds import TASK, roman_world
+from worlds import TASK
 
 from roman_moe.core.state import SceneState
 from roman_moe.evaluation.controllers import OracleController
@@ -15,11 +15,6 @@ from roman_moe.sim.env import ScenarioEnv, SkillEnv
 from roman_moe.sim.episode import run_episode
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.reward import TaskReward, completion, potential
-
-
-@pytest.fixture(scope="module")
-def lab():
-    return roman_world()
 
 
 def potentials(lab, start, seed):

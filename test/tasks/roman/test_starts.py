@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from specs import HOME_POSITION, SCENARIOS, SKILLS
-from worlds import TASK, roman_world
+from worlds import TASK
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.sim.judge import Judge
@@ -13,11 +13,6 @@ from roman_moe.tasks.roman.layout import DOOR_RANGE, DRAWER_TRAVEL
 from roman_moe.tasks.roman.vial import HOLES, SLOTS
 
 STARTS = [TASK.start(name) for name in SKILLS] + [TASK.start(number) for number in SCENARIOS]
-
-
-@pytest.fixture(scope="module")
-def lab():
-    return roman_world()
 
 
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: start.name)
