@@ -262,7 +262,7 @@ def small_recipe(words: list[str], documented: list[str]) -> Path:
     if "base" in recipe:
         recipe = merged(read_yaml(Path(named).parent / recipe.pop("base"), ConfigError), recipe)
     if usual == "poses":
-        recipe |= {"steps": 2, "checkpoint_steps": 1}
+        recipe |= {"steps": 2, "checkpoint_steps": 1, "validation_share": 0.5}
     else:
         few = {"steps": 20} if usual == "bc" else merged(SMALL, FEW)
         networks = {name: merged(network, few) for name, network in recipe.get("networks", {}).items()}
