@@ -229,7 +229,7 @@ class CameraToBase(_Part):
     def known_places(self) -> Mapping[str, Pose]:
         """By image; of a single place for every image, by no name."""
         if bool(self.place) == bool(self.places):
-            raise ConfigError("where is the board: expected --place X,Y,Z,YAW or --places FILE")
+            raise ConfigError("no pose of the board: expected --place X,Y,Z,YAW or --places FILE")
         return _read_poses(self.places) if self.places else {"": _pose_of(self.place)}
 
     def name(self, number: int) -> str:
@@ -285,7 +285,7 @@ class HandEye(_Part):
     def take(self) -> None:
         """Together with the hand's poses."""
         if not (self.topic and self.hand) or self.poses:
-            raise ConfigError("where is the hand: expected --topic and --hand TOPIC, and no --poses")
+            raise ConfigError("no poses of the hand: expected --topic and --hand TOPIC, and no --poses")
         from roman_moe.perception.camera_file import read_camera
 
         read_camera(self.camera, posed=False)  # says now if it has no intrinsics
@@ -311,7 +311,7 @@ class HandEye(_Part):
 
         camera, poses = self.known(size), self.poses or self.images / HANDS
         if self.poses is None and not poses.exists():
-            raise ConfigError("where is the hand: expected --poses FILE")
+            raise ConfigError("no poses of the hand: expected --poses FILE")
         frame = "base" if self.fixed else "hand"
         found = hand_eye(camera, views, _read_poses(poses), on_hand=not self.fixed)
         _show_pose(found, frame)

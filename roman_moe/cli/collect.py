@@ -165,7 +165,7 @@ class Collect:
         from roman_moe.sim.pose_source import TruthPoses
 
         if self.estimator and self.poses != "camera":
-            raise ConfigError("--estimator: expected it with --poses camera alone")
+            raise ConfigError("--estimator: only valid with --poses camera")
         if self.poses == "truth":
             return TruthPoses(self.noise_bound, self.noise_kind)
         from roman_moe.sim.camera_poses import CameraPoses

@@ -122,7 +122,7 @@ class Demo:
             raise ConfigError(f"--video-speed {self.video_speed:g}: expected {SLOWEST:g} to {FASTEST:g}")
         size = parsed_size(self.video_size)
         if self.animation and not self.video:
-            raise ConfigError("--animation: expected it without --no-video")
+            raise ConfigError("--animation: not valid with --no-video")
         opt.check_poses(self.poses, self.estimator, self.noise_bound != Demo.noise_bound, self._spec)
         if self.viewer:
             check_display()

@@ -149,7 +149,7 @@ class Import:
             from roman_moe.demos.convert.robomimic import read_robomimic
 
             if self.mapping:
-                raise ConfigError("--mapping: expected it with --from lerobot alone")
+                raise ConfigError("--mapping: only valid with --from lerobot")
             count = read_robomimic(self.source, self.out)
         elif self.mapping:
             from roman_moe.demos.convert.lerobot_mapping import read_foreign

@@ -189,10 +189,10 @@ class Evaluate:
         biases = [bound for (bound,) in parse_groups(self.bias_bound, "--bias-bound", 1, metres)]
         errors = parse_groups(self.calibration_error, "--calibration-error", 2, both)
         if self.estimator and self.poses != "camera":
-            raise ConfigError("--estimator: expected it with --poses camera alone")
+            raise ConfigError("--estimator: only valid with --poses camera")
         if self.poses != "truth":
             if biases != [0.0] or errors != [(0.0, 0.0)]:
-                raise ConfigError("--bias-bound, --calibration-error: expected them with --poses truth alone")
+                raise ConfigError("--bias-bound, --calibration-error: only valid with --poses truth")
             from roman_moe.sim.camera_poses import CameraPoses
 
             times = self.camera_rate, self.camera_latency
@@ -216,7 +216,7 @@ def parse_groups(text: str, option: str, size: int, expected: str) -> list[tuple
     """Groups of so many numbers with colons between, in the text of an option, such as "0:0,0.5:0.005".
 
     Raises:
-        ConfigError: naming what is no such group, and what was `expected`; or what is there twice.
+        ConfigError: naming what is no such group, and what was `expected`; or what is given twice.
     """
     groups: dict[str, tuple[float, ...]] = {}
     for part in map(str.strip, text.split(",")):
@@ -228,7 +228,7 @@ def parse_groups(text: str, option: str, size: int, expected: str) -> list[tuple
             raise ConfigError(f"{option}: {part!r}: expected {expected}")
         key = ":".join(f"{number:g}" for number in group)  # as the report's keys are written
         if key in groups:
-            raise ConfigError(f"{option}: {part} is there twice")
+            raise ConfigError(f"{option}: {part} is given twice")
         groups[key] = group
     return list(groups.values())
 

@@ -52,11 +52,11 @@ class Multitask:
 
         random = self.policy == Path(RANDOM)
         if random and not self.suite:
-            raise ConfigError(f"evaluate multitask {RANDOM}: of which suite? add --suite, such as --suite conflict")
+            raise ConfigError(f"evaluate multitask {RANDOM}: expected --suite, such as --suite conflict")
         if self.suite and not random:
-            raise ConfigError(f"--suite: {self.policy} has its own: leave it out")
+            raise ConfigError(f"--suite: {self.policy} has its own suite: leave it out")
         if random and self.routing:
-            raise ConfigError("--routing: random actions have none: leave it out")
+            raise ConfigError("--routing: random actions have no routing weights: leave it out")
         check_picture(self.routing, "--routing")
         console = Console()
         if self.routing:

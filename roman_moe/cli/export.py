@@ -92,7 +92,7 @@ class Export:
         if _is_multitask(self.source):
             return self._write_multitask(self.source, self.out)
         if self.gate:
-            raise ConfigError("--gate: expected it with a folder that `roman-moe train multitask` left alone")
+            raise ConfigError("--gate: only valid with a folder of `roman-moe train multitask`")
         return self._ship(self.source, self.out)
 
     def _ship(self, source: Path, out: Path) -> int:
@@ -118,7 +118,7 @@ class Export:
         from roman_moe.learning.runs.multitask_bundle import write_multitask_bundle
 
         if self.evaluation is not None:
-            raise ConfigError("--evaluation: expected it with a bundle: evaluate OUT, then export it with its report")
+            raise ConfigError("--evaluation: only valid with a bundle: evaluate OUT, then export it with its report")
         check_replaceable(out, self.force)
         write_multitask_bundle(source, out, self.gate)
         print(f"{identify(out.absolute())}: written")

@@ -83,10 +83,10 @@ def check_poses(poses: str, estimator: str, noise: bool, spec: TaskSpec) -> None
     """
     check_choice("--poses", poses, POSES)
     if estimator and poses != "camera":
-        raise ConfigError("--estimator: expected it with --poses camera alone")
+        raise ConfigError("--estimator: only valid with --poses camera")
     if poses != "truth":
         if noise:
-            raise ConfigError(f"--noise-bound: expected it with --poses truth alone: those of {poses} have their own")
+            raise ConfigError(f"--noise-bound: only valid with --poses truth: those of {poses} have their own errors")
         from roman_moe.perception.estimators import open_estimator  # needs OpenCV
 
         open_estimator(poses, spec, estimator)
@@ -100,7 +100,7 @@ def check_choice(option: str, value: str, choices: Mapping[str, str]) -> None:
     """
     if value not in choices:
         there_is = ", ".join(f"{name} ({what})" for name, what in choices.items())
-        raise ConfigError(f"{option} {value}: there is only {there_is}")
+        raise ConfigError(f"{option} {value}: expected one of {there_is}")
 
 
 def say(console: Console, line: str) -> None:

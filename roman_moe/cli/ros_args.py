@@ -37,11 +37,11 @@ def ros_arguments(namespace: str, given: Sequence[str]) -> tuple[str, ...]:
     """
     for argument in given:
         if _NAMES_EVERY_NODE.match(argument):
-            raise ConfigError(f"--ros-args -r {argument}: names every node alike: write NODE:{argument}")
+            raise ConfigError(f"--ros-args -r {argument}: gives all nodes one name: write NODE:{argument}")
     if not namespace:
         return (ROS_ARGS, *given) if given else ()
     if not _NAMESPACE.fullmatch(namespace.rstrip("/") or "/"):
         raise ConfigError(f"--namespace {namespace}: expected words of letters, digits and _, such as left")
     if any(argument.startswith("__ns:=") for argument in given):
-        raise ConfigError("--namespace and --ros-args -r __ns:= say the same thing: give one of them")
+        raise ConfigError("--namespace and --ros-args -r __ns:= both set the namespace: give one of them")
     return (ROS_ARGS, *given, "-r", f"__ns:=/{namespace.strip('/')}")

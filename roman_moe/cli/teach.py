@@ -129,7 +129,7 @@ class Teach(GraphOptions):
         times.lap("compare")
         try:
             if is_worse(old["skills"][self.skill], new["skills"][self.skill]):
-                opt.say(console, f"the new expert is worse: it is not offered, and stays in {self.new_bundle}")
+                opt.say(console, f"the new expert is worse: it is not swapped in, and stays in {self.new_bundle}")
                 return 1
             return self._offer(console, self.new_bundle / f"{self.skill}.onnx")
         finally:

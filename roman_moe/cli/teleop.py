@@ -94,7 +94,7 @@ def check_device(device: str, file: str, devices: Mapping[str, str]) -> None:
     """
     check_choice("--device", device, devices)
     if file and device not in DEVICES.keys() - {KEYBOARD}:
-        raise ConfigError("--device-file is for another --device: the keyboard is this terminal's")
+        raise ConfigError("--device-file: this --device reads no file: leave it out")
 
 
 def open_device(keys: Keys, device: str, file: str, spec: TaskSpec) -> Device:

@@ -68,9 +68,9 @@ class Multitask:
         if self.method not in METHODS:
             raise ConfigError(unknown_word("method", self.method, tuple(METHODS)))
         if self.demos and self.device != "cpu":
-            raise ConfigError(f"--device {self.device}: expected it without --demos, which are cloned on the CPU")
+            raise ConfigError(f"--device {self.device}: not valid with --demos, which are cloned on the CPU")
         if self.demos and self.steps is not None:
-            raise ConfigError("--steps: expected it without --demos, which are cloned without environment steps")
+            raise ConfigError("--steps: not valid with --demos, which are cloned without environment steps")
         console = Console()
 
         def told(what: str) -> None:

@@ -1,6 +1,6 @@
-"""Blending: the weighted sum of the experts' actions (ROMAN's mixture), and the only place that adds actions up.
+"""Blending: the weighted sum of the experts' actions (ROMAN's mixture). No other module adds actions.
 
-Nothing that is not finite leaves this module.
+Every result is finite.
 """
 
 from __future__ import annotations

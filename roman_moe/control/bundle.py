@@ -1,6 +1,6 @@
 """Bundles: a folder with a manifest and one ONNX file per network, checked in full before anything of it runs.
 
-Loading never touches what is running: it returns a new, warmed-up object or raises a BundleError of one line.
+Loading does not affect running networks: it returns a new, warmed-up object or raises a BundleError of one line.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Bundle:
 
     Attributes:
         path: folder that it came from.
-        manifest: what it says about itself.
+        manifest: its manifest.
         gate: weighs the experts.
         experts: in the order of `skills`.
     """

@@ -1,7 +1,7 @@
 """The controller: one scene in, one command out, at every control tick.
 
-Evaluation calls it in process; the ROS nodes call the same gate, experts and guarded blend one by one. What is not
-finite never becomes a command: the arm is brought to rest and keeps its gripper instead.
+Evaluation calls it in process; the ROS nodes call the same gate, experts and guarded blend one by one. Numbers that are
+not finite never become a command: the guard brings the arm to rest, and the gripper stays.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from roman_moe.core.state import SceneState
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ControlStep:
-    """Everything that one tick decided.
+    """Result of one tick.
 
     Attributes:
         action: of the mixture, (a,); zeros when held.
         weights: of the experts, (n,).
         expert_actions: answers of the experts, (n, a); zeros of one whose weight is 0, which is not run, and when held.
-        command: what goes to the arm.
+        command: the command to the arm.
         fault: why the arm was held; empty if it was not.
     """
 
@@ -43,7 +43,7 @@ class ControlStep:
 
 
 class EpisodeController(Protocol):
-    """What drives an episode: a controller of networks, or an oracle."""
+    """Interface of everything that drives an episode: a controller of networks, or an oracle."""
 
     @property
     def skills(self) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""The guard: the only way to an arm. Blender and teleoperation send nothing but what it lets through.
+"""The guard: every command of blender and teleoperation to an arm passes it.
 
 It bounds speed, acceleration and jerk of the hand, linear and angular, and its workspace, and it ramps in from rest. It
-has one named reaction to each fault, with a code in the style of MoveIt Servo's. Where limits contradict each other,
-the workspace wins over acceleration, and all others over jerk: a stop is as hard as the acceleration allows. Along one
-axis, the workspace needs no more than the allowed acceleration if the hand follows its commands (see `Limits`). It wins
-over acceleration where the hand does not follow, and where several axes are slowed at once.
+has one named reaction to each fault, with a code in the style of MoveIt Servo's. If limits conflict, the workspace has
+priority over acceleration, and all others over jerk: a stop is as hard as the acceleration allows. Along one axis, the
+workspace needs no more than the allowed acceleration if the hand follows its commands (see `Limits`). The workspace
+overrides acceleration if the hand does not follow, or if several axes are slowed at once.
 
 It is software: its stop is no safety-rated emergency stop (IEC 60204-1), and replaces none.
 """
@@ -32,7 +32,7 @@ _REST = (0.0, 0.0, 0.0)
 
 
 class GuardStatus(enum.IntEnum):
-    """What the guard does to the commands, and why. The larger the code, the graver.
+    """The guard's reaction and its reason. Higher codes are more severe.
 
     0: all goes through. From 1: it goes through, limited. From 9: the arm comes to rest, and goes on as soon as the
     reason is gone. 20: it is stopped until it is re-armed.
@@ -66,7 +66,7 @@ class GuardStatus(enum.IntEnum):
 
 
 class Guard:
-    """Lets commands through to one arm, one a control period.
+    """Limits the commands to one arm, one per control period.
 
     Attributes:
         limits: that it enforces.
@@ -203,7 +203,7 @@ class Guard:
 
 
 class _Motion:
-    """A velocity, linear or angular, that follows what is wanted within its limits.
+    """A velocity, linear or angular, that follows the wanted one within its limits.
 
     Attributes:
         velocity: told last.

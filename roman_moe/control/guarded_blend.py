@@ -1,7 +1,7 @@
 """From the experts' actions to the command for the arm: blend, action scale and guard, in this order.
 
-The in-process controller and the blender's node both decide their ticks here and nowhere else, so that they agree to
-the last bit. Nothing that is wrong with a tick raises: the guard brings the arm to rest, and the tick says why.
+The in-process controller and the blender's node both use this module, so that their commands are equal to the last bit.
+A fault in a tick raises no exception: the guard brings the arm to rest, and the result gives the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GRASP_FORCE = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """What one tick came to.
+    """Result of one tick.
 
     Attributes:
         action: of the mixture, (a,); zeros when halted.

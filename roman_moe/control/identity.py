@@ -1,4 +1,4 @@
-"""Which networks a command runs: where they lie, and what they are; two of the same sha256 answer the same."""
+"""Path and sha256 of the networks that a command runs; equal sha256 mean equal answers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from roman_moe.core.paths import config_path
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of an arm's motion and of the age of what it follows.
+    """Limits of an arm's motion, and of the ages of commands and poses.
 
     Attributes:
         speed: of the hand, norm of its linear velocity [m/s].

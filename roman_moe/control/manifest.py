@@ -1,6 +1,6 @@
 """`controller.yaml`: the manifest of a bundle, as data classes and as a file.
 
-It names every network's file with its size and sha256; nothing in the folder that it does not name is ever opened.
+It names every network's file with its size and sha256; other files in the folder are never opened.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class NetworkFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle says about itself.
+    """Description of a bundle.
 
     Attributes:
         format_version: of this file.

@@ -1,7 +1,7 @@
-"""What a network says about itself, written into its ONNX file's metadata properties.
+"""Description of a network, stored in its ONNX file's metadata properties.
 
-A network is only ever fed and read by its own words: features in order, units, outputs in order, rate. Anything there
-that differs from what the task at hand offers is refused: no file runs on another layout than it was trained on.
+These metadata determine how a network is used: features in order, units, outputs in order, rate. Metadata that differ
+from the task are refused: no file runs with another layout than that of its training.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NetworkMetadata:
         top_speed: hand speed of an action of 1 that an expert was trained with [m/s]; 0 for a gate.
         top_angular_speed: likewise of its angular actions [rad/s]; 0 for one that has none.
         skills: that share the network, in the order of the one-hot code which is its second input; none for others.
-        observed: features that each of them goes by; all, if there is none. The others may be anything, NaN included.
+        observed: features that each of them uses; all, if it is empty. Other features may have any value, NaN included.
     """
 
     task: str
@@ -104,7 +104,7 @@ class NetworkMetadata:
                 raise BundleError(f"{where}: metadata property {key!r} is missing: export the network again")
             value = properties[key]
             if len(value) > MAX_PROPERTY or not value.isprintable():
-                raise BundleError(f"{where}: metadata property {key!r} is no line of plain text")
+                raise BundleError(f"{where}: metadata property {key!r} is not one line of plain text")
             return value
 
         def names(key: str) -> tuple[str, ...]:
@@ -139,7 +139,9 @@ class NetworkMetadata:
         if self.skills and (self.name not in self.skills or len(set(self.skills)) != len(self.skills)):
             raise BundleError(f"{where}: is shared by {', '.join(self.skills)}: expected {self.name} among them, once")
         if self.observed and len(self.observed) != len(self.skills):
-            raise BundleError(f"{where}: says what {len(self.observed)} skills observe: {len(self.skills)} share it")
+            raise BundleError(
+                f"{where}: lists observations of {len(self.observed)} skills: {len(self.skills)} share it"
+            )
         for name in sum(self.observed, ()):
             if name not in self.features:
                 raise BundleError(f"{where}: a skill observes {name!r}, which is none of its features")

@@ -1,10 +1,10 @@
-"""One network, an expert or the gate: an ONNX session that is fed and read as its own metadata say.
+"""One network, an expert or the gate: an ONNX session with inputs and outputs as in its metadata.
 
-Its scaling, and a gate's softmax, are inside its graph: what it answers are an expert's action or the gate's weights.
+Its scaling, and a gate's softmax, are inside its graph: its answer is an expert's action or the gate's weights.
 
-What cannot be trusted is refused before the runtime sees it: opsets and operators that are not allowed, weights that
-are not finite, data outside the file. This finds damage and mistakes; it does not make a stranger's file safe to run.
-Not safe for use from several threads at once: the buffers are its own.
+Files are checked before the runtime opens them: opsets and operators that are not allowed, weights that are not finite
+and data outside the file are refused. This finds damage and mistakes; it does not make an untrusted file safe to run.
+A network has its own buffers, so only one thread at a time may use it.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class Network:
     """One ONNX network in memory, checked and ready.
 
     Attributes:
-        metadata: what it says about itself.
-        features: names of what it observes, in order.
-        output: for what it was fed last, (k,); the next one overwrites it.
+        metadata: its metadata.
+        features: names of its observed features, in order.
+        output: its last answer, (k,); the next answer overwrites it.
         no_answer: NaN, (k,).
-        idle: zeros, (k,): in the place of an answer that nobody asks for.
+        idle: zeros, (k,), in place of the answer of an idle network.
     """
 
     def __init__(self, spec: TaskSpec, data: bytes, where: str, name: str = "") -> None:
@@ -247,7 +247,7 @@ def check_file(data: bytes, where: str, refused: frozenset[str] = REFUSED_OPERAT
         )
     found = sorted(summary.operators & refused)
     if found:
-        raise BundleError(f"{where}: uses {', '.join(found)}, which has no place in a policy")
+        raise BundleError(f"{where}: uses {', '.join(found)}, which a policy must not use")
     if summary.not_finite:
         raise BundleError(f"{where}: holds numbers in {summary.not_finite[0]!r} that are not finite")
 

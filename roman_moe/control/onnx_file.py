@@ -1,7 +1,7 @@
-"""Reading what an ONNX file is made of before a runtime opens it: versions, operators, data outside the file.
+"""Reads the contents of an ONNX file before a runtime opens it: versions, operators, data outside the file.
 
 A walk over the protobuf wire format (https://protobuf.dev/programming-guides/encoding), so that a robot needs no `onnx`
-package. Field numbers are those of onnx.proto, which never change. Weights are looked at, not copied.
+package. Field numbers are those of onnx.proto, which never change. Weights are read in place, not copied.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}  # TensorProto.DataType to numpy's
 
 @dataclass(slots=True)
 class OnnxSummary:
-    """What a model declares.
+    """Declarations of a model.
 
     Attributes:
         ir_version: of the file format.
@@ -28,7 +28,7 @@ class OnnxSummary:
         domains: of all nodes, nested graphs included.
         operators: of all nodes likewise.
         external: names of tensors whose data lies outside the file.
-        not_finite: names of tensors that hold an infinity or what is no number.
+        not_finite: names of tensors with an infinity or NaN.
         local_functions: how many operators the file defines itself.
     """
 

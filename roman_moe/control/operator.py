@@ -1,4 +1,4 @@
-"""An operator who drives in the policy's place: from which scene on, and with what.
+"""An operator who drives in the policy's place: take-over, hand-back and answers.
 
 An operator's answer to a scene, an action or weights for the experts, takes over from that scene on; an answer of NaN
 hands back. Whoever has taken over is waited for at each scene, as experts are. After a hand-back the policy's actions
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 class Operator:
-    """What an operator has answered.
+    """The answers of an operator.
 
     Args:
         ramp: from the operator's last action to the policy's own [s].

@@ -1,7 +1,7 @@
-"""At which control ticks what runs.
+"""The control ticks at which gate and experts run.
 
 A tick is named by the stamp of its scene alone, so that every process of a graph and the in-process controller agree on
-it without talking to each other.
+it without communication.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from roman_moe.core.state import NANOSECONDS
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How often the networks run.
+    """Rates of the networks.
 
     Attributes:
         control_rate: of the experts, the blend and the commands [Hz].

@@ -1,4 +1,4 @@
-"""One network in place of a bundle: an expert alone, to which all the weight goes."""
+"""An expert alone in place of a bundle, with a weight of 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roman_moe.core.spec import TaskSpec
 
 
 class SingleExpertGate:
-    """A gate with nothing to choose."""
+    """A gate that gives its only expert a weight of 1."""
 
     def answer(self, features: NDArray[np.float64], usable: Sequence[bool]) -> NDArray[np.float64]:
         """(1,), whatever the features."""

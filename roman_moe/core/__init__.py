@@ -1,4 +1,4 @@
-"""The vocabulary that every other room speaks: skills, scene state, action, features, errors. numpy only."""
+"""The types that all other rooms share: skills, scene state, action, features, errors. numpy only."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Action and Command: what a policy answers, and what is sent to an arm.
+"""Action, a policy's answer, and Command, the message to an arm.
 
 An *action* is a task's numbers in [-1, 1] (`spec.ActionSpec`). First come the hand velocity x, y, z in the base frame
 and angular velocities about some of its axes, as fractions of the top speeds. The last number is the gripper (+1 open,
@@ -23,7 +23,7 @@ ACTION_BOUND = 1.001
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Command:
-    """What goes to an arm for one control tick.
+    """The command to an arm for one control tick.
 
     Attributes:
         stamp_ns: stamp of the scene that it answers [ns].

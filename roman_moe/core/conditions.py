@@ -1,4 +1,4 @@
-"""Conditions and starts, as a task.yaml states them: what makes a skill done, and where things begin.
+"""Conditions and starts of a task.yaml: when a skill is done, and where objects begin.
 
 A condition is data: a function of one SceneState, with typed parameters, never evaluated as code. Each class says by
 `left` how much is missing; it holds where that is 0. Lengths in metres, angles in radians, base frame.
@@ -120,12 +120,12 @@ class Held:
 
 @dataclass(frozen=True)
 class Open:
-    """What has a handle is open: the handle has come away from where it is closed.
+    """A drawer or door is open: its handle is away from its closed position.
 
     Attributes:
         object: the handle.
-        distance: that it has come, at least [m].
-        closed: where it is when closed, three numbers [m]; the object's usual position if not given.
+        distance: least distance from the closed position [m].
+        closed: the handle's closed position, three numbers [m]; the object's usual position if not given.
     """
 
     object: str
@@ -251,7 +251,7 @@ Conditions = tuple[Condition, ...]
 
 @dataclass(frozen=True)
 class PlacementSpec:
-    """Where an object is put at a start, drawn evenly from its ranges.
+    """The place of an object at a start, drawn uniformly from its ranges.
 
     Attributes:
         at: object from which x, y and z count, and yaw, in the base frame's directions.

@@ -1,6 +1,6 @@
 """From YAML to frozen dataclasses, strictly: an unknown, missing or ill-typed key is an error with file, line and key.
 
-Nothing is silently ignored: a key that no one reads is a typo.
+No key is silently ignored: an unknown key is an error.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _BRIEF.maxlevel = 2
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc]
-    """PyYAML's safe loader, which also refuses a key that is there twice: one of them would be ignored in silence."""
+    """PyYAML's safe loader, which also refuses a key that is given twice: one of them would be ignored in silence."""
 
     def construct_section(self, node: yaml.MappingNode) -> Iterator[Section]:
         """A mapping as a `Section`: empty at first, since it may hold itself."""
@@ -83,7 +83,7 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
         lines: dict[Any, int] = {}
         for key, mark in keys:
             if key in lines:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", mark)
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", mark)
             lines[key] = mark.line + 1
         section.update(self.construct_mapping(node))
         section.lines = {key: line for key, line in lines.items() if key in section}

@@ -5,7 +5,7 @@ The command line prints the message and exits with code 2; no traceback reaches 
 
 
 class RomanError(Exception):
-    """Base of everything a user can cause and mend.
+    """Base of all errors that a user can cause or fix.
 
     Attributes:
         others: further mistakes that were found with it, one line each.
@@ -31,7 +31,7 @@ class DemonstrationError(RomanError):
 
 
 class EpisodeTakenError(DemonstrationError):
-    """An episode that is there already, or that somebody else writes."""
+    """An episode that exists already, or that another process writes."""
 
 
 class MissingDependencyError(RomanError):

@@ -1,4 +1,4 @@
-"""Outcome: how an episode stands, in every process and record."""
+"""Outcome: the state of an episode, in every process and record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Outcome(enum.Enum):
-    """How an episode stands."""
+    """State of an episode: running, solved, or failed for a reason."""
 
     RUNNING = "running"
     SUCCESS = "success"

@@ -1,4 +1,4 @@
-"""Which code runs, for what it writes."""
+"""The version of the running code, for the files that it writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranges of numbers that a user gives, in a recipe or as an option: what no run can use is refused, NaN included."""
+"""Allowed ranges of numbers in recipes and options: a number outside of its range is refused, NaN included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that end a process and can be caught: whatever they interrupt has to be left in order."""
+"""Signals that end a process and can be caught: the interrupted code has to clean up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TaskSpec: everything about a task that is data. Nothing else says which objects, flags and skills there are.
+"""TaskSpec: the data that describe a task. It is the only source of the task's objects, flags and skills.
 
 It is read from a `task.yaml`, embedded in every bundle, and passed to all code that needs it. Feature names and
 indices, message layouts, metadata checks, options' choices and plot colours are made from it, never from an import. So
@@ -58,13 +58,13 @@ class TaskSpec:
     Attributes:
         name: of the task.
         home: pose to which the hand returns.
-        gripper: what it is told to open and close to.
-        action: what an action's numbers mean.
+        gripper: its open and closed distance.
+        action: meaning of an action's numbers.
         objects: by name, in the order of `SceneState.object_positions`.
         skills: by name, in the order of the gate's weights and in which the long task needs them.
-        gate: what the gating network sees.
+        gate: observations of the gating network.
         scenarios: from which skills on the long task begins, by number.
-        flags: names of what is true or false, such as whether a door is locked.
+        flags: names of values that are true or false, such as whether a door is locked.
         success: what holds when the whole task is done; all of its skills' conditions if not given.
         cameras: by name, in the order in which an estimator takes their images.
         title: name for people; the name if not given.
@@ -105,7 +105,7 @@ class TaskSpec:
                 yield f"{where}: {name!r} means something in every task: choose another name"
         for i, name in enumerate(self.flags):
             if name in self.objects or name in self.flags[:i]:
-                yield f"flags[{i}]: {name!r} is there twice, or an object: choose another name"
+                yield f"flags[{i}]: {name!r} is given twice, or an object: choose another name"
         if not self.objects or not self.skills:
             yield "objects, skills: expected one of each at least"
         for name, skill in self.skills.items():
@@ -126,7 +126,7 @@ class TaskSpec:
                 yield from _unknown(f"objects.{name}.carried_by", "object", each.carried_by, others)
         markers = [(each.dictionary, each.id) for one in self.objects.values() for each in one.markers]
         for dictionary, number in sorted({each for each in markers if markers.count(each) > 1}):
-            yield f"objects: marker {number} of {dictionary} is there twice: each is on one object, once"
+            yield f"objects: marker {number} of {dictionary} is given twice: each is on one object, once"
         for number, scenario in enumerate(self.scenarios):
             yield from _unknown(f"scenarios[{number}]", "skill", scenario.first, self.skills)
         if not (0.0 < self.gate_rate <= self.control_rate < math.inf):
@@ -138,7 +138,7 @@ class TaskSpec:
                 known = suggestion(name, (*self.objects, *self.flags))
                 yield f"{where}.observes[{i}]: {name!r} is neither object nor flag: {known}"
             if name in observes[:i]:
-                yield f"{where}.observes[{i}]: {name!r} is there twice"
+                yield f"{where}.observes[{i}]: {name!r} is given twice"
 
     def _of_conditions(self, where: str, conditions: Conditions) -> Iterator[str]:
         for number, condition in enumerate(conditions):

@@ -1,7 +1,7 @@
 """The parts of a TaskSpec: home, gripper, action, objects, cameras, skills, scenarios and gate.
 
-Each refuses values of its own by a ValueError, with what was found and what was expected; what one part says of
-another, `TaskSpec` checks.
+Each part refuses wrong values of its own with a ValueError that names the found and the expected value. `TaskSpec`
+checks the references between parts.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class HomeSpec:
 
 @dataclass(frozen=True)
 class GripperSpec:
-    """The gripper that a task is for.
+    """The gripper of a task.
 
     Attributes:
-        open: distance between the pads when it is told to open [m].
-        closed: when it is told to close [m].
-        force_scale: force on a finger at which the feature of it saturates [N].
+        open: commanded distance between the pads when open [m].
+        closed: likewise when closed [m].
+        force_scale: force on a finger at which its feature saturates [N].
     """
 
     open: float
@@ -63,7 +63,7 @@ class GripperSpec:
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """What the numbers of an action mean, each in [-1, 1].
+    """Meaning of an action's numbers, each in [-1, 1].
 
     Attributes:
         top_speed: hand speed along one axis of the base frame for an action of 1 [m/s].
@@ -157,14 +157,14 @@ class ObjectSpec:
     """An object of interest, or a fixed target.
 
     Attributes:
-        moves: whether something may move it.
-        orientation: what of its orientation networks observe: none, yaw (about the vertical) or full.
+        moves: whether the object may move.
+        orientation: the observed part of its orientation: none, yaw (about the vertical) or full.
         symmetry: it looks the same after 1/symmetry of a turn about its vertical.
         size: of its box along its own axes, three numbers [m]; empty if it does not matter.
         markers: on it, for poses from markers.
-        memory: how long networks may go on with where it was last seen while something hides it [s].
-        carried_by: object that a hidden one moves with until the hand grasps it, such as the drawer that it lies in.
-        position: where it usually is, three numbers [m]; a mock of an arm shows it there. Below home if not given.
+        memory: time for which networks may use its last pose while it is hidden [s].
+        carried_by: object with which it moves while hidden, until the hand grasps it, such as the drawer around it.
+        position: usual position, three numbers [m], which the mock arm reports. Below home if not given.
     """
 
     moves: bool = True
@@ -194,15 +194,15 @@ class SkillSpec:
     """One skill, hence one expert.
 
     Attributes:
-        observes: objects and flags that its expert sees, besides the hand.
-        time_limit: after which an episode of it alone is lost [s].
+        observes: objects and flags that its expert observes, besides the hand.
+        time_limit: time after which an episode of the skill alone has failed [s].
         min_time: before which it does not count as solved [s].
         label: its name for people.
         color: #rrggbb in pictures.
-        success: what holds when it is done, wherever the hand is.
+        success: conditions that hold when the skill is done, for any position of the hand.
         sets: flags that become true when conditions hold, and stay so for the episode.
-        starts: where objects are before it is done, in simulation.
-        done: where they are after it.
+        starts: places of objects before the skill, in simulation.
+        done: places of objects after the skill.
     """
 
     observes: tuple[str, ...]
@@ -227,7 +227,7 @@ class ScenarioSpec:
 
     Attributes:
         first: skill with which it begins.
-        time_limit: after which it is lost [s].
+        time_limit: time after which an episode has failed [s].
         min_time: before which it does not count as solved [s].
     """
 
@@ -244,7 +244,7 @@ class GateSpec:
     """The gating network.
 
     Attributes:
-        observes: objects and flags that it sees, besides the hand.
+        observes: objects and flags that it observes, besides the hand.
     """
 
     observes: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""SceneState: everything the controller may know about the scene at one control tick.
+"""SceneState: all inputs of the controller at one control tick.
 
-One type crosses every boundary (simulator, training, demonstrations, ROS messages, evaluation). Positions are in metres
+Simulator, training, demonstrations, ROS messages and evaluation share this type. Positions are in metres
 in the base frame: REP 103 with x forward, y left, z up, at the arm's first link. Velocities are in m/s and rad/s,
 forces in newtons. Orientations are quaternions x, y, z, w, as in ROS. The task says what the rows of objects and flags
 are.
@@ -49,7 +49,7 @@ POINTING_DOWN = _constant(1.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class HandState:
-    """What the arm itself knows.
+    """The part of a scene that the arm measures.
 
     Attributes:
         spec: of the task.
@@ -100,13 +100,13 @@ class HandState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectPoses:
-    """Poses of a task's n objects as a pose source sees them.
+    """Poses of a task's n objects from a pose source.
 
     Attributes:
-        stamp_ns: when they are said to be there [ns].
+        stamp_ns: time of the poses [ns].
         positions: (n, 3) [m].
         valid: whether each is seen, (n,); what is not, but has a pose and an age, is hidden there.
-        ages: how much older than `stamp_ns` each is, (n,) [s]; infinite if nobody knows where it is.
+        ages: how much older than `stamp_ns` each is, (n,) [s]; infinite if its pose is unknown.
         orientations: (n, 4).
     """
 

@@ -1,6 +1,6 @@
-"""Where tasks are: shipped with us, in a folder of the user's, or in a package that offers them.
+"""Finds tasks: shipped ones, a user's folder, or those of an installed package.
 
-Nothing of a task runs here: only its `task.yaml` is read.
+No code of a task runs here: only its `task.yaml` is read.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def new_task(path: Path) -> Path:
         raise ConfigError(f"{path}: exists already: choose another folder")
     name = path.resolve().name
     if not NAME.fullmatch(name):
-        raise ConfigError(f"{path}: {name!r} is no task's name: expected lower-case letters, digits and _")
+        raise ConfigError(f"{path}: {name!r} is not a valid task name: expected lower-case letters, digits and _")
     with atomic_folder(path) as new:
         shutil.copytree(TEMPLATE, new, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         text = (TEMPLATE / TASK_FILE).read_text(encoding="utf-8").replace("name: my_task\n", f"name: {name}\n")

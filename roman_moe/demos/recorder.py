@@ -211,7 +211,7 @@ class Recorder:
         self._write(len(self._waiting))
         self.recording = False
         if not self._episodes:
-            raise DemonstrationError("nobody has corrected anything: nothing is kept")
+            raise DemonstrationError("no correction was made: nothing is kept")
         kept, refused = [], []
         while self._episodes:
             episode = self._episodes.pop(0)

@@ -97,7 +97,7 @@ class Collection:
     def __post_init__(self) -> None:
         if self.intervene and (self.source != KEYBOARD or self.gate_episodes):
             raise ConfigError(
-                "--intervene: expected it with --source keyboard and --gate-episodes 0: experts are corrected"
+                "--intervene: only valid with --source keyboard and --gate-episodes 0: it corrects experts"
             )
 
 

@@ -117,11 +117,11 @@ def task_of(name: str, task: str = "") -> SimTask:
     if not task:
         if name in SCRIPTED or find_shipped(name).is_file():
             example = next(iter(known_tasks()), "FOLDER")
-            raise ConfigError(f"{name}: does not say its task: name it with --task, such as --task {example}")
+            raise ConfigError(f"{name}: has no task of its own: add --task, such as --task {example}")
         task = load_manifest(name).task.name
         if not can_be_named(task):
             raise ConfigError(
-                f"{name}: is for task {task!r}, which is neither here nor installed: name its folder with --task"
+                f"{name}: is for task {task!r}, which is neither here nor installed: give its folder with --task"
             )
     return load_sim_task(task)
 
@@ -136,7 +136,7 @@ def simulation_of(spec: TaskSpec, task: str = "") -> SimTask:
         ConfigError: if there is none, or it is of another task or version.
     """
     if not task and not can_be_named(spec.name):
-        raise ConfigError(f"task {spec.name!r} is neither here nor installed: name its folder with --task")
+        raise ConfigError(f"task {spec.name!r} is neither here nor installed: give its folder with --task")
     found = load_sim_task(task or spec.name)
     if found.spec != spec:
         raise ConfigError(

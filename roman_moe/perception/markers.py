@@ -88,7 +88,7 @@ class MarkerEstimator:
             own = [view for view in views if view.owner == name]
             places = [(view.marker, view.camera.name) for view in own]
             twice = sorted({place for place in places if places.count(place) > 1})
-            problems += [f"marker {number} of {name} is there twice in the image of {where}" for number, where in twice]
+            problems += [f"marker {number} of {name} appears twice in the image of {where}" for number, where in twice]
             if own and not twice and (wrong := self._locate(found, row, name, own)):
                 problems.append(wrong)
                 conflicts.add(name)

@@ -1,4 +1,4 @@
-"""The channel from controller to arm: commands that come late, or not at all, as on a busy machine or a poor network.
+"""The channel from controller to arm: delayed and lost commands, as on a busy machine or a poor network.
 
 In lockstep, and in process, every command moves the arm in the very tick whose scene it answers. No real robot does
 that: cameras, planners' threads and drivers take their time. What is to work there has to be tried, and trained,
@@ -19,7 +19,7 @@ from roman_moe.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class ChannelQuality:
-    """How well commands get through to the arm.
+    """Delay and loss of commands to the arm.
 
     Attributes:
         delay: control ticks by which each command is late.

@@ -1,4 +1,4 @@
-"""Disturbances: what a clumsy colleague does in mid-episode, so that a skill has to be done again.
+"""Disturbances: changes of the scene in mid-episode, after which a skill has to be done again.
 
 All of them act on things that the hand is not about to touch (or has just grasped), and leave the task solvable. One
 happens per episode: it is drawn at the beginning from those that can happen after that start; it then waits for its

@@ -35,7 +35,7 @@ from roman_moe.sim.world import World
 
 @dataclass(frozen=True, slots=True)
 class EpisodeResult:
-    """What came of one episode.
+    """Result of one episode.
 
     Attributes:
         start: name of the start.

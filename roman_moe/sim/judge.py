@@ -1,4 +1,4 @@
-"""Judge: decides, from the true state alone, whether an episode was solved, failed or goes on."""
+"""Judge: decides, from the true state alone, whether an episode is solved, has failed or is running."""
 
 from __future__ import annotations
 

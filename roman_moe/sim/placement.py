@@ -1,4 +1,4 @@
-"""Puts objects where a task.yaml says that they begin: on their free joint, or the joint that they hang on."""
+"""Places objects at the starts of a task.yaml, by their free joint, hinge or slide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pose sources: where the object poses of an episode's scenes come from.
+"""Pose sources: origins of the object poses in an episode's scenes.
 
 A `PoseSource` is a plain description, which goes through pickle to other processes. For one episode of one world it
 opens a `PoseSensor`. Here is the source "truth": the true poses with an estimator's errors.
@@ -9,7 +9,7 @@ opens a `PoseSensor`. Here is the source "truth": the true poses with an estimat
 - Bias is an offset of each object, constant over an episode and uniform in a ball: an estimator's error is a distance.
 - A calibration error is a rigid error of one camera's pose, constant over an episode: all objects move together.
 
-Of an orientation that matters, the angle about the vertical is as wrong as a position is at `NOISE_ARM`.
+If an orientation matters, the error of its angle about the vertical is the position error divided by `NOISE_ARM`.
 """
 
 from __future__ import annotations

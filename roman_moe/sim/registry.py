@@ -1,4 +1,4 @@
-"""Which SimTask a name or folder means: its Python is found, run and checked here, and nowhere else.
+"""Finds, runs and checks the Python code of a task, by its name or folder. Only this module does so.
 
 Code runs only from a folder that the user named, from a package that the user installed, or from our own tasks.
 """
@@ -48,7 +48,7 @@ def _load(folder: Path) -> SimTask:
         kind = _class_in(folder, package, name, SimSkill) or SimSkill
         if not spec.skills[name].success and kind.achieved is SimSkill.achieved:
             raise ConfigError(
-                f"{place_of(folder / TASK_FILE, f'skills.{name}')}: nothing says when it is done: expected conditions "
+                f"{place_of(folder / TASK_FILE, f'skills.{name}')}: no success condition: expected conditions "
                 f"success here, or a class derived from SimSkill with a method achieved in {name}.py"
             )
         skills[name] = kind(spec, name)

@@ -1,4 +1,4 @@
-"""What a task adds for simulation: one `SimSkill` for each skill, and a `SimTask` that holds them together.
+"""The simulation of a task: one `SimSkill` for each skill, and a `SimTask` that combines them.
 
 A task's folder has its `task.yaml`, an MJCF scene, a file NAME.py with a `SimSkill` for each skill, and `simulation.py`
 with a `SimTask` where the defaults do not fit. What task.yaml says of a skill by conditions and starts, the skill has

@@ -1,4 +1,4 @@
-"""How much of each object a camera sees: pixels, counted by rays through them instead of by drawing an image."""
+"""Visibility of each object in a camera: pixels, counted by rays instead of by drawing an image."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """World: a task's scene and an arm as one object that takes commands and answers with scene states.
 
-The same object stands behind the Gymnasium environments, the evaluation and the ROS node. Everything it reports is
-the true state; noise is added by whoever plays the camera.
+The Gymnasium environments, the evaluation and the ROS node all use this class. It reports the true state; pose sources
+add the noise.
 """
 
 from __future__ import annotations

@@ -233,8 +233,8 @@ def test_a_view_is_sharp_at_rest_and_new(lab: BoardScene) -> None:
     [
         ("intrinsics", ["--topic", "/a", "--device", "0"], "--topic and --device: expected one of them"),
         ("intrinsics", ["--device", "none.avi"], "--device none.avi: gives no images"),
-        ("hand-eye", ["--device", "0"], "where is the hand: expected --topic and --hand TOPIC"),
-        ("camera-to-base", ["--device", "0"], "where is the board: expected --place X,Y,Z,YAW or --places FILE"),
+        ("hand-eye", ["--device", "0"], "no poses of the hand: expected --topic and --hand TOPIC"),
+        ("camera-to-base", ["--device", "0"], "no pose of the board: expected --place X,Y,Z,YAW or --places FILE"),
     ],
 )
 def test_what_cannot_be_watched_is_refused_in_one_line(

@@ -168,7 +168,7 @@ def test_the_report_says_which_controller_ran(tmp_path, graph, capsys):
         ({"video_speed": float("nan")}, "--video-speed nan"),
         ({"video_size": "1280"}, "--video-size 1280: expected WIDTHxHEIGHT"),
         ({"video_size": "1280x721"}, "--video-size 1280x721: expected WIDTHxHEIGHT, multiples of 16"),
-        ({"animation": True, "video": False}, "--animation: expected it without --no-video"),
+        ({"animation": True, "video": False}, "--animation: not valid with --no-video"),
         ({"camera": "top"}, "--camera top: expected one of close, overview, left, right"),
     ],
 )

@@ -190,7 +190,7 @@ def test_edit_deletes_and_labels_into_a_new_folder_and_leaves_the_old(dataset, t
         (["--delete", "pull/episode_007"], "no episode 'pull/episode_007': did you mean 'pull/episode_00"),
         (["--split", "pull/episode_000"], "--split pull/episode_000: expected an episode and a time"),
         (["--split", "pull/episode_000=900"], "pull/episode_000: split at 900 s: expected more than 0 and at most"),
-        (["--network", "shove"], "--network shove: there is only pull (Pull), "),
+        (["--network", "shove"], "--network shove: expected one of pull (Pull), "),
         (["--network", "gate"], "teaches 'pull', not 'gate': actions are no weights"),
     ],
 )

@@ -77,10 +77,10 @@ def test_a_bundle_solves_its_task_through_an_estimator_that_is_right(
             ["models/roman", "--poses", "camera", "--estimator", "{tiny}"],
             "of the task 'kitting': expected drawer_handle",
         ),
-        (["models/kitting", "--estimator", "{tiny}"], "--estimator: expected it with --poses camera alone"),
+        (["models/kitting", "--estimator", "{tiny}"], "--estimator: only valid with --poses camera"),
         (["models/kitting", "--poses", "camera", "--estimator", "{tmp}/none.onnx"], "none.onnx: cannot be read"),
         (["models/kitting", "--poses", "camera", "--estimator", "models/kitting/gate.onnx"], "expected an estimator"),
-        (["models/kitting", "--poses", "camera", "--bias-bound", "0.01"], "expected them with --poses truth alone"),
+        (["models/kitting", "--poses", "camera", "--bias-bound", "0.01"], "only valid with --poses truth"),
         (["models/kitting", "--poses", "camra"], "--poses 'camra': expected one of truth, camera, markers, synthetic"),
     ],
 )

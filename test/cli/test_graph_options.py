@@ -61,7 +61,7 @@ def test_without_a_namespace_there_is_nothing_to_add() -> None:
         (GraphOptions("4"), "--namespace 4: expected words"),
         (GraphOptions("a//b"), "--namespace a//b: expected words"),
         (GraphOptions("left", ("-r", "__ns:=/right")), "give one of them"),
-        (GraphOptions(ros_args=("-r", "__node:=x")), "names every node alike: write NODE:__node:=x"),
+        (GraphOptions(ros_args=("-r", "__node:=x")), "gives all nodes one name: write NODE:__node:=x"),
     ],
 )
 def test_a_namespace_that_cannot_be_one_is_refused(options: GraphOptions, complaint: str) -> None:

@@ -203,7 +203,7 @@ def test_unknown_verb_is_named_with_the_one_meant(capsys: pytest.CaptureFixture[
         (["evaluate", "oracle", "--scenarios", "9"], "'9'"),
         (["evaluate", "oracle", "--skills", "shove"], "'shove'"),
         (["evaluate", "oracle", "--noise-bound", "0,abc"], "'abc'"),
-        (["evaluate", "oracle", "--noise-bound", "0.005,0.005"], "0.005 is there twice"),
+        (["evaluate", "oracle", "--noise-bound", "0.005,0.005"], "0.005 is given twice"),
         (["evaluate", "oracle", "--noise-bound", "-1"], "-1"),
         (["evaluate", "oracle", "--noise-bound", "nan"], "nan"),
         (["collect", "--disturbed-share", "2"], "--disturbed-share 2"),

@@ -22,9 +22,9 @@ pytest.importorskip("rclpy")
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"--arm": "lap"}, "--arm lap: there is only lab"),
-        ({"--device": "mouse"}, "--device mouse: there is only keyboard"),
-        ({"--device": "none", "--device-file": "js0"}, "--device-file is for another --device"),
+        ({"--arm": "lap"}, "--arm lap: expected one of lab"),
+        ({"--device": "mouse"}, "--device mouse: expected one of keyboard"),
+        ({"--device": "none", "--device-file": "js0"}, "--device-file: this --device reads no file"),
         ({"--device": "gamepad", "--device-file": "js7"}, "js7: cannot be read: No such file or directory"),
         ({}, "--device keyboard: standard input is no terminal"),
         ({"--start": "turn"}, "--start is for --arm lab: with --arm mock there is no lab"),

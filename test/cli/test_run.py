@@ -31,7 +31,7 @@ monitor = pytest.importorskip("roman_moe.nodes.bringup.monitor")
 @pytest.mark.parametrize(
     ("run", "complaint"),
     [
-        (Run(arm="ur5"), "--arm ur5: there is only lab"),
+        (Run(arm="ur5"), "--arm ur5: expected one of lab"),
         (Run(arm="servo"), "--arm servo needs --config: .* such as config/arms/franka.yaml"),
         (Run(arm="servo", config=Path("nowhere.yaml")), "nowhere.yaml: no such file"),
         (Run(config=Path("config/arms/ur.yaml")), "--config is for --arm servo"),
@@ -45,10 +45,10 @@ monitor = pytest.importorskip("roman_moe.nodes.bringup.monitor")
         (Run(arm="none", seed=1), "--seed is for --arm lab or mock"),
         (Run(topics=Path("nowhere.yaml")), "nowhere.yaml: no such file"),
         (Run(limits=Path("nowhere.yaml")), "nowhere.yaml: no such file"),
-        (Run(poses="radar"), "--poses radar: there is only truth"),
+        (Run(poses="radar"), "--poses radar: expected one of truth"),
         (Run(arm="mock", poses="markers"), "--poses markers is for --arm lab or servo"),
-        (Run(poses="markers", estimator="some.onnx"), "--estimator: expected it with --poses camera alone"),
-        (Run(poses="markers", noise_bound=0.0), "--noise-bound: expected it with --poses truth alone"),
+        (Run(poses="markers", estimator="some.onnx"), "--estimator: only valid with --poses camera"),
+        (Run(poses="markers", noise_bound=0.0), "--noise-bound: only valid with --poses truth"),
         (Run(calibration=Path("cameras")), "--calibration is for --arm servo"),
         (Run(start="dance"), "unknown skill 'dance'"),
         (Run(start="7"), "unknown scenario 7"),

@@ -75,7 +75,7 @@ def test_a_new_task_is_right_at_once(new: Path, capfd: pytest.CaptureFixture[str
 
 
 def test_a_folder_that_is_there_or_has_no_name_for_a_task_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    for name, expected in ((".", "exists already"), ("My-Task", "'My-Task' is no task's name")):
+    for name, expected in ((".", "exists already"), ("My-Task", "'My-Task' is not a valid task name")):
         assert entry.main(["tasks", "new", str(tmp_path / name)]) == 2
         captured = capfd.readouterr().err
         assert expected in captured

@@ -82,7 +82,7 @@ def test_what_is_worse_is_not_offered(old, new, offered, demos, swapped, monkeyp
     assert swapped == ([("push", out / "push.onnx")] if offered else [])
     said = capsys.readouterr().out
     assert "1 episodes, 4 ticks that teach" in said
-    assert ("is worse: it is not offered" in said) is not offered
+    assert ("is worse: it is not swapped in" in said) is not offered
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["new"]["skills"]["push"]["successes"] == new
     assert list(report["seconds"]) == ["record", "train", "compare", "swap", "total"]

@@ -17,8 +17,8 @@ pytest.importorskip("rclpy")
 @pytest.mark.parametrize(
     ("teleop", "complaint"),
     [
-        (Teleop(device="mouse"), "--device mouse: there is only keyboard"),
-        (Teleop(device_file="/dev/input/js0"), "--device-file is for another --device"),
+        (Teleop(device="mouse"), "--device mouse: expected one of keyboard"),
+        (Teleop(device_file="/dev/input/js0"), "--device-file: this --device reads no file"),
         (Teleop(alone=True, join=True), "--alone, --join: expected one of them"),
         (Teleop(arm="mock", start="6"), "--start is for --arm lab"),
         (Teleop(arm="mock"), "--device keyboard: standard input is no terminal"),

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_what_is_told(bundle: Path, corpus: list[tuple[str, Pat
         "2 GB of zeros behind it": "expected 1 to 67108864 bytes, found more",
         "metadata without features": "'features' is missing",
         "metadata of another skill": "the manifest expects push",
-        "a skill of two lines": "'skill' is no line of plain text",
+        "a skill of two lines": "'skill' is not one line of plain text",
         "a rate of 25.0": "rate_hz 25.0: the manifest expects 20.0",
         "a top speed of 0.5": "trained with top_speed 0.5",
         "opset 22": "opset 22: expected 13 to 21",

@@ -77,7 +77,7 @@ def test_a_number_beyond_all_floats_is_no_traceback(tmp_path: Path, key: str):
     ("text", "expected"),
     [
         (SHIPPED + "spede: 1.0\n", "unknown key 'spede': did you mean 'speed'?"),
-        (SHIPPED + "speed: 0.35\n", "key 'speed' is there twice"),
+        (SHIPPED + "speed: 0.35\n", "key 'speed' is given twice"),
         ("", "expected keys and values, found empty"),
         ("- 1\n", "expected keys and values, found [1]"),
         ("speed: [\n", "not valid YAML"),

@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_named(values: dict[str, Any], message: str):
         ("a: [1\nb: 2\n", ", line 2: not valid YAML"),
         ("- 1\n", "expected keys and values, found [1]"),
         ("a: !!python/object:os.system {}\n", "not valid YAML"),
-        ("a: 1\nb: 2\na: 3\n", ", line 3: not valid YAML: key 'a' is there twice"),
+        ("a: 1\nb: 2\na: 3\n", ", line 3: not valid YAML: key 'a' is given twice"),
     ],
 )
 def test_files_that_are_no_mapping_are_named(tmp_path: Path, text: str, message: str):

@@ -105,10 +105,10 @@ def test_the_order_of_objects_and_skills_is_part_of_the_task(tmp_path: Path, kin
             "  hand_position: {orientation",
             "objects.hand_position: 'hand_position' means something in every task",
         ),
-        ("flags: [locked, lit]", "flags: [locked, key]", "flags[1]: 'key' is there twice, or an object"),
-        ("flags: [locked, lit]", "flags: [locked, locked]", "flags[1]: 'locked' is there twice"),
+        ("flags: [locked, lit]", "flags: [locked, key]", "flags[1]: 'key' is given twice, or an object"),
+        ("flags: [locked, lit]", "flags: [locked, locked]", "flags[1]: 'locked' is given twice"),
         ("observes: [key, lock]", "observes: [key, locker]", "skills.insert.observes[1]: 'locker' is neither"),
-        ("observes: [key, lock]", "observes: [key, key]", "skills.insert.observes[1]: 'key' is there twice"),
+        ("observes: [key, lock]", "observes: [key, key]", "skills.insert.observes[1]: 'key' is given twice"),
         ("gate: {observes: [key, lock, locked]}", "gate: {observes: [keys]}", "gate.observes[0]: 'keys' is neither"),
         ("first: turn", "first: burn", "scenarios[0]: unknown skill 'burn': did you mean 'turn'?"),
         ("angular: [rz]", "angular: [rz, rx]", "angular ['rz', 'rx']: expected some of rx, ry, rz, in this order"),
@@ -123,7 +123,7 @@ def test_the_order_of_objects_and_skills_is_part_of_the_task(tmp_path: Path, kin
         ('"#123456"', "blue", "color 'blue': expected #rrggbb"),
         ("symmetry: 4", "symetry: 4", "unknown key 'symetry': did you mean 'symmetry'?"),
         ("scenarios:\n", "scenarios: []\nrest:\n", "unknown key 'rest'"),
-        ("  peg: {", "  key: {", "key 'key' is there twice"),
+        ("  peg: {", "  key: {", "key 'key' is given twice"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, old: str, new: str, expected: str):

@@ -370,7 +370,7 @@ def test_an_attempt_without_a_correction_keeps_nothing(tmp_path):
     to.start()
     for tick in ticks:
         drive(to, tick, leads=1)
-    with pytest.raises(DemonstrationError, match="nobody has corrected anything: nothing is kept"):
+    with pytest.raises(DemonstrationError, match="no correction was made: nothing is kept"):
         to.stop()
     to.start()
     to.discard()

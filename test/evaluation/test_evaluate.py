@@ -334,13 +334,13 @@ def test_bad_input_is_refused_before_anything_runs(changes, error, message):
 def test_noise_bounds_come_in_the_order_given_and_once():
     assert parse_groups("0.02, 0,5e-3", "--bias-bound", 1, "metres") == [(0.02,), (0.0,), (0.005,)]
     for again in ("0.005,0.005", "0,0.0", "0.005,0.0050000001"):  # the last two would share a key of the report
-        with pytest.raises(ConfigError, match="^--bias-bound: .* is there twice"):
+        with pytest.raises(ConfigError, match="^--bias-bound: .* is given twice"):
             parse_groups(again, "--bias-bound", 1, "metres")
 
 
 def test_calibration_errors_are_degrees_and_metres_and_each_is_there_once():
     assert parse_groups("0:0, 0.5:5e-3", "--calibration-error", 2, "both") == [(0.0, 0.0), (0.5, 0.005)]
-    with pytest.raises(ConfigError, match="--calibration-error: 0.50:0.005 is there twice"):
+    with pytest.raises(ConfigError, match="--calibration-error: 0.50:0.005 is given twice"):
         parse_groups("0.5:0.005,0.50:0.005", "--calibration-error", 2, "both")
 
 
@@ -398,7 +398,7 @@ def test_a_skill_alone_has_all_the_weight():
 def test_a_bundle_brings_its_task_and_the_oracle_has_to_be_told(tmp_path):
     assert task_of("models/roman").folder == TASK.folder
     assert task_of("oracle", "roman").folder == TASK.folder
-    with pytest.raises(ConfigError, match="oracle: does not say its task: name it with --task"):
+    with pytest.raises(ConfigError, match="oracle: has no task of its own: add --task"):
         task_of("oracle")
     tiny = write_tiny_bundle(tmp_path / "tiny", spec=dataclasses.replace(ROMAN, name="elsewhere"))
     with pytest.raises(ConfigError, match="is for task 'elsewhere', which is neither here nor installed: name its"):
@@ -407,7 +407,7 @@ def test_a_bundle_brings_its_task_and_the_oracle_has_to_be_told(tmp_path):
 
 def test_a_task_is_found_by_its_name_in_the_folder_where_the_command_runs(tmp_path, monkeypatch):
     tiny = write_tiny_bundle(tmp_path / "tiny", spec=dataclasses.replace(ROMAN, name="block"))
-    with pytest.raises(ConfigError, match="task 'block' is neither here nor installed: name its folder with --task"):
+    with pytest.raises(ConfigError, match="task 'block' is neither here nor installed: give its folder with --task"):
         simulation_of(dataclasses.replace(ROMAN, name="block"))
     monkeypatch.chdir(tmp_path)
     new_task(Path("block"))

@@ -37,7 +37,7 @@ def test_demonstrations_of_it_say_so(folder, tmp_path, monkeypatch, capsys):
     assert spec == load_spec(folder) != TASK.spec
     assert [episode.meta.task for episode in read_episodes(tmp_path / "demos", spec, skill)] == ["mine", "mine"]
     assert main(["train", "expert", skill, "--demos", str(tmp_path / "demos"), "--out", str(tmp_path / "run")]) == 2
-    assert "task 'mine' is neither here nor installed: name its folder with --task" in capsys.readouterr().err
+    assert "task 'mine' is neither here nor installed: give its folder with --task" in capsys.readouterr().err
 
 
 def test_it_is_evaluated_by_its_folder(folder, tmp_path, capsys):

@@ -106,7 +106,7 @@ def test_a_recipe_for_the_skills_of_another_task_is_refused(dataset, capsys):
 def test_hybrid_learning_of_a_task_without_simulation_is_one_line(dataset, capsys):
     arguments = ["train", "all", "--demos", str(dataset), "--out", str(dataset.parent / "run")]
     assert main(arguments) == 2
-    assert "task 'turn_key' is neither here nor installed: name its folder with --task" in capsys.readouterr().err
+    assert "task 'turn_key' is neither here nor installed: give its folder with --task" in capsys.readouterr().err
 
 
 def test_a_dataset_of_another_task_is_not_added_to(dataset, capsys):

@@ -155,7 +155,7 @@ def test_a_marker_that_is_there_twice_is_named_and_gives_no_pose(cell: Cell) -> 
         poses = cell.tick()
         cell.check_right(poses)
     assert poses.valid.tolist() == [False, True, True]
-    cell.named(BAD_MARKERS, "marker 0 of peg is there twice in the image of left")
+    cell.named(BAD_MARKERS, "marker 0 of peg appears twice in the image of left")
 
 
 def test_a_marker_of_a_wrong_size_is_named_and_gives_no_pose(cell: Cell) -> None:

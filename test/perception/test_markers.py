@@ -153,7 +153,7 @@ def test_a_marker_that_is_there_twice_is_named_and_its_object_is_not_seen(task):
     both = np.where(np.abs(there.astype(int) - 120) > 20, there, here)
     found = finder.detect(0, {"left": both})
     assert not found.seen[0]
-    assert finder.problems == ("marker 5 of peg is there twice in the image of left",)
+    assert finder.problems == ("marker 5 of peg appears twice in the image of left",)
 
 
 @pytest.mark.parametrize("cameras", [[LEFT, RIGHT], [LEFT]], ids=["two_cameras", "one_camera"])

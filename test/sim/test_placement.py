@@ -211,4 +211,4 @@ def test_a_skill_that_says_nowhere_when_it_is_done_is_refused(folder: Path):
     (folder / "task.yaml").write_text(text.replace("    success: [{flag: {name: was_high}}]\n", ""))
     with pytest.raises(ConfigError) as caught:
         load_sim_task(folder)
-    assert str(caught.value).startswith(f"{folder / 'task.yaml'}, line 16: skills.lift: nothing says when it is done")
+    assert str(caught.value).startswith(f"{folder / 'task.yaml'}, line 16: skills.lift: no success condition")

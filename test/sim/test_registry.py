@@ -148,7 +148,7 @@ def test_a_start_goes_to_another_process_by_its_tasks_folder(folder: Path) -> No
 @pytest.mark.parametrize(
     ("file", "text", "expected"),
     [
-        ("drop.py", None, r"line 9: skills\.drop: nothing says when it is done: .* with a method achieved in drop\.py"),
+        ("drop.py", None, r"line 9: skills\.drop: no success condition: .* with a method achieved in drop\.py"),
         ("drop.py", "import roman_moe\n\nraise OSError('no disk')\n", r"drop\.py, line 3: OSError: no disk"),
         ("drop.py", "class Drop:\n", r"drop\.py, line 1: (Indentation|Syntax)Error"),
         ("drop.py", "class Drop:\n    pass\n", r"drop\.py: classes derived from SimSkill: none: expected one"),

@@ -61,7 +61,7 @@ class WorkerRequirements:
             if not Path(path).exists():
                 raise ConfigError(f"{here}: does not see {path}: expected it at the same place on all machines")
             if digest(Path(path)) != sha256:
-                raise ConfigError(f"{here}: {path} is another than where the command runs: its sha256 differs")
+                raise ConfigError(f"{here}: {path} differs from that of the command's machine (sha256)")
         if os.path.isdir(self.place):
             os.chdir(self.place)
 

@@ -36,7 +36,7 @@ def load_prior(folder: Path, spec: TaskSpec) -> TrainedPolicy:
     """
     policy = load_policy(folder)
     if not isinstance(policy.learner, MultitaskA2C) or "prior" not in policy.learner.columns:
-        raise ConfigError(f"{folder}: is by {policy.run.method}: expected a method with a prior, such as distral_kl_2col")
+        raise ConfigError(f"{folder}: method {policy.run.method}: expected one with a prior, such as distral_kl_2col")
     if policy.suite.spec != spec:
         raise ConfigError(
             f"{folder}: is for suite {policy.suite.name}: expected the skills of task {spec.name}, that of the "

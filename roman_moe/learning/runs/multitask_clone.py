@@ -108,7 +108,7 @@ def cloning_run(suite: str, method: str, seed: int, sizes: Sizes = SIZES) -> Mul
 def _spec(suite: Suite, method: str, sets: tuple[DemonstrationSet, ...]) -> TaskSpec:
     """Task of suite and demonstrations. Raises as `clone_multitask`."""
     if method not in CLONED:
-        raise ConfigError(f"method {method}: learns by reward alone: with demonstrations expected {', '.join(CLONED)}")
+        raise ConfigError(f"method {method}: cannot clone: with demonstrations expected {', '.join(CLONED)}")
     if suite.spec is None:
         raise ConfigError(f"suite {suite.name}: has no demonstrations: expected a task whose skills it is")
     spec = sets_spec(sets)

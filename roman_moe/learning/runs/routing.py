@@ -58,7 +58,7 @@ def routing_of(folder: Path, seed: int = 0) -> Routing:
     policy = load_policy(folder)
     learner, suite = policy.learner, policy.suite
     if not isinstance(learner, MultitaskSAC) or not isinstance(learner.actor, Modular):
-        raise ConfigError(f"{folder}: is by {policy.run.method}: expected soft_modular: others have no routing weights")
+        raise ConfigError(f"{folder}: method {policy.run.method}: expected soft_modular, for its routing weights")
     episodes = all_beside(suite)
     seen = grouped(episodes.reset(np.random.default_rng([seed, 0, JUDGED])), len(suite.tasks))
     found = []

@@ -50,7 +50,7 @@ def summary_of(report: Path) -> dict[str, Any]:
             for kind in ("scenarios", "skills")
         }
         if content.get("controller") in SCRIPTED:
-            raise ConfigError(f"{report}: is of a scripted controller, not of a bundle")
+            raise ConfigError(f"{report}: reports a scripted controller, not a bundle")
     except OSError as error:
         raise ConfigError(f"{report}: cannot be read: {error.strerror}") from None
     except ValueError as error:

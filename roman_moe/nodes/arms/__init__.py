@@ -1,1 +1,1 @@
-"""What moves: the simulated arm, the mock, the bridge to a robot; and where poses come from."""
+"""The arms' nodes: lab, mock and bridge; and the pose source."""

@@ -1,1 +1,1 @@
-"""What every node stands on: life cycle, parameters, topics, wire, diagnostics, processes."""
+"""Code that all nodes share: life cycle, parameters, topics, serialization, diagnostics, processes."""

@@ -141,7 +141,7 @@ def try_ros() -> str:
         try:
             rclpy.create_node("roman_moe_doctor", context=context).destroy_node()
         except Exception as error:  # noqa: BLE001 (as above)
-            raise RomanError(f"ROS makes no node: {' '.join(str(error).split())}") from None
+            raise RomanError(f"ROS cannot create a node: {' '.join(str(error).split())}") from None
     return str(rclpy.get_rmw_implementation_identifier())
 
 

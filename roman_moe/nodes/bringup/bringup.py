@@ -1,7 +1,7 @@
 """Bring-up: starts the graph that config/graph.yaml describes, runs it, and ends it without leaving anything behind.
 
-Composed, all nodes live in this process under one executor; separate, each has a process of its own. Whoever uses it
-sees no difference but speed.
+Composed, all nodes run in this process under one executor; separate, each has a process of its own. The behaviour is
+the same except for speed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one episode through the graph leaves behind: enough to render it again and to plot its weights.
+"""The record of one episode of the graph, for drawing it again and plotting its weights.
 
 The lab node writes it as one .npz file when the episode ends, complete or not at all; nothing here needs rclpy.
 """

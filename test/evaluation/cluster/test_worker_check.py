@@ -44,7 +44,7 @@ def test_what_is_not_installed_is_refused_by_name():
 def test_another_content_is_refused_by_name(place):
     with requirements([place / "bundle"], []) as found:
         (place / "bundle" / "gate.onnx").write_bytes(b"2")
-        with pytest.raises(ConfigError, match=f"{place / 'bundle'} is another than where the command runs"):
+        with pytest.raises(ConfigError, match=f"{place / 'bundle'} differs from that of the command's machine"):
             found.check()
 
 

@@ -103,9 +103,9 @@ def test_random_actions_solve_what_they_come_upon_in_the_episodes_of_a_policy():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("random", "of which suite"),
+        ("random", "expected --suite"),
         ("folder --suite conflict", "leave it out"),
-        ("random --suite conflict --routing a.png", "random actions have none"),
+        ("random --suite conflict --routing a.png", "random actions have no routing weights"),
     ],
 )
 def test_random_actions_need_a_suite_and_a_folder_has_its_own(line, said, capsys):

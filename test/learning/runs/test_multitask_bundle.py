@@ -115,7 +115,7 @@ def test_the_shared_file_can_be_swapped_in_for_any_of_its_skills(bundle, tmp_pat
         loaded = load_model(bundle / "experts.onnx", skill, running.manifest).network
         np.testing.assert_array_equal(loaded(row), expert(row))
     fewer = changed_file(bundle, tmp_path / "fewer.onnx", "skills", ",".join(skills[:-1]))
-    with pytest.raises(BundleError, match=f"says what {len(skills)} skills observe: {len(skills) - 1} share it"):
+    with pytest.raises(BundleError, match=f"lists observations of {len(skills)} skills: {len(skills) - 1} share it"):
         load_model(fewer, skills[-1], running.manifest)
 
 

@@ -123,8 +123,8 @@ def test_demonstrations_of_another_task_or_with_a_skill_missing_are_refused(show
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "hard_routing"}, "method hard_routing: learns by reward alone: with demonstrations expected sac, "),
-        ({"method": "distral_kl_2col"}, "method distral_kl_2col: learns by reward alone"),
+        ({"method": "hard_routing"}, "method hard_routing: cannot clone: with demonstrations expected sac, "),
+        ({"method": "distral_kl_2col"}, "method distral_kl_2col: cannot clone"),
         ({"suite": "conflict"}, "suite conflict: has no demonstrations: expected a task whose skills it is"),
         ({"suite": "kitting"}, "shows task 'roman', or another version of it"),
     ],
@@ -137,4 +137,4 @@ def test_what_cannot_be_cloned_is_refused(shown, change, message):
 def test_environment_steps_are_refused_with_demonstrations(shown, tmp_path, capsys):
     command = ["train", "multitask", "--suite", "roman", "--demos", str(shown), "--steps", "2000"]
     assert main([*command, "--out", str(tmp_path / "policy")]) == 2
-    assert "--steps: expected it without --demos" in capsys.readouterr().err
+    assert "--steps: not valid with --demos" in capsys.readouterr().err
