@@ -401,7 +401,7 @@ def test_a_bundle_brings_its_task_and_the_oracle_has_to_be_told(tmp_path):
     with pytest.raises(ConfigError, match="oracle: has no task of its own: add --task"):
         task_of("oracle")
     tiny = write_tiny_bundle(tmp_path / "tiny", spec=dataclasses.replace(ROMAN, name="elsewhere"))
-    with pytest.raises(ConfigError, match="is for task 'elsewhere', which is neither here nor installed: name its"):
+    with pytest.raises(ConfigError, match="is for task 'elsewhere', which is neither here nor installed: give its"):
         task_of(str(tiny))
 
 

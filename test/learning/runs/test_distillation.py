@@ -80,7 +80,7 @@ def test_a_policy_without_a_prior_and_one_of_another_suite_are_refused(folder, t
     small = dataclasses.replace(TINY, suite="conflict", steps=40, evaluate_every=40)
     for method in ("ac_separate", "distral_kl_2col"):
         dataclasses.replace(small, method=method).train(tmp_path / method)
-    with pytest.raises(ConfigError, match="is by ac_separate: expected a method with a prior"):
+    with pytest.raises(ConfigError, match="method ac_separate: expected one with a prior"):
         load_prior(tmp_path / "ac_separate", ROMAN)
     with pytest.raises(ConfigError, match="is for suite conflict: expected the skills of task roman"):
         load_prior(tmp_path / "distral_kl_2col", ROMAN)

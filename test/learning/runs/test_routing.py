@@ -62,5 +62,5 @@ def test_a_map_keeps_together_what_is_alike_and_the_file_has_its_numbers(tmp_pat
 
 def test_a_policy_without_routing_weights_is_refused(tmp_path):
     dataclasses.replace(TINY, method="mt_sac").train(tmp_path)
-    with pytest.raises(ConfigError, match="is by mt_sac: expected soft_modular"):
+    with pytest.raises(ConfigError, match="method mt_sac: expected soft_modular"):
         routing_of(tmp_path)
