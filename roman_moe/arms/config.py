@@ -1,4 +1,4 @@
-"""`config/arms/<arm>.yaml`: what a robot driven through MoveIt Servo calls its topics, and in which units it speaks."""
+"""`config/arms/<arm>.yaml`: topics, frames and units of a robot behind MoveIt Servo."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SERVO_TIMEOUT = 0.1  # [s] MoveIt Servo's incoming_command_timeout: whoever comm
 
 @dataclass(frozen=True)
 class TwistConfig:
-    """How commands go to MoveIt Servo.
+    """Commands to MoveIt Servo.
 
     Attributes:
-        topic: of geometry_msgs/TwistStamped that Servo listens to.
+        topic: Servo's topic of geometry_msgs/TwistStamped.
         frame: of the twists, and of the poses: the base frame, at the arm's first link.
         command_in_type: as Servo's parameter: "speed_units" (m/s) or "unitless" (-1 to 1, of `scale`).
-        scale: as Servo's parameter scale.linear, the speed that a unitless 1 stands for [m/s].
+        scale: as Servo's parameter scale.linear, the speed of a unitless 1 [m/s].
         rotational_scale: as Servo's parameter scale.rotational, likewise for turning [rad/s]; a task that turns faster
             is held to it.
         tip_offset: from the tip of Servo's planning group, which its twists move, to the point between the fingertips,
             in the pose's own frame, three numbers [m].
-        rate: at which a command is repeated until the next one [Hz].
-        halt_messages: zero twists sent when the arm is halted, before silence.
+        rate: rate at which a command is repeated until the next one [Hz].
+        halt_messages: number of zero twists at a halt, before the bridge stops publishing.
     """
 
     topic: str = "/servo_node/delta_twist_cmds"
@@ -55,16 +55,16 @@ class TwistConfig:
 
 @dataclass(frozen=True)
 class PoseConfig:
-    """Where the hand is.
+    """Pose of the hand.
 
     Attributes:
         topic: of geometry_msgs/PoseStamped, in the frame of the twists.
         tool_offset: from that pose to the point between the fingertips, in the pose's own frame, three numbers [m].
         tool_orientation: of the hand in the pose's own frame, a quaternion x, y, z, w: the hand's z axis points out of
             the gripper, and its fingers move along y.
-        max_age: by its stamp and since its receipt [s].
-        clock_tolerance: by how much its stamp may be ahead of this machine's clock [s].
-        velocity_window: of poses from which the hand's velocity is taken [s].
+        max_age: largest age, by its stamp and since its receipt [s].
+        clock_tolerance: largest time by which its stamp may be ahead of this machine's clock [s].
+        velocity_window: duration of the poses from which the hand's velocity is computed [s].
     """
 
     topic: str
@@ -85,18 +85,18 @@ class PoseConfig:
 
 @dataclass(frozen=True)
 class FingersConfig:
-    """How far the fingers are open, and whether they hold something.
+    """Opening of the fingers, and whether they hold something.
 
     The opening is `offset` plus each joint's position times its factor.
 
     Attributes:
         joints: factor [m of opening per unit of the joint's position] by the joint's name.
-        topic: of sensor_msgs/JointState; messages without these joints are passed over.
+        topic: of sensor_msgs/JointState; messages without these joints are ignored.
         offset: opening when all joints are at zero [m].
-        max_age: since its receipt [s].
+        max_age: largest age since its receipt [s].
         forces: "effort": each joint's effort is a force [N], of the left and right finger in this order. One joint
             counts for both. "stall": fingers that were commanded to close and stand still apart hold something.
-        stall_time: for which they have to stand still [s].
+        stall_time: time for which they have to stand still [s].
     """
 
     joints: Mapping[str, float]
@@ -116,7 +116,7 @@ class FingersConfig:
 
 @dataclass(frozen=True)
 class GripperConfig:
-    """How the gripper is commanded: by an action where control_msgs is installed, else by a topic.
+    """Commands to the gripper: by an action if control_msgs is installed, else by a topic.
 
     A joint's position is `offset` + `scale` times the opening [m].
 
@@ -127,12 +127,12 @@ class GripperConfig:
         topic_type: "JointState" (sensor_msgs) or "Float64MultiArray" (std_msgs).
         joints: names for a JointState or a ParallelGripperCommand; as many numbers go into a Float64MultiArray.
         scale: units of the joints per metre of opening.
-        offset: of a closed gripper, in units of the joints.
-        largest_opening: that is ever commanded [m], or the task's if that is smaller; some grippers refuse what is
-            beyond their calibrated width.
-        max_effort: with an action [N].
-        answer_timeout: within which the gripper must take a goal or reject it [s].
-        timeout: within which it must be reachable at the start, and end a goal [s].
+        offset: position of a closed gripper, in units of the joints.
+        largest_opening: largest commanded opening [m], or the task's if that is smaller; some grippers refuse more than
+            their calibrated width.
+        max_effort: force in the action's goals [N].
+        answer_timeout: time within which the gripper must accept or reject a goal [s].
+        timeout: time within which it must be reachable at the start, and finish a goal [s].
     """
 
     joints: tuple[str, ...]
@@ -167,10 +167,10 @@ class GripperConfig:
 
 @dataclass(frozen=True)
 class StatusConfig:
-    """What Servo says about itself.
+    """Status of Servo.
 
     Attributes:
-        topic: of its status; not listened to if empty.
+        topic: topic of the status; no subscription if empty.
         type: "ServoStatus" (moveit_msgs), "Int8" (std_msgs, Servo before 2.6), or "auto": the first if it is installed.
     """
 

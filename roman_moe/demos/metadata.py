@@ -1,9 +1,8 @@
-"""EpisodeMeta: what a demonstration says about itself, kept as the bag's custom data (string to string).
+"""EpisodeMeta: the origin of a demonstration, stored as the bag's custom data (string to string).
 
-Every field is written, but those for people where they are empty. What training depends on is demanded back, so a
-demonstration of unknown origin is never trained on; `ros2 bag record --custom-data KEY=VALUE ...` gives it to a
-recording of a running graph. What only a simulator knows is optional, so the recording of a real arm is complete
-without it.
+Every field is written, except empty fields for people. Fields on which training depends are required, so demonstrations
+of unknown origin are never used; `ros2 bag record --custom-data KEY=VALUE ...` adds them to a recording of a running
+graph. Fields that only a simulator can fill are optional, so the recording of a real arm is complete without them.
 """
 
 from __future__ import annotations
@@ -30,26 +29,26 @@ class EpisodeMeta:
     """Origin of one demonstration.
 
     Attributes:
-        network: which network it teaches: a skill, or "gate".
-        outcome: how it ended, e.g. "success".
-        source: who gave it, e.g. "oracle".
+        network: the taught network: a skill, or "gate".
+        outcome: outcome, e.g. "success".
+        source: demonstrator, e.g. "oracle".
         rate: scenes per second [Hz].
         task: name of the task.
         task_sha256: `TaskSpec.digest` of the version of it; "" if it is not known. This and all that follows is
             optional.
         start: name of the start, e.g. "scenario_6"; the network's name if it is not given.
-        noise_bound: level of the noise that was added to the recorded scenes [m]; 0 of poses from cameras.
-        noise_kind: "clipped" or "gaussian"; of poses from cameras their estimator, such as "markers".
+        noise_bound: level of the noise that was added to the recorded scenes [m]; 0 for poses from cameras.
+        noise_kind: "clipped" or "gaussian"; for poses from cameras their estimator, such as "markers".
         perturbation: standard deviation of the bursts added to the executed (not to the recorded) actions, in units
             of a full action.
         disturbance: kind of the disturbance in mid-episode; "" for none.
-        delay: control ticks by which commands reached the arm late.
-        lost_share: of the commands that never reached it.
+        delay: delay of commands [control ticks].
+        lost_share: share of lost commands.
         seed: seed of the episode.
         git_commit: of the code that recorded it.
-        name: for people, as the two that follow.
-        notes: on what is to be known of it.
-        operator: who drove.
+        name: name for people, like the next two fields.
+        notes: notes in free text.
+        operator: name of the operator.
         format_version: of this format.
     """
 

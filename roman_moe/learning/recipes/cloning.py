@@ -1,4 +1,4 @@
-"""Recipes of behaviour cloning: every number of the training, from YAML. A key that no one reads is an error."""
+"""Recipes of behaviour cloning: every number of the training, from YAML. An unknown key is an error."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ RENAMED = {"practice": "reinforcement"}
 
 @dataclass(frozen=True, slots=True)
 class GateRecipe:
-    """How the gate's outputs become weights; no expert reads it.
+    """Conversion of the gate's outputs to weights; experts ignore it.
 
     Attributes:
         kind: "softmax", as ROMAN's, or "top_k", the sparse gate of Shazeer et al. 2017.
-        k: experts that a sparse gate gives a weight.
-        importance: of a sparse gate, weight of the loss that evens out what its experts weigh.
-        load: weight of the loss that evens out how often they are chosen.
+        k: number of experts with a weight in a sparse gate.
+        importance: in a sparse gate, weight of the loss that balances the experts' total weights.
+        load: weight of the loss that balances how often each expert is selected.
     """
 
     kind: str = "softmax"
@@ -54,19 +54,19 @@ class GateRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitRecipe:
-    """How weights are fitted to demonstrations, whatever the network.
+    """Fit of weights to demonstrations, for any network.
 
     Attributes:
         steps: gradient steps.
-        batch_size: samples a step, drawn with replacement.
-        learning_rate: of AdamW at its highest; rises linearly over the first 2 % of the steps, then falls to 0 as a
-            cosine.
-        weight_decay: of AdamW.
-        ema_decay: of the averaged weights, which are what is kept.
+        batch_size: samples per step, drawn with replacement.
+        learning_rate: peak learning rate of AdamW; it rises linearly over the first 2 % of the steps, then falls to 0
+            as a cosine.
+        weight_decay: weight decay of AdamW.
+        ema_decay: decay of the averaged weights, which are the result.
         noise_bound: level L of the noise that each sample's object positions get anew each time it is drawn: clipped to
             +-L, sigma = L / 3 [m]. It comes on top of noise in the demonstrations.
-        gripper_weight: of the gripper's loss relative to the velocity's.
-        validation_share: of the episodes that are kept from training, to report the error on them.
+        gripper_weight: weight of the gripper's loss relative to the velocity's.
+        validation_share: share of the episodes held out from training, to report the error on them.
     """
 
     steps: Annotated[int, STEPS] = 4000
@@ -84,12 +84,12 @@ class FitRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRecipe(FitRecipe):
-    """How one network is cloned: its sizes, and how its weights are fitted.
+    """Cloning of one network: its sizes, and the fit of its weights.
 
     Attributes:
         hidden: sizes of the hidden layers.
         near_scales: scales of the squashed relative positions [m].
-        gate: of the gate, what makes its weights.
+        gate: for the gate, the conversion to weights.
     """
 
     hidden: Annotated[tuple[int, ...], LAYER] = (256, 256, 256)
@@ -99,10 +99,10 @@ class NetworkRecipe(FitRecipe):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How all networks of a bundle are cloned.
+    """Cloning of all networks of a bundle.
 
     Attributes:
-        rates: at which gate and experts will run; demonstrations must have the control rate.
+        rates: rates of gate and experts; demonstrations must have the control rate.
         networks: each network's own recipe.
     """
 

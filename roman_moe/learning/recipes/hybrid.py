@@ -1,4 +1,4 @@
-"""Recipes of hybrid learning: every number of the training, from YAML. A key that no one reads is an error."""
+"""Recipes of hybrid learning: every number of the training, from YAML. An unknown key is an error."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class PPORecipe:
     """Proximal policy optimisation (Schulman et al. 2017), by Stable-Baselines3.
 
     Attributes:
-        steps: environment steps, that is control ticks, over all environments; 0 leaves the cloned policy as it is.
-        environments: stepped side by side.
+        steps: environment steps, that is control ticks, over all environments; 0 keeps the cloned policy unchanged.
+        environments: number of environments stepped in parallel.
         rollout: decisions per environment and update.
-        batch_size, epochs: of an update; a rollout of all environments divides into whole batches.
+        batch_size, epochs: of an update; batches must divide the rollout of all environments evenly.
         learning_rate: of Adam; falls linearly to 0 over the steps if `decay` is true, and so does the clip range, to
             half of it.
         clip: range of the probability ratio.
         gamma, gae_lambda: discount per decision, and lambda of the generalised advantage.
         entropy, value: coefficients of their terms in the loss.
         max_gradient: largest norm of a step's gradient.
-        target_kl: an update's epochs end where the policy has moved 1.5 times this far; 0 for no end.
-        log_std: at the start, of the exploration about the policy's answer.
-        critic_updates: first updates that train the critic alone: a random one would undo what was cloned.
+        target_kl: an update's epochs end when the policy has changed by 1.5 times this KL divergence; 0 for no limit.
+        log_std: initial logarithm of the standard deviation of exploration.
+        critic_updates: number of first updates that train only the critic: a random critic would undo the cloning.
         decay: whether learning rate and clip range fall.
     """
 
@@ -100,7 +100,7 @@ class CloningRecipe:
         learning_rate: of its own Adam at strength 1.
         steps: environment steps over which it falls linearly to 0.
         epochs: over the demonstrations after each update.
-        batch_size: samples a gradient step.
+        batch_size: samples per gradient step.
     """
 
     strength: Annotated[float, STRENGTH] = 0.5
@@ -122,10 +122,10 @@ class GailRecipe:
         hidden: sizes of the discriminator's hidden layers.
         learning_rate: of its Adam.
         gradient_penalty: weight of the gradient penalty.
-        penalty_of: the slope of what it holds near one: of D's "logit", or of its "probability" as in ROMAN's trainer.
-        batch_size: of each side, a step.
-        epochs: over a rollout after each update.
-        use_actions: whether D sees the action as well; ROMAN's sees states only.
+        penalty_of: the function whose slope is kept near 1: D's "logit", or its "probability" as in ROMAN's trainer.
+        batch_size: samples of each side per step.
+        epochs: epochs over a rollout after each update.
+        use_actions: whether D also observes the action; ROMAN's observes only states.
     """
 
     strength: Annotated[float, STRENGTH] = 1.0
@@ -150,8 +150,8 @@ class RewardRecipe:
     Attributes:
         strength: w_E; 0 for none.
         success: r_E of a solved episode (ROMAN: 1000).
-        progress: r_E of the whole way there, paid as a difference of potentials; 0 for a sparse r_E.
-        scale: of the weighted sum, so that returns suit the critic; changes nothing else.
+        progress: r_E of the whole progress to success, as differences of potentials; 0 for a sparse r_E.
+        scale: factor of the weighted sum, for returns in the critic's range; it changes nothing else.
     """
 
     strength: Annotated[float, STRENGTH] = 0.1
@@ -165,15 +165,15 @@ class RewardRecipe:
 
 @dataclass(frozen=True, slots=True)
 class EpisodesRecipe:
-    """What episodes meet, to learn from or to be judged by.
+    """Noise, disturbances, channel and time limit of episodes.
 
     Attributes:
         noise_bounds: levels L of the noise on object positions [m].
-        disturbed_share: of the episodes that meet a disturbance.
-        handed_over_share: of the episodes that begin where the skill before leaves the hand, not near home.
-        delays: control ticks by which commands reach the arm late.
-        lost_shares: of the commands that never reach it.
-        time_limit: after which an episode is cut short, and counts as lost [s].
+        disturbed_share: share of the episodes with a disturbance.
+        handed_over_share: share of the episodes that begin where the previous skill leaves the hand, not near home.
+        delays: delays of commands [control ticks].
+        lost_shares: shares of lost commands.
+        time_limit: time after which an episode ends as failed [s].
     """
 
     noise_bounds: tuple[float, ...] = (0.005,)
@@ -210,7 +210,7 @@ class ReinforcementRecipe(EpisodesRecipe):
     """The episodes to learn from; noise and channel are drawn for each of them.
 
     Attributes:
-        scenarios: that the gate's episodes start from, in turn; all of the task's, if none are named.
+        scenarios: scenarios from which the gate's episodes start, in turn; all of the task's if empty.
     """
 
     scenarios: tuple[int, ...] = ()
@@ -223,12 +223,12 @@ class ReinforcementRecipe(EpisodesRecipe):
 
 @dataclass(frozen=True, slots=True)
 class ValidationRecipe(EpisodesRecipe):
-    """How checkpoints are judged: by what they solve, not by their loss. Noises and channels come in turn.
+    """Validation of checkpoints by solved episodes, not by their loss. Noises and channels are used in turn.
 
     Attributes:
-        updates: from one checkpoint to the next.
+        updates: number of updates between checkpoints.
         episodes: deterministic ones, the same for every checkpoint; for the gate spread over the scenarios.
-        enough: checkpoints in a row that solve all episodes and end the training early; 0 for never.
+        enough: number of consecutive checkpoints that solve all episodes, after which training ends early; 0 for never.
     """
 
     time_limit: Annotated[float, TIME_LIMIT] = 80.0
@@ -244,15 +244,15 @@ class ValidationRecipe(EpisodesRecipe):
 
 @dataclass(frozen=True, slots=True)
 class HybridNetworkRecipe:
-    """How one network is trained.
+    """Training of one network.
 
     Attributes:
-        demonstrations: that are used: of a skill, or of each scenario for the gate.
+        demonstrations: number of demonstrations for a skill, or for each scenario of the gate.
         warm_start: whether the policy is cloned first.
         schedule: when GAIL begins. At the start, beside the annealed cloning, as in ROMAN's public configuration
             ("together"). Or once the cloning term has come down to 0, as in its paper's figure ("gail_after_cloning").
         clone: the network, and how it is cloned as a warm start.
-        ppo, cloning, gail, reward, reinforcement, validation: what comes after.
+        ppo, cloning, gail, reward, reinforcement, validation: the reinforcement learning after it.
     """
 
     demonstrations: Annotated[int, COUNT] = 20
@@ -286,10 +286,10 @@ class HybridNetworkRecipe:
 
 @dataclass(frozen=True, slots=True)
 class HybridRecipe:
-    """How all networks of a bundle are trained.
+    """Training of all networks of a bundle.
 
     Attributes:
-        rates: at which gate and experts will run; demonstrations must have the control rate.
+        rates: rates of gate and experts; demonstrations must have the control rate.
         networks: each network's own recipe.
     """
 
