@@ -29,6 +29,8 @@ SLOW = (
     "mixtures.md: Sparse gating",
     "mixtures.md: Soft Modularization",
     "mixtures.md: Methods on a suite",
+    "gail.md",
+    "recipe.md",
     "teaching.md",
     "training.md",
 )

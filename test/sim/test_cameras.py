@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import mujoco
 import numpy as np
 import pytest
@@ -50,7 +52,7 @@ def test_a_sphere_is_drawn_where_it_projects_to(name, size):
     scene = _Scene()
     drawn = tuple(5 * each for each in size)
     scene.model.vis.global_.offwidth, scene.model.vis.global_.offheight = drawn
-    with _renderer(scene, name, *drawn, fast=True) as renderer:
+    with closing(_renderer(scene, name, *drawn, fast=True)) as renderer:
         v, u = np.nonzero(renderer.frame(scene.data.qpos)[:, :, 1] > 100)
     centroid = (np.array([u.mean(), v.mean()]) + 0.5) / 5 - 0.5
     camera = camera_of(scene.model, scene.data, name, *size)

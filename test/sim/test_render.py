@@ -1,5 +1,7 @@
 """Pictures: every camera shows the lab, and the two fixed ones between them every object."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 from specs import OBJECTS
@@ -28,7 +30,7 @@ def test_a_camera_shows_the_recorded_moment_and_leaves_the_lab_alone(lab, camera
     before = lab.physics_state()
     moved = before.copy()
     moved[:3] += 0.3
-    with renderer(lab, camera) as drawing:
+    with closing(renderer(lab, camera)) as drawing:
         one, other, again = (drawing.frame(state) for state in (before, moved, before))
     assert (one.shape, one.dtype) == ((120, 160, 3), np.uint8)
     assert one.std() > 10.0
