@@ -21,6 +21,7 @@ import yaml
 from roman_moe.control.rates import Rates
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.files import version_of
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.tasks import can_be_named, load_spec
@@ -213,15 +214,11 @@ def task_of_bundle(path: str | Path, task: str = "") -> TaskSpec:
 
 def _manifest_once(folder: Path) -> Manifest:
     """As `load_manifest`, but a file that is as it was is not read again: it takes longer than all else in a swap."""
-    try:
-        found = (folder / MANIFEST_NAME).stat()
-    except OSError:
-        return load_manifest(folder)  # which says why not
-    return _manifest_of(folder, (found.st_ino, found.st_mtime_ns, found.st_size))
+    return _manifest_of(folder, version_of(folder / MANIFEST_NAME))
 
 
 @lru_cache(maxsize=8)
-def _manifest_of(folder: Path, _: tuple[int, int, int]) -> Manifest:
+def _manifest_of(folder: Path, _: tuple[int, ...]) -> Manifest:
     return load_manifest(folder)
 
 

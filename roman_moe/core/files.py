@@ -114,6 +114,19 @@ def move(source: Path, target: Path, kept: Path) -> None:
         ) from error
 
 
+def version_of(file: Path) -> tuple[int, ...]:
+    """Inode, time of the last change [ns] and size [bytes] of a file; empty if there is none.
+
+    They differ once the file has been replaced or written to. Caches of what is read from a file need them in their
+    key, since the path stays the same.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write a JSON file atomically, indented, ending in a newline."""
     with atomic_path(path) as temporary:

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import atomic_folder
+from roman_moe.core.files import atomic_folder, version_of
 from roman_moe.core.spec import NAME, TASK_FILE, TaskSpec, read_spec
 
 ENTRY_POINTS = "roman_moe.tasks"
@@ -99,10 +99,9 @@ def load_spec(task: str | os.PathLike[str]) -> TaskSpec:
         ConfigError: if there is none, or naming the mistake in its task.yaml.
     """
     file = (task_folder(task) / TASK_FILE).absolute()
-    found = file.stat()
-    return _spec_of(file, (found.st_ino, found.st_mtime_ns, found.st_size))
+    return _spec_of(file, version_of(file))
 
 
 @lru_cache(maxsize=16)
-def _spec_of(file: Path, _: tuple[int, int, int]) -> TaskSpec:
+def _spec_of(file: Path, _: tuple[int, ...]) -> TaskSpec:
     return read_spec(file)

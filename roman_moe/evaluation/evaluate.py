@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from roman_moe.control.controller import EpisodeController
+from roman_moe.control.manifest import MANIFEST_NAME
+from roman_moe.core.files import version_of
+from roman_moe.core.paths import find_shipped
 from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import identity_of, make_controller
 from roman_moe.evaluation.pool import Workers, run_jobs
@@ -209,6 +212,13 @@ def shared_world(task: SimTask, control_rate: float, arm: str = "", markers: boo
     return World(task, control_rate, arm, markers)
 
 
-@functools.lru_cache(maxsize=8)
 def _controller(name: str, task: SimTask, skill: str | None) -> EpisodeController:
+    """This process's controller of a name, made anew where another file stands there now."""
+    path = find_shipped(name).absolute()
+    file = path / MANIFEST_NAME if path.is_dir() else path
+    return _controller_of(name, task, skill, file, version_of(file))
+
+
+@functools.lru_cache(maxsize=8)
+def _controller_of(name: str, task: SimTask, skill: str | None, *_: object) -> EpisodeController:
     return make_controller(name, task, skill)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.control.identity import ORACLE
+from roman_moe.core.files import version_of
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import yaw
 from roman_moe.evaluation.evaluate import EpisodeJob, run_job, shared_world
@@ -261,7 +262,6 @@ def _shared_scene(task: SimTask) -> HeldOutScene:
     return scene
 
 
-@lru_cache(maxsize=1)
 def open_estimator(task: SimTask, file: Path) -> PoseEstimator:
     """This process's estimator of a task; its cameras are given with each scene.
 
@@ -269,6 +269,11 @@ def open_estimator(task: SimTask, file: Path) -> PoseEstimator:
         BundleError: if it must not run, or is for another task.
         ConfigError: if the task has no cameras.
     """
+    return _estimator_of(task, file.absolute(), version_of(file))
+
+
+@lru_cache(maxsize=1)
+def _estimator_of(task: SimTask, file: Path, _: tuple[int, ...]) -> PoseEstimator:
     unknown: dict[str, Any] = dict.fromkeys(task.spec.cameras)
     return PoseEstimator(task.spec, unknown, file)
 

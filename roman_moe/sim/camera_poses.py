@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.files import version_of
 from roman_moe.core.state import SceneState
 from roman_moe.perception.estimator import PoseEstimator, find_estimator
 from roman_moe.perception.estimators import Estimator
@@ -105,7 +106,8 @@ class CameraSensor:
             sigma = source.noise_bound / 3.0
             self._estimator = SyntheticEstimator(world, self._visibility, sigma, streams.noise)
         elif source.estimator == "camera":
-            self._drawn, self._estimator = _by_network(world, find_estimator(spec.name, source.file))
+            file = find_estimator(spec.name, source.file)
+            self._drawn, self._estimator = _by_network(world, file.absolute(), version_of(file))
         else:
             self._drawn, self._estimator = _by_markers(world)
         self._times, self._delayed = FrameSetTimes(source.rate), DelayedFilter(spec, source.latency)
@@ -125,7 +127,7 @@ class CameraSensor:
 
 
 @lru_cache(maxsize=2)
-def _by_network(world: World, file: Path) -> tuple[SceneCameras, PoseEstimator]:
+def _by_network(world: World, file: Path, _: tuple[int, ...]) -> tuple[SceneCameras, PoseEstimator]:
     """Likewise, with what the network takes the images for."""
     drawn = SceneCameras(world)
     atexit.register(drawn.close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from roman_moe.control.controller import ControlStep
 from roman_moe.control.manifest import task_of_bundle
 from roman_moe.core.action import Command
 from roman_moe.core.errors import BundleError, ConfigError
+from roman_moe.core.paths import find_shipped
 from roman_moe.core.tasks import load_spec, new_task
 from roman_moe.evaluation.controllers import OracleController, make_controller, simulation_of, task_of
 from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
@@ -423,6 +425,24 @@ def test_a_bundle_of_another_version_of_the_task_is_refused(tmp_path):
         make_controller(str(moved), TASK)
     with pytest.raises(ConfigError, match=f"is task 'roman' of version .*: expected 'roman', {spec.digest[:12]}"):
         simulation_of(spec)
+
+
+def test_the_bundle_that_stands_at_a_name_now_is_evaluated(tmp_path, monkeypatch):
+    """One process, one relative name: elsewhere it is another bundle, and in its place another one may be written."""
+    asked = Evaluation("mine", TASK, (), ("button",), 1, TruthPoses(0.005), seed=0, time_limit=15.0)
+    solved = []
+    for folder in ("one", "other", "one"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        if folder == "other":
+            shutil.copytree(find_shipped("models/roman"), "mine")
+        elif not solved:
+            write_tiny_bundle(Path("mine"))
+        else:
+            shutil.rmtree("mine")
+            shutil.copytree(tmp_path / "other" / "mine", "mine")
+        solved.append(evaluate(asked)["skills"]["button"]["successes"])
+    assert solved == [0, 1, 1]
 
 
 def test_another_arm_is_told_and_one_that_does_not_exist_is_refused(tmp_path, capsys):
