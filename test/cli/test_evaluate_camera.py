@@ -11,6 +11,7 @@ from estimators import write_tiny_estimator
 
 from roman_moe.cli.main import main
 from roman_moe.control.bundle import load_bundle
+from roman_moe.core.files import version_of
 from roman_moe.core.state import yaw
 from roman_moe.evaluation.evaluate import shared_world
 from roman_moe.perception import estimator as module
@@ -33,7 +34,7 @@ def test_a_bundle_solves_its_task_through_an_estimator_that_is_right(
 ):
     rate = load_bundle(Path("models/kitting")).rates.control_rate
     world = shared_world(TASK, rate, "", False)
-    drawn, estimator = _by_network(world, tiny)
+    drawn, estimator = _by_network(world, tiny, version_of(tiny))
     visibility = Visibility(world, list(drawn.cameras.values()))
     pictures_seen = []
 
