@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from roman_moe.control.controller import EpisodeController
@@ -21,6 +22,7 @@ from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import identity_of, make_controller
 from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.evaluation.statistics import summarize
+from roman_moe.sim.arm_spec import ARM_FILE
 from roman_moe.sim.channel import GOOD_CHANNEL, ChannelQuality
 from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.pose_source import PoseSource
@@ -199,7 +201,6 @@ def run_job(job: EpisodeJob) -> EpisodeResult:
         )
 
 
-@functools.lru_cache(maxsize=2)
 def shared_world(task: SimTask, control_rate: float, arm: str = "", markers: bool = False) -> World:
     """This process's world of a task that steps at a controller's rate [Hz].
 
@@ -209,6 +210,12 @@ def shared_world(task: SimTask, control_rate: float, arm: str = "", markers: boo
     Raises:
         RomanError: if that is no whole number of physics steps.
     """
+    file = (Path(arm) / ARM_FILE).absolute()
+    return _world_of(task, control_rate, arm, markers, file, version_of(file))
+
+
+@functools.lru_cache(maxsize=2)
+def _world_of(task: SimTask, control_rate: float, arm: str, markers: bool, *_: object) -> World:
     return World(task, control_rate, arm, markers)
 
 

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from roman_moe.core.config import place_of
 from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.files import version_of
 from roman_moe.core.spec import TASK_FILE
 from roman_moe.core.tasks import load_spec, task_folder, task_package
 from roman_moe.sim.task import SimSkill, SimTask
@@ -36,11 +37,12 @@ def load_sim_task(task: str | os.PathLike[str]) -> SimTask:
     Raises:
         ConfigError: if there is none, or naming file and line of the first mistake in it.
     """
-    return _load(task_folder(task).resolve())
+    folder = task_folder(task).resolve()
+    return _load(folder, version_of(folder / TASK_FILE))
 
 
 @lru_cache(maxsize=16)
-def _load(folder: Path) -> SimTask:
+def _load(folder: Path, _: tuple[int, ...]) -> SimTask:
     spec = load_spec(folder)
     package = _package(folder)
     skills = {}

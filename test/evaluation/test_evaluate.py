@@ -22,8 +22,9 @@ from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.tasks import load_spec, new_task
 from roman_moe.evaluation.controllers import OracleController, make_controller, simulation_of, task_of
-from roman_moe.evaluation.evaluate import Evaluation, evaluate, report
+from roman_moe.evaluation.evaluate import Evaluation, evaluate, report, shared_world
 from roman_moe.evaluation.statistics import mean_interval, summarize, t_quantile_95, wilson_interval
+from roman_moe.sim.arm_spec import ARMS
 from roman_moe.sim.channel import GOOD_CHANNEL, ChannelQuality
 from roman_moe.sim.episode import EpisodeResult, run_episode
 from roman_moe.sim.pose_source import TRUTH, TruthPoses
@@ -443,6 +444,14 @@ def test_the_bundle_that_stands_at_a_name_now_is_evaluated(tmp_path, monkeypatch
             shutil.copytree(tmp_path / "other" / "mine", "mine")
         solved.append(evaluate(asked)["skills"]["button"]["successes"])
     assert solved == [0, 1, 1]
+
+
+def test_an_arm_that_has_been_edited_is_read_again(tmp_path):
+    arm = shutil.copytree(ARMS / "ur5e", tmp_path / "arm")
+    before = shared_world(TASK, 20.0, str(arm))
+    assert shared_world(TASK, 20.0, str(arm)) is before
+    (arm / "arm.yaml").write_text((arm / "arm.yaml").read_text() + "\n# another line\n")
+    assert shared_world(TASK, 20.0, str(arm)) is not before
 
 
 def test_another_arm_is_told_and_one_that_does_not_exist_is_refused(tmp_path, capsys):

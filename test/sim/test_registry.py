@@ -200,6 +200,14 @@ def test_an_arm_in_the_tasks_own_folder_is_its_arm(folder: Path) -> None:
     assert (world.arm.arm.name, len(world.data.qpos[world.arm.joints])) == ("my_arm", 6)
 
 
+def test_a_task_that_has_been_edited_is_read_again(folder: Path) -> None:
+    before = load_sim_task(folder)
+    assert load_sim_task(folder) is before
+    file = folder / "task.yaml"
+    file.write_text(file.read_text().replace("open: 0.08", "open: 0.07"))
+    assert load_sim_task(folder).spec.gripper.open == 0.07
+
+
 def test_starts_have_names() -> None:
     task = load_sim_task("roman")
     assert task.start("push").skills == ("push",)

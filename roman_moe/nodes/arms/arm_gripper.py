@@ -234,7 +234,8 @@ class ActionGripper:
     def stop(self) -> bool:
         """Cancel a goal that is under way, and send none; a goal whose result has come is left as it is.
 
-        Whether the opening has to be commanded anew.
+        Returns:
+            whether the opening has to be commanded again.
         """
         task, goal = self._task, self._under_way
         if task is None or (goal is None and task.state is not GripperTaskState.TO_SEND):

@@ -38,7 +38,7 @@ REFUSED = 2
 """Exit code of a node that refuses its configuration: another start would find the same."""
 
 FORMER_NODES = {"manipulation_network": "gate"}
-"""Present names of nodes by former ones. What names a former one ROS applies to no node, and says nothing."""
+"""Present names of nodes by former ones. ROS silently ignores parameters and remaps for a name that no node has."""
 
 SPIN_PERIOD = 0.05  # [s] within which a signal or the parent's end is noticed
 

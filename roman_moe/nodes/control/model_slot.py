@@ -51,9 +51,8 @@ class ModelSlot:
         self._slot: NetworkSlot[Network] | None = None
         self._stamp, self._answered = -1, False  # last scene, and whether any of its episode's was answered
         self._told = ""  # sha256 of the model last reported
-        self._requested: tuple[str, LoadedNetwork[Network]] | None = (
-            None  # checked; runs next, once the parameter is set
-        )
+        # Checked; runs next, once the parameter is set.
+        self._requested: tuple[str, LoadedNetwork[Network]] | None = None
         self._lock = threading.Lock()  # none is set unchecked while the first one is being loaded
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
