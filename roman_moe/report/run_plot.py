@@ -16,7 +16,7 @@ from roman_moe.report.trace import Trace, leading_segments
 from roman_moe.sim.film import HandMotion
 
 ASIDE_S = 1.0  # [s] that a hand-over is shown before and after
-COLUMNS = 5  # of hand-overs
+COLUMNS = 6  # of hand-overs at most
 LETTERS = 145  # that fit across the time axis
 LIMITED, HALTED = "#f2a33a", "#d1495b"
 
@@ -34,6 +34,7 @@ def plot_gate_weights(trace: Trace, motion: HandMotion, guard: NDArray[np.int64]
     segments = leading_segments(trace)
     changes = [segment.start_s for segment in segments[1:]]
     lines = -(-len(changes) // COLUMNS)
+    columns = -(-len(changes) // max(1, lines))
     codes = sorted({int(code) for code in guard} - {GuardStatus.NO_WARNING})
     heights = [1.0, 1.0, 0.7, 0.28 * max(1, len(codes))]
     ratios = [1.2 + sum(heights), *([1.8 * lines] if lines else [])]
@@ -53,7 +54,7 @@ def plot_gate_weights(trace: Trace, motion: HandMotion, guard: NDArray[np.int64]
     speed.plot(trace.times, motion.speeds, color=INK, lw=1.2)
     gripper.plot(trace.times, 1e3 * motion.openings, color=INK, lw=1.2)
     for axes in (speed, gripper):
-        axes.set_ylim(0.0, None)
+        axes.set_ylim(-0.04 * axes.get_ylim()[1], None)  # a closed gripper's line is not cut off
     _guard(halts, edges, guard, codes)
     for axes, name in zip(rows, ("weight", "hand [m/s]", "gripper [mm]", "guard"), strict=True):
         dress(axes, 8, "y" if axes in (speed, gripper) else None, length=2)
@@ -69,9 +70,7 @@ def plot_gate_weights(trace: Trace, motion: HandMotion, guard: NDArray[np.int64]
     halts.set_xlim(0.0, trace.end_s)
     halts.set_xlabel("time [s]", color=INK)
     if below:
-        _hand_overs(
-            below[0].subplots(lines, COLUMNS, sharey=True, squeeze=False).ravel().tolist(), trace, edges, changes
-        )
+        _hand_overs(below[0].subplots(lines, columns, sharey=True, squeeze=False), trace, edges, changes)
     handles = [weights.collections[index] for index in range(len(trace.skills))]
     figure.legend(
         handles=handles,
@@ -87,9 +86,12 @@ def plot_gate_weights(trace: Trace, motion: HandMotion, guard: NDArray[np.int64]
     save(figure, path)
 
 
-def _hand_overs(panels: Sequence[Axes], trace: Trace, edges: NDArray[np.float64], changes: Sequence[float]) -> None:
+def _hand_overs(
+    panels: NDArray[np.object_], trace: Trace, edges: NDArray[np.float64], changes: Sequence[float]
+) -> None:
     """One panel a change of lead: the weights around it, over seconds from it on."""
-    for number, axes in enumerate(panels, 1):
+    columns = panels.shape[1]
+    for number, axes in enumerate(panels.ravel(), 1):
         if number > len(changes):
             axes.set_axis_off()
             continue
@@ -104,13 +106,14 @@ def _hand_overs(panels: Sequence[Axes], trace: Trace, edges: NDArray[np.float64]
                 axes.axvline(event - moment, color=INK, linewidth=2.2)
         axes.axvline(0.0, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set_xlim(-ASIDE_S, ASIDE_S)
+        axes.set_xticks([-0.5 * ASIDE_S, 0.0, 0.5 * ASIDE_S])  # none at the edges, where two panels meet
         axes.set_ylim(-0.03, 1.03)
         axes.set_yticks([0.0, 0.5, 1.0])
         axes.set_title(f"{number}: {moment:.1f} s", loc="left", fontsize=9, color=INK)
         dress(axes, 8, "y", length=2)
-        if number % COLUMNS == 1:
+        if (number - 1) % columns == 0:
             axes.set_ylabel("weight", color=INK, fontsize=9)
-        if number > len(changes) - COLUMNS:
+        if number > len(changes) - columns:
             axes.set_xlabel("seconds from the change of lead", color=INK, fontsize=8)
 
 

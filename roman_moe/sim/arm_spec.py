@@ -1,6 +1,6 @@
 """ArmSpec: what an arm in simulation is, beside its MJCF. Ours are in `arms/`; any folder with an `arm.yaml` will do.
 
-Joints may be any in number. What a task's skills command is the end effector's velocity, so that an arm is a choice
+Joints may be any in number. A task's skills command the hand's velocity, so that an arm is a choice
 like any other.
 """
 
@@ -76,7 +76,7 @@ class ArmFile:
     Attributes:
         model: its MJCF, a file of the folder.
         root: body that everything else of it hangs on.
-        site: the end effector: the point between the fingertips; z leaves the hand, the fingers move along y.
+        site: the hand, the point between the fingertips: z leaves the hand, the fingers move along y.
         joints: by name, from the base on. Each has an actuator: a servo of its position.
         gripper: its gripper.
     """
