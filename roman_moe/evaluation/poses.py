@@ -182,7 +182,7 @@ def judge_poses(request: PosesRequest, on_done: Callable[[], None] = lambda: Non
 def judge_part(part: ScenePart) -> tuple[dict[str, PoseErrors], list[Case]]:
     """Judge some scenes under each condition; the worst cases are among what is answered."""
     request, task = part.request, part.request.task
-    scene, estimator = _shared_scene(task), open_estimator(task, request.estimator)
+    scene, estimator = _shared_scene(task), shared_estimator(task, request.estimator)
     rng = stream(request.seed, part.begin, "moments")
     moments = draw_moments(shared_world(task, task.spec.control_rate), part.scenes, EPISODE_SCENES, rng)
     judged: dict[str, PoseErrors] = {}
@@ -262,7 +262,7 @@ def _shared_scene(task: SimTask) -> HeldOutScene:
     return scene
 
 
-def open_estimator(task: SimTask, file: Path) -> PoseEstimator:
+def shared_estimator(task: SimTask, file: Path) -> PoseEstimator:
     """This process's estimator of a task; its cameras are given with each scene.
 
     Raises:
@@ -286,5 +286,5 @@ def usable_estimator(task: SimTask, given: str = "") -> Path:
         ConfigError: if the task has no cameras, or none is shipped.
     """
     file = find_estimator(task.spec.name, given)
-    open_estimator(task, file)
+    shared_estimator(task, file)
     return file

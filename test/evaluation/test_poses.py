@@ -17,7 +17,7 @@ from roman_moe.core.state import yaw
 from roman_moe.evaluation import poses
 from roman_moe.evaluation.images import draw_moments
 from roman_moe.evaluation.pose_report import poses_report, summarize_errors
-from roman_moe.evaluation.poses import PoseErrors, PosesRequest, judge_part, judge_poses, open_estimator, stream
+from roman_moe.evaluation.poses import PoseErrors, PosesRequest, judge_part, judge_poses, shared_estimator, stream
 from roman_moe.perception.camera import Camera
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.image_set import Scenes
@@ -85,7 +85,7 @@ poses_draw = poses.draw_scene
 @pytest.fixture
 def truth(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Truth:
     stand_in = Truth()
-    monkeypatch.setattr(open_estimator(TASK, tiny), "ask", stand_in.ask)
+    monkeypatch.setattr(shared_estimator(TASK, tiny), "ask", stand_in.ask)
     monkeypatch.setattr(poses, "draw_scene", stand_in.draw)
     return stand_in
 
