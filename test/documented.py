@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.cli.main import VERBS, verb_class
-from roman_moe.cli.parsing import parse
+from roman_moe.cli.parsing import check_numbers, parse
 from roman_moe.cli.ros_args import split
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +74,7 @@ SMALLER = {
         "--methods": "distral_kl_ent_2col,ac_2col",
         "--workers": "1",
     },
-    "compare --suite kitting": {"--seeds": "1", "--steps": "1000", "--methods": "soft_modular", "--workers": "1"},
+    "compare --suite kitting": {"--seeds": "2", "--steps": "1000", "--methods": "soft_modular", "--workers": "1"},
     "compare --methods sac": {"--seeds": "2", "--steps": "1000", "--methods": "sac,mix_expert", "--workers": "1"},
     "data images": {"--count": "400", "--workers": "1"},
     "demo": {"--scenario": "0", "--video-size": "320x176", "--video-speed": "20"},
@@ -292,6 +292,7 @@ def parsed(arguments: list[str]) -> Any:
     assert not ros_args or hasattr(command, "ros_args")
     found = parse(command, f"{PROGRAM} {verb}", own)
     assert found is not None
+    check_numbers(found)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from documented import IN_PARTS, NOT_RUN, PAGES, SLOW, SMALLER, documented, lines_of, parsed, walks, words_of
+from documented import IN_PARTS, NOT_RUN, PAGES, SLOW, SMALLER, documented, lines_of, parsed, smaller, walks, words_of
 
 from roman_moe.cli.main import VERBS
 
@@ -24,6 +24,13 @@ def test_a_documented_command_line_can_be_typed(page, line, capsys):
     if arguments[0] != "VERB":
         parsed(arguments)
     assert not capsys.readouterr().err  # says which options have former names
+
+
+@pytest.mark.parametrize("line", sorted({line for _, line in documented()}))
+def test_a_command_line_can_be_typed_as_a_test_makes_it_smaller(line):
+    arguments = words_of(line)
+    if arguments[0] != "VERB":
+        parsed(smaller(arguments))
 
 
 def test_every_line_is_run_or_stands_in_the_table_of_what_is_not():

@@ -56,7 +56,7 @@ def clone_multitask(
 
     Args:
         run: without environment steps (`cloning_run`).
-        sources: sets of demonstrations.
+        sets: of demonstrations, each with its weight.
 
     Returns:
         As `MultitaskRun.train`: one row, a hash of the demonstrations, and how far from them the actions are. The
