@@ -7,9 +7,12 @@ Slurm job that was killed or ran out of time leaves undone is submitted again; w
 from __future__ import annotations
 
 import contextlib
+import io
+import itertools
 import os
 import pickle
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,9 +28,12 @@ from roman_moe.evaluation.pool import ONE_THREAD, Cluster, JobCounts
 SLURM = "slurm"
 LOCAL = "slurm-local"
 """submitit's stand-in for a queue, on this machine."""
+LOCAL_EXECUTOR = "local"  # submitit's name for it
 SUBMISSIONS = 6
 """How often a share is submitted that comes to an end without a new result."""
 INTERVAL = 0.5  # [s] between two looks for results
+ASKED_EVERY = 10
+"""Looks for results, to one question to Slurm: its controller serves everybody."""
 MINUTES = 24 * 60
 """Of a Slurm job, unless SBATCH_TIMELIMIT says otherwise."""
 
@@ -65,9 +71,11 @@ class SlurmQueue(Cluster):
             try:
                 for share in shares:
                     share.submit()
+                looks = itertools.count()
                 while any(share.works for share in shares):
+                    over = self._over(shares, next(looks))
                     for share in shares:
-                        for index, data in share.new_results():
+                        for index, data in share.new_results(over):
                             yield index, decode(data)
                     counts.workers = sum(bool(share.works) for share in shares)
                     counts.again = sum(share.again for share in shares)
@@ -76,19 +84,36 @@ class SlurmQueue(Cluster):
                 for share in shares:
                     share.cancel()
 
+    def _over(self, shares: Sequence[_Share], look: int) -> set[str]:
+        """Those of the shares' Slurm jobs that have ended; none where Slurm is not asked this time, or does not answer.
+
+        submitit asks Slurm's accounting, which small installations do not have; squeue is everywhere.
+        """
+        if self.executor == LOCAL_EXECUTOR:
+            return {share.job.job_id for share in shares if share.job.done()}
+        if look % ASKED_EVERY:
+            return set()
+        command = ["squeue", "--noheader", "--format=%A", f"--user={os.getuid()}"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        if asked.returncode:
+            return set()
+        alive = asked.stdout.split()
+        return {share.job.job_id for share in shares if share.job.job_id not in alive}
+
 
 class _Share:
     """Jobs that one Slurm job does, one after another.
 
     Attributes:
         works: those without a result, by number.
+        job: of Slurm, that does them.
         again: how often it was submitted again.
     """
 
     def __init__(self, queue: SlurmQueue, folder: Path, works: dict[int, bytes]) -> None:
         self._queue, self._folder, self.works = queue, folder, works
         self._left = SUBMISSIONS
-        self._job: Any = None
+        self.job: Any = None
         self.again = 0
 
     def submit(self) -> None:
@@ -100,29 +125,30 @@ class _Share:
             executor.update_parameters(slurm_partition=self._queue.partition)
         self._left -= 1
         try:
-            self._job = executor.submit(work_off, pickle.dumps(self._queue.requirements), self.works, self._folder)
+            with contextlib.redirect_stderr(io.StringIO()):  # what Slurm says is in the error, too
+                self.job = executor.submit(work_off, pickle.dumps(self._queue.requirements), self.works, self._folder)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise ConfigError(f"--cluster {SLURM}: refused by Slurm: {' '.join(str(error).split())}") from error
 
-    def new_results(self) -> Iterator[tuple[int, bytes]]:
-        """Results since the last call; what a Slurm job that is over has left undone is submitted again."""
-        over = bool(self.works) and self._job.done()  # before its results are read, so that none is missed
+    def new_results(self, over: set[str]) -> Iterator[tuple[int, bytes]]:
+        """Results since the last call; what a Slurm job that was over before has left undone is submitted again."""
         for index in [index for index in self.works if result_file(self._folder, index).exists()]:
             del self.works[index]
             self._left = SUBMISSIONS
             yield index, result_file(self._folder, index).read_bytes()
-        if over and self.works:
+        if self.works and self.job.job_id in over:
             if not self._left:
+                log = self.job.stderr() or f"it left no log: expected {self._folder.parent} on its machine, too"
                 raise RomanError(
-                    f"Slurm job {self._job.job_id} ended without a result {SUBMISSIONS} times ({self._job.state}): "
-                    f"{' '.join((self._job.stderr() or 'it left no log')[-300:].split())}"
+                    f"Slurm job {self.job.job_id} ended without a result {SUBMISSIONS} times: "
+                    f"{' '.join(log[-300:].split())}"
                 )
             self.again += 1
             self.submit()
 
     def cancel(self) -> None:
-        if self._job is not None and self.works:
-            self._job.cancel(check=False)
+        if self.job is not None and self.works:
+            self.job.cancel(check=False)
 
 
 def work_off(requirements: bytes, works: dict[int, bytes], folder: Path) -> None:
@@ -153,7 +179,7 @@ def slurm_queue(address: str, requirements: WorkerRequirements, jobs: int, folde
     kind, _, partition = address.partition(":")
     if kind == SLURM and shutil.which("srun") is None:
         raise ConfigError(f"--cluster {address}: no Slurm here: srun is not on the path")
-    executor = "local" if kind == LOCAL else "slurm"
-    if executor == "local":
+    executor = LOCAL_EXECUTOR if kind == LOCAL else SLURM
+    if executor == LOCAL_EXECUTOR:
         os.environ.update(ONE_THREAD)
     yield SlurmQueue((f"cluster: {address}, {jobs} jobs at a time",), jobs, requirements, executor, partition, folder)
