@@ -67,6 +67,7 @@ SMALLER = {
     "bench teleop": {"--keys": "3", "--takeovers": "3"},
     "chaos": {"--runs": "1", "--faults": "kill_blender", "--damaged": "2"},
     "collect": {"--episodes": "1", "--gate-episodes": "?1", "--workers": "1"},
+    "collect --source keyboard": {"--episodes": "1", "--workers": "1"},
     "compare": {"--seeds": "2", "--steps": "1000", "--methods": "?soft_modular", "--workers": "1"},
     "compare --methods distral": {
         "--seeds": "2",
