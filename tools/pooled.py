@@ -7,6 +7,7 @@ trainings that were not made: for that, look at how far the columns lie apart.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,11 +59,13 @@ def pooled_rows(tables: Sequence[Solved]) -> list[list[str]]:
 
 def main() -> int:
     """Print the table of the reports that the command line names."""
-    files = [Path(name) for name in sys.argv[1:]]
-    if not files:
-        print(__doc__)
-        return 2
-    tables = [solved_of(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", metavar="REPORT.json", nargs="+", type=Path)
+    files = parser.parse_args().files
+    try:
+        tables = [solved_of(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        parser.error(f"expected reports of `roman-moe evaluate --json`: {type(error).__name__}: {error}")
     for file, table in zip(files, tables, strict=True):
         if table.keys() != tables[0].keys():
             other = f"other conditions, scenarios or skills than in {files[0].name}"

@@ -48,3 +48,15 @@ def test_reports_on_other_conditions_are_not_pooled(key, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     what = "other conditions, scenarios or skills than in run0.json"
     assert done.stderr == f"run1.json: {what}: give `roman-moe evaluate` the same options\n"
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", "[]", '{"noise": {"0.005": 1, "0.02": 2}}'])
+def test_what_is_no_report_is_refused(content, tmp_path):
+    file = tmp_path / "run.json"
+    if content is not None:
+        file.write_text(content)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "pooled.py", file], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pooled.py: error: expected reports of `roman-moe evaluate --json`: " in done.stderr.splitlines()[-1]
