@@ -24,7 +24,7 @@ from roman_moe.core.spec import GATE
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.graph_client import node_of
-from roman_moe.nodes.control.model_slot import SHA256
+from roman_moe.nodes.control.network_node import SHA256
 from roman_moe.testing.probe import Listener, Moment
 from roman_moe.testing.weakened_expert import disturbed_copy
 

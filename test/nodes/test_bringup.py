@@ -34,7 +34,8 @@ from roman_moe.nodes.bringup.bringup import Tick, node_class, run_episode, runni
 from roman_moe.nodes.bringup.episode_record import EpisodeRecord
 from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.control.blender import MISSED_TICKS, Blender
-from roman_moe.nodes.control.model_slot import ModelSlot
+from roman_moe.nodes.control.network_node import NetworkNode
+from roman_moe.nodes.control.observation import Observation
 from roman_moe.sim.episode import run_episode as run_in_process
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.registry import load_sim_task
@@ -118,14 +119,14 @@ def test_under_a_sparse_gate_the_experts_of_weight_0_idle_and_the_trajectory_is_
 ) -> None:
     """Those who had a weight until a gate tick may answer it before its weights are there."""
     limit_time(monkeypatch, 2.0)
-    bundle, answer = write_tiny_bundle(tmp_path / "sparse", seed=2, k=2), ModelSlot.answer  # changes over 19 times
+    bundle, answer = write_tiny_bundle(tmp_path / "sparse", seed=2, k=2), NetworkNode.answer  # changes over 19 times
     answered: dict[str, set[int]] = {name: set() for name in (*SKILLS, GATE)}
 
-    def counted(slot: ModelSlot, stamp_ns: int, *arguments: Any) -> np.ndarray:
-        answered[slot._name].add(stamp_ns)
-        return answer(slot, stamp_ns, *arguments)
+    def counted(node: NetworkNode, seen: Observation, features: np.ndarray) -> list[float]:
+        answered[node._network].add(seen.scene.stamp_ns)
+        return answer(node, seen, features)
 
-    monkeypatch.setattr(ModelSlot, "answer", counted)
+    monkeypatch.setattr(NetworkNode, "answer", counted)
     record = run_episode(bundle, "6", seed=11, noise_bound=NOISE, lockstep=True)
     expected = InProcess.of(bundle, "6", 11)
     np.testing.assert_array_equal(record.physics_states, expected.physics_states)

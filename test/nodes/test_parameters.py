@@ -152,7 +152,7 @@ def test_the_task_of_a_bundle_is_as_its_task_yaml_has_it_now(
     (bundle / MANIFEST_NAME).write_text(manifest.replace("memory: 4.0", "memory: 3.0"))
     assert load_manifest(bundle).task.objects["button"].memory == 3.0
     task = str(tmp_path) if by_folder else ""
-    spec = TaskParameters(str(bundle), task).spec()
+    spec = TaskParameters(bundle=str(bundle), task=task).spec()
     assert spec.objects["rack"].markers[0].position[1] == (-0.03 if by_folder else -0.022)
     gate = rig.add(GateNode, bundle=str(bundle), task=task)
     expert = rig.add(ExpertNode, bundle=str(bundle), task=task, skill="push")

@@ -24,11 +24,11 @@ from roman_moe.core.spec import GATE
 from roman_moe.nodes.base.managed_node import CALLBACK_FAULTS
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.topics import CODEC, GATE_WEIGHTS, OPERATOR_WEIGHTS, SCENE, Topic, expert_action
-from roman_moe.nodes.control import model_slot
+from roman_moe.nodes.control import network_node
 from roman_moe.nodes.control.blender import CONFLICTS, MISSED_TICKS
 from roman_moe.nodes.control.expert import IDLE, ExpertNode
 from roman_moe.nodes.control.gate import GateNode
-from roman_moe.nodes.control.model_slot import MODEL, REFUSED, SHA256, SWAPS
+from roman_moe.nodes.control.network_node import MODEL, REFUSED, SHA256, SWAPS
 from roman_moe.wire.codec import decode_action, decode_weights, message_stamp
 
 
@@ -301,7 +301,7 @@ def test_no_tick_waits_for_a_slow_load(
 ) -> None:
     stream = Stream.of_expert(rig, bundle, ramp=0.0)
     before = stream.next()
-    monkeypatch.setattr(model_slot, "load_model", slow_loader)
+    monkeypatch.setattr(network_node, "load_model", slow_loader)
     future = rig.begin_to_set("expert_push", MODEL, str(other / "push.onnx"))
     rig.spin_until(slow_loader.begun.is_set)
     for answer in stream.run(20):
@@ -318,7 +318,7 @@ def test_a_node_that_goes_through_its_states_while_a_network_loads_runs_what_its
     stream = Stream.of_expert(rig, bundle, ramp=0.0)
     stream.next()
     with monkeypatch.context() as patch:
-        patch.setattr(model_slot, "load_model", slow_loader)
+        patch.setattr(network_node, "load_model", slow_loader)
         future = rig.begin_to_set("expert_push", MODEL, str(other / "push.onnx"))
         rig.spin_until(slow_loader.begun.is_set)
     for transition in ("deactivate", "cleanup"):
@@ -338,7 +338,7 @@ def test_a_loader_that_fails_in_an_unknown_way_is_a_refusal(
         raise MemoryError("too large")
 
     stream = Stream.of_expert(rig, bundle)
-    monkeypatch.setattr(model_slot, "load_model", fail)
+    monkeypatch.setattr(network_node, "load_model", fail)
     result = stream.set("any.onnx")
     assert not result.successful
     assert result.reason == "any.onnx: MemoryError: too large"

@@ -40,7 +40,7 @@ from roman_moe.nodes.arms.servo_link import ServoLink
 from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.parameters import TaskParameters, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.commanders import REFUSED, commanders
 from roman_moe.wire.codec import message_stamp
@@ -75,7 +75,7 @@ class ArmBridge(RomanNode):
 
     NAME = "arm_bridge"
     PARAMETERS = ArmBridgeParameters
-
+    _settings: ArmBridgeParameters
     _twist: Any = None  # publisher to the robot
     _gripper: Gripper | None = None
     _link: ServoLink | None = None
@@ -83,7 +83,6 @@ class ArmBridge(RomanNode):
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
-        self._settings = declare(self, ArmBridgeParameters)
         self._set_stopped(self._settings.stopped)
 
     def configure(self) -> None:

@@ -32,7 +32,7 @@ from roman_moe.core.state import NANOSECONDS, SceneState
 from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.parameters import TaskParameters, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.bringup.episode_record import EpisodeRecorder
 from roman_moe.nodes.control.commanders import REFUSED, TOO_SLOW, Commanders
@@ -78,13 +78,12 @@ class LabNode(RomanNode):
 
     NAME = "lab"
     PARAMETERS = LabParameters
-
+    _settings: LabParameters
     _viewer: Viewer | None = None
     _cameras: LabCameras | None = None
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
-        self._settings = declare(self, LabParameters)
         self._real_time = not self._settings.lockstep and self._settings.speed == 1.0
         self.trigger_service("restart", self._restart)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +14,7 @@ from roman_moe.core.action import hold
 from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare
+from roman_moe.nodes.base.parameters import TaskParameters
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES, TWIST_COMMAND
 from roman_moe.nodes.control.commanders import REFUSED, TOO_SLOW, Commanders
@@ -25,20 +23,12 @@ from roman_moe.wire.codec import command_of
 POLL_PERIOD = 0.005  # [s] between two looks at the clock: by so much a tick may be late
 
 
-@dataclass(frozen=True)
-class MockArmParameters(TaskParameters):
-    """Parameters of the mock arm: bundle or task say how often it moves, too."""
-
-
 class MockArmNode(RomanNode):
     """Plays an arm that goes where it is told."""
 
     NAME = "mock_arm"
-    PARAMETERS = MockArmParameters
-
-    def __init__(self, name: str | None = None, **options: Any) -> None:
-        super().__init__(name, **options)
-        self._settings = declare(self, MockArmParameters)
+    PARAMETERS = TaskParameters
+    _settings: TaskParameters
 
     def configure(self) -> None:
         """Learn task and control rate."""

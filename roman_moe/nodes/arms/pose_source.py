@@ -8,12 +8,11 @@ A stamp seen again (the lab asks twice when an answer is late) gets the same pos
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from roman_moe.core.state import POSITION_BOUND, ObjectPoses, begins_anew
 from roman_moe.nodes.base.diagnostics import OK
 from roman_moe.nodes.base.node import RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.parameters import TaskParameters, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import OBJECT_POSES, TRUTH_POSES
 from roman_moe.sim.pose_source import TRUTH, TruthPoses, TruthSensor
@@ -42,17 +41,13 @@ class PoseSource(RomanNode):
 
     NAME = "pose_source"
     PARAMETERS = PoseSourceParameters
-
-    def __init__(self, name: str | None = None, **options: Any) -> None:
-        super().__init__(name, **options)
-        self._settings = declare(self, PoseSourceParameters)
-        settings = self._settings
-        errors = TruthPoses(settings.noise_bound, bias_bound=settings.bias_bound)
-        self._source = errors if settings.noisy else TRUTH
+    _settings: PoseSourceParameters
 
     def configure(self) -> None:
-        """Learn the task."""
-        self._spec = self._settings.spec()
+        """Learn task and errors."""
+        settings = self._settings
+        self._spec = settings.spec()
+        self._source = TruthPoses(settings.noise_bound, bias_bound=settings.bias_bound) if settings.noisy else TRUTH
 
     def activate(self) -> None:
         """Begin with the first episode."""

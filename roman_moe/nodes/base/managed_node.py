@@ -55,7 +55,9 @@ class ManagedNode(LifecycleNode):
     """
 
     NAME: ClassVar[str]
-    PARAMETERS: ClassVar[type]
+    PARAMETERS: ClassVar[type[NodeParameters]] = NodeParameters
+
+    _settings: Any  # of PARAMETERS
 
     def __init__(
         self,
@@ -86,8 +88,8 @@ class ManagedNode(LifecycleNode):
         self.diagnostics.fact({PROCESS: self.process.hex()}, at_once=False)  # in the first report
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self._monotonic = MonotonicClock()
-        self._autostart = declare(self, NodeParameters).autostart
-        if not self._autostart:
+        self._settings = declare(self, self.PARAMETERS)
+        if not self._settings.autostart:
             self.diagnostics.fact({AUTOSTART: str(False)})
         self._survive_illegal_transitions()
 
@@ -97,7 +99,7 @@ class ManagedNode(LifecycleNode):
         Raises:
             RomanError: why it cannot.
         """
-        if not self._autostart:
+        if not self._settings.autostart:
             return
         self._starting = True
         try:

@@ -80,7 +80,7 @@ class NodeParameters:
 
 
 @dataclasses.dataclass(frozen=True)
-class TaskParameters:
+class TaskParameters(NodeParameters):
     """Parameters of a node that must know the task, but runs no network."""
 
     bundle: str = parameter("folder of the bundle, which has the task", "", shipped=True, formerly="controller")

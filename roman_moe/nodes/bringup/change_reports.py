@@ -11,7 +11,7 @@ from pathlib import Path
 from roman_moe.nodes.base.diagnostics import LAST_FAULT, STOPPED
 from roman_moe.nodes.base.parameters import AUTOSTART
 from roman_moe.nodes.control.blender import TAKEN_OUT
-from roman_moe.nodes.control.model_slot import MODEL, SWAPS
+from roman_moe.nodes.control.network_node import MODEL, SWAPS
 
 YES, NO = str(True), str(False)
 

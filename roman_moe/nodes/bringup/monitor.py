@@ -23,7 +23,7 @@ from roman_moe.nodes.base.process import remap_arguments
 from roman_moe.nodes.base.topics import DIAGNOSTICS, ENDED, HELD_TICKS, OUTCOME, TICK
 from roman_moe.nodes.bringup.change_reports import ChangeReports
 from roman_moe.nodes.control.blender import MISSED_TICKS, TAKEN_OUT
-from roman_moe.nodes.control.model_slot import MODEL
+from roman_moe.nodes.control.network_node import MODEL
 from roman_moe.wire.bodies import MessageError
 from roman_moe.wire.codec import decode_tick
 

@@ -30,7 +30,7 @@ from roman_moe.core.state import begins_anew
 from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter, texts_of
+from roman_moe.nodes.base.parameters import TaskParameters, parameter, texts_of
 from roman_moe.nodes.base.peers import names_of
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.commanders import CONFLICTS, LOOK_PERIOD
@@ -69,14 +69,13 @@ class Blender(RomanNode):
 
     NAME = "blender"
     PARAMETERS = BlenderParameters
-
+    _settings: BlenderParameters
     _sent: Command | None = None
     _guard: Guard | None = None
     _stopped = False  # outlives the guard, which a node that is configured again makes anew
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
-        self._settings = declare(self, BlenderParameters)
         self.real_time = not self._settings.lockstep and self._settings.speed == 1.0
         self._skills: tuple[str, ...] = ()
         self._mask = ExpertMask(self._counting(), self._settings.ramp)

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 from roman_moe.control.limits import load_limits
 from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.parameters import TaskParameters, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, SCENE
 from roman_moe.wire.bodies import scene_layout
@@ -44,16 +43,14 @@ class Observer(RomanNode):
 
     NAME = "observer"
     PARAMETERS = ObserverParameters
-
-    def __init__(self, name: str | None = None, **options: Any) -> None:
-        super().__init__(name, **options)
-        self._settings = declare(self, ObserverParameters)
-        self._awaits = self._settings.await_poses or self._settings.lockstep
-        self.real_time = not self._settings.lockstep and self._settings.speed == 1.0
+    _settings: ObserverParameters
 
     def configure(self) -> None:
         """Learn the task, and for how long the pose source may be silent."""
-        self._spec, limits = self._settings.spec(), load_limits(self._settings.limits)
+        settings = self._settings
+        self.real_time = not settings.lockstep and settings.speed == 1.0
+        self._awaits = settings.await_poses or settings.lockstep
+        self._spec, limits = settings.spec(), load_limits(settings.limits)
         self._max_lag = limits.max_command_age if self._awaits else limits.max_pose_age
 
     def activate(self) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, begins_anew
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.parameters import TaskParameters, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, camera
 from roman_moe.nodes.perception.visualization import Visualization
@@ -77,17 +77,13 @@ class ObjectPoseEstimator(RomanNode):
 
     NAME = "object_pose_estimator"
     PARAMETERS = ObjectPoseEstimatorParameters
-
+    _settings: ObjectPoseEstimatorParameters
     _pool: ThreadPoolExecutor | None = None
-
-    def __init__(self, name: str | None = None, **options: Any) -> None:
-        super().__init__(name, **options)
-        self._settings = settings = declare(self, ObjectPoseEstimatorParameters)
-        self.real_time = not settings.lockstep and settings.speed == 1.0
 
     def configure(self) -> None:
         """Load the estimator, and where the cameras are."""
         settings, self._spec = self._settings, self._settings.spec()
+        self.real_time = not settings.lockstep and settings.speed == 1.0
         self._estimator = open_estimator(settings.poses, self._spec, settings.estimator, settings.provider)
         self._feeds = {name: self._feed(name) for name in self._spec.cameras}
 

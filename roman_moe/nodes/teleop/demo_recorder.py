@@ -25,7 +25,7 @@ from roman_moe.demos.recorder import LEAST_RATE, Recorder
 from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.parameters import TaskParameters, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.nodes.control.pending_answers import PendingAnswers
@@ -63,12 +63,11 @@ class DemoRecorder(RomanNode):
 
     NAME = "demo_recorder"
     PARAMETERS = DemoRecorderParameters
-
+    _settings: DemoRecorderParameters
     _recorder: Recorder | None = None
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         super().__init__(name, **options)
-        self._settings = declare(self, DemoRecorderParameters)
         self.told: list[str] = []
         self.trigger_service("start", self.begin)
         self.trigger_service("stop", self.end)

@@ -20,7 +20,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TaskSpec
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
-from roman_moe.nodes.base.parameters import TaskParameters, declare, parameter
+from roman_moe.nodes.base.parameters import TaskParameters, parameter
 from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import JOY, OPERATOR_ACTION, OPERATOR_WEIGHTS, SCENE, TICK, action_of, weights_of
 from roman_moe.nodes.bringup.graph_client import ASK_AGAIN, BLENDER, COMMANDERS, Calls
@@ -83,7 +83,7 @@ class Teleop(RomanNode):
 
     NAME = "teleop"
     PARAMETERS = TeleopParameters
-
+    _settings: TeleopParameters
     _device: Device | None = None
 
     def __init__(
@@ -94,7 +94,6 @@ class Teleop(RomanNode):
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
-        self._settings = declare(self, TeleopParameters)
         self._given, self._on_event = device, on_event
         self._triggers: dict[OperatorEvent, dict[str, Client[Any, Any]]] = {
             event: {node: self.create_client(Trigger, f"{node}/{service}") for node in COMMANDERS}
