@@ -6,17 +6,28 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, Literal
 
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
+from roman_moe.core.ranges import (
+    AT_LEAST_1,
+    Checked,
+    Finite,
+    Positive,
+    Quaternion,
+    Range,
+    Vector,
+    check_ranges,
+)
 from roman_moe.core.spec import TaskSpec
 
 SERVO_TIMEOUT = 0.1  # [s] MoveIt Servo's incoming_command_timeout: whoever commands must be heard more often than that
 
 
 @dataclass(frozen=True)
-class TwistConfig:
+class TwistConfig(Checked):
     """Commands to MoveIt Servo.
 
     Attributes:
@@ -34,27 +45,16 @@ class TwistConfig:
 
     topic: str = "/servo_node/delta_twist_cmds"
     frame: str = "base"
-    command_in_type: str = "speed_units"
-    scale: float = 0.4
-    rotational_scale: float = 0.8
-    tip_offset: tuple[float, ...] = (0.0, 0.0, 0.0)
-    rate: float = 40.0
-    halt_messages: int = 4
-
-    def __post_init__(self) -> None:
-        _one_of("twist.command_in_type", self.command_in_type, "speed_units", "unitless")
-        _positive("twist.scale", self.scale)
-        _positive("twist.rotational_scale", self.rotational_scale)
-        _offset("twist.tip_offset", self.tip_offset)
-        if not (math.isfinite(self.rate) and self.rate >= 2.0 / SERVO_TIMEOUT):
-            least = 2.0 / SERVO_TIMEOUT
-            raise ValueError(f"twist.rate {self.rate} Hz: expected at least {least} Hz: Servo waits {SERVO_TIMEOUT} s")
-        if self.halt_messages < 1:
-            raise ValueError(f"twist.halt_messages {self.halt_messages}: expected at least 1")
+    command_in_type: Literal["speed_units", "unitless"] = "speed_units"
+    scale: Positive = 0.4
+    rotational_scale: Positive = 0.8
+    tip_offset: Vector = (0.0, 0.0, 0.0)
+    rate: Annotated[float, Range(2.0 / SERVO_TIMEOUT, math.inf, below=True)] = 40.0
+    halt_messages: Annotated[int, AT_LEAST_1] = 4
 
 
 @dataclass(frozen=True)
-class PoseConfig:
+class PoseConfig(Checked):
     """Pose of the hand.
 
     Attributes:
@@ -68,19 +68,11 @@ class PoseConfig:
     """
 
     topic: str
-    tool_offset: tuple[float, ...] = (0.0, 0.0, 0.0)
-    tool_orientation: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)
-    max_age: float = 0.1
-    clock_tolerance: float = 0.01
-    velocity_window: float = 0.04
-
-    def __post_init__(self) -> None:
-        _offset("pose.tool_offset", self.tool_offset)
-        turn = self.tool_orientation
-        if len(turn) != 4 or not abs(math.hypot(*turn) - 1.0) < 1e-3:
-            raise ValueError(f"pose.tool_orientation {list(turn)}: expected a unit quaternion x, y, z, w")
-        for name in ("max_age", "clock_tolerance", "velocity_window"):
-            _positive(f"pose.{name}", getattr(self, name))
+    tool_offset: Vector = (0.0, 0.0, 0.0)
+    tool_orientation: Quaternion = (0.0, 0.0, 0.0, 1.0)
+    max_age: Positive = 0.1
+    clock_tolerance: Positive = 0.01
+    velocity_window: Positive = 0.04
 
 
 @dataclass(frozen=True)
@@ -102,16 +94,14 @@ class FingersConfig:
     joints: Mapping[str, float]
     topic: str = "/joint_states"
     offset: float = 0.0
-    max_age: float = 0.5
-    forces: str = "stall"
-    stall_time: float = 0.15
+    max_age: Positive = 0.5
+    forces: Literal["effort", "stall"] = "stall"
+    stall_time: Positive = 0.15
 
     def __post_init__(self) -> None:
-        _one_of("fingers.forces", self.forces, "effort", "stall")
+        check_ranges(self)
         if not self.joints or len(self.joints) > 2 or not all(map(math.isfinite, self.joints.values())):
-            raise ValueError(f"fingers.joints {dict(self.joints)}: expected one or two joints with finite factors")
-        for name in ("max_age", "stall_time"):
-            _positive(f"fingers.{name}", getattr(self, name))
+            raise ValueError(f"joints {dict(self.joints)}: expected one or two joints with finite factors")
 
 
 @dataclass(frozen=True)
@@ -137,32 +127,27 @@ class GripperConfig:
 
     joints: tuple[str, ...]
     action: str = ""
-    action_type: str = "ParallelGripperCommand"
+    action_type: Literal["GripperCommand", "ParallelGripperCommand"] = "ParallelGripperCommand"
     topic: str = ""
-    topic_type: str = "Float64MultiArray"
-    scale: float = 1.0
-    offset: float = 0.0
-    largest_opening: float = math.inf
-    max_effort: float = 20.0
-    answer_timeout: float = 1.0
-    timeout: float = 5.0
+    topic_type: Literal["JointState", "Float64MultiArray"] = "Float64MultiArray"
+    scale: Finite = 1.0
+    offset: Finite = 0.0
+    largest_opening: Annotated[float, Range(0, math.inf, above=True)] = math.inf
+    max_effort: Positive = 20.0
+    answer_timeout: Positive = 1.0
+    timeout: Positive = 5.0
 
     def __post_init__(self) -> None:
-        _one_of("gripper.action_type", self.action_type, "GripperCommand", "ParallelGripperCommand")
-        _one_of("gripper.topic_type", self.topic_type, "JointState", "Float64MultiArray")
+        check_ranges(self)
         if not (self.action or self.topic):
-            raise ValueError("gripper: neither action nor topic: expected at least one")
+            raise ValueError("neither action nor topic: expected at least one")
         if not self.joints:
-            raise ValueError("gripper.joints is empty: expected at least one name")
+            raise ValueError("joints is empty: expected at least one name")
         if self.action and self.action_type == "ParallelGripperCommand" and len(self.joints) > 1:
             found = len(self.joints)
-            raise ValueError(f"gripper.joints: {found} names: expected one: a ParallelGripperCommand server takes one")
-        for name in ("max_effort", "answer_timeout", "timeout"):
-            _positive(f"gripper.{name}", getattr(self, name))
-        if not self.largest_opening > 0.0:
-            raise ValueError(f"gripper.largest_opening {self.largest_opening} m: expected more than 0")
-        if not (math.isfinite(self.scale) and self.scale != 0.0 and math.isfinite(self.offset)):
-            raise ValueError(f"gripper.scale {self.scale}, offset {self.offset}: expected finite numbers, scale not 0")
+            raise ValueError(f"joints: {found} names: expected one: a ParallelGripperCommand server takes one")
+        if self.scale == 0.0:
+            raise ValueError("scale is 0: expected another number")
 
 
 @dataclass(frozen=True)
@@ -175,10 +160,7 @@ class StatusConfig:
     """
 
     topic: str = "/servo_node/status"
-    type: str = "auto"
-
-    def __post_init__(self) -> None:
-        _one_of("status.type", self.type, "auto", "ServoStatus", "Int8")
+    type: Literal["auto", "ServoStatus", "Int8"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -212,18 +194,3 @@ def load_arm_config(path: str | Path, spec: TaskSpec) -> ArmConfig:
             raise ConfigError(f"{file}: flags: name {name!r}: task {spec.name!r} has {known}")
     largest = min(config.gripper.largest_opening, spec.gripper.open)
     return replace(config, gripper=replace(config.gripper, largest_opening=largest))
-
-
-def _one_of(name: str, value: str, *choices: str) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} {value!r}: expected {' or '.join(map(repr, choices))}")
-
-
-def _offset(name: str, offset: tuple[float, ...]) -> None:
-    if len(offset) != 3 or not all(map(math.isfinite, offset)):
-        raise ValueError(f"{name} {list(offset)}: expected three finite numbers")
-
-
-def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0.0):
-        raise ValueError(f"{name} {value}: expected a positive, finite number")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
+from roman_moe.core.ranges import Positive, Vector, check_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +34,21 @@ class Limits:
         ValueError: naming the first that cannot be a limit.
     """
 
-    speed: float
-    acceleration: float
-    jerk: float
-    angular_speed: float
-    angular_acceleration: float
-    angular_jerk: float
-    workspace_low: tuple[float, ...]
-    workspace_high: tuple[float, ...]
-    slow_down: float
-    ramp: float
-    max_command_age: float
-    max_pose_age: float
+    speed: Positive
+    acceleration: Positive
+    jerk: Positive
+    angular_speed: Positive
+    angular_acceleration: Positive
+    angular_jerk: Positive
+    workspace_low: Vector
+    workspace_high: Vector
+    slow_down: Positive
+    ramp: Positive
+    max_command_age: Positive
+    max_pose_age: Positive
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, tuple):
-                if len(value) != 3 or not all(map(math.isfinite, value)):
-                    raise ValueError(f"{field.name} {list(value)}: expected three finite numbers")
-            elif not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"{field.name} {value}: expected a positive, finite number")
+        check_ranges(self)
         for axis, low, high in zip("xyz", self.workspace_low, self.workspace_high, strict=True):
             if high - low <= 2.0 * self.slow_down:
                 raise ValueError(f"workspace from {low} to {high} along {axis}: expected more than twice slow_down")

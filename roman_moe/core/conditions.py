@@ -10,7 +10,9 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from roman_moe.core.ranges import FINITE, Checked, Finite, Positive, Vector
 
 if TYPE_CHECKING:
     from roman_moe.core.state import SceneState
@@ -30,22 +32,19 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True)
-class Near:
+class Near(Checked):
     """An object is within `distance` of another one [m]."""
 
     object: str
     target: str
-    distance: float
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "distance")
+    distance: Positive
 
     def left(self, state: SceneState) -> float:
         return _far(math.dist(state.position(self.object), state.position(self.target)) - self.distance)
 
 
 @dataclass(frozen=True)
-class On:
+class On(Checked):
     """An object stands on another one.
 
     Attributes:
@@ -56,13 +55,9 @@ class On:
 
     object: str
     target: str
-    height: float
-    distance: float = 0.02
-    tolerance: float = 0.005
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "distance", "tolerance")
-        _check_finite(self.height)
+    height: Finite
+    distance: Positive = 0.02
+    tolerance: Positive = 0.005
 
     def left(self, state: SceneState) -> float:
         x, y, z = state.position(self.object) - state.position(self.target)
@@ -98,7 +93,7 @@ class Within:
 
 
 @dataclass(frozen=True)
-class Held:
+class Held(Checked):
     """An object is between the fingers.
 
     Attributes:
@@ -107,11 +102,8 @@ class Held:
     """
 
     object: str
-    distance: float = 0.02
-    force: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "distance", "force")
+    distance: Positive = 0.02
+    force: Positive = 1.0
 
     def left(self, state: SceneState) -> float:
         pressed = bool((state.finger_forces >= self.force).all())
@@ -119,7 +111,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Open:
+class Open(Checked):
     """A drawer or door is open: its handle is away from its closed position.
 
     Attributes:
@@ -129,14 +121,8 @@ class Open:
     """
 
     object: str
-    distance: float
-    closed: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "distance")
-        if len(self.closed) not in (0, 3):
-            raise ValueError(f"closed {list(self.closed)}: expected three numbers [m]")
-        _check_finite(*self.closed)
+    distance: Positive
+    closed: Vector = ()
 
     def left(self, state: SceneState) -> float:
         closed = self.closed or state.spec.objects[self.object].position
@@ -144,7 +130,7 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Pressed:
+class Pressed(Checked):
     """A button is pressed down.
 
     Attributes:
@@ -153,12 +139,8 @@ class Pressed:
     """
 
     object: str
-    depth: float
-    released: float | None = None
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "depth")
-        _check_finite(self.released or 0.0)
+    depth: Positive
+    released: Annotated[float | None, FINITE] = None
 
     def left(self, state: SceneState) -> float:
         released = state.spec.objects[self.object].position[2] if self.released is None else self.released
@@ -166,14 +148,11 @@ class Pressed:
 
 
 @dataclass(frozen=True)
-class Upright:
+class Upright(Checked):
     """An object's own z axis points up, to within `angle` [rad]."""
 
     object: str
-    angle: float = 0.2
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "angle")
+    angle: Positive = 0.2
 
     def left(self, state: SceneState) -> float:
         x, y, _, _ = state.object_orientations[state.spec.object_index[self.object]].tolist()
@@ -182,7 +161,7 @@ class Upright:
 
 
 @dataclass(frozen=True)
-class TurnedTo:
+class TurnedTo(Checked):
     """An object is turned to an angle about the vertical, or to one that looks the same by its symmetry.
 
     Attributes:
@@ -192,13 +171,9 @@ class TurnedTo:
     """
 
     object: str
-    angle: float
+    angle: Positive
     target: str = ""
-    yaw: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_positive(self, "angle")
-        _check_finite(self.yaw)
+    yaw: Finite = 0.0
 
     def left(self, state: SceneState) -> float:
         period = 2.0 * math.pi / state.spec.objects[self.object].symmetry
@@ -305,15 +280,3 @@ def _check_ranges(item: object, *names: str) -> None:
         found = getattr(item, name)
         if found and not (len(found) == 2 and -math.inf < found[0] <= found[1] < math.inf):
             raise ValueError(f"{name} {list(found)}: expected the lowest and the highest number, in this order")
-
-
-def _check_positive(item: object, *names: str) -> None:
-    for name in names:
-        if not 0.0 < getattr(item, name) < math.inf:
-            raise ValueError(f"{name} {getattr(item, name)}: expected more than 0")
-
-
-def _check_finite(*numbers: float) -> None:
-    for number in numbers:
-        if not math.isfinite(number):
-            raise ValueError(f"{number}: expected a finite number")

@@ -199,8 +199,8 @@ def _misspelt(name: str) -> str:
 def build(cls: type[T], values: Mapping[str, Any], where: str, error: type[RomanError], path: str = "") -> T:
     """Instance of dataclass `cls` from the keys of `values`.
 
-    Types understood: bool, int, float, str, dict, nested dataclasses, `tuple[X, ...]` and `Mapping[str, X]` of them,
-    and `X | None`. A dataclass refuses by a ValueError with a message for each mistake.
+    Types understood: bool, int, float, str, dict, `Literal`, nested dataclasses, `tuple[X, ...]` and `Mapping[str, X]`
+    of them, and `X | None`. A dataclass refuses by a ValueError with a message for each mistake.
 
     Args:
         values: of a file as `read_yaml` reads it, which knows the lines, or of anything else.
@@ -252,9 +252,11 @@ def _convert(kind: Any, value: Any, place: _Place, mistakes: list[str]) -> Any:
         return _convert(arguments[0], value, place, mistakes)
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return _build(typing.cast("type[Any]", kind), value, place, mistakes)
+    if origin is typing.Literal and value in arguments:
+        return value
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_convert(arguments[0], item, place.item(value, i), mistakes) for i, item in enumerate(value))
-    if origin is not None and issubclass(origin, Mapping) and isinstance(value, dict):
+    if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
         return {str(key): _convert(arguments[1], item, place.item(value, key), mistakes) for key, item in value.items()}
     if kind is float and not isinstance(value, bool):
         try:
@@ -270,6 +272,8 @@ def _convert(kind: Any, value: Any, place: _Place, mistakes: list[str]) -> Any:
 
 def _type_name(kind: Any) -> str:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return " or ".join(map(repr, arguments))
     if origin is tuple:
         return f"a list of {_type_name(arguments[0])}"
     if origin is not None or dataclasses.is_dataclass(kind):

@@ -1,12 +1,13 @@
-"""Allowed ranges of numbers in recipes and options: a number outside of its range is refused, NaN included."""
+"""Allowed ranges of numbers in files, recipes and options: a number outside of its range is refused, NaN included."""
 
 from __future__ import annotations
 
 import math
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass
+from functools import lru_cache
+from typing import Annotated, Any
 
 MOST_NUMBERS = 16
 """Longest list in a recipe."""
@@ -14,12 +15,16 @@ MOST_NUMBERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from `least` to `most`; without `least` itself if `above`, without `most` if `below`."""
+    """Numbers from `least` to `most`; without `least` itself if `above`, without `most` if `below`.
+
+    A list has `count` of them; up to `MOST_NUMBERS`, if it is 0.
+    """
 
     least: float
     most: float
     above: bool = False
     below: bool = False
+    count: int = 0
 
     def __contains__(self, value: float) -> bool:
         low = value > self.least if self.above else value >= self.least
@@ -27,17 +32,51 @@ class Range:
 
     def __str__(self) -> str:
         least, most = f"{self.least:.12g}", f"{self.most:.12g}"
+        if self.least == -math.inf and self.most == math.inf:
+            return "a finite number"
         if self.most == math.inf:
             return f"more than {least}" if self.above else f"{least} or more"
         return f"{'more than ' if self.above else ''}{least} to {'less than ' if self.below else ''}{most}"
+
+    def expected(self, value: Any) -> str:
+        """What was expected in place of a number, or of a tuple of numbers; empty if that is right."""
+        if not isinstance(value, tuple):
+            return "" if value in self else str(self)
+        fits = len(value) == self.count if self.count else len(value) <= MOST_NUMBERS
+        if fits and all(number in self for number in value):
+            return ""
+        return f"{self.count or f'up to {MOST_NUMBERS}'} numbers, each {self}"
+
+
+class UnitQuaternion(Range):
+    """Numbers x, y, z, w of a rotation."""
+
+    def expected(self, value: Any) -> str:
+        """As of a `Range`."""
+        return "" if len(value) == 4 and abs(math.hypot(*value) - 1.0) < 1e-3 else "a unit quaternion x, y, z, w"
 
 
 SHARE = Range(0, 1)
 MORE_THAN_0 = Range(0, math.inf, above=True, below=True)
 AT_LEAST_0 = Range(0, math.inf, below=True)
 AT_LEAST_1 = Range(1, math.inf, below=True)
+FINITE = Range(-math.inf, math.inf, above=True, below=True)
+
+Positive = Annotated[float, MORE_THAN_0]
+Finite = Annotated[float, FINITE]
+Vector = Annotated[tuple[float, ...], Range(-math.inf, math.inf, above=True, below=True, count=3)]
+"""Three finite numbers."""
+Quaternion = Annotated[tuple[float, ...], UnitQuaternion(-1, 1)]
 
 
+class Checked:
+    """Base of dataclasses whose ranges are checked when they are made; see `check_ranges`."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@lru_cache(maxsize=64)
 def ranges_of(kind: type) -> Mapping[str, Range]:
     """The range of each field of a dataclass whose type states one; the last, if it states several."""
     hints = typing.get_type_hints(kind, include_extras=True).items()
@@ -48,15 +87,12 @@ def ranges_of(kind: type) -> Mapping[str, Range]:
 
 
 def check_ranges(owner: Any) -> None:
-    """Check the fields of a dataclass whose types state a range: numbers, or tuples of them.
+    """Check the fields of a dataclass whose types state a range: numbers, or tuples of them. A default is right.
 
     Raises:
         ValueError: naming the field, what was found and what was expected.
     """
     for name, allowed in ranges_of(type(owner)).items():
         value = getattr(owner, name)
-        if isinstance(value, tuple):
-            if len(value) > MOST_NUMBERS or not all(number in allowed for number in value):
-                raise ValueError(f"{name} is {list(value)}: expected up to {MOST_NUMBERS} numbers, each {allowed}")
-        elif value not in allowed:
-            raise ValueError(f"{name} is {value}: expected {allowed}")
+        if value != getattr(type(owner), name, MISSING) and (expected := allowed.expected(value)):
+            raise ValueError(f"{name} is {list(value) if isinstance(value, tuple) else value}: expected {expected}")

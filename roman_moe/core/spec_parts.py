@@ -11,8 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated
 
 from roman_moe.core.conditions import Conditions, PlacementSpec
+from roman_moe.core.ranges import AT_LEAST_0, Checked, Positive, Quaternion, Range, Vector, check_ranges
 
 ANGULAR_AXES = ("rx", "ry", "rz")
 """Names of the angular velocities about the base frame's axes."""
@@ -22,7 +24,7 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 @dataclass(frozen=True)
-class HomeSpec:
+class HomeSpec(Checked):
     """Pose to which the hand returns.
 
     Attributes:
@@ -30,14 +32,8 @@ class HomeSpec:
         orientation: as a quaternion x, y, z, w in the base frame; a gripper that points straight down if not given.
     """
 
-    position: tuple[float, ...]
-    orientation: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
-
-    def __post_init__(self) -> None:
-        if len(self.position) != 3 or not all(map(math.isfinite, self.position)):
-            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
-        if len(self.orientation) != 4 or not abs(math.hypot(*self.orientation) - 1.0) < 1e-3:
-            raise ValueError(f"orientation {list(self.orientation)}: expected a unit quaternion x, y, z, w")
+    position: Vector
+    orientation: Quaternion = (1.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -52,13 +48,12 @@ class GripperSpec:
 
     open: float
     closed: float = 0.0
-    force_scale: float = 1.0
+    force_scale: Positive = 1.0
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if not 0.0 <= self.closed < self.open < math.inf:
             raise ValueError(f"open {self.open}, closed {self.closed}: expected 0 <= closed < open [m]")
-        if not 0.0 < self.force_scale < math.inf:
-            raise ValueError(f"force_scale {self.force_scale}: expected more than 0 [N]")
 
 
 @dataclass(frozen=True)
@@ -74,20 +69,15 @@ class ActionSpec:
             below it closes.
     """
 
-    top_speed: float
+    top_speed: Positive
     angular: tuple[str, ...] = ()
-    top_angular_speed: float = 1.0
-    gripper_threshold: float = 0.5
+    top_angular_speed: Positive = 1.0
+    gripper_threshold: Annotated[float, Range(0, 1, below=True)] = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.top_speed < math.inf:
-            raise ValueError(f"top_speed {self.top_speed}: expected more than 0 [m/s]")
+        check_ranges(self)
         if self.angular != tuple(axis for axis in ANGULAR_AXES if axis in self.angular):
             raise ValueError(f"angular {list(self.angular)}: expected some of {', '.join(ANGULAR_AXES)}, in this order")
-        if not 0.0 < self.top_angular_speed < math.inf:
-            raise ValueError(f"top_angular_speed {self.top_angular_speed}: expected more than 0 [rad/s]")
-        if not 0.0 <= self.gripper_threshold < 1.0:
-            raise ValueError(f"gripper_threshold {self.gripper_threshold}: expected 0 to below 1")
 
     @cached_property
     def layout(self) -> tuple[str, ...]:
@@ -106,7 +96,7 @@ class ActionSpec:
 
 
 @dataclass(frozen=True)
-class MarkerSpec:
+class MarkerSpec(Checked):
     """A square ArUco or AprilTag marker on an object.
 
     Attributes:
@@ -118,25 +108,15 @@ class MarkerSpec:
         dictionary: of the markers, such as 4x4_50 or april_36h11.
     """
 
-    id: int
-    size: float
-    position: tuple[float, ...] = (0.0, 0.0, 0.0)
-    orientation: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)
+    id: Annotated[int, AT_LEAST_0]
+    size: Positive
+    position: Vector = (0.0, 0.0, 0.0)
+    orientation: Quaternion = (0.0, 0.0, 0.0, 1.0)
     dictionary: str = "4x4_50"
-
-    def __post_init__(self) -> None:
-        if self.id < 0:
-            raise ValueError(f"id {self.id}: expected 0 or more")
-        if not 0.0 < self.size < math.inf:
-            raise ValueError(f"size {self.size}: expected more than 0 [m]")
-        if len(self.position) != 3 or not all(map(math.isfinite, self.position)):
-            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
-        if len(self.orientation) != 4 or not abs(math.hypot(*self.orientation) - 1.0) <= 1e-3:
-            raise ValueError(f"orientation {list(self.orientation)}: expected a quaternion x, y, z, w of length 1")
 
 
 @dataclass(frozen=True)
-class CameraSpec:
+class CameraSpec(Checked):
     """A calibrated camera that looks at the scene. In simulation it is the scene's camera of this name.
 
     Attributes:
@@ -144,12 +124,8 @@ class CameraSpec:
         height: likewise.
     """
 
-    width: int = 320
-    height: int = 240
-
-    def __post_init__(self) -> None:
-        if self.width < 16 or self.height < 16:
-            raise ValueError(f"width {self.width}, height {self.height}: expected 16 pixels or more")
+    width: Annotated[int, Range(16, math.inf)] = 320
+    height: Annotated[int, Range(16, math.inf)] = 240
 
 
 @dataclass(frozen=True)
@@ -170,23 +146,18 @@ class ObjectSpec:
     moves: bool = True
     orientation: str = "none"
     symmetry: int = 1
-    size: tuple[float, ...] = ()
+    size: Annotated[tuple[float, ...], Range(0, math.inf, above=True, below=True, count=3)] = ()
     markers: tuple[MarkerSpec, ...] = ()
-    memory: float = 0.0
+    memory: Annotated[float, Range(0, math.inf)] = 0.0
     carried_by: str = ""
-    position: tuple[float, ...] = ()
+    position: Vector = ()
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.orientation not in ORIENTATIONS:
             raise ValueError(f"orientation {self.orientation!r}: expected {', '.join(ORIENTATIONS)}")
         if self.symmetry < 1 or (self.symmetry > 1 and self.orientation == "full"):
             raise ValueError(f"symmetry {self.symmetry}: expected 1 or more, and 1 where the full orientation matters")
-        if self.position and (len(self.position) != 3 or not all(map(math.isfinite, self.position))):
-            raise ValueError(f"position {list(self.position)}: expected three finite numbers [m]")
-        if self.size and (len(self.size) != 3 or not all(0.0 < length < math.inf for length in self.size)):
-            raise ValueError(f"size {list(self.size)}: expected three numbers above 0 [m]")
-        if not self.memory >= 0.0:
-            raise ValueError(f"memory {self.memory}: expected 0 or more [s]")
 
 
 @dataclass(frozen=True)

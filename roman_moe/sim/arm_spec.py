@@ -6,7 +6,6 @@ like any other.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from pathlib import Path
 
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.ranges import Checked, Finite, Positive, check_ranges
 
 ARM_FILE = "arm.yaml"
 ARMS = Path(__file__).resolve().parent / "arms"
 
 
 @dataclass(frozen=True)
-class JointSpec:
+class JointSpec(Checked):
     """A joint of the arm.
 
     Attributes:
@@ -29,15 +29,9 @@ class JointSpec:
         lead: by which its servo's reference may be ahead of it [rad]: it bounds the push against what does not move.
     """
 
-    speed: float
-    posture: float
-    lead: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not (0.0 < self.speed < math.inf and 0.0 < self.lead < math.inf and math.isfinite(self.posture)):
-            raise ValueError(
-                f"speed {self.speed}, lead {self.lead}, posture {self.posture}: expected speed and lead above 0"
-            )
+    speed: Positive
+    posture: Finite
+    lead: Positive = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,18 +49,19 @@ class ArmGripperSpec:
 
     fingers: Mapping[str, float]
     actuators: tuple[str, ...]
-    stroke: float
+    stroke: Positive
     open: float
     closed: float = 0.0
     sensors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if len(self.fingers) != 2 or not self.actuators or len(self.sensors) not in (0, 2):
             raise ValueError(
                 "fingers, actuators, sensors: expected two fingers, one actuator or more, no or two sensors"
             )
-        if not (0.0 < self.stroke < math.inf) or self.open == self.closed:
-            raise ValueError(f"stroke {self.stroke}, open {self.open}, closed {self.closed}: expected a stroke above 0")
+        if self.open == self.closed:
+            raise ValueError(f"open {self.open}, closed {self.closed}: expected two different control values")
 
 
 @dataclass(frozen=True)

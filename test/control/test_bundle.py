@@ -242,7 +242,7 @@ def test_weights_outside_the_file(tmp_path: Path):
         ("control_rate: 20.0", "control_rat: 20.0", "rates: unknown key 'control_rat': did you mean 'control_rate'?"),
         ("control_rate: 20.0", "control_rate: fast", "rates: control_rate is 'fast': expected a number"),
         ("control_rate: 20.0", "control_rate: 25.0", "no whole multiple of gate_rate"),
-        ("top_speed: 0.2", "top_speed: 0.0", "top_speed 0.0: expected more than 0"),
+        ("top_speed: 0.2", "top_speed: 0.0", "top_speed is 0.0: expected more than 0"),
         ("format_version: 2", "format_version: 3", "format_version 3: this program reads 2"),
         ("kind: gate_and_experts", "kind: magic", "kind 'magic': expected 'gate_and_experts'"),
         ("- pull\n", "- pul\n", "unknown skill 'pul'"),

@@ -110,7 +110,7 @@ def test_no_file_and_no_text(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"workspace_low": (0.2, 0.0)}, "workspace_low [0.2, 0.0]: expected three finite numbers"),
+        ({"workspace_low": (0.2, 0.0)}, "workspace_low is [0.2, 0.0]: expected 3 numbers"),
         ({"workspace_low": (0.2, 0.6, 0.0)}, "workspace from 0.6 to 0.6 along y"),
         ({"workspace_high": (0.3, 0.6, 0.6)}, "workspace from 0.2 to 0.3 along x: expected more than twice slow_down"),
         ({"workspace_high": (0.75, 0.6, -0.2)}, "workspace from -0.12 to -0.2 along z"),

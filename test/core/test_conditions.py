@@ -198,10 +198,10 @@ NEAR = "near: {object: block, target: pad, distance: 0.05}"
         ),
         (
             "near: {object: block, target: pad, distance: -0.1}",
-            "line 14: skills.stack: success[0]: near: distance -0.1: expected more than 0",
+            "line 14: skills.stack: success[0]: near: distance is -0.1: expected more than 0",
         ),
-        ("on: {object: block, target: pad, height: .nan}", "success[0]: on: nan: expected a finite number"),
-        ("held: {object: block, force: .inf}", "success[0]: held: force inf: expected more than 0"),
+        ("on: {object: block, target: pad, height: .nan}", "success[0]: on: height is nan: expected a finite number"),
+        ("held: {object: block, force: .inf}", "success[0]: held: force is inf: expected more than 0"),
         ("near: {object: block, target: pad, distance: far}", "distance is 'far': expected a number"),
         ("flag: {name: redy}", "skills.stack.success[0].flag: unknown flag 'redy': did you mean 'ready'?"),
         ("within: {object: block, x: [0.2, 0.1]}", "within: x [0.2, 0.1]: expected the lowest and the highest"),
