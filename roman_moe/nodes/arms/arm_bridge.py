@@ -124,7 +124,6 @@ class ArmBridge(RomanNode):
             self._twist = self.advertise(to_servo)
             on_failure = partial(self.diagnostics.count, GRIPPER_TROUBLE)
             self._gripper = make_gripper(self, config.gripper, on_failure, self.steady)
-            self._undo.append(self._let_go_of_gripper)
             self._find_servo()
             if self.starting:  # else it is halted until `absent` finds it: a new client's discovery takes a moment
                 require(self, self._gripper, config.gripper.timeout)
@@ -153,31 +152,24 @@ class ArmBridge(RomanNode):
         limits, turning = self._limits, top_turning_speed(self._spec.action)
         speeds = limits.speed, min(limits.angular_speed, turning)
         self._link = ServoLink(self, self._config.twist, *speeds, self._settings.servo_unchecked)
-        self._undo.append(self._let_go_of_servo)
         self._link.require(self._settings.servo_timeout)
 
-    def _let_go_of_servo(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-
     def _listen_to_robot(self, config: ArmConfig) -> None:
-        def same(message: Any) -> Any:
-            return message
-
-        self.listen(topics.Topic(config.pose.topic, PoseStamped, topics.SENSOR_DATA), self._read_pose, self._ignore)
-        self.listen(topics.Topic(config.fingers.topic, JointState, topics.SENSOR_DATA), self._read_joints, self._ignore)
+        self.listen(topics.Topic(config.pose.topic, PoseStamped, topics.SENSOR_DATA), self._on_pose)
+        self.listen(topics.Topic(config.fingers.topic, JointState, topics.SENSOR_DATA), self._on_joints)
         for flag, topic in config.flags.items():
-            self.listen(topics.Topic(topic, Bool, topics.SENSOR_DATA), same, partial(self._on_flag, flag))
+            self.listen(topics.Topic(topic, Bool, topics.SENSOR_DATA), partial(self._on_flag, flag))
         if config.status.topic:
             kind, name = _status_type(config.status.type)
-            self.listen(
-                topics.Topic(config.status.topic, kind, topics.SENSOR_DATA), same, partial(self._on_status, name)
-            )
+            self.listen(topics.Topic(config.status.topic, kind, topics.SENSOR_DATA), partial(self._on_status, name))
 
     def deactivate(self) -> None:
-        """Leave the robot at rest."""
-        self.come_to_rest()
+        """Leave the robot at rest, and let go of Servo and gripper."""
+        self.protect(self.come_to_rest)
+        for held in (self._link, self._gripper):
+            if held is not None:
+                self.protect(held.close)
+        self._link = self._gripper = None
 
     def come_to_rest(self) -> None:
         """Zero twists, received as far as that can be known; and nothing after them."""
@@ -186,11 +178,6 @@ class ArmBridge(RomanNode):
                 self._send(np.zeros(6))
             self._twist.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED))
             self._twist = None
-
-    def _let_go_of_gripper(self) -> None:
-        if self._gripper is not None:
-            self._gripper.close()
-            self._gripper = None
 
     def _set_stopped(self, stopped: bool) -> None:
         self._stopped = stopped
@@ -218,7 +205,7 @@ class ArmBridge(RomanNode):
         """The graph's clock [ns] and a steady one [s]."""
         return self.get_clock().now().nanoseconds, self.steady()
 
-    def _read_pose(self, message: Any) -> None:
+    def _on_pose(self, message: Any) -> None:
         now_ns, now = self._now()
         if now_ns == 0:  # no /clock yet
             return
@@ -226,11 +213,8 @@ class ArmBridge(RomanNode):
         stamp, frame = message_stamp(message), message.header.frame_id
         self._robot.see_pose(stamp, frame, (p.x, p.y, p.z), (q.x, q.y, q.z, q.w), now_ns, now)
 
-    def _read_joints(self, message: Any) -> None:
+    def _on_joints(self, message: Any) -> None:
         self._robot.see_joints(message.name, message.position, message.effort, self.steady())
-
-    def _ignore(self, _: None) -> None:
-        """What the robot says has been taken note of while it was decoded."""
 
     def _on_flag(self, flag: str, message: Bool) -> None:
         self._robot.see_flag(flag, message.data)

@@ -22,7 +22,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, PacedClock, TickStamps, misfit
 from roman_moe.core.action import Command, hold
@@ -119,12 +119,8 @@ class LabNode(RomanNode):
         self._ticks = self.advertise(topics.LAB_TICK)
         self.listen_twist(self._spec, self._on_twist)
         self.listen_numbers(topics.GRIPPER_COMMAND, topics.GRIPPER, self._on_gripper)
-        self.listen(
-            topics.GATE_WEIGHTS,
-            lambda m: (message_stamp(m), tuple(m.name), decode_weights(m, m.name)),
-            self._on_weights,
-        )
-        self.listen(topics.STOPPED, lambda message: bool(message.data), self._on_stopped)
+        self.listen(topics.GATE_WEIGHTS, self._on_weights)
+        self.listen(topics.STOPPED, self._on_stopped)
         self._stopped = False
         self._awaits_rearm = False  # before the next episode begins
         self._commanders = Commanders(self)
@@ -160,9 +156,9 @@ class LabNode(RomanNode):
         """The lab's time [ns]: in real time, the node's clock when the episode began and a steady clock since then."""
         return self._arm_time.now_ns(time.monotonic())
 
-    def _on_stopped(self, stopped: bool) -> None:
-        self._stopped = stopped
-        if self._awaits_rearm and not stopped:
+    def _on_stopped(self, message: Bool) -> None:
+        self._stopped = message.data
+        if self._awaits_rearm and not self._stopped:
             self._awaits_rearm = False
             self._begin_episode()
 
@@ -349,9 +345,10 @@ class LabNode(RomanNode):
     def _publish_clock(self, now_ns: int) -> None:
         self._clock_publisher.publish(Clock(clock=topics.CODEC.time(now_ns)))
 
-    def _on_weights(self, weights: tuple[int, tuple[str, ...], NDArray[np.float64]]) -> None:
-        if np.isfinite(weights[2]).all():
-            self._recorder.add_weights(*weights)
+    def _on_weights(self, message: Any) -> None:
+        weights = decode_weights(message, message.name)
+        if np.isfinite(weights).all():
+            self._recorder.add_weights(message_stamp(message), tuple(message.name), weights)
 
     def _conclude(self, result: str) -> None:
         self._result = result

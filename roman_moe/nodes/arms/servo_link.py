@@ -87,7 +87,7 @@ class ServoLink:
         self._reader = None if unchecked else _Reader(node, self._servo)
         self.fault = ""
         self._known: set[bytes] = set()  # ids of its subscriptions
-        node.listen(EVENTS, lambda message: message, self._on_event)
+        node.listen(EVENTS, self._on_event)
 
     def require(self, timeout: float) -> None:
         """Wait until Servo is there, for up to `timeout` [s], and its parameters are read and fit.

@@ -65,20 +65,12 @@ class RomanNode(ManagedNode):
     def advertise_bodies(self, topic: Topic, names: tuple[str, ...]) -> Callable[[Bodies], None]:
         """Publishes bodies of these names on a MultiDOFJointState topic."""
         publisher, write = self.advertise(topic), BodiesWriter(names, CODEC.bodies)
-
-        def publish(bodies: Bodies) -> None:
-            publisher.publish(write(bodies))
-
-        return publish
+        return lambda bodies: publisher.publish(write(bodies))
 
     def advertise_numbers(self, topic: Topic, numbers: Numbers) -> Callable[[int, Sequence[float]], None]:
         """Publishes stamp [ns] and numbers, (numbers.count,)."""
         publisher, write = self.advertise(topic), NumbersWriter(numbers)
-
-        def publish(stamp_ns: int, values: Sequence[float]) -> None:
-            publisher.publish(write(stamp_ns, values))
-
-        return publish
+        return lambda stamp_ns, values: publisher.publish(write(stamp_ns, values))
 
     def publishers_of(self, topic: Topic) -> list[TopicPublisher]:
         """Who publishes a topic; without the killed ones that this node has been told of."""
@@ -87,7 +79,7 @@ class RomanNode(ManagedNode):
 
     def listen_for_ended(self) -> None:
         """From now on, take no process that the supervisor has killed for a living one."""
-        self.listen(ENDED, _process_id, self._ended.add)
+        self.listen(ENDED, lambda message: self._ended.add(_process_id(message)))
 
     def others(self, topic: Topic) -> list[TopicPublisher]:
         """Who else publishes a topic, be it a node of this name in another process."""
@@ -106,20 +98,22 @@ class RomanNode(ManagedNode):
             )
 
     def listen(
-        self, topic: Topic, decode: Callable[[Any], T], handle: Callable[[T], None], serialized: bool = False
+        self,
+        topic: Topic,
+        handle: Callable[[Any], object],
+        decode: Callable[[Any], Any] | None = None,
+        serialized: bool = False,
     ) -> None:
-        """Subscribe: `handle` gets what `decode` makes of each message, or of its bytes if `serialized`.
+        """Subscribe: `handle` gets each message, its bytes if `serialized`, or what `decode` makes of it.
 
-        What `decode` refuses with a MessageError is counted and dropped.
+        What either of them refuses with a MessageError is counted and dropped.
         """
 
         def on_message(message: Any) -> None:
             try:
-                value = decode(message)
+                handle(message if decode is None else decode(message))
             except MessageError as error:
                 self.diagnostics.count(MALFORMED, str(error))
-                return
-            handle(value)
 
         activity = self._activities
 
@@ -144,7 +138,7 @@ class RomanNode(ManagedNode):
     ) -> None:
         """Subscribe to a MultiDOFJointState topic whose messages all name `names`."""
         read = BodiesReader(topic.name, topic.kind, names)
-        self.listen(topic, lambda data: decode(read(data)), handle, serialized=True)
+        self.listen(topic, handle, lambda data: decode(read(data)), serialized=True)
 
     def advertise_hand(self, spec: TaskSpec) -> Callable[[HandState], None]:
         """Publishes `hand_state`."""
@@ -166,20 +160,18 @@ class RomanNode(ManagedNode):
         """Subscribe to commands: `handle` gets stamp [ns] and twist, (6,), that turns about no other axis than the
         task's actions do.
         """
-        read = NumbersReader(TWIST_COMMAND.kind, TWIST)
 
-        def decode(data: bytes) -> tuple[int, NDArray[np.float64]]:
-            stamp, twist = read(data)
-            check_turns(spec, twist)
-            return stamp, twist
+        def checked(stamped: tuple[int, NDArray[np.float64]]) -> None:
+            check_turns(spec, stamped[1])
+            handle(stamped)
 
-        self.listen(TWIST_COMMAND, decode, handle, serialized=True)
+        self.listen_numbers(TWIST_COMMAND, TWIST, checked)
 
     def listen_numbers(
         self, topic: Topic, numbers: Numbers, handle: Callable[[tuple[int, NDArray[np.float64]]], None]
     ) -> None:
         """Subscribe: `handle` gets stamp [ns] and numbers, (numbers.count,)."""
-        self.listen(topic, NumbersReader(topic.kind, numbers), handle, serialized=True)
+        self.listen(topic, handle, NumbersReader(topic.kind, numbers), serialized=True)
 
     def from_the_future(self, what: str, stamp_ns: int) -> bool:
         """Whether a stamp is ahead of this node's clock by more than the tolerance; one that is, is counted.

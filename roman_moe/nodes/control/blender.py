@@ -128,7 +128,7 @@ class Blender(RomanNode):
         self._sources = (topics.SCENE, topics.GATE_WEIGHTS, *map(topics.expert_action, self._skills), *operators)
         self.listen_for_ended()
         self.timer(LOOK_PERIOD, self._find_conflicts)
-        self.listen(topics.SCENE, observations(self._spec), self._on_scene, serialized=True)
+        self.listen(topics.SCENE, self._on_scene, observations(self._spec), serialized=True)
         self.listen_numbers(topics.GATE_WEIGHTS, topics.weights_of(self._skills), self._on_weights)
         for i, skill in enumerate(self._skills):
             self.listen_numbers(topics.expert_action(skill), topics.action_of(self._spec), partial(self._on_action, i))

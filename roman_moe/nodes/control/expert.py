@@ -46,7 +46,7 @@ class ExpertNode(NetworkNode):
         self._weights = {topics.GATE_WEIGHTS.name: math.nan, topics.OPERATOR_WEIGHTS.name: math.nan}
         self._kept: Observation | None = None  # last scene, while it is not answered
         self._publish = self.advertise_numbers(topics.expert_action(self._network), topics.action_of(spec))
-        self.listen(topics.SCENE, observations(spec), self._on_scene, serialized=True)
+        self.listen(topics.SCENE, self._on_scene, observations(spec), serialized=True)
         for topic in (topics.GATE_WEIGHTS, topics.OPERATOR_WEIGHTS):
             self.listen_numbers(topic, topics.weights_of(skills), partial(self._on_weights, topic.name))
         self.diagnostics.state(WARN, f"{WAITING}scene")

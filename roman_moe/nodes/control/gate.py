@@ -28,7 +28,7 @@ class GateNode(NetworkNode):
         self._stamp = -1  # of the last scene
         self._weighed: tuple[int, list[float]] | None = None  # last weights sent, with their stamp
         self._publish = self.advertise_numbers(GATE_WEIGHTS, weights_of(self._manifest.skills))
-        self.listen(SCENE, observations(self._spec), self._on_scene, serialized=True)
+        self.listen(SCENE, self._on_scene, observations(self._spec), serialized=True)
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def _on_scene(self, seen: Observation) -> None:

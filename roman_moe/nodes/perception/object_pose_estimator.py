@@ -145,10 +145,10 @@ class ObjectPoseEstimator(RomanNode):
                 self._check.reset()
                 self._go_on()
 
-        self.listen(camera(name, part, settings.reliable), _as_it_is, on_image)
-        self.listen(camera(name, names.CAMERA_INFO, settings.reliable), feed.on_info, on_calibration)
+        self.listen(camera(name, part, settings.reliable), on_image)
+        self.listen(camera(name, names.CAMERA_INFO, settings.reliable), on_calibration, feed.on_info)
         if not settings.calibration:
-            self.listen(camera(name, names.CAMERA_POSE), feed.on_pose, on_calibration)
+            self.listen(camera(name, names.CAMERA_POSE), on_calibration, feed.on_pose)
 
     def _on_hand(self, hand: HandState) -> None:
         if self.from_the_future(HAND_STATE.name, hand.stamp_ns):
@@ -300,10 +300,6 @@ class ObjectPoseEstimator(RomanNode):
 def _timed(estimate: Callable[[], tuple[Detections, str]]) -> tuple[Detections, str, float]:
     began = time.monotonic()
     return (*estimate(), time.monotonic() - began)
-
-
-def _as_it_is(message: Any) -> Any:
-    return message
 
 
 if __name__ == "__main__":

@@ -112,13 +112,11 @@ class DemoRecorder(RomanNode):
                 )
         for name in spec.cameras if settings.images else ():
             topic = topics.camera(name, COMPRESSED, settings.reliable)
-            self.listen(
-                topics.deep(topic), lambda data: (serialized_stamp(data), data), partial(self._on_image, name), True
-            )
-        self.listen(topics.TICK, decode_tick, lambda tick: self._do(self._here.tick, tick))
-        self.listen(topics.LAB_TICK, decode_lab_tick, lambda tick: self._here.lab_tick(tick))
-        self.listen(topics.OUTCOME, lambda message: message, self._on_outcome)
-        self.listen(topics.deep(topics.SCENE), observations(spec), self._on_scene, serialized=True)
+            self.listen(topics.deep(topic), partial(self._on_image, name), serialized=True)
+        self.listen(topics.TICK, lambda tick: self._do(self._here.tick, tick), decode_tick)
+        self.listen(topics.LAB_TICK, lambda tick: self._here.lab_tick(tick), decode_lab_tick)
+        self.listen(topics.OUTCOME, self._on_outcome)
+        self.listen(topics.deep(topics.SCENE), self._on_scene, observations(spec), serialized=True)
         self._tell()
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
@@ -158,8 +156,8 @@ class DemoRecorder(RomanNode):
     def _on_answer(self, stamped: tuple[int, Array]) -> None:
         self._do(self._here.answer, *stamped)
 
-    def _on_image(self, name: str, image: tuple[int, bytes]) -> None:
-        self._do(self._here.image, name, *image)
+    def _on_image(self, name: str, data: bytes) -> None:
+        self._do(self._here.image, name, serialized_stamp(data), data)
 
     def _await_policy(self, stamp: int) -> None:
         """A scene is there that the policy is to answer; whatever it has not answered before, it never will."""

@@ -129,10 +129,10 @@ class Teleop(RomanNode):
             self._size = spec.action.size
         device = self._device
         if isinstance(device, Joystick):
-            self.listen(JOY, lambda message: message, lambda joy: device.take(joy.axes, joy.buttons, time.monotonic()))
+            self.listen(JOY, lambda joy: device.take(joy.axes, joy.buttons, time.monotonic()))
         self.timer(PERIOD, self._look)
-        self.listen(TICK, decode_tick, self._on_tick)
-        self.listen(SCENE, observations(spec), self._on_scene, serialized=True)
+        self.listen(TICK, self._on_tick, decode_tick)
+        self.listen(SCENE, self._on_scene, observations(spec), serialized=True)
         self.diagnostics.state(WARN, f"{WAITING}scene")
 
     def deactivate(self) -> None:
