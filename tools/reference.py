@@ -136,7 +136,7 @@ def topics() -> str:
 
 def described_names() -> list[tuple[str, str, str]]:
     """Constant, value and comment of the lines of wire/topics.py that name a topic."""
-    return re.findall(r'^([A-Z_]+) = "([^"]+)"  # (.+)$', inspect.getsource(names), re.MULTILINE)
+    return re.findall(r'^([A-Z_]+) = _\w+\("([^"]+)", .+\)  # (.+)$', inspect.getsource(names), re.MULTILINE)
 
 
 def service_of(topic: Any) -> str:

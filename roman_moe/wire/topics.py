@@ -9,69 +9,50 @@ MULTI_DOF = "sensor_msgs/msg/MultiDOFJointState"
 JOINT_STATE = "sensor_msgs/msg/JointState"
 TWIST_STAMPED = "geometry_msgs/msg/TwistStamped"
 
-HAND_STATE = "hand_state"  # arm -> observer
-JOINT_STATES = "joint_states"  # arm -> all
-ROBOT_DESCRIPTION = "robot_description"  # lab -> RViz, MoveIt: URDF
-TRUTH_POSES = "truth/object_poses"  # lab -> pose source
-OBJECT_POSES = "object_poses"  # pose source or estimator -> observer
-SEEN_POSES = "estimator/poses"  # estimator -> RViz, Foxglove: valid objects
-SEEN_MARKERS = "estimator/markers"  # estimator -> RViz, Foxglove: objects with their names
-SCENE = "scene"  # observer -> gate, experts, blender, recorder
-GATE_WEIGHTS = "gate/weights"  # gate -> blender
-OPERATOR_ACTION = "operator/action"  # teleop -> blender, recorder: who drives, as an expert's action; NaN hands back
-OPERATOR_WEIGHTS = "operator/weights"  # teleop -> blender, recorder: in the gate's place
-TWIST_COMMAND = "delta_twist_cmds"  # blender -> arm
-GRIPPER_COMMAND = "gripper_cmd"  # blender -> arm
-TICK = "blender/tick"  # blender -> bring-up, recorder, console: what each tick used
-POLICY_ACTION = "policy/action"  # in recordings alone: what the policy would have done, as an expert's action
-STOPPED = "blender/stopped"  # blender -> lab, mock: its software stop
-LAB_TICK = "lab/tick"  # lab -> recorder: what its arm followed in each tick
-OUTCOME = "lab/outcome"  # lab -> whoever asks how it went
-DIAGNOSTICS = "/diagnostics"  # all nodes, 1 Hz and on change
-ENDED = "supervisor/ended"  # bring-up -> arms: ids of killed processes
-JOY = "joy"  # joy_node -> teleop
-CLOCK = "/clock"  # lab -> all, with use_sim_time
-
-MESSAGE_TYPES = {
-    HAND_STATE: MULTI_DOF,
-    JOINT_STATES: JOINT_STATE,
-    ROBOT_DESCRIPTION: "std_msgs/msg/String",
-    TRUTH_POSES: MULTI_DOF,
-    OBJECT_POSES: MULTI_DOF,
-    SEEN_POSES: "geometry_msgs/msg/PoseArray",
-    SEEN_MARKERS: "visualization_msgs/msg/MarkerArray",
-    SCENE: MULTI_DOF,
-    GATE_WEIGHTS: JOINT_STATE,
-    OPERATOR_ACTION: JOINT_STATE,
-    OPERATOR_WEIGHTS: JOINT_STATE,
-    TWIST_COMMAND: TWIST_STAMPED,
-    GRIPPER_COMMAND: JOINT_STATE,
-    TICK: JOINT_STATE,
-    POLICY_ACTION: JOINT_STATE,
-    STOPPED: "std_msgs/msg/Bool",
-    LAB_TICK: JOINT_STATE,
-    OUTCOME: "diagnostic_msgs/msg/DiagnosticStatus",
-    DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",
-    ENDED: "std_msgs/msg/String",
-    JOY: "sensor_msgs/msg/Joy",
-    CLOCK: "rosgraph_msgs/msg/Clock",
-}
+MESSAGE_TYPES: dict[str, str] = {}
 """By topic. The topics of `expert_action` carry JOINT_STATE, those of `camera` what `CAMERA_TYPES` says."""
-
-IMAGE = "image_raw"  # camera -> estimator
-COMPRESSED = "image_raw/compressed"  # camera -> estimator, recorder
-CAMERA_INFO = "camera_info"  # camera -> estimator
-CAMERA_POSE = "pose"  # lab -> estimator: of the optical frame in the base frame
-ANNOTATED = "annotated"  # estimator -> who looks: what was found, drawn in
-
-CAMERA_TYPES = {
-    IMAGE: "sensor_msgs/msg/Image",
-    COMPRESSED: "sensor_msgs/msg/CompressedImage",
-    CAMERA_INFO: "sensor_msgs/msg/CameraInfo",
-    CAMERA_POSE: "geometry_msgs/msg/PoseStamped",
-    ANNOTATED: "sensor_msgs/msg/Image",
-}
+CAMERA_TYPES: dict[str, str] = {}
 """By part of a camera's topics."""
+
+
+def _topic(name: str, kind: str) -> str:
+    MESSAGE_TYPES[name] = kind
+    return name
+
+
+def _part(name: str, kind: str) -> str:
+    CAMERA_TYPES[name] = kind
+    return name
+
+
+HAND_STATE = _topic("hand_state", MULTI_DOF)  # arm -> observer
+JOINT_STATES = _topic("joint_states", JOINT_STATE)  # arm -> all
+ROBOT_DESCRIPTION = _topic("robot_description", "std_msgs/msg/String")  # lab -> RViz, MoveIt: URDF
+TRUTH_POSES = _topic("truth/object_poses", MULTI_DOF)  # lab -> pose source
+OBJECT_POSES = _topic("object_poses", MULTI_DOF)  # pose source or estimator -> observer
+SEEN_POSES = _topic("estimator/poses", "geometry_msgs/msg/PoseArray")  # estimator -> RViz, Foxglove: valid objects
+SEEN_MARKERS = _topic("estimator/markers", "visualization_msgs/msg/MarkerArray")  # estimator -> RViz, Foxglove
+SCENE = _topic("scene", MULTI_DOF)  # observer -> gate, experts, blender, recorder
+GATE_WEIGHTS = _topic("gate/weights", JOINT_STATE)  # gate -> blender
+OPERATOR_ACTION = _topic("operator/action", JOINT_STATE)  # teleop -> blender, recorder: an action; NaN hands back
+OPERATOR_WEIGHTS = _topic("operator/weights", JOINT_STATE)  # teleop -> blender, recorder: in the gate's place
+TWIST_COMMAND = _topic("delta_twist_cmds", TWIST_STAMPED)  # blender -> arm
+GRIPPER_COMMAND = _topic("gripper_cmd", JOINT_STATE)  # blender -> arm
+TICK = _topic("blender/tick", JOINT_STATE)  # blender -> bring-up, recorder, console: what each tick used
+POLICY_ACTION = _topic("policy/action", JOINT_STATE)  # in recordings alone: what the policy would have done
+STOPPED = _topic("blender/stopped", "std_msgs/msg/Bool")  # blender -> lab, mock: its software stop
+LAB_TICK = _topic("lab/tick", JOINT_STATE)  # lab -> recorder: what its arm followed in each tick
+OUTCOME = _topic("lab/outcome", "diagnostic_msgs/msg/DiagnosticStatus")  # lab -> whoever asks how it went
+DIAGNOSTICS = _topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")  # all nodes, 1 Hz and on change
+ENDED = _topic("supervisor/ended", "std_msgs/msg/String")  # bring-up -> arms: ids of killed processes
+JOY = _topic("joy", "sensor_msgs/msg/Joy")  # joy_node -> teleop
+CLOCK = _topic("/clock", "rosgraph_msgs/msg/Clock")  # lab -> all, with use_sim_time
+
+IMAGE = _part("image_raw", "sensor_msgs/msg/Image")  # camera -> estimator
+COMPRESSED = _part("image_raw/compressed", "sensor_msgs/msg/CompressedImage")  # camera -> estimator, recorder
+CAMERA_INFO = _part("camera_info", "sensor_msgs/msg/CameraInfo")  # camera -> estimator
+CAMERA_POSE = _part("pose", "geometry_msgs/msg/PoseStamped")  # lab -> estimator: of the optical frame in the base frame
+ANNOTATED = _part("annotated", "sensor_msgs/msg/Image")  # estimator -> who looks: what was found, drawn in
 
 
 def expert_action(skill: str) -> str:

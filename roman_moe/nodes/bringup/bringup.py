@@ -33,7 +33,7 @@ from roman_moe.nodes.base.process import StopSignals, make_executor, ros_context
 from roman_moe.nodes.base.services import ParameterServices
 from roman_moe.nodes.base.topics import FAULT
 from roman_moe.nodes.bringup.episode_record import EpisodeRecord
-from roman_moe.nodes.bringup.graph import EXECUTABLES, NodeSpec, load_description, module_of, resolve
+from roman_moe.nodes.bringup.graph import EXECUTABLES, NodeSpec, Value, load_description, module_of, resolve
 from roman_moe.nodes.bringup.monitor import Monitor, Tick
 from roman_moe.nodes.bringup.node_processes import START_TIMEOUT, NodeProcesses
 
@@ -252,40 +252,22 @@ def run_episode(
     bundle: str | Path,
     start: str,
     *,
-    task: str = "",
-    sim_arm: str = "",
-    seed: int = 0,
-    noise_bound: float = 0.005,
-    poses: str = "truth",
-    estimator: str = "",
-    disturbed: bool = False,
     separate: bool = False,
-    lockstep: bool = False,
-    speed: float = 1.0,
-    viewer: bool = False,
     on_tick: Callable[[Tick], None] | None = None,
     on_spin: Callable[[Graph], object] | None = None,
     ros_arguments: Sequence[str] = (),
+    **arguments: Value,
 ) -> EpisodeRecord:
     """Run one episode through the real graph and return its record.
 
     Args:
         bundle: folder of the bundle.
         start: a skill's name, or a scenario's number as text ("6").
-        task: name or folder of the task; the bundle's own if empty.
-        sim_arm: name or folder of the simulated arm; the task's own if empty.
-        seed: of the start (`default_rng([seed, 0])`) and of the poses' noise (`default_rng([seed, 1])`).
-        noise_bound: clip bound of the noise of true poses [m].
-        poses: where object poses come from: truth, camera or markers.
-        estimator: file of the learned estimator; the one that is shipped for the task if empty.
-        disturbed: something in the lab is moved in mid-episode (`default_rng([seed, 3])`).
         separate: one process a node instead of all in this one.
-        lockstep: the lab waits for every command: reproducible, as fast as the machine allows.
-        speed: simulated seconds per second when not in lockstep.
-        viewer: open MuJoCo's viewer.
         on_tick: called in this thread after every tick; must return quickly.
         on_spin: likewise, every `SPIN_PERIOD` or sooner.
         ros_arguments: as for `running_graph`.
+        arguments: others of config/graph.yaml, such as `seed` and `lockstep`.
 
     Raises:
         RomanError: if the bundle, the start or the graph cannot be used, a process dies, or the graph stands still.
@@ -294,24 +276,10 @@ def run_episode(
     from roman_moe.sim.registry import load_sim_task  # needs MuJoCo, which a robot's graph does not
 
     # Says what is wrong with it before anything starts.
-    load_sim_task(task or load_manifest(bundle).task.name).start(start)
+    load_sim_task(arguments.get("task") or load_manifest(bundle).task.name).start(start)
     with tempfile.TemporaryDirectory(prefix="roman_moe-") as folder:
         file = Path(folder) / "episode.npz"
-        arguments = {
-            "bundle": str(bundle),
-            "task": task,
-            "sim_arm": sim_arm,
-            "start": start,
-            "seed": seed,
-            "noise_bound": noise_bound,
-            "poses": poses,
-            "estimator": estimator,
-            "disturbed": disturbed,
-            "lockstep": lockstep,
-            "speed": speed,
-            "episode_file": str(file),
-            "viewer": viewer,
-        }
+        arguments |= {"bundle": str(bundle), "start": start, "episode_file": str(file)}
         specs = resolve(load_description(), arguments)
         with running_graph(
             specs, separate=separate, on_tick=on_tick, on_spin=on_spin, ros_arguments=ros_arguments
