@@ -43,7 +43,6 @@ def tip_twist(twist: NDArray[np.float64], hand: Quaternion, config: ArmConfig) -
     Args:
         twist: linear and angular velocity, (6,) [m/s, rad/s].
         hand: orientation of the hand, (4,).
-        config: of the arm.
     """
     angular = twist[3:]
     if not angular.any():

@@ -34,11 +34,9 @@ class GripperTask:
 
     Args:
         opening: commanded, within the gripper's range [m].
-        config: of the gripper.
         on_failure: called with the reason whenever a goal comes to nothing.
 
     Attributes:
-        state: how far it has come.
         tries: goals sent so far; what is reported of an earlier one than the last is history.
         trouble: why the last goal came to nothing, until one has been reached; else empty.
     """

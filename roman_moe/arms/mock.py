@@ -16,11 +16,7 @@ GRIPPER_SPEED = 0.1  # [m/s] Franka Hand data sheet: 50 mm/s for each finger
 
 
 class MockArm:
-    """Integrates commanded velocities, from home with the gripper open.
-
-    Attributes:
-        stamp_ns: of its state [ns].
-    """
+    """Integrates commanded velocities, from home with the gripper open."""
 
     def __init__(self, spec: TaskSpec, period_ns: int) -> None:
         """`period_ns`: from one command to the next [ns]."""

@@ -54,8 +54,6 @@ def mismatch(found: ServoParameters, twist: TwistConfig, speed: float, angular_s
     """Why the hand would not move as the guard allows; empty if it would.
 
     Args:
-        found: Servo's parameters.
-        twist: of the arm's file.
         speed: highest that the guard lets through [m/s].
         angular_speed: highest that the task and the keeping of the orientation need [rad/s].
     """

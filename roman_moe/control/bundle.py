@@ -38,9 +38,6 @@ class Bundle:
     """A controller's networks, ready to run.
 
     Attributes:
-        path: folder that it came from.
-        manifest: its manifest.
-        gate: weighs the experts.
         experts: in the order of `skills`.
     """
 
@@ -89,7 +86,6 @@ def load_model(model: str | Path, name: str, running: Manifest) -> LoadedNetwork
     If the file's folder is a bundle that names it, its size and sha256 must be what that bundle's manifest says.
 
     Args:
-        model: path of the .onnx file.
         name: skill of the expert, or "gate", that it is to be.
         running: manifest of the bundle whose graph it is for.
 

@@ -27,7 +27,6 @@ def write_bundle(
     """Write a bundle and load it once; it replaces an older bundle in its place only when all of that went well.
 
     Args:
-        spec: of the task.
         networks: content of the .onnx files by skill, and of the gate by "gate"; if all experts have the same,
             they share one file.
         provenance: what to say about where it came from; plain YAML types.

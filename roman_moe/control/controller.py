@@ -31,7 +31,6 @@ class ControlStep:
         action: of the mixture, (a,); zeros when held.
         weights: of the experts, (n,).
         expert_actions: answers of the experts, (n, a); zeros of one whose weight is 0, which is not run, and when held.
-        command: the command to the arm.
         fault: why the arm was held; empty if it was not.
     """
 
@@ -71,8 +70,6 @@ class Controller:
     a sparse gate most of them. Its only memory is the gate's last weights and what the guard keeps.
 
     Attributes:
-        networks: that answer.
-        skills: in the order of weights and expert actions.
         faults: ticks held since the controller was made.
     """
 

@@ -69,7 +69,6 @@ class Guard:
     """Limits the commands to one arm, one per control period.
 
     Attributes:
-        limits: that it enforces.
         status: of the last command.
         gripper_opening: last let through, which stays whenever the arm is halted [m].
     """
@@ -125,7 +124,6 @@ class Guard:
         """What of a command may go to the arm.
 
         Args:
-            command: wanted.
             hand_position: in the base frame, (3,) [m].
             status: what the sender has to say about the command itself, such as EXPERTS_MASKED.
         """
@@ -170,7 +168,6 @@ class Guard:
 
         Args:
             stamp_ns: of the scene that should have been answered [ns].
-            status: why.
             early: whether this period has had its command already: the next halt, less than a period later, then
                 brakes no further.
         """

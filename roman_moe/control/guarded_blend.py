@@ -34,7 +34,6 @@ class Decision:
 
     Attributes:
         action: of the mixture, (a,); zeros when halted.
-        command: for the arm.
         weights: that the mixture used, without experts that are taken out or gave no answer, (n,); None when halted.
         fault: why the arm was halted; empty if it was not, and if it was only because someone stopped the guard.
     """
@@ -52,7 +51,6 @@ class GuardedBlend:
         ConfigError: if the limits do not leave the controller the time of its own period.
 
     Attributes:
-        guard: that every command went through.
         answered: whether any tick of the episode was decided without a halt.
     """
 
@@ -94,7 +92,6 @@ class GuardedBlend:
         """Decide a tick.
 
         Args:
-            scene: that it answers.
             weights: of the experts, (n,); None if there are none, NaN if the gate has no answer to the scene.
             actions: of the experts, (n, a); a row that is not finite or out of range is an expert without an answer.
             missing: whether an expert without an answer has not answered at all, and not only declined to.

@@ -94,13 +94,8 @@ class Manifest:
     """Description of a bundle.
 
     Attributes:
-        format_version: of this file.
-        kind: of controller.
-        task: that it is for.
         task_sha256: of what of the task matters to networks, `TaskSpec.digest`.
         skills: in the order of the gate's weights; those of the task, or some of them.
-        gate: the gating network.
-        experts: each skill's network.
         rates: at which gate and experts run.
         provenance: where it came from: git commit, recipes, seeds, hashes of demonstrations, evaluation. For people and
             reports; the controller reads none of it.

@@ -28,7 +28,6 @@ class NetworkMetadata:
         task: name of the task that it is for.
         name: skill of an expert, or "gate".
         features: observed features in order.
-        units: their units in order.
         outputs: names of the outputs in order: the action layout of an expert, the skills of a gate.
         rate: at which it was trained to run [Hz].
         top_speed: hand speed of an action of 1 that an expert was trained with [m/s]; 0 for a gate.

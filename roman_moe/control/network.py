@@ -63,7 +63,6 @@ class Network:
     """One ONNX network in memory, checked and ready.
 
     Attributes:
-        metadata: its metadata.
         features: names of its observed features, in order.
         output: its last answer, (k,); the next answer overwrites it.
         no_answer: NaN, (k,).
@@ -74,8 +73,6 @@ class Network:
         """Open a network from the bytes of its file.
 
         Args:
-            spec: of the task that it is for.
-            data: content of the .onnx file.
             where: its name in messages.
             name: skill that it is to do, if it is one that several share; the first one's if not given.
 
@@ -221,8 +218,6 @@ def check_file(data: bytes, where: str, refused: frozenset[str] = REFUSED_OPERAT
     """Look at a network's file before the runtime does.
 
     Args:
-        data: content of the .onnx file.
-        where: its name in messages.
         refused: operators that have no place in it.
 
     Raises:

@@ -23,7 +23,6 @@ class OnnxSummary:
     """Declarations of a model.
 
     Attributes:
-        ir_version: of the file format.
         opsets: version of each imported operator set, by domain ("" is the default one).
         domains: of all nodes, nested graphs included.
         operators: of all nodes likewise.

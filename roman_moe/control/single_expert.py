@@ -27,10 +27,6 @@ class SingleExpert:
 
     Attributes:
         spec: of the task; its actions mean what the network says.
-        rates: those of the network.
-        skills: the one that it has.
-        gate: gives it all the weight.
-        experts: it alone.
     """
 
     spec: TaskSpec

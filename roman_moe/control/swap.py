@@ -28,7 +28,6 @@ class LoadedNetwork(Generic[N]):
     """A network that is ready to run.
 
     Attributes:
-        network: the expert or gate.
         model: path of its file.
         sha256: of its content, in hexadecimal.
     """
@@ -84,7 +83,6 @@ class NetworkSlot(Generic[N]):
         """Begin with a network.
 
         Args:
-            first: to run.
             ramp: from the old network's answer to the new one's [s].
             bound: brings an answer within a changeover back to what such a network may answer.
         """

@@ -58,9 +58,6 @@ class FeatureLayout:
     """All features of a task's scenes, in order; made once a task by `feature_layout`.
 
     Attributes:
-        spec: of the task.
-        names: of the features.
-        index: place of each.
         units: of each, as metadata spell them; scales and origins are part of it, since a network depends on them.
         observations: what each network observes, by skill, "gate" and "monolithic".
     """

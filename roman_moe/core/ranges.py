@@ -6,7 +6,6 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
-from functools import lru_cache
 from typing import Annotated, Any
 
 MOST_NUMBERS = 16
@@ -76,7 +75,6 @@ class Checked:
         check_ranges(self)
 
 
-@lru_cache(maxsize=64)
 def ranges_of(kind: type) -> Mapping[str, Range]:
     """The range of each field of a dataclass whose type states one; the last, if it states several."""
     hints = typing.get_type_hints(kind, include_extras=True).items()

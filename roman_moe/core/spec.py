@@ -56,7 +56,6 @@ class TaskSpec:
     """A task, as data. Two are equal if their digests are.
 
     Attributes:
-        name: of the task.
         home: pose to which the hand returns.
         gripper: its open and closed distance.
         action: meaning of an action's numbers.

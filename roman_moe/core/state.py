@@ -52,7 +52,6 @@ class HandState:
     """The part of a scene that the arm measures.
 
     Attributes:
-        spec: of the task.
         stamp_ns: time of the snapshot [ns]; the tick's identity throughout the graph.
         hand_position: position of the point between the fingertips, (3,) [m].
         hand_velocity: its linear velocity, (3,) [m/s].

@@ -100,7 +100,6 @@ class ArmController:
     Reads and writes the arm's part of a MuJoCo model.
 
     Attributes:
-        arm: what the arm is.
         dof: indices of the arm's joints among the model's velocities, (n,).
         joints: addresses of the arm's joints among the model's positions, (n,).
         fingers, finger_dof: likewise of the two fingers, (2,).

@@ -73,7 +73,6 @@ class ArmFile:
         root: body that everything else of it hangs on.
         site: the hand, the point between the fingertips: z leaves the hand, the fingers move along y.
         joints: by name, from the base on. Each has an actuator: a servo of its position.
-        gripper: its gripper.
     """
 
     model: str

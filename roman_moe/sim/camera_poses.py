@@ -87,12 +87,7 @@ class CameraPoses:
 
 
 class CameraSensor:
-    """The cameras in one episode.
-
-    Attributes:
-        filter: of the objects' poses.
-        tally: of how right the poses were.
-    """
+    """The cameras in one episode."""
 
     def __init__(self, source: CameraPoses, world: World, streams: Streams) -> None:
         spec = world.task.spec

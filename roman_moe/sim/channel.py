@@ -49,7 +49,6 @@ class CommandChannel:
         """Nothing is under way.
 
         Args:
-            quality: for the whole episode.
             gripper_opening: at which the gripper stays until a command comes [m].
             rng: is drawn from only if commands get lost.
         """

@@ -38,8 +38,6 @@ class EpisodeResult:
     """Result of one episode.
 
     Attributes:
-        start: name of the start.
-        seed: seed of the episode.
         outcome: value of the judge's `Outcome`, e.g. "success" or "time_limit".
         time_s: simulated time until the outcome [s].
         disturbance: kind of the disturbance that it met; "" for none.
@@ -74,10 +72,7 @@ class Episode:
 
     Attributes:
         world: in which it happens; nothing else may step it.
-        start: where it began.
         state: the true state at the present tick.
-        outcome: how it stands.
-        sensor: that gives the poses of its scenes.
     """
 
     def __init__(

@@ -62,7 +62,6 @@ class Film:
         """Make it in the thread that uses it.
 
         Args:
-            world: whose moments are drawn.
             width: of the frames [pixels].
             height: likewise.
             camera: name of one of the scene's cameras, or `CLOSE`.

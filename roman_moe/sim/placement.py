@@ -26,7 +26,6 @@ def place_object(world: World, name: str, placement: PlacementSpec, numbers: NDA
 
     Args:
         world: before its physics goes on.
-        name: of the object.
         numbers: random ones in [0, 1), (4,).
 
     Raises:

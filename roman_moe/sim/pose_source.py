@@ -127,9 +127,6 @@ class TruthSensor:
     """The source "truth" in one episode, in process and in the graph.
 
     Args:
-        source: whose errors it makes.
-        spec: of the task.
-        streams: of the episode.
         cameras: positions of the task's cameras, (3,) each [m]; one of them has the calibration error.
     """
 

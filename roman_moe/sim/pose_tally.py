@@ -17,10 +17,8 @@ class PoseTally:
     """One episode's.
 
     Attributes:
-        names: of the objects.
         errors: distances of valid poses from the true ones [m], a list for each object.
         hidden_valid: of each object, ticks at which it was valid, though hidden for long and not held, (n,).
-        ticks: in all.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -51,7 +49,6 @@ class PoseTally:
         """Count one tick.
 
         Args:
-            truth: true state.
             poses: of the same stamp.
             hidden: which objects no pixel shows, (n,).
             held: the object that follows the hand; "" for none.

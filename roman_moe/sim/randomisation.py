@@ -77,7 +77,6 @@ class RandomScene:
 
     Attributes:
         model: of the scene and its arm, with everything that may be added; joints are those of `World`'s.
-        data: where things are.
         object_geoms: by which each of the task's objects is seen.
         arm_joints: where the arm's joints are in `qpos`.
         loose: where the free joints of loose things begin in `qpos`.

@@ -22,10 +22,8 @@ class SyntheticEstimator:
     """Finds a world's objects; looks at the world's present state instead of at images.
 
     Args:
-        world: that it reads.
         visibility: of its objects, counted before each frame set.
         sigma: of a position along each axis [m].
-        rng: of the errors.
     """
 
     def __init__(self, world: World, visibility: Visibility, sigma: float, rng: np.random.Generator) -> None:

@@ -58,8 +58,6 @@ class SimSkill:
     Where task.yaml gives the skill's `starts`, `done`, `success` and `sets`, only `demonstrate` is left to write.
 
     Attributes:
-        spec: of the task.
-        name: of the skill.
         object: that it is about: the first one in its conditions, or else that it observes; "" if there is none.
         left_at: site near which the hand is when the skill has let go, for starts of the next one; None if the next one
             never begins there. The skill's object, if not given.
@@ -147,8 +145,6 @@ class SimTask:
     """A task in simulation. `simulation.py` derives one where the defaults do not fit.
 
     Attributes:
-        spec: of the task.
-        folder: of the task.
         skills: by name, in order; for what follows from a state alone. `World.skills` are those that remember.
         scene: MJCF of everything but the arm, within the folder.
         arm: arm that it is done with if nobody asks for another one: a folder within the task's, or the name of one of
@@ -280,7 +276,6 @@ class Start:
     """A distribution of starts.
 
     Attributes:
-        task: which it is of.
         name: of the skill, or "scenario_6".
         stage: how many skills are already done.
         skill: the skill to do, or None for the whole task from here on.

@@ -28,7 +28,6 @@ class World:
     """A simulated scene with an arm.
 
     Attributes:
-        task: what is simulated.
         skills: the task's, by name, for this world alone: what they remember is of its episode.
         flags: values of the task's flags, (f,); skills set them.
         loose: the MuJoCo ids of the task's loose bodies.
@@ -44,7 +43,6 @@ class World:
         """Build it.
 
         Args:
-            task: what is simulated.
             control_rate: the task's own if None [Hz].
             arm: name or folder of the arm; the task's own if None or empty.
             markers: whether the scene shows the objects' markers; they change nothing else.

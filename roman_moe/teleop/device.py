@@ -85,9 +85,6 @@ class Device(Protocol):
 class FileDevice:
     """A device whose file is read without waiting, and opened again after it was unplugged.
 
-    Args:
-        path: of the file.
-
     Attributes:
         SIZE: the most that is read at once [bytes].
         fault: why nothing can be read from it; empty if it is open.

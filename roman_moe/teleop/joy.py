@@ -111,7 +111,6 @@ class Joystick:
 
     Attributes:
         spec: of the task, whose top speeds scales are measured by.
-        mapping: of axes and buttons.
         fault: why it gives nothing at present; empty if it works.
     """
 

@@ -58,13 +58,7 @@ class Bodies:
 
 
 class SceneLayout:
-    """Which bodies the messages of a task have; made once a task by `scene_layout`.
-
-    Attributes:
-        spec: of the task.
-        hand_names: of `hand_state`.
-        scene_names: of `scene`.
-    """
+    """Which bodies the messages of a task have; made once a task by `scene_layout`."""
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec

@@ -39,8 +39,6 @@ def make_gripper(
     """The way that the configuration names and this installation has.
 
     Args:
-        node: whose client or publisher it is.
-        config: of the gripper.
         on_failure: called with the reason whenever a goal comes to nothing.
         steady: the clock that times what it does [s].
 

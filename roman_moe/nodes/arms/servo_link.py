@@ -67,8 +67,6 @@ class ServoLink:
     """Watches over Servo on behalf of an active bridge.
 
     Args:
-        node: the bridge.
-        twist: of the arm's file.
         speed: highest that the guard lets through [m/s].
         angular_speed: highest that the hand turns at [rad/s].
         unchecked: whether Servo's parameters are the user's own affair.

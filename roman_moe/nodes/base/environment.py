@@ -65,7 +65,6 @@ def private_settings(separate: bool, domain: int) -> dict[str, str | None]:
 
     Args:
         separate: its nodes are processes, which share the domain; in one process no other is discovered.
-        domain: of its own, see `reserved_domain`.
     """
     private: dict[str, str | None] = dict.fromkeys((*JOINING, *PROFILES))
     private |= {DOMAIN: str(domain), NO_DEFAULT_PROFILES: "1"}

@@ -43,14 +43,10 @@ class ManagedNode(LifecycleNode):
     Args:
         name: of the node; the class's own if None.
         context: to live in; rclpy's default one if None.
-        namespace: of node and topics.
         parameters: values that replace defaults, as a parameter file or the command line would.
         remaps: other names for topics, by the usual ones.
 
     Attributes:
-        NAME: the class's usual name as a node.
-        PARAMETERS: the dataclass of its parameters.
-        diagnostics: what the node says about itself.
         process: id of the process that it lives in.
     """
 
@@ -124,10 +120,7 @@ class ManagedNode(LifecycleNode):
         """Wait until nothing is missing, for up to `timeout` [s], and report each second what is; what is in the end.
 
         Args:
-            what: it waits for.
             missing: what is missing of it; empty if nothing is.
-            timeout: [s]
-            pause: lets some time pass.
         """
         now = time.monotonic()
         end, report = now + timeout, now

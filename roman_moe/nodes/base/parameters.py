@@ -55,7 +55,6 @@ def parameter(
     Args:
         description: with the unit in brackets.
         default: none if it must be given.
-        bounds: smallest and largest value allowed.
         fixed: whether it cannot be set while the node runs.
         shipped: it is a path: counted from the working folder, or of what is shipped if nothing is there.
         formerly: another name, of a text alone, that only the present version understands.

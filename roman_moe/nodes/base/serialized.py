@@ -53,8 +53,6 @@ class BodiesReader:
     """Reads the serialized messages of one topic.
 
     Args:
-        topic: its name, for errors.
-        kind: rclpy's class of MultiDOFJointState.
         names: that every message must have, in order.
     """
 
@@ -125,12 +123,7 @@ class NumbersWriter:
 
 
 class NumbersReader:
-    """Reads serialized messages that are `Numbers`.
-
-    Args:
-        kind: rclpy's class of the messages.
-        numbers: what they hold.
-    """
+    """Reads serialized messages that are `Numbers`."""
 
     def __init__(self, kind: Any, numbers: Numbers) -> None:
         self._kind, self._numbers = kind, numbers
@@ -161,12 +154,7 @@ class NumbersReader:
 
 
 class BodiesWriter:
-    """Writes the MultiDOFJointStates of one topic.
-
-    Args:
-        names: of the bodies of every message, in order.
-        to_message: makes rclpy's message of names and bodies.
-    """
+    """Writes the MultiDOFJointStates of one topic."""
 
     def __init__(self, names: tuple[str, ...], to_message: Callable[[Sequence[str], Bodies], Any]) -> None:
         count = len(names)

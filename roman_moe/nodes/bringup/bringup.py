@@ -51,10 +51,7 @@ class Graph:
     """A running graph.
 
     Attributes:
-        monitor: what is known of it.
-        node_processes: its processes, if it has any.
         restarts: which nodes were started again, and why, in order.
-        names: of its nodes.
         said: what nodes answered to `trigger`.
     """
 
@@ -183,7 +180,6 @@ def running_graph(
         private: closed to everybody else, see `ros_environment`.
         respawn: start a process that has ended or is frozen again, but for the lab's, which holds the world, and for
             one that refuses its configuration.
-        on_tick: called after every tick.
         on_spin: called every `SPIN_PERIOD` or sooner, such as to look at the keyboard.
         ros_arguments: `--ros-args` and what follows it, for every node: such as their namespace.
 
@@ -261,7 +257,6 @@ def run_episode(
     """Run one episode through the real graph and return its record.
 
     Args:
-        bundle: folder of the bundle.
         start: a skill's name, or a scenario's number as text ("6").
         separate: one process a node instead of all in this one.
         on_tick: called in this thread after every tick; must return quickly.

@@ -23,12 +23,7 @@ class ChangeReports:
         self._known: dict[str, Mapping[str, str]] = {}  # facts and counts of each node's last report
 
     def lines(self, node: str, said: Mapping[str, str]) -> list[str]:
-        """A line for each thing that is new in a node's report; its first one is compared with that of a node all well.
-
-        Args:
-            node: its name.
-            said: keys and values of the report.
-        """
+        """A line for each thing that is new in a node's report; the first report counts as after one of all well."""
         before = self._known.get(node, {})
         self._known[node] = {**before, **said}  # one that is started again has no model yet, and no fault
         lines = []

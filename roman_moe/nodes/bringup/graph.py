@@ -85,9 +85,7 @@ class NodeSpec:
     """One node to start.
 
     Attributes:
-        name: of the node.
         executable: of lib/roman_moe, one of `EXECUTABLES`.
-        parameters: its ROS parameters.
         remaps: other names for its topics, by the usual ones.
     """
 

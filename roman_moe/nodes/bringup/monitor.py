@@ -38,7 +38,6 @@ class Tick:
         weights: that the blender used last, (len(skills),).
         leading: skill of the largest weight.
         missed_ticks: so far: ticks that the arm was held, or blended without all that was needed.
-        stopped: whether a software stop holds.
         guard: code of what the guard did to the command (`control.guard.GuardStatus`).
     """
 
@@ -70,8 +69,6 @@ class EpisodeStatus:
     """How one episode stands, as the lab says.
 
     Attributes:
-        start: name of the skill or scenario that it started from.
-        seed: of its start and noise.
         outcome: "running", "fault" or another value of `core.outcome.Outcome`.
         time_s: since its start [s].
     """
@@ -86,11 +83,9 @@ class Monitor(Node):
     """Listens to the blender's ticks, diagnostics and the lab's outcome.
 
     Args:
-        context: to live in.
         remaps: other names for the graph's topics, by the usual ones.
 
     Attributes:
-        tick: the last one, once there was one.
         episodes: status of the lab's episodes, twice each: when it begins and when it ends.
         statuses: last report of each node, by its name.
         last_reports: when it came [s], `time.monotonic`.

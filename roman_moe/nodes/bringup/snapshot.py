@@ -77,11 +77,7 @@ class TopicCounter:
 
 
 class GraphListener:
-    """Listens to a graph; a context manager.
-
-    Args:
-        client: beside the graph.
-    """
+    """Listens to a graph; a context manager."""
 
     def __init__(self, client: GraphClient) -> None:
         self._client = client

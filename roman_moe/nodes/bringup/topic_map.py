@@ -25,7 +25,6 @@ def read_topic_map(path: Path, skills: Sequence[str], cameras: Sequence[str] = (
     """Other names by the usual ones.
 
     Args:
-        path: of the file.
         skills: of the bundle: each expert has a topic.
         cameras: of the task: each has several.
 

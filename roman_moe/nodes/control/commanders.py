@@ -26,7 +26,6 @@ def commanders(node: RomanNode, *past_the_graph: Topic) -> list[str]:
     """Names of the nodes that command an arm, as `names_of` gives them.
 
     Args:
-        node: the arm's.
         past_the_graph: topics that nobody but this node is to publish.
     """
     past = [node.others(topic) for topic in past_the_graph]

@@ -17,11 +17,7 @@ from roman_moe.wire.bodies import scene_layout
 
 
 class Observation:
-    """One scene, with its decoded state computed at most once.
-
-    Attributes:
-        scene: as it was sent.
-    """
+    """One scene, with its decoded state computed at most once."""
 
     def __init__(self, scene: SceneState, layout: FeatureLayout) -> None:
         self.scene = scene

@@ -15,7 +15,6 @@ class PendingAnswers:
     """Weights by gate tick, and actions by stamp and expert; NaN stands for "no answer".
 
     Args:
-        rates: of the bundle.
         size: of an action.
         count: of the experts.
 

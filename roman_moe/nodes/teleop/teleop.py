@@ -46,7 +46,6 @@ def open_device(name: str, file: str, spec: TaskSpec) -> Device:
     Args:
         name: gamepad, spacemouse or joy.
         file: of the device; of joy, a parameter file of teleop_twist_joy. The first one, or its default, if "".
-        spec: of the task.
 
     Raises:
         DeviceError: if it cannot be used.
