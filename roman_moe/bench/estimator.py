@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def measure(task: str, file: Path, frame_sets: int) -> dict[str, Any]:
     size = CameraSpec(estimator.metadata.width, estimator.metadata.height)
     world = World(sim_task)
     world.reset(sim_task.start(""), np.random.default_rng(0))
-    with SceneCameras(world, dict.fromkeys(sim_task.spec.cameras, size)) as scene:
+    with closing(SceneCameras(world, dict.fromkeys(sim_task.spec.cameras, size))) as scene:
         estimator.cameras, images = scene.cameras, scene.images()
     pictures, cameras = np.stack(list(images.values())), tuple(estimator.cameras[name] for name in images)
     times = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def measure(task: str = "roman", starts: int = 30, width: int = 960, seed: int =
     squares: list[float] = []
     times = []
     size = CameraSpec(width, 3 * width // 4)
-    with SceneCameras(world, dict.fromkeys(sim_task.spec.cameras, size)) as cameras:
+    with closing(SceneCameras(world, dict.fromkeys(sim_task.spec.cameras, size))) as cameras:
         finder = MarkerEstimator(sim_task.spec, cameras.cameras)
         for start in itertools.islice(itertools.cycle(names), starts):
             state = world.reset(sim_task.start(start), rng)

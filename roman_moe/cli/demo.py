@@ -276,7 +276,7 @@ class Demo:
         marked, task = self.poses == "markers", load_sim_task(self._task)
         lab = World(task, arm=self.sim_arm, markers=marked)
         sizes = dict.fromkeys(task.spec.cameras, IMAGE) if marked else task.spec.cameras
-        with SceneCameras(lab, sizes) as scene:
+        with contextlib.closing(SceneCameras(lab, sizes)) as scene:
             cameras = scene.cameras
 
             def views(tick: int) -> list[CameraView]:
@@ -353,7 +353,7 @@ def draw_video(
         ]
 
     close = close_ticks(trace.times, hand_motion(world, trace.physics_states).distances, trace.events)
-    with Film(world, *size, camera) as film:
+    with contextlib.closing(Film(world, *size, camera)) as film:
         most = affordable_frames(film, trace.physics_states[0])
         playback = Playback.of(close, world.control_rate, most, speed)
         frames = RunFrames(trace, film, size, title, note, views, labels)

@@ -36,7 +36,8 @@ class Lifecycle(GraphOptions):
         from roman_moe.nodes.bringup.graph_client import Refusal, graph_client
         from roman_moe.nodes.bringup.snapshot import GraphListener
 
-        with graph_client(self.ros_arguments) as client, GraphListener(client) as watch:
+        with graph_client(self.ros_arguments) as client:
+            watch = GraphListener(client)
             try:
                 client.change_state(self.node, self.transition)
             except Refusal as refusal:

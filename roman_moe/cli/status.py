@@ -55,7 +55,8 @@ class Status(GraphOptions):
         from roman_moe.nodes.bringup.snapshot import GraphListener
 
         console = Console()
-        with graph_client(self.ros_arguments) as client, GraphListener(client) as watch:
+        with graph_client(self.ros_arguments) as client:
+            watch = GraphListener(client)
             if not watch.find():
                 raise RomanError(client.absent(BLENDER))
             if self.watch and console.is_terminal:

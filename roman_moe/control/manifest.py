@@ -207,13 +207,9 @@ def task_of_bundle(path: str | Path, task: str = "") -> TaskSpec:
     return found if found == own else own
 
 
-def _manifest_once(folder: Path) -> Manifest:
-    """As `load_manifest`, but a file that is as it was is not read again: it takes longer than all else in a swap."""
-    return _manifest_of(folder, version_of(folder / MANIFEST_NAME))
-
-
 @lru_cache(maxsize=8)
 def _manifest_of(folder: Path, _: tuple[int, ...]) -> Manifest:
+    """As `load_manifest`, but a file that is as it was is not read again: it takes longer than all else in a swap."""
     return load_manifest(folder)
 
 
@@ -226,7 +222,7 @@ def read_network(path: Path) -> bytes:
     if path.suffix != ".onnx":
         raise BundleError(f"{path}: expected a network's file, ending in .onnx")
     if os.path.isfile(path.parent / MANIFEST_NAME):
-        manifest = _manifest_once(path.parent)
+        manifest = _manifest_of(path.parent, version_of(path.parent / MANIFEST_NAME))
         for entry in (manifest.gate, *manifest.experts.values()):
             if entry.file == path.name:
                 return entry.read(path.parent)

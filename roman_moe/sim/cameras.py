@@ -70,9 +70,3 @@ class SceneCameras:
         """Free the OpenGL contexts."""
         for renderer in self._renderers.values():
             renderer.close()
-
-    def __enter__(self) -> SceneCameras:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()

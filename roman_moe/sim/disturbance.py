@@ -7,8 +7,8 @@ moment and acts once. Skills say which there are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -26,11 +26,8 @@ KNOCK_TIME = 0.5  # [s] that the fingers are held open
 LOW = 0.010  # [m] a held thing may have been lifted when it is knocked out: it falls back where it was
 
 
-class Ongoing(Protocol):
-    """What a disturbance goes on doing after the tick in which it acted."""
-
-    def __call__(self, world: World, state: SceneState) -> bool:
-        """Act on what the world does until its next tick; whether it goes on after that."""
+Ongoing = Callable[[World, SceneState], bool]
+"""What a disturbance goes on doing after the tick in which it acted, until each next tick: whether it goes on then."""
 
 
 class Disturbance:

@@ -125,12 +125,6 @@ class Film:
         self._main.close()
         self._inset.close()
 
-    def __enter__(self) -> Film:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
 
 def close_view(world: World) -> mujoco.MjvCamera:
     """A view from the overview's side that objects and home, as the model has them, fill."""

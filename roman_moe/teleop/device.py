@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,34 +60,30 @@ class OperatorInput:
     skills: tuple[int, ...] = ()
 
 
-class Device(Protocol):
-    """An input device. It never waits."""
+class Device:
+    """An input device. It never waits.
 
-    @property
-    def help(self) -> str:
-        """What its keys, sticks and buttons do, in one line."""
+    Attributes:
+        help: what its keys, sticks and buttons do, in one line.
+        fault: why it gives nothing at present; empty if it works.
+    """
 
-    @property
-    def fault(self) -> str:
-        """Why it gives nothing at present; empty if it works."""
+    help: str
+    fault = ""
 
     def read(self, now: float) -> OperatorInput:
-        """What it asks for now, with what happened since the last call.
-
-        Args:
-            now: of a clock that only runs forward [s].
-        """
+        """What it asks for now, `now` of a clock that only runs forward [s], with what happened since the last call."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of it."""
 
 
-class FileDevice:
+class FileDevice(Device):
     """A device whose file is read without waiting, and opened again after it was unplugged.
 
     Attributes:
         SIZE: the most that is read at once [bytes].
-        fault: why nothing can be read from it; empty if it is open.
 
     Raises:
         DeviceError: with the reason, if it cannot be read.

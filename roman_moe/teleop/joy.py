@@ -12,7 +12,7 @@ import numpy as np
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import TaskSpec
-from roman_moe.teleop.device import AXES, OperatorEvent, OperatorInput
+from roman_moe.teleop.device import AXES, Device, OperatorEvent, OperatorInput
 
 SILENCE = 0.5
 """After which a joystick that says nothing counts as released [s]: joy_node repeats what it says 20 times a second."""
@@ -106,7 +106,7 @@ def load_joy_mapping(path: Path) -> JoyMapping:
 
 
 @dataclass
-class Joystick:
+class Joystick(Device):
     """A joystick as an input device: whoever subscribes gives it the messages.
 
     Attributes:
@@ -162,9 +162,6 @@ class Joystick:
 
     def _down(self, button: int) -> bool:
         return _at(self._buttons, button)
-
-    def close(self) -> None:
-        """See `Device`."""
 
 
 def _at(buttons: Sequence[bool], number: int) -> bool:

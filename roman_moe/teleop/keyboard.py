@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from roman_moe.teleop.device import AXES, OperatorEvent, OperatorInput
+from roman_moe.teleop.device import AXES, Device, OperatorEvent, OperatorInput
 
 HELD = 0.15  # [s]
 
@@ -51,14 +51,13 @@ _KEY = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])|.", re.DOTALL)
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;]*|O)?$")
 
 
-class Keyboard:
+class Keyboard(Device):
     """Keys as an input device.
 
     Args:
         read: gives what was typed since it was last called, without waiting.
     """
 
-    fault = ""
     help = (
         "move w s (forward, back) a d (left, right) e c (up, down), or arrows and page up, down; turn u o i k j l; "
         "g gripper, + - speed, t take over, h hand back, space stop, R re-arm; a key moves for 0.15 s, so hold it"
@@ -88,6 +87,3 @@ class Keyboard:
                 skills.append(int(key) - 1)
         held = now - self._seen <= HELD
         return OperatorInput(np.where(held, self._directions, 0.0), bool(held.any()), tuple(events), tuple(skills))
-
-    def close(self) -> None:
-        """See `Device`."""

@@ -152,7 +152,8 @@ def test_a_running_graph_from_the_command_line(
         (snapshot, "REPORT"),
     ]:
         monkeypatch.setattr(module, f"{timeout}_TIMEOUT", 600.0)  # only a hang reaches it
-    with graph_client.graph_client() as client, GraphListener(client) as watch:
+    with graph_client.graph_client() as client:
+        watch = GraphListener(client)
         while watch.look(0.3).leading is None:  # it has only just begun to start
             assert running.poll() is None
     _, report, table = status(capfd, tmp_path)

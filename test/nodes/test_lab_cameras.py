@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import numpy as np
 from messages import decode_hand
 from ros_rig import Rig
@@ -31,7 +33,7 @@ def test_in_its_own_time_the_lab_shows_states_that_it_has_told(rig: Rig) -> None
         lambda: message_stamp(message) in [decode_hand(each).stamp_ns for each in rig.heard[HAND_STATE.name]]
     )
     world = World(TASK)
-    with SceneCameras(world) as drawn:
+    with closing(SceneCameras(world)) as drawn:
         expected = drawn.images(lab._lab.physics_state())["right"]
         calibrated = drawn.cameras["right"]
     np.testing.assert_array_equal(read_image(message, grey=False), expected)

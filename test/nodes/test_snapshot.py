@@ -89,11 +89,11 @@ def look(context: Context, talker: Talker, reporting: list[str]) -> snapshot.Gra
 
     thread, client = threading.Thread(target=talk), GraphClient(context)
     try:
-        with GraphListener(client) as watch:
-            late.start()
-            thread.start()
-            assert watch.find()
-            return watch.look(0.01)
+        watch = GraphListener(client)
+        late.start()
+        thread.start()
+        assert watch.find()
+        return watch.look(0.01)
     finally:
         ended.set()
         thread.join()

@@ -31,7 +31,7 @@ def film(camera: str = "close") -> Film:
 
 def test_every_object_lies_in_the_close_view_where_it_is_said_to_be(state):
     lab = roman_world()
-    with film() as close:
+    with closing(film()) as close:
         close.frame(state)
         places, hidden = close.locate(state)
         assert ((places > 0) & (places < [WIDTH, HEIGHT])).all()
@@ -50,7 +50,7 @@ def test_the_corner_follows_the_hand(state):
     lab.set_physics_state(state)
     moved = state.copy()
     moved[lab.arm.joints.start] += 0.8
-    with film("left") as side:
+    with closing(film("left")) as side:
         one, other = side.frame(state).astype(int), side.frame(moved).astype(int)
     middle = (slice(12, 30), slice(WIDTH - 44, WIDTH - 26))  # of the corner, where the fingers are
     fingers = [(image[middle].max(axis=-1) < 90).mean() for image in (one, other)]
@@ -64,7 +64,7 @@ def test_furniture_has_tones_of_its_own_and_what_cameras_see_has_not(state):
     roots = {int(lab.model.body_rootid[lab.model.geom_bodyid[geom]]) for geom in tones}
     assert roots == {lab.model.body(name).id for name in ("drawer_unit", "cabinet", "pedestal")}
     assert not any(lab.is_arm_geom[geom] for geom in tones)
-    with film("left") as tinted, closing(Renderer(roman_world(), "left", WIDTH, HEIGHT)) as plain:
+    with closing(film("left")) as tinted, closing(Renderer(roman_world(), "left", WIDTH, HEIGHT)) as plain:
         image, own = tinted.frame(state).astype(int), plain.frame(state).astype(int)
     assert (np.abs(image - own).max(axis=2) > 20)[:, : WIDTH // 2].mean() > 0.01
     for array, now in zip(before, (lab.model.mat_rgba, lab.model.geom_rgba), strict=True):

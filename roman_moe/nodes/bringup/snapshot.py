@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -77,7 +76,7 @@ class TopicCounter:
 
 
 class GraphListener:
-    """Listens to a graph; a context manager."""
+    """Listens to a graph for as long as its client is there."""
 
     def __init__(self, client: GraphClient) -> None:
         self._client = client
@@ -86,19 +85,10 @@ class GraphListener:
         self._skills: tuple[str, ...] = ()
         self._leading: tuple[str, float] | None = None
         self._scene: bytes | None = None
-
-    def __enter__(self) -> GraphListener:
-        self._subscriptions = [
-            self._listen(SCENE, self._on_scene, True),
-            self._listen(GATE_WEIGHTS, self._on_weights, False),
-            self._listen(TWIST_COMMAND, lambda _: None, True),
-            self._listen(DIAGNOSTICS, self._on_diagnostics, False),
-        ]
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for subscription in self._subscriptions:
-            self._client.node.destroy_subscription(subscription)
+        self._listen(SCENE, self._on_scene, True)
+        self._listen(GATE_WEIGHTS, self._on_weights, False)
+        self._listen(TWIST_COMMAND, lambda _: None, True)
+        self._listen(DIAGNOSTICS, self._on_diagnostics, False)
 
     def find(self) -> bool:
         """Whether anything of the graph is there."""
@@ -131,7 +121,7 @@ class GraphListener:
         there = {end.node_name for end in ends if end.node_namespace == space and PLACEHOLDER not in end.node_name}
         return {*EVERY_GRAPH_HAS, *(node_of(skill) for skill in self._skills), *there}
 
-    def _listen(self, topic: Topic, handle: Callable[[Any], None], raw: bool) -> Any:
+    def _listen(self, topic: Topic, handle: Callable[[Any], None], raw: bool) -> None:
         def on_message(message: Any, info: Any) -> None:
             sent, came = info["source_timestamp"] / NANOSECONDS, time.monotonic()
             if topic.name in self._counters:
@@ -140,7 +130,7 @@ class GraphListener:
                 self._counters[topic.name] = TopicCounter(sent, sent, came)
             handle(message)
 
-        return self._client.node.create_subscription(topic.kind, topic.name, on_message, topic.qos, raw=raw)
+        self._client.node.create_subscription(topic.kind, topic.name, on_message, topic.qos, raw=raw)
 
     def _on_scene(self, data: bytes) -> None:
         self._scene = data
