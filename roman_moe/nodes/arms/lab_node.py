@@ -22,7 +22,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, String
+from std_msgs.msg import String
 
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, PacedClock, TickStamps, misfit
 from roman_moe.core.action import Command, hold
@@ -120,7 +120,7 @@ class LabNode(RomanNode):
         self.listen_twist(self._spec, self._on_twist)
         self.listen_numbers(topics.GRIPPER_COMMAND, topics.GRIPPER, self._on_gripper)
         self.listen(topics.GATE_WEIGHTS, self._on_weights)
-        self.listen(topics.STOPPED, self._on_stopped)
+        self.listen(topics.STOPPED, self._on_stopped, lambda message: message.data)
         self._stopped = False
         self._awaits_rearm = False  # before the next episode begins
         self._commanders = Commanders(self)
@@ -156,9 +156,9 @@ class LabNode(RomanNode):
         """The lab's time [ns]: in real time, the node's clock when the episode began and a steady clock since then."""
         return self._arm_time.now_ns(time.monotonic())
 
-    def _on_stopped(self, message: Bool) -> None:
-        self._stopped = message.data
-        if self._awaits_rearm and not self._stopped:
+    def _on_stopped(self, stopped: bool) -> None:
+        self._stopped = stopped
+        if self._awaits_rearm and not stopped:
             self._awaits_rearm = False
             self._begin_episode()
 

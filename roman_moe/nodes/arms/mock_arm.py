@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 from numpy.typing import NDArray
-from std_msgs.msg import Bool
 
 from roman_moe.arms.clock import FUTURE_TOLERANCE_NS, PacedClock, TickStamps, misfit
 from roman_moe.arms.mock import MockArm
@@ -48,7 +47,7 @@ class MockArmNode(RomanNode):
         self._publish_truth = self.advertise_poses(TRUTH_POSES, self._spec)
         self.listen_twist(self._spec, self._on_twist)
         self.listen_numbers(GRIPPER_COMMAND, GRIPPER, self._on_gripper)
-        self.listen(STOPPED, self._on_stopped)
+        self.listen(STOPPED, self._on_stopped, lambda message: message.data)
         now_ns = self.get_clock().now().nanoseconds
         self._arm_time = PacedClock(now_ns, time.monotonic())
         self._stamp = self._stamps.begin(now_ns)  # of the present state
@@ -65,9 +64,9 @@ class MockArmNode(RomanNode):
             self.diagnostics.count(REFUSED, f"{topic} at {stamped[0]} ns {wrong}{advice}")
         return not wrong
 
-    def _on_stopped(self, message: Bool) -> None:
+    def _on_stopped(self, stopped: bool) -> None:
         """Whether the blender's software stop holds: then the arm follows nobody's commands."""
-        self._stopped, self._twist = message.data, None
+        self._stopped, self._twist = stopped, None
 
     def _on_twist(self, stamped: tuple[int, NDArray[np.float64]]) -> None:
         if self._is_for_now(TWIST_COMMAND.name, stamped):
