@@ -68,7 +68,7 @@ def moving_bridge(rig: Rig, bundle: Path, *program: str) -> Iterator[subprocess.
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"])
 def test_a_signal_in_mid_motion_ends_at_rest(shared_rig: Rig, bundle: Path, name: str) -> None:
-    with moving_bridge(shared_rig, bundle, "-m", "roman_moe.nodes.arms.arm_bridge") as process:
+    with moving_bridge(shared_rig, bundle, "-m", "roman_moe.nodes", "arm_bridge") as process:
         process.send_signal(signal.Signals[f"SIG{name}"])
         shared_rig.spin_until(lambda: process.poll() is not None, END)
         shared_rig.spin_until(lambda: not moves(twists(shared_rig)[-1]), END)
@@ -85,7 +85,7 @@ def test_a_mistake_that_escapes_ends_at_rest(shared_rig: Rig, bundle: Path) -> N
 
 
 def test_ctrl_c_ends_the_wait_for_a_servo(shared_rig: Rig, bundle: Path) -> None:
-    command = [sys.executable, "-m", "roman_moe.nodes.arms.arm_bridge", "--ros-args", "-p", "servo_timeout:=600.0"]
+    command = [sys.executable, "-m", "roman_moe.nodes", "arm_bridge", "--ros-args", "-p", "servo_timeout:=600.0"]
     command += ["-p", f"bundle:={bundle}", "-p", f"config:={config_path('arms/ur.yaml')}"]
     with subprocess.Popen(command) as process:
         try:

@@ -146,6 +146,6 @@ def test_ctrl_c_ends_all_processes(bundle: Path, tmp_path: Path) -> None:
 
 def test_nodes_end_with_the_process_that_started_them(bundle: Path) -> None:
     environment = {**os.environ, PARENT_VARIABLE: "-1"}
-    command = [sys.executable, "-m", "roman_moe.nodes.control.observer", "--ros-args", "-p", "task:=roman"]
+    command = [sys.executable, "-m", "roman_moe.nodes", "observer", "--ros-args", "-p", "task:=roman"]
     finished = subprocess.run(command, env=environment, timeout=START, check=False)
     assert finished.returncode == 0

@@ -41,7 +41,6 @@ from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, parameter
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.commanders import REFUSED, commanders
 from roman_moe.wire.codec import message_stamp
 
@@ -357,7 +356,3 @@ def _status_type(wanted: str) -> tuple[Any, str]:
                     "status: type ServoStatus needs moveit_msgs: install ROS's moveit-msgs, or leave the topic empty"
                 ) from None
     return Int8, "Int8"
-
-
-if __name__ == "__main__":
-    leave(run_node(ArmBridge))

@@ -33,7 +33,6 @@ from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, parameter
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.bringup.episode_record import EpisodeRecorder
 from roman_moe.nodes.control.commanders import REFUSED, TOO_SLOW, Commanders
 from roman_moe.perception.frame_timing import RATE
@@ -393,7 +392,3 @@ class LabNode(RomanNode):
                 values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
             )
         )
-
-
-if __name__ == "__main__":
-    leave(run_node(LabNode))

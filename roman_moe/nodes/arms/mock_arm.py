@@ -15,7 +15,6 @@ from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import GRIPPER, GRIPPER_COMMAND, STOPPED, TRUTH_POSES, TWIST_COMMAND
 from roman_moe.nodes.control.commanders import REFUSED, TOO_SLOW, Commanders
 from roman_moe.wire.codec import command_of
@@ -98,7 +97,3 @@ class MockArmNode(RomanNode):
         self._twist, self._stamp = None, next_stamp
         self._publish_hand(dataclasses.replace(self._arm.hand, stamp_ns=next_stamp))
         self._publish_truth(dataclasses.replace(self._arm.objects, stamp_ns=next_stamp))
-
-
-if __name__ == "__main__":
-    leave(run_node(MockArmNode))

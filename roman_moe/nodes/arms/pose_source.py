@@ -13,7 +13,6 @@ from roman_moe.core.state import POSITION_BOUND, ObjectPoses, begins_anew
 from roman_moe.nodes.base.diagnostics import OK
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, parameter
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import OBJECT_POSES, TRUTH_POSES
 from roman_moe.sim.pose_source import TRUTH, TruthPoses, TruthSensor
 from roman_moe.sim.streams import Streams
@@ -74,7 +73,3 @@ class PoseSource(RomanNode):
             self._stamp = truth.stamp_ns
             self.diagnostics.state(OK, "giving poses")
         self._publish(self._poses)
-
-
-if __name__ == "__main__":
-    leave(run_node(PoseSource))

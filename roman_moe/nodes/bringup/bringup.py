@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import math
 import signal
 import tempfile
@@ -33,7 +32,7 @@ from roman_moe.nodes.base.process import StopSignals, make_executor, ros_context
 from roman_moe.nodes.base.services import ParameterServices
 from roman_moe.nodes.base.topics import FAULT
 from roman_moe.nodes.bringup.episode_record import EpisodeRecord
-from roman_moe.nodes.bringup.graph import EXECUTABLES, NodeSpec, Value, load_description, module_of, resolve
+from roman_moe.nodes.bringup.graph import NodeSpec, Value, load_description, node_class, resolve
 from roman_moe.nodes.bringup.monitor import Monitor, Tick
 from roman_moe.nodes.bringup.node_processes import START_TIMEOUT, NodeProcesses
 
@@ -231,17 +230,6 @@ def _start_processes(specs: Sequence[NodeSpec], graph: Graph) -> None:
 
 def _make(kind: type[RomanNode], spec: NodeSpec, context: Context) -> RomanNode:
     return kind(spec.name, context=context, parameters=spec.parameters, remaps=spec.remaps)
-
-
-def node_class(executable: str) -> type[RomanNode]:
-    """Class of an executable of the graph.
-
-    Raises:
-        ConfigError: if there is no such executable.
-    """
-    module = importlib.import_module(module_of(executable))
-    found: type[RomanNode] = getattr(module, EXECUTABLES[executable][1])
-    return found
 
 
 def run_episode(

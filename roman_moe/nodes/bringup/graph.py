@@ -5,17 +5,21 @@ Bring-up and launch files both get their nodes here and nowhere else. Nothing he
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roman_moe.control.manifest import load_manifest, task_of_bundle
 from roman_moe.core.config import build, read_yaml, suggestion
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path, find_shipped
 from roman_moe.core.tasks import load_spec, task_folder
+
+if TYPE_CHECKING:
+    from roman_moe.nodes.base.node import RomanNode
 
 EXECUTABLES: Mapping[str, tuple[str, str]] = {
     "lab_node": ("arms", "LabNode"),
@@ -104,6 +108,13 @@ def module_of(executable: str) -> str:
     if executable not in EXECUTABLES:
         raise ConfigError(f"graph: unknown executable {executable!r}: expected one of {', '.join(EXECUTABLES)}")
     return f"roman_moe.nodes.{EXECUTABLES[executable][0]}.{executable}"
+
+
+def node_class(executable: str) -> type[RomanNode]:
+    """Class of an executable of the graph. Raises as `module_of`."""
+    module = importlib.import_module(module_of(executable))
+    found: type[RomanNode] = getattr(module, EXECUTABLES[executable][1])
+    return found
 
 
 def load_description(path: Path | None = None) -> Description:

@@ -26,7 +26,7 @@ import yaml
 
 from roman_moe.core.errors import RomanError
 from roman_moe.nodes.base.process import PARENT_VARIABLE, REFUSED, remap_arguments
-from roman_moe.nodes.bringup.graph import NodeSpec, module_of
+from roman_moe.nodes.bringup.graph import NodeSpec
 
 CHECK_PERIOD = 0.1  # [s]
 REPORT_TIMEOUT = 4.0  # [s] without a report (one comes every second), after which a node counts as frozen, as in nav2
@@ -86,7 +86,7 @@ class NodeProcesses:
         file = Path(self._folder.name) / f"{spec.name}.yaml"
         # a file, since text such as "6" would become a number on the command line
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}), encoding="utf-8")
-        command = [sys.executable, "-m", module_of(spec.executable)]
+        command = [sys.executable, "-m", "roman_moe.nodes", spec.executable]
         command += self._ros_arguments  # before the file: what it sets holds, as in one process
         command += ["--ros-args", "-r", f"__node:={spec.name}", "--params-file", str(file)]
         command += remap_arguments(spec.remaps)

@@ -32,7 +32,6 @@ from roman_moe.nodes.base.diagnostics import ERROR, OK, STATUS, STOPPED, WAITING
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, parameter, texts_of
 from roman_moe.nodes.base.peers import names_of
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.commanders import CONFLICTS, LOOK_PERIOD
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.nodes.control.pending_answers import PendingAnswers
@@ -399,7 +398,3 @@ class Blender(RomanNode):
         """The gripper first: who has the twist of a stamp has the whole command."""
         self._publish_gripper(command.stamp_ns, [command.gripper_opening])
         self._publish_twist(command.stamp_ns, command.twist.tolist())
-
-
-if __name__ == "__main__":
-    leave(run_node(Blender))

@@ -18,7 +18,6 @@ from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE
 from roman_moe.nodes.base.parameters import parameter
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.network_node import NetworkNode, NetworkParameters
 from roman_moe.nodes.control.observation import Observation, observations
 
@@ -78,7 +77,3 @@ class ExpertNode(NetworkNode):
             return
         self._publish(stamp, self.answer(seen, features))
         self.diagnostics.state(OK, "giving actions")
-
-
-if __name__ == "__main__":
-    leave(run_node(ExpertNode))

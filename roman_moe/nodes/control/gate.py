@@ -10,7 +10,6 @@ import math
 
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import GATE_WEIGHTS, SCENE, weights_of
 from roman_moe.nodes.control.network_node import NetworkNode, NetworkParameters
 from roman_moe.nodes.control.observation import Observation, observations
@@ -51,7 +50,3 @@ class GateNode(NetworkNode):
         """Whether weights are of a scene's gate tick, or since."""
         since = self._rates.tick(weighed_at) - self._rates.gate_tick(stamp)
         return all(map(math.isfinite, weights)) and 0 <= since < self._rates.gate_divider
-
-
-if __name__ == "__main__":
-    leave(run_node(GateNode))

@@ -17,7 +17,6 @@ from roman_moe.core.state import HandState, ObjectPoses
 from roman_moe.nodes.base.diagnostics import OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, parameter
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, SCENE
 from roman_moe.wire.bodies import scene_layout
 
@@ -119,7 +118,3 @@ class Observer(RomanNode):
         self._scene, self._scene_stamp = self._layout.of_scene(state), state.stamp_ns
         self._publish_scene(self._scene)
         self.diagnostics.state(OK, "giving scenes")
-
-
-if __name__ == "__main__":
-    leave(run_node(Observer))

@@ -24,7 +24,6 @@ from roman_moe.core.state import NANOSECONDS, HandState, ObjectPoses, begins_ane
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import NOT_FINITE, RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, parameter
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import HAND_STATE, OBJECT_POSES, camera
 from roman_moe.nodes.perception.visualization import Visualization
 from roman_moe.perception.camera_feed import AHEAD, CameraFeed
@@ -300,7 +299,3 @@ class ObjectPoseEstimator(RomanNode):
 def _timed(estimate: Callable[[], tuple[Detections, str]]) -> tuple[Detections, str, float]:
     began = time.monotonic()
     return (*estimate(), time.monotonic() - began)
-
-
-if __name__ == "__main__":
-    leave(run_node(ObjectPoseEstimator))

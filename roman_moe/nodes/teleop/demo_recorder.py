@@ -26,7 +26,6 @@ from roman_moe.nodes.base import topics
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, parameter
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.control.observation import Observation, observations
 from roman_moe.nodes.control.pending_answers import PendingAnswers
 from roman_moe.wire.codec import decode_lab_tick, decode_tick, serialized_stamp
@@ -243,7 +242,3 @@ class DemoRecorder(RomanNode):
     def _tell(self) -> None:
         if self._recorder is not None:
             self.diagnostics.fact({KEPT: str(self._recorder.kept), RECORDING: str(self._recorder.path or "")})
-
-
-if __name__ == "__main__":
-    leave(run_node(DemoRecorder))

@@ -21,7 +21,6 @@ from roman_moe.core.spec import TaskSpec
 from roman_moe.nodes.base.diagnostics import ERROR, OK, WAITING, WARN
 from roman_moe.nodes.base.node import RomanNode
 from roman_moe.nodes.base.parameters import TaskParameters, parameter
-from roman_moe.nodes.base.process import leave, run_node
 from roman_moe.nodes.base.topics import JOY, OPERATOR_ACTION, OPERATOR_WEIGHTS, SCENE, TICK, action_of, weights_of
 from roman_moe.nodes.bringup.graph_client import ASK_AGAIN, BLENDER, COMMANDERS, Calls
 from roman_moe.nodes.control.observation import Observation, observations
@@ -193,7 +192,3 @@ class Teleop(RomanNode):
             weights = self._steering.weights
             return None if weights is None else weights.tolist()
         return self._steering.action(self._input).tolist()
-
-
-if __name__ == "__main__":
-    leave(run_node(Teleop))
