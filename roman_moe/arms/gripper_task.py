@@ -56,12 +56,10 @@ class GripperTask:
         return self.state is GripperTaskState.TO_SEND and now >= self._next
 
     def sent(self, now: float) -> None:
-        """A goal was sent."""
         self.tries += 1
         self._enter(GripperTaskState.SENT, now + self._config.answer_timeout)
 
     def accepted(self, now: float) -> None:
-        """The gripper has taken the goal."""
         self._enter(GripperTaskState.MOVING, now + self._config.timeout)
 
     def ended(self, status: str, reached: bool, stalled: bool, now: float) -> None:
@@ -76,7 +74,6 @@ class GripperTask:
             self.failed(status, now)
 
     def failed(self, reason: str, now: float) -> None:
-        """The goal came to nothing."""
         self.trouble = reason
         self._enter(GripperTaskState.FAILED if self.tries >= TRIES else GripperTaskState.TO_SEND, now + RETRY_PERIOD)
         self._on_failure(reason)

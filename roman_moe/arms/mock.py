@@ -31,7 +31,6 @@ class MockArm:
         self._objects = np.array([each.position or below for each in spec.objects.values()])
 
     def step(self, command: Command) -> None:
-        """Move for one period."""
         period = self._period_ns * 1e-9
         self.stamp_ns += self._period_ns
         self._command = command

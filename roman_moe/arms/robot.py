@@ -91,7 +91,6 @@ class RobotState:
         self._stall.see(opening, now)
 
     def see_flag(self, name: str, value: bool) -> None:
-        """One of the task's flags."""
         self._flags = self._flags.copy()
         self._flags[self._spec.flag_index[name]] = value
 

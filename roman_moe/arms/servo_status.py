@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+_BOTH = ("INVALID", "NO_WARNING", "DECELERATE_FOR_APPROACHING_SINGULARITY", "HALT_FOR_SINGULARITY")  # from -1 on
+_LEAVING, _COLLISION = "DECELERATE_FOR_LEAVING_SINGULARITY", ("DECELERATE_FOR_COLLISION", "HALT_FOR_COLLISION")
 
-SERVO_STATUS: Mapping[int, str] = {
-    -1: "INVALID",
-    0: "NO_WARNING",
-    1: "DECELERATE_FOR_APPROACHING_SINGULARITY",
-    2: "HALT_FOR_SINGULARITY",
-    3: "DECELERATE_FOR_LEAVING_SINGULARITY",
-    4: "DECELERATE_FOR_COLLISION",
-    5: "HALT_FOR_COLLISION",
-    6: "JOINT_BOUND",
-}
+SERVO_STATUS = dict(enumerate((*_BOTH, _LEAVING, *_COLLISION, "JOINT_BOUND"), start=-1))
 """Of moveit_msgs/ServoStatus."""
-
-INT8_STATUS: Mapping[int, str] = {
-    -1: "INVALID",
-    0: "NO_WARNING",
-    1: "DECELERATE_FOR_APPROACHING_SINGULARITY",
-    2: "HALT_FOR_SINGULARITY",
-    3: "DECELERATE_FOR_COLLISION",
-    4: "HALT_FOR_COLLISION",
-    5: "JOINT_BOUND",
-    6: "DECELERATE_FOR_LEAVING_SINGULARITY",
-}
+INT8_STATUS = dict(enumerate((*_BOTH, *_COLLISION, "JOINT_BOUND", _LEAVING), start=-1))
 """Of std_msgs/Int8, as Servo sent it up to ROS 2 Humble."""
 
 CLEAR = "NO_WARNING"

@@ -53,12 +53,10 @@ class Bundle:
 
     @property
     def rates(self) -> Rates:
-        """At which gate and experts run."""
         return self.manifest.rates
 
     @property
     def spec(self) -> TaskSpec:
-        """Task that it is for."""
         return self.manifest.task
 
 

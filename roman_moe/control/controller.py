@@ -86,12 +86,10 @@ class Controller:
 
     @property
     def control_rate(self) -> float:
-        """Of its scenes and commands [Hz]."""
         return self.networks.rates.control_rate
 
     @property
     def guard(self) -> Guard:
-        """That every command goes through."""
         return self._guarded_blend.guard
 
     def reset(self) -> None:

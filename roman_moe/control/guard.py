@@ -211,7 +211,6 @@ class _Motion:
         self.reset()
 
     def reset(self) -> None:
-        """It rests."""
         self.velocity = self._acceleration = _REST
         self._lags = False  # behind what was wanted, for want of acceleration or jerk
 

@@ -49,12 +49,10 @@ class Command:
 
     @property
     def moves(self) -> bool:
-        """Whether it moves the hand."""
         return bool(self.linear_velocity.any() or self.turns)
 
     @property
     def turns(self) -> bool:
-        """Whether it turns the hand."""
         return self.angular_velocity is not AT_REST and bool(self.angular_velocity.any())
 
 

@@ -256,7 +256,6 @@ def parts_of(conditions: Sequence[Condition]) -> Iterator[Part]:
 
 
 def hold_in(conditions: Sequence[Condition], state: SceneState) -> bool:
-    """Whether all conditions hold."""
     return all(part.left(state) == 0.0 for part in parts_of(conditions))
 
 

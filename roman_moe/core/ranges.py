@@ -51,7 +51,6 @@ class UnitQuaternion(Range):
     """Numbers x, y, z, w of a rotation."""
 
     def expected(self, value: Any) -> str:
-        """As of a `Range`."""
         return "" if len(value) == 4 and abs(math.hypot(*value) - 1.0) < 1e-3 else "a unit quaternion x, y, z, w"
 
 

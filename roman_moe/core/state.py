@@ -178,7 +178,6 @@ class SceneState(HandState):
         return yaw(self.hand_orientation)
 
     def flag(self, name: str) -> bool:
-        """Value of one flag."""
         return bool(self.flags[self.spec.flag_index[name]])
 
     @property

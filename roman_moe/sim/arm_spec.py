@@ -95,7 +95,6 @@ class ArmSpec(ArmFile):
 
 
 def known_arms() -> tuple[str, ...]:
-    """Names of our arms."""
     return tuple(sorted(file.parent.name for file in ARMS.glob(f"*/{ARM_FILE}")))
 
 

@@ -67,6 +67,5 @@ class SceneCameras:
         return {name: self._renderers[size].frame(state, name) for name, size in self._sizes.items()}
 
     def close(self) -> None:
-        """Free the OpenGL contexts."""
         for renderer in self._renderers.values():
             renderer.close()

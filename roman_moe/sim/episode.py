@@ -56,13 +56,11 @@ class EpisodeResult:
         return self.outcome == Outcome.SUCCESS.value
 
     def to_dict(self) -> dict[str, Any]:
-        """In plain types."""
         plain = {name: getattr(self, name) for name in ("start", "seed", "outcome", "time_s", "disturbance")}
         return {**plain, "tally": None if self.tally is None else self.tally.to_dict()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> EpisodeResult:
-        """From plain types."""
         tally = content["tally"]
         return cls(**{**content, "tally": None if tally is None else PoseTally.from_dict(tally)})
 

@@ -121,7 +121,6 @@ class Film:
         return view
 
     def close(self) -> None:
-        """Free the OpenGL contexts."""
         self._main.close()
         self._inset.close()
 

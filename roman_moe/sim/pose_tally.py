@@ -29,7 +29,6 @@ class PoseTally:
         self._seen_ns = np.full(len(self.names), -1)
 
     def to_dict(self) -> dict[str, Any]:
-        """What was counted, in plain types."""
         return {
             "names": list(self.names),
             "errors": self.errors,
@@ -39,7 +38,6 @@ class PoseTally:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> PoseTally:
-        """That of an episode that is over."""
         tally = cls(content["names"])
         tally.errors, tally.ticks = content["errors"], content["ticks"]
         tally.hidden_valid = np.array(content["hidden_valid"], dtype=int)

@@ -123,7 +123,6 @@ class RandomScene:
         self._renderers = {size: open_renderer(model, *size) for size in sorted(set(self._sizes.values()))}
 
     def close(self) -> None:
-        """Free the OpenGL contexts."""
         for renderer in self._renderers.values():
             renderer.close()
 

@@ -23,7 +23,6 @@ TCP = "hand_tcp"
 
 
 def arm_urdf(arm: ArmSpec) -> str:
-    """URDF of an arm."""
     model = arm_mjcf(arm).compile()
     robot = ET.Element("robot", name=f"roman_moe_{arm.name}")
     ET.SubElement(robot, "link", name=BASE_FRAME)

@@ -102,7 +102,6 @@ class TaskVectorEnv(VectorEnv[Observation, NDArray[np.float32], NDArray[Any]]):
         return self._last.copy(), rewards, terminated, truncated, infos
 
     def render(self) -> tuple[Any, ...]:
-        """What each environment renders."""
         return tuple(env.render() for env in self.envs)
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -48,7 +48,6 @@ class Gamepad(FileDevice):
         self._rest = b""
 
     def read(self, now: float) -> OperatorInput:
-        """See `Device`."""
         data = self._rest + b"".join(self.records(now))
         whole = len(data) // RECORD.size * RECORD.size
         data, self._rest = data[:whole], data[whole:]

@@ -135,7 +135,6 @@ class Joystick(Device):
             self._events += [event for i, event in self.mapping.events.items() if self._down(i) and not _at(before, i)]
 
     def read(self, now: float) -> OperatorInput:
-        """See `Device`."""
         events, self._events = tuple(self._events), []
         silent = now - self._heard > SILENCE
         self.fault = "the joystick says nothing: is joy_node running?" if silent else ""

@@ -70,7 +70,6 @@ class Keyboard(Device):
         self._directions = np.zeros(AXES)
 
     def read(self, now: float) -> OperatorInput:
-        """See `Device`."""
         text = self._begun + self._read()
         unfinished = _UNFINISHED.search(text)
         self._begun = unfinished.group() if unfinished else ""

@@ -37,7 +37,6 @@ class SpaceMouse(FileDevice):
         self._pressed = 0
 
     def read(self, now: float) -> OperatorInput:
-        """See `Device`."""
         events: list[OperatorEvent] = []
         for report in self.records(now):
             events += self._take(report, now)

@@ -147,7 +147,6 @@ def hand_in(bodies: Bodies) -> tuple[NDArray[np.float64], float]:
 
 @lru_cache(maxsize=16)
 def scene_layout(spec: TaskSpec) -> SceneLayout:
-    """The task's bodies."""
     return SceneLayout(spec)
 
 

@@ -88,7 +88,6 @@ class TopicGripper:
         self.how = f"topic {config.topic} ({config.topic_type})"
 
     def absent(self) -> str:
-        """Why the gripper cannot be reached at present."""
         if self._publisher.get_subscription_count():
             return ""
         return f"nobody subscribes to {self._config.topic}{self._instead}"
@@ -126,7 +125,6 @@ class TopicGripper:
         return "not commanded yet" if self._opening is None else f"published: {1e3 * self._opening:.1f} mm"
 
     def close(self) -> None:
-        """End it."""
         self._node.destroy_publisher(self._publisher)
 
 
@@ -164,7 +162,6 @@ class ActionGripper:
         return f"no action server {self._config.action}"
 
     def command(self, opening: float) -> None:
-        """From now on this opening is wanted [m]."""
         self._task = GripperTask(reachable(opening, self._config), self._config, self._on_failure)
 
     def step(self, standing: float | None, now: float) -> None:
@@ -261,11 +258,9 @@ class ActionGripper:
             self._on_failure("the gripper refuses to cancel its goal")
 
     def state(self) -> str:
-        """What it does, in words."""
         return self._idle if self._task is None else str(self._task)
 
     def close(self) -> None:
-        """End it."""
         self._task = None
         self._client.destroy()
 

@@ -59,7 +59,6 @@ class LabCameras:
             self._publish_pose(each)
 
     def begin(self) -> None:
-        """An episode begins."""
         self._times.begin()
 
     def show(self, stamp_ns: int, physics_state: NDArray[np.float64]) -> None:
@@ -79,7 +78,6 @@ class LabCameras:
             self._publish(*drawn)
 
     def close(self) -> None:
-        """Free the OpenGL contexts."""
         self._call(self._drawn.close)
         if self._pool is not None:
             self._pool.shutdown()

@@ -104,7 +104,6 @@ class LabNode(RomanNode):
         self._stamps = TickStamps(self._period_ns * rates.gate_divider)
 
     def activate(self) -> None:
-        """Begin the first episode."""
         settings = self._settings
         if settings.viewer:
             self._viewer = Viewer(self._lab)
@@ -143,7 +142,6 @@ class LabNode(RomanNode):
         return LabCameras(self, self._lab, sizes, settings.camera_rate, settings.lockstep)
 
     def deactivate(self) -> None:
-        """Close cameras and viewer."""
         if self._cameras is not None:
             self._cameras.close()
             self._cameras = None

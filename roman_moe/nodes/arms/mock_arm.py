@@ -30,13 +30,11 @@ class MockArmNode(RomanNode):
     _settings: TaskParameters
 
     def configure(self) -> None:
-        """Learn task and control rate."""
         self._spec, rates = self._settings.spec(), self._settings.rates()
         self._period_ns = round(NANOSECONDS / rates.control_rate)
         self._stamps = TickStamps(self._period_ns * rates.gate_divider)
 
     def activate(self) -> None:
-        """Begin at home."""
         self._arm = MockArm(self._spec, self._period_ns)
         self._twist: NDArray[np.float64] | None = None  # commanded for the present tick
         self._target = self._spec.gripper.open

@@ -43,13 +43,11 @@ class PoseSource(RomanNode):
     _settings: PoseSourceParameters
 
     def configure(self) -> None:
-        """Learn task and errors."""
         settings = self._settings
         self._spec = settings.spec()
         self._source = TruthPoses(settings.noise_bound, bias_bound=settings.bias_bound) if settings.noisy else TRUTH
 
     def activate(self) -> None:
-        """Begin with the first episode."""
         self._episode = 0
         self._begin_episode()
         self._publish = self.advertise_poses(OBJECT_POSES, self._spec)

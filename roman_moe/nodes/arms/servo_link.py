@@ -59,7 +59,6 @@ class _Reader:
         self._asked = []
 
     def close(self) -> None:
-        """End it."""
         self._node.destroy_client(self._client)
 
 
@@ -131,7 +130,6 @@ class ServoLink:
         return {gid for gid, name in found.items() if self._reader is None or name in names}
 
     def close(self) -> None:
-        """End it."""
         if self._reader is not None:
             self._reader.close()
 

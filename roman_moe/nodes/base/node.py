@@ -141,19 +141,16 @@ class RomanNode(ManagedNode):
         self.listen(topic, handle, lambda data: decode(read(data)), serialized=True)
 
     def advertise_hand(self, spec: TaskSpec) -> Callable[[HandState], None]:
-        """Publishes `hand_state`."""
         layout = scene_layout(spec)
         publish = self.advertise_bodies(HAND_STATE, layout.hand_names)
         return lambda hand: publish(layout.of_hand(hand))
 
     def advertise_poses(self, topic: Topic, spec: TaskSpec) -> Callable[[ObjectPoses], None]:
-        """Publishes poses of a task's objects."""
         layout = scene_layout(spec)
         publish = self.advertise_bodies(topic, spec.object_names)
         return lambda poses: publish(layout.of_objects(poses))
 
     def listen_poses(self, topic: Topic, spec: TaskSpec, handle: Callable[[ObjectPoses], None]) -> None:
-        """Subscribe to poses of a task's objects."""
         self.listen_bodies(topic, spec.object_names, scene_layout(spec).poses, handle)
 
     def listen_twist(self, spec: TaskSpec, handle: Callable[[tuple[int, NDArray[np.float64]]], None]) -> None:

@@ -59,7 +59,6 @@ class ParameterServices:
         self._node.destroy_node()
 
     def add(self, node: Node) -> None:
-        """Serve this node's parameters."""
         served = _Served(node, self._node)
         self._served.append((served, ParameterService(served)))  # type: ignore[arg-type]
 

@@ -138,7 +138,6 @@ class Graph:
         )
 
     def close(self) -> None:
-        """End the nodes of this process."""
         with contextlib.ExitStack() as stack:  # one that fails keeps no other from its end
             for node in self._nodes:
                 stack.callback(node.destroy_node)

@@ -72,7 +72,6 @@ class GraphClient:
         )
 
     def close(self) -> None:
-        """End it."""
         self._executor.shutdown()
         self.node.destroy_node()
 

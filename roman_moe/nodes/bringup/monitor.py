@@ -144,7 +144,6 @@ class Monitor(Node):
 
     @property
     def stopped(self) -> bool:
-        """Whether a software stop holds."""
         return any(self._said(node).get(STOPPED) == str(True) for node in self.statuses)
 
     def _said(self, node: str) -> dict[str, str]:

@@ -38,7 +38,6 @@ class ExpertNode(NetworkNode):
     PARAMETERS = ExpertParameters
 
     def activate(self) -> None:
-        """Begin to answer."""
         spec, skills = self._spec, self._manifest.skills
         self._place = skills.index(self._network)
         # its own, latest of each

@@ -22,7 +22,6 @@ class GateNode(NetworkNode):
     PARAMETERS = NetworkParameters
 
     def activate(self) -> None:
-        """Begin to answer."""
         self._rates = self._manifest.rates
         self._stamp = -1  # of the last scene
         self._weighed: tuple[int, list[float]] | None = None  # last weights sent, with their stamp

@@ -78,7 +78,6 @@ class NetworkNode(RomanNode):
             self._tell_model(self._slot)
 
     def clean_up(self) -> None:
-        """Let go of the network."""
         self._slot = None
 
     def answer(self, seen: Observation, features: NDArray[np.float64]) -> list[float]:

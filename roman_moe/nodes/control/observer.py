@@ -53,7 +53,6 @@ class Observer(RomanNode):
         self._max_lag = limits.max_command_age if self._awaits else limits.max_pose_age
 
     def activate(self) -> None:
-        """Begin without any scene."""
         self._hand: HandState | None = None  # of the tick that still waits for poses
         self._poses: ObjectPoses | None = None  # newest
         self._recent: deque[ObjectPoses] = deque(maxlen=RECENT)

@@ -94,7 +94,6 @@ class ObjectPoseEstimator(RomanNode):
         return CameraFeed(name, others, self._settings.sensor_noise, placed, ahead)
 
     def activate(self) -> None:
-        """Begin without any image."""
         settings = self._settings
         self._times = FrameSetTimes(settings.rate)
         self._filter = DelayedFilter(self._spec, settings.latency if settings.lockstep else 0.0)
@@ -122,7 +121,6 @@ class ObjectPoseEstimator(RomanNode):
         self.diagnostics.state(WARN, f"{WAITING}{HAND_STATE.name}")
 
     def deactivate(self) -> None:
-        """End the thread that estimates."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
@@ -166,7 +164,6 @@ class ObjectPoseEstimator(RomanNode):
         self._go_on()
 
     def _begin(self) -> None:
-        """An episode begins."""
         for part in (self._times, self._filter):
             part.begin()
         for feed in self._feeds.values():

@@ -88,11 +88,9 @@ class DemoRecorder(RomanNode):
         )
 
     def clean_up(self) -> None:
-        """Let go of it."""
         self._recorder = None
 
     def activate(self) -> None:
-        """Begin to listen."""
         spec, settings = self._spec, self._settings
         self._origin: dict[str, Any] = {}
         self._since = 0  # stamp with which the lab's episode began
@@ -126,7 +124,6 @@ class DemoRecorder(RomanNode):
 
     @property
     def kept(self) -> int:
-        """How many episodes were kept."""
         return self._recorder.kept if self._recorder else 0
 
     @property
@@ -136,7 +133,6 @@ class DemoRecorder(RomanNode):
 
     @property
     def recording(self) -> bool:
-        """Whether an episode is open."""
         return self._recorder is not None and self._recorder.recording
 
     @property

@@ -101,7 +101,6 @@ class Teleop(RomanNode):
         self._stopped_at = 0.0  # [s]
 
     def configure(self) -> None:
-        """Open the device."""
         settings = self._settings
         self._spec = settings.spec()
         self._steering = Steering(self._spec, settings.drives, whole_speed=settings.device == "joy")
@@ -109,13 +108,11 @@ class Teleop(RomanNode):
         self._device = self._given or open_device(settings.device, settings.device_file, self._spec)
 
     def clean_up(self) -> None:
-        """Close it."""
         if self._device is not None:
             self._device.close()
         self._device = None
 
     def activate(self) -> None:
-        """Begin to look at the device."""
         spec = self._spec
         self._input = OperatorInput()
         self._drove = False
