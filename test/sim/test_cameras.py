@@ -68,7 +68,7 @@ def test_a_tasks_cameras_draw_the_present_state_at_their_own_sizes():
         cameras = SceneCameras(world)
     except MissingDependencyError as error:
         pytest.skip(str(error))
-    with cameras:
+    with closing(cameras):
         images = cameras.images()
         assert list(images) == list(cameras.cameras) == list(TASK.spec.cameras)
         for name, camera in cameras.cameras.items():
