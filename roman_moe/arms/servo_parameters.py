@@ -62,15 +62,12 @@ def mismatch(found: ServoParameters, twist: TwistConfig, speed: float, angular_s
             f"command_in_type is {found.command_in_type!r} (scale.linear {found.scale}), the arm's file says "
             f"{twist.command_in_type!r} (scale {twist.scale}): write there what Servo has"
         )
-    if found.command_in_type == "unitless" and not math.isclose(found.scale, twist.scale, rel_tol=_EQUAL):
-        return f"scale.linear is {found.scale}, the arm's file says scale {twist.scale}: write there what Servo has"
-    if found.command_in_type == "unitless" and not math.isclose(
-        found.rotational, twist.rotational_scale, rel_tol=_EQUAL
+    for name, theirs, key, ours in (
+        ("linear", found.scale, "scale", twist.scale),
+        ("rotational", found.rotational, "rotational_scale", twist.rotational_scale),
     ):
-        return (
-            f"scale.rotational is {found.rotational}, the arm's file says rotational_scale {twist.rotational_scale}: "
-            "write there what Servo has"
-        )
+        if found.command_in_type == "unitless" and not math.isclose(theirs, ours, rel_tol=_EQUAL):
+            return f"scale.{name} is {theirs}, the arm's file says {key} {ours}: write there what Servo has"
     if found.scale < speed:
         return f"scale.linear {found.scale} m/s is below the guard's speed of {speed} m/s: raise it, or lower the speed"
     if found.rotational < angular_speed:

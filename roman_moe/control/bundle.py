@@ -108,15 +108,10 @@ def _gate_of(data: bytes, where: str, name: str, manifest: Manifest) -> Network:
 def _expert_of(data: bytes, where: str, skill: str, manifest: Manifest) -> Network:
     network = _open(manifest.task, data, where, skill, manifest.task.action.layout, manifest.rates.control_rate)
     scale = manifest.task.action
-    if network.metadata.top_speed != scale.top_speed:
-        raise BundleError(
-            f"{where}: was trained with top_speed {network.metadata.top_speed} m/s: the manifest says {scale.top_speed}"
-        )
-    if scale.angular and network.metadata.top_angular_speed != scale.top_angular_speed:
-        raise BundleError(
-            f"{where}: was trained with top_angular_speed {network.metadata.top_angular_speed} rad/s: the manifest "
-            f"says {scale.top_angular_speed}"
-        )
+    for name, unit in (("top_speed", "m/s"), ("top_angular_speed", "rad/s"))[: 2 if scale.angular else 1]:
+        found, expected = getattr(network.metadata, name), getattr(scale, name)
+        if found != expected:
+            raise BundleError(f"{where}: was trained with {name} {found} {unit}: the manifest says {expected}")
     for action in map(network, _probes(manifest.task)):
         if not np.abs(action).max() <= ACTION_BOUND:
             raise BundleError(f"{where}: answers {np.round(action, 3).tolist()}: expected actions in [-1, 1]")

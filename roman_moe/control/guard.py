@@ -71,6 +71,7 @@ class Guard:
     Attributes:
         status: of the last command.
         gripper_opening: last let through, which stays whenever the arm is halted [m].
+        stopped: whether it waits to be re-armed.
     """
 
     def __init__(self, limits: Limits, period: float, gripper: GripperSpec) -> None:
@@ -79,7 +80,7 @@ class Guard:
         self._period = period
         self._gripper = gripper
         self._slow_down = max(limits.slow_down, limits.speed * period)  # or one period would carry it past a face
-        self._stopped = False
+        self.stopped = False
         self._early = False  # whether the last halt came before its period
         self._linear = _Motion(limits.speed, limits.acceleration, limits.jerk, period)
         self._angular = _Motion(limits.angular_speed, limits.angular_acceleration, limits.angular_jerk, period)
@@ -91,7 +92,7 @@ class Guard:
         The gripper is open, if it is not given.
         """
         self.gripper_opening = self._gripper.open if gripper_opening is None else gripper_opening
-        self.status = GuardStatus.STOPPED if self._stopped else GuardStatus.NO_WARNING
+        self.status = GuardStatus.STOPPED if self.stopped else GuardStatus.NO_WARNING
         self._linear.reset()
         self._angular.reset()
         self._rest()
@@ -100,19 +101,14 @@ class Guard:
         self._moving = 0.0  # [s] since the motion began to ramp in
         self._halted = 0.0  # [s]
 
-    @property
-    def stopped(self) -> bool:
-        """Whether it waits to be re-armed."""
-        return self._stopped
-
     def stop(self) -> None:
         """Software stop: the arm comes to rest and stays there until `rearm`."""
-        self._stopped = True
+        self.stopped = True
 
     def rearm(self) -> None:
         """Let commands through again, from rest."""
-        if self._stopped:
-            self._stopped = self._early = False
+        if self.stopped:
+            self.stopped = self._early = False
             self._rest()
 
     def allow(
@@ -127,7 +123,7 @@ class Guard:
             hand_position: in the base frame, (3,) [m].
             status: what the sender has to say about the command itself, such as EXPERTS_MASKED.
         """
-        if self._stopped:
+        if self.stopped:
             return self.halt(command.stamp_ns, GuardStatus.STOPPED)
         position = hand_position.tolist()
         if not (command.is_finite() and all(map(math.isfinite, position))):
@@ -176,7 +172,7 @@ class Guard:
             self._angular.brake()
             self._halted += self._period
         self._early = early
-        self.status = GuardStatus.STOPPED if self._stopped else status
+        self.status = GuardStatus.STOPPED if self.stopped else status
         return self._command(stamp_ns)
 
     def _command(self, stamp_ns: int) -> Command:

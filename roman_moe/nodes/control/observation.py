@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,26 +22,22 @@ class Observation:
     def __init__(self, scene: SceneState, layout: FeatureLayout) -> None:
         self.scene = scene
         self._layout = layout
-        self._features: NDArray[np.float64] | None = None
-        self._finite: bool | None = None
         self._usable: dict[float, list[bool]] = {}
 
-    @property
+    @cached_property
     def features(self) -> NDArray[np.float64] | None:
         """All features, (F,); None for a scene that is not finite."""
-        if self._finite is None:
-            self._finite = self.scene.is_finite()
-            if self._finite:
-                self._features = self._layout.vector(self.scene)
-                self._features.setflags(write=False)
-        return self._features
+        if not self.scene.is_finite():
+            return None
+        features = self._layout.vector(self.scene)
+        features.setflags(write=False)
+        return features
 
     def usable(self, max_age: float) -> list[bool]:
         """Which objects are valid and no older than `max_age` [s], (n,)."""
-        usable = self._usable.get(max_age)
-        if usable is None:
-            usable = self._usable[max_age] = self.scene.usable(max_age)
-        return usable
+        if max_age not in self._usable:
+            self._usable[max_age] = self.scene.usable(max_age)
+        return self._usable[max_age]
 
 
 @lru_cache(maxsize=16)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 
 from roman_moe.core.errors import RomanError
-from roman_moe.nodes.base.environment import ros_environment
-from roman_moe.nodes.base.process import ros_context
+from roman_moe.nodes.bringup.graph_client import graph_client
 from roman_moe.perception.camera_file import Pose
 from roman_moe.perception.images import Image, read_compressed, read_image
 
@@ -36,14 +33,8 @@ def images_of_topic(
     Raises:
         RomanError: if none comes in time, or one cannot be read.
     """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(ros_environment(separate=True, private=False))
-        context = stack.enter_context(ros_context(ros_arguments))
-        node = Node("_calibration", context=context, start_parameter_services=False, enable_rosout=False)
-        stack.callback(node.destroy_node)
-        executor = SingleThreadedExecutor(context=context)
-        stack.callback(executor.shutdown)
-        executor.add_node(node)
+    with graph_client(ros_arguments) as client:
+        node = client.node
         latest: dict[str, Any] = {}
         if hand:
             node.create_subscription(PoseStamped, hand, lambda message: latest.update(hand=message), 10)
@@ -54,7 +45,7 @@ def images_of_topic(
                 node.create_subscription(
                     message_type, name, lambda message: latest.update(image=message), qos_profile_sensor_data
                 )
-            executor.spin_once(SPIN_PERIOD)
+            client.spin_until(lambda: False, SPIN_PERIOD)
             if "image" in latest and read is not None and not (hand and "hand" not in latest):
                 yield read(latest.pop("image")), _pose(latest["hand"]) if hand else None
                 end = clock() + TIMEOUT
