@@ -83,13 +83,13 @@ def ranges_of(kind: type) -> Mapping[str, Range]:
     return {name: ranges[-1] for name, ranges in found.items() if ranges}
 
 
-def check_ranges(owner: Any) -> None:
+def check_ranges(owner: Any, error: type[Exception] = ValueError) -> None:
     """Check the fields of a dataclass whose types state a range: numbers, or tuples of them. A default is right.
 
     Raises:
-        ValueError: naming the field, what was found and what was expected.
+        error: naming the field, what was found and what was expected.
     """
     for name, allowed in ranges_of(type(owner)).items():
         value = getattr(owner, name)
         if value != getattr(type(owner), name, MISSING) and (expected := allowed.expected(value)):
-            raise ValueError(f"{name} is {list(value) if isinstance(value, tuple) else value}: expected {expected}")
+            raise error(f"{name} is {list(value) if isinstance(value, tuple) else value}: expected {expected}")

@@ -10,12 +10,13 @@ import atexit
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import version_of
+from roman_moe.core.ranges import Positive, Range, check_ranges
 from roman_moe.core.state import SceneState
 from roman_moe.perception.estimator import PoseEstimator, find_estimator
 from roman_moe.perception.estimators import Estimator
@@ -47,20 +48,15 @@ class CameraPoses:
     """
 
     estimator: str
-    rate: float = RATE
-    latency: float = LATENCY
-    noise_bound: float = 0.009
+    rate: Positive = RATE
+    latency: Annotated[float, Range(0, 1, below=True)] = LATENCY
+    noise_bound: Positive = 0.009
     file: str = ""
 
     def __post_init__(self) -> None:
         if self.estimator not in ESTIMATORS:
             raise ConfigError(f"unknown estimator {self.estimator!r}: expected one of {', '.join(ESTIMATORS)}")
-        if not 0.0 < self.rate < np.inf:
-            raise ConfigError(f"rate of the cameras is {self.rate}: expected more than 0 [Hz]")
-        if not 0.0 < self.noise_bound < np.inf:
-            raise ConfigError(f"noise bound is {self.noise_bound}: expected more than 0 [m] of poses from cameras")
-        if not 0.0 <= self.latency < 1.0:
-            raise ConfigError(f"latency of the cameras is {self.latency}: expected 0 to below 1 [s]")
+        check_ranges(self, ConfigError)
 
     @property
     def description(self) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from roman_moe.core.action import Command, hold
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.ranges import SHARE, check_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,12 @@ class ChannelQuality:
     """
 
     delay: int = 0
-    lost_share: float = 0.0
+    lost_share: Annotated[float, SHARE] = 0.0
 
     def __post_init__(self) -> None:
         if not (isinstance(self.delay, int) and self.delay >= 0):
             raise ConfigError(f"delay is {self.delay}: expected control ticks, 0 or more")
-        if not 0.0 <= self.lost_share <= 1.0:
-            raise ConfigError(f"lost share is {self.lost_share}: expected 0 to 1")
+        check_ranges(self, ConfigError)
 
 
 GOOD_CHANNEL = ChannelQuality()

@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
+from roman_moe.core.ranges import AT_LEAST_0, check_ranges
 from roman_moe.core.rotation import matrix
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.state import ObjectPoses, SceneState, rotated, upright
@@ -81,17 +82,14 @@ class TruthPoses:
 
     shows_markers: ClassVar[bool] = False
 
-    noise_bound: float = 0.0
+    noise_bound: Annotated[float, AT_LEAST_0] = 0.0
     noise_kind: str = "clipped"
-    bias_bound: float = 0.0
-    rotation_error: float = 0.0
-    translation_error: float = 0.0
+    bias_bound: Annotated[float, AT_LEAST_0] = 0.0
+    rotation_error: Annotated[float, AT_LEAST_0] = 0.0
+    translation_error: Annotated[float, AT_LEAST_0] = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("noise_bound", "bias_bound", "rotation_error", "translation_error"):
-            value, unit = getattr(self, name), "degrees" if name == "rotation_error" else "metres"
-            if not (np.isfinite(value) and value >= 0.0):
-                raise ConfigError(f"{name.replace('_', ' ')} is {value}: expected {unit}, 0 or more")
+        check_ranges(self, ConfigError)
         if self.noise_kind not in NOISE_KINDS:
             raise ConfigError(f"unknown noise kind {self.noise_kind!r}: expected one of {', '.join(NOISE_KINDS)}")
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import RomanError
+from roman_moe.core.rotation import matrix
 from roman_moe.sim.arm_spec import ArmSpec, load_arm
 from roman_moe.sim.compose import arm_mjcf
 from roman_moe.wire.codec import BASE_FRAME
@@ -130,9 +131,7 @@ def _add_origin(element: ET.Element, position: NDArray[np.float64], quaternion: 
 
 
 def _rotation(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
-    matrix = np.zeros(9)
-    mujoco.mju_quat2Mat(matrix, quaternion)
-    return matrix.reshape(3, 3)
+    return matrix(np.roll(quaternion, -1))  # MuJoCo's are w, x, y, z
 
 
 def roll_pitch_yaw(rotation: NDArray[np.float64]) -> tuple[float, float, float]:

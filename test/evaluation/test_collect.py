@@ -321,7 +321,7 @@ def test_an_episode_in_which_nothing_is_seen_is_tried_again_and_counted(tmp_path
     [
         (["--estimator", "x.onnx"], "--estimator: only valid with --poses camera"),
         (["--poses", "camera", "--estimator", "{tmp}/x.onnx"], "x.onnx: cannot be read"),
-        (["--poses", "synthetic", "--noise-bound", "0"], "noise bound is 0.0: expected more than 0"),
+        (["--poses", "synthetic", "--noise-bound", "0"], "noise_bound is 0.0: expected more than 0"),
         (["--poses", "eyes"], "--poses 'eyes': expected one of truth, camera, markers, synthetic"),
     ],
 )

@@ -106,9 +106,9 @@ def test_pixels_by_rays_are_those_of_a_drawn_image():
     ("wrong", "complaint"),
     [
         ({"estimator": "crystal_ball"}, "unknown estimator 'crystal_ball': expected one of"),
-        ({"rate": 0.0}, "rate of the cameras is 0.0"),
-        ({"latency": 1.5}, "latency of the cameras is 1.5"),
-        ({"noise_bound": 0.0}, "noise bound is 0.0"),
+        ({"rate": 0.0}, "rate is 0.0"),
+        ({"latency": 1.5}, "latency is 1.5"),
+        ({"noise_bound": 0.0}, "noise_bound is 0.0"),
     ],
 )
 def test_what_no_camera_can_do_is_refused(wrong: dict[str, Any], complaint: str):

@@ -57,7 +57,7 @@ def test_a_lost_command_is_rest_and_leaves_the_gripper_as_it_was():
     ("delay", "share", "expected"),
     (
         (-1, 0.0, "delay is -1"),
-        (0, -0.1, "lost share is -0.1"),
+        (0, -0.1, "lost_share is -0.1"),
         (0, 1.1, "1.1"),
         (0, float("nan"), "nan"),
         (1.5, 0.0, "delay is 1.5"),

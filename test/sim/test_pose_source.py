@@ -149,13 +149,13 @@ def test_a_calibration_error_without_a_camera_is_refused():
 
 @pytest.mark.parametrize("name", ["bias_bound", "rotation_error", "translation_error"])
 def test_an_error_that_is_no_length_or_angle_is_refused(name):
-    with pytest.raises(ConfigError, match=f"{name.replace('_', ' ')} is -0.1: expected (metres|degrees), 0 or more"):
+    with pytest.raises(ConfigError, match=f"{name} is -0.1: expected 0 or more"):
         TruthPoses(**{name: -0.1})
 
 
 @pytest.mark.parametrize("bound", (-0.001, float("nan"), float("inf")))
 def test_a_bound_that_is_no_length_is_refused(bound):
-    with pytest.raises(ConfigError, match="noise bound"):
+    with pytest.raises(ConfigError, match="noise_bound is "):
         TruthPoses(bound)
 
 
