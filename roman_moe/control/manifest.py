@@ -142,15 +142,12 @@ class Manifest:
     def _content(self) -> dict[str, Any]:
         """As plain YAML types."""
         return {
-            "format_version": self.format_version,
-            "kind": self.kind,
+            **{each.name: getattr(self, each.name) for each in dataclasses.fields(self)},
             "task": self.task.to_dict(),
-            "task_sha256": self.task_sha256,
             "skills": list(self.skills),
             "gate": dataclasses.asdict(self.gate),
             "experts": {skill: dataclasses.asdict(file) for skill, file in self.experts.items()},
             "rates": dataclasses.asdict(self.rates),
-            "provenance": self.provenance,
         }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -80,16 +80,9 @@ class HandState:
         lag = (self.stamp_ns - poses.stamp_ns) / NANOSECONDS
         if lag > max_lag:
             lag = math.inf
+        hand = {each.name: getattr(self, each.name) for each in fields(HandState)}
         return SceneState(
-            spec=self.spec,
-            stamp_ns=self.stamp_ns,
-            hand_position=self.hand_position,
-            hand_velocity=self.hand_velocity,
-            finger_opening=self.finger_opening,
-            finger_forces=self.finger_forces,
-            flags=self.flags,
-            hand_orientation=self.hand_orientation,
-            hand_angular_velocity=self.hand_angular_velocity,
+            **hand,
             object_positions=poses.positions,
             object_valid=poses.valid,
             object_ages=poses.ages + lag,
