@@ -39,7 +39,7 @@ class TwistConfig(Checked):
             is held to it.
         tip_offset: from the tip of Servo's planning group, which its twists move, to the point between the fingertips,
             in the pose's own frame, three numbers [m].
-        rate: rate at which a command is repeated until the next one [Hz].
+        rate: rate at which a command is repeated until the next one [Hz]: twice in `SERVO_TIMEOUT` at least.
         halt_messages: number of zero twists at a halt, before the bridge stops publishing.
     """
 

@@ -165,11 +165,6 @@ class SceneState(HandState):
         """Angle by which one object is turned about the vertical [rad]."""
         return yaw(self.object_orientations[self.spec.object_index[name]])
 
-    @property
-    def hand_yaw(self) -> float:
-        """Angle by which the hand is turned about the vertical [rad]."""
-        return yaw(self.hand_orientation)
-
     def flag(self, name: str) -> bool:
         return bool(self.flags[self.spec.flag_index[name]])
 

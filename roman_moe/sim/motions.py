@@ -98,7 +98,7 @@ def grasp_turned(state: SceneState, point: Vector, angle: float, transit: float 
 def angle_to(state: SceneState, angle: float, symmetry: int = 2) -> float:
     """Shortest turn of the hand to an angle, or to one that looks the same [rad]; a gripper's fingers may swap."""
     period = 2.0 * math.pi / symmetry
-    return (angle - state.hand_yaw + 0.5 * period) % period - 0.5 * period
+    return (angle - yaw(state.hand_orientation) + 0.5 * period) % period - 0.5 * period
 
 
 def _is_at(state: SceneState, point: Vector) -> bool:

@@ -2,9 +2,8 @@
 
 A graph stays on this machine and does without Fast DDS' shared memory, since that can leave a restarted node without a
 connection for ever. A restarted node takes the port file of the killed one. At the same moment a peer that still writes
-to the killed node may remove that file as a leftover. This happened in 2 of some 320 restarts of frozen subscribers on
-a busy machine, by a script that is not kept. (Fast DDS 3.2.2; its issues 2811, 4728 and 6485 are of this kind.) The
-shared memory of a killed process is never given back, either.
+to the killed node may remove that file as a leftover. (Fast DDS 3.2.2; its issues 2811, 4728 and 6485 are of this
+kind.) The shared memory of a killed process is never given back, either.
 """
 
 from __future__ import annotations

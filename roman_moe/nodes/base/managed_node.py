@@ -48,6 +48,7 @@ class ManagedNode(LifecycleNode):
 
     Attributes:
         process: id of the process that it lives in.
+        starting: whether it starts by itself: a transition on request is a callback, which holds up its whole process.
     """
 
     NAME: ClassVar[str]
@@ -68,7 +69,7 @@ class ManagedNode(LifecycleNode):
         self._acts: dict[str, Callable[[], str]] = {}  # of the trigger services, by name
         self._trigger_services: dict[str, object] = {}
         self._refusal: RomanError | None = None
-        self._starting = False  # within `start`, not within a callback
+        self.starting = False
         self._activities = 0  # ended so far: an executor may still bring what was meant for one of them
         self._lasting: frozenset[str] = frozenset()  # keys of facts from before it was configured, such as a stop
         super().__init__(
@@ -97,18 +98,13 @@ class ManagedNode(LifecycleNode):
         """
         if not self._settings.autostart:
             return
-        self._starting = True
+        self.starting = True
         try:
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != TransitionCallbackReturn.SUCCESS:
                     raise self._refusal or RomanError(f"{self.get_name()}: {trigger.__name__} failed")
         finally:
-            self._starting = False
-
-    @property
-    def starting(self) -> bool:
-        """Whether it starts by itself: a transition on request is a callback, which holds up its whole process."""
-        return self._starting
+            self.starting = False
 
     def wait_while(
         self,
