@@ -99,8 +99,7 @@ class GuardedBlend:
             changeover: makes of a scene's stamp [ns] and the mixture's action, (a,), the one that is used.
             share: of each expert that counts, from 1 to 0 for one that is taken out, (n,); all of all if None.
         """
-        if not self._begun:
-            self.begin(scene)
+        self.begin(scene)
         if not (scene.is_finite() if finite is None else finite):
             return self._halt(scene, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
         if weights is None:
@@ -126,8 +125,7 @@ class GuardedBlend:
             scene: that it answers; its objects do not matter.
             action: of the operator, (a,); None if there is none.
         """
-        if not self._begun:
-            self.begin(scene)
+        self.begin(scene)
         if not scene.is_finite():
             return self._halt(scene, GuardStatus.HALT_SCENE_NOT_FINITE, "scene is not finite")
         if action is None:

@@ -100,7 +100,8 @@ class LabCameras:
                 contents[names.COMPRESSED] = CompressedImage()
                 fill_compressed(contents[names.COMPRESSED], image)
             for part, content in contents.items():
-                content.header.stamp, content.header.frame_id = CODEC.time(stamp_ns), optical_frame(name)
+                # as REP 103 has it: z forward, x right, y down
+                content.header.stamp, content.header.frame_id = CODEC.time(stamp_ns), f"{name}_optical_frame"
                 self._publishers[name, part].publish(content)
 
     def _publish_pose(self, each: Camera) -> None:
@@ -110,8 +111,3 @@ class LabCameras:
         at.x, at.y, at.z = each.position.tolist()
         turned.x, turned.y, turned.z, turned.w = each.orientation.tolist()
         self._publishers[each.name, names.CAMERA_POSE].publish(message)
-
-
-def optical_frame(name: str) -> str:
-    """Of a camera, as REP 103 has it: z forward, x right, y down."""
-    return f"{name}_optical_frame"

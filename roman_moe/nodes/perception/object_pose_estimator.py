@@ -218,10 +218,8 @@ class ObjectPoseEstimator(RomanNode):
             self._take(*_timed(partial(examine, self._estimator, self._check, *given)))
 
     def _begin_estimate(self) -> None:
-        if self._pool is None or (given := self._images()) is None:
-            return
-        if self._under_way is not None:
-            return  # the newest images follow when it is done
+        if self._pool is None or self._under_way is not None or (given := self._images()) is None:
+            return  # if one is under way, the newest images follow when it is done
         self._frames_ns, self._frames = given
         self._under_way = self._pool.submit(_timed, partial(examine, self._estimator, self._check, *given))
 
