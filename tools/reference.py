@@ -101,6 +101,7 @@ def parameters_of(executable: str) -> str:
             field.metadata["description"],
         )
         for field in dataclasses.fields(node.PARAMETERS)
+        if field.name != "autostart"  # every node has it
     )
     text += table(("parameter", "type", "default", "range", "while it runs", "meaning"), rows)
     services = re.findall(r'self\.trigger_service\("(\w+)", self\.(\w+)\)', inspect.getsource(module))
