@@ -1,8 +1,8 @@
 """Ablations: the shipped recipe with one part changed at a time, the same seeds and demonstrations for all.
 
 Every method is trained anew for every seed and then evaluated on scenarios. The folder keeps what is done, method by
-method and seed by seed, so that a study that was cut off goes on where it was. Other episodes, scenarios or channels than
-before are evaluated without training again. A study of skills trains their experts only, and judges each alone.
+method and seed by seed, so that a study that was cut off goes on where it was. Other episodes, scenarios or channels
+than before are evaluated without training again. A study of skills trains their experts only, and judges each alone.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from roman_moe.demos.dataset import dataset_hash
 from roman_moe.evaluation.collect import Collection, collect
 from roman_moe.evaluation.evaluate import Evaluation, evaluate
 from roman_moe.evaluation.pool import Cluster, Workers, run_jobs
+from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.learning.export import policy_content
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe, recipe_of
 from roman_moe.learning.runs.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run, write_description
 from roman_moe.learning.runs.trainer import TrainingJob, load_best, train_network
-from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.sim.channel import GOOD_CHANNEL, ChannelQuality
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.sim.task import SimTask

@@ -20,9 +20,16 @@ from roman_moe.core.errors import BundleError
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.demos.reader import read_episodes
-from roman_moe.learning.recipes.cloning import NetworkRecipe, Recipe
 from roman_moe.evaluation.pool import run_jobs
-from roman_moe.learning.demonstration_sets import Demonstrations, DemonstrationSet, mixed_samples, sets_of, sets_provenance, sets_spec
+from roman_moe.learning.demonstration_sets import (
+    Demonstrations,
+    DemonstrationSet,
+    mixed_samples,
+    sets_of,
+    sets_provenance,
+    sets_spec,
+)
+from roman_moe.learning.recipes.cloning import NetworkRecipe, Recipe
 
 if TYPE_CHECKING:
     from roman_moe.learning.samples import Samples

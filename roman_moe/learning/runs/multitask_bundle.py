@@ -51,8 +51,8 @@ def write_multitask_bundle(folder: Path, out: Path, gate: str) -> None:
     kept = ("method", "seed", "git_commit", "clone")
     about: dict[str, Any] = {key: policy.result[key] for key in kept if key in policy.result}
     about["steps"] = policy.result["rows"][-1]["steps"]
-    said = manifest.provenance.get("networks", {}).get(GATE, {})
-    provenance = {"networks": {**dict.fromkeys(spec.skill_names, {"multitask": about}), GATE: said}}
+    of_expert, of_gate = {"multitask": about}, manifest.provenance.get("networks", {}).get(GATE, {})
+    provenance = {"networks": {**dict.fromkeys(spec.skill_names, of_expert), GATE: of_gate}}
     write_bundle(out, spec, networks, manifest.rates, provenance)
 
 

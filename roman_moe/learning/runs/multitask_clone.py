@@ -9,7 +9,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from roman_moe.control.rates import Rates
@@ -21,6 +20,7 @@ from roman_moe.core.spec import TaskSpec
 from roman_moe.demos.reader import read_episodes
 from roman_moe.learning.algorithms.multitask_bc import clone_actor
 from roman_moe.learning.algorithms.multitask_sac import MultitaskSAC, SACRecipe
+from roman_moe.learning.demonstration_sets import DemonstrationSet, mixed_samples, sets_provenance, sets_spec
 from roman_moe.learning.policies.multitask import Sizes
 from roman_moe.learning.recipes.cloning import FitRecipe
 from roman_moe.learning.runs.multitask import (
@@ -34,7 +34,6 @@ from roman_moe.learning.runs.multitask import (
     save_policy,
 )
 from roman_moe.learning.samples import Samples, samples_of
-from roman_moe.learning.demonstration_sets import DemonstrationSet, mixed_samples, sets_provenance, sets_spec
 from roman_moe.suites.catalogue import find_suite
 from roman_moe.suites.suite import Suite
 

@@ -25,9 +25,13 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, TASK_FILE, TaskSpec, read_spec
+from roman_moe.evaluation.pool import Workers, run_jobs
+from roman_moe.learning.demonstration_sets import Demonstrations, sets_of, sets_provenance
 from roman_moe.learning.export import export_policy
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
+from roman_moe.learning.runs.clone import networks_of_bundle
 from roman_moe.learning.runs.distillation import identity_of, load_prior
+from roman_moe.learning.runs.shipping import summary_of
 from roman_moe.learning.runs.trainer import (
     CHECKPOINT,
     TrainingJob,
@@ -37,10 +41,6 @@ from roman_moe.learning.runs.trainer import (
     load_checkpoint,
 )
 from roman_moe.learning.runs.trainer import train_network as _train_network
-from roman_moe.learning.runs.clone import networks_of_bundle
-from roman_moe.learning.runs.shipping import summary_of
-from roman_moe.learning.demonstration_sets import Demonstrations, sets_of, sets_provenance
-from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.sim.task import SimTask
 
 RECIPE = "recipe.yaml"

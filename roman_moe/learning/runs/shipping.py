@@ -13,8 +13,8 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.spec import GATE
 
 _CONDITIONS = (
-    *("controller_sha256", "task_sha256", "sim_arm", "noise_bound_m", "noise_kind", "delay_ticks", "lost_share", "seed"),
-    "git_commit",
+    *("controller_sha256", "task_sha256", "sim_arm", "noise_bound_m", "noise_kind"),
+    *("delay_ticks", "lost_share", "seed", "git_commit"),
 )
 _RESULTS = ("episodes", "successes", "rate", "ci95", "median_time_s")
 

@@ -15,7 +15,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,22 +31,22 @@ from roman_moe.core.features import feature_layout
 from roman_moe.core.files import alone_in, atomic_path, write_json
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.reader import Episode, read_episodes
-from roman_moe.learning.algorithms import bc
 from roman_moe.evaluation.evaluate import EpisodeJob, run_job
-from roman_moe.learning.runs.distillation import distilled, load_prior
-from roman_moe.learning.export import expert_of, policy_content
+from roman_moe.evaluation.pool import Workers, cores_here, run_jobs
+from roman_moe.evaluation.statistics import summarize
+from roman_moe.learning.algorithms import bc
 from roman_moe.learning.algorithms.ppo import HybridPPO
 from roman_moe.learning.algorithms.training_envs import ExpertEnvs, GateEnvs, TrainingEnvs
-from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
-from roman_moe.learning.policies.mlp import MLPPolicy
-from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.learning.demonstration_sets import Demonstrations, DemonstrationSet, mixed_samples, sets_of
-from roman_moe.evaluation.statistics import summarize
-from roman_moe.evaluation.pool import Workers, cores_here, run_jobs
+from roman_moe.learning.export import expert_of, policy_content
+from roman_moe.learning.policies.mlp import MLPPolicy
+from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
+from roman_moe.learning.runs.distillation import distilled, load_prior
+from roman_moe.learning.samples import Samples, samples_of
 from roman_moe.sim.env import TaskEnv
 from roman_moe.sim.episode import EpisodeResult
-from roman_moe.sim.streams import episode_seed, falls_on
 from roman_moe.sim.reward import TaskReward
+from roman_moe.sim.streams import episode_seed, falls_on
 from roman_moe.sim.task import SimTask, Start
 
 CHECKPOINT = "checkpoint.pt"
@@ -364,7 +364,9 @@ class _Trainer:
                 start = job.starts[index % len(job.starts)]
                 poses, channel = recipe.combinations[index // len(job.starts) % len(recipe.combinations)]
                 disturbed = falls_on(index, recipe.disturbed_share)
-                turn = index // len(job.starts) // len(recipe.combinations)  # each meets every noise, channel, disturbance
+                turn = (
+                    index // len(job.starts) // len(recipe.combinations)
+                )  # each meets every noise, channel, disturbance
                 start = dataclasses.replace(start, handed_over=falls_on(turn, recipe.handed_over_share))
                 seed = episode_seed(job.seed, f"validate/{start.name}", index)
                 jobs.append(EpisodeJob(str(controller), start, seed, poses, disturbed, recipe.time_limit, channel))

@@ -12,7 +12,6 @@ import yaml
 from rich.console import Console
 from small_recipe import small_recipe
 from specs import ROMAN
-
 from worlds import TASK
 
 from roman_moe.cli.ablate import ablation_table
@@ -20,9 +19,9 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 from roman_moe.demos.reader import read_episodes
 from roman_moe.evaluation.collect import Collection
+from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
 from roman_moe.learning.runs import ablate
 from roman_moe.learning.runs.ablate import METHODS, QUESTIONS, Study
-from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe
 from roman_moe.sim.channel import ChannelQuality
 from roman_moe.sim.pose_source import TruthPoses
 
@@ -67,7 +66,9 @@ def test_only_the_number_of_demonstrations_differs_where_the_name_says_so(tmp_pa
             assert network == dataclasses.replace(study.recipe.networks[name], demonstrations=expected)
     few = ablate._recipe(study, "hybrid_5_demos").networks["push"]
     handed_over = ablate._recipe(study, "hybrid_handed_over_5_demos").networks["push"]
-    reinforcement, validation = (dataclasses.replace(e, handed_over_share=0.5) for e in (few.reinforcement, few.validation))
+    reinforcement, validation = (
+        dataclasses.replace(e, handed_over_share=0.5) for e in (few.reinforcement, few.validation)
+    )
     assert handed_over == dataclasses.replace(few, reinforcement=reinforcement, validation=validation)
     of_probability = ablate._recipe(study, "hybrid_probability_5_demos").networks["push"]
     assert of_probability == dataclasses.replace(few, gail=dataclasses.replace(few.gail, penalty_of="probability"))

@@ -11,9 +11,8 @@ import pytest
 import yaml
 from specs import FLAGS, GRIPPER_OPEN, NETWORKS, OBJECTS, ROMAN
 
-from roman_moe.cli.main import run_verb
 from roman_moe.cli.export import Export
-from roman_moe.cli.main import main
+from roman_moe.cli.main import main, run_verb
 from roman_moe.cli.train import Bc
 from roman_moe.control.bundle import load_bundle
 from roman_moe.core.action import Command
@@ -23,9 +22,9 @@ from roman_moe.core.state import SceneState
 from roman_moe.demos.dataset import dataset_hash, write_spec
 from roman_moe.demos.metadata import EpisodeMeta
 from roman_moe.demos.writer import EpisodeWriter
+from roman_moe.learning.recipes.cloning import load_recipe
 from roman_moe.learning.runs import clone
 from roman_moe.learning.runs.clone import clone_bundle
-from roman_moe.learning.recipes.cloning import load_recipe
 
 RECIPE = """
 rates: {control_rate: 20.0, gate_rate: 10.0}

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module", params=["lab soft_modular", "lab mt_sac", "kitting soft_modular"])
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A policy that has learned nothing, with weights of normal size; a modular one has four layers of three modules."""
+    """A policy that has learned nothing, with weights of normal size; a modular one has 4 layers of 3 modules."""
     folder = tmp_path_factory.mktemp("policy")
     sizes = Sizes((24, 24), layers=4, modules=3, width=16)
     training = _Training(MultitaskRun(*request.param.split(), 0, sac=SACRecipe(sizes=sizes)))

@@ -18,12 +18,12 @@ from roman_moe.core.errors import ConfigError, DemonstrationError, RomanError
 from roman_moe.core.files import write_json
 from roman_moe.demos.dataset import dataset_hash, write_spec
 from roman_moe.evaluation.collect import Collection, Group, demonstrate
+from roman_moe.learning.demonstration_sets import DemonstrationSet
 from roman_moe.learning.policies.multitask import Sizes
 from roman_moe.learning.recipes.cloning import FitRecipe
 from roman_moe.learning.runs import multitask_clone
 from roman_moe.learning.runs.multitask import POLICY, RESULT, judge
 from roman_moe.learning.runs.multitask_clone import clone_multitask, cloning_run
-from roman_moe.learning.demonstration_sets import DemonstrationSet
 from roman_moe.sim.pose_source import TruthPoses
 from roman_moe.suites import skills
 

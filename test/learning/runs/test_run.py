@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from small_recipe import small_recipe
-from specs import NETWORKS, ROMAN, SKILLS
-
+from specs import NETWORKS, SKILLS
 from worlds import TASK
 
 from roman_moe.cli.export import Export
@@ -19,10 +18,10 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.files import write_json
 from roman_moe.evaluation.collect import Collection, collect
+from roman_moe.learning.demonstration_sets import DemonstrationSet
 from roman_moe.learning.recipes.hybrid import HybridRecipe
 from roman_moe.learning.runs.run import Run, bundle_of, curves, new_record, train_run, write_description
 from roman_moe.learning.runs.trainer import train_network
-from roman_moe.learning.demonstration_sets import DemonstrationSet
 from roman_moe.sim.pose_source import TruthPoses
 
 

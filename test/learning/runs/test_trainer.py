@@ -14,13 +14,12 @@ import pytest
 import torch
 from small_recipe import small_recipe
 from specs import ROMAN
-
 from worlds import TASK
 
 from roman_moe.core.errors import ConfigError, DemonstrationError
-from roman_moe.learning.runs import trainer
 from roman_moe.learning.algorithms.ppo import DivergedError
 from roman_moe.learning.recipes.hybrid import HybridRecipe
+from roman_moe.learning.runs import trainer
 from roman_moe.learning.runs.trainer import CHECKPOINT, TrainingJob, load_best, load_checkpoint, train_network
 
 
