@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
+from roman_moe.cli.cluster import cluster_needs, workers_of
 from roman_moe.cli.evaluate import link_title
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names, parse_numbers
@@ -31,9 +31,7 @@ CLONING, TRAINING, EPISODE = 120.0, 1300.0, 1.0
 class Ablate:
     """Train variants of the recipe, evaluate and compare them."""
 
-    task: opt.Text = "roman"
-    """The task: name of one of `roman-moe tasks list`, or its folder."""
-
+    task: opt.Task = "roman"
     methods: opt.Names = ALL
     """All, or some such as bc,hybrid,monolithic."""
 
@@ -73,22 +71,15 @@ class Ablate:
     time_limit: opt.Seconds = 240.0
     """Time limit of an episode in the evaluation, if shorter than the task's own."""
 
-    workers: opt.Count = 2
-    """Number of processes; the results do not depend on it."""
-
-    cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
-
-    json: opt.OptionalFile = None
-    """Write the report to this file."""
+    workers: opt.Workers = 2
+    cluster: opt.Cluster = ""
+    json: opt.Report = None
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return (*Hybrid.needs, "mcap", *cluster_needs(self.cluster))
 
     def main(self) -> int:
-        """Run the study; 0 when it is complete."""
         from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
         from roman_moe.learning.runs.ablate import METHODS, QUESTIONS, Study, ablate
         from roman_moe.report.plots import plot_rates

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
+from roman_moe.cli.cluster import cluster_needs, workers_of
 from roman_moe.control.identity import Identity
 from roman_moe.core.ranges import Range
 
@@ -29,7 +29,6 @@ class Part:
     """Write the figures to this file."""
 
     def main(self) -> int:
-        """Measure and print; 0 when done."""
         console = Console()
         figures = self.measure(console)
         shown = {name: value for name, value in figures.items() if not name.startswith("controller")}
@@ -54,11 +53,9 @@ class Timed(Part):
 class Controlled(Part):
     """A part that runs a bundle."""
 
-    bundle: opt.Folder = Path("models/roman")
-    """Folder of the bundle."""
+    bundle: opt.Bundle = Path("models/roman")
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """The figures, with the identity of the bundle."""
         identity = opt.show_bundle(console, self.bundle)
         return identity.to_dict() | self.measure_of(identity, console)
 
@@ -73,11 +70,9 @@ class Sim(Timed):
 
     needs = ("mujoco", "gymnasium")
 
-    task: opt.Text = "roman"
-    """The task, by its name or folder."""
+    task: opt.Task = "roman"
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """Of the simulation."""
         from roman_moe.bench import sim
 
         return {"task": self.task, **sim.measure(seconds=self.seconds, task=self.task)}
@@ -93,7 +88,6 @@ class Control(Controlled):
     """Another bundle for the same task, timed in turn on the same scenes."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
-        """Of the controller in process."""
         from roman_moe.bench import control
 
         other = opt.show_bundle(console, self.beside) if self.beside is not None else None
@@ -110,7 +104,6 @@ class Graph(Timed, Controlled):
     needs = ("rclpy", "onnxruntime")
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
-        """Of the graph, composed and separate."""
         from roman_moe.bench import graph
 
         return graph.measure(identity.path, seconds=self.seconds)
@@ -126,7 +119,6 @@ class Calibration(Part):
     """Seed of the board's and the hand's poses, and of the noise."""
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """Of all three calibrations."""
         from roman_moe.bench import calibration
 
         return calibration.measure(self.seed)
@@ -138,9 +130,7 @@ class Markers(Part):
 
     needs = ("cv2", "mujoco")
 
-    task: opt.Text = "roman"
-    """The task, by its name or folder."""
-
+    task: opt.Task = "roman"
     starts: opt.Count = 30
     """Number of starts."""
 
@@ -148,7 +138,6 @@ class Markers(Part):
     """Width of the images; their height is three quarters of it."""
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """Of the simulated scene."""
         from roman_moe.bench import markers
 
         return {"task": self.task, "width": self.width, **markers.measure(self.task, self.starts, self.width)}
@@ -160,17 +149,12 @@ class Estimator(Part):
 
     needs = ("cv2", "mujoco", "onnxruntime")
 
-    task: opt.Text = "roman"
-    """The task, by its name or folder."""
-
-    estimator: opt.EstimatorFile = ""
-    """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
-
+    task: opt.Task = "roman"
+    estimator: opt.Estimator = ""
     frame_sets: opt.Count = 200
     """Number of estimates, each from one image of every camera."""
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """At a start of the task, in simulation."""
         from roman_moe.bench import estimator
         from roman_moe.evaluation.poses import usable_estimator
         from roman_moe.sim.registry import load_sim_task
@@ -185,11 +169,9 @@ class Learn(Timed):
 
     needs = ("torch", "stable_baselines3", "tensorboard", "mujoco", "gymnasium", "rosbags")
 
-    task: opt.Text = "roman"
-    """The task, by its name or folder."""
+    task: opt.Task = "roman"
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """Of the training."""
         from roman_moe.bench import learn
         from roman_moe.sim.registry import load_sim_task
 
@@ -203,7 +185,6 @@ class Mixtures(Timed):
     needs = ("torch",)
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """Of SAC updates, beside a plain loop over modules."""
         from roman_moe.bench import mixtures
 
         return mixtures.measure(seconds=self.seconds)
@@ -219,7 +200,6 @@ class Swap(Controlled):
     """Number of networks to replace."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
-        """Of the graph in real time."""
         from roman_moe.bench import swap
 
         opt.announce(console, f"{self.swaps} swaps", self.swaps * SWAP)
@@ -242,7 +222,6 @@ class Endurance(Controlled):
     """Simulated time to run for."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
-        """Of the graph in lockstep."""
         from roman_moe.bench import endurance
 
         what = f"{self.bringups} starts in one process, {self.separate_bringups} as processes, "
@@ -263,14 +242,11 @@ class Record(Timed):
 
     needs = ("rclpy", "rosbags", "mcap", "cv2")
 
-    task: opt.Text = "roman"
-    """The task, by its name or folder."""
-
+    task: opt.Task = "roman"
     kills: opt.Count = 100
     """Number of recording processes to kill at random moments."""
 
     def measure(self, console: Console) -> dict[str, Any]:
-        """Of the recorder alone, and in a graph."""
         from roman_moe.bench import record
 
         return {"task": self.task, **record.measure(self.task, self.seconds, self.kills)}
@@ -289,7 +265,6 @@ class Teleop(Controlled):
     """Number of key presses, and of stops."""
 
     def measure_of(self, identity: Identity, console: Console) -> dict[str, Any]:
-        """Of the graph with the mock arm, at a pseudo-terminal."""
         from roman_moe.bench import teleop
 
         opt.announce(console, f"{self.takeovers} take-overs, {self.keys} keys", self.takeovers + 2.0 * self.keys)
@@ -300,7 +275,7 @@ class Teleop(Controlled):
 class Jobs(Part):
     """Overhead of a short job, in processes and on a cluster."""
 
-    cluster: ClusterAddress = ""
+    cluster: opt.ClusterAddress = ""
     """A cluster to compare: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     jobs: Annotated[opt.Number, Range(2, 1_000_000)] = 1000
@@ -308,7 +283,6 @@ class Jobs(Part):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return ("mujoco", *cluster_needs(self.cluster))
 
     def measure(self, console: Console) -> dict[str, Any]:

@@ -58,7 +58,6 @@ class _BoardOptions:
 
     @property
     def board(self) -> PrintedBoard:
-        """The board that they describe."""
         from roman_moe.perception.board import Board
 
         return Board(self.columns, self.rows, self.square, self.marker, self.dictionary)
@@ -82,7 +81,6 @@ class _Part(_BoardOptions):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return ("cv2", "matplotlib", *(("rclpy",) if self.topic else ()))
 
     def main(self) -> int:
@@ -201,7 +199,6 @@ class Intrinsics(_Part):
         return missing_of_intrinsics(views, size)
 
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
-        """Of the views."""
         from roman_moe.perception.calibration import intrinsics
 
         found = intrinsics(self.camera.stem, views, size)
@@ -250,7 +247,6 @@ class CameraToBase(_Part):
         return [f"the board at {_spoken(name, place)}" for name, place in list(self.known_places.items())[len(views) :]]
 
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
-        """Of the views."""
         from roman_moe.perception.calibration import camera_to_base
 
         camera, places = self.known(size), self.known_places
@@ -306,7 +302,6 @@ class HandEye(_Part):
         return missing_of_hand(views, self.hands)
 
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
-        """Of the views."""
         from roman_moe.perception.calibration import hand_eye
 
         camera, poses = self.known(size), self.poses or self.images / HANDS
@@ -328,7 +323,6 @@ class Board(_BoardOptions):
     """Folder to write board.svg to."""
 
     def main(self) -> int:
-        """0 when it is written."""
         from roman_moe.perception.printable_pages import board_page, write_pages
 
         _say(write_pages([board_page(self.board)], self.out, "board"))
@@ -348,7 +342,6 @@ class Markers:
     """Folder to write the pages to."""
 
     def main(self) -> int:
-        """0 when they are written."""
         from roman_moe.core.tasks import load_spec
         from roman_moe.perception.printable_pages import marker_pages, write_pages
 

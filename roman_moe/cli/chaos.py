@@ -26,9 +26,7 @@ class Chaos:
 
     needs = ("rclpy", "onnxruntime", "mujoco", "onnx")
 
-    bundle: opt.Folder = Path("models/roman")
-    """Folder of the bundle."""
-
+    bundle: opt.Bundle = Path("models/roman")
     faults: opt.Names = ALL
     """All, or some such as kill_blender,flood; docs/safety.md lists them."""
 
@@ -44,8 +42,7 @@ class Chaos:
     seed: opt.Natural = 0
     """Seed of the starts and of the moments of the faults."""
 
-    json: opt.OptionalFile = None
-    """Write the report to this file."""
+    json: opt.Report = None
 
     def main(self) -> int:
         """0 if every arm stopped in time, nine of ten tasks were solved and every damaged network was refused."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import tyro
 from rich.console import Console
 
-from roman_moe.cli.options import SILENT, say
+from roman_moe.cli.options import say
 
 if TYPE_CHECKING:
     from roman_moe.evaluation.pool import Workers
-
-ClusterAddress = Annotated[str, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint=SILENT)]
 
 
 def cluster_needs(address: str) -> tuple[str, ...]:

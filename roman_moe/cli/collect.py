@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
+from roman_moe.cli.cluster import cluster_needs, workers_of
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.core.errors import ConfigError
@@ -36,9 +36,7 @@ class Collect:
     out: opt.Folder = Path("demos")
     """Folder for the demonstrations, with a subfolder for each network."""
 
-    task: opt.Text = "roman"
-    """The task: name of one of `roman-moe tasks list`, or its folder."""
-
+    task: opt.Task = "roman"
     source: Literal["oracle", "keyboard"] = "oracle"
     """Source: the scripted oracle, or a scripted operator that presses keys as a person does."""
 
@@ -59,17 +57,13 @@ class Collect:
     poses: opt.PoseSources = "truth"
     """Source of the recorded poses: the truth, or cameras' images, as in `roman-moe evaluate`."""
 
-    estimator: opt.EstimatorFile = ""
-    """The network of --poses camera; the task's shipped one if not given."""
-
+    estimator: opt.Estimator = ""
     noise_bound: opt.Metres = 0.005
     """Clip bound of the noise on the recorded object positions; its sigma is a third of that. With synthetic poses it
     applies to a single frame set, without clipping.
     """
 
-    noise_kind: Literal["clipped", "gaussian"] = "clipped"
-    """Clipped as in ROMAN, or gaussian without the clipping."""
-
+    noise_kind: opt.NoiseKind = "clipped"
     perturbation: OptionalNumber = None
     """Standard deviation of bursts added to the executed, not the recorded, actions, in units of a full action; 0.5 by
     default, 0 with --source keyboard, whose operator makes mistakes.
@@ -88,23 +82,17 @@ class Collect:
     seed: opt.Natural = 0
     """Seed of the starts, the noise, the bursts, the disturbances and the lost commands."""
 
-    workers: opt.Count = 2
-    """Number of processes; the demonstrations do not depend on it."""
-
-    cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
-
+    workers: opt.Workers = 2
+    cluster: opt.Cluster = ""
     json: opt.OptionalFile = None
     """Write the kept and the failed attempts to this file."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         seen = {"truth": (), "camera": ("cv2", "onnxruntime")}.get(self.poses, ("cv2",))
         return ("mujoco", "rosbags", "mcap", *seen, *cluster_needs(self.cluster))
 
     def main(self) -> int:
-        """Collect; 0 when all demonstrations are there."""
         from roman_moe.control.identity import identify
         from roman_moe.demos.dataset import dataset_hash
         from roman_moe.evaluation.collect import Collection, collect, total_wanted

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
+from roman_moe.cli.cluster import cluster_needs, workers_of
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.core.ranges import Range
@@ -34,28 +34,21 @@ class Compare:
     steps: Annotated[opt.Number, Range(1000, 100_000_000)] = 40_000
     """Environment steps of each task in each training."""
 
-    workers: opt.Count = 2
-    """Processes; the results do not depend on it."""
-
-    cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
-
+    workers: opt.Workers = 2
+    cluster: opt.Cluster = ""
     device: opt.Text = "cpu"
     """Device for SAC: cpu, or cuda for a GPU that all processes share."""
 
     out: opt.Folder = Path("runs/compare")
     """Folder for trainings and plot; an interrupted comparison continues with the missing trainings."""
 
-    json: opt.OptionalFile = None
-    """Write the report to this file."""
+    json: opt.Report = None
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return ("torch", "matplotlib", *cluster_needs(self.cluster))
 
     def main(self) -> int:
-        """0 when all are trained."""
         from roman_moe.learning.runs.comparison import compare, curves_of, share_interval, summary
         from roman_moe.learning.runs.multitask import METHODS, MultitaskRun, evaluation_interval
         from roman_moe.report.plots import plot_bands

@@ -30,7 +30,6 @@ class Completion:
     """The shell (docs/installing.md says where to save its script)."""
 
     def main(self) -> int:
-        """0 when it is printed."""
         print(completion_script(self.shell))
         return 0
 

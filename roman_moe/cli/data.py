@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from rich.console import Console
 
-from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
-from roman_moe.cli.options import Count, Folder, Natural, Text, say
+from roman_moe.cli.cluster import cluster_needs, workers_of
+from roman_moe.cli.options import Cluster, Count, Folder, Natural, Task, Workers, say
 from roman_moe.cli.progress import CountProgress
 
 SHEET = "sheet.jpg"
@@ -23,28 +23,21 @@ class Images:
     out: Folder = Path("images")
     """Folder for the images."""
 
-    task: Text = "roman"
-    """The task: name of one of `roman-moe tasks list`, or its folder."""
-
+    task: Task = "roman"
     count: Count = 20000
     """Number of images of all cameras together; existing ones are kept."""
 
     seed: Natural = 0
     """Seed of the scenes and their appearance."""
 
-    workers: Count = 2
-    """Number of processes; the images do not depend on it."""
-
-    cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
+    workers: Workers = 2
+    cluster: Cluster = ""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return ("mujoco", "cv2", *cluster_needs(self.cluster))
 
     def main(self) -> int:
-        """0 when all images are there."""
         from roman_moe.evaluation.images import ImageRequest, draw_images
         from roman_moe.perception.contact_sheet import write_sheet
         from roman_moe.perception.image_set import ImageSet

@@ -61,9 +61,7 @@ class Demo:
     out: opt.Folder = Path("out/demo")
     """Folder for demo.mp4, gate_weights.png and report.json; a finished run replaces the files that it writes."""
 
-    bundle: opt.Folder = Path("models/roman")
-    """Folder of the bundle."""
-
+    bundle: opt.Bundle = Path("models/roman")
     task: opt.Simulation = ""
     """Name or folder of the task to simulate; by default the bundle's, from the working directory or installed."""
 
@@ -71,12 +69,7 @@ class Demo:
     """Simulated arm: name, such as ur5e, or folder; the task's own if not given."""
 
     poses: opt.Poses = "truth"
-    """Source of object poses: truth (the simulator's, with noise), camera (images and the learned estimator) or markers
-    (images; docs/cameras.md)."""
-
-    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=opt.SILENT)] = ""
-    """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
-
+    estimator: opt.Estimator = ""
     noise_bound: opt.Metres = 0.005
     """Clip bound of the noise on object positions; its sigma is a third of that."""
 
@@ -109,7 +102,6 @@ class Demo:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         graph = ("rclpy", "onnxruntime", "mujoco", "matplotlib", *(("cv2",) if self.poses != "truth" else ()))
         return (*graph, "PIL", "imageio_ffmpeg") if self.video else graph
 

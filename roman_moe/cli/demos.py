@@ -66,7 +66,6 @@ class Info(OnDemos):
     """Write it to this file."""
 
     def main(self) -> int:
-        """0 when it is shown."""
         found = self.survey()
         facts = _facts_of_one(found) if self._is_one(found) else _facts_of_set(found)
         for key, value in facts.items():
@@ -90,7 +89,6 @@ class Plot(OnDemos):
     """Picture to write: .png, .pdf or .svg."""
 
     def main(self) -> int:
-        """0 when it is drawn."""
         check_picture(self.plot)
         from roman_moe.report.demo_plots import plot_episode, plot_set
 
@@ -185,7 +183,6 @@ class Replay(OnDemos):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return (*BAGS, "mujoco", *(("PIL", "imageio_ffmpeg") if self.out else ()))
 
     def main(self) -> int:

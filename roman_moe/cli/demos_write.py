@@ -68,7 +68,6 @@ class Edit(OnDemos):
     """Label: notes in free text."""
 
     def main(self) -> int:
-        """0 when it is written."""
         from roman_moe.demos import edit
 
         found = self.survey()
@@ -102,16 +101,13 @@ class Export(OnDemos):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return _needs(self.to)
 
     @property
     def folder(self) -> Path:
-        """Where it writes."""
         return self.out if self.to == LEROBOT else self.out.parent
 
     def main(self) -> int:
-        """0 when it is written; what is left out is said."""
         if self.to == LEROBOT:
             from roman_moe.demos.convert.lerobot import write_lerobot as write
         else:
@@ -140,11 +136,9 @@ class Import:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return _needs(self.from_)
 
     def main(self) -> int:
-        """0 when it is written."""
         if self.from_ != LEROBOT:
             from roman_moe.demos.convert.robomimic import read_robomimic
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
+from roman_moe.cli.cluster import cluster_needs, workers_of
 from roman_moe.cli.evaluate_multitask import Multitask
 from roman_moe.cli.evaluate_poses import Poses
 from roman_moe.cli.outputs import check_picture
@@ -63,9 +63,7 @@ class Evaluate:
     """Source of object poses: truth, camera (images and a network), markers (images), or synthetic (a model of a
     network's errors)."""
 
-    estimator: opt.EstimatorFile = ""
-    """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
-
+    estimator: opt.Estimator = ""
     camera_rate: Annotated[float, tyro.conf.arg(metavar="HZ", help_behavior_hint=opt.SILENT)] = 10.0
     """Images of each camera per second, if cameras give the poses."""
 
@@ -78,9 +76,7 @@ class Evaluate:
     With synthetic poses it applies to a single frame set, without clipping.
     """
 
-    noise_kind: Literal["clipped", "gaussian"] = "clipped"
-    """Clipped as in ROMAN, or gaussian without the clipping."""
-
+    noise_kind: opt.NoiseKind = "clipped"
     bias_bound: opt.Numbers = "0"
     """Bound of a constant offset of each object in an episode [m], or several; the offset is uniform in a ball."""
 
@@ -99,21 +95,14 @@ class Evaluate:
     seed: opt.Natural = 0
     """Seed of the starts, the poses' errors, the disturbances and the lost commands."""
 
-    workers: opt.Count = 2
-    """Number of processes; the results do not depend on it."""
-
-    cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
-
-    json: opt.OptionalFile = None
-    """Write the report to this file."""
-
+    workers: opt.Workers = 2
+    cluster: opt.Cluster = ""
+    json: opt.Report = None
     plot: opt.OptionalFile = None
     """Plot the solved share over each error that has several values, to this file: .png, .pdf or .svg."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         networks = self.controller not in ("oracle", "keyboard") or self.poses == "camera"
         run = ("mujoco", "onnxruntime") if networks else ("mujoco",)
         seen = ("cv2",) if self.poses != "truth" else ()

@@ -34,20 +34,16 @@ class Multitask:
     seed: opt.Natural = 0
     """Seed of the episodes, which always differ from the training's."""
 
-    json: opt.OptionalFile = None
-    """Write the report to this file."""
-
+    json: opt.Report = None
     routing: opt.OptionalFile = None
     """Plot the routing weights of a Soft-Modular policy for each task, by t-SNE: .png, .pdf or .svg, and .npz with the
     numbers."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return ("torch", "matplotlib", "sklearn") if self.routing else ("torch",)
 
     def main(self) -> int:
-        """0 when all episodes are over, whatever the rates."""
         from roman_moe.learning.runs.multitask import RANDOM, judge, judge_random
 
         random = self.policy == Path(RANDOM)

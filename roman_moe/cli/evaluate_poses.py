@@ -20,12 +20,8 @@ from roman_moe.cli.progress import CountProgress
 class Poses:
     """Evaluate an estimator of object poses on held-out images."""
 
-    task: opt.Text = "roman"
-    """The task: name of one of `roman-moe tasks list`, or its folder."""
-
-    estimator: opt.EstimatorFile = ""
-    """The network, as `roman-moe train poses` makes it; the task's shipped one if not given."""
-
+    task: opt.Task = "roman"
+    estimator: opt.Estimator = ""
     images: opt.Count = 600
     """Images of all cameras together under each condition: as trained, unseen appearance, a moved camera."""
 
@@ -35,12 +31,8 @@ class Poses:
     seed: opt.Natural = 0
     """Seed of scenes, their appearance and episodes, which always differ from the training's."""
 
-    workers: opt.Count = 2
-    """Processes; the results do not depend on it."""
-
-    json: opt.OptionalFile = None
-    """Write the report to this file."""
-
+    workers: opt.Workers = 2
+    json: opt.Report = None
     plot: opt.OptionalFile = None
     """Draw the errors of each object to this file: .png, .pdf or .svg."""
 
@@ -49,11 +41,9 @@ class Poses:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return ("mujoco", "onnxruntime", "cv2", *(("matplotlib",) if self.plot else ()))
 
     def main(self) -> int:
-        """0 when all images and episodes are judged, whatever the errors."""
         from roman_moe.evaluation.pose_report import errors_by_object, poses_report
         from roman_moe.evaluation.poses import PosesRequest, judge_poses, usable_estimator
         from roman_moe.sim.registry import load_sim_task

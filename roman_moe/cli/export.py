@@ -65,7 +65,6 @@ class Export:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         if self.from_ is not None:
             return ("onnx", "onnxruntime", *(("torch",) if self.from_.suffix == ".zip" else ()))
         if self.source is None:
@@ -82,7 +81,6 @@ class Export:
         return self.to if self.from_ is not None and self.to is not None and self.to.is_dir() else self.out
 
     def main(self) -> int:
-        """Export; 0 when it is written."""
         if self.from_ is not None:
             return self._import(self.from_)
         if self.source is None or self.out is None:
@@ -158,7 +156,6 @@ class Export:
         return 0
 
     def _spec(self) -> TaskSpec:
-        """Task of the network to import."""
         from roman_moe.control.manifest import load_manifest
         from roman_moe.core.tasks import load_spec
 

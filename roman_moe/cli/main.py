@@ -1,9 +1,10 @@
 """Entry point of `roman-moe`: finds the verb, reads its arguments, runs it, and turns what went wrong into one line.
 
 Nothing but the standard library is imported before a verb is chosen, so `roman-moe --help` answers at once. A verb is
-a dataclass in a module of its own name (`demo.Demo`): its fields with their docstrings are the options, `main` returns
-the exit code. One that does several things has a dataclass for each in `PARTS` (`train.Train`); a verb that has both
-is its own dataclass unless the first argument names a part (`evaluate.Evaluate`).
+a dataclass in a module of its own name (`demo.Demo`). Its fields are the options, explained by their docstrings or
+types; `needs` names the packages that it does not run without, and `main` returns the exit code. One that does several
+things has a dataclass for each in `PARTS` (`train.Train`). A verb that has both is its own dataclass unless the first
+argument names a part (`evaluate.Evaluate`).
 
 Exit codes are the verb's own (0 done, 1 ran but did not reach its goal) or one of three. 2 is input that cannot be
 used, 130 is Ctrl-C, and 141 means that the reader of the output has gone.
@@ -196,13 +197,11 @@ def parts_text(program: str, command: type, parts: Mapping[str, type]) -> str:
 
 
 def listed(summaries: Mapping[str, str]) -> str:
-    """A line for each name, aligned."""
     width = max(map(len, summaries))
     return "\n".join(f"  {name:{width}}  {text}" for name, text in summaries.items())
 
 
 def first_line(docstring: str | None) -> str:
-    """The sentence that a docstring begins with."""
     return (docstring or "").split("\n", 1)[0]
 
 

@@ -36,11 +36,30 @@ OptionalNames = Annotated[str, tyro.conf.arg(metavar="NAMES", help_behavior_hint
 Numbers = Annotated[str, tyro.conf.arg(metavar="NUMBERS")]
 Text = Annotated[str, tyro.conf.arg(metavar="TEXT")]
 OptionalText = Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint=SILENT)]
-EstimatorFile = Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT)]
 Simulation = Annotated[str, tyro.conf.arg(metavar="TASK", help_behavior_hint=SILENT)]
 SimulatedArm = Annotated[str, tyro.conf.arg(metavar="ARM", help_behavior_hint=SILENT)]
-Poses = Annotated[str, tyro.conf.arg(metavar="{truth,camera,markers}")]
 Start = Annotated[str, tyro.conf.arg(metavar="START", help_behavior_hint=SILENT)]
+
+# Options of several verbs, with their help.
+Task = Annotated[Text, tyro.conf.arg(help="The task: name of one of `roman-moe tasks list`, or its folder.")]
+Bundle = Annotated[Folder, tyro.conf.arg(help="Folder of the bundle.")]
+Report = Annotated[OptionalFile, tyro.conf.arg(help="Write the report to this file.")]
+Workers = Annotated[Count, tyro.conf.arg(help="Processes; the results do not depend on it.")]
+Seed = Annotated[Natural, tyro.conf.arg(help="Seed of everything random.")]
+NoiseKind = Annotated[
+    Literal["clipped", "gaussian"], tyro.conf.arg(help="Clipped as in ROMAN, or gaussian without the clipping.")
+]
+ClusterAddress = Annotated[str, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint=SILENT)]
+Cluster = Annotated[
+    ClusterAddress,
+    tyro.conf.arg(help="Run on a cluster, not here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."),
+]
+_POSES = (
+    "Source of object poses: truth (the lab's, with noise), camera (images, estimator) or markers (docs/cameras.md)."
+)
+Poses = Annotated[str, tyro.conf.arg(metavar="{truth,camera,markers}", help=_POSES)]
+_ESTIMATOR = "The pose estimator's network, made by `roman-moe train poses`; the task's shipped one if not given."
+Estimator = Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=SILENT, help=_ESTIMATOR)]
 
 POSES: Mapping[str, str] = {
     "truth": "the lab's own, with noise",
@@ -109,7 +128,6 @@ def say(console: Console, line: str) -> None:
 
 
 def write_report(path: Path | None, report: Any) -> None:
-    """Write what --json asks for; nothing if it was not given."""
     if path is not None:
         write_json(path, report)
 

@@ -117,7 +117,6 @@ def unframed(box: str) -> str:
 
 
 def plain(message: str, command: type) -> str:
-    """A message of tyro's as we would have said it."""
     if found := re.match(r"Unrecognized options: ([^,]+)", message):
         return unknown_argument(found[1], command)
     if found := re.match(r"Error parsing (\S+): (.*?)(?: with base 10)?: (.*)", message):

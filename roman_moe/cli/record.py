@@ -111,7 +111,6 @@ class Record(GraphOptions):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         simulated = ("mujoco",) if self.arm == LAB else ()
         return ("rclpy", "rosbags", "mcap", *simulated, *(("onnxruntime",) if self._policy else ()))
 

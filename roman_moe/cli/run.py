@@ -38,9 +38,7 @@ REDRAW = 0.2  # [s] between two looks at the graph
 class Run(GraphOptions):
     """Run a bundle as a ROS 2 graph, in real time, until Ctrl-C."""
 
-    bundle: opt.Folder = Path("models/roman")
-    """Folder of the bundle."""
-
+    bundle: opt.Bundle = Path("models/roman")
     arm: Annotated[str, tyro.conf.arg(metavar="{lab,mock,servo,none}")] = LAB
     """The arm: lab (simulated), mock (no physics), servo (a robot behind MoveIt Servo) or none (scenes from and
     commands to a graph of your own)."""
@@ -61,12 +59,7 @@ class Run(GraphOptions):
     """File of the guard's limits on speed, acceleration, workspace and ages; config/limits.yaml if not given."""
 
     poses: opt.Poses = "truth"
-    """Source of object poses: truth (the simulator's, with noise), camera (images and the learned estimator) or markers
-    (images; docs/cameras.md)."""
-
-    estimator: Annotated[str, tyro.conf.arg(metavar="FILE", help_behavior_hint=opt.SILENT)] = ""
-    """The network of --poses camera, as `roman-moe train poses` makes it; the task's shipped one if not given."""
-
+    estimator: opt.Estimator = ""
     calibration: opt.OptionalFolder = None
     """With --arm servo and poses from cameras: folder of the cameras' files NAME.yaml from `roman-moe calibrate`; by
     default topics give the cameras' poses."""
@@ -98,7 +91,6 @@ class Run(GraphOptions):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         simulated = ("mujoco",) if self.arm == LAB else ()
         return ("rclpy", "onnxruntime", *simulated, *(("cv2",) if self.poses != "truth" else ()))
 
@@ -198,7 +190,6 @@ class Run(GraphOptions):
             self._refuse(("noise_bound", "seed"), "is for --arm lab or mock: with --arm {} poses have their own noise")
 
     def _refuse(self, fields: Sequence[str], why: str) -> None:
-        """Refuse options that were given."""
         for field in fields:
             if getattr(self, field) != getattr(Run, field):
                 raise ConfigError(f"--{field.replace('_', '-')} {why.format(self.arm)}")

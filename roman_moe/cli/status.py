@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from roman_moe.cli.graph_options import GraphOptions
-from roman_moe.cli.options import Flag, OptionalFile, Seconds, write_report
+from roman_moe.cli.options import Flag, Report, Seconds, write_report
 from roman_moe.core.errors import RomanError
 from roman_moe.core.ranges import Range
 from roman_moe.wire.topics import DIAGNOSTICS
@@ -46,8 +46,7 @@ class Status(GraphOptions):
     watch: Flag = False
     """Refresh continuously until Ctrl-C."""
 
-    json: OptionalFile = None
-    """Write the report to this file."""
+    json: Report = None
 
     def main(self) -> int:
         """0 if every node is well, 1 if one is not."""

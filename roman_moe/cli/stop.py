@@ -22,5 +22,4 @@ class Stop(GraphOptions):
     """End the stop: the arm moves again, from rest."""
 
     def main(self) -> int:
-        """0 when the graph has done it."""
         return quick_stop.command(self.rearm, self.ros_arguments)

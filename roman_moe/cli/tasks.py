@@ -58,7 +58,6 @@ class Info:
     """Write it to this file."""
 
     def main(self) -> int:
-        """0 when it is shown."""
         spec = load_spec(self.task)
         console = Console()
         say(console, f"{spec.name}: {title_of(spec)}")
@@ -119,7 +118,6 @@ class New:
     """Folder to write; its name becomes the task's."""
 
     def main(self) -> int:
-        """0 when it is written."""
         folder = new_task(self.path)
         print(f"{folder}: written; next: roman-moe tasks check {folder}")
         return 0
@@ -132,12 +130,10 @@ class Tasks:
 
 
 def title_of(spec: TaskSpec) -> str:
-    """Name of a task for people."""
     return spec.title or spec.name
 
 
 def info_tables(spec: TaskSpec) -> list[Table]:
-    """What a task is, as tables."""
     objects = Table("object", "moves", "orientation", "symmetry", title="Objects", title_justify="left")
     for name, each in spec.objects.items():
         objects.add_row(name, "yes" if each.moves else "no", each.orientation, str(each.symmetry))

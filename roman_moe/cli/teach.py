@@ -80,21 +80,16 @@ class Teach(GraphOptions):
     seed: opt.Natural = 0
     """Seed of the training and of the comparison."""
 
-    workers: opt.Count = 2
-    """Number of processes; the result does not depend on it."""
-
-    json: opt.OptionalFile = None
-    """Write the result to this file."""
+    workers: opt.Workers = 2
+    json: opt.Report = None
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         trained = ("torch", "onnx", "onnxruntime", "mujoco", "rosbags", "mcap")
         return (*trained, "rclpy") if self.record or self.swap == "yes" else trained
 
     @property
     def new_bundle(self) -> Path:
-        """Folder of the new bundle."""
         return self.out or Path("runs") / f"teach_{self.skill}"
 
     def main(self) -> int:
@@ -150,7 +145,6 @@ class Teach(GraphOptions):
             )
 
     def _record(self, dataset: Path) -> int:
-        """0 when all episodes are kept."""
         return Record(
             namespace=self.namespace,
             ros_args=self.ros_args,
@@ -215,7 +209,6 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
 
     def lap(self, step: str) -> None:
-        """A step is over."""
         now = time.monotonic()
         self.seconds.pop("total", None)  # it comes last
         self.seconds |= {step: round(now - self._lap, 1), "total": round(now - self._began, 1)}

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import ClusterAddress, cluster_needs, workers_of
+from roman_moe.cli.cluster import cluster_needs, workers_of
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import RunProgress, workers_note
 from roman_moe.cli.selections import ALL, parse_names
@@ -41,14 +41,9 @@ class Training:
     demos/push, is used whole; from a dataset `train expert` takes as many episodes as the recipe says.
     """
 
-    seed: opt.Natural = 0
-    """Seed of everything random."""
-
-    workers: opt.Count = 2
-    """Processes; the result does not depend on it."""
-
-    json: opt.OptionalFile = None
-    """Write what came of it to this file."""
+    seed: opt.Seed = 0
+    workers: opt.Workers = 2
+    json: opt.Report = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +79,6 @@ class Hybrid(Training):
 
     @property
     def folder(self) -> Path:
-        """Folder of the run."""
         return self.out or Path("runs") / self._recipe().stem
 
     def _recipe(self) -> Path:
@@ -146,16 +140,13 @@ class Hybrid(Training):
 class All(Hybrid):
     """Train all networks, experts first, then the gate; write the bundle."""
 
-    cluster: ClusterAddress = ""
-    """Run on a cluster, not in processes here: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
+    cluster: opt.Cluster = ""
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Packages that it does not run without."""
         return (*Hybrid.needs, *cluster_needs(self.cluster))
 
     def main(self) -> int:
-        """0 when the bundle is written."""
         return self.train(cluster=self.cluster)
 
 
@@ -171,7 +162,6 @@ class Expert(Hybrid):
     from the prior in this folder of `train multitask --method distral_...`."""
 
     def main(self) -> int:
-        """0 when it is trained."""
         return self.train((self.skill,), self.base)
 
 
@@ -180,7 +170,6 @@ class Gate(Hybrid):
     """Train the gate over the experts in the run's folder."""
 
     def main(self) -> int:
-        """0 when it is trained."""
         return self.train(("gate",))
 
 
@@ -204,14 +193,12 @@ class Bc(Training):
 
     @property
     def new_bundle(self) -> Path:
-        """Folder of the bundle."""
         return self.out or Path("runs") / self._recipe().stem
 
     def _recipe(self) -> Path:
         return self.recipe or config_path("training/bc.yaml")
 
     def main(self) -> int:
-        """0 when the bundle is written."""
         from roman_moe.control.bundle_writer import check_replaceable
         from roman_moe.learning.demonstration_sets import parse_sets, sets_spec
         from roman_moe.learning.recipes.cloning import load_recipe
@@ -290,7 +277,6 @@ def progress_lines(rows: Mapping[str, dict[str, Any] | None]) -> dict[Hashable, 
 
 
 def progress_table(folder: Path, rows: Mapping[str, dict[str, Any] | None]) -> Table:
-    """How all networks of a run stand."""
     table = Table(title=str(folder), title_justify="left", caption=workers_note(job_counts()), caption_justify="left")
     for column in ("network", "steps", "solved", "reward", "speed", "left"):
         table.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)

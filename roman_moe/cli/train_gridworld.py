@@ -52,11 +52,9 @@ class Gridworld:
     out: opt.Folder = Path("runs/gridworld")
     """Folder for the pictures."""
 
-    json: opt.OptionalFile = None
-    """Write the report to this file."""
+    json: opt.Report = None
 
     def main(self) -> int:
-        """0 when both are learned."""
         from roman_moe.evaluation.statistics import mean_interval
         from roman_moe.learning.algorithms.tabular_distral import TabularDistral, state_of
         from roman_moe.report.plots import plot_bands, plot_moves

@@ -38,9 +38,7 @@ class Multitask:
     """On the suite of a task: clone the network from these demonstrations of `collect`, without reinforcement
     learning."""
 
-    seed: opt.Natural = 0
-    """Seed of everything random."""
-
+    seed: opt.Seed = 0
     device: opt.Text = "cpu"
     """Device for SAC: cpu, or cuda for a GPU."""
 
@@ -48,21 +46,17 @@ class Multitask:
     """Folder for the policy; runs/multitask/SUITE/METHOD/seed_N if not given. An interrupted training continues
     there."""
 
-    json: opt.OptionalFile = None
-    """Write all evaluations to this file."""
+    json: opt.Report = None
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Packages that it does not run without."""
         return ("torch", "mujoco", "gymnasium", "rosbags") if self.demos else ("torch",)
 
     @property
     def folder(self) -> Path:
-        """Where the policy goes."""
         return self.out or Path("runs/multitask") / Path(self.suite).name / self.method / f"seed_{self.seed}"
 
     def main(self) -> int:
-        """0 when it is trained."""
         from roman_moe.learning.runs.multitask import METHODS
 
         if self.method not in METHODS:
@@ -105,6 +99,5 @@ class Multitask:
 
 
 def _solved(row: Mapping[str, Any]) -> str:
-    """What an evaluation has found."""
     tasks = ", ".join(f"{task} {share:.0%}" for task, share in row["success"].items())
     return f"solved {np.mean([*row['success'].values()]):.1%} ({tasks})"

@@ -38,22 +38,17 @@ class Poses:
     resume: opt.Flag = False
     """Continue an interrupted run from its last checkpoint."""
 
-    seed: opt.Natural = 0
-    """Seed of everything random."""
-
+    seed: opt.Seed = 0
     workers: opt.Count = 2
     """Number of processes."""
 
-    json: opt.OptionalFile = None
-    """Write what came of it to this file."""
+    json: opt.Report = None
 
     @property
     def folder(self) -> Path:
-        """Folder of the run."""
         return self.out or Path("runs") / f"poses_{Path(self.task).name}"
 
     def main(self) -> int:
-        """0 when the estimator is written."""
         from roman_moe.core.tasks import load_spec, task_folder
         from roman_moe.learning.poses.recipe import load_poses_recipe
         from roman_moe.learning.poses.training import ESTIMATOR, PosesRun, train_poses, write_estimator
