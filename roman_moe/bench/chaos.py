@@ -79,13 +79,10 @@ def measure(
     """Put each fault into so many episodes.
 
     Args:
-        bundle_path: folder of the bundle.
         runs: episodes with each fault.
         faults: names of those to put in; all if none.
         start: skill or scenario that every episode starts from.
-        seed: of the starts, and of the moments.
         damaged: how many damaged networks to swap to while the arm moves; none if 0.
-        on_run: told after every run.
 
     Returns:
         {"faults": {name: {"runs", "stopped_in_time", "task_successes", "needs_stop", "slowest_stop_s",

@@ -28,9 +28,7 @@ def measure(
     Times grow under load, so run it on an idle machine.
 
     Args:
-        bundle_path: folder of the bundle.
         ticks: to time, after 200 that warm up.
-        seed: of the scenes.
         beside: folder of another bundle for the same task, timed in turn on the same scenes.
 
     Returns:

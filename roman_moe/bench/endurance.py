@@ -26,7 +26,6 @@ def measure(
     """Bring the graph up and down, then let it run in lockstep.
 
     Args:
-        bundle_path: folder of the bundle.
         bringups: with all nodes in this process, each until its first tick.
         separate_bringups: with a process a node.
         minutes: of simulated time to run for.

@@ -32,9 +32,7 @@ def measure(bundle_path: str | Path, seconds: float = 10.0, seed: int = 0) -> di
     """Measure the graph composed and separate, one after the other; run it on an idle machine.
 
     Args:
-        bundle_path: folder of the bundle.
         seconds: that each of the two is measured for, after 2 s that warm up.
-        seed: of the states shown.
 
     Returns:
         {"composed": {"p50_ms", "p99_ms", "cpu_cores", "ticks", "missed_ticks"}, "separate": {the same}}: delay from

@@ -41,7 +41,6 @@ def measure(task: str = "roman", seconds: float = 10.0, kills: int = 100, seed: 
         task: name or folder of the task whose scenes are recorded.
         seconds: for which the graph publishes.
         kills: how many processes are killed.
-        seed: of the moments at which they are.
 
     Returns:
         {"dropped", "cpu_cores", "ticks", "images", "kills", "closed_episodes", "damaged_closed_episodes",

@@ -313,18 +313,7 @@ def draw_video(
 ) -> None:
     """Draw the video of a run, in the time that `affordable_frames` allows, and show how far it is.
 
-    Args:
-        console: where to.
-        trace: the run.
-        world: of its task and arm; it is the video's from now on.
-        path: of the file.
-        title: of the panel.
-        note: how the run ended.
-        size: width and height [pixels].
-        speed: seconds of the run per second of video where the hand is near an object.
-        camera: of `Film`.
-        views: what cameras saw at a tick.
-        animation: file of a short one beside it, if any.
+    The world is the video's from now on. `animation` is the file of a short one beside it, if any.
     """
     from roman_moe.report.labels import Label
     from roman_moe.report.video import (

@@ -20,12 +20,7 @@ SILENCE = 5.0  # [s] without a tick after which the screen says so
 
 
 class Episodes:
-    """Shows a graph on a screen while it runs; call `show` a few times a second.
-
-    Args:
-        view: where to.
-        title: what runs, and on what.
-    """
+    """Shows a graph on a screen while it runs; call `show` a few times a second."""
 
     def __init__(self, view: LiveView, title: str) -> None:
         self._view, self._title = view, title
@@ -83,7 +78,6 @@ def note_of(monitor: Monitor, silence: float) -> str:
     """What matters besides the leading expert: a stop, who drives, what is recorded, a missing tick, the first fault.
 
     Args:
-        monitor: of the graph.
         silence: time since the last tick [s].
     """
     if monitor.stopped:

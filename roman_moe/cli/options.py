@@ -94,7 +94,6 @@ def check_poses(poses: str, estimator: str, noise: bool, spec: TaskSpec) -> None
         poses: where poses come from.
         estimator: file of the learned estimator; "" if not given.
         noise: whether --noise-bound was given.
-        spec: of the task.
 
     Raises:
         BundleError: if the estimator's file cannot be used.

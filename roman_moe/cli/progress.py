@@ -45,7 +45,6 @@ class RunProgress:
     """Shows once a second, and at the end, how a run stands: a table on a terminal if it has one, else a line for news.
 
     Args:
-        console: where to.
         news: what is worth a line so far, by what tells one from another; of an earlier, cut-off run it is none.
         table: of how all of it stands.
     """
@@ -92,8 +91,6 @@ class CountProgress:
     """Progress bar over things that are counted; without a terminal (a log, CI) a line for every tenth of them.
 
     Args:
-        console: where to.
-        title: of the bar.
         total: how many things there are.
         things: what they are called.
         solved: whether some of them are solved, and said so.

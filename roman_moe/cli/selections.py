@@ -17,7 +17,6 @@ def parse_numbers(text: str, allowed: Sequence[int], what: str) -> tuple[int, ..
     """Numbers in text such as "3", "0-6", "0,2,5-6" or "all".
 
     Args:
-        text: what was typed.
         allowed: every number that may be chosen, in the order of the answer.
         what: the option, for the error: "--scenarios".
 
@@ -47,7 +46,6 @@ def parse_names(text: str, allowed: Sequence[str], what: str) -> tuple[str, ...]
     """Names in text: one, several with commas between, or "all".
 
     Args:
-        text: what was typed.
         allowed: every name that may be chosen, in the order of the answer.
         what: the option, for the error: "--skills".
 

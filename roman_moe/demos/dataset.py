@@ -39,7 +39,6 @@ def dataset_spec(dataset: Path) -> TaskSpec:
 
 
 def write_spec(dataset: Path, spec: TaskSpec) -> None:
-    """Say in a dataset which task is demonstrated."""
     with atomic_path(dataset / TASK_FILE) as temporary:
         temporary.write_text(spec.to_yaml(), encoding="utf-8")
 

@@ -33,7 +33,6 @@ class EpisodeMeta:
         outcome: outcome, e.g. "success".
         source: demonstrator, e.g. "oracle".
         rate: scenes per second [Hz].
-        task: name of the task.
         task_sha256: `TaskSpec.digest` of the version of it; "" if it is not known. This and all that follows is
             optional.
         start: name of the start, e.g. "scenario_6"; the network's name if it is not given.
@@ -44,12 +43,7 @@ class EpisodeMeta:
         disturbance: kind of the disturbance in mid-episode; "" for none.
         delay: delay of commands [control ticks].
         lost_share: share of lost commands.
-        seed: seed of the episode.
-        git_commit: of the code that recorded it.
         name: name for people, like the next two fields.
-        notes: notes in free text.
-        operator: name of the operator.
-        format_version: of this format.
     """
 
     network: str

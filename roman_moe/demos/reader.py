@@ -44,7 +44,6 @@ class Episode:
     """One demonstration of T ticks.
 
     Attributes:
-        path: its folder.
         meta: its origin.
         states: the scenes, T of them, their stamps increasing.
         answers: what the network should answer to each: actions, (T, a), or weights of the task's skills, (T, k).
@@ -102,8 +101,6 @@ def read_episode(path: Path, spec: TaskSpec, network: str | None = None) -> Epis
     """Read one demonstration.
 
     Args:
-        path: the episode's folder.
-        spec: of the task that it must be of.
         network: which network it must teach; any if None.
 
     Raises:

@@ -87,7 +87,6 @@ class Recorder:
 
     Args:
         dataset: folder of the demonstrations, made if it is not there.
-        spec: of the task.
         network: what is taught: a skill, or "gate"; with corrections, "" for the skill of the largest weight when the
             operator takes over.
         rate: scenes per second [Hz].
@@ -166,7 +165,6 @@ class Recorder:
 
     @property
     def ticks(self) -> int:
-        """Of the open episode so far."""
         return sum(len(episode.stamps) for episode in self._episodes)
 
     def start(self, since: int = 0) -> Path:

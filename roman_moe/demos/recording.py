@@ -35,7 +35,6 @@ class Recording:
     """The content of a bag.
 
     Attributes:
-        path: its folder.
         custom: custom data of its metadata.yaml.
         topics: messages by their topic's full name, of those topics alone that an episode may need.
         others: names of its other topics.

@@ -33,7 +33,6 @@ class Survey:
     """What is under a folder.
 
     Attributes:
-        spec: of the task.
         root: folder of the dataset, which has the task.yaml.
         episodes: those that can be read.
         damaged: why the others cannot, by their folder.

@@ -22,7 +22,6 @@ _HIDDEN = re.compile(r"\.episode_\d{3,}(-[a-z0-9_]{8})?")
 
 
 def hidden_folder(path: Path) -> Path:
-    """Where an episode is written."""
     return path.with_name(f".{path.name}")
 
 

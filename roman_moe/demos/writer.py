@@ -61,7 +61,6 @@ class EpisodeWriter:
 
     Args:
         path: the episode's folder, not there yet.
-        spec: of the task.
         network: what is taught: a skill, or "gate".
         clock: wall time [ns].
         anew: whether the folder may exist, and is replaced once nobody else writes it: for a job that runs again.
@@ -118,7 +117,6 @@ class EpisodeWriter:
 
     @property
     def ticks(self) -> int:
-        """How many were added."""
         return len(self._stamps)
 
     def add(

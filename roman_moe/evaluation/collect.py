@@ -60,7 +60,6 @@ class Collection:
     """What to collect.
 
     Attributes:
-        task: in simulation.
         out: folder of the dataset; one subfolder a network.
         episodes: kept per skill.
         gate_episodes: kept per scenario, for the gate.
@@ -68,8 +67,6 @@ class Collection:
         perturbation: standard deviation of the bursts, in units of a full action; 0 for none.
         disturbed_share: of the attempts that meet a disturbance.
         poor_channel_share: of the attempts whose commands come late or get lost (`sim.channel.POOR_CHANNEL`).
-        seed: of the collection.
-        workers: how many processes, or a cluster.
         monolithic: whether all episodes are to teach one network for the whole task, in place of skills and gate.
         source: who gives them: "oracle" or "keyboard".
         skills: that are demonstrated; all, if none.
@@ -146,7 +143,6 @@ class Group:
 
 
 def groups(collection: Collection) -> list[Group]:
-    """All that is to be collected."""
     task, whole = collection.task, collection.monolithic
     skills = [
         Group(MONOLITHIC if whole else skill, task.start(skill), collection.episodes)
@@ -304,9 +300,7 @@ class PerturbedController:
 
     Args:
         controller: whose answers are recorded.
-        action: what the task's actions mean.
         deviation: standard deviation of a burst along each axis, in units of a full action.
-        rng: of the bursts.
     """
 
     def __init__(
@@ -320,11 +314,9 @@ class PerturbedController:
         self.reads_truth = controller.reads_truth
 
     def reset(self) -> None:
-        """Begin an episode."""
         self._controller.reset()
 
     def step(self, state: SceneState) -> ControlStep:
-        """The wrapped controller's step with another command."""
         step = self._controller.step(state)
         twist = step.command.twist
         twist[self._axes] = np.clip(twist[self._axes] + next(self._bursts), -self._top, self._top)
@@ -344,5 +336,4 @@ def bursts(deviation: NDArray[np.float64], rng: np.random.Generator) -> Iterator
 
 
 def total_wanted(collection: Collection) -> int:
-    """Demonstrations to keep in all."""
     return sum(group.wanted for group in groups(collection))

@@ -73,7 +73,6 @@ def make_controller(name: str, task: SimTask, skill: str | None = None) -> Episo
     """The controller `name`: "oracle", "keyboard", a bundle's folder, shipped ones too, or one network's .onnx file.
 
     Args:
-        task: that it is to do.
         skill: only the expert of this skill, if given.
 
     Raises:

@@ -47,7 +47,6 @@ class Corrector:
         self.policy: NDArray[np.float64] = np.zeros(self._task.spec.action.size)
 
     def step(self, state: SceneState) -> ControlStep:
-        """Answer one true state."""
         step = self._policy.step(state)
         self.policy = step.action
         self._operator.see(state)
@@ -61,7 +60,6 @@ class Corrector:
         return replace(step, weights=self._weights, expert_actions=self._weights[:, None] * step.action)
 
     def _decide(self, state: SceneState) -> None:
-        """Who drives from here on."""
         errs = bool(np.abs(self.policy - self._task.skills[self._skill].demonstrate(state)).max() > WRONG)
         if self.drove:
             changes = not errs and state.stamp - self._since >= AT_LEAST

@@ -40,7 +40,6 @@ class EpisodeJob:
     Attributes:
         controller: "oracle", or a bundle's folder.
         start: where it begins; a skill's start is left to that skill's expert alone.
-        seed: of the episode.
         poses: what gives the object poses of its scenes.
         disturbed: whether it meets a disturbance.
         time_limit: after which it ends as lost [s], if that is sooner than the task's own.
@@ -64,13 +63,9 @@ class Evaluation:
 
     Attributes:
         controller: "oracle", or a bundle's folder.
-        task: in simulation.
-        scenarios: numbers of the scenarios.
         skills: names of the skills, each alone.
         episodes: per scenario and skill.
         poses: what gives the object poses of its scenes, for the usual keys of the report.
-        seed: of the evaluation.
-        workers: how many processes, or a cluster.
         disturbed: whether all starts are tried again with one disturbance per episode.
         time_limit: after which an episode ends as lost [s], if that is sooner than the task's own.
         channel: how well the commands get through to the arm, in all episodes.
@@ -172,7 +167,6 @@ def report(evaluation: Evaluation, results: Iterable[EpisodeResult]) -> dict[str
 
 
 def _summaries(evaluation: Evaluation, results: Sequence[EpisodeResult]) -> dict[str, Any]:
-    """Every start's summary under one condition."""
     by_start: dict[str, list[EpisodeResult]] = {start.name: [] for start in evaluation.starts()}
     for result in results:
         by_start[result.start].append(result)

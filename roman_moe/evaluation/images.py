@@ -54,12 +54,7 @@ class ImageRequest:
     """What to draw.
 
     Attributes:
-        task: in simulation.
-        out: folder of the image set.
-        count: of images.
-        seed: of everything random.
         workers: how many processes, or a cluster; the images do not depend on it.
-        ranges: of the appearance.
     """
 
     task: SimTask
@@ -128,7 +123,6 @@ def draw_images(request: ImageRequest, on_part: Callable[[int], None] = lambda s
 
 
 def draw_part(part: _Part) -> None:
-    """Draw the scenes of one part."""
     request = part.request
     rng = np.random.default_rng([request.seed, part.number])
     scene = RandomScene(request.task, request.ranges)

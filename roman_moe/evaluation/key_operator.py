@@ -75,7 +75,6 @@ class KeyOperator:
         return typed
 
     def step(self, state: SceneState) -> ControlStep:
-        """Answer one true state."""
         self.see(state)
         action = self.press(state)
         command = to_command(self._task.spec, state.stamp_ns, action, self._opening)

@@ -30,9 +30,7 @@ class JobCounts:
     """How the jobs of one `run_jobs` stand, for who shows it.
 
     Attributes:
-        jobs: all of them.
         workers: that run jobs now, one at a time each.
-        done: jobs with a result.
         again: how often a job was begun again because its worker was lost.
     """
 
@@ -43,7 +41,6 @@ class JobCounts:
 
     @property
     def in_flight(self) -> int:
-        """Jobs that run now."""
         return min(self.workers, self.jobs - self.done)
 
 
@@ -84,7 +81,6 @@ def cores_here(workers: Workers) -> int:
 
 
 def cores_of(workers: Workers) -> int:
-    """Cores in all."""
     return workers if isinstance(workers, int) else workers.cores
 
 

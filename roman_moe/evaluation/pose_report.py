@@ -57,7 +57,6 @@ def summarize_errors(spec: TaskSpec, judged: PoseErrors) -> dict[str, Any]:
 
 
 def _row(judged: PoseErrors, columns: list[int]) -> dict[str, Any]:
-    """Of some objects."""
     visible, hidden, found = (each[:, columns] for each in (judged.visible, judged.hidden, judged.found))
     views, errors = judged.views[:, columns], judged.errors[:, columns]
     whole = judged.shares.max(axis=1)[:, columns] >= WHOLE

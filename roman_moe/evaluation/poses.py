@@ -52,11 +52,8 @@ class PosesRequest:
     """What to judge.
 
     Attributes:
-        task: in simulation.
-        estimator: its file.
         images: under each condition.
         episodes: of the demonstrator, for the filter.
-        seed: of everything random.
         workers: processes; the results do not depend on it.
     """
 
@@ -132,7 +129,6 @@ class PoseErrors:
 
     @staticmethod
     def joined(parts: list[PoseErrors]) -> PoseErrors:
-        """Scenes one after another."""
         return PoseErrors(
             *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(PoseErrors))
         )
@@ -242,7 +238,6 @@ def cases_of(
 
 
 def worst_of(cases: list[Case]) -> list[Case]:
-    """The largest errors, the largest first."""
     return sorted(cases, key=lambda case: -case.error)[:WORST]
 
 
@@ -256,7 +251,6 @@ def _seen(scene: HeldOutScene, views: list[View]) -> tuple[NDArray[np.int64], Ar
 
 @lru_cache(maxsize=1)
 def _shared_scene(task: SimTask) -> HeldOutScene:
-    """This process's scene of a task."""
     scene = HeldOutScene(task)
     atexit.register(scene.close)
     return scene

@@ -49,10 +49,8 @@ def check_task(folder: Path, episodes: int, arm: str = "", on_step: Callable[[st
     """All mistakes that can be found in a simulated task, one line each.
 
     Args:
-        folder: of the task.
         episodes: of each demonstrator, and starts of each kind.
         arm: name or folder of the arm; the task's own if empty.
-        on_step: told what is checked next.
 
     Raises:
         ConfigError: if the task cannot be loaded at all.
@@ -184,7 +182,6 @@ def _motion(world: World) -> Problems:
 
 
 def _cameras(world: World) -> Problems:
-    """Every camera renders."""
     for index in range(world.model.ncam):
         name = world.model.camera(index).name
         try:

@@ -32,7 +32,6 @@ def policy_content(policy: MLPPolicy, rates: Rates) -> bytes:
     """Content of the .onnx file of a policy, compared with nothing: for what is judged by what it does.
 
     Args:
-        policy: trained.
         rates: at which the controller will run.
     """
     if policy.name == GATE:
@@ -46,7 +45,6 @@ def export_policy(policy: MLPPolicy, recorded: NDArray[np.floating[Any]], rates:
     """Content of the .onnx file of a policy, compared with torch on recorded and random observations.
 
     Args:
-        policy: trained.
         recorded: observations that it was trained on, (N, n); some of them are compared.
         rates: at which the controller will run.
 

@@ -63,7 +63,6 @@ def network_content(
 
     Args:
         source: a .onnx file, or a .zip of Stable-Baselines3's PPO, A2C or SAC with an MlpPolicy.
-        metadata: what the file is to say.
         normalisation: what `VecNormalize.save` wrote; for a .zip alone.
 
     Raises:
@@ -80,7 +79,6 @@ def network_content(
 
 
 def _described(source: Path, metadata: NetworkMetadata) -> bytes:
-    """The ONNX file with our metadata."""
     try:
         model = onnx.load_model_from_string(source.read_bytes())
     except OSError as error:

@@ -21,7 +21,6 @@ class Samples:
     """Samples of one network.
 
     Attributes:
-        spec: of the task.
         network: skill, or "gate".
         observations: raw features, (N, n).
         answers: actions (N, a) or weights (N, k).

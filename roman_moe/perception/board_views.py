@@ -26,11 +26,9 @@ class BoardViewCollector:
     """Takes views of a board from images.
 
     Args:
-        board: that is looked for.
         rest: for how long the board has to be at rest [s].
 
     Attributes:
-        views: that were taken.
         note: what is to be said of the last image.
     """
 

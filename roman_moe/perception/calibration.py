@@ -43,8 +43,6 @@ class Calibration:
     """A calibrated camera.
 
     Attributes:
-        camera: calibrated.
-        views: that it is calibrated from.
         residuals: of each view's corners, (n, 2) [pixels].
         missing: what would make it better, one line each.
     """

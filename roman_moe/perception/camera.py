@@ -25,7 +25,6 @@ class Camera:
     """One calibrated camera.
 
     Attributes:
-        name: of the camera.
         width: of its images [pixels].
         height: likewise.
         focal: focal lengths along x and y, (2,) [pixels].
@@ -101,7 +100,6 @@ class Camera:
         return unit
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same camera with images of another size."""
         scale = np.array([width / self.width, height / self.height])
         return replace(
             self, width=width, height=height, focal=self.focal * scale, centre=(self.centre + 0.5) * scale - 0.5

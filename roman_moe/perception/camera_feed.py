@@ -31,7 +31,6 @@ class CameraFeed:
     """What is known of one camera, and its newest image.
 
     Attributes:
-        name: of the camera.
         camera: as it is calibrated; None while that is not known.
         stamp_ns: of the newest image, good or not; -1 before the first one.
         image: the newest one; None if something is wrong with it.

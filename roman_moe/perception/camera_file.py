@@ -56,7 +56,6 @@ class Poses:
 
 
 def write_poses(path: Path, poses: Mapping[str, Pose]) -> None:
-    """Write a file of poses by image."""
     content = {name: {"position": list(p.position), "orientation": list(p.orientation)} for name, p in poses.items()}
     with atomic_path(path) as temporary:
         temporary.write_text(yaml.safe_dump({"poses": content}), encoding="utf-8")

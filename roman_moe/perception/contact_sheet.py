@@ -28,7 +28,6 @@ class Case:
     """An object in an image, and where an estimator has it.
 
     Attributes:
-        name: of the object.
         condition: under which the image was drawn.
         error: distance of the estimate from the truth [m].
         image: (height, width, 3) RGB.

@@ -16,8 +16,6 @@ class Sighting:
     """Where one camera sees an object, or one of its markers.
 
     Attributes:
-        camera: its name.
-        name: of the object.
         marker: its number; -1 for the object itself.
         pixel: (2,).
     """

@@ -50,7 +50,6 @@ class EstimatorMetadata:
     """What an estimator's file says about itself.
 
     Attributes:
-        task: name of the task.
         objects: that it finds, in order.
         width: of the images that it takes [pixels].
         height: likewise.
@@ -62,7 +61,6 @@ class EstimatorMetadata:
     height: int
 
     def to_properties(self) -> dict[str, str]:
-        """As ONNX metadata properties."""
         return {
             "estimator_format": str(ESTIMATOR_FORMAT),
             "task": self.task,
@@ -99,9 +97,7 @@ class PoseEstimator:
         """Load it.
 
         Args:
-            spec: of the task.
             cameras: as they are calibrated, by name; their images may have another size than the network takes.
-            path: of the .onnx file.
             provider: what runs it, one of `PROVIDERS`.
 
         Raises:

@@ -18,7 +18,6 @@ def open_estimator(kind: str, spec: TaskSpec, file: str = "", provider: str = CP
 
     Args:
         kind: one of `ESTIMATORS`.
-        spec: of the task.
         file: of the learned one; the one that is shipped for the task if empty.
         provider: what runs the learned one, one of `PROVIDERS`.
 

@@ -42,7 +42,6 @@ class PoseFilter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the episode."""
         self._tracks = [Track.of(each) for each in self.spec.objects.values()]
         self._hands: deque[tuple[int, Pose]] = deque()
         self._began_ns = self._stamp_ns = -1

@@ -21,7 +21,6 @@ class FrameSetTimes:
         self.begin()
 
     def begin(self) -> None:
-        """An episode begins."""
         self._due_ns: int | None = None
 
     def due(self, now_ns: int) -> bool:
@@ -33,11 +32,7 @@ class FrameSetTimes:
 
 
 class DelayedFilter:
-    """The filter of an episode's detections, each taken in when it counts as known.
-
-    Attributes:
-        filter: of the objects' poses.
-    """
+    """The filter of an episode's detections, each taken in when it counts as known."""
 
     def __init__(self, spec: TaskSpec, latency: float = LATENCY) -> None:
         """Args:
@@ -49,7 +44,6 @@ class DelayedFilter:
         self.begin()
 
     def begin(self) -> None:
-        """An episode begins."""
         self.filter.reset()
         self._under_way: deque[Detections] = deque()
 

@@ -37,17 +37,13 @@ class ImageSetDescription:
     """What an image set says about itself.
 
     Attributes:
-        task: name of the task.
         task_sha256: its digest.
         objects: that are labelled, in order.
         cameras: names, in order.
         width: of the images [pixels].
         height: likewise.
         scenes: in all parts; each with an image a camera.
-        seed: of everything random.
         ranges: how far the appearance differs from the scene's own.
-        git_commit: of the code that made it.
-        format_version: of this layout.
     """
 
     task: str
@@ -95,16 +91,11 @@ class Scenes:
 
     @staticmethod
     def joined(parts: Sequence[Scenes]) -> Scenes:
-        """Scenes one after another."""
         return Scenes(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Scenes)))
 
 
 class ImageSet:
     """An image set on disk.
-
-    Attributes:
-        folder: where it is.
-        description: what it says about itself.
 
     Raises:
         DemonstrationError: if the folder is no image set, or a part of it is missing.
@@ -188,7 +179,6 @@ def camera_at(scenes: Scenes, scene: int, camera: int, description: ImageSetDesc
 
 
 def image_name(scene: int, camera: str) -> str:
-    """File name of an image within its part."""
     return f"{scene:04d}_{camera}.jpg"
 
 

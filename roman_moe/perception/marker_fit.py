@@ -31,9 +31,7 @@ class View:
     """One marker in one image.
 
     Attributes:
-        camera: that took it.
         owner: object that it is on.
-        marker: its number.
         pixels: of its corners in the order of `tags.CORNERS`, (4, 2).
         points: of its corners in the object's frame, (4, 3) [m].
     """

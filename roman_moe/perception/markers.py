@@ -42,7 +42,6 @@ class MarkerEstimator:
     """Finds a task's objects by their markers.
 
     Attributes:
-        spec: of the task.
         cameras: by name.
         problems: what was wrong with the markers in the last images, one line each.
     """

@@ -62,7 +62,6 @@ class Track:
     """One object.
 
     Attributes:
-        spec: of the object.
         pose: in the base frame; while it is held, in the hand's.
         covariance: of its position along the base frame's axes, (3, 3) [m^2].
         turn_variance: of its angle about the vertical, or about each axis [rad^2].

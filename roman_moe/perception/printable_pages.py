@@ -36,11 +36,9 @@ class Page:
         self.text(EDGE + RULER + 2.0, bottom, "100 mm: print at 100 %, and measure this line")
 
     def rect(self, x: float, y: float, width: float, height: float, fill: str = "black") -> None:
-        """A filled rectangle."""
         self._parts.append(f'<rect x="{x:.4f}" y="{y:.4f}" width="{width:.4f}" height="{height:.4f}" fill="{fill}"/>')
 
     def text(self, x: float, y: float, text: str) -> None:
-        """A line of text on a base line."""
         self._parts.append(f'<text x="{x:.2f}" y="{y:.2f}" font-size="{TEXT}">{escape(text)}</text>')
 
     def bitmap(self, x: float, y: float, cell: float, image: NDArray[np.uint8]) -> None:
@@ -52,7 +50,6 @@ class Page:
                 self.rect(x + cell * start, y + cell * row, cell * (end - start), cell)
 
     def write(self, path: Path) -> None:
-        """Write it as SVG."""
         content = "\n".join(self._parts)
         with atomic_path(path) as temporary:
             temporary.write_text(

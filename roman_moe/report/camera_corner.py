@@ -29,7 +29,6 @@ class CameraView:
 
     Attributes:
         image: (height, width, 3) RGB.
-        camera: that took it.
         poses: estimates of the task's objects.
     """
 

@@ -31,6 +31,5 @@ def dress(axes: Axes, size: float, grid: Literal["x", "y", "both"] | None = None
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the picture."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary)

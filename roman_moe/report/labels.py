@@ -43,12 +43,10 @@ def draw_labels(
     """Draw circles and names; a name for which there is no room beside its circle is left out.
 
     Args:
-        pen: of the picture.
         labels: what there is to name; the first ones choose their places first.
         size: width and height of the picture [pixels].
         radius: of the circles [pixels].
         line: width of lines and of the names' outlines [pixels].
-        font: of the names.
     """
     drawn: list[Box] = []
     for label in labels:

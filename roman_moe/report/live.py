@@ -33,9 +33,6 @@ class LiveView:
     """Shows a run while it goes on; use as a context manager.
 
     Args:
-        console: where to.
-        title: what runs.
-        spec: of the task.
         clock: wall time [s].
     """
 
@@ -80,7 +77,6 @@ class LiveView:
                 os.dup2(nothing.fileno(), self._console.file.fileno())
 
     def begin(self, title: str) -> None:
-        """Another episode begins, under this title."""
         self._title = title
         self._began = self._clock()
         self._leads, self._challenger = [], None
@@ -110,7 +106,6 @@ class LiveView:
             time_s: simulated time since the start [s].
             skills: names of the weights, n of them.
             weights: of the gate, (n,).
-            missed_ticks: so far.
             note: what is to be seen besides, such as that the arm is stopped.
         """
         leader = skills[int(weights.argmax())]

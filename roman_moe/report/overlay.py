@@ -29,7 +29,6 @@ class Overlay:
     """Draws the panel for the frames of one run; sizes follow the frame's height.
 
     Args:
-        trace: the run.
         title: first line, e.g. "scenario 6".
         height: of the frames [pixels].
         width: of the frames [pixels].
@@ -52,11 +51,9 @@ class Overlay:
         """The frame with the panel for one tick, (h, w, 3).
 
         Args:
-            frame: the picture of that tick.
             tick: row of the trace.
             speed: how many times faster than real time the video plays there.
             note: how the run ended, on the last frame: stands large at the top.
-            labels: names of what is in the picture.
         """
         image, px = Image.fromarray(frame), self._px
         draw_labels(ImageDraw.Draw(image), labels, self._size, px(8), px(2), load_font(px(15), True))

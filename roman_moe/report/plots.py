@@ -30,7 +30,6 @@ def plot_curves(spec: TaskSpec, curves: Mapping[str, Sequence[Mapping[str, Any]]
     """Write a PNG: for each network what its checkpoints solved, with the 95 % interval, over environment steps.
 
     Args:
-        spec: of the task.
         curves: rows with "steps", "success" and "ci95" by network.
     """
     figure, (grid,) = _panels(len(curves), shared=True)
@@ -57,7 +56,6 @@ def plot_errors(spec: TaskSpec, report: Mapping[str, Any], path: Path) -> None:
     """Write a picture: what was solved of each start, with the 95 % interval, over each error that has several values.
 
     Args:
-        spec: of the task.
         report: of an evaluation that varied one of `ERRORS`.
     """
     varied = [what for what in ERRORS if what in report]
@@ -131,7 +129,6 @@ def plot_rates(
 
     Args:
         methods: by name; each with "scenarios" and "skills", whose rows have "rate" and "ci95".
-        path: of the file.
         questions: what the methods are compared for; each with what the methods are called there, in order. Those of
             which nothing is compared are left out. Without any there is one group of all methods.
     """
@@ -179,7 +176,6 @@ def plot_bands(
 
     Args:
         curves: (3, points) of each method: mean, low and high.
-        places: of the points.
         over, what: the axes' labels.
     """
     figure = new_figure(8.0, 4.5)

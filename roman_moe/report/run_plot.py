@@ -28,8 +28,6 @@ def plot_gate_weights(trace: Trace, motion: HandMotion, guard: NDArray[np.int64]
         trace: weights, and what happened from outside.
         motion: of the hand, for the same T ticks.
         guard: codes of `GuardStatus`, (T,).
-        path: of the file.
-        title: above it.
     """
     segments = leading_segments(trace)
     changes = [segment.start_s for segment in segments[1:]]

@@ -17,7 +17,6 @@ class Trace:
     """Weights and physics states of a run, a row a tick, T ticks.
 
     Attributes:
-        spec: of the task.
         skills: names of the weights, n of them.
         times: time of each tick since the start, (T,) [s].
         weights: the gate's weights that were in force, (T, n).

@@ -118,10 +118,7 @@ class RunFrames:
     """What the frames of a run are drawn from.
 
     Attributes:
-        trace: the run.
-        source: of its pictures.
         size: width and height of the frames [pixels], multiples of 16.
-        title: of the panel.
         note: stands large on the last frame: how it ended.
         views: what cameras saw at a tick, for a corner of its frame; what the leading expert observes is named there.
         labels: names of what is in the first frame, asked for once it is drawn.
@@ -159,8 +156,6 @@ def write_video(
 
     Args:
         frames: of the run; with labels, the first one stands for `LABELS_S`.
-        path: of the file.
-        playback: which ticks are drawn.
         on_frame: called when one is drawn, the repetitions of the first and last one left out.
     """
     with atomic_path(path) as temporary:

@@ -50,7 +50,6 @@ class ConflictArms:
         self.steps = 0
 
     def reset(self, rng: np.random.Generator) -> Floats:
-        """Begin all episodes; answers the observations."""
         self._rng, self.steps, count = rng, 0, len(self.tasks)
         self.joints = rng.uniform(-np.pi, np.pi, (count, 3)) * [1.0, 0.6, 0.6]
         angle, radius = rng.uniform(-np.pi, np.pi, count), 0.4 * np.sqrt(rng.uniform(0.1, 1.0, count))

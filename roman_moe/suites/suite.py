@@ -55,9 +55,6 @@ class Suite:
     """Tasks that are learned together.
 
     Attributes:
-        name: of the suite.
-        tasks: names of the tasks.
-        observation, action: numbers of them.
         horizon: steps after which an episode is over by time.
         episodes: makes episodes of the tasks with these numbers, (N,).
         beside: episodes of each task side by side in a training.
@@ -82,7 +79,6 @@ class VectorEpisodes:
         self._envs, self._success = envs, success
 
     def reset(self, rng: np.random.Generator) -> Floats:
-        """Begin all of them."""
         seeds = rng.integers(1, 2**31, self._envs.num_envs).tolist()
         return np.array(self._begin(seeds)[0], np.float64)
 

@@ -47,7 +47,6 @@ class TwoRooms:
 
     @classmethod
     def build(cls) -> TwoRooms:
-        """From `MAP`."""
         rows = MAP.strip("\n").splitlines()
         cells = [(i, j) for i, row in enumerate(rows) for j, mark in enumerate(row) if mark == " "]
         index = {cell: number for number, cell in enumerate(cells)}

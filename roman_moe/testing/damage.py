@@ -31,7 +31,6 @@ def damaged_models(good: Path, folder: Path, count: int = 200, seed: int = 0) ->
         good: file of an expert, in the folder of its bundle.
         folder: for the damaged ones: each gets a folder of its own, where it has the good one's name.
         count: how many; with fewer than 150 or so, not every kind of damage is among them.
-        seed: of what is random about them.
 
     Returns:
         What was done to each, and its path.

@@ -25,11 +25,7 @@ TIMEOUT = 60.0  # [s]
 
 
 class Session:
-    """A person at the keyboard who sees every command.
-
-    Attributes:
-        ticks: of the blender, in order.
-    """
+    """A person at the keyboard who sees every command."""
 
     def __init__(self, bundle: Path, stack: ExitStack) -> None:
         stack.enter_context(ros_environment(separate=True, private=True))
@@ -52,7 +48,6 @@ class Session:
 
     @property
     def last(self) -> BlenderTick:
-        """The latest tick."""
         return self.ticks[-1]
 
     def press(self, keys: str) -> float:

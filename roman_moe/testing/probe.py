@@ -25,12 +25,7 @@ Moment = tuple[int, int]
 
 
 class Probe(Node):
-    """Made by `Graph.add`.
-
-    Args:
-        name: of the node.
-        context: to live in.
-    """
+    """Made by `Graph.add`."""
 
     def __init__(self, name: str, context: Context) -> None:
         super().__init__(name, context=context)
@@ -52,9 +47,6 @@ class Listener(Probe):
     """A probe that keeps every scene, and what gate and experts answered to it.
 
     Args:
-        name: of the node.
-        context: to live in.
-        spec: of the task.
         skills: of the bundle, in its order.
 
     Attributes:

@@ -41,7 +41,6 @@ class Stream:
     """What was published and recorded.
 
     Attributes:
-        episode: folder of it.
         began_ns: stamp of the first tick that counts.
         ticks: that were published from then on.
         images: likewise.

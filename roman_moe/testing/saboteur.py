@@ -41,7 +41,6 @@ class Fault:
     """One kind of fault.
 
     Attributes:
-        name: of it.
         inject: puts it in.
         needs_stop: whether the arm cannot go on meanwhile.
         lasts: for how many more control periods `inject` is called in each.
@@ -99,7 +98,6 @@ class Saboteur(Probe):
         self.scene = data
 
     def begin_episode(self) -> None:
-        """Forget the last one."""
         self.episode += 1
         self.hand.clear()
         self.commands.clear()
@@ -116,7 +114,6 @@ class Saboteur(Probe):
 
     @property
     def leading(self) -> str:
-        """Skill that leads."""
         assert self.graph.monitor.tick is not None
         return self.graph.monitor.tick.leading
 

@@ -22,7 +22,6 @@ class StandInArm(RomanNode):
     """Publishes `hand_state` and `truth/object_poses`, and listens to `delta_twist_cmds`.
 
     Args:
-        context: to live in.
         states: to show, over and over; their stamps do not matter.
         rate: of showing them [Hz].
 
@@ -42,7 +41,6 @@ class StandInArm(RomanNode):
         self.ticks = 0
 
     def activate(self) -> None:
-        """Begin to show them."""
         spec = self._states[0].spec
         self._publish_hand = self.advertise_hand(spec)
         self._publish_truth = self.advertise_poses(TRUTH_POSES, spec)

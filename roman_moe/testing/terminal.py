@@ -55,12 +55,10 @@ class Terminal:
         return found
 
     def type(self, keys: str) -> None:
-        """Press keys."""
         os.write(self._ours, keys.encode())
 
     @property
     def runs(self) -> bool:
-        """Whether the command has not ended."""
         return self._process.poll() is None
 
     def ends(self) -> int:
@@ -78,7 +76,6 @@ class Terminal:
             self.shown += os.read(self._ours, 65536).decode(errors="ignore")
 
     def close(self) -> None:
-        """End the command."""
         self._process.kill()
         self._process.wait()
         os.close(self._ours)

@@ -25,7 +25,6 @@ def weaken_expert(bundle: str | Path, skill: str, out: str | Path, deviation: fl
 
     Args:
         deviation: of the normal noise, as a share of each weight.
-        seed: of the noise.
     """
     manifest, networks = _content(bundle)
     model = onnx.load_from_string(networks[skill])

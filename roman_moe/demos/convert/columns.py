@@ -201,7 +201,6 @@ def _tick(spec: TaskSpec, columns: Columns, row: int, command: Command) -> Blend
 
 
 def scene_of(spec: TaskSpec, stamp_ns: int, numbers: Mapping[str, NDArray[np.float64]]) -> SceneState:
-    """A scene of a row of its columns."""
     ages = numbers["object_ages"]
     return SceneState(
         spec=spec,

@@ -37,7 +37,6 @@ class Numbers:
     """Some numbers of a column.
 
     Attributes:
-        column: its name.
         numbers: which of its numbers, in our order; all if not given.
         scale: by which they are multiplied, one for all or one each.
         offset: added then.
@@ -60,7 +59,6 @@ class ColumnMap:
     """What a foreign set's columns are.
 
     Attributes:
-        task: name or folder of the task.
         networks: skill that each of the set's tasks teaches; tasks that are not here are left out.
         scene: where what of `HAND`, objects (3 or 7 numbers: position, quaternion x, y, z, w) and flags are.
         action: where the action is, in units of its top speeds; above 0 the gripper opens.

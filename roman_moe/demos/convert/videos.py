@@ -75,7 +75,6 @@ class Videos:
     """Writes the videos of a set, episode by episode.
 
     Args:
-        root: folder of the set.
         sizes: height and width of each camera's images.
         rate: frames per second.
     """
@@ -92,12 +91,10 @@ class Videos:
 
     @property
     def features(self) -> dict[str, dict[str, Any]]:
-        """Of info.json."""
         return {camera.key: camera.feature for camera in self._cameras}
 
     @property
     def statistics(self) -> dict[str, Statistics]:
-        """Of all episodes."""
         return {camera.key: of_images(camera.samples) for camera in self._cameras}
 
     def add(self, episode: Episode) -> dict[str, Any]:

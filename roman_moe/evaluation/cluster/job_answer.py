@@ -44,7 +44,6 @@ def _check(requirements: bytes) -> None:
 
 
 def packed(function: Callable[[Any], Any], job: Any) -> bytes:
-    """As `answer` takes it."""
     return pickle.dumps((function, job))
 
 

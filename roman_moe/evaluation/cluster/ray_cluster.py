@@ -53,7 +53,6 @@ class RayCluster(Cluster):
     def run(
         self, function: Callable[[Any], Any], jobs: Sequence[Any], counts: JobCounts
     ) -> Generator[tuple[int, Any], None, None]:
-        """See `Cluster`."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 

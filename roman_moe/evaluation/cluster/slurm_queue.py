@@ -45,7 +45,6 @@ class SlurmQueue(Cluster):
     Attributes:
         requirements: what workers must have in common with us.
         executor: submitit's name for it: "slurm" or "local".
-        partition: of Slurm.
         folder: in which queues have theirs.
     """
 
@@ -61,7 +60,6 @@ class SlurmQueue(Cluster):
     def run(
         self, function: Callable[[Any], Any], jobs: Sequence[Any], counts: JobCounts
     ) -> Generator[tuple[int, Any], None, None]:
-        """See `Cluster`."""
         if not jobs:
             return
         with scratch_folder(self.folder, "slurm") as folder:
@@ -160,7 +158,6 @@ def work_off(requirements: bytes, works: dict[int, bytes], folder: Path) -> None
 
 
 def result_file(folder: Path, index: int) -> Path:
-    """Of a job's answer."""
     return folder / f"result_{index:06d}.json"
 
 

@@ -86,7 +86,6 @@ def least_weight(skills: int) -> float:
 
 
 def new_policy(spec: TaskSpec, network: str, recipe: NetworkRecipe) -> MLPPolicy:
-    """A policy with random weights."""
     return MLPPolicy(spec, network, recipe.hidden, recipe.near_scales, k=recipe.gate.chosen_of(network))
 
 

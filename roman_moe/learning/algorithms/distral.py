@@ -67,7 +67,6 @@ def advantages(rewards: Tensor, values: Tensor, following: Tensor, gamma: float)
         rewards: regularised, R - D.
         values: of the state before each step.
         following: (...,) of the state after the last step.
-        gamma: discount of a step.
     """
     total, result = following, torch.empty_like(rewards)
     for step in reversed(range(rewards.shape[-1])):

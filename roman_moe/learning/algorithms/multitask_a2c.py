@@ -54,9 +54,7 @@ class A2CRecipe:
     """How to learn.
 
     Attributes:
-        sizes: of the networks.
         temperature: 1 / beta, what a nat of regularisation costs.
-        gamma: discount of a step.
         rollout: steps of each episode between two updates, unless it ends before.
         learning_rate: by Adam, at first; it falls to a sixth of it, as the paper's.
         max_gradient: largest norm of a gradient of actor or critic.
@@ -118,11 +116,9 @@ class MultitaskA2C:
         return {"columns": self.columns, **({} if self.layer is None else {"layer": self.layer})}
 
     def state(self) -> dict[str, Any]:
-        """All that it goes on from."""
         return {name: part.state_dict() for name, part in self._parts.items()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
 

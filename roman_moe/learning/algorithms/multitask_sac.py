@@ -33,10 +33,8 @@ class SACRecipe:
 
     Attributes:
         network: key of `NETWORKS`, for actor and critics.
-        sizes: of them.
         balance: how the tasks' losses are weighed.
         batch: rows of each task in an update.
-        gamma: discount of a step.
         learning_rate: of actor, critics and temperatures, by Adam.
         tau: share of the critics that their targets take over in an update.
         max_gradient: largest norm of a gradient of actor or critics.
@@ -157,12 +155,10 @@ class MultitaskSAC:
         return {"actor": self.actor, **({} if self.layer is None else {"layer": self.layer})}
 
     def state(self) -> dict[str, Any]:
-        """All that it goes on from."""
         parts: dict[str, Any] = {name: getattr(self, name).state_dict() for name in self._parts}
         return {**parts, "log_alpha": self.log_alpha.detach().clone()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
         for name in self._parts:
             getattr(self, name).load_state_dict(state[name])
         self.log_alpha.data.copy_(state["log_alpha"])
@@ -244,7 +240,6 @@ class Replay:
         return Transitions(observations, actions, rewards[..., 0], following, terminated[..., 0])
 
     def state(self) -> dict[str, Any]:
-        """All that is in it."""
         return {"at": self._at, "data": [store[:, : self.size].clone() for store in self._data]}
 
     def load_state(self, state: Mapping[str, Any]) -> None:

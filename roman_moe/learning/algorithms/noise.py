@@ -16,7 +16,6 @@ class ObservationNoise:
 
     Args:
         features: of an observation, in order.
-        units: of each.
     """
 
     def __init__(self, features: Sequence[str], units: Sequence[str]) -> None:

@@ -103,10 +103,6 @@ class HybridPPO:
 
     `state()` and the seed of `begin` hold everything on which the next updates depend. A run that is cut off and
     resumed therefore equals an uninterrupted one.
-
-    Attributes:
-        steps: environment steps so far.
-        updates: done so far.
     """
 
     def __init__(
@@ -304,7 +300,6 @@ class HybridPPO:
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a `state()`."""
         self.steps, self.updates = state["steps"], state["updates"]
         self.ppo._n_updates = state["epochs"]
         self.actor_critic.load_state_dict(state["actor_critic"])

@@ -33,8 +33,6 @@ class TabularDistral:
     Attributes:
         distilled: whether the prior is learned; it stays uniform if not.
         alpha, beta: as above.
-        gamma: discount of a step.
-        learning_rate: of Q.
         pseudocount: of every action in every state, for the prior.
         tasks: goals; the paper does not say how many.
         iterations: after each of which the prior is computed anew.
@@ -60,9 +58,6 @@ class TabularDistral:
 
     def learn(self, seeds: int, on_iteration: Callable[[], None] = lambda: None) -> tuple[Floats, Floats]:
         """Learn for so many seeds side by side.
-
-        Args:
-            on_iteration: called after each one.
 
         Returns:
             (seeds, iterations) mean return of a rollout over tasks and rollouts, without discount, while learning;

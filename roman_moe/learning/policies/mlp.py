@@ -90,10 +90,8 @@ class MLPPolicy(nn.Module):
     """Policy of one expert, (B, n) to actions (B, a) in [-1, 1], or of the gate, (B, n) to weights (B, k) summing to 1.
 
     Attributes:
-        spec: of the task.
         name: skill of the expert, or "gate".
         features: that it observes, in order.
-        units: of each.
         outputs: names of what it answers, in order.
         hidden: sizes of the hidden layers.
         k: experts that a sparse gate gives a weight; 0 for all, and for an expert.

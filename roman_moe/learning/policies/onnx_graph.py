@@ -37,10 +37,7 @@ def exported(
 
     Args:
         module: takes the inputs in order, and answers the outputs.
-        inputs: of any values, by name.
-        outputs: names.
         rows: name of the first dimension of them all, which may have any size.
-        properties: metadata of the file.
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings():

@@ -39,12 +39,10 @@ class SoftModularShape:
     """Sizes of a network; the defaults are the paper's shallow one.
 
     Attributes:
-        observation, tasks, outputs: numbers of them.
         layers, modules: L and n.
         width: of a module's output.
         embedding: size of f(s) and h(z).
         gating: size of the routing's own layers; in the mode `official` alone.
-        mode: which formulas.
     """
 
     observation: int

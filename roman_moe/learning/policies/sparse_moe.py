@@ -93,12 +93,7 @@ class NoisyTopKGate(nn.Module):
 
 
 class SparseMoE(nn.Module):
-    """A layer of experts, each from (B, inputs) to (B, outputs), of which each row runs k.
-
-    Attributes:
-        experts: modules of any kind.
-        gate: that weighs them.
-    """
+    """A layer of experts, each from (B, inputs) to (B, outputs), of which each row runs k."""
 
     def __init__(self, inputs: int, experts: Sequence[nn.Module], k: int) -> None:
         super().__init__()

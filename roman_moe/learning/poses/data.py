@@ -30,7 +30,6 @@ class Batch:
     Attributes:
         images: (b, 3, H, W) in 0 to 1.
         geometry: of the cameras, `geometry_of`.
-        labels: the truth.
     """
 
     images: Tensor
@@ -39,11 +38,7 @@ class Batch:
 
 
 class Samples:
-    """All images of some parts of an image set, each of one camera.
-
-    Attributes:
-        scenes: the truth about them.
-    """
+    """All images of some parts of an image set, each of one camera."""
 
     def __init__(self, images: ImageSet, spec: TaskSpec, validation_share: float, validation: bool) -> None:
         """Of the parts, the last `validation_share` validates, and the others train.
@@ -70,7 +65,6 @@ class Samples:
         self._yaws = np.array([[yaw(each) for each in row] for row in self.scenes.orientations])
 
     def __len__(self) -> int:
-        """Of images."""
         return len(self._places) * self.cameras
 
     @property

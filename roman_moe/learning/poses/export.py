@@ -50,11 +50,8 @@ def export_estimator(
     """Content of the .onnx file.
 
     Args:
-        network: trained.
         errors: on images that it was not trained on: they say how large its sigmas have to be.
         samples: some of these images, on which torch and ONNX are compared.
-        spec: of the task.
-        provenance: how it was made.
 
     Raises:
         BundleError: if torch and ONNX differ.

@@ -63,7 +63,6 @@ def losses(answers: PosePredictions, labels: Labels) -> dict[str, Tensor]:
 
 
 def total(parts: dict[str, Tensor]) -> Tensor:
-    """The loss."""
     return torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
 
 

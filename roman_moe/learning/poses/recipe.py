@@ -21,10 +21,8 @@ class PosesRecipe:
     """How the estimator's network is trained.
 
     Attributes:
-        steps: gradient steps.
         batch_size: images a step, drawn with replacement, over all workers.
         learning_rate: of AdamW at its highest; rises linearly over the first 5 % of the steps, then falls as a cosine.
-        weight_decay: of AdamW.
         widths: channels at half, a quarter, an eighth and a sixteenth of an image's size.
         validation_share: of the parts of the image set that are kept from training.
         checkpoint_steps: from one checkpoint to the next.
@@ -50,7 +48,6 @@ class PosesRecipe:
         return self.learning_rate * min(rise, fall)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain YAML types."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 

@@ -49,12 +49,7 @@ class PosesRun:
     """What to train, and where.
 
     Attributes:
-        spec: of the task.
         images: folder of the image set.
-        folder: of the run.
-        recipe: of the training.
-        seed: of everything random.
-        workers: processes.
     """
 
     spec: TaskSpec
@@ -164,7 +159,6 @@ class _Trainer:
             self._load()
 
     def train(self) -> None:
-        """Train to the end."""
         recipe = self._run.recipe
         parts: list[dict[str, float]] = []
         began, begun = time.monotonic(), self._step

@@ -40,7 +40,6 @@ class Errors:
     missed: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
         every = np.concatenate(list(self.distances.values()))
         return {
             "median_m": _percentile(every, 50),
@@ -57,7 +56,6 @@ class Errors:
 
 
 def validate(network: PoseNetwork, samples: Samples, spec: TaskSpec) -> Errors:
-    """Errors on all scenes of some samples."""
     network.eval()
     answers, labels = _answered(network, samples)
     network.train()

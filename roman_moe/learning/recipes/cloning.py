@@ -57,11 +57,9 @@ class FitRecipe:
     """Fit of weights to demonstrations, for any network.
 
     Attributes:
-        steps: gradient steps.
         batch_size: samples per step, drawn with replacement.
         learning_rate: peak learning rate of AdamW; it rises linearly over the first 2 % of the steps, then falls to 0
             as a cosine.
-        weight_decay: weight decay of AdamW.
         ema_decay: decay of the averaged weights, which are the result.
         noise_bound: level L of the noise that each sample's object positions get anew each time it is drawn: clipped to
             +-L, sigma = L / 3 [m]. It comes on top of noise in the demonstrations.
@@ -103,7 +101,6 @@ class Recipe:
 
     Attributes:
         rates: rates of gate and experts; demonstrations must have the control rate.
-        networks: each network's own recipe.
     """
 
     rates: Rates

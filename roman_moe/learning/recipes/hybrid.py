@@ -44,7 +44,6 @@ class PPORecipe:
 
     Attributes:
         steps: environment steps, that is control ticks, over all environments; 0 keeps the cloned policy unchanged.
-        environments: number of environments stepped in parallel.
         rollout: decisions per environment and update.
         batch_size, epochs: of an update; batches must divide the rollout of all environments evenly.
         learning_rate: of Adam; falls linearly to 0 over the steps if `decay` is true, and so does the clip range, to
@@ -100,7 +99,6 @@ class CloningRecipe:
         learning_rate: of its own Adam at strength 1.
         steps: environment steps over which it falls linearly to 0.
         epochs: over the demonstrations after each update.
-        batch_size: samples per gradient step.
     """
 
     strength: Annotated[float, STRENGTH] = 0.5
@@ -120,7 +118,6 @@ class GailRecipe:
     Attributes:
         strength: w_I; 0 for none.
         hidden: sizes of the discriminator's hidden layers.
-        learning_rate: of its Adam.
         gradient_penalty: weight of the gradient penalty.
         penalty_of: the function whose slope is kept near 1: D's "logit", or its "probability" as in ROMAN's trainer.
         batch_size: samples of each side per step.
@@ -290,7 +287,6 @@ class HybridRecipe:
 
     Attributes:
         rates: rates of gate and experts; demonstrations must have the control rate.
-        networks: each network's own recipe.
     """
 
     rates: Rates

@@ -105,13 +105,10 @@ class Study:
     """What to compare.
 
     Attributes:
-        task: in simulation.
         folder: where everything goes.
-        recipe: that is changed.
         methods: keys of `METHODS`.
         seeds: how many; 0, 1, 2, ...
         episodes: of each scenario or skill, for each seed.
-        scenarios: to evaluate.
         skills: whose experts are trained and evaluated, each alone, instead of the mixture on scenarios; none for that.
         poses: what gives the object poses of the evaluation.
         channel: of the evaluation: how well commands get through to the arm.
@@ -138,7 +135,6 @@ class Study:
 
     @property
     def spec(self) -> TaskSpec:
-        """Of the task."""
         return self.task.spec
 
     @property

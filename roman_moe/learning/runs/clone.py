@@ -90,7 +90,6 @@ def clone_bundle(
         seed: of initial weights, batches, noise and the split into training and validation.
         workers: how many networks train at a time, one process and one core each.
         networks: which ones to clone; all of the task's, if none.
-        on_cloned: called as each network is done.
         force: whether a bundle that is there already may be replaced.
         base: bundle from which networks that are not cloned come; what is in `out` if None.
         anew: whether networks are cloned from random weights, not from those in `base`.
@@ -148,7 +147,6 @@ def _read(job: _Reading) -> tuple[Samples, dict[str, Any]]:
 
 
 def _clone(job: _Job) -> ClonedNetwork:
-    """What a worker does then."""
     from roman_moe.learning.algorithms import bc  # torch: only where it trains
     from roman_moe.learning.export import export_policy, policy_of
 

@@ -66,7 +66,6 @@ class MultitaskRun:
     Attributes:
         suite: name of the suite (`suites.catalogue`).
         method: key of `METHODS`.
-        seed: of everything random.
         steps: of each task, over all its episodes, some of which run side by side (`Suite.beside`). SAC has one update
             for each of their steps.
         warm_up: first steps of each task, by random actions and without updates; SAC's alone.
@@ -103,7 +102,6 @@ class MultitaskRun:
 
     @property
     def evaluations(self) -> int:
-        """Of the whole training."""
         return max(1, self.steps // self.evaluate_every)
 
     def is_whole(self, result: Mapping[str, Any]) -> bool:
@@ -219,7 +217,6 @@ class _Training:
         write_json(folder / RESULT, self.result())
 
     def load(self, folder: Path) -> None:
-        """Go on from the folder's checkpoint."""
         content = _load(folder / CHECKPOINT)
         self.learner.load_state(content["learner"])
         self.replay.load_state(content["replay"])
@@ -238,7 +235,6 @@ class _Training:
 
 
 def new_learner(run: MultitaskRun, suite: Suite) -> Learner:
-    """A run's networks before training."""
     method, layer = METHODS[run.method], None
     if run.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda: this PyTorch finds no GPU: use cpu")
@@ -269,14 +265,7 @@ def about_task(suite: Suite) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedPolicy:
-    """What a training has left.
-
-    Attributes:
-        run: the training.
-        suite: that it learned.
-        learner: whose policy it is.
-        result: what the training says of itself.
-    """
+    """What a training has left."""
 
     run: MultitaskRun
     suite: Suite

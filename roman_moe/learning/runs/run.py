@@ -54,11 +54,7 @@ class Run:
     """What to train, and where.
 
     Attributes:
-        task: in simulation.
-        folder: of the run.
-        recipe: of all networks.
         demonstrations: dataset folder, or sets with weights.
-        seed: of everything random.
         workers: processes, or threads for the gate; or a cluster.
         base: bundle whose networks the training starts from, and which the run's bundle keeps the others of; None for
             other weights.
@@ -76,7 +72,6 @@ class Run:
 
     @property
     def spec(self) -> TaskSpec:
-        """Of the task."""
         return self.task.spec
 
     def job(self, network: str) -> TrainingJob:
@@ -207,7 +202,6 @@ def read_task(folder: Path) -> TaskSpec:
 
 
 def new_record(seed: int) -> dict[str, Any]:
-    """What a run says about itself when it begins."""
     return {
         "seed": seed,
         "git_commit": git_commit(),

@@ -59,13 +59,8 @@ class TrainingJob:
     """One network to train.
 
     Attributes:
-        task: in simulation.
-        run: the run's folder.
         network: skill, or "gate".
-        recipe: of the network.
-        rates: of gate and experts.
         demonstrations: dataset folder, or sets with weights.
-        seed: of the run.
         workers: cores that it may use here, or a cluster for its validation.
         steps_limit: stop, unfinished, at the first checkpoint after so many environment steps; for tests.
         base: bundle whose network the training starts from; None for other weights.
@@ -86,12 +81,10 @@ class TrainingJob:
 
     @property
     def spec(self) -> TaskSpec:
-        """Of the task."""
         return self.task.spec
 
     @property
     def folder(self) -> Path:
-        """Where this network's files go."""
         return self.run / self.network
 
     @property
@@ -364,9 +357,8 @@ class _Trainer:
                 start = job.starts[index % len(job.starts)]
                 poses, channel = recipe.combinations[index // len(job.starts) % len(recipe.combinations)]
                 disturbed = falls_on(index, recipe.disturbed_share)
-                turn = (
-                    index // len(job.starts) // len(recipe.combinations)
-                )  # each meets every noise, channel, disturbance
+                # each start meets every noise, channel and disturbance
+                turn = index // len(job.starts) // len(recipe.combinations)
                 start = dataclasses.replace(start, handed_over=falls_on(turn, recipe.handed_over_share))
                 seed = episode_seed(job.seed, f"validate/{start.name}", index)
                 jobs.append(EpisodeJob(str(controller), start, seed, poses, disturbed, recipe.time_limit, channel))
