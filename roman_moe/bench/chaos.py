@@ -136,8 +136,7 @@ def _in_full_shared_memory(bundle_path: str | Path, runs: int, start: str, seed:
         if not file.exists():
             last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
             return {"full_shared_memory": {"failures": [f"cannot be tried here: {last}"]}}
-        content: dict[str, Any] = json.loads(file.read_text())["faults"]
-        return content
+        return json.loads(file.read_text())["faults"]
 
 
 @contextlib.contextmanager

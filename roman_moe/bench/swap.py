@@ -83,7 +83,7 @@ def _swap(
         tick = graph.monitor.tick
         name = GATE if number % GATE_SHARE == 0 or tick is None else tick.leading
         chosen = next(next_ones[name])
-        entry = chosen.manifest.gate if name == GATE else chosen.manifest.experts[name]
+        entry = chosen.manifest.networks[name]
         file = chosen.path.resolve() / entry.file
         if not graph.spin_until(partial(listener.finds, name), TIMEOUT):
             raise RomanError(f"bench swap: {node_of(name)} is not to be found")

@@ -160,8 +160,7 @@ def class_name(verb: str) -> str:
 
 def verb_class(verb: str) -> type:
     """A verb's dataclass, or what holds its `PARTS`; imports its module."""
-    found: type = getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
-    return found
+    return getattr(importlib.import_module(f"roman_moe.cli.{verb}"), class_name(verb))
 
 
 def commands() -> dict[str, type]:

@@ -90,8 +90,7 @@ class Swap(GraphOptions):
             found, expected = getattr(loaded.manifest, what), getattr(running, what)
             if found != expected:
                 raise RomanError(f"{bundle}: {what} {found}: the graph that runs has {expected}")
-        files = {GATE: loaded.manifest.gate.file}
-        files.update({skill: loaded.manifest.experts[skill].file for skill in loaded.skills})
+        files = {network: entry.file for network, entry in loaded.manifest.networks.items()}
         before = {network: str(client.get(node_of(network), "model")) for network in files}
         asked: list[str] = []  # one that does not answer may still change over
         try:

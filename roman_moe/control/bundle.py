@@ -59,6 +59,10 @@ class Bundle:
     def spec(self) -> TaskSpec:
         return self.manifest.task
 
+    def contents(self) -> dict[str, bytes]:
+        """Content of each network's file, by skill or "gate". Raises as `NetworkFile.read`."""
+        return {name: file.read(self.path) for name, file in self.manifest.networks.items()}
+
 
 def load_bundle(path: str | Path) -> Bundle:
     """Load and check all networks of the bundle in folder `path`; the shipped one, if there is none here.

@@ -23,7 +23,7 @@ from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import BundleError, ConfigError
 from roman_moe.core.files import version_of
 from roman_moe.core.paths import find_shipped
-from roman_moe.core.spec import TaskSpec
+from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.core.tasks import can_be_named, load_spec
 
 MANIFEST_NAME = "controller.yaml"
@@ -130,6 +130,11 @@ class Manifest:
             differing = ", ".join(sorted(set(self.experts) ^ set(self.skills)))
             raise ValueError(f"experts: expected exactly one for each of skills: {differing} is in one of them only")
 
+    @property
+    def networks(self) -> dict[str, NetworkFile]:
+        """Each network's file, by skill or "gate"."""
+        return {GATE: self.gate, **self.experts}
+
     def digest(self) -> str:
         """sha256 over everything that runs: networks, rates and task, but not the provenance, in hexadecimal."""
         content = {**self._content(), "task": self.task_sha256, "provenance": {}}
@@ -220,7 +225,7 @@ def read_network(path: Path) -> bytes:
         raise BundleError(f"{path}: expected a network's file, ending in .onnx")
     if os.path.isfile(path.parent / MANIFEST_NAME):
         manifest = _manifest_of(path.parent, version_of(path.parent / MANIFEST_NAME))
-        for entry in (manifest.gate, *manifest.experts.values()):
+        for entry in manifest.networks.values():
             if entry.file == path.name:
                 return entry.read(path.parent)
     try:

@@ -21,13 +21,7 @@ from roman_moe.core.outcome import Outcome
 from roman_moe.core.provenance import git_commit
 from roman_moe.evaluation.controllers import OracleController
 from roman_moe.evaluation.pool import Workers, run_jobs
-from roman_moe.perception.image_set import (
-    LABELS,
-    ImageSetDescription,
-    Scenes,
-    write_description,
-    write_part,
-)
+from roman_moe.perception.image_set import LABELS, ImageSetDescription, Scenes, joined, write_description, write_part
 from roman_moe.sim.episode import Episode
 from roman_moe.sim.randomisation import RandomScene, Ranges, View
 from roman_moe.sim.streams import Streams
@@ -133,7 +127,7 @@ def draw_part(part: _Part) -> None:
         scene.close()
     views, scenes = zip(*drawn, strict=True)
     images = [[view.image for view in each] for each in views]
-    write_part(part.folder, tuple(request.task.spec.cameras), images, Scenes.joined(scenes))
+    write_part(part.folder, tuple(request.task.spec.cameras), images, joined(scenes))
 
 
 def draw_moments(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from roman_moe.evaluation.pool import run_jobs
 from roman_moe.perception.contact_sheet import Case
 from roman_moe.perception.detections import Detections
 from roman_moe.perception.estimator import PoseEstimator, find_estimator
-from roman_moe.perception.image_set import VISIBLE_PIXELS
+from roman_moe.perception.image_set import VISIBLE_PIXELS, joined
 from roman_moe.sim.camera_poses import CameraPoses
 from roman_moe.sim.held_out import CONDITIONS, SCATTERED, HeldOutScene
 from roman_moe.sim.pose_tally import PoseTally
@@ -127,12 +127,6 @@ class PoseErrors:
         """Whether no pixel shows it, (s, n)."""
         return np.asarray(~self.pixels.any(axis=1))
 
-    @staticmethod
-    def joined(parts: list[PoseErrors]) -> PoseErrors:
-        return PoseErrors(
-            *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(PoseErrors))
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class PosesEvaluation:
@@ -169,7 +163,7 @@ def judge_poses(request: PosesRequest, on_done: Callable[[], None] = lambda: Non
         on_done()
     ordered = [parts[index] for index in range(len(parts))]
     return PosesEvaluation(
-        {name: PoseErrors.joined([judged[name] for judged, _ in ordered]) for name in CONDITIONS},
+        {name: joined([judged[name] for judged, _ in ordered]) for name in CONDITIONS},
         worst_of([case for _, cases in ordered for case in cases]),
         [episodes[index] for index in range(len(episodes))],
     )
@@ -194,7 +188,7 @@ def judge_part(part: ScenePart) -> tuple[dict[str, PoseErrors], list[Case]]:
             rows.append(judge(task.spec, found, truth.positions[0], truth.orientations[0], _seen(scene, views)))
             cases += cases_of(task.spec, condition, views, truth.positions[0], found, rows[-1])
             cases = worst_of(cases)
-        judged[condition] = PoseErrors.joined(rows)
+        judged[condition] = joined(rows)
     return judged, cases
 
 

@@ -32,6 +32,12 @@ def wilson_interval(successes: int, episodes: int, z: float = Z_95) -> tuple[flo
     return (0.0 if successes == 0 else centre - half), (1.0 if successes == episodes else centre + half)
 
 
+def success_rate(successes: int, episodes: int) -> dict[str, Any]:
+    """Counts, and their rate with its 95 % interval, as reports have them. Raises as `wilson_interval`."""
+    interval = list(wilson_interval(successes, episodes))
+    return {"episodes": episodes, "successes": successes, "rate": successes / episodes, "ci95": interval}
+
+
 def mean_interval(values: ArrayLike) -> NDArray[np.float64]:
     """Mean and 95 % interval by Student's t of independent, roughly normal values, such as one of each seed.
 
@@ -79,7 +85,6 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         ValueError: without any result.
     """
     times = [result.time_s for result in results if result.success]
-    low, high = wilson_interval(len(times), len(results))
     failures = Counter(result.outcome for result in results if not result.success)
     met = sorted({result.disturbance for result in results} - {""})
     disturbances = {
@@ -90,10 +95,7 @@ def summarize(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         for kind in met
     }
     return {
-        "episodes": len(results),
-        "successes": len(times),
-        "rate": len(times) / len(results),
-        "ci95": [low, high],
+        **success_rate(len(times), len(results)),
         "median_time_s": float(np.median(times)) if times else None,
         "p95_time_s": float(np.percentile(times, 95)) if times else None,
         "failures": dict(sorted(failures.items())),

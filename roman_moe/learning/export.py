@@ -86,8 +86,8 @@ def expert_of(bundle: Path, spec: TaskSpec, name: str, near_scales: Sequence[flo
     manifest = load_manifest(bundle)
     if manifest.task != spec:
         raise BundleError(f"{bundle}: is for another task, or version of it, than the demonstrations")
-    file = {GATE: manifest.gate, **manifest.experts}[name]
-    return policy_of(spec, name, file.read(find_shipped(bundle)), near_scales, str(bundle))
+    data = manifest.networks[name].read(find_shipped(bundle))
+    return policy_of(spec, name, data, near_scales, str(bundle))
 
 
 def policy_of(spec: TaskSpec, name: str, data: bytes, near_scales: Sequence[float], where: str) -> MLPPolicy:

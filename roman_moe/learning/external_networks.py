@@ -86,8 +86,7 @@ def _described(source: Path, metadata: NetworkMetadata) -> bytes:
     except Exception as error:  # protobuf's exceptions share no base class with onnx's
         raise BundleError(f"{source}: no ONNX file: {' '.join(str(error).split())}") from error
     helper.set_model_props(model, metadata.to_properties())
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    return model.SerializeToString(deterministic=True)
 
 
 def _check_answers(network: Network, features: int, source: Path) -> None:
@@ -199,8 +198,7 @@ def _model(
             if scale is not None:
                 mean, deviation = torch.from_numpy(scale.mean), torch.from_numpy(scale.deviation)
                 x = ((x - mean) / deviation).clamp(-scale.clip, scale.clip)
-            answer: torch.Tensor = self.body(x)
-            return answer
+            return self.body(x)
 
     return network_model(Policy(), metadata)
 
@@ -211,15 +209,14 @@ def replace_network(bundle: Path, name: str, content: bytes, source: Path) -> No
     Raises:
         BundleError: if there is no bundle that holds such a network, or the new one does not fit it.
     """
-    manifest = load_bundle(bundle).manifest
-    files = {GATE: manifest.gate, **manifest.experts}
-    if name not in files:
-        raise BundleError(f"{bundle}: has no network {name}: it has {', '.join(files)}")
-    networks = {key: file.read(bundle) for key, file in files.items()} | {name: content}
+    loaded = load_bundle(bundle)
+    manifest, networks = loaded.manifest, loaded.contents()
+    if name not in networks:
+        raise BundleError(f"{bundle}: has no network {name}: it has {', '.join(networks)}")
     provenance = dict(manifest.provenance)
     provenance["networks"] = {
         **provenance.get("networks", {}),
         name: {"imported": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()},
     }
     provenance.pop("evaluation", None)  # it was of another network
-    write_bundle(bundle, manifest.task, networks, manifest.rates, provenance)
+    write_bundle(bundle, manifest.task, networks | {name: content}, manifest.rates, provenance)

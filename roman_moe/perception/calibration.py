@@ -254,8 +254,7 @@ def _solved(camera: Camera, points: Array, pixels: Array) -> tuple[Array, Array]
 
 
 def _placed(view: BoardView, place: Pose) -> Array:
-    placed: Array = view.points @ matrix(np.array(place.orientation)).T + np.array(place.position)
-    return placed
+    return view.points @ matrix(np.array(place.orientation)).T + np.array(place.position)
 
 
 def _of(poses: Mapping[str, Pose], name: str) -> Pose:

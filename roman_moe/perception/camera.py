@@ -54,8 +54,7 @@ class Camera:
     @property
     def pixel_rays(self) -> Array:
         """From a pixel (x, y, 1) to its direction in the base frame, without distortion, (3, 3)."""
-        rays: Array = self.rotation @ np.linalg.inv(self.matrix)
-        return rays
+        return self.rotation @ np.linalg.inv(self.matrix)
 
     @property
     def rotation(self) -> Array:
@@ -96,8 +95,7 @@ class Camera:
             straight = cv2.undistortPointsIter(points, self.matrix, bent, np.eye(3), np.eye(3), _CONVERGED)
             plane = np.asarray(straight, dtype=np.float64)[:, 0]
         directions = np.concatenate([plane, np.ones((len(plane), 1))], axis=1) @ self.rotation.T
-        unit: Array = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-        return unit
+        return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
     def resized(self, width: int, height: int) -> Camera:
         scale = np.array([width / self.width, height / self.height])

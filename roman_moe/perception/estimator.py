@@ -196,8 +196,7 @@ class PoseEstimator:
             )
             sureness = np.where(views.seen[i], np.linalg.norm(turns[i], axis=1) / views.pixel_sigmas[i] ** 2, 0.0)
             total += sureness[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        yaws: Array = np.where(self._turned, np.arctan2(total[:, 1], total[:, 0]) / self._symmetries, 0.0)
-        return yaws
+        return np.where(self._turned, np.arctan2(total[:, 1], total[:, 0]) / self._symmetries, 0.0)
 
 
 def find_estimator(task: str, given: str = "") -> Path:

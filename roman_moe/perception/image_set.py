@@ -7,9 +7,9 @@ some scenes: a picture a camera, and `labels.npz` with arrays only. A part is th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ VISIBLE_PIXELS = 12
 """From which on an object counts as visible: fewer are an edge that anything else could be."""
 
 Image = NDArray[np.uint8]
+Arrays = TypeVar("Arrays")
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,11 @@ class Scenes:
         """Which camera sees which object, (s, c, n)."""
         return self.pixels >= VISIBLE_PIXELS
 
-    @staticmethod
-    def joined(parts: Sequence[Scenes]) -> Scenes:
-        return Scenes(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Scenes)))
+
+def joined(parts: Sequence[Arrays]) -> Arrays:
+    """Scenes, or what is said of them, one after another: instances of a dataclass of arrays, as one."""
+    names = [each.name for each in fields(parts[0])]  # type: ignore[arg-type]
+    return type(parts[0])(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 class ImageSet:
@@ -203,16 +206,14 @@ def write_description(folder: Path, description: ImageSetDescription) -> None:
         DemonstrationError: if the folder holds other images.
     """
     path = folder / DESCRIPTION
-    content = {each.name: _plain(getattr(description, each.name)) for each in fields(ImageSetDescription)}
     if path.is_file():
         there = ImageSet(folder).description
-        for each in fields(ImageSetDescription):
-            old, new = getattr(there, each.name), getattr(description, each.name)
-            if each.name != "git_commit" and _plain(old) != _plain(new):
-                raise DemonstrationError(f"{path}: {each.name} is {old}, not {new}: choose another --out")
+        for name, new in asdict(description).items():
+            if name != "git_commit" and (old := getattr(there, name)) != new:
+                raise DemonstrationError(f"{path}: {name} is {old}, not {new}: choose another --out")
         return
     with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        temporary.write_text(yaml.safe_dump(asdict(description), sort_keys=False), encoding="utf-8")
 
 
 def write_part(part: Path, cameras: Sequence[str], images: Sequence[Sequence[Image]], scenes: Scenes) -> None:
@@ -228,7 +229,3 @@ def as_jpeg(image: Image) -> bytes:
     """A JPEG file of an image, (height, width, 3) RGB."""
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes()
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value

@@ -51,8 +51,7 @@ class View:
     def plane(self) -> Array:
         """Its corners one metre ahead of the camera, less the lens's distortion, (4, 2)."""
         rays = self.camera.rays(self.pixels) @ self.camera.rotation
-        plane: Array = rays[:, :2] / rays[:, 2:]
-        return plane
+        return rays[:, :2] / rays[:, 2:]
 
     def poses(self) -> list[tuple[Array, Array]]:
         """The two poses of the object, rotation (3, 3) and position (3,) [m], that this marker alone may be of."""

@@ -14,8 +14,6 @@ from onnx import numpy_helper
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
-from roman_moe.control.manifest import Manifest
-from roman_moe.core.spec import GATE
 
 DISTURBANCE = 0.02  # of the weights, relative
 
@@ -26,7 +24,8 @@ def weaken_expert(bundle: str | Path, skill: str, out: str | Path, deviation: fl
     Args:
         deviation: of the normal noise, as a share of each weight.
     """
-    manifest, networks = _content(bundle)
+    loaded = load_bundle(bundle)
+    manifest, networks = loaded.manifest, loaded.contents()
     model = onnx.load_from_string(networks[skill])
     weights = [tensor for tensor in model.graph.initializer if "weight" in tensor.name]
     networks[skill] = _noisy(model, weights, deviation, np.random.default_rng(seed))
@@ -37,20 +36,14 @@ def weaken_expert(bundle: str | Path, skill: str, out: str | Path, deviation: fl
 
 def disturbed_copy(bundle: str | Path, out: Path, rng: np.random.Generator) -> Path:
     """The bundle again in another folder, every matrix of its networks with some noise; answers the folder."""
-    manifest, networks = _content(bundle)
+    loaded = load_bundle(bundle)
+    manifest, networks = loaded.manifest, loaded.contents()
     for name, data in networks.items():
         model = onnx.load_from_string(data)
         matrices = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 2 and min(tensor.dims) > 1]
         networks[name] = _noisy(model, matrices, DISTURBANCE, rng)
     write_bundle(out, manifest.task, networks, manifest.rates, manifest.provenance)
     return out
-
-
-def _content(bundle: str | Path) -> tuple[Manifest, dict[str, bytes]]:
-    """A bundle's manifest, and its networks by name."""
-    loaded = load_bundle(bundle)
-    files = {GATE: loaded.manifest.gate, **loaded.manifest.experts}
-    return loaded.manifest, {name: file.read(loaded.path) for name, file in files.items()}
 
 
 def _noisy(model: onnx.ModelProto, tensors: list[onnx.TensorProto], share: float, rng: np.random.Generator) -> bytes:

@@ -49,8 +49,7 @@ class ActorCritic(ActorCriticPolicy):
 
     def predict_values(self, obs: Any) -> Tensor:
         """Values, (B, 1)."""
-        values: Tensor = self.critic(self.observation(obs))
-        return values
+        return self.critic(self.observation(obs))
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         distribution = self.get_distribution(obs)

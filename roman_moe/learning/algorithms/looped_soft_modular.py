@@ -31,8 +31,7 @@ class LoopedSoftModular(nn.Module):
         for layer, weight in zip(net.layers[1:], weights, strict=True):
             inputs = [_weighed(weight[:, i], outputs[-1]).relu() for i in modules]
             outputs.append(_each(layer, inputs))
-        answer: Tensor = net.head(_weighed(last, outputs[-1]).relu())
-        return answer
+        return net.head(_weighed(last, outputs[-1]).relu())
 
 
 def _each(layer: nn.Module, inputs: list[Tensor]) -> list[Tensor]:

@@ -199,8 +199,7 @@ class MultitaskSAC:
 
 def seen_through(layer: SkillObservation | None, observations: Tensor) -> Tensor:
     """What networks see of observations, (T, B, n), behind a layer."""
-    seen: Tensor = observations if layer is None else layer(observations)
-    return seen
+    return observations if layer is None else layer(observations)
 
 
 def reinforce(network: nn.Module, losses: Tensor) -> None:

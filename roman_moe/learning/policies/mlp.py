@@ -124,8 +124,7 @@ class MLPPolicy(nn.Module):
 
     def raw(self, observation: Tensor) -> Tensor:
         """Output of the head before it is limited, (B, k)."""
-        result: Tensor = self.head(self._hidden(observation))
-        return result
+        return self.head(self._hidden(observation))
 
     def gating(self, observation: Tensor) -> Gating:
         """What a sparse gate decides for (B, n), with noise in training mode alone.

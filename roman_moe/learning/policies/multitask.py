@@ -6,10 +6,10 @@ of its own for each task.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,8 +88,7 @@ class Separate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
             x = layer(x).relu()
-        answer: Tensor = self.layers[-1](x)
-        return answer
+        return self.layers[-1](x)
 
 
 class Shared(nn.Module):
@@ -100,8 +99,7 @@ class Shared(nn.Module):
         self.body = plain((inputs + tasks, *sizes.hidden, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.body(with_code(x))
-        return answer
+        return self.body(with_code(x))
 
 
 class MultiHead(nn.Module):
@@ -113,8 +111,7 @@ class MultiHead(nn.Module):
         self.heads = ModuleLayer(tasks, sizes.hidden[-1], outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.heads(self.trunk(with_code(x)).relu())
-        return answer
+        return self.heads(self.trunk(with_code(x)).relu())
 
 
 class MixedExperts(nn.Module):
@@ -194,22 +191,14 @@ class Modular(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.body(x.flatten(0, 1), codes(x).flatten(0, 1)).unflatten(0, x.shape[:2])
-        return answer
+        return self.body(x.flatten(0, 1), codes(x).flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def routing(self, x: Tensor) -> Tensor:
         """(T, B, R) routing weights."""
         return self.body.routing(x.flatten(0, 1), codes(x).flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
-class Build(Protocol):
-    """Makes a network."""
-
-    def __call__(self, inputs: int, tasks: int, outputs: int, sizes: Sizes) -> nn.Module:
-        """Of these sizes."""
-
-
-NETWORKS: Mapping[str, Build] = {
+NETWORKS: Mapping[str, Callable[[int, int, int, Sizes], nn.Module]] = {
     "separate": Separate,
     "shared": Shared,
     "multi_head": MultiHead,

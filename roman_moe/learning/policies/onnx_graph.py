@@ -55,5 +55,4 @@ def exported(
     model = onnx.load_from_string(buffer.getvalue())
     helper.set_model_props(model, dict(properties))
     onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    return model.SerializeToString(deterministic=True)

@@ -113,13 +113,11 @@ class SoftModular(nn.Module):
             x = seen.expand(self.shape.modules, -1, -1)
             for layer, weight in zip(self.layers, weights, strict=False):
                 x = weighed(weight, layer(x).relu())
-            total: Tensor = self.layers[-1](x).sum(dim=0)
-            return total
+            return self.layers[-1](x).sum(dim=0)
         x = torch.stack([seen.relu()] * self.shape.modules)  # no view by `expand`, which networks in a graph may not do
         for layer, weight in zip(self.layers, weights, strict=False):
             x = weighed(weight, layer(x)).relu()
-        answer: Tensor = self.head(weighed(last[:, None], self.layers[-1](x))[0].relu())
-        return answer
+        return self.head(weighed(last[:, None], self.layers[-1](x))[0].relu())
 
     def routing(self, observation: Tensor, task: Tensor) -> Tensor:
         """All routing weights of a batch, (B, R), for pictures."""

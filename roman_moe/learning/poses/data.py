@@ -17,7 +17,7 @@ from roman_moe.core.state import yaw
 from roman_moe.learning.poses.losses import Labels, turn_of
 from roman_moe.learning.poses.network import geometry_of
 from roman_moe.perception.camera import Camera
-from roman_moe.perception.image_set import Image, ImageSet, Scenes, camera_at, read_scenes
+from roman_moe.perception.image_set import Image, ImageSet, camera_at, joined, read_scenes
 
 LIGHT = 0.2
 """Largest logarithm of the factor of a channel's brightness, drawn anew each time an image is used."""
@@ -58,7 +58,7 @@ class Samples:
         read = [read_scenes(part) for part in chosen]
         self._images = images
         self._places = [(part, number) for part, each in zip(chosen, read, strict=True) for number in range(len(each))]
-        self.scenes = Scenes.joined(read)
+        self.scenes = joined(read)
         objects = spec.objects.values()
         self._symmetries = torch.tensor([float(each.symmetry) for each in objects])
         self._turned = torch.tensor([float(each.orientation != "none") for each in objects])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
@@ -46,9 +46,6 @@ class PosesRecipe:
         rise = (step + 1) / (WARM_UP * self.steps)
         fall = 0.5 * (1.0 + math.cos(math.pi * max(0.0, step / self.steps - WARM_UP) / (1.0 - WARM_UP)))
         return self.learning_rate * min(rise, fall)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 def load_poses_recipe(path: Path) -> PosesRecipe:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def _prepare(run: PosesRun, resume: bool) -> None:
         if run.folder.exists() and any(run.folder.iterdir()):
             raise ConfigError(f"{run.folder}: holds something that is no run: choose another --out")
         with atomic_path(path) as temporary:
-            temporary.write_text(yaml.safe_dump(run.recipe.to_dict(), sort_keys=False), encoding="utf-8")
+            temporary.write_text(yaml.safe_dump(asdict(run.recipe), sort_keys=False), encoding="utf-8")
         record = {"task": run.spec.name, "task_sha256": run.spec.digest, "seed": run.seed, "git_commit": git_commit()}
         write_json(run.folder / RECORD, {**record, "images_seed": images.description.seed, "torch": torch.__version__})
         return
@@ -236,7 +236,7 @@ def write_estimator(run: PosesRun) -> dict[str, Any]:
     errors = validate(network, held_out, run.spec)
     provenance = {
         **json.loads((run.folder / RECORD).read_text(encoding="utf-8")),
-        "recipe": run.recipe.to_dict(),
+        "recipe": asdict(run.recipe),
         "held_out": errors.to_dict(),
     }
     data = export_estimator(network, errors, held_out, run.spec, provenance)

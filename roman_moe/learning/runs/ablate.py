@@ -26,7 +26,7 @@ from roman_moe.demos.dataset import dataset_hash
 from roman_moe.evaluation.collect import Collection, collect
 from roman_moe.evaluation.evaluate import Evaluation, evaluate
 from roman_moe.evaluation.pool import Cluster, Workers, run_jobs
-from roman_moe.evaluation.statistics import wilson_interval
+from roman_moe.evaluation.statistics import success_rate
 from roman_moe.learning.export import policy_content
 from roman_moe.learning.recipes.hybrid import HybridRecipe, load_hybrid_recipe, recipe_of
 from roman_moe.learning.runs.run import BUNDLE, RECIPE, RECORD, Run, new_record, train_run, write_description
@@ -189,13 +189,7 @@ def _pooled(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     def pooled(kind: str, start: str) -> dict[str, Any]:
         rows = [report[kind][start] for report in reports]
         episodes, successes = sum(row["episodes"] for row in rows), sum(row["successes"] for row in rows)
-        return {
-            "episodes": episodes,
-            "successes": successes,
-            "rate": successes / episodes,
-            "ci95": list(wilson_interval(successes, episodes)),
-            "by_seed": [row["rate"] for row in rows],
-        }
+        return {**success_rate(successes, episodes), "by_seed": [row["rate"] for row in rows]}
 
     return {
         **{kind: {start: pooled(kind, start) for start in reports[0][kind]} for kind in ("scenarios", "skills")},
@@ -303,8 +297,7 @@ def _report(training: _Training) -> dict[str, Any]:
         raise ConfigError(f"{folder}: was trained by another recipe or with another --budget: choose another --out")
     done = training.evaluation_file
     if done.exists():
-        report: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-        return report
+        return json.loads(done.read_text(encoding="utf-8"))
     if method == MONOLITHIC:
         controller, steps = _train_monolithic(training, recipe)
     else:

@@ -18,7 +18,7 @@ from roman_moe.control.bundle_writer import check_replaceable, write_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import BundleError
 from roman_moe.core.provenance import git_commit
-from roman_moe.core.spec import GATE, TaskSpec
+from roman_moe.core.spec import TaskSpec
 from roman_moe.demos.reader import read_episodes
 from roman_moe.evaluation.pool import run_jobs
 from roman_moe.learning.demonstration_sets import (
@@ -155,16 +155,13 @@ def _clone(job: _Job) -> ClonedNetwork:
         initial = policy_of(samples.spec, samples.network, job.initial, job.recipe.near_scales, "the bundle")
     trained = bc.train(samples, job.recipe, job.seed, initial)
     data = export_policy(trained.policy, job.samples.observations, job.rates)
-    recipe = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(job.recipe).items()
-    }
     return ClonedNetwork(
         job.samples.network,
         data,
         {
             "seed": job.seed,
             "demonstrations": job.demonstrations,
-            "recipe": recipe,
+            "recipe": dataclasses.asdict(job.recipe),
             **({} if job.initial is None else {"initial_sha256": hashlib.sha256(job.initial).hexdigest()}),
             "errors": {name: round(value, 5) for name, value in trained.errors.items()},
         },
@@ -182,10 +179,9 @@ def networks_of_bundle(
     bundle = load_bundle(path)
     if (bundle.rates, bundle.spec) != (rates, spec):
         raise BundleError(f"{path}: has other rates than the recipe, or another task: train all networks")
-    files = {GATE: bundle.manifest.gate, **bundle.manifest.experts}
+    contents, provenance = bundle.contents(), bundle.manifest.provenance.get("networks", {})
     names = names or spec.networks
-    missing = [name for name in names if name not in files]
+    missing = [name for name in names if name not in contents]
     if missing:
         raise BundleError(f"{path}: has no network {missing[0]!r} to keep: train it as well")
-    provenance = bundle.manifest.provenance.get("networks", {})
-    return {name: files[name].read(bundle.path) for name in names}, {name: provenance.get(name, {}) for name in names}
+    return {name: contents[name] for name in names}, {name: provenance.get(name, {}) for name in names}

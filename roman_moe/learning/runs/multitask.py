@@ -25,7 +25,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.features import feature_layout
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
-from roman_moe.evaluation.statistics import wilson_interval
+from roman_moe.evaluation.statistics import success_rate
 from roman_moe.learning.algorithms.multitask_a2c import FAMILY, A2CRecipe, Member, MultitaskA2C
 from roman_moe.learning.algorithms.multitask_sac import Balance, MultitaskSAC, Replay, SACRecipe, Transitions
 from roman_moe.learning.policies.multitask import Sizes, SkillObservation
@@ -338,15 +338,7 @@ def judge_random(name: str, count: int, seed: int) -> dict[str, Any]:
 
 def _rates(suite: Suite, solved: NDArray[np.bool_]) -> dict[str, Any]:
     """What a report says of the episodes solved, (T, count)."""
-    tasks = {}
-    for task, row in zip(suite.tasks, solved, strict=True):
-        successes = int(row.sum())
-        tasks[task] = {
-            "episodes": len(row),
-            "successes": successes,
-            "rate": successes / len(row),
-            "ci95": list(wilson_interval(successes, len(row))),
-        }
+    tasks = {task: success_rate(int(row.sum()), len(row)) for task, row in zip(suite.tasks, solved, strict=True)}
     mean = float(np.mean([row["rate"] for row in tasks.values()]))
     return {"solved": "at any step of an episode", "mean": mean, "tasks": tasks}
 

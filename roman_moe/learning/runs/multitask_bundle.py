@@ -72,8 +72,7 @@ class _OfOneSkill(nn.Module):
         own = observation.masked_fill(code @ self.hidden > 0.5, 0.0)
         seen = (code @ self.shown) * self.layer(own)
         answer = self.body(seen, code) if self.modular else self.body(torch.cat([seen, code], dim=1))
-        actions: Tensor = answer[:, : self.actions].tanh()  # the mean alone
-        return actions
+        return answer[:, : self.actions].tanh()  # the mean alone
 
 
 def expert_content(policy: TrainedPolicy, spec: TaskSpec, rates: Rates) -> bytes:

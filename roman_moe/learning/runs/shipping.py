@@ -10,7 +10,6 @@ from roman_moe.control.bundle import load_bundle
 from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.identity import SCRIPTED
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.spec import GATE
 
 _CONDITIONS = (
     *("controller_sha256", "task_sha256", "sim_arm", "noise_bound_m", "noise_kind"),
@@ -31,9 +30,7 @@ def ship_bundle(source: Path, out: Path, evaluation: Path | None = None) -> None
     provenance = dict(manifest.provenance)
     if evaluation is not None:
         provenance["evaluation"] = summary_of(evaluation)
-    files = {GATE: manifest.gate, **manifest.experts}
-    networks = {name: file.read(bundle.path) for name, file in files.items()}
-    write_bundle(out, manifest.task, networks, manifest.rates, provenance)
+    write_bundle(out, manifest.task, bundle.contents(), manifest.rates, provenance)
 
 
 def summary_of(report: Path) -> dict[str, Any]:
