@@ -35,7 +35,7 @@ from roman_moe.core.state import NANOSECONDS
 from roman_moe.nodes.base.peers import own_process
 from roman_moe.nodes.base.topics import SCENE
 from roman_moe.nodes.bringup.bringup import Graph, running_graph
-from roman_moe.nodes.bringup.graph import NodeSpec, load_description, resolve
+from roman_moe.nodes.bringup.graph import load_description, resolve
 from roman_moe.nodes.bringup.monitor import RUNNING
 from roman_moe.nodes.bringup.node_processes import START_TIMEOUT
 from roman_moe.testing.saboteur import FAULTS, Fault, LossyRelay, Saboteur
@@ -146,15 +146,12 @@ def _graph(kind: str, bundle_path: str | Path, start: str, seed: int) -> Iterato
         load_description(), {"bundle": str(bundle_path), "start": start, "seed": seed % 2**30, "episodes": 0}
     )
     if kind == "lossy":
-        specs = tuple(_whole_scenes(spec) if spec.executable == "observer" else spec for spec in specs)
+        relayed = {SCENE.name: LossyRelay.SOURCE}
+        specs = tuple(dataclasses.replace(s, remaps=relayed) if s.executable == "observer" else s for s in specs)
     with running_graph(specs, separate=True, respawn=True) as graph:
         if kind == "lossy":
             graph.add(LossyRelay)
         yield graph
-
-
-def _whole_scenes(spec: NodeSpec) -> NodeSpec:
-    return dataclasses.replace(spec, remaps={SCENE.name: LossyRelay.SOURCE})
 
 
 def _run(saboteur: Saboteur, fault: Fault, result: Result) -> bool:

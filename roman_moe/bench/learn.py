@@ -13,12 +13,10 @@ import numpy as np
 from roman_moe.core.features import feature_layout
 from roman_moe.core.paths import config_path
 from roman_moe.learning.algorithms.ppo import HybridPPO
-from roman_moe.learning.algorithms.training_envs import ExpertEnvs
+from roman_moe.learning.algorithms.training_envs import ExpertEnvs, training_env
 from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.recipes.hybrid import load_hybrid_recipe
 from roman_moe.learning.samples import Samples
-from roman_moe.sim.env import TaskEnv
-from roman_moe.sim.reward import TaskReward
 from roman_moe.sim.task import SimTask
 
 DEMONSTRATED = 3200  # [samples] 20 episodes of 8 s: as many as an expert is trained with
@@ -39,21 +37,7 @@ def measure(task: SimTask, seconds: float = 10.0, seed: int = 0) -> dict[str, An
     skill = max(spec.skills, key=lambda name: len(layout.observations[name]))
     features = layout.observations[skill]
     recipe = load_hybrid_recipe(config_path("training/fast.yaml"), spec).networks[skill]
-    training = recipe.reinforcement
-    reward = TaskReward(recipe.reward.success, recipe.reward.progress)
-    start = task.start(skill)
-    envs = [
-        TaskEnv(
-            start,
-            features,
-            training.poses,
-            reward=reward,
-            disturbed_share=training.disturbed_share,
-            time_limit=training.time_limit,
-            channels=training.channels,
-        )
-        for _ in range(recipe.ppo.environments)
-    ]
+    envs = [training_env(task.start(skill), features, recipe) for _ in range(recipe.ppo.environments)]
     training_envs = ExpertEnvs(envs, threads=1)
     demonstrations = Samples(
         spec,
@@ -61,7 +45,7 @@ def measure(task: SimTask, seconds: float = 10.0, seed: int = 0) -> dict[str, An
         rng.normal(size=(DEMONSTRATED, len(features))).astype(np.float32),
         rng.uniform(-1.0, 1.0, (DEMONSTRATED, spec.action.size)).astype(np.float32),
         np.zeros(DEMONSTRATED, np.intp),
-        min(training.noise_bounds),
+        min(recipe.reinforcement.noise_bounds),
     )
     learner = HybridPPO(MLPPolicy(spec, skill, recipe.clone.hidden), training_envs, recipe, demonstrations, seed)
     learner.begin(seed)

@@ -67,16 +67,14 @@ class Info(OnDemos):
 
     def main(self) -> int:
         found = self.survey()
-        facts = _facts_of_one(found) if self._is_one(found) else _facts_of_set(found)
+        is_one = [episode.path for episode in found.episodes] == [self.demos.resolve()]
+        facts = _facts_of_one(found) if is_one else _facts_of_set(found)
         for key, value in facts.items():
             print(f"{key}: {value}")
         for error in found.damaged.values():
             print(error)
         write_report(self.json, facts)
         return 0
-
-    def _is_one(self, found: Survey) -> bool:
-        return [episode.path for episode in found.episodes] == [self.demos.resolve()]
 
 
 @dataclass(frozen=True)

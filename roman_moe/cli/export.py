@@ -88,12 +88,15 @@ class Export:
         if self.skill or self.to or self.features or self.rate or self.top_speed or self.task or self.normalization:
             raise ConfigError("--skill, --to, --features, --rate, --top-speed, --task and --normalization: for --from")
         if _is_multitask(self.source):
-            return self._write_multitask(self.source, self.out)
-        if self.gate:
+            self._write_multitask(self.source, self.out)
+        elif self.gate:
             raise ConfigError("--gate: only valid with a folder of `roman-moe train multitask`")
-        return self._ship(self.source, self.out)
+        else:
+            self._ship(self.source, self.out)
+        print(f"{identify(self.out.absolute())}: written")
+        return 0
 
-    def _ship(self, source: Path, out: Path) -> int:
+    def _ship(self, source: Path, out: Path) -> None:
         from roman_moe.control.bundle_writer import check_replaceable
         from roman_moe.learning.runs.shipping import ship_bundle, summary_of
 
@@ -108,10 +111,8 @@ class Export:
         else:
             print(f"source: {identify(source)}")
             ship_bundle(source, out, self.evaluation)
-        print(f"{identify(out.absolute())}: written")
-        return 0
 
-    def _write_multitask(self, source: Path, out: Path) -> int:
+    def _write_multitask(self, source: Path, out: Path) -> None:
         from roman_moe.control.bundle_writer import check_replaceable
         from roman_moe.learning.runs.multitask_bundle import write_multitask_bundle
 
@@ -119,8 +120,6 @@ class Export:
             raise ConfigError("--evaluation: only valid with a bundle: evaluate OUT, then export it with its report")
         check_replaceable(out, self.force)
         write_multitask_bundle(source, out, self.gate)
-        print(f"{identify(out.absolute())}: written")
-        return 0
 
     def _import(self, file: Path) -> int:
         if self.source is not None or self.evaluation is not None:
@@ -139,7 +138,7 @@ class Export:
         if to.exists() and not self.force:
             raise ConfigError(f"{to}: is there already: choose another --to, or replace it with --force")
         from roman_moe.cli.outputs import check_file
-        from roman_moe.core.files import atomic_path
+        from roman_moe.core.files import write_file
         from roman_moe.learning.external_networks import metadata_of, network_content, replace_network
 
         if not to.is_dir():
@@ -150,8 +149,7 @@ class Export:
         if to.is_dir():
             replace_network(to, self.skill, content, file)
         else:
-            with atomic_path(to) as temporary:
-                temporary.write_bytes(content)
+            write_file(to, content)
         print(f"{to}: written, for task {spec.name}")
         return 0
 

@@ -134,10 +134,6 @@ def write_report(path: Path | None, report: Any) -> None:
 def announce(console: Console, what: str, seconds: float) -> None:
     """Say what is to be done and about how long it takes [s], if that is long."""
     if seconds > SHORT:
-        say(console, f"{what}: {spoken_duration(seconds)} on an idle machine; Ctrl-C ends it")
-
-
-def spoken_duration(seconds: float) -> str:
-    """A duration [s] as an estimate: "about 40 minutes"."""
-    minutes = seconds / 60.0
-    return f"about {minutes:.0f} minutes" if minutes < 100.0 else f"about {minutes / 60.0:.0f} hours"
+        minutes = seconds / 60.0
+        duration = f"{minutes:.0f} minutes" if minutes < 100.0 else f"{minutes / 60.0:.0f} hours"
+        say(console, f"{what}: about {duration} on an idle machine; Ctrl-C ends it")

@@ -6,15 +6,15 @@ import contextlib
 import dataclasses
 import difflib
 import io
-import os
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from roman_moe.cli.user_errors import one_line
+from roman_moe.core.environment import environment
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.ranges import ranges_of
 
@@ -45,7 +45,7 @@ def parse(command: type, program: str, arguments: Sequence[str]) -> Any:
         with (
             contextlib.redirect_stdout(text),
             contextlib.redirect_stderr(complaint),
-            _columns(None if helps else UNFOLDED),
+            environment({} if helps else {"COLUMNS": UNFOLDED}),
         ):
             return tyro.cli(command, prog=program, args=arguments, config=config)
     except SystemExit as ended:
@@ -82,21 +82,6 @@ def check_numbers(command: Any) -> None:
         value = getattr(command, name)
         if value is not None and value not in allowed:
             raise ConfigError(f"--{name.replace('_', '-')} {value}: expected {allowed}")
-
-
-@contextlib.contextmanager
-def _columns(count: str | None) -> Iterator[None]:
-    """Width of the terminal as tyro sees it; as it is if None."""
-    before = os.environ.get("COLUMNS")
-    if count is not None:
-        os.environ["COLUMNS"] = count
-    try:
-        yield
-    finally:
-        if before is not None:
-            os.environ["COLUMNS"] = before
-        elif count is not None:
-            del os.environ["COLUMNS"]
 
 
 def fitted(text: str) -> str:

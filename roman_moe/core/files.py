@@ -127,7 +127,12 @@ def version_of(file: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
+def write_file(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file atomically; text in UTF-8."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write a JSON file atomically, indented, ending in a newline."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_file(path, json.dumps(content, indent=2) + "\n")

@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.files import atomic_path
+from roman_moe.core.files import write_file
 from roman_moe.core.spec import TASK_FILE, TaskSpec, read_spec
 from roman_moe.demos.bag import TICKS
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM
@@ -39,8 +39,7 @@ def dataset_spec(dataset: Path) -> TaskSpec:
 
 
 def write_spec(dataset: Path, spec: TaskSpec) -> None:
-    with atomic_path(dataset / TASK_FILE) as temporary:
-        temporary.write_text(spec.to_yaml(), encoding="utf-8")
+    write_file(dataset / TASK_FILE, spec.to_yaml())
 
 
 def dataset_hash(dataset: Path, spec: TaskSpec, network: str) -> str:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.ranges import AT_LEAST_0, MORE_THAN_0, SHARE, ranges_of
 from roman_moe.core.spec import MONOLITHIC, TASK_FILE, TaskSpec
 from roman_moe.demos.bag import METADATA_FILE
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM
@@ -49,16 +52,16 @@ class EpisodeMeta:
     network: str
     outcome: str
     source: str
-    rate: float
+    rate: Annotated[float, MORE_THAN_0]
     task: str
     task_sha256: str = ""
     start: str = ""
-    noise_bound: float = 0.0
+    noise_bound: Annotated[float, AT_LEAST_0] = 0.0
     noise_kind: str = "clipped"
-    perturbation: float = 0.0
+    perturbation: Annotated[float, AT_LEAST_0] = 0.0
     disturbance: str = ""
-    delay: int = 0
-    lost_share: float = 0.0
+    delay: Annotated[int, AT_LEAST_0] = 0
+    lost_share: Annotated[float, SHARE] = 0.0
     seed: int = 0
     git_commit: str = "unknown"
     name: str = ""
@@ -79,7 +82,13 @@ class EpisodeMeta:
             DemonstrationError: on another format version, another task or another version of it, a missing field or a
                 value that cannot be meant.
         """
-        _check_version(data, path)
+        version = data.get("format_version", str(FORMAT_VERSION))
+        if version != str(FORMAT_VERSION):
+            raise DemonstrationError(
+                f"{path}: format_version {version}: expected {FORMAT_VERSION}, which says the task; record it again, "
+                f"or in its {METADATA_FILE} set format_version to {FORMAT_VERSION}, add task and remove "
+                f"{CUSTOM_CHECKSUM}"
+            )
         required = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
         missing = [name for name in ("format_version", *required) if name not in data]
         if missing:
@@ -87,26 +96,16 @@ class EpisodeMeta:
                 f"{path}: no {', '.join(missing)} in its custom data: record with `ros2 bag record --custom-data "
                 f"format_version={FORMAT_VERSION} task=... ...`, or add them to its {METADATA_FILE}"
             )
-        values: dict[str, str | int | float] = {
-            field.name: _parse(field.name, str(field.type), data[field.name], path)
-            for field in dataclasses.fields(cls)
-            if field.name in data
-        }
+        kinds = typing.get_type_hints(cls).items()
+        values = {name: _parse(name, kind, data[name], path) for name, kind in kinds if name in data}
         values["start"] = values.get("start") or data["network"]
         meta = cls(**values)  # type: ignore[arg-type]  # parsed by each field's own type
         meta.check_task(spec, path)
         if meta.network not in (*spec.networks, MONOLITHIC):
             raise DemonstrationError(f"{path}: network {meta.network!r}: expected one of {', '.join(spec.networks)}")
-        if meta.noise_bound < 0 or meta.perturbation < 0:
-            raise DemonstrationError(
-                f"{path}: noise_bound {meta.noise_bound}, perturbation {meta.perturbation}: expected 0 or more"
-            )
-        if meta.rate <= 0:
-            raise DemonstrationError(f"{path}: rate {meta.rate} Hz: expected more than 0")
-        if meta.delay < 0 or not 0.0 <= meta.lost_share <= 1.0:
-            raise DemonstrationError(
-                f"{path}: delay {meta.delay}, lost_share {meta.lost_share}: expected ticks, 0 or more, and 0 to 1"
-            )
+        for name, allowed in ranges_of(cls).items():
+            if getattr(meta, name) not in allowed:
+                raise DemonstrationError(f"{path}: {name} {getattr(meta, name)}: expected {allowed}")
         return meta
 
     def check_task(self, spec: TaskSpec, path: Path) -> None:
@@ -124,24 +123,11 @@ class EpisodeMeta:
             )
 
 
-def _check_version(data: Mapping[str, str], path: Path) -> None:
-    version = data.get("format_version", str(FORMAT_VERSION))
-    if version != str(FORMAT_VERSION):
-        raise DemonstrationError(
-            f"{path}: format_version {version}: expected {FORMAT_VERSION}, which says the task; record it again, or "
-            f"in its {METADATA_FILE} set format_version to {FORMAT_VERSION}, add task and remove {CUSTOM_CHECKSUM}"
-        )
-
-
-def _parse(name: str, kind: str, text: str, path: Path) -> str | int | float:
+def _parse(name: str, kind: type[str | int | float], text: str, path: Path) -> str | int | float:
     try:
-        if kind == "int":
-            return int(text)
-        if kind == "float":
-            value = float(text)
-            if math.isfinite(value):
-                return value
+        value = kind(text)
+        if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(text)
     except ValueError:
-        raise DemonstrationError(f"{path}: {name} is {text!r}: expected a finite {kind}") from None
-    return text
+        raise DemonstrationError(f"{path}: {name} is {text!r}: expected a finite {kind.__name__}") from None
+    return value

@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from roman_moe.core.environment import environment
 from roman_moe.core.errors import RomanError
 
 Job = TypeVar("Job")
@@ -123,7 +124,7 @@ def _in_processes(
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
     children: set[multiprocessing.process.BaseProcess] = set()
     try:
-        with _environment(ONE_THREAD), _interrupts_held():
+        with environment(ONE_THREAD), _interrupts_held():  # numeric libraries read it once, at import
             futures = {executor.submit(function, job): index for index, job in enumerate(jobs)}
             children = set(multiprocessing.active_children()) - known
         for future in as_completed(futures):
@@ -149,21 +150,6 @@ def _follow_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Environment that spawned workers inherit; numeric libraries read it once, at import."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

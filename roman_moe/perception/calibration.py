@@ -199,7 +199,7 @@ def hand_eye(camera: Camera, views: Sequence[BoardView], hands: Mapping[str, Pos
     boards = [_solved(camera, view.points, view.pixels) for view in views]
     hand_poses = [(matrix(np.array(pose.orientation)), np.array(pose.position)) for pose in _all(hands, views)]
     _check_turns([rotation for rotation, _ in hand_poses])
-    moving = hand_poses if on_hand else [_inverse(*pose) for pose in hand_poses]
+    moving = hand_poses if on_hand else [(turn.T, -turn.T @ place) for turn, place in hand_poses]
     rotation, position = cv2.calibrateHandEye(
         *([turn for turn, _ in moving], [place for _, place in moving]),
         *([turn for turn, _ in boards], [place for _, place in boards]),
@@ -265,10 +265,6 @@ def _of(poses: Mapping[str, Pose], name: str) -> Pose:
 
 def _all(poses: Mapping[str, Pose], views: Sequence[BoardView]) -> list[Pose]:
     return [_of(poses, view.name) for view in views]
-
-
-def _inverse(rotation: Array, position: Array) -> tuple[Array, Array]:
-    return rotation.T, -rotation.T @ position
 
 
 def _floats(values: Any) -> Array:

@@ -15,7 +15,7 @@ import yaml
 
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import atomic_path
+from roman_moe.core.files import write_file
 from roman_moe.perception.camera import Camera
 
 MODELS = {"plumb_bob": 5, "rational_polynomial": 8}
@@ -57,8 +57,7 @@ class Poses:
 
 def write_poses(path: Path, poses: Mapping[str, Pose]) -> None:
     content = {name: {"position": list(p.position), "orientation": list(p.orientation)} for name, p in poses.items()}
-    with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump({"poses": content}), encoding="utf-8")
+    write_file(path, yaml.safe_dump({"poses": content}))
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,7 @@ def write_camera(path: Path, camera: Camera, frame: str = "base") -> None:
     if frame:
         place = {"position": camera.position.tolist(), "orientation": camera.orientation.tolist()}
         content["pose"] = {"frame": frame, **place}
-    with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120))
+    write_file(path, yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120))
 
 
 def read_camera(path: Path, posed: bool = True) -> Camera:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.files import atomic_path
+from roman_moe.core.files import write_file
 from roman_moe.perception.image_set import Image, ImageSet, as_jpeg, camera_at, read_scenes
 
 Array = NDArray[np.float64]
@@ -81,5 +81,4 @@ def write_tiles(tiles: Sequence[Image], path: Path) -> None:
     blank = np.full_like(tiles[0], 255)
     filled = [*tiles, *[blank] * (-len(tiles) % columns)]
     rows = [np.concatenate(filled[i : i + columns], axis=1) for i in range(0, len(filled), columns)]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(as_jpeg(np.concatenate(rows)))
+    write_file(path, as_jpeg(np.concatenate(rows)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from roman_moe.core.config import build, read_yaml
 from roman_moe.core.errors import DemonstrationError
-from roman_moe.core.files import atomic_folder, atomic_path
+from roman_moe.core.files import atomic_folder, write_file
 from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.camera import Camera
 
@@ -212,8 +212,7 @@ def write_description(folder: Path, description: ImageSetDescription) -> None:
             if name != "git_commit" and (old := getattr(there, name)) != new:
                 raise DemonstrationError(f"{path}: {name} is {old}, not {new}: choose another --out")
         return
-    with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(asdict(description), sort_keys=False), encoding="utf-8")
+    write_file(path, yaml.safe_dump(asdict(description), sort_keys=False))
 
 
 def write_part(part: Path, cameras: Sequence[str], images: Sequence[Sequence[Image]], scenes: Scenes) -> None:

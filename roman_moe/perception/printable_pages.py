@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import atomic_path
+from roman_moe.core.files import write_file
 from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.board import Board
 from roman_moe.perception.marker_images import modules, picture
@@ -51,13 +50,12 @@ class Page:
 
     def write(self, path: Path) -> None:
         content = "\n".join(self._parts)
-        with atomic_path(path) as temporary:
-            temporary.write_text(
-                f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:g}mm" height="{self.height:g}mm" '
-                f'viewBox="0 0 {self.width:g} {self.height:g}" font-family="sans-serif" '
-                f'shape-rendering="crispEdges">\n<rect width="100%" height="100%" fill="white"/>\n{content}\n</svg>\n',
-                encoding="utf-8",
-            )
+        write_file(
+            path,
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:g}mm" height="{self.height:g}mm" '
+            f'viewBox="0 0 {self.width:g} {self.height:g}" font-family="sans-serif" '
+            f'shape-rendering="crispEdges">\n<rect width="100%" height="100%" fill="white"/>\n{content}\n</svg>\n',
+        )
 
 
 def marker_pages(spec: TaskSpec) -> list[Page]:
@@ -114,12 +112,8 @@ def board_page(board: Board) -> Page:
 
 def write_pages(pages: list[Page], folder: Path, name: str) -> list[Path]:
     """Write NAME-1.svg and so on, or NAME.svg if there is one page alone."""
-    paths = list(_paths(folder, name, len(pages)))
+    names = [f"{name}-{number}.svg" for number in range(1, len(pages) + 1)] if len(pages) > 1 else [f"{name}.svg"]
+    paths = [folder / each for each in names]
     for page, path in zip(pages, paths, strict=True):
         page.write(path)
     return paths
-
-
-def _paths(folder: Path, name: str, count: int) -> Iterator[Path]:
-    for number in range(count):
-        yield folder / (f"{name}-{number + 1}.svg" if count > 1 else f"{name}.svg")

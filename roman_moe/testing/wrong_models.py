@@ -152,12 +152,6 @@ def _wrong_graphs() -> Iterator[tuple[str, Edit]]:
     def operator(name: str) -> Edit:
         return lambda model: setattr(model.graph.node[-1], "op_type", name)
 
-    def attribute(model: onnx.ModelProto) -> None:
-        model.graph.node[-1].attribute.append(helper.make_attribute("alpha", 1.0))
-
-    def inputs(model: onnx.ModelProto) -> None:
-        model.graph.node[-1].input.extend(["a", "b", "c"])
-
     def refused(operator: str, inputs: list[str], constants: list[onnx.TensorProto]) -> Edit:
         def edit(model: onnx.ModelProto) -> None:
             action = model.graph.output[0].name
@@ -189,8 +183,9 @@ def _wrong_graphs() -> Iterator[tuple[str, Edit]]:
     yield "two nodes of one output", twice
     yield "an operator that there is not", operator("Hyperbole")
     yield "an operator without a name", operator("")
-    yield "an attribute that there is not", attribute
-    yield "inputs that an operator does not have", inputs
+    alpha = helper.make_attribute("alpha", 1.0)
+    yield "an attribute that there is not", lambda model: model.graph.node[-1].attribute.append(alpha)
+    yield "inputs that an operator does not have", lambda model: model.graph.node[-1].input.extend(["a", "b", "c"])
     yield "no nodes", lambda model: model.graph.ClearField("node")
     yield "no graph", lambda model: model.ClearField("graph")
     yield "graphs in graphs in graphs", nested

@@ -176,8 +176,8 @@ def test_another_network_is_refused(tmp_path):
         ),
         ({"noise_bound": float("nan")}, "noise_bound is 'nan'"),
         ({"seed": "x"}, "seed is 'x': expected a finite int"),
-        ({"rate": 0.0}, "rate 0.0 Hz"),
-        ({"noise_bound": -0.1}, "noise_bound -0.1"),
+        ({"rate": 0.0}, "rate 0.0: expected more than 0"),
+        ({"noise_bound": -0.1}, "noise_bound -0.1: expected 0 or more"),
     ],
 )
 def test_metadata_that_cannot_be_meant_is_refused(tmp_path, changes, message):

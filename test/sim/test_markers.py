@@ -13,8 +13,8 @@ from roman_moe.perception.markers import IMAGE, MarkerEstimator
 from roman_moe.sim.cameras import SceneCameras
 from roman_moe.sim.registry import load_sim_task
 from roman_moe.sim.world import World
+from roman_moe.tasks.roman.layout import put_vial
 from roman_moe.tasks.roman.pick_and_insert import HOLE
-from roman_moe.tasks.roman.vial import put_vial
 
 TASKS = ("roman", "kitting")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def write_lerobot(found: Survey, out: Path) -> list[str]:
     tasks = list(dict.fromkeys(episode.meta.network for episode in episodes))
     rows, everything, total = [], [], 0
     with atomic_folder(out) as new:
-        with _DataFiles(new) as files, Videos(new, sizes, int(rate)) as videos:
+        with closing(_DataFiles(new)) as files, closing(Videos(new, sizes, int(rate))) as videos:
             for number, episode in enumerate(episodes):
                 task = tasks.index(episode.meta.network)
                 frames = _frames(cols.columns_of(episode), features, number, total, task, rate)
@@ -238,17 +239,14 @@ class _DataFiles:
         self._bytes = 0
         self._writer: pq.ParquetWriter | None = None
 
-    def __enter__(self) -> _DataFiles:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
 
     def add(self, table: pa.Table) -> tuple[int, int]:
         """Write an episode as one row group; chunk and file in which it is."""
         if self._writer is None or self._bytes + table.nbytes > DATA_MB * 1_000_000:
-            self.__exit__()
+            self.close()
             self._number, self._bytes = self._number + 1, 0
             chunk, file = divmod(self._number, CHUNK)
             path = self._root / DATA.format(chunk_index=chunk, file_index=file)

@@ -82,10 +82,7 @@ class Videos:
     def __init__(self, root: Path, sizes: Mapping[str, Size], rate: int) -> None:
         self._cameras = [_Camera(root, name, size, rate) for name, size in sizes.items()]
 
-    def __enter__(self) -> Videos:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         for camera in self._cameras:
             camera.close()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.files import atomic_path, scratch_folder
+from roman_moe.core.files import scratch_folder, write_file
 from roman_moe.evaluation.cluster.job_answer import answer, decode, packed
 from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
 from roman_moe.evaluation.pool import ONE_THREAD, Cluster, JobCounts
@@ -152,9 +152,7 @@ class _Share:
 def work_off(requirements: bytes, works: dict[int, bytes], folder: Path) -> None:
     """What a Slurm job does: each job to a file of its own."""
     for index, work in works.items():
-        data = answer(requirements, work)
-        with atomic_path(result_file(folder, index)) as path:
-            path.write_bytes(data)
+        write_file(result_file(folder, index), answer(requirements, work))
 
 
 def result_file(folder: Path, index: int) -> Path:

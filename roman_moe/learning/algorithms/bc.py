@@ -75,7 +75,13 @@ def train(samples: Samples, recipe: NetworkRecipe, seed: int, initial: MLPPolicy
             policy.observation.fit(observations)
         else:
             policy = copy.deepcopy(initial).requires_grad_(True)
-        averaged = _optimise(policy, observations, torch.from_numpy(training.answers), recipe)
+        answers, noise = torch.from_numpy(training.answers), ObservationNoise(policy.features, policy.units)
+
+        def loss() -> Tensor:
+            batch, wanted = drawn(observations, answers, recipe, noise)
+            return loss_of(policy, batch, wanted, recipe)
+
+        averaged = fit(policy, loss, recipe, policy.name)
     return Trained(averaged, _errors("train", averaged, training) | _errors("validation", averaged, validation))
 
 
@@ -113,17 +119,6 @@ def loss_of(policy: MLPPolicy, observations: Tensor, answers: Tensor, recipe: Ne
     opening = functional.binary_cross_entropy_with_logits(GRIPPER_GAIN * gripper, 0.5 * (1.0 + answers[:, -1]))
     outside = (gripper - gripper.clamp(-1.0, 1.0)).square().mean()
     return functional.mse_loss(velocity, answers[:, :-1]) + recipe.gripper_weight * (opening + outside)
-
-
-def _optimise(policy: MLPPolicy, observations: Tensor, answers: Tensor, recipe: NetworkRecipe) -> MLPPolicy:
-    """Train `policy` in place; answer a copy with the exponential moving average of its weights."""
-    noise = ObservationNoise(policy.features, policy.units)
-
-    def loss() -> Tensor:
-        batch, wanted = drawn(observations, answers, recipe, noise)
-        return loss_of(policy, batch, wanted, recipe)
-
-    return fit(policy, loss, recipe, policy.name)
 
 
 def drawn(observations: Tensor, answers: Tensor, recipe: FitRecipe, noise: ObservationNoise) -> tuple[Tensor, Tensor]:

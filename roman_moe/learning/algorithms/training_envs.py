@@ -16,10 +16,28 @@ from roman_moe.control.rates import Rates
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.policies.mlp import MLPPolicy, gate_weights
+from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.sim.env import TaskEnv
+from roman_moe.sim.reward import TaskReward
+from roman_moe.sim.task import Start
 from roman_moe.sim.vector_env import TaskVectorEnv
 
 Array = NDArray[Any]
+
+
+def training_env(start: Start, features: Sequence[str], recipe: HybridNetworkRecipe) -> TaskEnv:
+    """An environment to learn in by a recipe, from a start, with these features as its observation."""
+    episodes = recipe.reinforcement
+    return TaskEnv(
+        start,
+        features,
+        episodes.poses,
+        reward=TaskReward(recipe.reward.success, recipe.reward.progress),
+        disturbed_share=episodes.disturbed_share,
+        time_limit=episodes.time_limit,
+        channels=episodes.channels,
+        handed_over_share=episodes.handed_over_share,
+    )
 
 
 class TrainingEnvs(VecEnv):

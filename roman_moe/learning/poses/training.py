@@ -7,10 +7,8 @@ another order, and batch normalisation sees shares.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +20,7 @@ import yaml
 from torch import distributed
 
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.core.files import atomic_path, write_json
+from roman_moe.core.files import atomic_path, write_file, write_json
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import TaskSpec
 from roman_moe.evaluation.pool import run_jobs
@@ -79,9 +77,11 @@ def train_poses(run: PosesRun, resume: bool) -> None:
         RomanError: if training diverges.
     """
     _prepare(run, resume)
-    with _meeting_place(run):
-        for _ in run_jobs(_train, [_Rank(run, number) for number in range(run.workers)], run.workers):
-            pass
+    _meeting_place(run).unlink(missing_ok=True)  # one of an earlier call would mislead them
+    try:
+        list(run_jobs(_train, [_Rank(run, number) for number in range(run.workers)], run.workers))
+    finally:
+        _meeting_place(run).unlink(missing_ok=True)
 
 
 def _prepare(run: PosesRun, resume: bool) -> None:
@@ -93,8 +93,7 @@ def _prepare(run: PosesRun, resume: bool) -> None:
             raise ConfigError(f"{run.folder}: no run to resume")
         if run.folder.exists() and any(run.folder.iterdir()):
             raise ConfigError(f"{run.folder}: holds something that is no run: choose another --out")
-        with atomic_path(path) as temporary:
-            temporary.write_text(yaml.safe_dump(asdict(run.recipe), sort_keys=False), encoding="utf-8")
+        write_file(path, yaml.safe_dump(asdict(run.recipe), sort_keys=False))
         record = {"task": run.spec.name, "task_sha256": run.spec.digest, "seed": run.seed, "git_commit": git_commit()}
         write_json(run.folder / RECORD, {**record, "images_seed": images.description.seed, "torch": torch.__version__})
         return
@@ -104,18 +103,8 @@ def _prepare(run: PosesRun, resume: bool) -> None:
         raise ConfigError(f"{run.folder}: holds a run with another recipe: choose another --out")
 
 
-@contextlib.contextmanager
-def _meeting_place(run: PosesRun) -> Iterator[None]:
-    """The file by which the processes find each other; one of an earlier call would mislead them."""
-    place = _store(run)
-    place.unlink(missing_ok=True)
-    try:
-        yield
-    finally:
-        place.unlink(missing_ok=True)
-
-
-def _store(run: PosesRun) -> Path:
+def _meeting_place(run: PosesRun) -> Path:
+    """The file by which the processes find each other."""
     return run.folder / ".processes"
 
 
@@ -126,7 +115,7 @@ def _train(rank: _Rank) -> None:
         return
     distributed.init_process_group(
         "gloo",
-        init_method=f"file://{_store(rank.run).resolve()}",
+        init_method=f"file://{_meeting_place(rank.run).resolve()}",
         rank=rank.number,
         world_size=rank.run.workers,
         timeout=TIMEOUT,
@@ -231,7 +220,11 @@ def write_estimator(run: PosesRun) -> dict[str, Any]:
         BundleError: if torch and ONNX differ.
     """
     torch.set_num_threads(1)
-    network = load_network(run.spec, run.folder)
+    path = run.folder / CHECKPOINT
+    if not path.is_file():
+        raise ConfigError(f"{run.folder}: no {CHECKPOINT}: expected a run of `roman-moe train poses`")
+    network = PoseNetwork(len(run.spec.objects), run.recipe.widths)
+    network.load_state_dict(torch.load(path, weights_only=True)["network"])
     held_out = Samples(ImageSet(run.images), run.spec, run.recipe.validation_share, validation=True)
     errors = validate(network, held_out, run.spec)
     provenance = {
@@ -240,20 +233,5 @@ def write_estimator(run: PosesRun) -> dict[str, Any]:
         "held_out": errors.to_dict(),
     }
     data = export_estimator(network, errors, held_out, run.spec, provenance)
-    with atomic_path(run.folder / ESTIMATOR) as temporary:
-        temporary.write_bytes(data)
+    write_file(run.folder / ESTIMATOR, data)
     return errors.to_dict()
-
-
-def load_network(spec: TaskSpec, folder: Path) -> PoseNetwork:
-    """The network of a run's last checkpoint.
-
-    Raises:
-        ConfigError: if there is none.
-    """
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        raise ConfigError(f"{folder}: no {CHECKPOINT}: expected a run of `roman-moe train poses`")
-    network = PoseNetwork(len(spec.objects), load_poses_recipe(folder / RECIPE).widths)
-    network.load_state_dict(torch.load(path, weights_only=True)["network"])
-    return network.eval()

@@ -19,7 +19,7 @@ from roman_moe.control.identity import ORACLE
 from roman_moe.control.rates import Rates
 from roman_moe.core.config import merged
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import alone_in, atomic_path, write_json
+from roman_moe.core.files import alone_in, write_file, write_json
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.dataset import dataset_hash
@@ -237,11 +237,6 @@ def _demonstrations(study: Study, recipe: HybridRecipe, monolithic: bool = False
     return out
 
 
-def _of_gate(demonstrations: int) -> int:
-    """Demonstrations of the gate from each scenario, for so many of each skill."""
-    return max(1, round(GATE_SHARE * demonstrations))
-
-
 def _recipe(study: Study, method: str) -> HybridRecipe:
     """The study's recipe with what a method changes, and the budget."""
     plain = study.recipe.to_dict()["networks"]
@@ -250,7 +245,8 @@ def _recipe(study: Study, method: str) -> HybridRecipe:
     for name, network in plain.items():
         network.update(merged(network, changes))
         if demonstrations is not None:
-            network["demonstrations"] = _of_gate(demonstrations) if name == GATE else demonstrations
+            share = GATE_SHARE if name == GATE else 1.0
+            network["demonstrations"] = max(1, round(share * demonstrations))
     return recipe_of(study.spec.networks, study.recipe.rates, {}, plain, method).with_budget(study.budget)
 
 
@@ -335,8 +331,7 @@ def _evaluated_alone(evaluation: Evaluation, run: Run, skills: Sequence[str]) ->
 def _exported(spec: TaskSpec, folder: Path, rates: Rates) -> Path:
     """The .onnx file, beside its folder, of the best policy of a training."""
     file = folder.with_suffix(".onnx")
-    with atomic_path(file) as temporary:
-        temporary.write_bytes(policy_content(load_best(spec, folder), rates))
+    write_file(file, policy_content(load_best(spec, folder), rates))
     return file
 
 

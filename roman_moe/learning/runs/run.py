@@ -22,7 +22,7 @@ import yaml
 from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.identity import identify
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.files import atomic_path, write_json
+from roman_moe.core.files import write_file, write_json
 from roman_moe.core.provenance import git_commit
 from roman_moe.core.spec import GATE, TASK_FILE, TaskSpec, read_spec
 from roman_moe.evaluation.pool import Workers, run_jobs
@@ -123,6 +123,7 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
     sets = sets_of(run.demonstrations)
     said = {name: sets_provenance(sets, run.spec, name) for name in networks}
     hashes = {name: content["sha256"] for name, content in said.items()}
+    there = [found.name for found in folder.iterdir()] if folder.exists() else []
     base = {} if run.base is None else identify(run.base).to_dict()
     prior = {}
     if run.prior is not None:
@@ -138,7 +139,7 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
             raise ConfigError(f"{folder}: has no expert for {', '.join(missing)}: train the experts before the gate")
     if path.exists():
         record = read_record(folder)
-        if read_task(folder) != run.spec:
+        if read_spec(folder / TASK_FILE) != run.spec:
             raise ConfigError(
                 f"{folder}: holds a run of another task, or of another version of it: choose another --out"
             )
@@ -153,7 +154,7 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
         for name, digest in hashes.items():
             if record["demonstrations"].get(name, digest) != digest:
                 raise ConfigError(f"{folder}: was begun with other demonstrations of {name}: choose another --out")
-    elif _holds_other(folder):
+    elif any(not name.startswith(".") and name not in (TASK_FILE, RECIPE) for name in there):
         raise ConfigError(f"{folder}: holds something that is no run: choose another --out")
     else:
         if resume:
@@ -176,29 +177,10 @@ def _prepare(run: Run, networks: Sequence[str], resume: bool) -> dict[str, Any]:
     return record
 
 
-def _holds_other(folder: Path) -> bool:
-    """Whether a folder without a record holds what one that was cut off as it began does not."""
-    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    return any(not name.startswith(".") for name in found - {TASK_FILE, RECIPE})
-
-
 def write_description(folder: Path, spec: TaskSpec, recipe: HybridRecipe) -> None:
     """Say in a run's folder what is trained, and how."""
-    for name, text in (
-        (TASK_FILE, spec.to_yaml()),
-        (RECIPE, yaml.safe_dump(recipe.to_dict(), sort_keys=False)),
-    ):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-
-
-def read_task(folder: Path) -> TaskSpec:
-    """Task of a run.
-
-    Raises:
-        ConfigError: if `folder` is no run, or does not say.
-    """
-    return read_spec(folder / TASK_FILE)
+    write_file(folder / TASK_FILE, spec.to_yaml())
+    write_file(folder / RECIPE, yaml.safe_dump(recipe.to_dict(), sort_keys=False))
 
 
 def new_record(seed: int) -> dict[str, Any]:
@@ -228,7 +210,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def curves(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The curve of each network that has a checkpoint in a run's folder: one row a checkpoint."""
-    checkpoints = {name: load_checkpoint(folder / name) for name in read_task(folder).networks}
+    checkpoints = {name: load_checkpoint(folder / name) for name in read_spec(folder / TASK_FILE).networks}
     return {name: checkpoint["rows"] for name, checkpoint in checkpoints.items() if checkpoint}
 
 
@@ -241,7 +223,7 @@ def bundle_of(folder: Path, out: Path, evaluation: Path | None = None) -> None:
         ConfigError: if a network is missing, or the report is none.
         BundleError: if `out` holds something that is no bundle.
     """
-    record, spec = read_record(folder), read_task(folder)
+    record, spec = read_record(folder), read_spec(folder / TASK_FILE)
     recipe = load_hybrid_recipe(folder / RECIPE, spec)
     base = record.get("base")
     if base and identify(base["controller"]).to_dict() != base:

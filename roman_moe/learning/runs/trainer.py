@@ -28,7 +28,7 @@ from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError, DemonstrationError
 from roman_moe.core.features import feature_layout
-from roman_moe.core.files import alone_in, atomic_path, write_json
+from roman_moe.core.files import alone_in, write_file, write_json
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.demos.reader import Episode, read_episodes
 from roman_moe.evaluation.evaluate import EpisodeJob, run_job
@@ -36,16 +36,14 @@ from roman_moe.evaluation.pool import Workers, cores_here, run_jobs
 from roman_moe.evaluation.statistics import summarize
 from roman_moe.learning.algorithms import bc
 from roman_moe.learning.algorithms.ppo import HybridPPO
-from roman_moe.learning.algorithms.training_envs import ExpertEnvs, GateEnvs, TrainingEnvs
+from roman_moe.learning.algorithms.training_envs import ExpertEnvs, GateEnvs, TrainingEnvs, training_env
 from roman_moe.learning.demonstration_sets import Demonstrations, DemonstrationSet, mixed_samples, sets_of
 from roman_moe.learning.export import expert_of, policy_content
 from roman_moe.learning.policies.mlp import MLPPolicy
 from roman_moe.learning.recipes.hybrid import HybridNetworkRecipe
 from roman_moe.learning.runs.distillation import distilled, load_prior
 from roman_moe.learning.samples import Samples, samples_of
-from roman_moe.sim.env import TaskEnv
 from roman_moe.sim.episode import EpisodeResult
-from roman_moe.sim.reward import TaskReward
 from roman_moe.sim.streams import episode_seed, falls_on
 from roman_moe.sim.task import SimTask, Start
 
@@ -281,8 +279,7 @@ class _Trainer:
         }
         buffer = io.BytesIO()  # to a full disk, torch's own file raises something that says nothing
         torch.save(content, buffer)
-        with atomic_path(self._job.folder / CHECKPOINT) as path:
-            path.write_bytes(buffer.getvalue())
+        write_file(self._job.folder / CHECKPOINT, buffer.getvalue())
         write_json(self._job.folder / CURVE, self._rows)
 
     def _progress(self, learner: HybridPPO, log: dict[str, float], done: bool = False) -> None:
@@ -325,27 +322,14 @@ class _Trainer:
 
     def _make_envs(self) -> TrainingEnvs:
         job, recipe = self._job, self._job.recipe
-        reward = TaskReward(recipe.reward.success, recipe.reward.progress)
-
-        def env(start: Start, features: Sequence[str]) -> TaskEnv:
-            return TaskEnv(
-                start,
-                features,
-                recipe.reinforcement.poses,
-                reward=reward,
-                disturbed_share=recipe.reinforcement.disturbed_share,
-                time_limit=recipe.reinforcement.time_limit,
-                channels=recipe.reinforcement.channels,
-                handed_over_share=recipe.reinforcement.handed_over_share,
-            )
-
         starts = itertools.islice(itertools.cycle(job.starts), recipe.ppo.environments)
         layout = feature_layout(job.spec)
         if job.network == GATE:
-            envs = [env(start, layout.names) for start in starts]
+            envs = [training_env(start, layout.names, recipe) for start in starts]
             k = recipe.clone.gate.chosen_of(GATE)
             return GateEnvs(job.spec, envs, cores_here(job.workers), self._experts, job.rates, k)
-        return ExpertEnvs([env(start, layout.observations[job.network]) for start in starts], cores_here(job.workers))
+        envs = [training_env(start, layout.observations[job.network], recipe) for start in starts]
+        return ExpertEnvs(envs, cores_here(job.workers))
 
     def _validate(self, policy: MLPPolicy) -> tuple[list[EpisodeResult], int]:
         """The checkpoint's episodes, through ONNX and the controller that runs everywhere; and their control ticks."""

@@ -13,10 +13,11 @@ import os
 import random
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from roman_moe.core.environment import environment
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import config_path
 
@@ -100,19 +101,9 @@ def ros_environment(separate: bool, private: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if private:
             settings |= private_settings(separate, stack.enter_context(reserved_domain()))
-        before = {name: os.environ.get(name) for name in settings}
-        stack.callback(_set, before)
-        _set(settings)
+        stack.enter_context(environment(settings))
         check_domain()
         yield
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def _is_jazzy() -> bool:

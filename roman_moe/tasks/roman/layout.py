@@ -25,6 +25,8 @@ HANDLE_CLOSED_ANGLE = math.atan2(0.117, 0.172)
 RACK_HEIGHT = 0.084  # of the point on its handle above its underside
 
 LEAVING_SIDE = 0.21  # [m] |y| beyond it the hand is over the drawer unit or the belt
+SLOTS = 4  # of the box in the drawer, in which the vial can stand
+HOLES = 8  # of the rack, likewise
 LOW_ENOUGH = 0.02  # [m] above where a thing comes to rest it counts as put down, as long as the hand has left it
 
 
@@ -60,3 +62,9 @@ def is_inserted(state: SceneState) -> bool:
 def rack_distance(world: World) -> float:
     """Signed distance along the conveyor from its end to the rack [m]."""
     return float(world.site("rack")[1] - world.site("conveyor_end")[1])
+
+
+def put_vial(world: World, site: str) -> None:
+    """Stand the vial on the bottom of a slot or hole."""
+    half_height = float(world.model.geom("vial").size[2])
+    world.put("vial", world.site(site) + [0.0, 0.0, half_height + REST_GAP])

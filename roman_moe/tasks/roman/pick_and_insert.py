@@ -11,9 +11,8 @@ from roman_moe.sim import motions
 from roman_moe.sim.disturbance import Disturbance, KnockOut, Ongoing, move_joint
 from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
-from roman_moe.tasks.roman.layout import DRAWER_TRAVEL, drawer_opening, is_inserted
+from roman_moe.tasks.roman.layout import DRAWER_TRAVEL, HOLES, SLOTS, drawer_opening, is_inserted, put_vial
 from roman_moe.tasks.roman.push import ShoveRack
-from roman_moe.tasks.roman.vial import HOLES, SLOTS, put_vial
 
 HOLE = np.array([0.017, 0.0209])  # of the rack that the demonstrator fills, from the rack's centre [m]
 HALF = (0.35, 0.5)  # of its range that the drawer is left open

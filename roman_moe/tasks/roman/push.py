@@ -13,7 +13,6 @@ from roman_moe.sim.task import SimSkill, Vector, When
 from roman_moe.sim.world import World
 from roman_moe.tasks.roman import layout
 from roman_moe.tasks.roman.simulation import PUSH_TOLERANCE
-from roman_moe.tasks.roman.vial import SLOTS, put_vial
 
 SHARE = 0.05  # success: what remains of the initial distance
 NARROWER = 0.02 / 0.025  # spread of the rack along y, of what it has on its plate
@@ -60,7 +59,7 @@ class ReturnVial(Disturbance):
         )
 
     def act(self, world: World, state: SceneState, rng: np.random.Generator) -> None:
-        put_vial(world, f"slot_{rng.integers(SLOTS)}")
+        layout.put_vial(world, f"slot_{rng.integers(layout.SLOTS)}")
         world.data.joint("vial").qvel = 0.0
 
 

@@ -18,8 +18,15 @@ from roman_moe.sim.judge import Judge
 from roman_moe.sim.motions import GRASP_FORCE
 from roman_moe.sim.task import Start
 from roman_moe.sim.world import World
-from roman_moe.tasks.roman.layout import DOOR_RANGE, DRAWER_TRAVEL, door_angle, drawer_opening, is_inserted, is_placed
-from roman_moe.tasks.roman.vial import SLOTS
+from roman_moe.tasks.roman.layout import (
+    DOOR_RANGE,
+    DRAWER_TRAVEL,
+    SLOTS,
+    door_angle,
+    drawer_opening,
+    is_inserted,
+    is_placed,
+)
 
 SEEDS = range(3)
 

@@ -9,8 +9,7 @@ from worlds import TASK
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.sim.judge import Judge
-from roman_moe.tasks.roman.layout import DOOR_RANGE, DRAWER_TRAVEL
-from roman_moe.tasks.roman.vial import HOLES, SLOTS
+from roman_moe.tasks.roman.layout import DOOR_RANGE, DRAWER_TRAVEL, HOLES, SLOTS
 
 STARTS = [TASK.start(name) for name in SKILLS] + [TASK.start(number) for number in SCENARIOS]
 
