@@ -142,10 +142,7 @@ def estimate(study: Study) -> tuple[str, float]:
 def ablation_table(report: dict[str, Any]) -> Table:
     """One row a method and scenario or skill, with rate and interval."""
     title = f"{report['seeds']} seeds of {report['episodes']} episodes" + link_title(report)
-    table = Table(title=title, title_justify="left")
-    table.add_column("method", no_wrap=True)
-    for column in ("start", "solved", "95 % interval"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = opt.number_table(title, "method", "start", "solved", "95 % interval")
     for method, found in report["methods"].items():
         for start, row in rows_of(found):
             low, high = row["ci95"]

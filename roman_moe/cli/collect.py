@@ -95,7 +95,7 @@ class Collect:
     def main(self) -> int:
         from roman_moe.control.identity import identify
         from roman_moe.demos.dataset import dataset_hash
-        from roman_moe.evaluation.collect import Collection, collect, total_wanted
+        from roman_moe.evaluation.collect import Collection, collect, groups
         from roman_moe.sim.registry import load_sim_task
 
         task = load_sim_task(self.task)
@@ -122,10 +122,10 @@ class Collect:
             skills=parse_names(self.skills, task.spec.skill_names, "--skills"),
             intervene=self.intervene,
         )
-        console = Console()
+        console, wanted = Console(), sum(group.wanted for group in groups(collection))
         with (
             workers_of(console, self.cluster, self.workers, files, [self.out]) as workers,
-            CountProgress(console, str(self.out), total_wanted(collection), "demonstrations") as progress,
+            CountProgress(console, str(self.out), wanted, "demonstrations") as progress,
         ):
             collection = replace(collection, workers=workers)
             kept = collect(collection, lambda result: progress.advance(int(result.success)))

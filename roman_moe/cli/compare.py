@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -84,10 +83,7 @@ class Compare:
 
 def comparison_table(report: Mapping[str, Any], title: str) -> Table:
     """One row a method: means over the seeds, with their 95 % intervals."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("method", no_wrap=True)
-    for column in ("area", "at the end", "parameters", "updates/s"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = opt.number_table(title, "method", "area", "at the end", "parameters", "updates/s")
     for method, found in report.items():
         shares = [
             f"{found[key]['mean']:.2f} ({found[key]['ci95'][0]:.2f} to {found[key]['ci95'][1]:.2f})"

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from roman_moe.cli.main import PROGRAM, VERBS, verb_class
-from roman_moe.cli.user_errors import one_line
+from roman_moe.core.errors import one_line
 
 NO_PART = "none"
 """How tyro calls the missing one of a verb that has a single part."""

@@ -17,7 +17,6 @@ from rich.table import Column, Table
 from roman_moe.cli.demo import draw_video, spoken
 from roman_moe.cli.demos_write import Edit, Export, Import, OnDemos
 from roman_moe.cli.options import Flag, OptionalFile, Simulation, say, write_report
-from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.user_errors import reason
 from roman_moe.core.errors import ConfigError, RomanError
 
@@ -87,7 +86,6 @@ class Plot(OnDemos):
     """Picture to write: .png, .pdf or .svg."""
 
     def main(self) -> int:
-        check_picture(self.plot)
         from roman_moe.report.demo_plots import plot_episode, plot_set
 
         found, console = self.survey(), Console()

@@ -19,8 +19,8 @@ from roman_moe import __version__
 from roman_moe.cli.demo import Demo, check_rendering
 from roman_moe.cli.main import PROGRAM, commands
 from roman_moe.cli.outputs import check_outputs
-from roman_moe.cli.user_errors import EXTRAS, REQUIRED, ROS_MODULES, installed, missing, one_line, reason
-from roman_moe.core.errors import MissingDependencyError
+from roman_moe.cli.user_errors import EXTRAS, REQUIRED, ROS_MODULES, installed, missing, reason
+from roman_moe.core.errors import MissingDependencyError, one_line
 
 SHOWN = (*REQUIRED, "rclpy", *EXTRAS)
 """Modules whose versions are shown; messages only where they are missing."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +15,6 @@ from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import cluster_needs, workers_of
 from roman_moe.cli.evaluate_multitask import Multitask
 from roman_moe.cli.evaluate_poses import Poses
-from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names, parse_numbers
 from roman_moe.core.errors import ConfigError
@@ -110,7 +108,7 @@ class Evaluate:
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""
-        from roman_moe.control.identity import SCRIPTED, identify
+        from roman_moe.control.identity import SCRIPTED
         from roman_moe.evaluation.controllers import make_controller, task_of
         from roman_moe.evaluation.evaluate import Evaluation, evaluate
         from roman_moe.sim.arm_spec import load_arm
@@ -124,7 +122,6 @@ class Evaluate:
         poses, variants = self._pose_sources()
         if self.plot and not variants:
             raise ConfigError("--plot: expected several values of an error, such as --bias-bound 0,0.005,0.01")
-        check_picture(self.plot)
         evaluation = Evaluation(
             controller=self.controller,
             task=task,
@@ -150,10 +147,8 @@ class Evaluate:
 
         console = Console()
         if self.controller not in SCRIPTED:
-            opt.show_bundle(console, self.controller)
+            files.append(opt.show_bundle(console, self.controller).path)
         opt.say(console, f"task: {task.spec.name}")
-        if self.controller not in SCRIPTED:
-            files.append(identify(self.controller).path)
         with workers_of(console, self.cluster, self.workers, files) as workers:
             evaluation = replace(evaluation, workers=workers)
             began = time.monotonic()
@@ -267,10 +262,7 @@ def link_title(report: dict[str, Any]) -> str:
 
 def report_table(title: str, report: dict[str, Any]) -> Table:
     """What was solved under one condition, as a table."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("start", no_wrap=True)
-    for name in ("solved", "rate", "95 % interval", "median", "p95"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = opt.number_table(title, "start", "solved", "rate", "95 % interval", "median", "p95")
     table.add_column("failures")
     rows = [(f"scenario {number}", row) for number, row in report["scenarios"].items()]
     for name, row in [*rows, *report["skills"].items()]:

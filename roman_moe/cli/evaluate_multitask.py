@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.outputs import check_picture
 from roman_moe.core.errors import ConfigError
 
 
@@ -53,7 +51,6 @@ class Multitask:
             raise ConfigError(f"--suite: {self.policy} has its own suite: leave it out")
         if random and self.routing:
             raise ConfigError("--routing: random actions have no routing weights: leave it out")
-        check_picture(self.routing, "--routing")
         console = Console()
         if self.routing:
             self._draw(self.routing, console)
@@ -87,10 +84,7 @@ def success_table(report: Mapping[str, Any]) -> Table:
     """A row a task, and their mean."""
     trained = "cloned" if report["cloned"] else f"{report['steps']} steps a task"
     title = f"{report['suite']}, {report['method']}: {trained}, seed {report['seed']}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("task", no_wrap=True)
-    for name in ("solved", "rate", "95 % interval"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = opt.number_table(title, "task", "solved", "rate", "95 % interval")
     for name, row in report["tasks"].items():
         low, high = row["ci95"]
         interval = f"{100 * low:.1f} to {100 * high:.1f} %"

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.outputs import check_picture
 from roman_moe.cli.progress import CountProgress
 
 
@@ -48,7 +46,6 @@ class Poses:
         from roman_moe.evaluation.poses import PosesRequest, judge_poses, usable_estimator
         from roman_moe.sim.registry import load_sim_task
 
-        check_picture(self.plot)
         task = load_sim_task(self.task)
         file = usable_estimator(task, self.estimator)
         request = PosesRequest(task, file, self.images, self.episodes, self.seed, self.workers)
@@ -82,12 +79,9 @@ def errors_table(report: Mapping[str, Any]) -> Table:
     from roman_moe.sim.held_out import CONDITIONS
 
     title = f"{report['task']}: median and 95th percentile of the position errors \\[mm]"
-    table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
-    )
-    table.add_column("object", no_wrap=True)
-    for name in (*CONDITIONS, "missed", "claimed", "hidden\nvalid"):
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
+    columns = (*CONDITIONS, "missed", "claimed", "hidden\nvalid")
+    table = opt.number_table(title, "object", *(name.replace("_", " ") for name in columns))
+    table.pad_edge = table.show_edge = False
     for name in (*report["objects"], ""):
         rows = [report[condition] for condition in CONDITIONS]
         if name:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
 from roman_moe.cli.options import SILENT
 from roman_moe.cli.ros_args import ros_arguments
+from roman_moe.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -25,3 +28,18 @@ class GraphOptions:
     def ros_arguments(self) -> tuple[str, ...]:
         """What rclpy is started with. Raises as `ros_args.ros_arguments`."""
         return ros_arguments(self.namespace, self.ros_args)
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Options as arguments of the graph's description that have their names: files as text, "" if not given."""
+        values = {name: getattr(self, name) for name in names}
+        return {name: str(each or "") if isinstance(each, Path | None) else each for name, each in values.items()}
+
+    def refuse(self, names: Sequence[str], why: str) -> None:
+        """Refuse options that differ from their defaults.
+
+        Raises:
+            ConfigError: naming the first one, and why.
+        """
+        for name in names:
+            if getattr(self, name) != getattr(type(self), name):
+                raise ConfigError(f"--{name.replace('_', '-')} {why}")

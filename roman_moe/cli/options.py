@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.files import write_json
@@ -129,6 +131,12 @@ def say(console: Console, line: str) -> None:
 def write_report(path: Path | None, report: Any) -> None:
     if path is not None:
         write_json(path, report)
+
+
+def number_table(title: str, first: str, *numbers: str) -> Table:
+    """A table with names in its first column, and numbers in the others."""
+    columns = Column(first, no_wrap=True), *(Column(name, justify="right", no_wrap=True) for name in numbers)
+    return Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def announce(console: Console, what: str, seconds: float) -> None:

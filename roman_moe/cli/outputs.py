@@ -24,22 +24,14 @@ def check_outputs(command: Any) -> None:
     """
     for name in ("json", "plot", "routing", "sheet"):
         if (file := getattr(command, name, None)) is not None:
+            if name in ("plot", "routing") and file.suffix not in PICTURES:
+                raise ConfigError(f"--{name} {file}: expected a name that ends with {', '.join(PICTURES)}")
             check_file(file)
     bundle = getattr(command, "new_bundle", None)
     if (folder := getattr(command, "folder", None if bundle else getattr(command, "out", None))) is not None:
         check_folder(folder)
     if bundle is not None:
         check_bundle(bundle)
-
-
-def check_picture(path: Path | None, option: str = "--plot") -> None:
-    """Refuse a name of a plot by which nobody knows its format.
-
-    Raises:
-        ConfigError: naming the formats.
-    """
-    if path is not None and path.suffix not in PICTURES:
-        raise ConfigError(f"{option} {path}: expected a name that ends with {', '.join(PICTURES)}")
 
 
 def check_file(path: Path) -> None:

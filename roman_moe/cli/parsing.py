@@ -13,9 +13,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from roman_moe.cli.user_errors import one_line
 from roman_moe.core.environment import environment
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, one_line
 from roman_moe.core.ranges import ranges_of
 
 HELP = ("-h", "--help")

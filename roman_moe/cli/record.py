@@ -157,9 +157,8 @@ class Record(GraphOptions):
             from roman_moe.sim.registry import load_sim_task
 
             load_sim_task(self.task or spec.name).start(self._start)
-        for option in ("start", "seed", "viewer") if self.arm != LAB else ():
-            if getattr(self, option) != getattr(Record, option):
-                raise ConfigError(f"--{option} is for --arm lab: with --arm {self.arm} there is no lab")
+        else:
+            self.refuse(("start", "seed", "viewer"), f"is for --arm lab: with --arm {self.arm} there is no lab")
         if self.images and (self.arm not in (LAB, SERVO) or not spec.cameras):
             raise ConfigError("--images: expected --arm lab or servo, and a task with cameras")
         if self.limits is not None:
@@ -174,19 +173,13 @@ class Record(GraphOptions):
     def _arguments(self) -> dict[str, Any]:
         """Of the graph's description: true poses where lab or mock gives them."""
         return {
+            **self.given("task", "arm", "limits", "topics", "images", "seed", "viewer"),
             "bundle": str(self._bundle) if self._policy or not self.task else "",
-            "task": self.task,
-            "arm": self.arm,
             "arm_config": str(self.config or ""),
-            "limits": str(self.limits or ""),
-            "topics": str(self.topics or ""),
             "noise_bound": 0.0,
             "policy": self._policy,
-            "images": self.images,
             "start": self._start,
-            "seed": self.seed,
             "episodes": 0,
-            "viewer": self.viewer,
         }
 
     def _record(self, specs: Sequence[NodeSpec], spec: TaskSpec, view: LiveView, episodes: Episodes) -> int:

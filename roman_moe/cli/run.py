@@ -122,26 +122,11 @@ class Run(GraphOptions):
 
     def _arguments(self) -> dict[str, Any]:
         """Of the graph's description."""
-        return {
-            "bundle": str(self.bundle),
-            "arm": self.arm,
-            "arm_config": str(self.config or ""),
-            "read_only": self.read_only,
-            "servo_unchecked": self.servo_unchecked,
-            "limits": str(self.limits or ""),
-            "topics": str(self.topics or ""),
-            "task": self.task,
-            "sim_arm": self.sim_arm,
-            "start": self.start,
-            "seed": self.seed,
-            "episodes": 0,
-            "poses": self.poses,
-            "estimator": self.estimator,
-            "calibration": str(self.calibration or ""),
-            "noise_bound": self.noise_bound,
-            "disturbed": self.disturb,
-            "viewer": self.viewer,
-        }
+        paths = self.given("limits", "topics", "calibration")
+        simulation = self.given("task", "sim_arm", "start", "seed", "viewer")
+        others = self.given("arm", "read_only", "servo_unchecked", "poses", "estimator", "noise_bound")
+        own = {"bundle": str(self.bundle), "arm_config": str(self.config or ""), "disturbed": self.disturb}
+        return {**paths, **simulation, **others, **own, "episodes": 0}
 
     def _run(self, specs: Sequence[NodeSpec], view: LiveView, episodes: Episodes) -> None:
         """Run the graph and show it until a signal comes."""
@@ -171,7 +156,7 @@ class Run(GraphOptions):
             load_arm_config(self.config, task_of_bundle(self.bundle))
         else:
             of_robot = ("config", "read_only", "servo_unchecked", "calibration")
-            self._refuse(of_robot, "is for --arm servo: with --arm {} there is no robot")
+            self.refuse(of_robot, f"is for --arm servo: with --arm {self.arm} there is no robot")
         if self.arm == LAB:
             from roman_moe.sim.arm_spec import load_arm
             from roman_moe.sim.registry import load_sim_task
@@ -181,15 +166,11 @@ class Run(GraphOptions):
             load_arm(self.sim_arm or task.arm)
         else:
             of_lab = ("viewer", "disturb", "task", "sim_arm", "start")
-            self._refuse(of_lab, "is for --arm lab: with --arm {} there is no lab")
+            self.refuse(of_lab, f"is for --arm lab: with --arm {self.arm} there is no lab")
         if self.arm not in (LAB, SERVO) and self.poses in ("camera", "markers"):
             raise ConfigError(
                 f"--poses {self.poses} is for --arm lab or servo: with --arm {self.arm} there is no camera"
             )
         if self.arm in (SERVO, NO_ARM):
-            self._refuse(("noise_bound", "seed"), "is for --arm lab or mock: with --arm {} poses have their own noise")
-
-    def _refuse(self, fields: Sequence[str], why: str) -> None:
-        for field in fields:
-            if getattr(self, field) != getattr(Run, field):
-                raise ConfigError(f"--{field.replace('_', '-')} {why.format(self.arm)}")
+            own = f"is for --arm lab or mock: with --arm {self.arm} poses have their own noise"
+            self.refuse(("noise_bound", "seed"), own)

@@ -20,9 +20,6 @@ from roman_moe.core.ranges import Range
 from roman_moe.wire.topics import DIAGNOSTICS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from roman_moe.nodes.bringup.snapshot import GraphListener, GraphSnapshot
 
 LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
@@ -86,17 +83,17 @@ def report_of(snapshot: GraphSnapshot) -> dict[str, Any]:
         if silence > REPORT_AGE:
             level, message = LEVELS[-1], f"no report for {silence:.0f} s; the last: {message}"
         nodes[name] = {"level": level, "message": message, **{value.key: value.value for value in status.values}}
+    hand = None
+    if snapshot.hand:
+        position, opening = snapshot.hand
+        hand = {"position_m": [round(float(x), 4) for x in position], "opening_m": round(opening, 4)}
     return {
         "nodes": nodes,
         "leading": {"skill": snapshot.leading[0], "weight": snapshot.leading[1]} if snapshot.leading else None,
         "rates_hz": {name: round(rate, 2) for name, rate in snapshot.rates.items()},
         "ages_s": {name: round(age, 3) for name, age in snapshot.ages.items()},
-        "hand": _hand(*snapshot.hand) if snapshot.hand else None,
+        "hand": hand,
     }
-
-
-def _hand(position: NDArray[np.float64], opening: float) -> dict[str, Any]:
-    return {"position_m": [round(float(x), 4) for x in position], "opening_m": round(opening, 4)}
 
 
 def show(console: Console, report: dict[str, Any]) -> None:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from roman_moe.cli import options as opt
 from roman_moe.cli.cluster import cluster_needs, workers_of
 from roman_moe.cli.parsing import unknown_word
-from roman_moe.cli.progress import RunProgress, workers_note
+from roman_moe.cli.progress import CountProgress, RunProgress, workers_note
 from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.cli.train_gridworld import Gridworld
 from roman_moe.cli.train_multitask import Multitask
@@ -212,17 +211,7 @@ class Bc(Training):
         console = Console()
         began = time.monotonic()
         report: dict[str, object] = {}
-        progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("networks"),
-            TimeElapsedColumn(),
-            console=console,
-        )
-        with progress:
-            bar = progress.add_task(str(out), total=len(names))
+        with CountProgress(console, str(out), len(names), "networks") as progress:
 
             def done(cloned: ClonedNetwork) -> None:
                 report[cloned.network] = cloned.provenance
@@ -231,8 +220,8 @@ class Bc(Training):
                 )
                 left_out = cloned.provenance["demonstrations"].get("left_out_scenes")
                 note = f", {left_out} scenes without an answer or command left out" if left_out else ""
-                opt.say(progress.console, f"{cloned.network:16} {', '.join(errors)}{note}")
-                progress.advance(bar)
+                opt.say(console, f"{cloned.network:16} {', '.join(errors)}{note}")
+                progress.advance()
 
             clone_bundle(sets, out, recipe, self.seed, self.workers, names, done, self.force)
         identity = identify(out.absolute())
@@ -277,9 +266,8 @@ def progress_lines(rows: Mapping[str, dict[str, Any] | None]) -> dict[Hashable, 
 
 
 def progress_table(folder: Path, rows: Mapping[str, dict[str, Any] | None]) -> Table:
-    table = Table(title=str(folder), title_justify="left", caption=workers_note(job_counts()), caption_justify="left")
-    for column in ("network", "steps", "solved", "reward", "speed", "left"):
-        table.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
+    table = opt.number_table(str(folder), "network", "steps", "solved", "reward", "speed", "left")
+    table.caption, table.caption_justify = workers_note(job_counts()), "left"
     for name, row in rows.items():
         table.add_row(name, *(progress_cells(row) if row is not None else ("waits", "", "", "", "")))
     return table

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from roman_moe.core.errors import RomanError
+from roman_moe.core.errors import RomanError, one_line
 from roman_moe.core.paths import is_checkout
 
 EXTRAS: Mapping[str, str] = {
@@ -57,15 +57,10 @@ ROS_MODULES = (
 _SHARED_OBJECT = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
 
 
-def one_line(text: str) -> str:
-    """Text with every run of white space, line breaks included, as one blank."""
-    return " ".join(text.split())
-
-
 def reason(error: Exception) -> str | None:
     """The line for an exception, without a line break; None if it is none that a user can mend."""
     if isinstance(error, RomanError):
-        return one_line(str(error))
+        return one_line(error)
     if isinstance(error, ImportError):
         return _missing(error)
     if isinstance(error, OSError) and error.filename is not None:

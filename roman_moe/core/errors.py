@@ -36,3 +36,8 @@ class EpisodeTakenError(DemonstrationError):
 
 class MissingDependencyError(RomanError):
     """An optional package or system library that this command needs."""
+
+
+def one_line(text: object) -> str:
+    """Text, or what an exception says, with every run of white space, line breaks included, as one blank."""
+    return " ".join(str(text).split())

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
-from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.errors import DemonstrationError, one_line
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
 from roman_moe.core.state import SceneState
 from roman_moe.demos.bag import METADATA_FILE, answer_topic
 from roman_moe.demos.metadata import EpisodeMeta
-from roman_moe.demos.recording import Message, Topics, brief, read_recording
+from roman_moe.demos.recording import Message, Topics, read_recording
 from roman_moe.demos.teachable import is_teachable
 from roman_moe.wire.bag_types import typestore
 from roman_moe.wire.codec import (
@@ -178,7 +178,8 @@ def _decode(path: Path, topic: str, found: list[Message], decode: Callable[[Any]
         try:
             content = typestore().deserialize_cdr(message.data, message.kind)
         except Exception as error:  # damaged bytes make the decoder raise anything
-            raise DemonstrationError(f"{where} cannot be decoded as {message.kind}: {brief(error)}") from error
+            why = one_line(error) or type(error).__name__
+            raise DemonstrationError(f"{where} cannot be decoded as {message.kind}: {why}") from error
         try:
             decoded.append(decode(content))
         except MessageError as error:

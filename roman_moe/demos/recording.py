@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rosbags.rosbag2 import Reader
 
-from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.errors import DemonstrationError, one_line
 from roman_moe.core.spec import MONOLITHIC, TaskSpec
 from roman_moe.demos.bag import MCAP_SUFFIX, METADATA_FILE, OPTIONAL_TYPES, TICKS, episode_types
 from roman_moe.demos.checksums import CUSTOM_CHECKSUM, check_mcap, custom_checksum
@@ -115,7 +115,9 @@ def read_recording(path: Path, spec: TaskSpec) -> Recording:
             check_mcap(file)
         recording = _read(path, spec)
     except Exception as error:  # damaged bytes make rosbags, and what it calls, raise anything
-        raise DemonstrationError(f"{path}: cannot be read as a bag: {brief(error)}") from error
+        raise DemonstrationError(
+            f"{path}: cannot be read as a bag: {one_line(error) or type(error).__name__}"
+        ) from error
     custom = recording.custom
     if CUSTOM_CHECKSUM in custom and custom[CUSTOM_CHECKSUM] != custom_checksum(custom):
         raise DemonstrationError(
@@ -123,11 +125,6 @@ def read_recording(path: Path, spec: TaskSpec) -> Recording:
             f"{CUSTOM_CHECKSUM}: record it again, or remove that line if the change is meant"
         )
     return recording
-
-
-def brief(error: Exception) -> str:
-    """An exception of a library as one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _read(path: Path, spec: TaskSpec) -> Recording:

@@ -333,7 +333,3 @@ def bursts(deviation: NDArray[np.float64], rng: np.random.Generator) -> Iterator
                 yield offset
         else:
             yield np.zeros(len(deviation))
-
-
-def total_wanted(collection: Collection) -> int:
-    return sum(group.wanted for group in groups(collection))

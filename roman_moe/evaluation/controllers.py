@@ -6,7 +6,7 @@ import numpy as np
 
 from roman_moe.control.bundle import load_bundle
 from roman_moe.control.controller import Controller, ControlStep, EpisodeController
-from roman_moe.control.identity import KEYBOARD, ORACLE, SCRIPTED, identify
+from roman_moe.control.identity import KEYBOARD, ORACLE, SCRIPTED
 from roman_moe.control.manifest import load_manifest
 from roman_moe.control.network import Network
 from roman_moe.control.rates import Rates
@@ -58,15 +58,6 @@ class OracleController:
         self._gripper_opening = command.gripper_opening
         weights = np.eye(len(self.skills))[self.skills.index(self._leading)]
         return ControlStep(action, weights, weights[:, None] * action, command)
-
-
-def identity_of(name: str) -> dict[str, str]:
-    """Which controller `name` is, as reports have it: path and sha256, of the oracle its name alone.
-
-    Raises:
-        BundleError: if there is none.
-    """
-    return {"controller": name} if name in SCRIPTED else identify(name).to_dict()
 
 
 def make_controller(name: str, task: SimTask, skill: str | None = None) -> EpisodeController:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from roman_moe.control.controller import EpisodeController
+from roman_moe.control.identity import SCRIPTED, identify
 from roman_moe.control.manifest import MANIFEST_NAME
 from roman_moe.core.files import version_of
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.provenance import git_commit
-from roman_moe.evaluation.controllers import identity_of, make_controller
+from roman_moe.evaluation.controllers import make_controller
 from roman_moe.evaluation.pool import Workers, run_jobs
 from roman_moe.evaluation.statistics import summarize
 from roman_moe.sim.arm_spec import ARM_FILE
@@ -128,7 +129,8 @@ def evaluate(
     Raises:
         BundleError: if the controller cannot be used.
     """
-    identity = identity_of(evaluation.controller)  # of what runs, whatever stands there at the end
+    name = evaluation.controller  # which it is that runs now, whatever stands there at the end
+    identity = {"controller": name} if name in SCRIPTED else identify(name).to_dict()
     jobs = evaluation.jobs()
     results: dict[int, EpisodeResult] = {}
     for index, result in run_jobs(run_job, jobs, evaluation.workers):

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from roman_moe.report.labels import Box, Label, draw_labels
 from roman_moe.report.palette import label, rgb, text_color
-from roman_moe.report.trace import Segment, Trace, leading_segments
+from roman_moe.report.trace import Trace, leading_segments
 
 Color = tuple[int, int, int, int]
 SMOOTH = 2  # shapes are drawn this much larger and scaled down, for soft edges
@@ -121,30 +121,19 @@ class Overlay:
         pen = ImageDraw.Draw(strip)
         font = load_font(px(11.5), True)
         for segment in self._segments:
-            self._name_segment(pen, segment, time, inset, scale, font)
+            name = label(self._trace.spec, segment.name)
+            drawn = (min(segment.end_s, time) - segment.start_s) * scale
+            if drawn > font.getlength(name) + px(10):
+                middle = inset + (segment.start_s + segment.end_s) / 2 * scale
+                reached = inset + segment.start_s * scale + drawn - font.getlength(name) / 2 - px(5)
+                ink = text_color(self._trace.spec, segment.name)
+                pen.text((min(middle, reached), height / 2), name, font=font, fill=ink, anchor="mm")
         for moment, _ in self._trace.events:
             if moment <= time:
                 middle = inset + moment * scale
                 pen.rectangle((middle - px(3), 0, middle + px(3), height), PANEL[:3])
                 pen.rectangle((middle - px(1), 0, middle + px(1), height), WHITE)
         return strip
-
-    def _name_segment(
-        self,
-        pen: ImageDraw.ImageDraw,
-        segment: Segment,
-        time: float,
-        inset: int,
-        scale: float,
-        font: ImageFont.FreeTypeFont,
-    ) -> None:
-        name = label(self._trace.spec, segment.name)
-        drawn = (min(segment.end_s, time) - segment.start_s) * scale
-        if drawn > font.getlength(name) + self._px(10):
-            middle = inset + (segment.start_s + segment.end_s) / 2 * scale
-            reached = inset + segment.start_s * scale + drawn - font.getlength(name) / 2 - self._px(5)
-            ink = text_color(self._trace.spec, segment.name)
-            pen.text((min(middle, reached), self._strip / 2), name, font=font, fill=ink, anchor="mm")
 
     def _draw_badge(self, note: str) -> Image.Image:
         px, font = self._px, load_font(self._px(20), True)

@@ -40,7 +40,6 @@ def plot_pose_errors(errors: Mapping[str, Mapping[str, NDArray[np.float64]]], pa
             axes.plot([median], [y], color=ink, marker="o", markersize=4.5)
             highest = max(highest, high)
     axes.set_xscale("log")
-    axes.set_xlim(TICKS[0], 1.15 * highest)
     axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes.set_xlim(TICKS[0], 1.15 * highest)
     axes.minorticks_off()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.errors import ConfigError, RomanError, one_line
 from roman_moe.evaluation.cluster.job_answer import answer, decode, packed
 from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
 from roman_moe.evaluation.pool import Cluster, JobCounts
@@ -79,11 +79,11 @@ class RayCluster(Cluster):
                     try:
                         data = ray.get(each)
                     except RayTaskError as error:
-                        raise RomanError(f"job {index}: cannot begin on a worker: {_line(error)}") from error
+                        raise RomanError(f"job {index}: cannot begin on a worker: {one_line(error)[:300]}") from error
                     except RayError as error:
                         lost[index] += 1
                         if lost[index] > RETRIES:
-                            what = f"job {index}: lost with its worker {lost[index]} times: {_line(error)}"
+                            what = f"job {index}: lost with its worker {lost[index]} times: {one_line(error)[:300]}"
                             raise RomanError(what) from error
                         counts.again += 1
                         waiting = itertools.chain([index], waiting)
@@ -93,10 +93,6 @@ class RayCluster(Cluster):
             over.set()
             for each in pending:
                 ray.cancel(each, force=True)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _count_cores(counts: JobCounts, over: threading.Event) -> None:

@@ -45,7 +45,8 @@ def losses(answers: PosePredictions, labels: Labels) -> dict[str, Tensor]:
     off = answers.pixels - labels.pixels
     distance = off.square().sum(-1).add(1e-6).sqrt()
     raised = (answers.heights - labels.heights) / CENTIMETRE
-    heat = -(_target(answers, labels) * functional.log_softmax(answers.logits.flatten(2), 2)).sum(2)
+    log_near = _log_near(answers, labels)
+    heat = -(functional.softmax(log_near, 2) * functional.log_softmax(answers.logits.flatten(2), 2)).sum(2)
     near = visible * (distance.detach() < NEAR)  # a peak elsewhere does not move here step by step: heat maps make it
     # Student's t of 4 degrees of freedom instead of a Gaussian: a few objects that are taken for others must not decide
     # what all sigmas are
@@ -58,7 +59,7 @@ def losses(answers: PosePredictions, labels: Labels) -> dict[str, Tensor]:
         "pixel_sigma": _mean(student + 2.0 * answers.log_pixel_sigmas, visible),
         "height": _mean(laplace + 0.1 * raised.abs(), visible),
         "turn": _mean(turn, visible),
-        "presence": _presence(answers, labels),
+        "presence": _presence(answers, labels, log_near),
     }
 
 
@@ -66,12 +67,12 @@ def total(parts: dict[str, Tensor]) -> Tensor:
     return torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
 
 
-def _presence(answers: PosePredictions, labels: Labels) -> Tensor:
+def _presence(answers: PosePredictions, labels: Labels, log_near: Tensor) -> Tensor:
     """Focal loss of CenterNet (Zhou et al. 2019, equation 1), per visible object. What is hidden is nowhere.
 
     A cell counts the less, the nearer it is to the one that shows the object.
     """
-    near = _near(answers, labels) * labels.visible[..., None]
+    near = log_near.exp() * labels.visible[..., None]
     shown = (near > 0.0) & (near == near.amax(2, keepdim=True))
     logits = answers.presence.flatten(2)
     share = logits.sigmoid()
@@ -80,17 +81,8 @@ def _presence(answers: PosePredictions, labels: Labels) -> Tensor:
     return torch.where(shown, missed, claimed).sum() / labels.visible.sum().clamp(min=1.0)
 
 
-def _target(answers: PosePredictions, labels: Labels) -> Tensor:
-    """Gaussian about the true place, over all cells, which sums to 1, (b, n, h w)."""
-    return functional.softmax(_log_near(answers, labels), 2)
-
-
-def _near(answers: PosePredictions, labels: Labels) -> Tensor:
-    """Likewise, which is 1 at the true place."""
-    return _log_near(answers, labels).exp()
-
-
 def _log_near(answers: PosePredictions, labels: Labels) -> Tensor:
+    """Logarithm of a Gaussian about the true place that is 1 there, over all cells, (b, n, h w)."""
     height, width = answers.logits.shape[2:]
     x, y = ((labels.pixels - 0.5 * (STRIDE - 1)) / STRIDE).unbind(-1)
     along_x = -(torch.arange(width) - x[..., None]).square() / (2.0 * HEAT_SIGMA**2)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from roman_moe.control.manifest import Manifest
 from roman_moe.control.rates import Rates
 from roman_moe.core.errors import ConfigError
-from roman_moe.core.ranges import MOST_NUMBERS, SHARE, Range, check_ranges
+from roman_moe.core.ranges import SHARE, Range, check_ranges
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.recipes.cloning import (
     BATCH,
@@ -173,23 +173,18 @@ class EpisodesRecipe:
         time_limit: time after which an episode ends as failed [s].
     """
 
-    noise_bounds: tuple[float, ...] = (0.005,)
+    noise_bounds: Annotated[tuple[float, ...], SHARE] = (0.005,)
     disturbed_share: Annotated[float, SHARE] = 0.0
     handed_over_share: Annotated[float, SHARE] = 0.0
-    delays: tuple[int, ...] = (0,)
-    lost_shares: tuple[float, ...] = (0.0,)
+    delays: Annotated[tuple[int, ...], Range(0, 100)] = (0,)
+    lost_shares: Annotated[tuple[float, ...], SHARE] = (0.0,)
     time_limit: Annotated[float, TIME_LIMIT] = 30.0
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        for name, fits, expected in (
-            ("noise_bounds", lambda bound: 0.0 <= bound <= 1.0, "metres, 0 to 1"),
-            ("delays", lambda ticks: 0 <= ticks <= 100, "control ticks, 0 to 100"),
-            ("lost_shares", lambda share: 0.0 <= share <= 1.0, "shares, 0 to 1"),
-        ):
-            values = getattr(self, name)
-            if not 0 < len(values) <= MOST_NUMBERS or not all(map(fits, values)):
-                raise ValueError(f"{name} is {list(values)}: expected {expected}")
+        for name in ("noise_bounds", "delays", "lost_shares"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is []: expected one number or more")
 
     @property
     def poses(self) -> list[TruthPoses]:
