@@ -11,10 +11,8 @@ import numpy as np
 from roman_moe.learning.algorithms.looped_soft_modular import updates
 from roman_moe.learning.policies.multitask import Sizes
 
-TASKS, ROWS = 10, 32
-"""Batch of an update: 320 rows over ten tasks."""
-LEAST_UPDATES = 5
-"""Of each, to take a median of."""
+TASKS, ROWS = 10, 32  # batch of an update: 320 rows over ten tasks
+LEAST_UPDATES = 5  # of each, to take a median of
 
 SHAPES: Mapping[str, Sizes] = {
     "suite_2x2": Sizes(),

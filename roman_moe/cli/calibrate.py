@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from roman_moe.perception.camera_file import Pose
     from roman_moe.perception.images import Image
 
-HANDS = "hands.yaml"
-"""In a folder of images that were taken: where the hand was at each."""
+HANDS = "hands.yaml"  # in a folder of images that were taken: where the hand was at each
 
 Topic = Annotated[str, tyro.conf.arg(metavar="TOPIC", help_behavior_hint=opt.SILENT)]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE", help_behavior_hint=opt.SILENT)]

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 OptionalNumber = Annotated[float | None, tyro.conf.arg(metavar="DEVIATION", help_behavior_hint=opt.SILENT), AT_LEAST_0]
 OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="SHARE", help_behavior_hint=opt.SILENT), SHARE]
 
-GATE_DEMONSTRATIONS = 42
-"""ROMAN's number for the gate, over all scenarios."""
+GATE_DEMONSTRATIONS = 42  # ROMAN's number for the gate, over all scenarios
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ import tyro
 from roman_moe.cli.main import PROGRAM, VERBS, verb_class
 from roman_moe.core.errors import one_line
 
-NO_PART = "none"
-"""How tyro calls the missing one of a verb that has a single part."""
+NO_PART = "none"  # how tyro calls the missing one of a verb that has a single part
 
 
 @dataclass(frozen=True)

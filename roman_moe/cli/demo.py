@@ -44,8 +44,7 @@ LEAST_SIDE, MOST_SIDE = 160, 3840  # of a video [pixels]
 REPORT, PLOT, VIDEO, ANIMATION = "report.json", "gate_weights.png", "demo.mp4", "demo.webp"
 
 
-LAST = -1
-"""In place of a scenario's number: the last one."""
+LAST = -1  # in place of a scenario's number: the last one
 
 
 @dataclass(frozen=True)

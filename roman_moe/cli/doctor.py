@@ -28,8 +28,7 @@ SHOWN = (*REQUIRED, "rclpy", *EXTRAS)
 EXCLUSIVE = ("cv2", "onnxruntime")
 """Modules that several packages bring, of which one environment may have one."""
 
-UNTESTED = (3, 14)
-"""The Python from which on nothing is tested; setup.py has the oldest."""
+UNTESTED = (3, 14)  # the Python from which on nothing is tested; setup.py has the oldest
 
 
 @dataclass(frozen=True)

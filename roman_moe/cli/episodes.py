@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from roman_moe.report.live import LiveView
 
 RUNNING, SUCCESS = "running", "success"
-TELEOP, RECORDER = "teleop", "demo_recorder"
-"""Nodes that say who drives, and what is recorded."""
+TELEOP, RECORDER = "teleop", "demo_recorder"  # nodes that say who drives, and what is recorded
 SILENCE = 5.0  # [s] without a tick after which the screen says so
 
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from roman_moe.sim.pose_source import PoseSource
 
 
-FIRST_TASK = "roman"
-"""Of what is scripted, which exists for every task, if none is named."""
+FIRST_TASK = "roman"  # of what is scripted, which exists for every task, if none is named
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,7 @@ VERBS = (
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
-EXIT_UNREAD = 141
-"""As the shell says of a program that wrote to a pipe which nobody read any more."""
+EXIT_UNREAD = 141  # as the shell says of a program that wrote to a pipe which nobody read any more
 
 TRACEBACK_VARIABLE = "ROMAN_MOE_TRACEBACK"
 """Environment variable that, when set, lets exceptions through: for those who work on the code."""

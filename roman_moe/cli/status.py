@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 LAST_FAULT = "last_fault"  # as nodes.diagnostics has it, which needs ROS
 LEVELS = ("ok", "warning", "error", "stale")
 REPORT_AGE = 4.0  # [s] without a report, of which there is one every second, after which a node is stale
-USUAL = ("", "0", "False", "0 NO_WARNING", "1 RAMPING_IN")
-"""Values that need no line."""
+USUAL = ("", "0", "False", "0 NO_WARNING", "1 RAMPING_IN")  # values that need no line
 IN_TABLES = ("level", "message", "model", "sha256", "process", LAST_FAULT)
 WIDE = 1000  # [characters] for a file or a pipe: nothing that is to be searched is broken
 

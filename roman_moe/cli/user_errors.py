@@ -37,8 +37,7 @@ EXTRAS: Mapping[str, str] = {
 }
 """Extra of setup.py that brings each optional module; ROS has a line of its own."""
 
-REQUIRED = ("numpy", "rich", "tyro", "yaml")
-"""Modules that no command does without."""
+REQUIRED = ("numpy", "rich", "tyro", "yaml")  # modules that no command does without
 
 ROS_MODULES = (
     "action_msgs",

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAGIC = b"\x89MCAP0\r\n"
-CUSTOM_CHECKSUM = "crc32"
-"""Key of the custom data that holds the checksum of all others."""
+CUSTOM_CHECKSUM = "crc32"  # key of the custom data that holds the checksum of all others
 
 _DATA_END = struct.Struct("<BQI")  # opcode, length, CRC of all that stands before
 _FOOTER = struct.Struct("<BQQQI8s")  # opcode, length, start of the summary and of its offsets, CRC, magic

@@ -37,14 +37,12 @@ from roman_moe.wire.codec import BlenderTick, LabTick
 PENDING = 64
 """Incomplete ticks that are kept: a tick's messages come within a few ticks, whatever the machine does."""
 
-LEAD_IN = 5.0
-"""What is kept of the policy's driving before a correction [s]."""
+LEAD_IN = 5.0  # what is kept of the policy's driving before a correction [s]
 
 AT_ONCE = 3
 """Ticks that are written at a time: what was kept from before a correction must not hold up the arm."""
 
-LEAST_RATE = 0.95
-"""Share of its rate below which an episode is refused."""
+LEAST_RATE = 0.95  # share of its rate below which an episode is refused
 
 Array = NDArray[np.float64]
 

@@ -19,12 +19,10 @@ from roman_moe.core.state import NANOSECONDS
 from roman_moe.demos.dataset import dataset_spec
 from roman_moe.demos.reader import Episode, episode_folders, read_episode
 
-LEAST_RATE_SHARE = 0.95
-"""Of the ticks that an episode of its rate and duration has."""
+LEAST_RATE_SHARE = 0.95  # of the ticks that an episode of its rate and duration has
 IDLE_S = 2.0  # [s] for which hand and gripper stand still before that is worth a note
 STILL = 1e-3  # [m/s, rad/s] below which a command rests
-JUMP = 2.0
-"""By which the hand may be faster than the top speed along all axes at once."""
+JUMP = 2.0  # by which the hand may be faster than the top speed along all axes at once
 JUMP_MARGIN = 0.005  # [m] besides
 
 

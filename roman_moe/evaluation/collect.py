@@ -45,10 +45,8 @@ from roman_moe.wire.codec import BlenderTick
 
 BURST_TICKS = 8
 """Length of one disturbance [ticks]: long enough to move the hand by centimetres, short enough to see the way back."""
-BURST_SHARE = 0.2
-"""Share of all ticks that are disturbed."""
-NOT_SEEN = "not_seen"
-"""Outcome of a solved episode at no tick of which there was anything to learn."""
+BURST_SHARE = 0.2  # share of all ticks that are disturbed
+NOT_SEEN = "not_seen"  # outcome of a solved episode at no tick of which there was anything to learn
 MOST_ATTEMPTS = 3
 """Attempts per wanted episode before collection gives up; times ten of corrections, which not every episode needs."""
 NOT_NEEDED = "not_needed"

@@ -29,18 +29,15 @@ from roman_moe.sim.task import SimTask
 from roman_moe.sim.world import XYZW, World
 
 PART_SCENES = 100
-EPISODE_SCENES = 25
-"""Moments that are taken of an episode."""
+EPISODE_SCENES = 25  # moments that are taken of an episode
 DISTURBED_SHARE = 0.5
 SCATTERED_SHARE = 0.35
 """Of the scenes in which things may be anywhere: loose ones, doors, drawers and locks."""
-MOVING_SHARE = 0.5
-"""Least share of an episode's scenes in which a thing moves, as in the hand."""
+MOVING_SHARE = 0.5  # least share of an episode's scenes in which a thing moves, as in the hand
 SCATTER = np.array([[0.28, -0.33, -0.11], [0.66, 0.36, 0.22]])
 """Where they may then be [m], lowest and highest."""
 MOVED = 1e-4  # by a thing that moves, between two ticks at the least [m]
-BEND = 0.12
-"""Standard deviation of the angles by which the arm is then bent [rad]."""
+BEND = 0.12  # standard deviation of the angles by which the arm is then bent [rad]
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,7 @@ class Cluster(ABC):
         """As `run_jobs`; keeps `workers` and `again` of the counts, which begin with the cluster's cores and 0."""
 
 
-Workers = int | Cluster
-"""How many processes, or the cluster."""
+Workers = int | Cluster  # how many processes, or the cluster
 
 
 def cores_here(workers: Workers) -> int:

@@ -14,8 +14,7 @@ from roman_moe.evaluation.poses import PoseErrors, PosesEvaluation, PosesRequest
 from roman_moe.perception.image_set import VISIBLE_PIXELS
 from roman_moe.sim.pose_tally import quantiles, summarize_poses
 
-WHOLE = 0.9
-"""Share of an object from which on it counts as wholly visible."""
+WHOLE = 0.9  # share of an object from which on it counts as wholly visible
 
 Mask = NDArray[np.bool_]
 

@@ -38,11 +38,9 @@ from roman_moe.sim.task import SimTask
 from roman_moe.sim.visibility import shown_share
 
 PART_SCENES = 20
-EPISODE_SCENES = 10
-"""Moments that are taken of an episode."""
+EPISODE_SCENES = 10  # moments that are taken of an episode
 PURPOSE = "evaluate poses"
-WORST = 16
-"""Cases that are kept to be looked at."""
+WORST = 16  # cases that are kept to be looked at
 
 Array = NDArray[np.float64]
 

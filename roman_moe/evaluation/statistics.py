@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from roman_moe.sim.episode import EpisodeResult
 
-Z_95 = 1.959963984540054
-"""Two-sided 95 % quantile of the standard normal distribution."""
+Z_95 = 1.959963984540054  # two-sided 95 % quantile of the standard normal distribution
 
 
 def wilson_interval(successes: int, episodes: int, z: float = Z_95) -> tuple[float, float]:

@@ -30,13 +30,10 @@ from roman_moe.sim.world import World
 PROBE_TICKS = 20
 PROBE_SPEED, PROBE_TURN = 0.05, 0.3
 """Hand speed [m/s] and angular speed [rad/s] that the arm is tried with."""
-LEAST_SHARE = 0.7
-"""Of what was commanded, that the arm has to move."""
-MOST_ASTRAY = 0.25
-"""Of what was commanded, that it may move in another direction."""
+LEAST_SHARE = 0.7  # of what was commanded, that the arm has to move
+MOST_ASTRAY = 0.25  # of what was commanded, that it may move in another direction
 RANDOM_TICKS = 1000
-DEEPEST = 1e-3
-"""Depth of a contact at rest [m]."""
+DEEPEST = 1e-3  # depth of a contact at rest [m]
 NOISE = TruthPoses(0.005, "clipped")
 _KEYS = {"place": "starts", "achieved": "success"}
 """Key of a skill in task.yaml that stands for a method."""

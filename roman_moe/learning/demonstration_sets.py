@@ -37,8 +37,7 @@ class DemonstrationSet:
     whole: bool = False
 
 
-Demonstrations = Path | Sequence[DemonstrationSet]
-"""A dataset, or several."""
+Demonstrations = Path | Sequence[DemonstrationSet]  # a dataset, or several
 
 
 def sets_of(demonstrations: Demonstrations) -> tuple[DemonstrationSet, ...]:

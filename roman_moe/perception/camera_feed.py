@@ -18,8 +18,7 @@ from roman_moe.wire.codec import message_stamp
 
 Array = NDArray[np.float64]
 
-SAME = 4
-"""Images without any difference between them from which on they are frozen."""
+SAME = 4  # images without any difference between them from which on they are frozen
 MOVED = 0.01  # [m] by which the hand has moved between two images that cannot be the same
 UNIFORM = 4.0  # standard deviation of the pixels, of 255, below which there is nothing to see
 SAMPLED = 4  # every so many rows and columns of an image are looked at for that

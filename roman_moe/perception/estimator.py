@@ -35,12 +35,10 @@ CPU = "cpu"
 PROVIDERS = {CPU: "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """What may run it: onnxruntime's names by ours."""
 
-SEEN = 0.5
-"""Confidence from which on an object counts as seen by a camera."""
+SEEN = 0.5  # confidence from which on an object counts as seen by a camera
 LEAST_SIGMA = 1.0
 """Of a pixel: no calibration is better than that [pixels]; half a degree shifts all pixels by 2.5."""
-YAW_SIGMA = 0.05
-"""Of a yaw that a camera sees [rad]."""
+YAW_SIGMA = 0.05  # of a yaw that a camera sees [rad]
 ALLOWED = frozenset({"Resize", "Range", "Expand", "ConstantOfShape"})
 """Operators that no policy needs, but a network that sees."""
 

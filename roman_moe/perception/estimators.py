@@ -7,8 +7,7 @@ from roman_moe.core.spec import TaskSpec
 from roman_moe.perception.estimator import CPU, PoseEstimator, find_estimator
 from roman_moe.perception.markers import MarkerEstimator
 
-ESTIMATORS = ("camera", "markers")
-"""The learned one, and markers."""
+ESTIMATORS = ("camera", "markers")  # the learned one, and markers
 
 Estimator = PoseEstimator | MarkerEstimator
 

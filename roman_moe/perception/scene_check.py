@@ -21,8 +21,7 @@ from roman_moe.perception.images import Image
 
 Array = NDArray[np.float64]
 
-LEARNT = 3
-"""Frame sets whose median is where a fixed point is in an image."""
+LEARNT = 3  # frame sets whose median is where a fixed point is in an image
 SHIFT = 0.01
 """By which the fixed points leave their places in the image of a camera that was moved [rad]: 1 cm at a metre."""
 FEWEST = 2

@@ -22,8 +22,7 @@ from roman_moe.report.palette import INK, color, label
 
 OUR_METHOD, OURS, OTHERS = "hybrid", "#3aa655", "#3d78e6"
 """The method that the others are compared with, and the bars' colours."""
-MARKS = "os^Dv"
-"""Of points: not all see every colour apart."""
+MARKS = "os^Dv"  # of points: not all see every colour apart
 
 
 def plot_curves(spec: TaskSpec, curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:

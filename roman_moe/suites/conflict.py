@@ -13,21 +13,15 @@ import numpy as np
 
 from roman_moe.suites.suite import Floats, Integers, Outcome, Suite
 
-LINKS: Final = np.array([0.4, 0.35, 0.25])
-"""Lengths of the links [m]."""
-STEP_ANGLE = 0.2
-"""Turn of a joint in a step by a full action [rad]."""
-HORIZON = 50
-"""Steps of an episode; it ends by time alone, whatever is reached."""
+LINKS: Final = np.array([0.4, 0.35, 0.25])  # lengths of the links [m]
+STEP_ANGLE = 0.2  # turn of a joint in a step by a full action [rad]
+HORIZON = 50  # steps of an episode; it ends by time alone, whatever is reached
 GOALS: Final = np.array([[0.55, 0.0], [-0.55, 0.0], [0.0, 0.55], [0.0, -0.55]])
 """East, west, north and south [m]."""
-TOUCH = 0.08
-"""Distance at which the puck clings to the fingertip [m]."""
-CLOSE = 0.08
-"""Distance at which a goal counts as reached [m]."""
+TOUCH = 0.08  # distance at which the puck clings to the fingertip [m]
+CLOSE = 0.08  # distance at which a goal counts as reached [m]
 TASKS: Final = tuple(f"{verb}_{side}" for verb in ("reach", "carry") for side in ("east", "west", "north", "south"))
-OBSERVED = 12
-"""Cosine and sine of three joints, the tip, the puck, and the puck from the tip."""
+OBSERVED = 12  # cosine and sine of three joints, the tip, the puck, and the puck from the tip
 ACTIONS = 3
 
 

@@ -19,8 +19,7 @@ from roman_moe.suites.suite import Episodes, Integers, Suite, VectorEpisodes
 HORIZON = 150
 """Steps of an episode, as in the CARE protocol; Meta-World's own episodes have 500. They end by time alone."""
 OBSERVED, ACTIONS = 39, 4
-GOALS_SEED = 1
-"""Of the fifty goals of each task; 0 counts as none there."""
+GOALS_SEED = 1  # of the fifty goals of each task; 0 counts as none there
 
 MT3: Final = ("reach-v3", "drawer-close-v3", "window-open-v3")
 """Ours: those of Meta-World that are learned soonest."""

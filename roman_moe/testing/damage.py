@@ -20,8 +20,7 @@ from roman_moe.control.manifest import MANIFEST_NAME
 from roman_moe.core.errors import ConfigError
 from roman_moe.testing.wrong_models import wrong_models
 
-Writer = Callable[[Path], object]
-"""Makes the file, given its path; the folder is there, and empty."""
+Writer = Callable[[Path], object]  # makes the file, given its path; the folder is there, and empty
 
 
 def damaged_models(good: Path, folder: Path, count: int = 200, seed: int = 0) -> list[tuple[str, Path]]:

@@ -20,8 +20,7 @@ from roman_moe.nodes.base.topics import GATE_WEIGHTS, SCENE, Topic, action_of, e
 from roman_moe.nodes.bringup.graph_client import node_of
 from roman_moe.nodes.control.observation import observations
 
-Moment = tuple[int, int]
-"""Episode, counted from the first that was heard of, and stamp [ns]."""
+Moment = tuple[int, int]  # episode, counted from the first that was heard of, and stamp [ns]
 
 
 class Probe(Node):

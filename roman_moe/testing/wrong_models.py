@@ -8,8 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-Edit = Callable[[onnx.ModelProto], None]
-"""Makes a good expert's model wrong, in place."""
+Edit = Callable[[onnx.ModelProto], None]  # makes a good expert's model wrong, in place
 
 _OUTPUT = "before_damage"
 

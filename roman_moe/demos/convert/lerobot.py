@@ -30,8 +30,7 @@ STATE = "observation.state"
 DATA_MB = 100
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
-OURS = "meta/roman_moe.json"
-"""What LeRobot has no place for."""
+OURS = "meta/roman_moe.json"  # what LeRobot has no place for
 
 INDEX = {"timestamp": "float32", **dict.fromkeys(("frame_index", "episode_index", "index", "task_index"), "int64")}
 

@@ -23,8 +23,7 @@ from roman_moe.demos.reader import Episode
 from roman_moe.demos.survey import Survey
 
 GYM_TYPE = 2  # robomimic.envs.env_base.EnvType
-VALID_SHARE = 10
-"""Every tenth episode validates, beginning with the last of ten."""
+VALID_SHARE = 10  # every tenth episode validates, beginning with the last of ten
 OURS = "roman_moe"
 """Dataset with what robomimic has no place for: an attribute has room for some 100 episodes."""
 

@@ -26,10 +26,8 @@ from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
 from roman_moe.evaluation.pool import Cluster, JobCounts
 
 AUTO = "auto"
-RETRIES = 5
-"""How often a job is run again after its worker or node was lost."""
-IN_FLIGHT = 1000
-"""Jobs that Ray knows of at a time."""
+RETRIES = 5  # how often a job is run again after its worker or node was lost
+IN_FLIGHT = 1000  # jobs that Ray knows of at a time
 STDERR = 2
 REACHED_WITHIN = 5.0  # [s] by a head that is there
 LOST_AFTER = 30.0  # [s] without an answer, while jobs run

@@ -26,16 +26,12 @@ from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
 from roman_moe.evaluation.pool import ONE_THREAD, Cluster, JobCounts
 
 SLURM = "slurm"
-LOCAL = "slurm-local"
-"""submitit's stand-in for a queue, on this machine."""
+LOCAL = "slurm-local"  # submitit's stand-in for a queue, on this machine
 LOCAL_EXECUTOR = "local"  # submitit's name for it
-SUBMISSIONS = 6
-"""How often a share is submitted that comes to an end without a new result."""
+SUBMISSIONS = 6  # how often a share is submitted that comes to an end without a new result
 INTERVAL = 0.5  # [s] between two looks for results
-ASKED_EVERY = 10
-"""Looks for results, to one question to Slurm: its controller serves everybody."""
-MINUTES = 24 * 60
-"""Of a Slurm job, unless SBATCH_TIMELIMIT says otherwise."""
+ASKED_EVERY = 10  # looks for results, to one question to Slurm: its controller serves everybody
+MINUTES = 24 * 60  # of a Slurm job, unless SBATCH_TIMELIMIT says otherwise
 
 
 @dataclass(frozen=True)

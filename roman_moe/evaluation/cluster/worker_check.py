@@ -18,8 +18,7 @@ from roman_moe import __version__
 from roman_moe.core.errors import ConfigError
 from roman_moe.core.provenance import git_commit
 
-PACKAGES = ("numpy", "mujoco", "onnxruntime", "torch")
-"""Whose versions results depend on."""
+PACKAGES = ("numpy", "mujoco", "onnxruntime", "torch")  # whose versions results depend on
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from torch.nn import functional
 
 from roman_moe.learning.policies.mlp import ObservationLayer
 
-EPSILON = 1e-7
-"""In -log(1 - D + epsilon), as in ROMAN's trainer."""
+EPSILON = 1e-7  # in -log(1 - D + epsilon), as in ROMAN's trainer
 
 
 class Discriminator(nn.Module):

@@ -11,8 +11,7 @@ from roman_moe.learning.algorithms.multitask_sac import MultitaskSAC, SACRecipe,
 from roman_moe.learning.policies.multitask import Sizes
 from roman_moe.learning.policies.soft_modular import SoftModular
 
-OBSERVATION, ACTION = 39, 4
-"""Numbers of them, as Meta-World has them."""
+OBSERVATION, ACTION = 39, 4  # numbers of them, as Meta-World has them
 
 
 class LoopedSoftModular(nn.Module):

@@ -23,8 +23,7 @@ from roman_moe.learning.policies.multitask import NETWORKS, HardRouted, Sizes, S
 
 Balance = Literal["none", "paper", "official"]
 
-LOG_STD = (-20.0, 2.0)
-"""Bounds of the actor's log standard deviation."""
+LOG_STD = (-20.0, 2.0)  # bounds of the actor's log standard deviation
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,8 @@ from roman_moe.core.spec import TaskSpec
 from roman_moe.learning.policies.mlp import ObservationLayer
 from roman_moe.learning.policies.soft_modular import Mode, ModuleLayer, SoftModular, SoftModularShape, weighed
 
-EXPERTS = 4
-"""Of the mixture of experts, as Yang et al. 2020 have it."""
-ROUTED_LAYERS, ROUTED_MODULES = 4, 4
-"""Of hard routing, likewise."""
+EXPERTS = 4  # of the mixture of experts, as Yang et al. 2020 have it
+ROUTED_LAYERS, ROUTED_MODULES = 4, 4  # of hard routing, likewise
 
 
 @dataclass(frozen=True, slots=True)

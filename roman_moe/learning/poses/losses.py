@@ -10,10 +10,8 @@ from torch.nn import functional
 
 from roman_moe.learning.poses.network import STRIDE, PosePredictions
 
-HEAT_SIGMA = 1.0
-"""Of the Gaussian that a heat map is to be [cells]."""
-NEAR = 4.0 * STRIDE
-"""Distance within which a pixel is drawn to its true place [pixels]."""
+HEAT_SIGMA = 1.0  # of the Gaussian that a heat map is to be [cells]
+NEAR = 4.0 * STRIDE  # distance within which a pixel is drawn to its true place [pixels]
 CENTIMETRE = 0.01  # [m]
 FOCUS, FORGIVENESS = 2.0, 4.0
 """Exponents of the focal loss: of what is easy, and of cells near the object."""

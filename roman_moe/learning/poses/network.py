@@ -15,16 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 4
-"""Pixels of an image along a side of a heat map's cell."""
-WINDOW = 3
-"""Cells on each side of the highest one over which a pixel is averaged."""
+STRIDE = 4  # pixels of an image along a side of a heat map's cell
+WINDOW = 3  # cells on each side of the highest one over which a pixel is averaged
 HEIGHT_UNIT = 0.1  # [m] of a height of 1
 LOG_SIGMAS = (-3.0, 5.0)
-NEVER = -1e4
-"""Logit of a cell that does not count."""
-GEOMETRY = 3
-"""Channels of `geometry_of`."""
+NEVER = -1e4  # logit of a cell that does not count
+GEOMETRY = 3  # channels of `geometry_of`
 FLATTEST = 0.05  # slope of a ray that is taken to meet the table
 
 IMAGE_MIDDLE, IMAGE_SCALE = 0.45, 4.0

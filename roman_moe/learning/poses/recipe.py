@@ -12,8 +12,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.ranges import Range, check_ranges
 from roman_moe.learning.recipes.cloning import BATCH, RATE, STEPS
 
-WARM_UP = 0.05
-"""Share of the steps over which the learning rate rises."""
+WARM_UP = 0.05  # share of the steps over which the learning rate rises
 
 
 @dataclass(frozen=True)

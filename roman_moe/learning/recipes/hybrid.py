@@ -34,8 +34,7 @@ SCHEDULES = ("together", "gail_after_cloning")
 PENALTIES = ("logit", "probability")
 MOST_SCENARIOS = 1000
 TIME_LIMIT = Range(0, 3600, above=True)  # [s]
-MOST_SAMPLES = 1 << 22
-"""Largest rollout of all environments: about a gigabyte of observations."""
+MOST_SAMPLES = 1 << 22  # largest rollout of all environments: about a gigabyte of observations
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,9 @@ from roman_moe.suites.suite import Episodes, Suite, solved_episodes
 RESULT, POLICY, CHECKPOINT = "multitask.json", "policy.pt", "checkpoint.pt"
 """Files of a training's folder; the last one is there until it is done."""
 
-RANDOM = "random"
-"""In a policy's place: random actions, as the floor of what a method has to reach."""
+RANDOM = "random"  # in a policy's place: random actions, as the floor of what a method has to reach
 
-NEAR_SCALES = (0.05, 0.01)
-"""Of the squashed relative positions [m], as the experts have them."""
+NEAR_SCALES = (0.05, 0.01)  # of the squashed relative positions [m], as the experts have them
 
 METHODS: Mapping[str, tuple[str, Balance] | Member] = {
     "sac": ("separate", "none"),

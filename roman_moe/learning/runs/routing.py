@@ -16,8 +16,7 @@ from roman_moe.learning.algorithms.multitask_sac import MultitaskSAC, seen_throu
 from roman_moe.learning.policies.multitask import Modular
 from roman_moe.learning.runs.multitask import JUDGED, all_beside, clipped, grouped, load_policy
 
-STATES = 200
-"""Of each task: so many show their clusters, and t-SNE takes seconds."""
+STATES = 200  # of each task: so many show their clusters, and t-SNE takes seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
