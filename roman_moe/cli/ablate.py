@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import cluster_needs, workers_of
+from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.evaluate import link_title
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names, parse_numbers
@@ -30,6 +30,8 @@ CLONING, TRAINING, EPISODE = 120.0, 1300.0, 1.0
 @dataclass(frozen=True)
 class Ablate:
     """Train variants of the recipe, evaluate and compare them."""
+
+    needs = (*Hybrid.needs, "mcap")
 
     task: opt.Task = "roman"
     methods: opt.Names = ALL
@@ -74,10 +76,6 @@ class Ablate:
     workers: opt.Workers = 2
     cluster: opt.Cluster = ""
     json: opt.Report = None
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return (*Hybrid.needs, "mcap", *cluster_needs(self.cluster))
 
     def main(self) -> int:
         from roman_moe.learning.recipes.hybrid import load_hybrid_recipe

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import cluster_needs, workers_of
+from roman_moe.cli.cluster import workers_of
 from roman_moe.control.identity import Identity
 from roman_moe.core.ranges import Range
 
@@ -275,15 +275,13 @@ class Teleop(Controlled):
 class Jobs(Part):
     """Overhead of a short job, in processes and on a cluster."""
 
+    needs = ("mujoco",)
+
     cluster: opt.ClusterAddress = ""
     """A cluster to compare: a Ray cluster's HOST:PORT, auto, or slurm[:PARTITION]."""
 
     jobs: Annotated[opt.Number, Range(2, 1_000_000)] = 1000
     """Number of jobs."""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("mujoco", *cluster_needs(self.cluster))
 
     def measure(self, console: Console) -> dict[str, Any]:
         """Of jobs that do next to nothing: `processes_ms`, `cluster_ms` and its `overhead_ms` beyond processes."""

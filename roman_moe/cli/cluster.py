@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from roman_moe.evaluation.pool import Workers
 
 
-def cluster_needs(address: str) -> tuple[str, ...]:
-    """Packages that a cluster's address needs."""
-    if not address:
-        return ()
-    return ("submitit",) if address.startswith("slurm") else ("ray",)
-
-
 @contextlib.contextmanager
 def workers_of(
     console: Console, address: str, processes: int, files: Sequence[Path], folders: Sequence[Path] = ()

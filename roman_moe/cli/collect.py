@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import cluster_needs, workers_of
+from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.core.errors import ConfigError
@@ -89,7 +89,7 @@ class Collect:
     @property
     def needs(self) -> tuple[str, ...]:
         seen = {"truth": (), "camera": ("cv2", "onnxruntime")}.get(self.poses, ("cv2",))
-        return ("mujoco", "rosbags", "mcap", *seen, *cluster_needs(self.cluster))
+        return ("mujoco", "rosbags", "mcap", *seen)
 
     def main(self) -> int:
         from roman_moe.control.identity import identify

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import cluster_needs, workers_of
+from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.core.ranges import Range
@@ -20,6 +20,8 @@ from roman_moe.core.ranges import Range
 @dataclass(frozen=True)
 class Compare:
     """Compare methods of multi-task learning on a suite."""
+
+    needs = ("torch", "matplotlib")
 
     suite: opt.Text = "conflict"
     """The suite: conflict, mt3, mt10, mt50, or a task, for its skills (docs/mixtures.md)."""
@@ -42,10 +44,6 @@ class Compare:
     """Folder for trainings and plot; an interrupted comparison continues with the missing trainings."""
 
     json: opt.Report = None
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("torch", "matplotlib", *cluster_needs(self.cluster))
 
     def main(self) -> int:
         from roman_moe.learning.runs.comparison import compare, curves_of, share_interval, summary

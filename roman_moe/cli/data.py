@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from rich.console import Console
 
-from roman_moe.cli.cluster import cluster_needs, workers_of
+from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.options import Cluster, Count, Folder, Natural, Task, Workers, say
 from roman_moe.cli.progress import CountProgress
 
@@ -19,6 +19,8 @@ SHEET = "sheet.jpg"
 @dataclass(frozen=True)
 class Images:
     """Draw images of a task's scenes with random appearance, with the truth."""
+
+    needs = ("mujoco", "cv2")
 
     out: Folder = Path("images")
     """Folder for the images."""
@@ -32,10 +34,6 @@ class Images:
 
     workers: Workers = 2
     cluster: Cluster = ""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("mujoco", "cv2", *cluster_needs(self.cluster))
 
     def main(self) -> int:
         from roman_moe.evaluation.images import ImageRequest, draw_images

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import cluster_needs, workers_of
+from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.evaluate_multitask import Multitask
 from roman_moe.cli.evaluate_poses import Poses
 from roman_moe.cli.progress import CountProgress
@@ -102,8 +102,7 @@ class Evaluate:
     def needs(self) -> tuple[str, ...]:
         networks = self.controller not in ("oracle", "keyboard") or self.poses == "camera"
         run = ("mujoco", "onnxruntime") if networks else ("mujoco",)
-        seen = ("cv2",) if self.poses != "truth" else ()
-        return (*run, *seen, *cluster_needs(self.cluster), *(("matplotlib",) if self.plot else ()))
+        return (*run, *(("cv2",) if self.poses != "truth" else ()))
 
     def main(self) -> int:
         """Run the evaluation; 0 when it is complete, whatever the rates."""

@@ -18,6 +18,8 @@ from roman_moe.cli.progress import CountProgress
 class Poses:
     """Evaluate an estimator of object poses on held-out images."""
 
+    needs = ("mujoco", "onnxruntime", "cv2")
+
     task: opt.Task = "roman"
     estimator: opt.Estimator = ""
     images: opt.Count = 600
@@ -36,10 +38,6 @@ class Poses:
 
     sheet: opt.OptionalFile = None
     """Write the worst cases, with truth and estimate drawn in, to this file: .jpg."""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("mujoco", "onnxruntime", "cv2", *(("matplotlib",) if self.plot else ()))
 
     def main(self) -> int:
         from roman_moe.evaluation.pose_report import errors_by_object, poses_report

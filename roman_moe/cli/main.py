@@ -27,7 +27,7 @@ from roman_moe.cli import quick_stop
 from roman_moe.cli.outputs import check_outputs
 from roman_moe.cli.parsing import HELP, check_numbers, parse, unknown_word
 from roman_moe.cli.ros_args import ROS_ARGS, split
-from roman_moe.cli.user_errors import missing, reason
+from roman_moe.cli.user_errors import missing, needed_by, reason
 from roman_moe.core.errors import ConfigError, MissingDependencyError
 
 PROGRAM = "roman-moe"
@@ -145,7 +145,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def run_verb(command: Any) -> int:
     """Run a verb, after what can be known before: packages that are missing, and options that cannot be used."""
-    if line := missing(getattr(command, "needs", ())):
+    if line := missing(needed_by(command)):
         raise MissingDependencyError(line)
     check_numbers(command)
     check_outputs(command)

@@ -24,9 +24,9 @@ def check_outputs(command: Any) -> None:
     """
     for name in ("json", "plot", "routing", "sheet"):
         if (file := getattr(command, name, None)) is not None:
+            check_file(file)
             if name in ("plot", "routing") and file.suffix not in PICTURES:
                 raise ConfigError(f"--{name} {file}: expected a name that ends with {', '.join(PICTURES)}")
-            check_file(file)
     bundle = getattr(command, "new_bundle", None)
     if (folder := getattr(command, "folder", None if bundle else getattr(command, "out", None))) is not None:
         check_folder(folder)

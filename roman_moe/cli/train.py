@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import cluster_needs, workers_of
+from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import CountProgress, RunProgress, workers_note
 from roman_moe.cli.selections import ALL, parse_names
@@ -96,6 +95,7 @@ class Hybrid(Training):
         from roman_moe.learning.recipes.hybrid import bundles_recipe, load_hybrid_recipe
         from roman_moe.learning.runs.multitask import RESULT
         from roman_moe.learning.runs.run import Run, curves, train_run
+        from roman_moe.learning.runs.trainer import read_progress
         from roman_moe.report.plots import plot_curves
 
         sets = parse_sets(self.demos, networks[0] if len(networks) == 1 else "", "--demos")
@@ -113,7 +113,10 @@ class Hybrid(Training):
         recipe, task = recipe.with_budget(self.budget), simulation_of(spec, self.task)
         console = Console()
         began = time.monotonic()
-        rows_now = partial(read_rows, folder, networks)
+
+        def rows_now() -> dict[str, dict[str, Any] | None]:
+            return {name: read_progress(folder / name) for name in networks}
+
         files = [task.folder, *(each.dataset for each in sets)]
         with workers_of(console, cluster, self.workers, files, [folder]) as workers:
             run = Run(task, folder, recipe, sets, self.seed, workers, base, prior)
@@ -140,10 +143,6 @@ class All(Hybrid):
     """Train all networks, experts first, then the gate; write the bundle."""
 
     cluster: opt.Cluster = ""
-
-    @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (*Hybrid.needs, *cluster_needs(self.cluster))
 
     def main(self) -> int:
         return self.train(cluster=self.cluster)
@@ -242,13 +241,6 @@ class Train:
         "multitask": Multitask,
         "gridworld": Gridworld,
     }
-
-
-def read_rows(folder: Path, networks: Sequence[str]) -> dict[str, dict[str, Any] | None]:
-    """The last row of each network of a run; None before its first checkpoint."""
-    from roman_moe.learning.runs.trainer import read_progress
-
-    return {name: read_progress(folder / name) for name in networks}
 
 
 def progress_lines(rows: Mapping[str, dict[str, Any] | None]) -> dict[Hashable, str]:

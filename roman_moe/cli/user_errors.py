@@ -10,6 +10,7 @@ import importlib.util
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from roman_moe.core.errors import RomanError, one_line
 from roman_moe.core.paths import is_checkout
@@ -71,9 +72,16 @@ def reason(error: Exception) -> str | None:
     return None
 
 
+def needed_by(command: Any) -> tuple[str, ...]:
+    """Packages that a verb with its options does not run without: its own, and those of its plot and its cluster."""
+    cluster, plot = getattr(command, "cluster", ""), getattr(command, "plot", None)
+    of_cluster = ("submitit",) if cluster.startswith("slurm") else ("ray",) if cluster else ()
+    return (*getattr(command, "needs", ()), *(("matplotlib",) if plot else ()), *of_cluster)
+
+
 def missing(modules: Iterable[str]) -> str | None:
     """The line that names all of these modules that are not installed, and the one command; None if none is missing."""
-    absent = sorted(module for module in modules if not installed(module))
+    absent = sorted({module for module in modules if not installed(module)})
     if not absent:
         return None
     extras = {EXTRAS.get(module, "ros") for module in absent}

@@ -100,17 +100,14 @@ class Collection:
 class DemonstrationJob:
     """One attempt at a demonstration."""
 
+    collection: Collection
     path: Path
     network: str
     start: Start
     seed: int
-    poses: PoseSource
-    perturbation: float
     disturbed: bool
     channel: ChannelQuality
     git_commit: str
-    source: str
-    intervene: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +123,14 @@ class Group:
         poor = falls_on(index // 2, collection.poor_channel_share)  # // 2: with and without a disturbance
         prefix = "" if self.network == self.start.name else f"{self.start.name}_"
         return DemonstrationJob(
+            collection=collection,
             path=collection.out / self.network / f"{prefix}episode_{index:03d}",
             network=self.network,
             start=self.start,
             seed=episode_seed(collection.seed, f"collect/{self.start.name}", index),
-            poses=collection.poses,
-            perturbation=collection.perturbation,
             disturbed=falls_on(index, collection.disturbed_share),
             channel=POOR_CHANNEL if poor else GOOD_CHANNEL,
             git_commit=commit,
-            source=collection.source,
-            intervene=collection.intervene,
         )
 
 
@@ -229,13 +223,13 @@ def _collect(
 
 def demonstrate(job: DemonstrationJob) -> EpisodeResult:
     """Run one attempt and keep it if it was solved."""
-    task = job.start.task
-    driver = make_controller(job.intervene or job.source, task, job.start.skill)
-    corrector = Corrector(driver, task, job.network) if job.intervene else None
+    task, wanted = job.start.task, job.collection
+    driver = make_controller(wanted.intervene or wanted.source, task, job.start.skill)
+    corrector = Corrector(driver, task, job.network) if wanted.intervene else None
     controller = corrector or driver
-    if job.perturbation > 0.0:
+    if wanted.perturbation > 0.0:
         rng = generator(job.seed, PERTURBATION_STREAM)
-        controller = PerturbedController(controller, task.spec.action, job.perturbation, rng)
+        controller = PerturbedController(controller, task.spec.action, wanted.perturbation, rng)
     with naming_place(task.folder), EpisodeWriter(job.path, task.spec, job.network, anew=True) as writer:
         corrected: list[bool] = []
 
@@ -250,11 +244,11 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                 writer.add(scene, answer, step.command, tick, corrector.policy)
 
         result = run_episode(
-            shared_world(task, controller.control_rate, markers=job.poses.shows_markers),
+            shared_world(task, controller.control_rate, markers=wanted.poses.shows_markers),
             controller,
             job.start,
             job.seed,
-            job.poses,
+            wanted.poses,
             job.disturbed,
             channel=job.channel,
             on_tick=record,
@@ -271,9 +265,9 @@ def demonstrate(job: DemonstrationJob) -> EpisodeResult:
                     task_sha256=task.spec.digest,
                     start=job.start.name,
                     outcome=result.outcome,
-                    source=job.source,
-                    **_noise(job.poses),
-                    perturbation=job.perturbation,
+                    source=wanted.source,
+                    **_noise(wanted.poses),
+                    perturbation=wanted.perturbation,
                     disturbance=result.disturbance,
                     delay=job.channel.delay,
                     lost_share=job.channel.lost_share,
