@@ -96,14 +96,12 @@ class _Part(_BoardOptions):
         return 0
 
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
-        """Calibrate, and write what is found."""
         raise NotImplementedError
 
     rest: ClassVar[float] = 0.0
     """Time for which the board has to be at rest for a view [s]."""
 
     def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
-        """What views still lack."""
         raise NotImplementedError
 
     def name(self, number: int) -> str:
@@ -192,7 +190,6 @@ class Intrinsics(_Part):
     """Focal lengths, principal point and distortion."""
 
     def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
-        """Regions of the image, tilts, distances."""
         from roman_moe.perception.calibration import missing_of_intrinsics
 
         return missing_of_intrinsics(views, size)
@@ -242,7 +239,6 @@ class CameraToBase(_Part):
         super().take()
 
     def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
-        """The other places."""
         return [f"the board at {_spoken(name, place)}" for name, place in list(self.known_places.items())[len(views) :]]
 
     def calibrate(self, views: list[BoardView], size: tuple[int, int]) -> None:
@@ -278,7 +274,6 @@ class HandEye(_Part):
         return {}
 
     def take(self) -> None:
-        """Together with the hand's poses."""
         if not (self.topic and self.hand) or self.poses:
             raise ConfigError("no poses of the hand: expected --topic and --hand TOPIC, and no --poses")
         from roman_moe.perception.camera_file import read_camera
@@ -295,7 +290,6 @@ class HandEye(_Part):
         write_poses(self.images / HANDS, self.hands)
 
     def lacks(self, views: Sequence[BoardView], size: tuple[int, int]) -> list[str]:
-        """Poses, and turns about two axes."""
         from roman_moe.perception.calibration import missing_of_hand
 
         return missing_of_hand(views, self.hands)

@@ -129,9 +129,8 @@ class Collect:
             collection = replace(collection, workers=workers)
             kept = collect(collection, lambda result: progress.advance(int(result.success)))
 
-        table = Table(title=f"Demonstrations of task {task.spec.name} in {self.out}", title_justify="left")
-        for column in ("demonstrations", "kept", "failed attempts"):
-            table.add_column(column)
+        title = f"Demonstrations of task {task.spec.name} in {self.out}"
+        table = Table("demonstrations", "kept", "failed attempts", title=title, title_justify="left")
         for name, row in kept.items():
             failed = zip(row["failed"], row["failed_seeds"], strict=True)
             table.add_row(

@@ -14,6 +14,7 @@ from roman_moe.core.errors import ConfigError
 from roman_moe.core.paths import find_shipped
 from roman_moe.core.spec import GATE, TaskSpec
 
+Place = Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(help_behavior_hint=SILENT)]
 RUN_NEEDS = ("torch", "stable_baselines3", "tensorboard", "onnx", "onnxruntime", "mujoco", "gymnasium", "rosbags")
 """Packages with which a run is read: it is by the code that trained it."""
 
@@ -22,12 +23,10 @@ RUN_NEEDS = ("torch", "stable_baselines3", "tensorboard", "onnx", "onnxruntime",
 class Export:
     """Check a trained bundle and copy it; with --from, import a network."""
 
-    source: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="SOURCE", help_behavior_hint=SILENT)] = (
-        None
-    )
+    source: Annotated[Place, tyro.conf.arg(metavar="SOURCE")] = None
     """Folder of a run of `roman-moe train all` or `train multitask`, or of a bundle."""
 
-    out: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="OUT", help_behavior_hint=SILENT)] = None
+    out: Annotated[Place, tyro.conf.arg(metavar="OUT")] = None
     """Folder to write; with --force it may contain a bundle, or be the source itself."""
 
     evaluation: OptionalFile = None

@@ -117,9 +117,8 @@ def summary(returns: NDArray[np.float64]) -> dict[str, Any]:
 
 def table(report: Mapping[str, Any], seeds: int) -> Table:
     """Mean return over all iterations, and over the last tenth of them."""
-    shown = Table(title=f"return of a rollout, {seeds} seeds, 95 % intervals", title_justify="left")
-    for column in ("", "all iterations", "last tenth"):
-        shown.add_column(column, no_wrap=True)
+    title = f"return of a rollout, {seeds} seeds, 95 % intervals"
+    shown = opt.number_table(title, "", "all iterations", "last tenth")
     for name, found in report.items():
         rows = (found, found["last_tenth"])
         shown.add_row(name, *(f"{row['mean']:.2f} ({row['ci95'][0]:.2f} to {row['ci95'][1]:.2f})" for row in rows))

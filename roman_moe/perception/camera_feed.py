@@ -45,7 +45,6 @@ class CameraFeed:
         ahead: float = AHEAD,
     ) -> None:
         """Args:
-        name: of the camera.
         others: names of the task's other cameras.
         noisy: whether images of a scene at rest differ, as those of every real sensor do.
         placed: the camera of its calibration file, which says where it is; else `on_pose` does.

@@ -36,7 +36,6 @@ class DelayedFilter:
 
     def __init__(self, spec: TaskSpec, latency: float = LATENCY) -> None:
         """Args:
-        spec: of the task.
         latency: after which a frame set's detections count as known [s].
         """
         self._latency_ns = round(latency * NANOSECONDS)

@@ -150,7 +150,7 @@ class MarkerEstimator:
             sigma = np.sqrt(other.covariance[6, 6])
             away = abs(other.size - 1.0)
             if other.misfit <= MISFIT_LIMIT and away > max(SIZE_LIMIT, SIZE_SIGMAS * sigma * other.size):
-                said = self._size(name, sized[0])
+                said = next(marker.size for marker in self.spec.objects[name].markers if marker.id == sized[0])
                 which = f"marker {sized[0]}" if len(sized) == 1 else f"markers {', '.join(map(str, sized))}"
                 measured = f"{1e3 * said * other.size:.0f} mm"
                 return f"{which} of {name}: size {measured}: expected {1e3 * said:.0f} mm, as task.yaml says"
@@ -161,9 +161,6 @@ class MarkerEstimator:
             cameras = ", ".join(fit.aims)
             return f"cameras {cameras} disagree by {1e3 * aim:.0f} mrad on {name}: calibrate them again"
         return ""
-
-    def _size(self, name: str, number: int) -> float:
-        return next(marker.size for marker in self.spec.objects[name].markers if marker.id == number)
 
 
 def _detector(name: str) -> Any:

@@ -39,8 +39,7 @@ class Session:
         self._received: list[tuple[float, TwistStamped]] = []
         node.create_subscription(TICK.kind, TICK.name, lambda m: self.ticks.append(decode_tick(m)), TICK.qos)
         node.create_subscription(TWIST_COMMAND.kind, TWIST_COMMAND.name, self._on_twist, TWIST_COMMAND.qos)
-        self._terminal = Terminal("teleop", "--arm", "mock", "--bundle", str(bundle))
-        stack.callback(self._terminal.close)
+        self._terminal = stack.enter_context(Terminal("teleop", "--arm", "mock", "--bundle", str(bundle)))
         self.spin_until(lambda: self.ticks and self.last.command.moves)
 
     def _on_twist(self, message: TwistStamped) -> None:

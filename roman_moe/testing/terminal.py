@@ -10,13 +10,12 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
 
 HANG = 600.0  # [s] of wall time, which only a hang reaches
 
 
 class Terminal:
-    """Our end of the terminal.
+    """Our end of the terminal; leaving the `with` block ends the command.
 
     Attributes:
         shown: on it, since somebody last waited for something.
@@ -75,17 +74,10 @@ class Terminal:
         with contextlib.suppress(BlockingIOError, OSError):
             self.shown += os.read(self._ours, 65536).decode(errors="ignore")
 
-    def close(self) -> None:
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._process.kill()
         self._process.wait()
         os.close(self._ours)
-
-
-@contextlib.contextmanager
-def terminal(*arguments: str) -> Iterator[Terminal]:
-    """`roman-moe` with these arguments at a terminal."""
-    opened = Terminal(*arguments)
-    try:
-        yield opened
-    finally:
-        opened.close()

@@ -38,7 +38,7 @@ from roman_moe.learning.runs import multitask_clone
 from roman_moe.perception.board import Board
 from roman_moe.perception.board_views import write_image
 from roman_moe.perception.camera_file import write_poses
-from roman_moe.testing.terminal import terminal
+from roman_moe.testing.terminal import Terminal
 
 pytest.importorskip("rclpy")
 
@@ -245,7 +245,7 @@ def operator(command: object) -> Iterator[None]:
 
 def typed(words: list[str]) -> tuple[int, str]:
     """Exit code, and what was shown, of a command at which a person types."""
-    with terminal(*words) as person:
+    with Terminal(*words) as person:
         for text, keys in TYPED[begins(words, TYPED)]:
             person.shows(text)
             person.type(keys)

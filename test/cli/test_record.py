@@ -14,7 +14,7 @@ from specs import ROMAN, SKILLS, TURN_KEY
 
 from roman_moe.cli import main as entry
 from roman_moe.demos.reader import episode_folders, read_episode
-from roman_moe.testing.terminal import terminal
+from roman_moe.testing.terminal import Terminal
 
 pytest.importorskip("rclpy")
 
@@ -90,7 +90,7 @@ def test_at_a_terminal_an_operator_corrects_a_policy(tmp_path: Path) -> None:
         "--least-rate",
         "0",
     ]
-    with terminal("record", "--intervene", str(bundle), *options, "--operator", "Kim", "--notes", "slips") as operator:
+    with Terminal("record", "--intervene", str(bundle), *options, "--operator", "Kim", "--notes", "slips") as operator:
         operator.shows("the policy drives, speed 50 %; ready to record")
         operator.type("n")
         operator.shows(f"recording {demos}")

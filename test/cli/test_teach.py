@@ -33,7 +33,7 @@ from roman_moe.demos.reader import episode_folders, read_episode
 from roman_moe.demos.writer import EpisodeWriter
 from roman_moe.evaluation.statistics import wilson_interval
 from roman_moe.testing.scenes import random_scene
-from roman_moe.testing.terminal import Terminal, terminal
+from roman_moe.testing.terminal import Terminal
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_an_operator_at_a_terminal_teaches_a_graph_that_goes_on_running(interven
     new, file = tmp_path / "new", tmp_path / "status.json"
     options = ["--demos", str(tmp_path / "demos"), "--bundle", str(running), "--out", str(new), "--episodes", "1"]
     options += ["--intervene"] if intervene else []
-    with terminal("teach", "push", "--record", "1", "--swap", "yes", *options) as operator:
+    with Terminal("teach", "push", "--record", "1", "--swap", "yes", *options) as operator:
         show_an_episode(operator, intervene)
         assert operator.ends() == 0, operator.shown
         *_, swapped, times = operator.shown.splitlines()

@@ -9,7 +9,7 @@ from bundles import write_tiny_bundle
 
 from roman_moe.cli.teleop import Teleop
 from roman_moe.core.errors import ConfigError, RomanError
-from roman_moe.testing.terminal import terminal
+from roman_moe.testing.terminal import Terminal
 
 pytest.importorskip("rclpy")
 
@@ -37,7 +37,7 @@ def test_a_device_that_is_not_there_is_named_before_anything_starts(tmp_path: Pa
 @pytest.mark.usefixtures("own_domain")
 def test_an_operator_at_a_terminal_takes_over_hands_back_and_quits(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "tiny")
-    with terminal("teleop", "--arm", "mock", "--bundle", str(bundle)) as operator:
+    with Terminal("teleop", "--arm", "mock", "--bundle", str(bundle)) as operator:
         operator.shows("the policy drives")
         operator.type("t")
         operator.shows("the operator drives, speed 50 %")

@@ -58,14 +58,14 @@ def write_lerobot(found: Survey, out: Path) -> list[str]:
                 frames = _frames(cols.columns_of(episode), features, number, total, task, rate)
                 place = files.add(_table(frames, features))
                 length = len(episode.states)
-                spoken = [_spoken(episode.meta.network)]
+                spoken = [episode.meta.network.replace("_", " ")]
                 row = _episode_row(number, spoken, total, length, place, of_columns(frames))
                 rows.append(row | videos.add(episode))
                 everything.append(frames)
                 total += length
         whole = {name: np.concatenate([frames[name] for frames in everything]) for name in features}
         write_json(new / "meta" / "stats.json", of_columns(whole) | videos.statistics)
-        _write_tasks(new / "meta" / "tasks.parquet", [_spoken(task) for task in tasks])
+        _write_tasks(new / "meta" / "tasks.parquet", [task.replace("_", " ") for task in tasks])
         (new / EPISODES).parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(rows), new / EPISODES)
         info = _info(features | videos.features, len(rows), total, len(tasks), int(rate))
@@ -184,10 +184,6 @@ def _joined(pieces: Sequence[pa.Table]) -> cols.Columns:
         else:
             columns[name] = column.to_numpy(zero_copy_only=False)
     return columns
-
-
-def _spoken(network: str) -> str:
-    return network.replace("_", " ")
 
 
 def _features(spec: TaskSpec, network: str, optional: Sequence[str]) -> dict[str, dict[str, Any]]:

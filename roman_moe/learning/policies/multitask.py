@@ -208,9 +208,7 @@ NETWORKS: Mapping[str, Callable[[int, int, int, Sizes], nn.Module]] = {
 
 def plain(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers with ReLU between them."""
-    layers: list[nn.Module] = []
-    for a, b in pairwise(widths):
-        layers += [nn.Linear(a, b), nn.ReLU()]
+    layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 
