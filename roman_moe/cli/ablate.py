@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.evaluate import link_title
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names, parse_numbers
@@ -107,7 +106,7 @@ class Ablate:
         console = Console()
         opt.say(console, f"task: {spec.name}")
 
-        with workers_of(console, self.cluster, self.workers, [task.folder], [self.out]) as workers:
+        with opt.workers_of(console, self.cluster, self.workers, [task.folder], [self.out]) as workers:
             study = replace(study, workers=workers)
             opt.announce(console, *estimate(study))
             with CountProgress(console, str(self.out), len(study.methods) * study.seeds, "trainings") as progress:

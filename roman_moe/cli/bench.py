@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import workers_of
 from roman_moe.control.identity import Identity
 from roman_moe.core.ranges import Range
 
@@ -289,7 +288,7 @@ class Jobs(Part):
 
         found = {"jobs": self.jobs, "processes_ms": milliseconds(PROCESSES, self.jobs)}
         if self.cluster:
-            with workers_of(console, self.cluster, PROCESSES, []) as workers:
+            with opt.workers_of(console, self.cluster, PROCESSES, []) as workers:
                 found["cluster_ms"] = milliseconds(workers, self.jobs)
             found["overhead_ms"] = found["cluster_ms"] - found["processes_ms"]
         return found

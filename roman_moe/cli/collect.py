@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.core.errors import ConfigError
@@ -123,7 +122,7 @@ class Collect:
         )
         console, wanted = Console(), sum(group.wanted for group in groups(collection))
         with (
-            workers_of(console, self.cluster, self.workers, files, [self.out]) as workers,
+            opt.workers_of(console, self.cluster, self.workers, files, [self.out]) as workers,
             CountProgress(console, str(self.out), wanted, "demonstrations") as progress,
         ):
             collection = replace(collection, workers=workers)

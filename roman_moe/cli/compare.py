@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.progress import CountProgress
 from roman_moe.cli.selections import ALL, parse_names
 from roman_moe.core.ranges import Range
@@ -62,7 +61,7 @@ class Compare:
         ]
         console, results = Console(), dict[str, list[dict[str, Any]]]()
         with (
-            workers_of(console, self.cluster, self.workers, [], [self.out]) as workers,
+            opt.workers_of(console, self.cluster, self.workers, [], [self.out]) as workers,
             CountProgress(console, suite.name, len(runs), "trainings") as progress,
         ):
             for found in compare(runs, self.out, workers):

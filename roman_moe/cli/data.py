@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from rich.console import Console
 
-from roman_moe.cli.cluster import workers_of
-from roman_moe.cli.options import Cluster, Count, Folder, Natural, Task, Workers, say
+from roman_moe.cli.options import Cluster, Count, Folder, Natural, Task, Workers, say, workers_of
 from roman_moe.cli.progress import CountProgress
 
 SHEET = "sheet.jpg"

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.evaluate_multitask import Multitask
 from roman_moe.cli.evaluate_poses import Poses
 from roman_moe.cli.progress import CountProgress
@@ -147,7 +146,7 @@ class Evaluate:
         if self.controller not in SCRIPTED:
             files.append(opt.show_bundle(console, self.controller).path)
         opt.say(console, f"task: {task.spec.name}")
-        with workers_of(console, self.cluster, self.workers, files) as workers:
+        with opt.workers_of(console, self.cluster, self.workers, files) as workers:
             evaluation = replace(evaluation, workers=workers)
             began = time.monotonic()
             with CountProgress(console, self.controller, len(evaluation.jobs()), "episodes", solved=True) as progress:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from roman_moe.control.identity import Identity
     from roman_moe.core.spec import TaskSpec
+    from roman_moe.evaluation.pool import Workers as JobWorkers
 
 SILENT = ""  # no "(default: None)" or "(default: False)" behind what says so itself
 
@@ -87,6 +89,30 @@ def show_bundle(console: Console, bundle: str | Path) -> Identity:
     identity = identify(bundle)
     say(console, f"bundle: {identity}")
     return identity
+
+
+@contextlib.contextmanager
+def workers_of(
+    console: Console, address: str, processes: int, files: Sequence[Path], folders: Sequence[Path] = ()
+) -> Iterator[JobWorkers]:
+    """Who runs the jobs, as long as the block lasts: so many processes, or a cluster if an address is given.
+
+    Args:
+        files: files and folders that jobs read.
+        folders: that jobs write to.
+
+    Raises:
+        ConfigError: if there is no such cluster, or it cannot be used.
+    """
+    if not address:
+        yield processes
+        return
+    from roman_moe.evaluation.cluster.choice import open_cluster
+
+    with open_cluster(address, files, folders, processes) as cluster:
+        for line in cluster.lines:
+            say(console, line)
+        yield cluster
 
 
 def check_poses(poses: str, estimator: str, noise: bool, spec: TaskSpec) -> None:

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from roman_moe.cli import options as opt
-from roman_moe.cli.cluster import workers_of
 from roman_moe.cli.parsing import unknown_word
 from roman_moe.cli.progress import CountProgress, RunProgress, workers_note
 from roman_moe.cli.selections import ALL, parse_names
@@ -39,9 +38,25 @@ class Training:
     demos/push, is used whole; from a dataset `train expert` takes as many episodes as the recipe says.
     """
 
+    out: opt.OptionalFolder = None
+    """Folder of the run, or of the bundle of `bc`; runs/NAME for a recipe NAME.yaml if not given."""
+
+    recipe: opt.OptionalFile = None
+    """YAML file with every number of the training; if not given config/training/fast.yaml, or bc.yaml for `bc`."""
+
     seed: opt.Seed = 0
     workers: opt.Workers = 2
     json: opt.Report = None
+    usual: ClassVar = "training/fast.yaml"
+
+    @property
+    def recipe_file(self) -> Path:
+        return self.recipe or config_path(self.usual)
+
+    @property
+    def place(self) -> Path:
+        """Folder that is written."""
+        return self.out or Path("runs") / self.recipe_file.stem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +75,6 @@ class Hybrid(Training):
         "matplotlib",
     )
 
-    out: opt.OptionalFolder = None
-    """Folder of the run; runs/NAME for a recipe NAME.yaml if not given."""
-
-    recipe: opt.OptionalFile = None
-    """YAML file with every number of the training; config/training/fast.yaml if not given."""
-
     task: opt.Simulation = ""
     """Folder of the task's simulation; of the installed task that the demonstrations name if not given."""
 
@@ -77,10 +86,7 @@ class Hybrid(Training):
 
     @property
     def folder(self) -> Path:
-        return self.out or Path("runs") / self._recipe().stem
-
-    def _recipe(self) -> Path:
-        return self.recipe or config_path("training/fast.yaml")
+        return self.place
 
     @property
     def new_bundle(self) -> Path:
@@ -104,7 +110,7 @@ class Hybrid(Training):
         for name in networks:
             if name not in spec.networks:
                 raise ConfigError(unknown_word("skill", name, spec.skill_names))
-        folder, recipe = self.folder, load_hybrid_recipe(self._recipe(), spec)
+        folder, recipe = self.folder, load_hybrid_recipe(self.recipe_file, spec)
         prior = None
         if base is not None and (base / RESULT).exists():
             base, prior = None, base
@@ -118,7 +124,7 @@ class Hybrid(Training):
             return {name: read_progress(folder / name) for name in networks}
 
         files = [task.folder, *(each.dataset for each in sets)]
-        with workers_of(console, cluster, self.workers, files, [folder]) as workers:
+        with opt.workers_of(console, cluster, self.workers, files, [folder]) as workers:
             run = Run(task, folder, recipe, sets, self.seed, workers, base, prior)
             with RunProgress(console, lambda: progress_lines(rows_now()), lambda: progress_table(folder, rows_now())):
                 record = train_run(run, networks, self.resume)
@@ -176,25 +182,17 @@ class Bc(Training):
     """Train by behaviour cloning alone, straight into a bundle."""
 
     needs = ("torch", "onnx", "onnxruntime", "rosbags")
-
-    out: opt.OptionalFolder = None
-    """Folder of the bundle; runs/NAME for a recipe NAME.yaml if not given."""
+    usual: ClassVar = "training/bc.yaml"
 
     force: opt.Flag = False
     """Replace an existing bundle in the folder."""
-
-    recipe: opt.OptionalFile = None
-    """YAML file with every number of the training; config/training/bc.yaml if not given."""
 
     networks: opt.Names = ALL
     """Networks to train, separated by commas, or all; with --force the bundle's others stay."""
 
     @property
     def new_bundle(self) -> Path:
-        return self.out or Path("runs") / self._recipe().stem
-
-    def _recipe(self) -> Path:
-        return self.recipe or config_path("training/bc.yaml")
+        return self.place
 
     def main(self) -> int:
         from roman_moe.control.bundle_writer import check_replaceable
@@ -206,7 +204,7 @@ class Bc(Training):
         sets = parse_sets(self.demos, self.networks, "--demos")
         spec = sets_spec(sets)
         names = parse_names(self.networks, spec.networks, "--networks")
-        out, recipe = self.new_bundle, load_recipe(self._recipe(), spec)
+        out, recipe = self.new_bundle, load_recipe(self.recipe_file, spec)
         console = Console()
         began = time.monotonic()
         report: dict[str, object] = {}

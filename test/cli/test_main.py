@@ -67,7 +67,6 @@ def test_every_module_of_a_verb_is_registered():
         "options",
         "outputs",
         "parsing",
-        "cluster",
         "progress",
         "quick_stop",
         "selections",
