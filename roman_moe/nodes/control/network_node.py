@@ -115,7 +115,7 @@ class NetworkNode(RomanNode):
     def _load(self, model: str) -> LoadedNetwork[Network]:
         manifest, bundle = self._manifest, self._settings.bundle
         if not model:
-            entry = manifest.gate if self._network == GATE else manifest.experts.get(self._network)
+            entry = manifest.networks.get(self._network)
             if entry is None:
                 skills = ", ".join(manifest.skills)
                 raise RomanError(f"{bundle}: has no expert for {self._network!r}: its skills are {skills}")
