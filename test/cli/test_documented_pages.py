@@ -160,7 +160,7 @@ class Walker:
                 self._graph.kill()
 
     def _run(self, line: Line) -> None:
-        if "nodes.control.expert" in line.text:
+        if "roman_moe.nodes expert" in line.text:
             self._join(line.text)
             return
         if not line.text.startswith(f"{PROGRAM} "):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def estimated(name, start, seed):
         cameras = SceneCameras(world, dict.fromkeys(world.task.spec.cameras, IMAGE))
     except MissingDependencyError as error:
         pytest.skip(str(error))
-    with cameras:
+    with contextlib.closing(cameras):
         return state, MarkerEstimator(world.task.spec, cameras.cameras), cameras.images()
 
 
@@ -85,7 +87,7 @@ def test_markers_of_the_rack_and_of_the_vial_in_it_do_not_hide_each_other():
         cameras = SceneCameras(world, dict.fromkeys(world.task.spec.cameras, IMAGE))
     except MissingDependencyError as error:
         pytest.skip(str(error))
-    with cameras:
+    with contextlib.closing(cameras):
         finder = MarkerEstimator(world.task.spec, cameras.cameras)
         views = [view for name, image in cameras.images().items() for view in finder.views(name, image)]
     seen = {(view.camera.name, view.marker) for view in views}
