@@ -29,6 +29,7 @@ from roman_moe.cli.parsing import HELP, check_numbers, parse, unknown_word
 from roman_moe.cli.ros_args import ROS_ARGS, split
 from roman_moe.cli.user_errors import missing, needed_by, reason
 from roman_moe.core.errors import ConfigError, MissingDependencyError
+from roman_moe.core.signals import interrupts_after_imports
 
 PROGRAM = "roman-moe"
 VERBS = (
@@ -70,16 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `roman-moe` with these arguments, by default the process's; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = _dispatch(list(arguments))
-        sys.stdout.flush()
+        with interrupts_after_imports():
+            code = _dispatch(list(arguments))
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return EXIT_UNREAD
-        if interrupted(error):
-            return EXIT_INTERRUPTED
         line = reason(error)
         if line is None or os.environ.get(TRACEBACK_VARIABLE):
             raise  # a mistake of ours: the traceback is what helps
@@ -95,12 +95,6 @@ def _nobody_reads() -> bool:
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # for what is still in the buffer
     return True
-
-
-def interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error: a compiled module makes ImportError of it while it is imported."""
-    cause = error.__cause__ or error.__context__
-    return isinstance(error, KeyboardInterrupt) or (cause is not None and interrupted(cause))
 
 
 def _dispatch(arguments: list[str]) -> int:

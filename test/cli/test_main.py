@@ -265,17 +265,6 @@ def test_ctrl_c_ends_quietly_with_130(capsys: pytest.CaptureFixture[str], monkey
     assert capsys.readouterr() == ("", "")
 
 
-def test_ctrl_c_within_the_import_of_a_compiled_module_is_ctrl_c(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    error = ImportError("initialization failed")
-    error.__cause__ = ImportError("initialization failed")
-    error.__cause__.__cause__ = KeyboardInterrupt()
-    monkeypatch.setattr(entry, "_dispatch", fail_with(error))
-    assert entry.main(["demo"]) == 130
-    assert capsys.readouterr() == ("", "")
-
-
 @pytest.mark.parametrize(
     "error", [ValueError("a mistake"), ModuleNotFoundError("x", name="roman_moe.nowhere"), OSError(5, "x")]
 )
