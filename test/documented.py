@@ -30,6 +30,7 @@ SLOW = (
     "mixtures.md: Soft Modularization",
     "mixtures.md: Methods on a suite",
     "gail.md",
+    "hand_overs.md",
     "recipe.md",
     "teaching.md",
     "training.md",
