@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.errors import ConfigError, RomanError, one_line
 
 T = TypeVar("T")
 
@@ -121,10 +121,10 @@ def read_yaml(path: Path, error: type[RomanError]) -> Section:
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(problem, "problem", None) or " ".join(str(problem).split())
+        reason = getattr(problem, "problem", None) or one_line(problem)
         raise error(f"{path}{line}: not valid YAML: {reason}") from None
     except (ValueError, OverflowError, RecursionError) as problem:  # a date that is none, a number of 5000 digits
-        raise error(f"{path}: not valid YAML: {' '.join(str(problem).split())}") from None
+        raise error(f"{path}: not valid YAML: {one_line(problem)}") from None
     if not isinstance(content, Section):
         raise error(f"{path}: expected keys and values, found {_describe(content)}")
     return content

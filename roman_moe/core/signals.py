@@ -37,9 +37,8 @@ def interrupts_after_imports() -> Iterator[None]:
 def _interrupt(_: int, frame: FrameType | None) -> None:
     while frame is not None:
         if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
-            main_thread = threading.main_thread().ident
-            assert main_thread is not None
-            again = threading.Timer(RETRY, signal.pthread_kill, (main_thread, signal.SIGINT))
+            # a signal again, since a flag would not wake a main thread that waits
+            again = threading.Timer(RETRY, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
             again.daemon = True
             again.start()
             return

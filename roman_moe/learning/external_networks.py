@@ -24,7 +24,7 @@ from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.metadata import NetworkMetadata
 from roman_moe.control.network import Network
 from roman_moe.core.action import ACTION_BOUND
-from roman_moe.core.errors import BundleError
+from roman_moe.core.errors import BundleError, one_line
 from roman_moe.core.features import feature_layout
 from roman_moe.core.spec import GATE, TaskSpec
 from roman_moe.learning.vec_normalize import ObservationScale, read_vec_normalize
@@ -84,7 +84,7 @@ def _described(source: Path, metadata: NetworkMetadata) -> bytes:
     except OSError as error:
         raise BundleError(f"{source}: cannot be read: {error.strerror}") from None
     except Exception as error:  # protobuf's exceptions share no base class with onnx's
-        raise BundleError(f"{source}: no ONNX file: {' '.join(str(error).split())}") from error
+        raise BundleError(f"{source}: no ONNX file: {one_line(error)}") from error
     helper.set_model_props(model, metadata.to_properties())
     return model.SerializeToString(deterministic=True)
 
@@ -136,7 +136,7 @@ def _read_zip(source: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     except OSError as error:
         raise BundleError(f"{source}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # zipfile, json and torch raise anything on a damaged file
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise BundleError(f"{source}: no policy saved by Stable-Baselines3: {reason}") from error
     return settings, weights
 

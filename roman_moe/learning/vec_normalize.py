@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.errors import BundleError
+from roman_moe.core.errors import BundleError, one_line
 
 _NUMPY = {
     ("numpy", "ndarray"),
@@ -73,5 +73,5 @@ def read_vec_normalize(path: Path) -> ObservationScale | None:
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
     except Exception as error:  # a pickle that is damaged or of something else raises anything
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise BundleError(f"{path}: no file of VecNormalize.save: {reason}") from error

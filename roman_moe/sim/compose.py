@@ -16,7 +16,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, one_line
 from roman_moe.sim.arm_spec import ARM_FILE, ArmSpec
 
 PAD_RADIUS = 0.1  # [m] of the zone in which contacts of a finger's body count, if the arm has no touch sensors
@@ -40,7 +40,7 @@ def compose(scene: mujoco.MjSpec, arm: ArmSpec, where: str) -> mujoco.MjModel:
             spec.attach(scene, frame=spec.worldbody.add_frame(), prefix="")
             return spec.compile()
     except ValueError as error:
-        raise ConfigError(f"{where} with the arm {arm.name}: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{where} with the arm {arm.name}: {one_line(error)}") from error
 
 
 def arm_mjcf(arm: ArmSpec) -> mujoco.MjSpec:
@@ -53,7 +53,7 @@ def arm_mjcf(arm: ArmSpec) -> mujoco.MjSpec:
     try:
         spec = mujoco.MjSpec.from_file(os.fspath(path))
     except (ValueError, OSError) as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path}: {one_line(error)}") from error
     _check(spec, arm)
     for body in spec.bodies:
         body.gravcomp = 1.0  # as the controllers of real arms do

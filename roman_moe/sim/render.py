@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from roman_moe.core.errors import ConfigError, MissingDependencyError
+from roman_moe.core.errors import ConfigError, MissingDependencyError, one_line
 from roman_moe.sim.world import World
 
 
@@ -84,7 +84,7 @@ def open_renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Rend
         return mujoco.Renderer(model, height=height, width=width)
     except Exception as error:  # each of MuJoCo's GL backends raises its own kinds
         raise MissingDependencyError(
-            f"no OpenGL for drawing ({type(error).__name__}: {' '.join(str(error).split())}): install "
+            f"no OpenGL for drawing ({type(error).__name__}: {one_line(error)}): install "
             "libegl1 and libgl1-mesa-dri (Debian, Ubuntu), or libosmesa6 and set MUJOCO_GL=osmesa"
         ) from error
 

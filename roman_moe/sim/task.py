@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.conditions import completion_of, hold_in, parts_of
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, one_line
 from roman_moe.core.outcome import Outcome
 from roman_moe.core.spec import TaskSpec
 from roman_moe.core.spec_parts import ScenarioSpec, SkillSpec
@@ -259,7 +259,7 @@ class SimTask:
         try:
             return mujoco.MjSpec.from_file(os.fspath(path))
         except (ValueError, OSError) as error:
-            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+            raise ConfigError(f"{path}: {one_line(error)}") from error
 
     def arm_spec(self) -> ArmSpec:
         """Its own arm: a folder of the task's, or one of ours.

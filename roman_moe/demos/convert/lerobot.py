@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.errors import DemonstrationError, one_line
 from roman_moe.core.files import atomic_folder, write_json
 from roman_moe.core.spec import TaskSpec
 from roman_moe.demos.convert import columns as cols
@@ -143,7 +143,7 @@ def episodes_in(source: Path) -> Iterator[tuple[int, cols.Columns]]:
             table = pq.read_table(file)
             indices = table["episode_index"].to_numpy()
         except (OSError, KeyError, pa.ArrowException) as error:
-            raise DemonstrationError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
+            raise DemonstrationError(f"{file}: cannot be read: {one_line(error)}") from error
         if lacking := sorted(name for name in features - {*table.column_names}):
             raise DemonstrationError(f"{file}: no column {', '.join(lacking)}, though meta/info.json names it")
         begins = np.flatnonzero(np.diff(indices, prepend=-1)).tolist()
@@ -171,7 +171,7 @@ def tasks_in(source: Path) -> list[str]:
         name = "task" if "task" in table else "__index_level_0__"
         return [str(task) for _, task in sorted(zip(table["task_index"], table[name], strict=True))]
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise DemonstrationError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
+        raise DemonstrationError(f"{file}: cannot be read: {one_line(error)}") from error
 
 
 def _joined(pieces: Sequence[pa.Table]) -> cols.Columns:

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from roman_moe.core.errors import DemonstrationError
+from roman_moe.core.errors import DemonstrationError, one_line
 from roman_moe.core.files import atomic_path
 from roman_moe.core.outcome import Outcome
 from roman_moe.demos.convert import columns as cols
@@ -95,4 +95,4 @@ def read_robomimic(source: Path, out: Path) -> int:
 
             return cols.write_dataset(out, spec, converted())
     except (OSError, KeyError) as error:
-        raise DemonstrationError(f"{source}: cannot be read as HDF5: {' '.join(str(error).split())}") from error
+        raise DemonstrationError(f"{source}: cannot be read as HDF5: {one_line(error)}") from error

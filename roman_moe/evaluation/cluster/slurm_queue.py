@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.errors import ConfigError, RomanError, one_line
 from roman_moe.core.files import scratch_folder, write_file
 from roman_moe.evaluation.cluster.job_answer import answer, decode, packed
 from roman_moe.evaluation.cluster.worker_check import WorkerRequirements
@@ -122,7 +122,7 @@ class _Share:
             with contextlib.redirect_stderr(io.StringIO()):  # what Slurm says is in the error, too
                 self.job = executor.submit(work_off, pickle.dumps(self._queue.requirements), self.works, self._folder)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
-            raise ConfigError(f"--cluster {SLURM}: refused by Slurm: {' '.join(str(error).split())}") from error
+            raise ConfigError(f"--cluster {SLURM}: refused by Slurm: {one_line(error)}") from error
 
     def new_results(self, over: set[str]) -> Iterator[tuple[int, bytes]]:
         """Results since the last call; what a Slurm job that was over before has left undone is submitted again."""

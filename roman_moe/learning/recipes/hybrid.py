@@ -172,7 +172,7 @@ class EpisodesRecipe:
         time_limit: time after which an episode ends as failed [s].
     """
 
-    noise_bounds: Annotated[tuple[float, ...], SHARE] = (0.005,)
+    noise_bounds: Annotated[tuple[float, ...], Range(0, 1)] = (0.005,)
     disturbed_share: Annotated[float, SHARE] = 0.0
     handed_over_share: Annotated[float, SHARE] = 0.0
     delays: Annotated[tuple[int, ...], Range(0, 100)] = (0,)

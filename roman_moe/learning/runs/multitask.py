@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from roman_moe.core.errors import ConfigError
+from roman_moe.core.errors import ConfigError, one_line
 from roman_moe.core.features import feature_layout
 from roman_moe.core.files import atomic_path, write_json
 from roman_moe.core.provenance import git_commit
@@ -406,7 +406,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything on damaged bytes
-        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}: train it again") from error
+        raise ConfigError(f"{path}: cannot be read: {one_line(error)}: train it again") from error
     return content
 
 

@@ -26,7 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from roman_moe.control.bundle_writer import write_bundle
 from roman_moe.control.rates import Rates
-from roman_moe.core.errors import ConfigError, DemonstrationError
+from roman_moe.core.errors import ConfigError, DemonstrationError, one_line
 from roman_moe.core.features import feature_layout
 from roman_moe.core.files import alone_in, write_file, write_json
 from roman_moe.core.spec import GATE, MONOLITHIC, TaskSpec
@@ -114,7 +114,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
             raise ValueError(f"the checksum of {damaged} is wrong")
         content: dict[str, Any] = torch.load(path, weights_only=True)
     except Exception as error:  # zipfile and torch raise anything on damaged bytes
-        raise ConfigError(f"{path}: cannot be read: {' '.join(str(error).split())}: train it again") from error
+        raise ConfigError(f"{path}: cannot be read: {one_line(error)}: train it again") from error
     return content
 
 

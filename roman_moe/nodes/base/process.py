@@ -21,7 +21,7 @@ from rclpy.context import Context
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from roman_moe.core.errors import ConfigError, RomanError
+from roman_moe.core.errors import ConfigError, RomanError, one_line
 from roman_moe.core.signals import SIGNALS
 from roman_moe.nodes.base.environment import check_domain, ros_environment
 from roman_moe.nodes.base.services import ParameterServices
@@ -141,7 +141,7 @@ def try_ros() -> str:
         try:
             rclpy.create_node("roman_moe_doctor", context=context).destroy_node()
         except Exception as error:  # noqa: BLE001 (as above)
-            raise RomanError(f"ROS cannot create a node: {' '.join(str(error).split())}") from None
+            raise RomanError(f"ROS cannot create a node: {one_line(error)}") from None
     return str(rclpy.get_rmw_implementation_identifier())
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roman_moe.core.action import Command
-from roman_moe.core.errors import RomanError
+from roman_moe.core.errors import RomanError, one_line
 from roman_moe.core.files import atomic_path
 from roman_moe.core.state import NANOSECONDS, ObjectPoses
 
@@ -89,7 +89,7 @@ class EpisodeRecord:
             with np.load(path, allow_pickle=False) as file:
                 content = {field.name: file[field.name] for field in dataclasses.fields(cls)}
         except Exception as error:  # damaged bytes make zipfile, zlib and numpy raise anything
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise RomanError(f"{path}: no readable episode record ({reason}): run the episode again") from error
         arrays = {"stamps_ns", "physics_states", "weights", "commands", "positions", "seen"}
         values = {name: value if name in arrays else value.tolist() for name, value in content.items()}
