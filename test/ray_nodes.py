@@ -46,7 +46,7 @@ class RayNodes:
         }
         self.head = self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}")
         self._nodes = [self.head]
-        self.wait(lambda: self._answers(port))
+        wait(lambda: self._answers(port))
 
     def start(self) -> subprocess.Popen[bytes]:
         """One more node; it joins in some seconds."""
@@ -67,7 +67,7 @@ class RayNodes:
                 self.start()
             return ray.cluster_resources().get("CPU", 0.0) >= cores
 
-        self.wait(there)
+        wait(there)
 
     def kill_head(self) -> bool:
         """As a machine that loses its power."""
@@ -111,11 +111,11 @@ class RayNodes:
             return False
         return True
 
-    @staticmethod
-    def wait(condition: Callable[[], bool]) -> None:
-        """Until a condition holds."""
-        while not condition():  # pytest's timeout ends it
-            time.sleep(0.1)
+
+def wait(condition: Callable[[], bool]) -> None:
+    """Until a condition holds."""
+    while not condition():  # pytest's timeout ends it
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager
@@ -125,7 +125,7 @@ def two_nodes() -> Iterator[RayNodes]:
     try:
         nodes.start()
         os.environ["RAY_AUTH_TOKEN_PATH"] = nodes.environment["RAY_AUTH_TOKEN_PATH"]
-        nodes.wait(lambda: _has_two_cores(nodes))
+        wait(lambda: _has_two_cores(nodes))
         yield nodes
     finally:
         os.environ.pop("RAY_AUTH_TOKEN_PATH", None)

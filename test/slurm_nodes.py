@@ -10,9 +10,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+
+from ray_nodes import wait
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue")
 MISSING = (
@@ -135,12 +136,6 @@ class SlurmNodes:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    """Until a condition holds."""
-    while not condition():  # pytest's timeout ends it
-        time.sleep(0.1)
 
 
 @contextlib.contextmanager
